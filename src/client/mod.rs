@@ -1,0 +1,78 @@
+//! The directory over HTTP. Reading and writing it are two traits, so that a planner can never
+//! hold a writer, and a test or a simulation can stand in for either.
+
+pub mod document;
+pub mod graphql;
+pub mod pace;
+pub mod wire;
+
+use std::future::Future;
+use std::time::Duration;
+
+use crate::directory::Snapshot;
+use crate::plan::change::Change;
+
+pub use graphql::{Client, Credentials, Http, Tls};
+
+/// Reads the directory.
+pub trait ReadDirectory: Send + Sync {
+    /// One complete reading; it is retried inside, within limits, while failures are transient.
+    fn list(&self) -> impl Future<Output = Result<Snapshot, ClientError>> + Send;
+}
+
+/// Changes the directory.
+pub trait WriteDirectory: Send + Sync {
+    /// Sends the changes in one request, and never twice.
+    fn send(&self, batch: &[&Change]) -> impl Future<Output = Reply> + Send;
+}
+
+/// What is known after one request with a batch of changes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reply {
+    /// Every change has its own answer, in the order sent.
+    Answered(Vec<Answer>),
+    /// The request certainly did not run; it may be sent again after the delay the server asked
+    /// for, if it asked.
+    NotRun { error: ClientError, retry_after: Option<Duration> },
+    /// The server refused the document as a whole before running any of it. A batch is then worth
+    /// sending as single changes; a single change is rejected.
+    Refused(ClientError),
+    /// Nobody knows whether any of it ran: the next reading decides.
+    Unknown(ClientError),
+}
+
+/// What became of one change of an answered batch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    Done,
+    /// The API refused this change by itself.
+    Rejected(String),
+    /// The answer does not say; the next reading decides.
+    Unknown(String),
+}
+
+/// What a failure means for the run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ErrorClass {
+    /// Worth trying again: no connection, 429, 502, 503, 504, time-out.
+    Transient,
+    /// The credentials do not allow it: the run of this workspace stops at once.
+    Denied,
+    /// A GraphQL error about what was asked.
+    Rejected,
+    /// The other side does not speak this API, or a reading is not complete: the run stops.
+    Protocol,
+}
+
+/// A request that failed. The message holds no secret and no raw remote text: control and
+/// bidirectional characters are escaped, and its length is limited.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct ClientError {
+    pub class: ErrorClass,
+    /// A stable kebab-case name for logs and metrics: `connect`, `throttled`, `timeout`, `server`,
+    /// `unauthorized`, `forbidden`, `missing-capability`, `graphql`, `not-ok`, `not-json`,
+    /// `not-graphql`, `incomplete`, `too-large`, `redirect`, `truncated`.
+    pub kind: &'static str,
+    pub message: String,
+}

@@ -1,0 +1,131 @@
+//! The directory: what the workspace really holds.
+
+use std::collections::HashSet;
+
+use jiff::Timestamp;
+
+use crate::email::Email;
+use crate::role::Role;
+
+/// The identity of an account: 64 hexadecimal characters in the vendor's documentation, kept
+/// verbatim here.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Uid(pub Box<str>);
+
+/// An active user.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Account {
+    pub uid: Uid,
+    pub email: Email,
+    /// May be missing or empty. Other people chose it: escape it before showing it.
+    pub name: Option<Box<str>>,
+    pub role: Role,
+}
+
+/// An invited user: no uid yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Invitation {
+    pub email: Email,
+    pub role: Role,
+    pub status: InviteStatus,
+}
+
+/// Anything but `EXPIRED` can still be accepted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum InviteStatus {
+    /// `ACTIVE` in the vendor's documentation, `SENT` in its Python client.
+    Pending,
+    Expired,
+    /// A status that this version does not know; treated as pending.
+    Unknown(Box<str>),
+}
+
+/// One complete, verified reading of the directory. A partial listing cannot become one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Snapshot {
+    accounts: Vec<Account>,
+    invitations: Vec<Invitation>,
+    server_time: Option<Timestamp>,
+}
+
+/// Why a listing is not a complete reading.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Incomplete {
+    #[error("two active users share the uid {0}")]
+    DuplicateUid(String),
+    #[error("an active user has no uid")]
+    NoUid,
+    #[error("a user has no e-mail address")]
+    NoEmail,
+}
+
+impl Uid {
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Display for Uid {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl InviteStatus {
+    pub fn from_api(text: &str) -> Self {
+        match text {
+            "ACTIVE" | "SENT" => Self::Pending,
+            "EXPIRED" => Self::Expired,
+            other => Self::Unknown(other.into()),
+        }
+    }
+
+    pub fn is_pending(&self) -> bool {
+        *self != Self::Expired
+    }
+}
+
+impl Snapshot {
+    /// Accepts a listing in which every row can be told from every other. `server_time` is the
+    /// `Date` of the response, when it had one.
+    pub fn new(
+        mut accounts: Vec<Account>,
+        mut invitations: Vec<Invitation>,
+        server_time: Option<Timestamp>,
+    ) -> Result<Self, Incomplete> {
+        let mut uids = HashSet::with_capacity(accounts.len());
+        for account in &accounts {
+            if account.uid.as_str().trim().is_empty() {
+                return Err(Incomplete::NoUid);
+            }
+            if !uids.insert(&account.uid) {
+                return Err(Incomplete::DuplicateUid(account.uid.to_string()));
+            }
+        }
+        let emails =
+            accounts.iter().map(|a| &a.email).chain(invitations.iter().map(|i| &i.email));
+        if emails.into_iter().any(|email| email.as_str().is_empty()) {
+            return Err(Incomplete::NoEmail);
+        }
+        accounts.sort_by(|a, b| a.email.cmp(&b.email).then_with(|| a.uid.cmp(&b.uid)));
+        invitations.sort_by(|a, b| {
+            a.email.cmp(&b.email).then_with(|| b.status.is_pending().cmp(&a.status.is_pending()))
+        });
+        Ok(Self { accounts, invitations, server_time })
+    }
+
+    /// The active users, sorted by address, then uid.
+    pub fn accounts(&self) -> &[Account] {
+        &self.accounts
+    }
+
+    /// The invited users, sorted by address; where one has several, a pending one comes first.
+    pub fn invitations(&self) -> &[Invitation] {
+        &self.invitations
+    }
+
+    /// The server's clock when it answered, to the second.
+    pub fn server_time(&self) -> Option<Timestamp> {
+        self.server_time
+    }
+}

@@ -1,0 +1,47 @@
+//! `rosterd` keeps the users of a Paradime workspace equal to a file.
+//!
+//! A functional core that cannot do I/O, a shell that cannot decide. Each hand-over is a type
+//! that only its owner can make, so no step can be skipped:
+//!
+//! ```text
+//! RawRoster -> Roster                          roster
+//! wire      -> Snapshot                        directory
+//! (Roster, Snapshot, Memory, now) -> Plan      plan
+//! Plan      -> Approved                        guard, and nobody else
+//! apply(Approved) -> RunReport                 apply, reconcile
+//! ```
+//!
+//! Modules are listed by rank: one imports only those above it. `ARCHITECTURE.md` tells why,
+//! and the test `tidy` holds it.
+
+// 0: value types
+pub mod diagnostic;
+pub mod email;
+pub mod role;
+// 1: desired state, actual state, what is remembered
+pub mod directory;
+pub mod memory;
+pub mod roster;
+// 2: the difference
+pub mod plan;
+// 3: decisions
+pub mod guard;
+pub mod retry;
+pub mod schedule;
+// 4: what is shown
+pub mod render;
+pub mod report;
+// 5: effects
+pub mod client;
+pub mod clock;
+pub mod source;
+// 6, 7: one run
+pub mod apply;
+pub mod reconcile;
+// 8: settings, logs, the API's other side
+pub mod config;
+pub mod sandbox;
+pub mod telemetry;
+// 9, 10: the loop, the commands
+pub mod cli;
+pub mod daemon;

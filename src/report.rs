@@ -1,0 +1,159 @@
+//! The one shape of a run: what was wanted, what was done, what is left.
+
+use jiff::Timestamp;
+
+use crate::guard::Verdict;
+use crate::plan::Plan;
+use crate::plan::change::Change;
+
+/// What started a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Trigger {
+    /// The process started, or a person asked for one run.
+    Start,
+    Schedule,
+    File,
+    Signal,
+    /// A date of the roster fell due.
+    Boundary,
+    /// An earlier run failed.
+    Retry,
+}
+
+/// What became of one change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    Done,
+    /// The API refused this change.
+    Rejected(String),
+    /// Nobody knows; the reading after the run says what it shows.
+    Unknown(String),
+    /// It was not sent, or certainly did not run; the next run decides anew.
+    NotSent(String),
+}
+
+/// One pass over one workspace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunReport {
+    pub workspace: String,
+    pub trigger: Trigger,
+    pub started: Timestamp,
+    pub finished: Timestamp,
+    /// The roster in force was an earlier one: the files could not be used.
+    pub stale: bool,
+    pub end: End,
+}
+
+/// How far the run came.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum End {
+    /// There is no plan: the roster or the directory could not be read.
+    Failed(Failure),
+    /// A plan was made and what was approved was sent.
+    Applied(Box<Applied>),
+}
+
+/// What a run that had a plan leaves behind.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Applied {
+    pub plan: Plan,
+    pub verdict: Verdict,
+    /// Every approved change with what became of it, in the order sent.
+    pub outcomes: Vec<(Change, Outcome)>,
+    /// The reading after the changes; none was needed where nothing was sent.
+    pub verification: Verification,
+    /// Why the run stopped early, if it did.
+    pub stopped: Option<Failure>,
+}
+
+/// What the reading after the changes says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verification {
+    /// Nothing was sent, so the first reading still stands.
+    NotNeeded,
+    /// A fresh reading was planned again. `residue` is what could still be applied; `missing` are
+    /// changes answered with `ok` that the reading does not show.
+    Read { residue: Vec<Change>, missing: Vec<Change>, in_sync: usize },
+    /// The fresh reading failed.
+    Failed(String),
+}
+
+/// Why a run failed, with the stable kebab-case name of the cause.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    pub kind: &'static str,
+    pub message: String,
+}
+
+/// The verdict on a run, and its exit code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Status {
+    /// Nothing applicable is left.
+    Converged,
+    /// Only held changes are left.
+    Held,
+    Failed,
+}
+
+impl Trigger {
+    /// The word in logs and metrics.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Start => "start",
+            Self::Schedule => "schedule",
+            Self::File => "file",
+            Self::Signal => "signal",
+            Self::Boundary => "boundary",
+            Self::Retry => "retry",
+        }
+    }
+}
+
+impl Status {
+    /// 0 converged, 1 failed, 3 something held.
+    pub fn exit_code(self) -> u8 {
+        match self {
+            Self::Converged => 0,
+            Self::Held => 3,
+            Self::Failed => 1,
+        }
+    }
+}
+
+impl RunReport {
+    pub fn status(&self) -> Status {
+        match &self.end {
+            End::Failed(_) => Status::Failed,
+            End::Applied(applied) => applied.status(),
+        }
+    }
+
+    pub fn applied(&self) -> Option<&Applied> {
+        match &self.end {
+            End::Applied(applied) => Some(applied),
+            End::Failed(_) => None,
+        }
+    }
+}
+
+impl Applied {
+    fn status(&self) -> Status {
+        let unfinished = match &self.verification {
+            Verification::NotNeeded => false,
+            Verification::Read { residue, missing, .. } => {
+                !residue.is_empty() || !missing.is_empty()
+            }
+            Verification::Failed(_) => true,
+        };
+        let failed = self.outcomes.iter().any(|(_, outcome)| {
+            matches!(outcome, Outcome::Rejected(_) | Outcome::NotSent(_))
+        });
+        if unfinished || failed || self.stopped.is_some() {
+            Status::Failed
+        } else if self.verdict.held.is_empty() {
+            Status::Converged
+        } else {
+            Status::Held
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! Roles: a Paradime `accountType`, and how much each may do.
+
+use std::fmt;
+
+/// A role. One that this version does not know is kept verbatim.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Role {
+    Admin,
+    WorkspaceAdmin,
+    SecurityAdmin,
+    BillingAdmin,
+    WorkspaceSettingsAdmin,
+    Developer,
+    Business,
+    Analyst,
+    SandboxUser,
+    Other(Box<str>),
+}
+
+/// How much a role may do. A change to a higher tier grants; every other one takes away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Tier {
+    Reader,
+    Developer,
+    PartAdmin,
+    Admin,
+}
+
+impl Role {
+    /// Every role with a name of its own: three that the vendor documents (ADMIN, DEVELOPER,
+    /// BUSINESS), the others as its public Python client spells them.
+    pub const KNOWN: [Self; 9] = [
+        Self::Admin,
+        Self::WorkspaceAdmin,
+        Self::SecurityAdmin,
+        Self::BillingAdmin,
+        Self::WorkspaceSettingsAdmin,
+        Self::Developer,
+        Self::Business,
+        Self::Analyst,
+        Self::SandboxUser,
+    ];
+
+    /// Reads the API's spelling; anything unknown is kept as it is.
+    pub fn from_api(text: &str) -> Self {
+        Self::known(text).unwrap_or_else(|| Self::Other(text.into()))
+    }
+
+    /// The role that the API spells so, if this version knows it.
+    pub fn known(text: &str) -> Option<Self> {
+        Self::KNOWN.into_iter().find(|role| role.as_str() == text)
+    }
+
+    /// The API's spelling.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Admin => "ADMIN",
+            Self::WorkspaceAdmin => "WORKSPACE_ADMIN",
+            Self::SecurityAdmin => "SECURITY_ADMIN",
+            Self::BillingAdmin => "BILLING_ADMIN",
+            Self::WorkspaceSettingsAdmin => "WORKSPACE_SETTINGS_ADMIN",
+            Self::Developer => "DEVELOPER",
+            Self::Business => "BUSINESS",
+            Self::Analyst => "ANALYST",
+            Self::SandboxUser => "SANDBOX_USER",
+            Self::Other(name) => name,
+        }
+    }
+
+    /// What the role may do; nothing is assumed of an unknown one.
+    pub fn tier(&self) -> Option<Tier> {
+        match self {
+            Self::Admin => Some(Tier::Admin),
+            Self::WorkspaceAdmin
+            | Self::SecurityAdmin
+            | Self::BillingAdmin
+            | Self::WorkspaceSettingsAdmin => Some(Tier::PartAdmin),
+            Self::Developer => Some(Tier::Developer),
+            Self::Business | Self::Analyst | Self::SandboxUser => Some(Tier::Reader),
+            Self::Other(_) => None,
+        }
+    }
+
+    /// Whether moving from `self` to `to` certainly gives more than it takes.
+    pub fn grows_to(&self, to: &Self) -> bool {
+        matches!((self.tier(), to.tier()), (Some(from), Some(to)) if to > from)
+    }
+
+    /// Whether this is the role that guards call an admin.
+    pub fn is_admin(&self) -> bool {
+        *self == Self::Admin
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_known_role_survives_its_spelling() {
+        for role in Role::KNOWN {
+            assert_eq!(Role::from_api(role.as_str()), role);
+        }
+        assert_eq!(Role::from_api("FUTURE"), Role::Other("FUTURE".into()));
+        assert_eq!(Role::known("admin"), None, "the API's spelling is exact");
+    }
+
+    #[test]
+    fn only_a_higher_known_tier_grants() {
+        assert!(Role::Developer.grows_to(&Role::Admin));
+        assert!(Role::Business.grows_to(&Role::Developer));
+        assert!(!Role::Business.grows_to(&Role::Analyst));
+        assert!(!Role::Admin.grows_to(&Role::BillingAdmin));
+        let unknown = Role::from_api("FUTURE");
+        assert!(!unknown.grows_to(&Role::Admin) && !Role::Business.grows_to(&unknown));
+    }
+}
