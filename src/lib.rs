@@ -22,6 +22,7 @@ pub mod role;
 pub mod directory;
 pub mod memory;
 pub mod roster;
+pub mod yaml;
 // 2: the difference
 pub mod plan;
 // 3: decisions

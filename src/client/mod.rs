@@ -12,7 +12,7 @@ use std::time::Duration;
 use crate::directory::Snapshot;
 use crate::plan::change::Change;
 
-pub use graphql::{Client, Credentials, Http, Tls};
+// pub use graphql::{Client, Credentials, Http, Tls};
 
 /// Reads the directory.
 pub trait ReadDirectory: Send + Sync {
