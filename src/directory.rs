@@ -102,8 +102,7 @@ impl Snapshot {
                 return Err(Incomplete::DuplicateUid(account.uid.to_string()));
             }
         }
-        let emails =
-            accounts.iter().map(|a| &a.email).chain(invitations.iter().map(|i| &i.email));
+        let emails = accounts.iter().map(|a| &a.email).chain(invitations.iter().map(|i| &i.email));
         if emails.into_iter().any(|email| email.as_str().is_empty()) {
             return Err(Incomplete::NoEmail);
         }

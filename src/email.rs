@@ -179,6 +179,8 @@ mod tests {
     #[test]
     fn a_very_long_remote_address_still_hashes_by_its_folded_form() {
         let long = "A".repeat(400);
-        assert!(HashSet::from([Email::remote(&long)]).contains(&Email::remote(&long.to_lowercase())));
+        assert!(
+            HashSet::from([Email::remote(&long)]).contains(&Email::remote(&long.to_lowercase()))
+        );
     }
 }

@@ -17,6 +17,7 @@
 // 0: value types
 pub mod diagnostic;
 pub mod email;
+pub mod escape;
 pub mod role;
 // 1: desired state, actual state, what is remembered
 pub mod directory;

@@ -71,11 +71,23 @@ pub struct Applied {
 pub enum Verification {
     /// Nothing was sent, so the first reading still stands.
     NotNeeded,
-    /// A fresh reading was planned again. `residue` is what could still be applied; `missing` are
-    /// changes answered with `ok` that the reading does not show.
-    Read { residue: Vec<Change>, missing: Vec<Change>, in_sync: usize },
+    /// A fresh reading was planned again.
+    Read(Box<Residue>),
     /// The fresh reading failed.
     Failed(String),
+}
+
+/// What a fresh reading still wants.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Residue {
+    /// What could still be applied and was not answered with `ok`.
+    pub applicable: Vec<Change>,
+    /// Changes answered with `ok` that the reading does not show.
+    pub missing: Vec<Change>,
+    /// Changes that this run held and that the fresh reading allows: the next run makes them.
+    pub released: Vec<Change>,
+    /// Members that need nothing.
+    pub in_sync: usize,
 }
 
 /// Why a run failed, with the stable kebab-case name of the cause.
@@ -140,14 +152,15 @@ impl Applied {
     fn status(&self) -> Status {
         let unfinished = match &self.verification {
             Verification::NotNeeded => false,
-            Verification::Read { residue, missing, .. } => {
-                !residue.is_empty() || !missing.is_empty()
+            Verification::Read(residue) => {
+                !residue.applicable.is_empty() || !residue.missing.is_empty()
             }
             Verification::Failed(_) => true,
         };
-        let failed = self.outcomes.iter().any(|(_, outcome)| {
-            matches!(outcome, Outcome::Rejected(_) | Outcome::NotSent(_))
-        });
+        let failed = self
+            .outcomes
+            .iter()
+            .any(|(_, outcome)| matches!(outcome, Outcome::Rejected(_) | Outcome::NotSent(_)));
         if unfinished || failed || self.stopped.is_some() {
             Status::Failed
         } else if self.verdict.held.is_empty() {

@@ -16,7 +16,10 @@ pub enum Value {
     /// Nothing was written, or `null` or `~`.
     Null,
     /// The text as written, quotes and escapes resolved.
-    Scalar { text: Box<str>, quoted: bool },
+    Scalar {
+        text: Box<str>,
+        quoted: bool,
+    },
     Seq(Vec<Node>),
     /// In the order written; duplicate keys have been reported and dropped.
     Map(Vec<(Key, Node)>),

@@ -7,12 +7,39 @@ pub mod pace;
 pub mod wire;
 
 use std::future::Future;
+use std::path::PathBuf;
 use std::time::Duration;
+
+use secrecy::SecretString;
 
 use crate::directory::Snapshot;
 use crate::plan::change::Change;
 
-// pub use graphql::{Client, Credentials, Http, Tls};
+pub use graphql::{Client, Transport};
+
+/// Where the API is and how it is spoken to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settings {
+    /// HTTPS, or plain HTTP to a loopback address; anything else is refused by [`Transport::new`].
+    pub endpoint: reqwest::Url,
+    /// Sent as `X-Paradime-Workspace`; needed with a company token.
+    pub workspace_uid: Option<String>,
+    /// The deadline of one request, its body included.
+    pub timeout: Duration,
+    /// Requests a second at most; None is no limit.
+    pub rate: Option<f64>,
+    /// A file of certificate authorities, PEM, to trust beside the usual roots.
+    pub ca_file: Option<PathBuf>,
+}
+
+/// What proves who we are. Its `Debug` shows no secret.
+#[derive(Clone, Debug)]
+pub enum Credentials {
+    /// `X-API-KEY` and `X-API-SECRET`.
+    KeyPair { key: SecretString, secret: SecretString },
+    /// `Authorization: Bearer`: a token that begins with `prdm_`.
+    Token(SecretString),
+}
 
 /// Reads the directory.
 pub trait ReadDirectory: Send + Sync {

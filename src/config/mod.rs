@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use jiff::tz::TimeZone;
 
-use crate::guard::Limits;
-use crate::plan::OnRemoved;
+use crate::client;
+use crate::reconcile::Target;
 use crate::schedule::Cron;
 
 /// Everything a process needs to know, validated.
@@ -43,21 +43,11 @@ pub struct WatchSettings {
 /// One workspace to keep equal to one roster.
 #[derive(Clone, Debug)]
 pub struct WorkspaceConfig {
-    /// For people.
-    pub name: String,
-    pub endpoint: reqwest::Url,
+    /// What is reconciled: name, roster files, time zone, limits.
+    pub target: Target,
+    /// Where the API is and how it is spoken to.
+    pub connection: client::Settings,
     pub credentials: CredentialSource,
-    /// Needed with a company token.
-    pub workspace_uid: Option<String>,
-    /// Files, folders or globs, absolute or relative to `base`.
-    pub users: Vec<String>,
-    /// The folder of the configuration file, or the working directory without one.
-    pub base: PathBuf,
-    /// A date in the roster is that day here.
-    pub zone: TimeZone,
-    pub on_removed: OnRemoved,
-    pub limits: Limits,
-    pub http: HttpSettings,
 }
 
 /// Where the secrets are: read again at every run, and held no longer.
@@ -76,44 +66,14 @@ pub enum SecretSource {
     Sandbox(&'static str),
 }
 
-#[derive(Clone, Debug, PartialEq)]
-pub struct HttpSettings {
-    /// The deadline of one request.
-    pub timeout: Duration,
-    /// Batches in flight at once.
-    pub concurrency: usize,
-    /// Changes in one request.
-    pub batch: usize,
-    /// Requests a second; None is no limit.
-    pub rate: Option<f64>,
-    /// A private certificate authority, PEM.
-    pub ca_file: Option<PathBuf>,
-}
-
 impl Default for ScheduleSettings {
     fn default() -> Self {
-        Self {
-            cron: Cron::default(),
-            zone: TimeZone::UTC,
-            jitter: Duration::from_secs(30),
-        }
+        Self { cron: Cron::default(), zone: TimeZone::UTC, jitter: Duration::from_secs(30) }
     }
 }
 
 impl Default for WatchSettings {
     fn default() -> Self {
         Self { settle: Duration::from_secs(1), poll: Duration::from_secs(30) }
-    }
-}
-
-impl Default for HttpSettings {
-    fn default() -> Self {
-        Self {
-            timeout: Duration::from_secs(60),
-            concurrency: 4,
-            batch: 25,
-            rate: Some(10.0),
-            ca_file: None,
-        }
     }
 }

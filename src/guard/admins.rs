@@ -1,1 +1,63 @@
-//! (being written)
+//! The guards against a lock-out. No approval lifts them.
+
+use super::judge::{Case, Docket};
+use super::{Guard, Refusal};
+use crate::plan::change::Change;
+
+/// Whoever is named in `required_admins` stays ADMIN, whatever the roster says.
+pub(super) fn required_admins(case: &Case<'_>, docket: &mut Docket) {
+    let is_required = |change: &Change| {
+        change.addresses().any(|address| case.limits.required_admins.contains(address))
+    };
+    let concerned = taking_admin(case, |change| is_required(change));
+    if concerned.is_empty() {
+        return;
+    }
+    let message = format!(
+        "{} of {} required admins would lose ADMIN (guard.required_admins in rosterd.yaml)",
+        concerned.len(),
+        case.limits.required_admins.len(),
+    );
+    let hint = "nothing releases this but another `guard.required_admins`".into();
+    docket.hold(concerned, Refusal { guard: Guard::RequiredAdmins, message, hint });
+}
+
+/// At least `min_admins` lasting admins stay: accounts that the reading shows as ADMIN and whose
+/// own role in the roster is ADMIN. A grant of the same plan never counts.
+///
+/// What would remove a lasting admin is held first. If the floor is broken even so, every change
+/// that takes ADMIN from anybody is held: the last admins may be people the roster does not want.
+pub(super) fn min_admins(case: &Case<'_>, docket: &mut Docket) {
+    let lasting = &case.facts.lasting_admins;
+    let is_lasting = |change: &Change| change.uid().is_some_and(|uid| lasting.contains(uid));
+    let takers: Vec<usize> =
+        taking_admin(case, |_| true).into_iter().filter(|at| !docket.is_held(*at)).collect();
+    let leaving = takers.iter().filter(|at| is_lasting(&case.changes[**at])).count();
+    let floor = case.limits.min_admins;
+    if lasting.len() - leaving >= floor {
+        return;
+    }
+    let concerned: Vec<usize> = if lasting.len() >= floor {
+        takers.into_iter().filter(|at| is_lasting(&case.changes[*at])).collect()
+    } else {
+        takers
+    };
+    if concerned.is_empty() {
+        return;
+    }
+    let message = format!(
+        "{} of {} admins would lose ADMIN, and {} that the roster keeps would stay, limit {floor} \
+         (guard.min_admins in rosterd.yaml)",
+        concerned.len(),
+        case.facts.admins,
+        lasting.len() - leaving,
+    );
+    let hint = "make another member ADMIN first: it counts once a reading shows it".into();
+    docket.hold(concerned, Refusal { guard: Guard::MinAdmins, message, hint });
+}
+
+fn taking_admin(case: &Case<'_>, concerned: impl Fn(&Change) -> bool) -> Vec<usize> {
+    (0..case.changes.len())
+        .filter(|&at| case.changes[at].takes_admin() && concerned(&case.changes[at]))
+        .collect()
+}

@@ -6,6 +6,7 @@
 mod admins;
 mod budget;
 mod judge;
+mod signs;
 
 use std::collections::BTreeMap;
 
@@ -14,7 +15,9 @@ use jiff::SignedDuration;
 use crate::email::Email;
 use crate::plan::change::{Change, Class};
 
+pub use budget::spend;
 pub use judge::{judge, rejudge};
+pub use signs::CLOCK_TOLERANCE;
 
 /// The safety settings of one workspace.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,6 +67,8 @@ pub struct Held {
 pub enum Guard {
     /// `suspend: true` in the configuration.
     Suspend,
+    /// A roster without members would disable everybody.
+    EmptyRoster,
     MinAdmins,
     RequiredAdmins,
     Budget(BudgetName),
@@ -160,6 +165,7 @@ impl std::fmt::Display for Guard {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Suspend => "suspend",
+            Self::EmptyRoster => "empty-roster",
             Self::MinAdmins => "min-admins",
             Self::RequiredAdmins => "required-admins",
             Self::Budget(BudgetName::Disable) => "disable-budget",

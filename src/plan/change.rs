@@ -11,6 +11,8 @@ pub struct Change {
     pub action: Action,
     /// Whom it concerns, in the roster's spelling where there is one.
     pub email: Email,
+    /// Other addresses of the same person: the account's first, where it has another one.
+    pub also: Box<[Email]>,
     pub reason: Reason,
     /// The line of the roster that asks for it; a removal has none.
     pub place: Option<Place>,
@@ -31,6 +33,8 @@ pub enum Action {
 pub enum Reason {
     /// A member with neither account nor invitation.
     NotInWorkspace,
+    /// The same, and the member's `starts` has come.
+    Started,
     /// The account has another role than the roster says.
     RoleDiffers,
     /// `elevate` is in force.
@@ -67,13 +71,14 @@ impl Class {
 impl Reason {
     /// Whether a date of the roster caused the change, rather than an edit.
     pub fn is_dated(self) -> bool {
-        matches!(self, Self::Elevated | Self::ElevationEnded | Self::Expired)
+        matches!(self, Self::Started | Self::Elevated | Self::ElevationEnded | Self::Expired)
     }
 
     /// A few words for people.
     pub fn words(self) -> &'static str {
         match self {
             Self::NotInWorkspace => "not in the workspace yet",
+            Self::Started => "access begins",
             Self::RoleDiffers => "another role in the roster",
             Self::Elevated => "elevated",
             Self::ElevationEnded => "elevation ended",
@@ -135,6 +140,11 @@ impl Change {
     /// Whether it takes ADMIN from somebody who has it.
     pub fn takes_admin(&self) -> bool {
         self.from().is_some_and(Role::is_admin) && !self.to().is_some_and(Role::is_admin)
+    }
+
+    /// Every address of the person.
+    pub fn addresses(&self) -> impl Iterator<Item = &Email> {
+        std::iter::once(&self.email).chain(&self.also)
     }
 
     /// Order of execution: class, then address, then uid.

@@ -4,6 +4,7 @@
 pub mod change;
 pub mod diff;
 pub mod fingerprint;
+mod matching;
 
 use std::collections::BTreeSet;
 
@@ -42,7 +43,7 @@ pub struct Finding {
 }
 
 /// Why nothing is done.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum FindingKind {
     /// Invited with the member's role, not yet accepted.
     Invited,
@@ -84,6 +85,8 @@ pub enum Standing {
 /// What the guards count.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Facts {
+    /// Members of the roster, whatever their dates.
+    pub members: usize,
     /// Accounts that no `unmanaged` pattern covers.
     pub managed: usize,
     /// Accounts of any kind.

@@ -1,1 +1,18 @@
 //! The one integration-test binary: a module per topic.
+
+mod apply;
+mod cli;
+mod config;
+mod contract;
+mod daemon;
+mod docs;
+mod guards;
+mod laws;
+mod render;
+mod roster;
+mod sandbox;
+mod scale;
+mod small_worlds;
+mod source;
+mod tidy;
+mod watch;

@@ -1,0 +1,76 @@
+//! Text that other people chose, made safe for a terminal, a log and a page.
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+
+/// Names and messages from outside are shown up to so many characters.
+pub const MAX_SHOWN: usize = 300;
+
+/// Escapes control characters (ANSI sequences start with one) and the characters that reorder or
+/// hide text, as `\u{1b}`; everything else stays. Longer text than [`MAX_SHOWN`] characters is
+/// cut, with an ellipsis.
+pub fn escape(text: &str) -> Cow<'_, str> {
+    let long = text.len() > MAX_SHOWN && text.chars().nth(MAX_SHOWN).is_some();
+    if !long && !text.chars().any(is_hostile) {
+        return Cow::Borrowed(text);
+    }
+    let mut safe = String::with_capacity(text.len().min(MAX_SHOWN * 2));
+    for character in text.chars().take(MAX_SHOWN) {
+        if is_hostile(character) {
+            let _ = write!(safe, "{}", character.escape_unicode());
+        } else {
+            safe.push(character);
+        }
+    }
+    if long {
+        safe.push('…');
+    }
+    Cow::Owned(safe)
+}
+
+/// Control characters, bidirectional controls and isolates, line separators, invisible and
+/// zero-width characters, tags.
+fn is_hostile(character: char) -> bool {
+    character.is_control()
+        || matches!(
+            character,
+            '\u{ad}'
+                | '\u{61c}'
+                | '\u{115f}'
+                | '\u{1160}'
+                | '\u{180e}'
+                | '\u{200b}'..='\u{200f}'
+                | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}'
+                | '\u{3164}'
+                | '\u{feff}'
+                | '\u{ffa0}'
+                | '\u{fff9}'..='\u{fffb}'
+                | '\u{e0000}'..='\u{e007f}'
+        )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plain_text_is_left_alone() {
+        assert!(matches!(escape("Zoë Ångström 山田"), Cow::Borrowed("Zoë Ångström 山田")));
+    }
+
+    #[test]
+    fn what_moves_the_cursor_or_the_reading_order_is_spelled_out() {
+        assert_eq!(escape("a\u{1b}[31mb\r\nc"), "a\\u{1b}[31mb\\u{d}\\u{a}c");
+        assert_eq!(escape("x\u{202e}y\u{200b}z"), "x\\u{202e}y\\u{200b}z");
+        assert_eq!(escape("\u{9b}1m"), "\\u{9b}1m");
+    }
+
+    #[test]
+    fn long_text_is_cut() {
+        assert_eq!(escape(&"é".repeat(MAX_SHOWN)).chars().count(), MAX_SHOWN);
+        let cut = escape(&"é".repeat(MAX_SHOWN + 1)).into_owned();
+        assert_eq!(cut.chars().count(), MAX_SHOWN + 1);
+        assert!(cut.ends_with('…'));
+    }
+}

@@ -1,0 +1,103 @@
+//! Who is who: a hash join of the roster's addresses with the directory's.
+
+use std::collections::HashMap;
+
+use crate::directory::{Account, Invitation, Snapshot};
+use crate::email::Email;
+use crate::roster::{Member, Roster};
+
+/// Every account and every invitation given to its member, or to nobody.
+pub struct Matching<'a> {
+    members: &'a [Member],
+    found: Vec<Found<'a>>,
+    strangers: Vec<&'a Account>,
+    uninvited: Vec<&'a Invitation>,
+    managed: usize,
+}
+
+/// What the directory holds of one member.
+#[derive(Clone, Default)]
+pub struct Found<'a> {
+    accounts: Vec<&'a Account>,
+    invitation: Option<&'a Invitation>,
+}
+
+impl<'a> Matching<'a> {
+    /// Joins by address and alias. What `unmanaged` covers is left out of everything.
+    pub fn new(roster: &'a Roster, snapshot: &'a Snapshot) -> Self {
+        let members = roster.members();
+        let index = by_address(members);
+        let mut matching = Self {
+            members,
+            found: vec![Found::default(); members.len()],
+            strangers: Vec::new(),
+            uninvited: Vec::new(),
+            managed: 0,
+        };
+        for account in snapshot.accounts() {
+            match index.get(&account.email) {
+                Some(&member) => matching.found[member].accounts.push(account),
+                None if roster.is_unmanaged(&account.email) => continue,
+                None => matching.strangers.push(account),
+            }
+            matching.managed += 1;
+        }
+        for invitation in snapshot.invitations() {
+            match index.get(&invitation.email) {
+                Some(&member) => {
+                    matching.found[member].offer(invitation, &members[member].email);
+                }
+                None if roster.is_unmanaged(&invitation.email) => {}
+                None => matching.uninvited.push(invitation),
+            }
+        }
+        matching
+    }
+
+    /// Every member with what was found of it, sorted by address.
+    pub fn members(&self) -> impl Iterator<Item = (&'a Member, &Found<'a>)> {
+        self.members.iter().zip(&self.found)
+    }
+
+    /// Accounts that are no member's.
+    pub fn strangers(&self) -> impl Iterator<Item = &'a Account> + '_ {
+        self.strangers.iter().copied()
+    }
+
+    /// Invitations that are no member's.
+    pub fn uninvited(&self) -> impl Iterator<Item = &'a Invitation> + '_ {
+        self.uninvited.iter().copied()
+    }
+
+    /// How many accounts are not unmanaged.
+    pub fn managed(&self) -> usize {
+        self.managed
+    }
+}
+
+impl<'a> Found<'a> {
+    pub fn accounts(&self) -> &[&'a Account] {
+        &self.accounts
+    }
+
+    pub fn invitation(&self) -> Option<&'a Invitation> {
+        self.invitation
+    }
+
+    /// Keeps the invitation that says most: one that can still be accepted before an expired one,
+    /// then one to the member's own address before one to an alias.
+    fn offer(&mut self, invitation: &'a Invitation, own: &Email) {
+        let weight = |it: &Invitation| (it.status.is_pending(), it.email == *own);
+        if self.invitation.is_none_or(|kept| weight(invitation) > weight(kept)) {
+            self.invitation = Some(invitation);
+        }
+    }
+}
+
+fn by_address(members: &[Member]) -> HashMap<&Email, usize> {
+    let mut index = HashMap::with_capacity(members.len());
+    for (position, member) in members.iter().enumerate() {
+        index.extend(member.addresses().map(|address| (address, position)));
+    }
+    index
+}

@@ -1,0 +1,1 @@
+//! What becomes of each change, for each kind of failure.

@@ -1,0 +1,1 @@
+//! Triggers, merging, back-off, reload.

@@ -1,0 +1,1 @@
+//! Each guard, and what it lets through.

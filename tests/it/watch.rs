@@ -1,0 +1,1 @@
+//! What a change of files looks like from outside.
