@@ -9,7 +9,7 @@ pub const CAP: Duration = Duration::from_secs(30);
 /// A reading is tried so many times.
 pub const ATTEMPTS: u32 = 5;
 /// A reading is given up when the next attempt would begin later than this after the first.
-pub const DEADLINE: Duration = Duration::from_secs(120);
+pub const DEADLINE: Duration = Duration::from_mins(2);
 
 /// The wait before attempt number `attempt + 1`: doubled each time, at most [`CAP`], shortened by
 /// up to a half by `jitter` (in `0..1`) so that clients do not come back together. What the server
@@ -17,8 +17,8 @@ pub const DEADLINE: Duration = Duration::from_secs(120);
 pub fn delay(attempt: u32, asked: Option<Duration>, jitter: f64) -> Duration {
     let doublings = attempt.saturating_sub(1).min(16);
     let whole = BASE.saturating_mul(1 << doublings).min(CAP);
-    // `max` and `min` also turn what is not a number into a number.
-    let own = whole.mul_f64(0.5 + 0.5 * jitter.max(0.0).min(1.0));
+    let jitter = if jitter.is_nan() { 0.0 } else { jitter.clamp(0.0, 1.0) };
+    let own = whole.mul_f64(0.5 + 0.5 * jitter);
     own.max(asked.unwrap_or_default())
 }
 

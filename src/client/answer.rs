@@ -1,6 +1,7 @@
 //! What one complete HTTP answer is, and the words in which a failure is told.
 
 use std::borrow::Cow;
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -90,7 +91,7 @@ impl<'a> Telling<'a> {
         let told = errors.list.iter().take(TOLD).map(|error| self.remote(&error.message));
         let mut line = told.collect::<Vec<_>>().join("; ");
         if errors.total > TOLD {
-            line.push_str(&format!("; and {} more errors", errors.total - TOLD));
+            let _ = write!(line, "; and {} more errors", errors.total - TOLD);
         }
         line
     }

@@ -10,7 +10,7 @@ use super::answer::{Response, Telling};
 use super::transport::{Transport, Unanswered};
 use super::{
     Answer, ClientError, Credentials, ErrorClass, ReadDirectory, Reply, WriteDirectory, document,
-    verdict,
+    interpret,
 };
 use crate::directory::Snapshot;
 use crate::plan::change::Change;
@@ -38,7 +38,7 @@ impl Client {
         Telling::new(self.transport.endpoint(), &self.credentials)
     }
 
-    /// One request: what it took is logged, and trouble slows everybody down.
+    /// One request; what it took is logged.
     async fn ask(
         &self,
         operation: &'static str,
@@ -53,27 +53,30 @@ impl Client {
         };
         let ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
         tracing::debug!(operation, status, kind, ms, count, "request");
-        match &answered {
-            Ok(response) if response.status == 429 || response.status >= 500 => {
-                self.transport.throttle.trouble(response.retry_after);
-            }
-            Err(Unanswered { error, .. }) if error.kind == "timeout" => {
-                self.transport.throttle.trouble(None);
-            }
-            _ => {}
-        }
         answered
+    }
+
+    /// Trouble slows everybody down.
+    fn note(&self, began: Instant, error: &ClientError, asked: Option<Duration>) {
+        if matches!(error.kind, "throttled" | "server" | "timeout") {
+            self.transport.throttle.trouble(began, asked);
+        }
     }
 
     async fn list_once(&self, patience: Duration) -> Result<Snapshot, FailedReading> {
         if let Err(left) = self.transport.throttle.turn(patience).await {
             return Err(FailedReading { error: self.left_alone(left), asked: Some(left) });
         }
-        let answered = self.ask("list", 0, document::list()).await;
-        let response = answered
-            .map_err(|unanswered| FailedReading { error: unanswered.error, asked: None })?;
-        verdict::reading(&response, &self.telling())
-            .map_err(|error| FailedReading { error, asked: response.retry_after })
+        let began = Instant::now();
+        let (error, asked) = match self.ask("list", 0, document::list()).await {
+            Err(unanswered) => (unanswered.error, None),
+            Ok(response) => match interpret::reading(&response, &self.telling()) {
+                Ok(snapshot) => return Ok(snapshot),
+                Err(error) => (error, response.retry_after),
+            },
+        };
+        self.note(began, &error, asked);
+        Err(FailedReading { error, asked })
     }
 
     fn left_alone(&self, left: Duration) -> ClientError {
@@ -86,16 +89,24 @@ impl Client {
         if let Err(left) = self.transport.throttle.turn(Duration::ZERO).await {
             return Reply::NotRun { error: self.left_alone(left), retry_after: Some(left) };
         }
+        let began = Instant::now();
         let body = document::mutation(batch.iter().copied());
-        match self.ask("change", batch.len(), body).await {
+        let (reply, asked) = match self.ask("change", batch.len(), body).await {
             Ok(response) => {
                 let aliases: Vec<String> =
                     batch.iter().map(|(at, _)| document::alias(*at)).collect();
-                verdict::writing(&response, &aliases, &self.telling())
+                let reply = interpret::writing(&response, &aliases, &self.telling());
+                (reply, response.retry_after)
             }
-            Err(Unanswered { error, sent: false }) => Reply::NotRun { error, retry_after: None },
-            Err(Unanswered { error, sent: true }) => Reply::Unknown(error),
+            Err(Unanswered { error, sent: false }) => {
+                (Reply::NotRun { error, retry_after: None }, None)
+            }
+            Err(Unanswered { error, sent: true }) => (Reply::Unknown(error), None),
+        };
+        if let Reply::NotRun { error, .. } | Reply::Unknown(error) = &reply {
+            self.note(began, error, asked);
         }
+        reply
     }
 }
 
@@ -131,9 +142,10 @@ impl WriteDirectory for Client {
             .enumerate()
             .filter(|(at, _)| refusals.get(*at).is_some_and(Option::is_none))
             .collect();
-        let reply = match sayable.is_empty() {
-            true => Reply::Answered(Vec::new()),
-            false => self.send_batch(&sayable).await,
+        let reply = if sayable.is_empty() {
+            Reply::Answered(Vec::new())
+        } else {
+            self.send_batch(&sayable).await
         };
         let Reply::Answered(answers) = reply else { return reply };
         let mut answers = answers.into_iter();

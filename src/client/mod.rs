@@ -4,9 +4,9 @@
 pub mod answer;
 pub mod document;
 pub mod graphql;
+pub mod interpret;
 pub mod pace;
 pub mod transport;
-pub mod verdict;
 pub mod wire;
 
 use std::future::Future;

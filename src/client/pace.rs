@@ -9,9 +9,9 @@ use tokio::time::Instant;
 
 /// A rate is not lowered below this many requests a second, unless it is configured lower.
 pub const SLOWEST: f64 = 0.5;
-/// After a halving the rate is not halved again for so long: requests that were in flight together
-/// tell of one trouble.
-const COOLING: Duration = Duration::from_secs(1);
+/// A request that began sooner than this after a halving causes no other one: requests that were
+/// in flight together tell of one trouble, and a server needs a moment to recover.
+const COOLING: Duration = Duration::from_millis(250);
 /// A rate grows back by this share of the configured one each second.
 const GROWTH: f64 = 0.02;
 /// Unused time is saved up for a burst of so many seconds' worth.
@@ -67,10 +67,11 @@ impl Pace {
         self.bucket.as_mut().map_or(Turn::Now, |bucket| bucket.take(now))
     }
 
-    /// The server answered 429 or 5xx, or not in time; `asked` is its `Retry-After`.
-    pub fn trouble(&mut self, now: Duration, asked: Option<Duration>) {
+    /// The server answered a request of `began` with 429 or 5xx, or not in time; `asked` is its
+    /// `Retry-After`.
+    pub fn trouble(&mut self, began: Duration, now: Duration, asked: Option<Duration>) {
         if let Some(bucket) = &mut self.bucket {
-            bucket.halve(now);
+            bucket.halve(began, now);
         }
         if let Some(asked) = asked {
             self.stopped_until = self.stopped_until.max(now.saturating_add(asked));
@@ -98,9 +99,9 @@ impl Bucket {
         self.rate = (self.rate + passed * self.configured * GROWTH).min(self.configured);
     }
 
-    fn halve(&mut self, now: Duration) {
+    fn halve(&mut self, began: Duration, now: Duration) {
         self.advance(now);
-        if self.halved_at.is_some_and(|at| now.saturating_sub(at) < COOLING) {
+        if self.halved_at.is_some_and(|at| began.saturating_sub(at) < COOLING) {
             return;
         }
         self.halved_at = Some(now);
@@ -138,9 +139,10 @@ impl Throttle {
         }
     }
 
-    /// Slows everybody down; `asked` is the server's `Retry-After`.
-    pub fn trouble(&self, asked: Option<Duration>) {
-        self.with(|pace, now| pace.trouble(now, asked));
+    /// Slows everybody down, for a request that began then; `asked` is the server's `Retry-After`.
+    pub fn trouble(&self, began: Instant, asked: Option<Duration>) {
+        let began = began.saturating_duration_since(self.began);
+        self.with(|pace, now| pace.trouble(began, now, asked));
     }
 
     fn with<T>(&self, act: impl FnOnce(&mut Pace, Duration) -> T) -> T {
@@ -171,7 +173,7 @@ mod tests {
     fn a_rate_is_kept_and_a_rest_saves_up_only_a_small_burst() {
         let mut pace = Pace::new(Some(10.0));
         assert!((10..=11).contains(&turns(&mut pace, Duration::ZERO, SECOND)));
-        let later = Duration::from_secs(3600);
+        let later = Duration::from_hours(1);
         assert!((10..=13).contains(&turns(&mut pace, later, SECOND)), "a burst of 2.5 at most");
     }
 
@@ -180,8 +182,8 @@ mod tests {
         for rate in [None, Some(f64::NAN), Some(0.0), Some(-1.0), Some(f64::INFINITY)] {
             let mut pace = Pace::new(rate);
             assert!((0..1000).all(|_| pace.take(Duration::ZERO) == Turn::Now));
-            pace.trouble(SECOND, Some(5 * SECOND));
-            pace.trouble(SECOND, Some(SECOND));
+            pace.trouble(SECOND, SECOND, Some(5 * SECOND));
+            pace.trouble(SECOND, SECOND, Some(SECOND));
             assert_eq!(pace.take(2 * SECOND), Turn::Stopped(4 * SECOND), "the longer one holds");
             assert_eq!(pace.take(6 * SECOND), Turn::Now);
         }
@@ -190,20 +192,20 @@ mod tests {
     #[test]
     fn one_trouble_halves_once_and_never_below_the_slowest() {
         let mut pace = Pace::new(Some(16.0));
-        (0..8).for_each(|_| pace.trouble(SECOND, None));
+        (0..8).for_each(|n| pace.trouble(n * SECOND / 8, SECOND, None));
         assert!((8..=9).contains(&turns(&mut pace, SECOND, SECOND)));
-        (2..60).for_each(|at| pace.trouble(at * SECOND, None));
+        (2..60).for_each(|at| pace.trouble(at * SECOND, at * SECOND, None));
         let slow = turns(&mut pace, 60 * SECOND, 2 * SECOND);
         assert!((1..=3).contains(&slow), "{slow}");
         let mut slower = Pace::new(Some(0.1));
-        slower.trouble(SECOND, None);
-        assert_eq!(slower.bucket.as_ref().unwrap().rate, 0.1, "configured below the slowest");
+        slower.trouble(SECOND, SECOND, None);
+        assert_eq!(slower.bucket.unwrap().rate.to_string(), "0.1", "configured below the slowest");
     }
 
     #[test]
     fn a_halved_rate_grows_back_to_the_configured_one_and_no_further() {
         let mut pace = Pace::new(Some(10.0));
-        pace.trouble(SECOND, None);
+        pace.trouble(SECOND, SECOND, None);
         let rate = |pace: &mut Pace, at: u32| {
             pace.take(at * SECOND);
             pace.bucket.as_ref().unwrap().rate
@@ -218,7 +220,7 @@ mod tests {
         const ALLOWED: usize = 10;
         let throttle = Throttle::new(Some(80.0));
         let (mut lately, mut served, mut refused) = (Vec::<Instant>::new(), 0, 0);
-        while throttle.began.elapsed() < Duration::from_secs(60) {
+        while throttle.began.elapsed() < Duration::from_mins(1) {
             throttle.turn(Duration::ZERO).await.unwrap();
             lately.retain(|at| at.elapsed() < SECOND);
             if lately.len() < ALLOWED {
@@ -226,7 +228,7 @@ mod tests {
                 served += 1;
             } else {
                 refused += 1;
-                throttle.trouble(None);
+                throttle.trouble(Instant::now(), None);
             }
         }
         assert!((390..=610).contains(&served), "{served} served of 600 possible");
@@ -236,7 +238,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_stop_holds_everybody_and_the_impatient_hear_of_it_at_once() {
         let throttle = Throttle::new(None);
-        throttle.trouble(Some(20 * SECOND));
+        throttle.trouble(Instant::now(), Some(20 * SECOND));
         let before = Instant::now();
         assert_eq!(throttle.turn(SECOND).await, Err(20 * SECOND));
         assert_eq!(before.elapsed(), Duration::ZERO);

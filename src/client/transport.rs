@@ -22,7 +22,7 @@ const MAX_FAILED_BODY: usize = 64 << 10;
 /// A connection is made within this, or half of the request's deadline.
 const CONNECT: Duration = Duration::from_secs(10);
 /// A longer `Retry-After` counts as this.
-const LONGEST_STOP: Duration = Duration::from_secs(24 * 60 * 60);
+const LONGEST_STOP: Duration = Duration::from_hours(24);
 
 /// The connections to one endpoint, and the pace at which it is asked; shared by every run.
 pub struct Transport {
@@ -295,17 +295,14 @@ fn cause(failed: &reqwest::Error) -> String {
     if failed.source().is_none() { "no reason given".into() } else { innermost.to_string() }
 }
 
-fn is_certificate(failed: &reqwest::Error) -> bool {
-    let mut next: Option<&(dyn std::error::Error + 'static)> = Some(failed);
-    while let Some(error) = next {
-        let inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-        let tls = inner.and_then(|inner| inner.downcast_ref::<rustls::Error>());
-        if matches!(tls, Some(rustls::Error::InvalidCertificate(_))) {
-            return true;
-        }
-        next = error.source();
+/// Whether a certificate is what it failed of. An I/O error may hold another error, and hides it
+/// from `source`.
+fn is_certificate(error: &(dyn std::error::Error + 'static)) -> bool {
+    if let Some(rustls::Error::InvalidCertificate(_)) = error.downcast_ref() {
+        return true;
     }
-    false
+    let held = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+    held.is_some_and(|held| is_certificate(held)) || error.source().is_some_and(is_certificate)
 }
 
 #[cfg(test)]

@@ -86,52 +86,52 @@ pub struct InvitedUser(pub Invitation);
 
 /// Reads a whole body.
 pub fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<Envelope<T>, Malformed> {
-    match serde_json::from_slice::<Object<RawEnvelope<T>>>(body) {
-        Ok(Object(raw)) if raw.data.is_none() && raw.errors.is_none() => Err(Malformed::NotGraphql),
-        Ok(Object(raw)) => Ok(Envelope {
-            data: raw.data.flatten(),
-            errors: raw.errors.flatten().unwrap_or_default(),
-        }),
+    match serde_json::from_slice::<Object<Keys<T, Errors>>>(body) {
+        Ok(Object(keys)) if keys.data.is_there || keys.errors.is_there => {
+            Ok(Envelope { data: keys.data.value, errors: keys.errors.value.unwrap_or_default() })
+        }
+        Ok(_) => Err(Malformed::NotGraphql),
         Err(error) => Err(malformed(body, &error)),
     }
 }
 
 fn malformed(body: &[u8], error: &serde_json::Error) -> Malformed {
-    match serde_json::from_slice::<Object<Presence>>(body) {
+    match serde_json::from_slice::<Object<Keys<IgnoredAny, IgnoredAny>>>(body) {
         Err(why) if why.is_eof() => Malformed::CutShort,
         Err(why) if why.is_syntax() => Malformed::NotJson(why.to_string()),
-        Ok(Object(Presence { data, errors })) if data || errors => {
+        Ok(Object(keys)) if keys.data.is_there || keys.errors.is_there => {
             Malformed::Shape(error.to_string())
         }
         _ => Malformed::NotGraphql,
     }
 }
 
+/// The two keys of an answer.
 #[derive(Deserialize)]
-#[serde(bound(deserialize = "T: Deserialize<'de>"))]
-struct RawEnvelope<T> {
-    /// The outer layer tells missing from null.
-    #[serde(default, deserialize_with = "present")]
-    data: Option<Option<T>>,
-    #[serde(default, deserialize_with = "present")]
-    errors: Option<Option<Errors>>,
+#[serde(bound(deserialize = "T: Deserialize<'de>, E: Deserialize<'de>"))]
+struct Keys<T, E> {
+    #[serde(default)]
+    data: Key<T>,
+    #[serde(default)]
+    errors: Key<E>,
 }
 
-/// Whether the two keys of an answer are there, whatever they hold.
-#[derive(Deserialize)]
-struct Presence {
-    #[serde(default, deserialize_with = "is_there")]
-    data: bool,
-    #[serde(default, deserialize_with = "is_there")]
-    errors: bool,
+/// A key that tells missing from null.
+struct Key<T> {
+    is_there: bool,
+    value: Option<T>,
 }
 
-fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(d: D) -> Result<Option<T>, D::Error> {
-    T::deserialize(d).map(Some)
+impl<T> Default for Key<T> {
+    fn default() -> Self {
+        Self { is_there: false, value: None }
+    }
 }
 
-fn is_there<'de, D: Deserializer<'de>>(d: D) -> Result<bool, D::Error> {
-    IgnoredAny::deserialize(d).map(|_| true)
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Key<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Self { is_there: true, value: Option::deserialize(deserializer)? })
+    }
 }
 
 /// An object, and never a list of its values in order, which `derive` would accept as well.

@@ -158,3 +158,97 @@ fn may_have_run(error: &GraphqlError) -> bool {
     let code = error.code.to_ascii_uppercase();
     error.field.is_some() || code.contains("INTERNAL") || code.contains("TIMEOUT") || code == "500"
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::client::Credentials;
+    use proptest::prelude::*;
+    use serde_json::{Map, Value, json};
+
+    const ALIASES: [&str; 3] = ["m0", "m1", "m2"];
+
+    /// What one field of an answer may hold; None is no mention at all.
+    fn field() -> impl Strategy<Value = Option<Value>> {
+        prop::sample::select(vec![
+            None,
+            Some(Value::Null),
+            Some(json!({})),
+            Some(json!({ "ok": true })),
+            Some(json!({ "ok": false })),
+        ])
+    }
+
+    fn data() -> impl Strategy<Value = Option<Value>> {
+        let fields = prop::array::uniform3(field()).prop_map(|fields| {
+            let pairs = ALIASES.iter().zip(fields);
+            let object: Map<String, Value> =
+                pairs.filter_map(|(alias, field)| Some(((*alias).to_owned(), field?))).collect();
+            Some(Value::Object(object))
+        });
+        prop_oneof![Just(None), Just(Some(Value::Null)), fields]
+    }
+
+    fn errors() -> impl Strategy<Value = Vec<Value>> {
+        let path = prop::sample::select(vec![json!(null), json!([]), json!(["m0"]), json!(["m2"])]);
+        let code = prop::sample::select(vec![
+            "",
+            "FORBIDDEN",
+            "UNAUTHENTICATED",
+            "RATE_LIMITED",
+            "INTERNAL",
+        ]);
+        let error = (path, code).prop_map(
+            |(path, code)| json!({ "message": "no", "path": path, "extensions": { "code": code } }),
+        );
+        prop::collection::vec(error, 0..4)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+        /// What may lead to another attempt never hides an effect, and nothing is done unless the
+        /// answer says so.
+        #[test]
+        fn an_effect_is_never_hidden(
+            data in data(), errors in errors(),
+            status in prop::sample::select(vec![200_u16, 400, 422, 500, 503]),
+        ) {
+            let mut body = Map::new();
+            if let Some(data) = &data {
+                body.insert("data".into(), data.clone());
+            }
+            if !errors.is_empty() {
+                body.insert("errors".into(), errors.clone().into());
+            }
+            let bytes = serde_json::to_vec(&body).unwrap();
+            let response = Response { status, body: bytes, ..Response::default() };
+            let credentials = Credentials::Token("prdm_wsp_of-a-test".into());
+            let telling = Telling::new("https://api.acme.io/", &credentials);
+            let is_true = |alias: &str| {
+                data.as_ref().is_some_and(|data| data[alias]["ok"] == true)
+            };
+            let ran = ALIASES.iter().any(|alias| is_true(alias));
+            let of_a_field = errors.iter().any(|error| error["path"][0].is_string());
+            match writing(&response, &ALIASES.map(str::to_owned), &telling) {
+                Reply::Answered(answers) => {
+                    prop_assert!(status < 500 && answers.len() == ALIASES.len());
+                    for (alias, answer) in ALIASES.iter().zip(answers) {
+                        let done = answer == Answer::Done;
+                        let refused = errors.iter().any(|error| error["path"][0] == *alias);
+                        prop_assert_eq!(done, is_true(alias) && !refused);
+                    }
+                }
+                Reply::Refused(_) => {
+                    prop_assert!(!ran && !of_a_field && status < 500);
+                    prop_assert!(data.is_none_or(|data| data.is_null()));
+                }
+                Reply::NotRun { error, .. } => {
+                    prop_assert!(!ran && status < 500);
+                    prop_assert!(error.class == ErrorClass::Denied || !of_a_field);
+                }
+                Reply::Unknown(_) => {}
+            }
+        }
+    }
+}
