@@ -155,7 +155,14 @@ mod tests {
     #[test]
     fn a_batch_is_aliased_fields_with_variables() {
         let (query, variables) = parsed(&mutation(hostile().iter().enumerate()));
-        insta::assert_snapshot!(query, @"mutation($email0:String!,$accountType0:UserAccountType!,$uid1:String!,$accountType1:UserAccountType!,$uid2:String!){m0:inviteUser(email:$email0,accountType:$accountType0){ok} m1:updateUserAccountType(uid:$uid1,accountType:$accountType1){ok} m2:disableUser(uid:$uid2){ok} }");
+        let expected = [
+            "mutation($email0:String!,$accountType0:UserAccountType!,",
+            "$uid1:String!,$accountType1:UserAccountType!,$uid2:String!){",
+            "m0:inviteUser(email:$email0,accountType:$accountType0){ok} ",
+            "m1:updateUserAccountType(uid:$uid1,accountType:$accountType1){ok} ",
+            "m2:disableUser(uid:$uid2){ok} }",
+        ];
+        assert_eq!(query, expected.concat());
         assert_eq!(variables["email0"], "a\"){ok} x:disableUser(uid:\"");
         assert_eq!(variables["accountType1"], "SANDBOX_USER");
         assert_eq!(variables.as_object().unwrap().len(), 5);

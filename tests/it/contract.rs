@@ -9,6 +9,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rosterd::client::{Client, Credentials, Settings, Transport};
+use rosterd::email::Email;
+use rosterd::plan::change::{Action, Change, Reason};
+use rosterd::role::Role;
 
 use crate::support::scripted::Scripted;
 
@@ -38,4 +41,19 @@ fn client_with(settings: Settings) -> Client {
 
 fn client(server: &Scripted) -> Client {
     client_with(settings(&server.url()))
+}
+
+fn change(email: &str, action: Action) -> Change {
+    Change {
+        action,
+        email: Email::remote(email),
+        also: Box::default(),
+        reason: Reason::NotInWorkspace,
+        place: None,
+        name: None,
+    }
+}
+
+fn invite(email: &str, role: Role) -> Change {
+    change(email, Action::Invite { role })
 }

@@ -3,22 +3,26 @@
 
 use std::process::Stdio;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
-use rosterd::client::{Client, ErrorClass, ReadDirectory, Transport};
+use rosterd::client::{Client, ErrorClass, ReadDirectory, Reply, Transport, WriteDirectory};
+use rosterd::role::Role;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 
-use super::{NOBODY, SECRET, client, client_with, key_pair, settings};
+use super::{NOBODY, SECRET, client, client_with, invite, key_pair, settings};
 use crate::support::scripted::{Act, Scripted, answer, json};
 
 /// Names the endpoint for a test that runs in a process of its own.
 const CHILD: &str = "ROSTERD_TEST_ENDPOINT";
 
 /// A private authority, in PEM, and a server for `localhost` that it vouches for.
-fn private_tls() -> (String, TlsAcceptor) {
+fn private_tls(protocol: &[u8]) -> (String, TlsAcceptor) {
     let mut params = CertificateParams::default();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
@@ -33,7 +37,7 @@ fn private_tls() -> (String, TlsAcceptor) {
             PrivateKeyDer::try_from(key.serialize_der()).unwrap(),
         )
         .unwrap();
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    config.alpn_protocols = vec![protocol.to_vec()];
     (issuer.pem(), TlsAcceptor::from(Arc::new(config)))
 }
 
@@ -77,7 +81,7 @@ fn a_workspace_that_no_header_can_carry_is_refused() {
 
 #[tokio::test]
 async fn a_private_authority_is_trusted_when_it_is_named() {
-    let (authority, tls) = private_tls();
+    let (authority, tls) = private_tls(b"http/1.1");
     let server = Scripted::start_tls([json(NOBODY)], tls).await;
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("ca.pem");
@@ -88,8 +92,50 @@ async fn a_private_authority_is_trusted_when_it_is_named() {
     assert!(error.message.contains("http.ca_file"), "{error}");
     assert_eq!(server.count(), 0);
     settings.ca_file = Some(file);
-    client_with(settings).list().await.unwrap();
+    client_with(settings.clone()).list().await.unwrap();
     assert_eq!(server.count(), 1);
+    settings.endpoint.set_host(Some("127.0.0.1")).unwrap();
+    let another = client_with(settings).list().await.unwrap_err();
+    assert_eq!(another.kind, "tls", "the certificate names another host: {another}");
+}
+
+/// Speaks just enough HTTP/2 to refuse every stream; the answer is how many there were.
+async fn refuse_streams(listener: TcpListener, tls: TlsAcceptor, streams: Arc<AtomicUsize>) {
+    const SETTINGS: [u8; 9] = [0, 0, 0, 4, 0, 0, 0, 0, 0];
+    const HEADERS: u8 = 1;
+    const REFUSED: [u8; 4] = [0, 0, 0, 7];
+    while let Ok((stream, _)) = listener.accept().await {
+        let Ok(mut stream) = tls.accept(stream).await else { continue };
+        stream.write_all(&SETTINGS).await.unwrap();
+        stream.read_exact(&mut [0; 24]).await.unwrap();
+        let mut head = [0; 9];
+        while stream.read_exact(&mut head).await.is_ok() {
+            let length = usize::from(head[1]) << 8 | usize::from(head[2]);
+            stream.read_exact(&mut vec![0; length]).await.unwrap();
+            if head[3] == HEADERS {
+                streams.fetch_add(1, Ordering::SeqCst);
+                let reset = [&[0, 0, 4, 3, 0], &head[5..], &REFUSED].concat();
+                stream.write_all(&reset).await.unwrap();
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_stream_that_is_refused_is_not_opened_again() {
+    let (authority, tls) = private_tls(b"h2");
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let streams = Arc::new(AtomicUsize::new(0));
+    tokio::spawn(refuse_streams(listener, tls, streams.clone()));
+    let folder = tempfile::tempdir().unwrap();
+    let mut settings = settings(&format!("https://localhost:{port}/"));
+    settings.ca_file = Some(folder.path().join("ca.pem"));
+    std::fs::write(settings.ca_file.as_ref().unwrap(), authority).unwrap();
+    let change = invite("alice@acme.io", Role::Analyst);
+    let reply = client_with(settings).send(&[&change]).await;
+    assert!(matches!(&reply, Reply::Unknown(error) if error.kind == "reset"), "{reply:?}");
+    assert_eq!(streams.load(Ordering::SeqCst), 1);
 }
 
 #[test]

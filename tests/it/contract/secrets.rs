@@ -4,12 +4,10 @@ use std::io::Write;
 use std::sync::{Arc, Mutex};
 
 use rosterd::client::{Client, Credentials, ReadDirectory, Reply, Transport, WriteDirectory};
-use rosterd::email::Email;
-use rosterd::plan::change::{Action, Change, Reason};
 use rosterd::role::Role;
 use tracing::instrument::WithSubscriber;
 
-use super::{KEY, NOBODY, SECRET, client, client_with, key_pair, settings};
+use super::{KEY, NOBODY, SECRET, client, client_with, invite, key_pair, settings};
 use crate::support::scripted::{Act, Scripted, answer, json, json_with};
 
 const TOKEN: &str = "prdm_cmp_token-of-a-test";
@@ -99,14 +97,7 @@ async fn the_log_at_trace_level_holds_no_secret_and_no_body() {
         .with_ansi(false)
         .with_writer(move || writer.clone())
         .finish();
-    let change = Change {
-        action: Action::Invite { role: Role::Analyst },
-        email: Email::remote("alice@acme.io"),
-        also: Box::default(),
-        reason: Reason::NotInWorkspace,
-        place: None,
-        name: None,
-    };
+    let change = invite("alice@acme.io", Role::Analyst);
     async {
         let mut settings = settings(&format!("{}?token={TOKEN}", server.url()));
         settings.workspace_uid = Some("w1".into());
@@ -122,5 +113,5 @@ async fn the_log_at_trace_level_holds_no_secret_and_no_body() {
     assert!(ours.iter().any(|line| line.contains("operation=\"change\"")), "{text}");
     assert!(ours.iter().all(|line| !line.contains("alice")), "{text}");
     assert!(!text.contains(SECRET) && !text.contains(KEY), "{text}");
-    ours.iter().for_each(|line| assert_hidden(line));
+    assert_hidden(&ours.join("\n"));
 }

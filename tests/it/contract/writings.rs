@@ -5,30 +5,14 @@ use std::time::Duration;
 
 use rosterd::client::{Answer, ErrorClass, Reply, WriteDirectory};
 use rosterd::directory::Uid;
-use rosterd::email::Email;
-use rosterd::plan::change::{Action, Change, Reason};
+use rosterd::plan::change::{Action, Change};
 use rosterd::role::Role;
 
-use super::{client, client_with, settings};
+use super::{change, client, client_with, invite, settings};
 use crate::support::scripted::{Act, Scripted, answer, cut, json, json_with};
 
 use Answer::Done;
 use ErrorClass::{Denied, Protocol, Rejected, Transient};
-
-fn change(email: &str, action: Action) -> Change {
-    Change {
-        action,
-        email: Email::remote(email),
-        also: Box::default(),
-        reason: Reason::NotInWorkspace,
-        place: None,
-        name: None,
-    }
-}
-
-fn invite(email: &str, role: Role) -> Change {
-    change(email, Action::Invite { role })
-}
 
 /// An invitation, a role update and a disable.
 fn three() -> Vec<Change> {

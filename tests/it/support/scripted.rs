@@ -122,7 +122,7 @@ async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
                 return;
             }
             Act::Close => return,
-            Act::Hang => tokio::time::sleep(Duration::from_secs(3600)).await,
+            Act::Hang => tokio::time::sleep(Duration::from_hours(1)).await,
         }
     }
 }
@@ -171,9 +171,9 @@ pub fn json_with(status: u16, headers: &[&str], body: &str) -> Act {
 }
 
 fn bytes(status: u16, headers: &[&str], body: &[u8], length: usize) -> Vec<u8> {
-    let mut text = format!("HTTP/1.1 {status} Said\r\nContent-Length: {length}\r\n");
-    headers.iter().for_each(|header| text.push_str(&format!("{header}\r\n")));
-    [text.as_bytes(), b"\r\n", body].concat()
+    let length = format!("Content-Length: {length}");
+    let head = [&[&*format!("HTTP/1.1 {status} Said"), &length], headers].concat().join("\r\n");
+    [head.as_bytes(), b"\r\n\r\n", body].concat()
 }
 
 pub fn gzip(body: &[u8]) -> Vec<u8> {
