@@ -1,1 +1,185 @@
-//! (being written)
+//! What is asked: the documents, exactly as the vendor documents the operations. Text that people
+//! chose travels as variables and is never written into a document.
+
+use std::fmt::Write as _;
+
+use serde_json::{Map, Value, json};
+
+use crate::escape::escape;
+use crate::plan::change::{Action, Change};
+use crate::role::Role;
+
+/// Both lists in one request.
+pub const LIST: &str = "query{listUsers{ok activeUsers{uid email name accountType} \
+                        invitedUsers{email accountType inviteStatus}}}";
+
+/// The declarations and fields of one batch, and the values of its variables.
+#[derive(Default)]
+struct Batch {
+    declared: Vec<String>,
+    fields: String,
+    variables: Map<String, Value>,
+}
+
+/// The body of a reading.
+pub fn list() -> String {
+    json!({ "query": LIST }).to_string()
+}
+
+/// The body that makes these changes, each a field with the alias of its position ([`alias`]).
+pub fn mutation<'a>(changes: impl IntoIterator<Item = (usize, &'a Change)>) -> String {
+    let mut batch = Batch::default();
+    for (at, change) in changes {
+        batch.add(at, change);
+    }
+    let query = format!("mutation({}){{{}}}", batch.declared.join(","), batch.fields);
+    json!({ "query": query, "variables": batch.variables }).to_string()
+}
+
+/// The name under which the change at this position is answered.
+pub fn alias(position: usize) -> String {
+    format!("m{position}")
+}
+
+/// Why a change cannot be written in GraphQL at all, if so: a role that no enum could name.
+pub fn unsayable(change: &Change) -> Option<String> {
+    let role = match &change.action {
+        Action::Invite { role } => role,
+        Action::UpdateRole { to, .. } => to,
+        Action::Disable { .. } => return None,
+    };
+    (!is_enum_name(role.as_str())).then(|| {
+        format!(
+            "the role `{}` cannot exist in the API: letters, digits and `_` alone make a role",
+            escape(role.as_str())
+        )
+    })
+}
+
+impl Batch {
+    fn add(&mut self, at: usize, change: &Change) {
+        let arguments = match &change.action {
+            Action::Invite { role } => {
+                [self.text("email", at, change.email.as_str()), self.role(at, role)].join(",")
+            }
+            Action::UpdateRole { uid, to, .. } => {
+                [self.text("uid", at, uid.as_str()), self.role(at, to)].join(",")
+            }
+            Action::Disable { uid, .. } => self.text("uid", at, uid.as_str()),
+        };
+        let field = match &change.action {
+            Action::Invite { .. } => "inviteUser",
+            Action::UpdateRole { .. } => "updateUserAccountType",
+            Action::Disable { .. } => "disableUser",
+        };
+        let _ = write!(self.fields, "{}:{field}({arguments}){{ok}} ", alias(at));
+    }
+
+    fn text(&mut self, argument: &str, at: usize, value: &str) -> String {
+        self.variable(argument, at, "String!", value)
+    }
+
+    fn role(&mut self, at: usize, role: &Role) -> String {
+        self.variable("accountType", at, "UserAccountType!", role.as_str())
+    }
+
+    fn variable(&mut self, argument: &str, at: usize, kind: &str, value: &str) -> String {
+        let name = format!("{argument}{at}");
+        self.declared.push(format!("${name}:{kind}"));
+        let use_of_it = format!("{argument}:${name}");
+        self.variables.insert(name, value.into());
+        use_of_it
+    }
+}
+
+/// The names that the GraphQL grammar allows an enum value to have.
+fn is_enum_name(text: &str) -> bool {
+    let mut bytes = text.bytes();
+    bytes.next().is_some_and(|b| b == b'_' || b.is_ascii_alphabetic())
+        && bytes.all(|b| b == b'_' || b.is_ascii_alphanumeric())
+        && !matches!(text, "true" | "false" | "null")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::directory::Uid;
+    use crate::email::Email;
+    use crate::plan::change::Reason;
+    use apollo_compiler::{ExecutableDocument, Schema};
+
+    fn change(email: &str, action: Action) -> Change {
+        Change {
+            action,
+            email: Email::remote(email),
+            also: Box::default(),
+            reason: Reason::NotInWorkspace,
+            place: None,
+            name: None,
+        }
+    }
+
+    /// One change of each kind, with text that would break a spliced document.
+    fn hostile() -> Vec<Change> {
+        let uid = || Uid("u\"){ok}}#".into());
+        vec![
+            change("a\"){ok} x:disableUser(uid:\"", Action::Invite { role: Role::Developer }),
+            change(
+                "b",
+                Action::UpdateRole { uid: uid(), from: Role::Admin, to: Role::SandboxUser },
+            ),
+            change("c", Action::Disable { uid: uid(), role: Role::Analyst }),
+        ]
+    }
+
+    fn parsed(body: &str) -> (String, Value) {
+        let mut body: Value = serde_json::from_str(body).unwrap();
+        (body["query"].as_str().unwrap().to_owned(), body["variables"].take())
+    }
+
+    #[test]
+    fn every_document_is_valid_against_the_published_schema() {
+        let text = include_str!("../../tests/fixtures/schema.graphql");
+        let schema = Schema::parse_and_validate(text, "schema.graphql").unwrap();
+        let changes = hostile();
+        let mut bodies = vec![list(), mutation(changes.iter().enumerate())];
+        bodies.extend(changes.iter().map(|change| mutation([(0, change)])));
+        for body in bodies {
+            let (query, _) = parsed(&body);
+            if let Err(errors) = ExecutableDocument::parse_and_validate(&schema, &query, "query") {
+                panic!("{query}\n{errors}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_batch_is_aliased_fields_with_variables() {
+        let (query, variables) = parsed(&mutation(hostile().iter().enumerate()));
+        let expected = [
+            "mutation($email0:String!,$accountType0:UserAccountType!,",
+            "$uid1:String!,$accountType1:UserAccountType!,$uid2:String!){",
+            "m0:inviteUser(email:$email0,accountType:$accountType0){ok} ",
+            "m1:updateUserAccountType(uid:$uid1,accountType:$accountType1){ok} ",
+            "m2:disableUser(uid:$uid2){ok} }",
+        ];
+        assert_eq!(query, expected.concat());
+        assert_eq!(variables["email0"], "a\"){ok} x:disableUser(uid:\"");
+        assert_eq!(variables["accountType1"], "SANDBOX_USER");
+        assert_eq!(variables.as_object().unwrap().len(), 5);
+    }
+
+    #[test]
+    fn a_role_that_no_enum_can_name_is_unsayable() {
+        for text in ["", "NEW ROLE", "1ST", "A-B", "ROLÉ", "true", "null", "A){ok}"] {
+            let to = Role::Other(text.into());
+            let update = Action::UpdateRole { uid: Uid("u".into()), from: Role::Admin, to };
+            assert!(unsayable(&change("a", update)).is_some(), "{text}");
+        }
+        for role in Role::KNOWN.into_iter().chain([Role::Other("_NEW_2".into())]) {
+            assert_eq!(unsayable(&change("a", Action::Invite { role })), None);
+        }
+        let odd = Role::Other("no name".into());
+        let disable = Action::Disable { uid: Uid("u".into()), role: odd };
+        assert_eq!(unsayable(&change("a", disable)), None, "the role is not sent");
+    }
+}

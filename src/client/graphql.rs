@@ -1,15 +1,20 @@
-//! Requests and answers over HTTP.
+//! The directory of one workspace over HTTP: readings are tried again within limits, a batch of
+//! changes is sent once.
 
-use super::{ClientError, Credentials, ReadDirectory, Reply, Settings, WriteDirectory};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::answer::{Response, Telling};
+use super::transport::{Transport, Unanswered};
+use super::{
+    Answer, ClientError, Credentials, ErrorClass, ReadDirectory, Reply, WriteDirectory, document,
+    interpret,
+};
 use crate::directory::Snapshot;
 use crate::plan::change::Change;
-use std::sync::Arc;
-
-/// The connections to one endpoint, and the pace at which it is asked; shared by every run.
-#[derive(Debug)]
-pub struct Transport {
-    settings: Settings,
-}
+use crate::retry;
 
 /// The directory of one workspace, with the credentials of one run.
 #[derive(Clone, Debug)]
@@ -18,28 +23,138 @@ pub struct Client {
     credentials: Credentials,
 }
 
-impl Transport {
-    /// Refuses an endpoint that would carry the credentials in the clear, and a broken CA file.
-    pub fn new(settings: Settings) -> Result<Self, ClientError> {
-        Ok(Self { settings })
-    }
+/// A reading that failed, and the wait that the server asked for.
+struct FailedReading {
+    error: ClientError,
+    asked: Option<Duration>,
 }
 
 impl Client {
     pub fn new(transport: Arc<Transport>, credentials: Credentials) -> Self {
         Self { transport, credentials }
     }
+
+    fn telling(&self) -> Telling<'_> {
+        Telling::new(self.transport.endpoint(), &self.credentials)
+    }
+
+    /// One request; what it took is logged.
+    async fn ask(
+        &self,
+        operation: &'static str,
+        count: usize,
+        body: String,
+    ) -> Result<Response, Unanswered> {
+        let began = Instant::now();
+        let answered = self.transport.exchange(&self.credentials, body, &self.telling()).await;
+        let (status, kind) = match &answered {
+            Ok(response) => (response.status, "answered"),
+            Err(unanswered) => (0, unanswered.error.kind),
+        };
+        let ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        tracing::debug!(operation, status, kind, ms, count, "request");
+        answered
+    }
+
+    /// Trouble slows everybody down.
+    fn note(&self, began: Instant, error: &ClientError, asked: Option<Duration>) {
+        if matches!(error.kind, "throttled" | "server" | "timeout") {
+            self.transport.throttle.trouble(began, asked);
+        }
+    }
+
+    async fn list_once(&self, patience: Duration) -> Result<Snapshot, FailedReading> {
+        if let Err(left) = self.transport.throttle.turn(patience).await {
+            return Err(FailedReading { error: self.left_alone(left), asked: Some(left) });
+        }
+        let began = Instant::now();
+        let (error, asked) = match self.ask("list", 0, document::list()).await {
+            Err(unanswered) => (unanswered.error, None),
+            Ok(response) => match interpret::reading(&response, &self.telling()) {
+                Ok(snapshot) => return Ok(snapshot),
+                Err(error) => (error, response.retry_after),
+            },
+        };
+        self.note(began, &error, asked);
+        Err(FailedReading { error, asked })
+    }
+
+    fn left_alone(&self, left: Duration) -> ClientError {
+        let said = format!("asked to be left alone for another {} s", left.as_secs().max(1));
+        self.telling().error(ErrorClass::Transient, "throttled", &said)
+    }
+
+    async fn send_batch(&self, batch: &[(usize, &Change)]) -> Reply {
+        // Waiting longer is the caller's business: it can be called off there.
+        if let Err(left) = self.transport.throttle.turn(Duration::ZERO).await {
+            return Reply::NotRun { error: self.left_alone(left), retry_after: Some(left) };
+        }
+        let began = Instant::now();
+        let body = document::mutation(batch.iter().copied());
+        let (reply, asked) = match self.ask("change", batch.len(), body).await {
+            Ok(response) => {
+                let aliases: Vec<String> =
+                    batch.iter().map(|(at, _)| document::alias(*at)).collect();
+                let reply = interpret::writing(&response, &aliases, &self.telling());
+                (reply, response.retry_after)
+            }
+            Err(Unanswered { error, sent: false }) => {
+                (Reply::NotRun { error, retry_after: None }, None)
+            }
+            Err(Unanswered { error, sent: true }) => (Reply::Unknown(error), None),
+        };
+        if let Reply::NotRun { error, .. } | Reply::Unknown(error) = &reply {
+            self.note(began, error, asked);
+        }
+        reply
+    }
 }
 
 impl ReadDirectory for Client {
     async fn list(&self) -> Result<Snapshot, ClientError> {
-        let _ = (&self.transport.settings, &self.credentials);
-        std::future::pending().await
+        let began = Instant::now();
+        let mut attempt = 1;
+        loop {
+            let patience = retry::DEADLINE.saturating_sub(began.elapsed());
+            let FailedReading { error, asked } = match self.list_once(patience).await {
+                Ok(snapshot) => return Ok(snapshot),
+                Err(failed) => failed,
+            };
+            let wait = retry::next(attempt, began.elapsed(), asked, fastrand::f64());
+            let Some(wait) = wait.filter(|_| error.class == ErrorClass::Transient) else {
+                return Err(error);
+            };
+            tracing::info!(kind = error.kind, %error, ?wait, attempt, "reading failed; once more");
+            tokio::time::sleep(wait).await;
+            attempt += 1;
+        }
     }
 }
 
 impl WriteDirectory for Client {
-    async fn send(&self, _batch: &[&Change]) -> Reply {
-        std::future::pending().await
+    /// A change that cannot be written in GraphQL is rejected here and does not hinder the others.
+    async fn send(&self, batch: &[&Change]) -> Reply {
+        let refusals: Vec<Option<String>> =
+            batch.iter().map(|change| document::unsayable(change)).collect();
+        let sayable: Vec<(usize, &Change)> = batch
+            .iter()
+            .copied()
+            .enumerate()
+            .filter(|(at, _)| refusals.get(*at).is_some_and(Option::is_none))
+            .collect();
+        let reply = if sayable.is_empty() {
+            Reply::Answered(Vec::new())
+        } else {
+            self.send_batch(&sayable).await
+        };
+        let Reply::Answered(answers) = reply else { return reply };
+        let mut answers = answers.into_iter();
+        let merged = refusals.into_iter().map(|refusal| match refusal {
+            Some(why) => Answer::Rejected(why),
+            None => answers
+                .next()
+                .unwrap_or_else(|| Answer::Unknown("the answer does not mention it".into())),
+        });
+        Reply::Answered(merged.collect())
     }
 }

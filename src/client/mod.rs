@@ -1,12 +1,16 @@
 //! The directory over HTTP. Reading and writing it are two traits, so that a planner can never
 //! hold a writer, and a test or a simulation can stand in for either.
 
+pub mod answer;
 pub mod document;
 pub mod graphql;
+pub mod interpret;
 pub mod pace;
+pub mod transport;
 pub mod wire;
 
 use std::future::Future;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -15,7 +19,8 @@ use secrecy::SecretString;
 use crate::directory::Snapshot;
 use crate::plan::change::Change;
 
-pub use graphql::{Client, Transport};
+pub use graphql::Client;
+pub use transport::Transport;
 
 /// Where the API is and how it is spoken to.
 #[derive(Clone, Debug, PartialEq)]
@@ -39,6 +44,22 @@ pub enum Credentials {
     KeyPair { key: SecretString, secret: SecretString },
     /// `Authorization: Bearer`: a token that begins with `prdm_`.
     Token(SecretString),
+}
+
+/// Whether credentials may be sent there: HTTPS, or plain HTTP that cannot leave this machine.
+pub fn endpoint_is_safe(endpoint: &reqwest::Url) -> bool {
+    match endpoint.scheme() {
+        "https" => true,
+        "http" => is_loopback(endpoint),
+        _ => false,
+    }
+}
+
+/// Whether the host is this machine by its very name.
+pub(crate) fn is_loopback(endpoint: &reqwest::Url) -> bool {
+    let host = endpoint.host_str().unwrap_or_default();
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    address.map_or(host == "localhost", |address| address.is_loopback())
 }
 
 /// Reads the directory.
@@ -97,9 +118,52 @@ pub enum ErrorClass {
 #[error("{message}")]
 pub struct ClientError {
     pub class: ErrorClass,
-    /// A stable kebab-case name for logs and metrics: `connect`, `throttled`, `timeout`, `server`,
-    /// `unauthorized`, `forbidden`, `missing-capability`, `graphql`, `not-ok`, `not-json`,
-    /// `not-graphql`, `incomplete`, `too-large`, `redirect`, `truncated`.
+    /// A stable kebab-case name for logs and metrics: `settings`, `connect`, `tls`, `throttled`,
+    /// `timeout`, `server`, `reset`, `truncated`, `unauthorized`, `forbidden`,
+    /// `missing-capability`, `graphql`, `not-ok`, `not-json`, `not-graphql`, `incomplete`,
+    /// `too-large`, `redirect`.
     pub kind: &'static str,
     pub message: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_https_or_this_machine_is_safe() {
+        let is_safe = |text: &str| endpoint_is_safe(&text.parse().unwrap());
+        for safe in [
+            "https://api.acme.io/graphql",
+            "https://10.0.0.1/graphql",
+            "http://127.0.0.1:8787/graphql",
+            "http://127.9.9.9/",
+            "http://[::1]:8787/",
+            "http://localhost:1/",
+            "http://LOCALHOST/",
+        ] {
+            assert!(is_safe(safe), "{safe}");
+        }
+        for unsafe_one in [
+            "http://api.acme.io/graphql",
+            "http://10.0.0.1/",
+            "http://0.0.0.0/",
+            "http://localhost.acme.io/",
+            "http://127.0.0.1.acme.io/",
+            "http://127.0.0.1@acme.io/",
+            "http://[::ffff:10.0.0.1]/",
+            "ftp://127.0.0.1/",
+            "file:///etc/passwd",
+        ] {
+            assert!(!is_safe(unsafe_one), "{unsafe_one}");
+        }
+    }
+
+    #[test]
+    fn credentials_do_not_show() {
+        let secret = || SecretString::from("hush-hush-hush");
+        let pair = Credentials::KeyPair { key: secret(), secret: secret() };
+        let shown = format!("{pair:?} {:?}", Credentials::Token(secret()));
+        assert!(!shown.contains("hush"), "{shown}");
+    }
 }

@@ -1,1 +1,353 @@
-//! (being written)
+//! The shape of the answers. Rows become values of the directory while they are read, borrowing
+//! from the body, so that a long listing is held once.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::Deserialize;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::Value;
+
+use crate::directory::{Account, Invitation, InviteStatus, Uid};
+use crate::email::Email;
+use crate::role::Role;
+
+/// So many errors of one answer are kept; the rest are only counted.
+pub const MAX_ERRORS: usize = 1_000;
+
+/// An answer of GraphQL: `data`, `errors`, or both.
+#[derive(Debug)]
+pub struct Envelope<T> {
+    /// None where it is missing or null.
+    pub data: Option<T>,
+    pub errors: Errors,
+}
+
+/// The errors of one answer.
+#[derive(Debug, Default)]
+pub struct Errors {
+    /// The first [`MAX_ERRORS`].
+    pub list: Vec<GraphqlError>,
+    pub total: usize,
+}
+
+/// One error, read leniently: only its presence is certain.
+#[derive(Debug, Default)]
+pub struct GraphqlError {
+    pub message: String,
+    /// The alias of the field that failed, where the error belongs to one.
+    pub field: Option<String>,
+    /// `extensions.code`, or an empty text.
+    pub code: String,
+}
+
+/// Why a body is not an answer.
+#[derive(Debug)]
+pub enum Malformed {
+    /// No JSON.
+    NotJson(String),
+    /// JSON that ends too early.
+    CutShort,
+    /// JSON, but no answer of GraphQL.
+    NotGraphql,
+    /// An answer of GraphQL whose data has another shape than was asked for.
+    Shape(String),
+}
+
+#[derive(Debug, Deserialize)]
+pub struct ListData {
+    #[serde(rename = "listUsers")]
+    pub list_users: Option<Object<ListUsers>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ListUsers {
+    pub ok: Option<bool>,
+    pub active_users: Option<Vec<ActiveUser>>,
+    pub invited_users: Option<Vec<InvitedUser>>,
+}
+
+/// The answer of one mutation.
+#[derive(Debug, Deserialize)]
+pub struct Done {
+    pub ok: Option<bool>,
+}
+
+/// A row of `activeUsers`.
+#[derive(Debug)]
+pub struct ActiveUser(pub Account);
+
+/// A row of `invitedUsers`.
+#[derive(Debug)]
+pub struct InvitedUser(pub Invitation);
+
+/// Reads a whole body.
+pub fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<Envelope<T>, Malformed> {
+    match serde_json::from_slice::<Object<Keys<T, Errors>>>(body) {
+        Ok(Object(keys)) if keys.data.is_there || keys.errors.is_there => {
+            Ok(Envelope { data: keys.data.value, errors: keys.errors.value.unwrap_or_default() })
+        }
+        Ok(_) => Err(Malformed::NotGraphql),
+        Err(error) => Err(malformed(body, &error)),
+    }
+}
+
+fn malformed(body: &[u8], error: &serde_json::Error) -> Malformed {
+    match serde_json::from_slice::<Object<Keys<IgnoredAny, IgnoredAny>>>(body) {
+        Err(why) if why.is_eof() => Malformed::CutShort,
+        Err(why) if why.is_syntax() => Malformed::NotJson(why.to_string()),
+        Ok(Object(keys)) if keys.data.is_there || keys.errors.is_there => {
+            Malformed::Shape(error.to_string())
+        }
+        _ => Malformed::NotGraphql,
+    }
+}
+
+/// The two keys of an answer.
+#[derive(Deserialize)]
+#[serde(bound(deserialize = "T: Deserialize<'de>, E: Deserialize<'de>"))]
+struct Keys<T, E> {
+    #[serde(default)]
+    data: Key<T>,
+    #[serde(default)]
+    errors: Key<E>,
+}
+
+/// A key that tells missing from null.
+struct Key<T> {
+    is_there: bool,
+    value: Option<T>,
+}
+
+impl<T> Default for Key<T> {
+    fn default() -> Self {
+        Self { is_there: false, value: None }
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Key<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Self { is_there: true, value: Option::deserialize(deserializer)? })
+    }
+}
+
+/// An object, and never a list of its values in order, which `derive` would accept as well.
+#[derive(Debug)]
+pub struct Object<T>(pub T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(ObjectVisitor(PhantomData)).map(Self)
+    }
+}
+
+struct ObjectVisitor<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {
+        T::deserialize(MapAccessDeserializer::new(map))
+    }
+}
+
+/// Text that borrows where nothing in it is escaped, also inside an `Option`.
+#[derive(Deserialize)]
+#[serde(transparent)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ActiveRow<'a> {
+    #[serde(borrow)]
+    uid: Cow<'a, str>,
+    #[serde(borrow)]
+    email: Cow<'a, str>,
+    #[serde(borrow)]
+    name: Option<Text<'a>>,
+    #[serde(borrow)]
+    account_type: Cow<'a, str>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct InvitedRow<'a> {
+    #[serde(borrow)]
+    email: Cow<'a, str>,
+    #[serde(borrow)]
+    account_type: Cow<'a, str>,
+    #[serde(borrow)]
+    invite_status: Cow<'a, str>,
+}
+
+impl<'de> Deserialize<'de> for ActiveUser {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let Object(row) = Object::<ActiveRow<'de>>::deserialize(deserializer)?;
+        Ok(Self(Account {
+            uid: Uid(row.uid.into()),
+            email: Email::remote(&row.email),
+            name: row.name.map(|name| name.0.into()),
+            role: Role::from_api(&row.account_type),
+        }))
+    }
+}
+
+impl<'de> Deserialize<'de> for InvitedUser {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let Object(row) = Object::<InvitedRow<'de>>::deserialize(deserializer)?;
+        Ok(Self(Invitation {
+            email: Email::remote(&row.email),
+            role: Role::from_api(&row.account_type),
+            status: InviteStatus::from_api(&row.invite_status),
+        }))
+    }
+}
+
+impl<'de> Deserialize<'de> for Errors {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_seq(ErrorsVisitor)
+    }
+}
+
+struct ErrorsVisitor;
+
+impl<'de> Visitor<'de> for ErrorsVisitor {
+    type Value = Errors;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of errors")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Errors, A::Error> {
+        let mut errors = Errors::default();
+        while errors.list.len() < MAX_ERRORS {
+            let Some(error) = seq.next_element::<Value>()? else { return Ok(errors) };
+            errors.list.push(GraphqlError::from(&error));
+            errors.total += 1;
+        }
+        while seq.next_element::<IgnoredAny>()?.is_some() {
+            errors.total += 1;
+        }
+        Ok(errors)
+    }
+}
+
+impl From<&Value> for GraphqlError {
+    fn from(value: &Value) -> Self {
+        let text = |value: &Value| match value {
+            Value::String(text) => text.clone(),
+            Value::Number(number) => number.to_string(),
+            _ => String::new(),
+        };
+        let message = value.as_str().map_or_else(|| text(&value["message"]), str::to_owned);
+        let message = if message.trim().is_empty() { "no message".into() } else { message };
+        let field = value["path"].get(0).and_then(Value::as_str).map(str::to_owned);
+        Self { message, field, code: text(&value["extensions"]["code"]) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn list(body: &str) -> Result<Envelope<Object<ListData>>, Malformed> {
+        read(body.as_bytes())
+    }
+
+    fn rows(active: &str, invited: &str) -> Result<ListUsers, Malformed> {
+        let lists = format!(r#""activeUsers":[{active}],"invitedUsers":[{invited}]"#);
+        list(&format!(r#"{{"data":{{"listUsers":{{"ok":true,{lists}}}}}}}"#))
+            .map(|envelope| envelope.data.unwrap().0.list_users.unwrap().0)
+    }
+
+    #[test]
+    fn rows_are_kept_verbatim_and_unknown_fields_ignored() {
+        let listed = rows(
+            r#"{"uid":"odd uid","email":" Zoë@acme.io ","name":null,"accountType":"FUTURE",
+                "x":{"y":[1]}},
+               {"uid":"2","email":"a","name":"\u001b[1m","accountType":"ADMIN"},
+               {"uid":"3","email":"b","name":"","accountType":"ADMIN"}"#,
+            r#"{"email":"c","accountType":"ANALYST","inviteStatus":"SENT"},
+               {"email":"d","accountType":"ANALYST","inviteStatus":"LOST"}"#,
+        )
+        .unwrap();
+        let accounts = listed.active_users.unwrap();
+        assert_eq!(accounts[0].0.uid.as_str(), "odd uid");
+        assert_eq!(accounts[0].0.email.as_str(), "Zoë@acme.io");
+        assert_eq!(accounts[0].0.role, Role::Other("FUTURE".into()));
+        let names: Vec<Option<&str>> = accounts.iter().map(|a| a.0.name.as_deref()).collect();
+        assert_eq!(names, [None, Some("\u{1b}[1m"), Some("")]);
+        let invited = listed.invited_users.unwrap();
+        assert_eq!(invited[0].0.status, InviteStatus::Pending);
+        assert_eq!(invited[1].0.status, InviteStatus::Unknown("LOST".into()));
+    }
+
+    #[test]
+    fn malformed_rows_are_refused() {
+        let good = r#"{"uid":"1","email":"a","name":null,"accountType":"ADMIN"}"#;
+        assert!(rows(good, "").is_ok());
+        for bad in [
+            "null",
+            "7",
+            r#"["1","a",null,"ADMIN"]"#,
+            r#"{"email":"a","name":null,"accountType":"ADMIN"}"#,
+            r#"{"uid":1,"email":"a","name":null,"accountType":"ADMIN"}"#,
+            r#"{"uid":null,"email":"a","name":null,"accountType":"ADMIN"}"#,
+            r#"{"uid":"1","email":"a","name":7,"accountType":"ADMIN"}"#,
+            r#"{"uid":"1","uid":"2","email":"a","name":null,"accountType":"ADMIN"}"#,
+        ] {
+            assert!(matches!(rows(bad, ""), Err(Malformed::Shape(_))), "{bad}");
+        }
+        let no_status = r#"{"email":"c","accountType":"ANALYST"}"#;
+        assert!(matches!(rows("", no_status), Err(Malformed::Shape(_))));
+    }
+
+    #[test]
+    fn what_is_no_answer_says_what_it_is() {
+        for body in ["{}", "[]", "7", r#"{"message":"hello"}"#, r#"[{"data":null}]"#] {
+            assert!(matches!(list(body), Err(Malformed::NotGraphql)), "{body}");
+        }
+        for body in
+            ["<html>", "hello", r#"{"data":null} x"#, r#"{"data":"#.replace(':', ";").as_str()]
+        {
+            assert!(matches!(list(body), Err(Malformed::NotJson(_))), "{body}");
+        }
+        for body in ["", r#"{"data":{"listUsers":{"ok":tr"#] {
+            assert!(matches!(list(body), Err(Malformed::CutShort)), "{body}");
+        }
+        assert!(matches!(list(r#"{"data":7}"#), Err(Malformed::Shape(_))));
+        assert!(matches!(list(r#"{"errors":{}}"#), Err(Malformed::Shape(_))));
+    }
+
+    #[test]
+    fn every_error_is_read_whatever_its_shape() {
+        let body = r#"{"data":null,"errors":[
+            {"message":"one","path":["m3","ok"],"extensions":{"code":"FORBIDDEN"}},
+            {"message":"two","path":[],"extensions":{"code":403}},
+            {"message":7,"path":"m1"}, "three", null, 5]}"#;
+        let errors = list(body).unwrap().errors;
+        assert_eq!(errors.total, 6);
+        assert_eq!(errors.list[0].field.as_deref(), Some("m3"));
+        assert_eq!(
+            (errors.list[0].code.as_str(), errors.list[1].code.as_str()),
+            ("FORBIDDEN", "403")
+        );
+        assert!(errors.list[1..].iter().all(|error| error.field.is_none()));
+        let messages: Vec<&str> = errors.list.iter().map(|e| e.message.as_str()).collect();
+        assert_eq!(messages, ["one", "two", "7", "three", "no message", "no message"]);
+    }
+
+    #[test]
+    fn a_flood_of_errors_is_counted_but_not_kept() {
+        let many = vec![r#"{"message":"no"}"#; MAX_ERRORS + 5].join(",");
+        let errors = list(&format!(r#"{{"errors":[{many}]}}"#)).unwrap().errors;
+        assert_eq!((errors.list.len(), errors.total), (MAX_ERRORS, MAX_ERRORS + 5));
+    }
+}

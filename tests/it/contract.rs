@@ -1,1 +1,59 @@
-//! The client against the sandbox and against servers that misbehave.
+//! The client against servers that misbehave.
+
+mod connections;
+mod readings;
+mod secrets;
+mod writings;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rosterd::client::{Client, Credentials, Settings, Transport};
+use rosterd::email::Email;
+use rosterd::plan::change::{Action, Change, Reason};
+use rosterd::role::Role;
+
+use crate::support::scripted::Scripted;
+
+const KEY: &str = "the-key-of-a-test";
+const SECRET: &str = "the-secret-of-a-test";
+
+/// A listing without anybody.
+const NOBODY: &str = r#"{"data":{"listUsers":{"ok":true,"activeUsers":[],"invitedUsers":[]}}}"#;
+
+fn settings(endpoint: &str) -> Settings {
+    Settings {
+        endpoint: endpoint.parse().unwrap(),
+        workspace_uid: None,
+        timeout: Duration::from_secs(10),
+        rate: None,
+        ca_file: None,
+    }
+}
+
+fn key_pair() -> Credentials {
+    Credentials::KeyPair { key: KEY.into(), secret: SECRET.into() }
+}
+
+fn client_with(settings: Settings) -> Client {
+    Client::new(Arc::new(Transport::new(settings).unwrap()), key_pair())
+}
+
+fn client(server: &Scripted) -> Client {
+    client_with(settings(&server.url()))
+}
+
+fn change(email: &str, action: Action) -> Change {
+    Change {
+        action,
+        email: Email::remote(email),
+        also: Box::default(),
+        reason: Reason::NotInWorkspace,
+        place: None,
+        name: None,
+    }
+}
+
+fn invite(email: &str, role: Role) -> Change {
+    change(email, Action::Invite { role })
+}

@@ -1,5 +1,7 @@
 //! The one integration-test binary: a module per topic.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails so")]
+
 mod apply;
 mod cli;
 mod config;
@@ -14,5 +16,6 @@ mod sandbox;
 mod scale;
 mod small_worlds;
 mod source;
+mod support;
 mod tidy;
 mod watch;

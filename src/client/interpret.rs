@@ -1,0 +1,254 @@
+//! What an answer means: a reading that is complete or nothing, and what became of each change.
+
+use std::collections::HashMap;
+
+use super::answer::{
+    Denial, Response, Telling, denial, denied, envelope, is_throttling, status_error,
+};
+use super::wire::{Done, Envelope, Errors, GraphqlError, ListData, Object};
+use super::{Answer, ClientError, ErrorClass, Reply};
+use crate::directory::Snapshot;
+
+const TO_LIST: &str = "*User Management Admin* or *User Metadata Viewer*";
+const TO_CHANGE: &str = "*User Management Admin*";
+
+/// The answers of a batch by alias.
+type Answers = HashMap<String, Option<Object<Done>>>;
+
+/// The snapshot of a listing in which nothing is missing, failed or doubtful.
+pub fn reading(response: &Response, telling: &Telling<'_>) -> Result<Snapshot, ClientError> {
+    if let Some(error) = status_error(response, TO_LIST, telling) {
+        return Err(error);
+    }
+    let Envelope { data, errors } = envelope::<Object<ListData>>(response, telling)?;
+    if errors.total > 0 {
+        return Err(failed_reading(&errors, telling));
+    }
+    let protocol = |kind, said: &str| telling.error(ErrorClass::Protocol, kind, said);
+    if !(200..300).contains(&response.status) {
+        let said = format!("answered a reading with status {}", response.status);
+        return Err(protocol("not-graphql", &said));
+    }
+    let missing = |what: &str| protocol("incomplete", &format!("sent a listing without {what}"));
+    let Some(Object(listed)) = data.and_then(|Object(data)| data.list_users) else {
+        return Err(missing("`listUsers`"));
+    };
+    if listed.ok != Some(true) {
+        return Err(protocol("not-ok", "did not answer `ok: true` to a listing"));
+    }
+    let active = listed.active_users.ok_or_else(|| missing("`activeUsers`"))?;
+    let invited = listed.invited_users.ok_or_else(|| missing("`invitedUsers`"))?;
+    Snapshot::new(
+        active.into_iter().map(|row| row.0).collect(),
+        invited.into_iter().map(|row| row.0).collect(),
+        response.server_time,
+    )
+    .map_err(|why| {
+        let said = format!("sent a listing that cannot be: {}", telling.remote(&why.to_string()));
+        protocol("incomplete", &said)
+    })
+}
+
+fn failed_reading(errors: &Errors, telling: &Telling<'_>) -> ClientError {
+    if is_throttling(errors) {
+        let said = format!("asks for fewer requests: {}", telling.errors(errors));
+        return telling.error(ErrorClass::Transient, "throttled", &said);
+    }
+    denied(errors, TO_LIST, telling).unwrap_or_else(|| {
+        let said = format!("refused the listing: {}", telling.errors(errors));
+        telling.error(ErrorClass::Rejected, "graphql", &said)
+    })
+}
+
+/// What became of a batch, whose changes were sent under these aliases. Only an answer that rules
+/// out that anything ran may lead to another attempt:
+///
+/// - 401, 403 and 429 are decided before a document is read;
+/// - so are errors that belong to no field, where there is no data, whatever the status below 500;
+/// - errors about the credentials, where no field can have been allowed.
+///
+/// Any other status (413 or 422 from something between us and the API, for example) comes without
+/// a promise, and is unknown.
+pub fn writing(response: &Response, aliases: &[String], telling: &Telling<'_>) -> Reply {
+    if let Some(error) = status_error(response, TO_CHANGE, telling) {
+        return match response.status {
+            401 | 403 | 429 => Reply::NotRun { error, retry_after: response.retry_after },
+            _ => Reply::Unknown(error),
+        };
+    }
+    let Envelope { data, errors } = match envelope::<Answers>(response, telling) {
+        Ok(envelope) => envelope,
+        Err(error) => return Reply::Unknown(error),
+    };
+    if !something_ran(data.as_ref(), &errors, aliases)
+        && let Some(error) = denied(&errors, TO_CHANGE, telling)
+    {
+        return Reply::NotRun { error, retry_after: None };
+    }
+    match data {
+        Some(data) => {
+            let answer = |alias: &String| answer(alias, &data, &errors, telling);
+            Reply::Answered(aliases.iter().map(answer).collect())
+        }
+        None => without_data(&errors, response, telling),
+    }
+}
+
+/// Whether, of a batch that met nothing but errors about the credentials, any field may have run.
+fn something_ran(data: Option<&Answers>, errors: &Errors, aliases: &[String]) -> bool {
+    let done =
+        |answer: &Option<Object<Done>>| matches!(answer, Some(Object(Done { ok: Some(true) })));
+    if data.is_some_and(|data| data.values().any(done)) {
+        return true;
+    }
+    // What the key lacks, it lacks for every field; and errors of no field precede all of them.
+    let for_all = |error: &GraphqlError| {
+        error.field.is_none()
+            || matches!(denial(error), Some(Denial::Credentials | Denial::Capability))
+    };
+    let of = |alias: &String| errors.list.iter().any(|error| error.field.as_ref() == Some(alias));
+    !errors.list.iter().any(for_all) && !aliases.iter().all(of)
+}
+
+/// What one field of an answer with data says.
+fn answer(alias: &str, data: &Answers, errors: &Errors, telling: &Telling<'_>) -> Answer {
+    let ok = data.get(alias).and_then(Option::as_ref).and_then(|Object(done)| done.ok);
+    let own: Vec<&GraphqlError> =
+        errors.list.iter().filter(|error| error.field.as_deref() == Some(alias)).collect();
+    let said =
+        own.iter().map(|error| telling.remote(&error.message)).collect::<Vec<_>>().join("; ");
+    match (ok, own.is_empty()) {
+        (Some(true), true) => Answer::Done,
+        (Some(true), false) => Answer::Unknown(format!("answered `ok: true` and an error: {said}")),
+        (_, false) if own.iter().any(|error| denial(error).is_some()) => {
+            Answer::Rejected(format!("{said}; changes need the capability {TO_CHANGE}"))
+        }
+        (_, false) => Answer::Rejected(said),
+        (Some(false), true) => Answer::Rejected("the API answered `ok: false`".into()),
+        (None, true) if errors.total == 0 => Answer::Unknown("the answer does not say".into()),
+        (None, true) => {
+            Answer::Unknown(format!("the answer does not say: {}", telling.errors(errors)))
+        }
+    }
+}
+
+/// An answer without data: refused as a whole, or nobody knows.
+fn without_data(errors: &Errors, response: &Response, telling: &Telling<'_>) -> Reply {
+    if errors.total == 0 {
+        let said = format!("answered ({}) with neither data nor errors", response.status);
+        return Reply::Unknown(telling.error(ErrorClass::Protocol, "incomplete", &said));
+    }
+    let said = telling.errors(errors);
+    if errors.total > errors.list.len() || errors.list.iter().any(may_have_run) {
+        let class = denied(errors, TO_CHANGE, telling).map_or(ErrorClass::Rejected, |e| e.class);
+        let said = format!("failed, perhaps after a part of it had run: {said}");
+        return Reply::Unknown(telling.error(class, "graphql", &said));
+    }
+    if is_throttling(errors) {
+        let said = format!("asks for fewer requests: {said}");
+        let error = telling.error(ErrorClass::Transient, "throttled", &said);
+        return Reply::NotRun { error, retry_after: response.retry_after };
+    }
+    let said = format!("refused the request: {said}");
+    Reply::Refused(telling.error(ErrorClass::Rejected, "graphql", &said))
+}
+
+/// An error of a field, or of a server that failed in the middle of its work.
+fn may_have_run(error: &GraphqlError) -> bool {
+    let code = error.code.to_ascii_uppercase();
+    error.field.is_some() || code.contains("INTERNAL") || code.contains("TIMEOUT") || code == "500"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::client::Credentials;
+    use proptest::prelude::*;
+    use serde_json::{Map, Value, json};
+
+    const ALIASES: [&str; 3] = ["m0", "m1", "m2"];
+
+    /// What one field of an answer may hold; None is no mention at all.
+    fn field() -> impl Strategy<Value = Option<Value>> {
+        prop::sample::select(vec![
+            None,
+            Some(Value::Null),
+            Some(json!({})),
+            Some(json!({ "ok": true })),
+            Some(json!({ "ok": false })),
+        ])
+    }
+
+    fn data() -> impl Strategy<Value = Option<Value>> {
+        let fields = prop::array::uniform3(field()).prop_map(|fields| {
+            let pairs = ALIASES.iter().zip(fields);
+            let object: Map<String, Value> =
+                pairs.filter_map(|(alias, field)| Some(((*alias).to_owned(), field?))).collect();
+            Some(Value::Object(object))
+        });
+        prop_oneof![Just(None), Just(Some(Value::Null)), fields]
+    }
+
+    fn errors() -> impl Strategy<Value = Vec<Value>> {
+        let path = prop::sample::select(vec![json!(null), json!([]), json!(["m0"]), json!(["m2"])]);
+        let code = prop::sample::select(vec![
+            "",
+            "FORBIDDEN",
+            "UNAUTHENTICATED",
+            "RATE_LIMITED",
+            "INTERNAL",
+        ]);
+        let error = (path, code).prop_map(
+            |(path, code)| json!({ "message": "no", "path": path, "extensions": { "code": code } }),
+        );
+        prop::collection::vec(error, 0..4)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+        /// What may lead to another attempt never hides an effect, and nothing is done unless the
+        /// answer says so.
+        #[test]
+        fn an_effect_is_never_hidden(
+            data in data(), errors in errors(),
+            status in prop::sample::select(vec![200_u16, 400, 422, 500, 503]),
+        ) {
+            let mut body = Map::new();
+            if let Some(data) = &data {
+                body.insert("data".into(), data.clone());
+            }
+            if !errors.is_empty() {
+                body.insert("errors".into(), errors.clone().into());
+            }
+            let bytes = serde_json::to_vec(&body).unwrap();
+            let response = Response { status, body: bytes, ..Response::default() };
+            let credentials = Credentials::Token("prdm_wsp_of-a-test".into());
+            let telling = Telling::new("https://api.acme.io/", &credentials);
+            let is_true = |alias: &str| {
+                data.as_ref().is_some_and(|data| data[alias]["ok"] == true)
+            };
+            let ran = ALIASES.iter().any(|alias| is_true(alias));
+            let of_a_field = errors.iter().any(|error| error["path"][0].is_string());
+            match writing(&response, &ALIASES.map(str::to_owned), &telling) {
+                Reply::Answered(answers) => {
+                    prop_assert!(status < 500 && answers.len() == ALIASES.len());
+                    for (alias, answer) in ALIASES.iter().zip(answers) {
+                        let done = answer == Answer::Done;
+                        let refused = errors.iter().any(|error| error["path"][0] == *alias);
+                        prop_assert_eq!(done, is_true(alias) && !refused);
+                    }
+                }
+                Reply::Refused(_) => {
+                    prop_assert!(!ran && !of_a_field && status < 500);
+                    prop_assert!(data.is_none_or(|data| data.is_null()));
+                }
+                Reply::NotRun { error, .. } => {
+                    prop_assert!(!ran && status < 500);
+                    prop_assert!(error.class == ErrorClass::Denied || !of_a_field);
+                }
+                Reply::Unknown(_) => {}
+            }
+        }
+    }
+}

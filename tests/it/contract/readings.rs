@@ -1,0 +1,221 @@
+//! A reading is complete or it is nothing; transient failures are tried again, others are not.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rosterd::client::{Client, ClientError, ErrorClass, ReadDirectory, Transport};
+use rosterd::directory::InviteStatus;
+use rosterd::role::Role;
+
+use super::{NOBODY, client, client_with, key_pair, settings};
+use crate::support::scripted::{Act, Scripted, answer, cut, gzip, json, json_with};
+
+use ErrorClass::{Denied, Protocol, Rejected, Transient};
+
+/// What becomes of a reading that gets this answer, and after how many requests.
+async fn fails(act: Act) -> (ErrorClass, &'static str, String, usize) {
+    let server = Scripted::start([act]).await;
+    let ClientError { class, kind, message } = client(&server).list().await.unwrap_err();
+    (class, kind, message, server.count())
+}
+
+/// Asserts a failure that is told at once, after one request.
+async fn fails_at_once(act: Act, class: ErrorClass, kind: &str, says: &str) {
+    let (got_class, got_kind, message, count) = fails(act).await;
+    assert_eq!((got_class, got_kind, count), (class, kind, 1), "{message}");
+    assert!(message.contains(says), "{message:?} does not say {says:?}");
+}
+
+/// Asserts that a reading goes well after one failure of this kind.
+async fn recovers_from(act: Act) {
+    let server = Scripted::start([act, json(NOBODY)]).await;
+    let mut settings = settings(&server.url());
+    settings.timeout = Duration::from_millis(300);
+    client_with(settings).list().await.unwrap();
+    assert_eq!(server.count(), 2);
+}
+
+fn listing(active: &str, invited: &str) -> Act {
+    let lists = format!(r#""activeUsers":{active},"invitedUsers":{invited}"#);
+    json(&format!(r#"{{"data":{{"listUsers":{{"ok":true,{lists}}}}}}}"#))
+}
+
+#[tokio::test]
+async fn one_request_reads_both_lists_and_the_clock() {
+    let body = r#"{"data":{"listUsers":{"ok":true,
+        "activeUsers":[
+            {"uid":"u1","email":"alexandra@acme.io","name":"Alexandra","accountType":"ADMIN"},
+            {"uid":"u2","email":"jonny@acme.io","name":null,"accountType":"NEW_ROLE"}],
+        "invitedUsers":[
+            {"email":"john@acme.io","accountType":"ANALYST","inviteStatus":"EXPIRED"}]}},
+        "extensions":{"cost":1}}"#;
+    let act = json_with(200, &["Date: Wed, 25 Nov 2026 10:00:00 GMT"], body);
+    let server = Scripted::start([act]).await;
+    let snapshot = client(&server).list().await.unwrap();
+    assert_eq!(snapshot.accounts().len(), 2);
+    assert_eq!(snapshot.accounts()[1].role, Role::Other("NEW_ROLE".into()));
+    assert_eq!(snapshot.invitations()[0].status, InviteStatus::Expired);
+    assert_eq!(snapshot.server_time().unwrap().to_string(), "2026-11-25T10:00:00Z");
+    let seen = server.seen();
+    assert_eq!(seen.len(), 1);
+    assert!(seen[0].head.starts_with("POST /graphql HTTP/1.1\r\n"));
+    assert_eq!(seen[0].json()["query"], rosterd::client::document::LIST);
+}
+
+#[tokio::test]
+async fn a_compressed_listing_is_read() {
+    let headers = ["Content-Type: application/json", "Content-Encoding: gzip"];
+    let server = Scripted::start([answer(200, &headers, &gzip(NOBODY.as_bytes()))]).await;
+    client(&server).list().await.unwrap();
+    assert_eq!(server.seen()[0].header("accept-encoding"), Some("gzip"));
+}
+
+#[tokio::test]
+async fn what_is_not_complete_is_no_snapshot() {
+    let ok_false = r#"{"data":{"listUsers":{"ok":false,"activeUsers":[],"invitedUsers":[]}}}"#;
+    fails_at_once(json(ok_false), Protocol, "not-ok", "ok: true").await;
+    let no_ok = r#"{"data":{"listUsers":{"activeUsers":[],"invitedUsers":[]}}}"#;
+    fails_at_once(json(no_ok), Protocol, "not-ok", "ok: true").await;
+    fails_at_once(listing("null", "[]"), Protocol, "incomplete", "activeUsers").await;
+    fails_at_once(listing("[]", "null"), Protocol, "incomplete", "invitedUsers").await;
+    let missing = r#"{"data":{"listUsers":{"ok":true,"activeUsers":[]}}}"#;
+    fails_at_once(json(missing), Protocol, "incomplete", "invitedUsers").await;
+    fails_at_once(json(r#"{"data":{}}"#), Protocol, "incomplete", "listUsers").await;
+    fails_at_once(json(r#"{"data":null}"#), Protocol, "incomplete", "listUsers").await;
+    let row = r#"{"uid":"u","email":"matt@acme.io","name":null,"accountType":"ADMIN"}"#;
+    let twice = listing(&format!("[{row},{row}]"), "[]");
+    fails_at_once(twice, Protocol, "incomplete", "share the uid u").await;
+    fails_at_once(listing(r#"[{"uid":"u"}]"#, "[]"), Protocol, "incomplete", "email").await;
+}
+
+#[tokio::test]
+async fn what_does_not_speak_graphql_says_so() {
+    let html = answer(200, &["Content-Type: text/html"], b"<html>\x1b[31mSign in</html>");
+    fails_at_once(html, Protocol, "not-json", "<html>\\u{1b}[31mSign in").await;
+    let typed_wrong = answer(200, &["Content-Type: text/plain"], NOBODY.as_bytes());
+    fails_at_once(typed_wrong, Protocol, "not-json", "text/plain").await;
+    fails_at_once(json("hello"), Protocol, "not-json", "hello").await;
+    fails_at_once(json(""), Protocol, "not-json", "empty").await;
+    fails_at_once(json(r#"{"hello":1}"#), Protocol, "not-graphql", "hello").await;
+    fails_at_once(json("[1]"), Protocol, "not-graphql", "[1]").await;
+    fails_at_once(json_with(404, &[], "{}"), Protocol, "not-graphql", "404").await;
+    let told = fails(json(&"x".repeat(10_000))).await.2;
+    assert!(told.len() < 400, "an excerpt is short: {told}");
+}
+
+#[tokio::test]
+async fn a_listing_in_an_untyped_answer_is_read() {
+    let server = Scripted::start([answer(200, &[], NOBODY.as_bytes())]).await;
+    client(&server).list().await.unwrap();
+}
+
+#[tokio::test]
+async fn every_error_is_told_even_beside_data() {
+    let body = NOBODY.replace(
+        r#"{"data""#,
+        r#"{"errors":[{"message":"one"},{"message":"two\u001b[2J"},{"message":"three"}],"data""#,
+    );
+    fails_at_once(json(&body), Rejected, "graphql", "one; two\\u{1b}[2J; three").await;
+    let many = vec![r#"{"message":"no"}"#; 20].join(",");
+    let flood = json(&format!(r#"{{"errors":[{many}]}}"#));
+    fails_at_once(flood, Rejected, "graphql", "and 12 more").await;
+    let with_status = json_with(400, &[], r#"{"errors":[{"message":"unknown field"}]}"#);
+    fails_at_once(with_status, Rejected, "graphql", "unknown field").await;
+}
+
+#[tokio::test]
+async fn what_is_denied_is_not_tried_again() {
+    let plain = |status| answer(status, &[], b"");
+    fails_at_once(plain(401), Denied, "unauthorized", "401").await;
+    fails_at_once(plain(403), Denied, "forbidden", "User Metadata Viewer").await;
+    let coded = |code, message| {
+        let error = format!(r#"{{"message":"{message}","extensions":{{"code":"{code}"}}}}"#);
+        json(&format!(r#"{{"data":null,"errors":[{error}]}}"#))
+    };
+    fails_at_once(coded("UNAUTHENTICATED", "no"), Denied, "unauthorized", ": no").await;
+    fails_at_once(coded("FORBIDDEN", "no"), Denied, "forbidden", ": no").await;
+    let lacking = coded("", "the key lacks a capability");
+    fails_at_once(lacking, Denied, "missing-capability", "lacks a capability").await;
+    let told = r#"{"errors":[{"message":"missing capability X"}]}"#;
+    fails_at_once(json_with(403, &[], told), Denied, "missing-capability", "capability X").await;
+}
+
+#[tokio::test]
+async fn transient_failures_are_tried_again() {
+    tokio::join!(
+        recovers_from(answer(429, &[], b"")),
+        recovers_from(answer(500, &[], b"oops")),
+        recovers_from(answer(502, &[], b"<html>")),
+        recovers_from(answer(503, &["Retry-After: 0"], b"")),
+        recovers_from(answer(504, &[], b"")),
+        recovers_from(answer(408, &[], b"")),
+        recovers_from(Act::Close),
+        recovers_from(Act::Hang),
+        recovers_from(cut(200, &["Content-Type: application/json"], NOBODY.as_bytes())),
+        recovers_from(json(&NOBODY[..NOBODY.len() - 4])),
+        recovers_from(json(
+            r#"{"errors":[{"message":"slow down","extensions":{"code":"RATE_LIMITED"}}]}"#
+        )),
+    );
+}
+
+#[tokio::test]
+async fn a_server_that_stays_down_is_given_up_after_five_attempts() {
+    let (class, kind, message, count) = fails(answer(503, &[], b"")).await;
+    assert_eq!((class, kind, count), (Transient, "server", 5), "{message}");
+}
+
+#[tokio::test]
+async fn the_wait_that_a_server_asks_for_is_obeyed() {
+    let soon = Scripted::start([answer(429, &["Retry-After: 1"], b""), json(NOBODY)]).await;
+    let began = Instant::now();
+    client(&soon).list().await.unwrap();
+    assert!(began.elapsed() >= Duration::from_secs(1));
+    let date =
+        ["Date: Wed, 25 Nov 2026 10:00:00 GMT", "Retry-After: Wed, 25 Nov 2026 10:00:01 GMT"];
+    let dated = Scripted::start([answer(503, &date, b""), json(NOBODY)]).await;
+    let began = Instant::now();
+    client(&dated).list().await.unwrap();
+    assert!(began.elapsed() >= Duration::from_secs(1));
+    fails_at_once(answer(429, &["Retry-After: 500"], b""), Transient, "throttled", "429").await;
+}
+
+#[tokio::test]
+async fn a_stop_holds_every_client_of_the_transport() {
+    let server = Scripted::start([answer(503, &["Retry-After: 500"], b""), json(NOBODY)]).await;
+    let transport = Arc::new(Transport::new(settings(&server.url())).unwrap());
+    let one = Client::new(transport.clone(), key_pair());
+    assert_eq!(one.list().await.unwrap_err().kind, "server");
+    let another = Client::new(transport, key_pair()).list().await.unwrap_err();
+    assert_eq!((another.class, another.kind), (Transient, "throttled"));
+    assert_eq!(server.count(), 1, "nothing more was sent");
+}
+
+#[tokio::test]
+async fn the_deadline_covers_the_body() {
+    let head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{";
+    recovers_from(Act::Bytes(head.to_vec())).await;
+}
+
+#[tokio::test]
+async fn a_long_answer_is_not_read_to_its_end() {
+    let headers = ["Content-Type: application/json", "Content-Encoding: gzip"];
+    let bomb = gzip(&vec![b' '; 8 << 20]);
+    assert!(bomb.len() < 16_000);
+    for act in [answer(200, &headers, &bomb), json(&" ".repeat(2 << 20))] {
+        let server = Scripted::start([act]).await;
+        let transport = Transport::new(settings(&server.url())).unwrap().with_max_body(1 << 20);
+        let error = Client::new(Arc::new(transport), key_pair()).list().await.unwrap_err();
+        assert_eq!((error.class, error.kind), (Protocol, "too-large"), "{error}");
+        assert_eq!(server.count(), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_hundred_thousand_users_are_read() {
+    let rest = r#""name":"User","accountType":"ANALYST""#;
+    let row = |n| format!(r#"{{"uid":"{n:064x}","email":"user{n}@acme.io",{rest}}}"#);
+    let rows: Vec<String> = (0..100_000).map(row).collect();
+    let server = Scripted::start([listing(&format!("[{}]", rows.join(",")), "[]")]).await;
+    assert_eq!(client(&server).list().await.unwrap().accounts().len(), 100_000);
+}
