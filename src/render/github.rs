@@ -1,6 +1,8 @@
 //! Annotations of a GitHub workflow: a line `::error file=…,line=…::message` for each problem or
 //! row, shown beside the line of the file that it is about.
 
+use std::fmt::Write as _;
+
 use super::rows::{self, Kind, Row};
 use super::{Summary, View};
 use crate::diagnostic::{Diagnostic, Place, Severity, Sources};
@@ -32,10 +34,10 @@ fn of_diagnostic(diagnostic: &Diagnostic, sources: &Sources) -> String {
     };
     let mut message = escape(&diagnostic.message).into_owned();
     for (place, words) in &diagnostic.related {
-        message.push_str(&format!("\n{}: {}", super::at(sources, *place), escape(words)));
+        let _ = write!(message, "\n{}: {}", super::at(sources, *place), escape(words));
     }
     if let Some(hint) = &diagnostic.hint {
-        message.push_str(&format!("\nhint: {}", escape(hint)));
+        let _ = write!(message, "\nhint: {}", escape(hint));
     }
     let place = diagnostic.place.map(|place| (sources, place));
     command(level, place, diagnostic.code, &message)

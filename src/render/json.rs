@@ -1,7 +1,7 @@
 //! The plan as JSON, and the reader of what was saved: one documented format, version 1.
 
 use std::collections::BTreeMap;
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -177,22 +177,18 @@ pub fn write(views: &[View<'_>]) -> String {
 
 /// Reads what [`write`] wrote. Unknown fields are ignored, so that a later rosterd may add some.
 pub fn read(text: &str) -> Result<SavedPlans, ReadError> {
-    #[derive(Deserialize)]
-    struct Head {
-        format_version: Option<serde_json::Value>,
-    }
-    let value: serde_json::Value = serde_json::from_str(text)
-        .map_err(|error| ReadError::NotJson(escape(&error.to_string()).into_owned()))?;
-    let head = Head::deserialize(&value).map_err(|_| ReadError::NoVersion)?;
-    match head.format_version {
+    let told = |error: serde_json::Error| escape(&error.to_string()).into_owned();
+    let value: serde_json::Value =
+        serde_json::from_str(text).map_err(|error| ReadError::NotJson(told(error)))?;
+    match value.get("format_version") {
         None => return Err(ReadError::NoVersion),
-        Some(version) if version != FORMAT_VERSION => {
+        Some(version) if *version != FORMAT_VERSION => {
             return Err(ReadError::OtherVersion(escape(&version.to_string()).into_owned()));
         }
         Some(_) => {}
     }
-    SavedPlans::deserialize(&value)
-        .map_err(|error| ReadError::Damaged(escape(&error.to_string()).into_owned()))
+    // Read from the text once more, so that an error knows its line.
+    serde_json::from_str(text).map_err(|error| ReadError::Damaged(told(error)))
 }
 
 /// The JSON Schema of the format.
@@ -209,7 +205,7 @@ pub(super) fn pretty(value: &impl Serialize) -> String {
         if is_hostile(character) && character != '\n' {
             let mut units = [0; 2];
             for unit in character.encode_utf16(&mut units) {
-                text.push_str(&format!("\\u{unit:04x}"));
+                let _ = write!(text, "\\u{unit:04x}");
             }
         } else {
             text.push(character);

@@ -83,7 +83,7 @@ fn table_row(row: &Row, sources: &Sources) -> String {
     format!("| `{symbol}` {word} | {email} | {what} | {why} | {place} |\n")
 }
 
-/// A code span. A backtick, a pipe or a backslash is spelled out, so that nothing leaves it.
+/// A code span. A backtick or a pipe is spelled out, so that nothing leaves it.
 fn code(text: &str) -> String {
     let mut span = String::from("`");
     for character in escape(text).chars() {
@@ -94,15 +94,25 @@ fn code(text: &str) -> String {
             other => span.push(other),
         }
     }
-    if span.trim_start_matches('`').trim().is_empty() {
+    if span[1..].trim().is_empty() {
         span.push('–');
     }
     span.push('`');
     span
 }
 
-/// A sentence: what could be markup is made plain, and a mention is broken up.
+/// A sentence: what stands between two backticks becomes a code span, the rest plain.
 fn prose(text: &str) -> String {
+    let parts: Vec<&str> = text.split('`').collect();
+    if parts.len().is_multiple_of(2) {
+        return plain(text);
+    }
+    let spans = parts.iter().enumerate();
+    spans.map(|(at, part)| if at % 2 == 1 { code(part) } else { plain(part) }).collect()
+}
+
+/// What could be markup is made plain, and a mention is broken up.
+fn plain(text: &str) -> String {
     let mut plain = String::new();
     for character in escape(text).chars() {
         match character {
