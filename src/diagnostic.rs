@@ -48,6 +48,8 @@ pub struct Diagnostic {
     /// Other places that belong to the problem, each with a few words.
     pub related: Vec<(Place, String)>,
     pub hint: Option<String>,
+    /// The source line may hold a secret: its place is told, the line is not drawn.
+    pub conceal: bool,
 }
 
 impl Sources {
@@ -85,7 +87,16 @@ impl Diagnostic {
     }
 
     fn new(code: &'static str, severity: Severity, message: String) -> Self {
-        Self { code, severity, message, place: None, label: None, related: Vec::new(), hint: None }
+        Self {
+            code,
+            severity,
+            message,
+            place: None,
+            label: None,
+            related: Vec::new(),
+            hint: None,
+            conceal: false,
+        }
     }
 
     #[must_use]
@@ -109,6 +120,13 @@ impl Diagnostic {
     #[must_use]
     pub fn hint(mut self, words: impl Into<String>) -> Self {
         self.hint = Some(words.into());
+        self
+    }
+
+    /// Keeps the source lines out of whatever shows this diagnostic.
+    #[must_use]
+    pub fn concealed(mut self) -> Self {
+        self.conceal = true;
         self
     }
 

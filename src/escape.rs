@@ -30,7 +30,7 @@ pub fn escape(text: &str) -> Cow<'_, str> {
 
 /// Control characters, bidirectional controls and isolates, line separators, invisible and
 /// zero-width characters, tags.
-fn is_hostile(character: char) -> bool {
+pub fn is_hostile(character: char) -> bool {
     character.is_control()
         || matches!(
             character,

@@ -1,1 +1,116 @@
-//! (being written)
+//! The views of a plan and of a run. Pure: every function returns a `String`.
+//!
+//! [`rows`] decides the words, the symbol and the order of whatever is shown, once for all
+//! formats, so that they cannot disagree.
+
+pub mod diagnostics;
+pub mod github;
+pub mod json;
+pub mod markdown;
+pub mod rows;
+pub mod text;
+pub mod unified;
+
+use std::fmt;
+
+use crate::diagnostic::{Place, Sources};
+use crate::directory::Snapshot;
+use crate::escape::escape;
+use crate::guard::Verdict;
+use crate::plan::Plan;
+use crate::roster::Roster;
+use rows::{Kind, Row};
+
+/// Everything that a view of one plan may look at.
+#[derive(Clone, Copy, Debug)]
+pub struct View<'a> {
+    /// The workspace's name in the configuration.
+    pub workspace: &'a str,
+    pub sources: &'a Sources,
+    pub roster: &'a Roster,
+    pub snapshot: &'a Snapshot,
+    pub plan: &'a Plan,
+    pub verdict: &'a Verdict,
+}
+
+/// How many rows of each kind a plan has, and how many members need nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Summary {
+    pub invite: usize,
+    pub role: usize,
+    pub disable: usize,
+    pub held: usize,
+    pub waiting: usize,
+    pub unfixable: usize,
+    pub drift: usize,
+    pub noted: usize,
+    pub in_sync: usize,
+}
+
+impl Summary {
+    /// Counts `rows`, which are all the rows of `plan`.
+    pub fn of(plan: &Plan, rows: &[Row]) -> Self {
+        let count = |kind| rows.iter().filter(|row| row.kind == kind).count();
+        Self {
+            invite: count(Kind::Invite),
+            role: count(Kind::Role),
+            disable: count(Kind::Disable),
+            held: count(Kind::Held),
+            waiting: count(Kind::Waiting),
+            unfixable: count(Kind::Unfixable),
+            drift: count(Kind::Drift),
+            noted: count(Kind::Noted),
+            in_sync: plan.facts().in_sync,
+        }
+    }
+
+    /// Whether nothing could be applied and nothing is held.
+    pub fn is_in_sync(&self) -> bool {
+        self.invite + self.role + self.disable + self.held == 0
+    }
+}
+
+impl fmt::Display for Summary {
+    /// `1 to invite, 1 role to change, 9 held, 29 in sync`: only the parts that are not zero.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // In full, so that a new count must be decided on here.
+        let Self { invite, role, disable, held, waiting, unfixable, drift, noted, in_sync } = self;
+        let parts = [
+            (invite, "to invite"),
+            (role, if *role == 1 { "role to change" } else { "roles to change" }),
+            (disable, "to disable"),
+            (held, "held"),
+            (waiting, "waiting"),
+            (unfixable, "unfixable"),
+            (drift, "reported only"),
+            (noted, "noted"),
+            (in_sync, "in sync"),
+        ];
+        f.write_str(&counts(parts.map(|(count, words)| (*count, words))))
+    }
+}
+
+/// The parts that are not zero, or that nothing is there.
+fn counts<const N: usize>(parts: [(usize, &str); N]) -> String {
+    let told: Vec<String> = parts
+        .iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, words)| format!("{count} {words}"))
+        .collect();
+    if told.is_empty() { "nothing to do".to_owned() } else { told.join(", ") }
+}
+
+/// `users.yaml:14`.
+fn at(sources: &Sources, place: Place) -> String {
+    format!("{}:{}", escape(sources.name(place.file)), place.line)
+}
+
+/// The names of the roster's files: up to three of them, and how many more.
+fn files(sources: &Sources) -> String {
+    const SHOWN: usize = 3;
+    let names: Vec<_> = sources.iter().map(|(_, file)| escape(&file.name)).collect();
+    match names.len().saturating_sub(SHOWN) {
+        0 => names.join(", "),
+        more => format!("{} and {more} more", names[..SHOWN].join(", ")),
+    }
+}

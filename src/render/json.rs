@@ -1,0 +1,375 @@
+//! The plan as JSON, and the reader of what was saved: one documented format, version 1.
+
+use std::collections::BTreeMap;
+use std::fmt::{self, Write as _};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::rows::{self, finding_name, finding_words};
+use super::{Summary, View};
+use crate::diagnostic::{Place, Sources};
+use crate::escape::{escape, is_hostile};
+use crate::plan::change::{Change, Class};
+use crate::plan::{Finding, Plan, Standing};
+
+/// The version that is written, and the only one that is read.
+pub const FORMAT_VERSION: u64 = 1;
+
+/// Plans of one moment, one for each workspace.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SavedPlans {
+    /// 1. A reader refuses any other.
+    pub format_version: u64,
+    /// In the order of the configuration.
+    pub workspaces: Vec<SavedPlan>,
+}
+
+/// The plan of one workspace. Addresses and names are verbatim here, not escaped for a terminal.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SavedPlan {
+    /// The workspace's name in the configuration.
+    pub workspace: String,
+    /// The roster that the plan was made from.
+    pub roster: SavedRoster,
+    /// SHA-256, in hexadecimal, over the roster digest and the set of (kind, email, uid, from,
+    /// to). It identifies the plan and approves nothing.
+    pub fingerprint: String,
+    /// When the plan was made: RFC 3339, UTC.
+    pub made_at: String,
+    /// In the order in which they are made; held ones included.
+    pub changes: Vec<SavedChange>,
+    /// What the plan tells and does not change, sorted by address.
+    pub findings: Vec<SavedFinding>,
+    /// Why changes are held.
+    pub refusals: Vec<SavedRefusal>,
+    pub summary: SavedSummary,
+}
+
+/// The files of a roster.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SavedRoster {
+    /// SHA-256 over the contents of the files, in hexadecimal.
+    pub digest: String,
+    pub files: Vec<String>,
+}
+
+/// One change.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SavedChange {
+    /// `invite`, `update_role` or `disable`.
+    pub kind: String,
+    /// The order class: `grant`, `demote`, `disable` or `invite`.
+    pub class: String,
+    pub email: String,
+    /// Absent for an invitation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uid: Option<String>,
+    /// The role before; absent for an invitation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+    /// The role after; absent for a disable.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<String>,
+    /// A few words for people.
+    pub reason: String,
+    /// The account's or the member's name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// The line of the roster that asks for it; absent for who is in no file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<SavedPlace>,
+    /// The guards that hold it, by name; empty where it is approved.
+    pub held_by: Vec<String>,
+}
+
+/// Something that the plan does not change.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SavedFinding {
+    /// A stable name, for example `invited` or `uninvited_pending`.
+    pub kind: String,
+    /// `waiting`, `unfixable`, `drift` or `noted`.
+    pub standing: String,
+    /// One sentence for people.
+    pub words: String,
+    pub email: String,
+    /// The role that the workspace shows, or that the roster asks for where it shows none.
+    pub role: String,
+    /// The line of the roster that it belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<SavedPlace>,
+}
+
+/// A place in a file of the roster.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SavedPlace {
+    pub file: String,
+    /// From 1.
+    pub line: u32,
+    /// From 1, in characters.
+    pub column: u32,
+}
+
+/// What one guard refused.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SavedRefusal {
+    /// The stable name, for example `disable-budget`.
+    pub guard: String,
+    pub message: String,
+    /// What a person can do to let it through.
+    pub hint: String,
+}
+
+/// How many rows of each kind there are.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SavedSummary {
+    pub invite: usize,
+    pub role: usize,
+    pub disable: usize,
+    pub held: usize,
+    pub waiting: usize,
+    pub unfixable: usize,
+    pub drift: usize,
+    pub noted: usize,
+    /// Members that need nothing.
+    pub in_sync: usize,
+}
+
+/// Why a file is no saved plan.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ReadError {
+    #[error("this is not JSON ({0}); a plan is written by `rosterd --plan --format json`")]
+    NotJson(String),
+    #[error(
+        "this JSON is not a plan: it has no `format_version`; write one with `rosterd --plan \
+             --format json`"
+    )]
+    NoVersion,
+    #[error(
+        "the plan has format_version {0}, and this rosterd reads {FORMAT_VERSION}; make the \
+             plan again"
+    )]
+    OtherVersion(String),
+    #[error("the plan is damaged: {0}; make it again")]
+    Damaged(String),
+}
+
+/// One difference between a saved plan and the present one. Every text in it is escaped.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Difference {
+    /// The roster's files have changed since.
+    Roster { saved: String, now: String },
+    /// The saved plan has it, and nothing asks for it any more.
+    Gone(String),
+    /// It has come up since.
+    New(String),
+}
+
+/// Writes plans, byte for byte the same for the same plans. Characters that could move a cursor
+/// or hide text are written as `\u` escapes, which every reader of JSON undoes.
+pub fn write(views: &[View<'_>]) -> String {
+    let plans = SavedPlans {
+        format_version: FORMAT_VERSION,
+        workspaces: views.iter().map(SavedPlan::of).collect(),
+    };
+    pretty(&plans)
+}
+
+/// Reads what [`write`] wrote. Unknown fields are ignored, so that a later rosterd may add some.
+pub fn read(text: &str) -> Result<SavedPlans, ReadError> {
+    let told = |error: serde_json::Error| escape(&error.to_string()).into_owned();
+    let value: serde_json::Value =
+        serde_json::from_str(text).map_err(|error| ReadError::NotJson(told(error)))?;
+    match value.get("format_version") {
+        None => return Err(ReadError::NoVersion),
+        Some(version) if *version != FORMAT_VERSION => {
+            return Err(ReadError::OtherVersion(escape(&version.to_string()).into_owned()));
+        }
+        Some(_) => {}
+    }
+    // Read from the text once more, so that an error knows its line.
+    serde_json::from_str(text).map_err(|error| ReadError::Damaged(told(error)))
+}
+
+/// The JSON Schema of the format.
+pub fn schema() -> String {
+    pretty(&schemars::schema_for!(SavedPlans))
+}
+
+/// Pretty JSON with a newline at the end and nothing in it that a terminal would obey.
+pub(super) fn pretty(value: &impl Serialize) -> String {
+    let json = serde_json::to_string_pretty(value).unwrap_or_default();
+    let mut text = String::with_capacity(json.len() + 1);
+    // The only hostile characters outside a string are the newlines of the layout.
+    for character in json.chars() {
+        if is_hostile(character) && character != '\n' {
+            let mut units = [0; 2];
+            for unit in character.encode_utf16(&mut units) {
+                let _ = write!(text, "\\u{unit:04x}");
+            }
+        } else {
+            text.push(character);
+        }
+    }
+    text.push('\n');
+    text
+}
+
+impl SavedPlans {
+    pub fn workspace(&self, name: &str) -> Option<&SavedPlan> {
+        self.workspaces.iter().find(|plan| plan.workspace == name)
+    }
+}
+
+impl SavedPlan {
+    fn of(view: &View<'_>) -> Self {
+        let View { workspace, sources, plan, verdict, .. } = *view;
+        // The held changes follow in the plan's order, so one pass finds each.
+        let mut held = verdict.held.iter().peekable();
+        let changes = plan.changes().iter().map(|change| {
+            let by = held.next_if(|held| held.change == *change).map_or(&[][..], |held| &held.by);
+            SavedChange::of(change, by.iter().map(ToString::to_string).collect(), sources)
+        });
+        Self {
+            workspace: workspace.to_owned(),
+            roster: SavedRoster {
+                digest: plan.roster().hex(),
+                files: sources.iter().map(|(_, file)| file.name.clone()).collect(),
+            },
+            fingerprint: plan.fingerprint().hex(),
+            made_at: plan.now().to_string(),
+            changes: changes.collect(),
+            findings: plan.findings().iter().map(|it| SavedFinding::of(it, sources)).collect(),
+            refusals: verdict.refusals.iter().map(SavedRefusal::of).collect(),
+            summary: SavedSummary::of(&Summary::of(plan, &rows::of_view(view))),
+        }
+    }
+
+    /// What is different in `plan`: the roster, and each change that only one of them has. A
+    /// change is what it does to whom: kind, address, uid, role before and after.
+    pub fn differences(&self, plan: &Plan) -> Vec<Difference> {
+        let mut differences = Vec::new();
+        let now = plan.roster().hex();
+        if self.roster.digest != now {
+            let saved = escape(&self.roster.digest).into_owned();
+            differences.push(Difference::Roster { saved, now });
+        }
+        let nowhere = Sources::default();
+        let present: Vec<SavedChange> = plan
+            .changes()
+            .iter()
+            .map(|change| SavedChange::of(change, Vec::new(), &nowhere))
+            .collect();
+        let mut times: BTreeMap<Key, (isize, &SavedChange)> = BTreeMap::new();
+        for (changes, step) in [(&self.changes, -1), (&present, 1)] {
+            for change in changes {
+                times.entry(change.key()).or_insert((0, change)).0 += step;
+            }
+        }
+        differences.extend(times.into_values().filter_map(|(times, change)| match times {
+            0 => None,
+            ..0 => Some(Difference::Gone(change.words())),
+            _ => Some(Difference::New(change.words())),
+        }));
+        differences
+    }
+}
+
+/// Address first, so that what became of one person stands together.
+type Key = (String, String, Option<String>, Option<String>, Option<String>);
+
+impl SavedChange {
+    fn of(change: &Change, held_by: Vec<String>, sources: &Sources) -> Self {
+        Self {
+            kind: change.kind().to_owned(),
+            class: class_name(change.class()).to_owned(),
+            email: change.email.as_str().to_owned(),
+            uid: change.uid().map(ToString::to_string),
+            from: change.from().map(ToString::to_string),
+            to: change.to().map(ToString::to_string),
+            reason: change.reason.words().to_owned(),
+            name: change.name.as_deref().map(str::to_owned),
+            place: change.place.map(|place| SavedPlace::of(place, sources)),
+            held_by,
+        }
+    }
+
+    fn key(&self) -> Key {
+        let Self { kind, email, uid, from, to, .. } = self;
+        (email.to_ascii_lowercase(), kind.clone(), uid.clone(), from.clone(), to.clone())
+    }
+
+    /// `update_role jonny@acme.io ADMIN → BUSINESS`, escaped.
+    fn words(&self) -> String {
+        let role = match (&self.from, &self.to) {
+            (Some(from), Some(to)) => format!("{} → {}", escape(from), escape(to)),
+            (from, to) => escape(from.as_deref().or(to.as_deref()).unwrap_or_default()).into(),
+        };
+        let uid = self.uid.as_deref().map(|uid| format!(" (uid {})", escape(uid)));
+        let (kind, email) = (escape(&self.kind), escape(&self.email));
+        format!("{kind} {email} {role}{}", uid.unwrap_or_default())
+    }
+}
+
+impl SavedFinding {
+    fn of(finding: &Finding, sources: &Sources) -> Self {
+        let standing = match finding.kind.standing() {
+            Standing::Waiting => "waiting",
+            Standing::Unfixable => "unfixable",
+            Standing::Drift => "drift",
+            Standing::Noted => "noted",
+        };
+        Self {
+            kind: finding_name(&finding.kind).to_owned(),
+            standing: standing.to_owned(),
+            words: finding_words(finding),
+            email: finding.email.as_str().to_owned(),
+            role: finding.role.as_str().to_owned(),
+            place: finding.place.map(|place| SavedPlace::of(place, sources)),
+        }
+    }
+}
+
+impl SavedPlace {
+    fn of(place: Place, sources: &Sources) -> Self {
+        let Place { file, line, column, .. } = place;
+        Self { file: sources.name(file).to_owned(), line, column }
+    }
+}
+
+impl SavedRefusal {
+    fn of(refusal: &crate::guard::Refusal) -> Self {
+        let crate::guard::Refusal { guard, message, hint } = refusal;
+        Self { guard: guard.to_string(), message: message.clone(), hint: hint.clone() }
+    }
+}
+
+impl SavedSummary {
+    fn of(summary: &Summary) -> Self {
+        let Summary { invite, role, disable, held, waiting, unfixable, drift, noted, in_sync } =
+            *summary;
+        Self { invite, role, disable, held, waiting, unfixable, drift, noted, in_sync }
+    }
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let short = |digest: &str| digest.chars().take(8).collect::<String>();
+        match self {
+            Self::Roster { saved, now } => {
+                write!(f, "the roster is another one: {} then, {} now", short(saved), short(now))
+            }
+            Self::Gone(change) => write!(f, "no longer wanted: {change}"),
+            Self::New(change) => write!(f, "new since then:   {change}"),
+        }
+    }
+}
+
+fn class_name(class: Class) -> &'static str {
+    match class {
+        Class::Grant => "grant",
+        Class::Demote => "demote",
+        Class::Disable => "disable",
+        Class::Invite => "invite",
+    }
+}

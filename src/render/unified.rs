@@ -1,0 +1,214 @@
+//! A unified diff from the directory, written as a canonical roster, to what it would be after
+//! the plan: every change of the plan and nothing else.
+
+use std::cmp::Ordering;
+use std::collections::HashMap;
+use std::fmt::Write as _;
+
+use similar::udiff::UnifiedHunkHeader;
+use similar::{DiffOp, DiffTag, group_diff_ops};
+
+use super::View;
+use crate::directory::Uid;
+use crate::email::Email;
+use crate::escape::escape;
+use crate::plan::change::{Action, Change};
+use crate::role::Role;
+
+/// Lines of context around a change.
+const CONTEXT: usize = 3;
+
+/// The diff of one plan; empty where nothing would change. Both sides are sorted by address, so
+/// it is made by one merge, whatever the number of people. Held changes are part of it: a line
+/// before the diff says how many they are.
+pub fn diff(view: &View<'_>) -> String {
+    let changes = view.plan.changes();
+    if changes.is_empty() {
+        return String::new();
+    }
+    let (before, after) = both(view, changes);
+    let workspace = escape(view.workspace);
+    let mut text = String::new();
+    let held = view.verdict.held.len();
+    if held > 0 {
+        let guards: Vec<_> = view.verdict.refusals.iter().map(|it| it.guard.to_string()).collect();
+        let of = changes.len();
+        let _ = writeln!(text, "# {held} of {of} changes are held: {}", guards.join(", "));
+    }
+    let _ = writeln!(text, "--- {workspace} (directory)\n+++ {workspace} (after the plan)");
+    for group in group_diff_ops(operations(&before, &after), CONTEXT) {
+        let _ = writeln!(text, "{}", UnifiedHunkHeader::new(&group));
+        for operation in &group {
+            write_operation(&mut text, operation, &before, &after);
+        }
+    }
+    text
+}
+
+/// One entry of a canonical roster.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Entry<'a> {
+    email: &'a Email,
+    role: &'a Role,
+    /// None for an invitation.
+    uid: Option<&'a Uid>,
+}
+
+fn both<'a>(view: &View<'a>, changes: &'a [Change]) -> (Vec<Entry<'a>>, Vec<Entry<'a>>) {
+    let before = directory(view);
+    let by_uid: HashMap<&Uid, &Change> =
+        changes.iter().filter_map(|change| Some((change.uid()?, change))).collect();
+    let mut after = Vec::with_capacity(before.len());
+    for &entry in &before {
+        match entry.uid.and_then(|uid| by_uid.get(uid)).map(|change| &change.action) {
+            Some(Action::Disable { .. }) => {}
+            Some(Action::UpdateRole { to, .. }) => after.push(Entry { role: to, ..entry }),
+            Some(Action::Invite { .. }) | None => after.push(entry),
+        }
+    }
+    for change in changes {
+        if let Action::Invite { role } = &change.action {
+            after.push(Entry { email: &change.email, role, uid: None });
+        }
+    }
+    after.sort_by_key(|entry| (entry.email, entry.uid));
+    (before, after)
+}
+
+/// The managed accounts, and the invitations that can still be accepted.
+fn directory<'a>(view: &View<'a>) -> Vec<Entry<'a>> {
+    let accounts = view.snapshot.accounts();
+    let accounts =
+        accounts.iter().map(|it| Entry { email: &it.email, role: &it.role, uid: Some(&it.uid) });
+    let has_account = |email: &Email| {
+        view.snapshot.accounts().binary_search_by(|account| account.email.cmp(email)).is_ok()
+    };
+    let pending = view.snapshot.invitations().iter();
+    let pending = pending
+        .filter(|it| it.status.is_pending() && !has_account(&it.email))
+        .map(|it| Entry { email: &it.email, role: &it.role, uid: None });
+    let mut entries: Vec<Entry<'a>> =
+        accounts.chain(pending).filter(|entry| !view.roster.is_unmanaged(entry.email)).collect();
+    entries.sort_by_key(|entry| (entry.email, entry.uid));
+    entries
+}
+
+/// The lines before the entries.
+const HEAD: usize = 2;
+/// The lines of one entry.
+const LINES: usize = 2;
+
+/// The merge of two sorted lists, as operations on lines.
+fn operations(before: &[Entry<'_>], after: &[Entry<'_>]) -> Vec<DiffOp> {
+    let mut merge = Merge::default();
+    // `users: []` and `users:` differ.
+    let same_head = before.is_empty() == after.is_empty();
+    merge.push(DiffTag::Equal, HEAD - 1);
+    merge.push(if same_head { DiffTag::Equal } else { DiffTag::Replace }, 1);
+    let (mut old, mut new) = (before.iter().peekable(), after.iter().peekable());
+    loop {
+        let order = match (old.peek(), new.peek()) {
+            (None, None) => break,
+            (Some(_), None) => Ordering::Less,
+            (None, Some(_)) => Ordering::Greater,
+            (Some(a), Some(b)) => (a.email, a.uid).cmp(&(b.email, b.uid)),
+        };
+        match order {
+            Ordering::Less => {
+                old.next();
+                merge.push(DiffTag::Delete, LINES);
+            }
+            Ordering::Greater => {
+                new.next();
+                merge.push(DiffTag::Insert, LINES);
+            }
+            Ordering::Equal => {
+                let same = old.next().map(|it| it.role) == new.next().map(|it| it.role);
+                merge.push(DiffTag::Equal, 1);
+                merge.push(if same { DiffTag::Equal } else { DiffTag::Replace }, 1);
+            }
+        }
+    }
+    merge.operations
+}
+
+/// Operations being collected; equal lines that follow each other become one operation.
+#[derive(Default)]
+struct Merge {
+    operations: Vec<DiffOp>,
+    old: usize,
+    new: usize,
+}
+
+impl Merge {
+    fn push(&mut self, tag: DiffTag, lines: usize) {
+        let (old_index, new_index) = (self.old, self.new);
+        let (old_len, new_len) = (lines, lines);
+        if tag != DiffTag::Insert {
+            self.old += lines;
+        }
+        if tag != DiffTag::Delete {
+            self.new += lines;
+        }
+        let operation = match (tag, self.operations.last_mut()) {
+            (DiffTag::Equal, Some(DiffOp::Equal { len, .. })) => {
+                *len += lines;
+                return;
+            }
+            (DiffTag::Equal, _) => DiffOp::Equal { old_index, new_index, len: lines },
+            (DiffTag::Delete, _) => DiffOp::Delete { old_index, old_len, new_index },
+            (DiffTag::Insert, _) => DiffOp::Insert { old_index, new_index, new_len },
+            (DiffTag::Replace, _) => DiffOp::Replace { old_index, old_len, new_index, new_len },
+        };
+        self.operations.push(operation);
+    }
+}
+
+fn write_operation(
+    text: &mut String,
+    operation: &DiffOp,
+    before: &[Entry<'_>],
+    after: &[Entry<'_>],
+) {
+    let sides: &[(char, _, _)] = match operation.tag() {
+        DiffTag::Equal => &[(' ', before, operation.old_range())],
+        _ => &[('-', before, operation.old_range()), ('+', after, operation.new_range())],
+    };
+    for (sign, entries, range) in sides {
+        for line in range.clone() {
+            let _ = writeln!(text, "{sign}{}", self::line(entries, line));
+        }
+    }
+}
+
+/// One line of the canonical roster with these entries.
+fn line(entries: &[Entry<'_>], number: usize) -> String {
+    let Some(below) = number.checked_sub(HEAD) else {
+        return match (number, entries.is_empty()) {
+            (0, _) => "version: 1".into(),
+            (_, true) => "users: []".into(),
+            (_, false) => "users:".into(),
+        };
+    };
+    match (entries.get(below / LINES), below % LINES) {
+        (Some(entry), 0) => format!("  - email: {}", scalar(entry.email.as_str())),
+        (Some(Entry { role: Role::Other(name), .. }), _) => {
+            format!("    role: !raw {}", scalar(name))
+        }
+        (Some(entry), _) => format!("    role: {}", entry.role),
+        (None, _) => String::new(),
+    }
+}
+
+/// Plain where YAML reads it back as the same text, quoted otherwise; one line in any case.
+fn scalar(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "@._+-".contains(c);
+    let is_word = text.starts_with(|c: char| c.is_ascii_alphabetic()) && text.chars().all(plain);
+    let is_name = text.contains('@') || text.contains('_');
+    if is_word && is_name {
+        text.to_owned()
+    } else {
+        let shown = escape(text);
+        format!("\"{}\"", shown.replace('\\', "\\\\").replace('"', "\\\""))
+    }
+}

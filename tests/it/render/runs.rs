@@ -1,0 +1,95 @@
+//! What a run did, as text.
+
+use rosterd::render::text;
+use rosterd::report::{Applied, End, Failure, Outcome, Residue, RunReport, Trigger, Verification};
+use rosterd::role::Role;
+
+use super::{World, account, member, now, plain, rich};
+
+fn report(world: &World, outcomes: &[Outcome], verification: Verification) -> RunReport {
+    let approved = world.verdict.approved.changes().iter().cloned();
+    let applied = Applied {
+        plan: world.plan.clone(),
+        verdict: world.verdict.clone(),
+        outcomes: approved.zip(outcomes.iter().cloned()).collect(),
+        verification,
+        stopped: None,
+    };
+    let end = End::Applied(Box::new(applied));
+    RunReport {
+        workspace: "acme".into(),
+        trigger: Trigger::Start,
+        started: now(),
+        finished: now(),
+        stale: false,
+        end,
+    }
+}
+
+#[test]
+fn a_run_tells_what_was_done_and_what_is_left() {
+    let world = rich();
+    let outcomes = [
+        Outcome::Done,
+        Outcome::Rejected("no\u{1b}[2J such user".into()),
+        Outcome::Unknown("no answer in 60 s".into()),
+    ];
+    let left = world.verdict.approved.changes()[1..].to_vec();
+    let residue = Residue { applicable: left, in_sync: 2, ..Residue::default() };
+    let report = report(&world, &outcomes, Verification::Read(Box::new(residue)));
+    insta::assert_snapshot!(plain(&text::run(&report, &world.sources, false)), @r"
+    acme   users.yaml   plan 80d4a020
+
+      ✓ role       matt@acme.io    DEVELOPER → ADMIN  done   elevated   users.yaml:7
+      × role       jonny@acme.io   ADMIN → BUSINESS   rejected: no\u{1b}[2J such user   users.yaml:5
+      ? invite     alice@acme.io   DEVELOPER          unknown: no answer in 60 s   users.yaml:9
+      … waiting    john@acme.io    ADMIN              invited, not yet accepted   users.yaml:11
+      … waiting    max@acme.io     ADMIN              invited with MORE than the roster's BUSINESS: it can be corrected once accepted   users.yaml:13
+      ! held       user10@acme.io  disable            not in users.yaml   cannot be undone through the API
+      ! held       user11@acme.io  disable            not in users.yaml   cannot be undone through the API
+      ! held       user12@acme.io  disable            not in users.yaml   cannot be undone through the API
+      ! held       user1@acme.io   disable            not in users.yaml   cannot be undone through the API
+      ! held       user2@acme.io   disable            not in users.yaml   cannot be undone through the API
+      ! held       user3@acme.io   disable            not in users.yaml   cannot be undone through the API
+      ! held       user4@acme.io   disable            not in users.yaml   cannot be undone through the API
+      ! held       user5@acme.io   disable            not in users.yaml   cannot be undone through the API
+      ! held       …               4 more
+      × unfixable  zoe@acme.io     DEVELOPER          invited, not in the roster: the API cannot withdraw it; withdraw it in the workspace settings
+      · noted      max@acme.io     ADMIN              unknown invitation status QUEUED, taken as pending   users.yaml:13
+      · noted      yan@acme.io     ANALYST            access begins 2026-12-01T00:00:00Z: nothing to do yet   users.yaml:15
+
+    held by disable-budget: 12 of 15 accounts within 24 h, limit 3 (guard.budgets.disable in rosterd.yaml)
+      hint: if all of them are meant, raise `guard.budgets.disable` in rosterd.yaml in a reviewed commit, and lower it again afterwards
+
+    still to do: the next run decides anew:
+      ~ role       jonny@acme.io  ADMIN → BUSINESS  users.yaml:5
+      + invite     alice@acme.io  DEVELOPER         users.yaml:9
+
+    1 done, 1 rejected, 1 unknown, 12 held, 2 left, 2 in sync
+    ");
+}
+
+#[test]
+fn a_converged_run_ends_in_sync_and_a_failed_one_says_why() {
+    let world = World::new(
+        vec![
+            member("alexandra@acme.io", Role::Admin, 3),
+            member("alice@acme.io", Role::Analyst, 5),
+        ],
+        vec![account("alexandra@acme.io", Role::Admin)],
+        Vec::new(),
+    );
+    let residue = Residue { in_sync: 1, ..Residue::default() };
+    let mut report = report(&world, &[Outcome::Done], Verification::Read(Box::new(residue)));
+    insta::assert_snapshot!(plain(&text::run(&report, &world.sources, false)), @"
+    acme   users.yaml   plan e8421410
+
+      ✓ invite     alice@acme.io  ANALYST  done   users.yaml:5
+
+    in sync: 1 done, 1 in sync
+    ");
+    report.stale = true;
+    report.end =
+        End::Failed(Failure { kind: "unauthorized", message: "the key is not accepted".into() });
+    insta::assert_snapshot!(plain(&text::run(&report, &world.sources, false)), @"acme   users.yaml   (the last good roster: the files cannot be used)   failed: the key is not accepted (unauthorized)");
+}

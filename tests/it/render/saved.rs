@@ -1,0 +1,171 @@
+//! The plan as JSON: every field, the way back, and the comparison with a fresh plan.
+
+use rosterd::directory::{Snapshot, Uid};
+use rosterd::email::Email;
+use rosterd::guard::Limits;
+use rosterd::memory::Memory;
+use rosterd::plan::{OnRemoved, plan};
+use rosterd::render::json;
+use rosterd::role::Role;
+use rosterd::roster::{Digest, Roster};
+
+use super::{World, account, invitation, member, now, rich};
+
+#[test]
+fn json_tells_every_field() {
+    let world = World::with(
+        vec![
+            member("alexandra@acme.io", Role::Admin, 3),
+            member("jonny@acme.io", Role::Business, 5),
+            member("alice@acme.io", Role::Developer, 9),
+            member("john@acme.io", Role::Admin, 11),
+        ],
+        vec![account("alexandra@acme.io", Role::Admin), account("jonny@acme.io", Role::Admin)],
+        vec![invitation("john@acme.io", Role::Admin, "SENT")],
+        OnRemoved::Disable,
+        &Limits { required_admins: vec![Email::remote("jonny@acme.io")], ..Limits::default() },
+    );
+    insta::assert_snapshot!(json::write(&[world.view()]), @r#"
+    {
+      "format_version": 1,
+      "workspaces": [
+        {
+          "workspace": "acme",
+          "roster": {
+            "digest": "d00e1c0cedac2c408ea64030b8134ce250129870ce3d0e5f92929599874b1d34",
+            "files": [
+              "users.yaml"
+            ]
+          },
+          "fingerprint": "a9626c7be6496d5583baf0af1aaf17118f5fc42e2f7f30b3b548a432a6e10b12",
+          "made_at": "2026-11-25T12:00:00Z",
+          "changes": [
+            {
+              "kind": "update_role",
+              "class": "demote",
+              "email": "jonny@acme.io",
+              "uid": "uid-jonny@acme.io",
+              "from": "ADMIN",
+              "to": "BUSINESS",
+              "reason": "another role in the roster",
+              "name": "jonny",
+              "place": {
+                "file": "users.yaml",
+                "line": 5,
+                "column": 12
+              },
+              "held_by": [
+                "required-admins"
+              ]
+            },
+            {
+              "kind": "invite",
+              "class": "invite",
+              "email": "alice@acme.io",
+              "to": "DEVELOPER",
+              "reason": "not in the workspace yet",
+              "place": {
+                "file": "users.yaml",
+                "line": 9,
+                "column": 12
+              },
+              "held_by": []
+            }
+          ],
+          "findings": [
+            {
+              "kind": "invited",
+              "standing": "waiting",
+              "words": "invited, not yet accepted",
+              "email": "john@acme.io",
+              "role": "ADMIN",
+              "place": {
+                "file": "users.yaml",
+                "line": 11,
+                "column": 12
+              }
+            }
+          ],
+          "refusals": [
+            {
+              "guard": "required-admins",
+              "message": "1 of 1 required admins would lose ADMIN (guard.required_admins in rosterd.yaml)",
+              "hint": "nothing releases this but another `guard.required_admins`"
+            }
+          ],
+          "summary": {
+            "invite": 1,
+            "role": 0,
+            "disable": 0,
+            "held": 1,
+            "waiting": 1,
+            "unfixable": 0,
+            "drift": 0,
+            "noted": 0,
+            "in_sync": 1
+          }
+        }
+      ]
+    }
+    "#);
+}
+
+#[test]
+fn what_is_written_is_read_back_without_a_difference() {
+    let world = rich();
+    let written = json::write(&[world.view()]);
+    let read = json::read(&written).unwrap();
+    let saved = read.workspace("acme").unwrap();
+    assert_eq!(saved.differences(&world.plan), []);
+    assert_eq!(saved.changes.len(), world.plan.changes().len());
+    let held = saved.changes.iter().filter(|change| !change.held_by.is_empty()).count();
+    assert_eq!(held, world.verdict.held.len());
+    assert!(held > 0 && read.workspace("other").is_none());
+}
+
+#[test]
+fn a_stale_plan_says_what_is_different() {
+    let mut world = rich();
+    let saved = json::read(&json::write(&[world.view()])).unwrap().workspaces.remove(0);
+    let mut accounts = world.snapshot.accounts().to_vec();
+    accounts.retain(|account| account.email.as_str() != "user3@acme.io");
+    accounts.push(account("alice@acme.io", Role::Business));
+    let jonny = accounts.iter_mut().find(|it| it.email.as_str() == "jonny@acme.io").unwrap();
+    jonny.uid = Uid("uid-again".into());
+    let members = world.roster.members().to_vec();
+    let digest = Digest::of(["something else"]);
+    world.roster = Roster::new(members, Vec::new(), Vec::new(), digest).unwrap();
+    let snapshot = Snapshot::new(accounts, world.snapshot.invitations().to_vec(), None).unwrap();
+    let fresh = plan(&world.roster, &snapshot, &Memory::empty(), OnRemoved::Disable, now());
+    let told: Vec<String> = saved.differences(&fresh).iter().map(ToString::to_string).collect();
+    insta::assert_snapshot!(told.join("\n"), @"
+    the roster is another one: d00e1c0c then, 3464a539 now
+    no longer wanted: invite alice@acme.io DEVELOPER
+    new since then:   update_role alice@acme.io BUSINESS → DEVELOPER (uid uid-alice@acme.io)
+    new since then:   disable bolt@paradime.io ADMIN (uid uid-bolt@paradime.io)
+    new since then:   update_role jonny@acme.io ADMIN → BUSINESS (uid uid-again)
+    no longer wanted: update_role jonny@acme.io ADMIN → BUSINESS (uid uid-jonny@acme.io)
+    no longer wanted: disable user3@acme.io DEVELOPER (uid uid-user3@acme.io)
+    ");
+}
+
+#[test]
+fn what_is_no_plan_says_so() {
+    let told = |text: &str| json::read(text).unwrap_err().to_string();
+    let version = r#"{"format_version": 2, "workspaces": []}"#;
+    let damaged = r#"{"format_version": 1, "workspaces": [{"workspace": 3}]}"#;
+    let all = [told("users:\n"), told("{}"), told("[1]"), told(version), told(damaged)];
+    insta::assert_snapshot!(all.join("\n"), @"
+    this is not JSON (expected value at line 1 column 1); a plan is written by `rosterd --plan --format json`
+    this JSON is not a plan: it has no `format_version`; write one with `rosterd --plan --format json`
+    this JSON is not a plan: it has no `format_version`; write one with `rosterd --plan --format json`
+    the plan has format_version 2, and this rosterd reads 1; make the plan again
+    the plan is damaged: invalid type: integer `3`, expected a string at line 1 column 52; make it again
+    ");
+}
+
+#[test]
+fn the_committed_schema_is_the_format() {
+    let committed = include_str!("../../../config/plan.schema.json");
+    assert_eq!(committed, json::schema(), "write it anew from `render::json::schema`");
+}

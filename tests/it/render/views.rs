@@ -1,0 +1,253 @@
+//! One plan in each format for people.
+
+use rosterd::guard::Limits;
+use rosterd::plan::OnRemoved;
+use rosterd::render::{github, markdown, text, unified};
+use rosterd::role::Role;
+
+use super::{World, account, member, plain, rich};
+
+#[test]
+fn text_says_every_row_once_and_folds_what_is_held() {
+    insta::assert_snapshot!(plain(&text::plan(&rich().view(), false)), @"
+    acme   users.yaml   plan 80d4a020
+
+      + invite     alice@acme.io   DEVELOPER          users.yaml:9
+      ~ role       matt@acme.io    DEVELOPER → ADMIN  elevated   users.yaml:7
+      ~ role       jonny@acme.io   ADMIN → BUSINESS   users.yaml:5
+      … waiting    john@acme.io    ADMIN              invited, not yet accepted   users.yaml:11
+      … waiting    max@acme.io     ADMIN              invited with MORE than the roster's BUSINESS: it can be corrected once accepted   users.yaml:13
+      ! held       user10@acme.io  disable            not in users.yaml   cannot be undone through the API
+      ! held       user11@acme.io  disable            not in users.yaml   cannot be undone through the API
+      ! held       user12@acme.io  disable            not in users.yaml   cannot be undone through the API
+      ! held       user1@acme.io   disable            not in users.yaml   cannot be undone through the API
+      ! held       user2@acme.io   disable            not in users.yaml   cannot be undone through the API
+      ! held       user3@acme.io   disable            not in users.yaml   cannot be undone through the API
+      ! held       user4@acme.io   disable            not in users.yaml   cannot be undone through the API
+      ! held       user5@acme.io   disable            not in users.yaml   cannot be undone through the API
+      ! held       …               4 more
+      × unfixable  zoe@acme.io     DEVELOPER          invited, not in the roster: the API cannot withdraw it; withdraw it in the workspace settings
+      · noted      max@acme.io     ADMIN              unknown invitation status QUEUED, taken as pending   users.yaml:13
+      · noted      yan@acme.io     ANALYST            access begins 2026-12-01T00:00:00Z: nothing to do yet   users.yaml:15
+
+    held by disable-budget: 12 of 15 accounts within 24 h, limit 3 (guard.budgets.disable in rosterd.yaml)
+      hint: if all of them are meant, raise `guard.budgets.disable` in rosterd.yaml in a reviewed commit, and lower it again afterwards
+
+    1 to invite, 2 roles to change, 12 held, 2 waiting, 1 unfixable, 2 noted, 1 in sync
+    ");
+}
+
+#[test]
+fn verbose_text_shows_every_row_and_its_guard() {
+    let shown = plain(&text::plan(&rich().view(), true));
+    let row = shown.lines().find(|line| line.contains("user12@acme.io")).unwrap();
+    insta::assert_snapshot!(row, @"  ! held       user12@acme.io  disable            not in users.yaml   cannot be undone through the API   disable-budget");
+    assert!(!shown.contains(" more\n"));
+}
+
+#[test]
+fn nothing_to_do_is_one_line() {
+    let world = World::new(
+        vec![member("alexandra@acme.io", Role::Admin, 3)],
+        vec![account("alexandra@acme.io", Role::Admin)],
+        Vec::new(),
+    );
+    insta::assert_snapshot!(plain(&text::plan(&world.view(), false)), @"acme   users.yaml   in sync: 1 member, nothing to do");
+    assert_eq!(unified::diff(&world.view()), "");
+}
+
+#[test]
+fn drift_is_reported_and_long_or_wide_addresses_keep_the_columns() {
+    let long = format!("{}@acme.io", "x".repeat(60));
+    let world = World::with(
+        vec![member("alexandra@acme.io", Role::Admin, 3), member(&long, Role::Business, 5)],
+        vec![account("alexandra@acme.io", Role::Admin), account("山田@acme.io", Role::Analyst)],
+        Vec::new(),
+        OnRemoved::Report,
+        &Limits::default(),
+    );
+    insta::assert_snapshot!(plain(&text::plan(&world.view(), false)), @"
+    acme   users.yaml   plan e40e3446
+
+      + invite     xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx@acme.io  BUSINESS  users.yaml:5
+      ≠ drift      山田@acme.io  ANALYST   not in the roster; `on_removed: report` leaves the account
+
+    1 to invite, 1 reported only, 1 in sync
+    ");
+}
+
+#[test]
+fn the_diff_is_the_plan() {
+    insta::assert_snapshot!(unified::diff(&rich().view()), @"
+    # 12 of 15 changes are held: disable-budget
+    --- acme (directory)
+    +++ acme (after the plan)
+    @@ -2,37 +2,15 @@
+     users:
+       - email: alexandra@acme.io
+         role: ADMIN
+    +  - email: alice@acme.io
+    +    role: DEVELOPER
+       - email: john@acme.io
+         role: ADMIN
+       - email: jonny@acme.io
+    -    role: ADMIN
+    +    role: BUSINESS
+       - email: matt@acme.io
+    -    role: DEVELOPER
+    +    role: ADMIN
+       - email: max@acme.io
+         role: ADMIN
+    -  - email: user10@acme.io
+    -    role: DEVELOPER
+    -  - email: user11@acme.io
+    -    role: DEVELOPER
+    -  - email: user12@acme.io
+    -    role: DEVELOPER
+    -  - email: user1@acme.io
+    -    role: DEVELOPER
+    -  - email: user2@acme.io
+    -    role: DEVELOPER
+    -  - email: user3@acme.io
+    -    role: DEVELOPER
+    -  - email: user4@acme.io
+    -    role: DEVELOPER
+    -  - email: user5@acme.io
+    -    role: DEVELOPER
+    -  - email: user6@acme.io
+    -    role: DEVELOPER
+    -  - email: user7@acme.io
+    -    role: DEVELOPER
+    -  - email: user8@acme.io
+    -    role: DEVELOPER
+    -  - email: user9@acme.io
+    -    role: DEVELOPER
+       - email: zoe@acme.io
+         role: DEVELOPER
+    ");
+}
+
+#[test]
+fn markdown_is_ready_for_a_comment() {
+    insta::assert_snapshot!(markdown::plan(&rich().view()), @"
+    <!-- rosterd:plan:acme -->
+    ### rosterd plan for `acme`: 1 to invite, 2 roles to change, 12 held, 2 waiting, 1 unfixable, 2 noted, 1 in sync
+
+    `users.yaml` · plan `80d4a020`
+
+    #### Changes
+
+    | | Who | What | Why | Where |
+    |---|---|---|---|---|
+    | `+` invite | `alice@acme.io` | `DEVELOPER` |  | `users.yaml:9` |
+    | `~` role | `matt@acme.io` | `DEVELOPER → ADMIN` | elevated | `users.yaml:7` |
+    | `~` role | `jonny@acme.io` | `ADMIN → BUSINESS` |  | `users.yaml:5` |
+
+    #### Held
+
+    | | Who | What | Why | Where |
+    |---|---|---|---|---|
+    | `!` held | `user10@acme.io` | `disable` | not in users.yaml; cannot be undone through the API; disable-budget |  |
+    | `!` held | `user11@acme.io` | `disable` | not in users.yaml; cannot be undone through the API; disable-budget |  |
+    | `!` held | `user12@acme.io` | `disable` | not in users.yaml; cannot be undone through the API; disable-budget |  |
+    | `!` held | `user1@acme.io` | `disable` | not in users.yaml; cannot be undone through the API; disable-budget |  |
+    | `!` held | `user2@acme.io` | `disable` | not in users.yaml; cannot be undone through the API; disable-budget |  |
+    | `!` held | `user3@acme.io` | `disable` | not in users.yaml; cannot be undone through the API; disable-budget |  |
+    | `!` held | `user4@acme.io` | `disable` | not in users.yaml; cannot be undone through the API; disable-budget |  |
+    | `!` held | `user5@acme.io` | `disable` | not in users.yaml; cannot be undone through the API; disable-budget |  |
+    | `!` held | `user6@acme.io` | `disable` | not in users.yaml; cannot be undone through the API; disable-budget |  |
+    | `!` held | `user7@acme.io` | `disable` | not in users.yaml; cannot be undone through the API; disable-budget |  |
+    | `!` held | `user8@acme.io` | `disable` | not in users.yaml; cannot be undone through the API; disable-budget |  |
+    | `!` held | `user9@acme.io` | `disable` | not in users.yaml; cannot be undone through the API; disable-budget |  |
+
+    > **held by disable-budget**: 12 of 15 accounts within 24 h, limit 3 (guard.budgets.disable in rosterd.yaml)
+    >
+    > hint: if all of them are meant, raise `guard.budgets.disable` in rosterd.yaml in a reviewed commit, and lower it again afterwards
+
+    <details><summary>1 unfixable</summary>
+
+    | | Who | What | Why | Where |
+    |---|---|---|---|---|
+    | `×` unfixable | `zoe@acme.io` | `DEVELOPER` | invited, not in the roster: the API cannot withdraw it; withdraw it in the workspace settings |  |
+
+    </details>
+
+    <details><summary>2 waiting</summary>
+
+    | | Who | What | Why | Where |
+    |---|---|---|---|---|
+    | `…` waiting | `john@acme.io` | `ADMIN` | invited, not yet accepted | `users.yaml:11` |
+    | `…` waiting | `max@acme.io` | `ADMIN` | invited with MORE than the roster's BUSINESS: it can be corrected once accepted | `users.yaml:13` |
+
+    </details>
+
+    <details><summary>2 noted</summary>
+
+    | | Who | What | Why | Where |
+    |---|---|---|---|---|
+    | `·` noted | `max@acme.io` | `ADMIN` | unknown invitation status QUEUED, taken as pending | `users.yaml:13` |
+    | `·` noted | `yan@acme.io` | `ANALYST` | access begins 2026-12-01T00:00:00Z: nothing to do yet | `users.yaml:15` |
+
+    </details>
+    ");
+}
+
+#[test]
+fn github_annotates_the_lines_of_the_roster() {
+    let world = rich();
+    let shown = github::plan(&world.view());
+    let some: Vec<&str> = shown.lines().filter(|line| !line.contains("@acme.io disable")).collect();
+    insta::assert_snapshot!(some.join("\n"), @"
+    ::notice file=users.yaml,line=9,col=12,title=acme%3A invite::alice@acme.io DEVELOPER
+    ::notice file=users.yaml,line=7,col=12,title=acme%3A role::matt@acme.io DEVELOPER → ADMIN; elevated
+    ::notice file=users.yaml,line=5,col=12,title=acme%3A role::jonny@acme.io ADMIN → BUSINESS
+    ::notice file=users.yaml,line=11,col=12,title=acme%3A waiting::john@acme.io ADMIN; invited, not yet accepted
+    ::notice file=users.yaml,line=13,col=12,title=acme%3A waiting::max@acme.io ADMIN; invited with MORE than the roster's BUSINESS: it can be corrected once accepted
+    ::warning title=acme%3A unfixable::zoe@acme.io DEVELOPER; invited, not in the roster: the API cannot withdraw it; withdraw it in the workspace settings
+    ::notice file=users.yaml,line=13,col=12,title=acme%3A noted::max@acme.io ADMIN; unknown invitation status QUEUED, taken as pending
+    ::notice file=users.yaml,line=15,col=12,title=acme%3A noted::yan@acme.io ANALYST; access begins 2026-12-01T00:00:00Z: nothing to do yet
+    ::warning title=acme%3A held by disable-budget::12 of 15 accounts within 24 h, limit 3 (guard.budgets.disable in rosterd.yaml)%0Ahint: if all of them are meant, raise `guard.budgets.disable` in rosterd.yaml in a reviewed commit, and lower it again afterwards
+    ::notice title=rosterd plan for acme::1 to invite, 2 roles to change, 12 held, 2 waiting, 1 unfixable, 2 noted, 1 in sync
+    ");
+}
+
+#[test]
+fn a_comment_stays_within_its_limit_and_counts_what_it_leaves_out() {
+    let members = (0..3000).map(|n| member(&format!("user{n}@acme.io"), Role::Business, n));
+    let limits = Limits { budgets: std::collections::BTreeMap::new(), ..Limits::default() };
+    let world = World::with(members.collect(), Vec::new(), Vec::new(), OnRemoved::Disable, &limits);
+    let comment = markdown::plan(&world.view());
+    assert!(comment.len() < 65_536);
+    let shown = comment.lines().filter(|line| line.contains("@acme.io")).count();
+    assert!(comment.contains(&format!("… and {} more", 3000 - shown)), "{shown}");
+}
+
+#[test]
+fn a_hundred_thousand_people_make_a_small_diff() {
+    let name = |n: u32| format!("user{n}@acme.io");
+    let members = (0..100_000).map(|n| member(&name(n), Role::Business, n)).collect();
+    let accounts = (1..100_000)
+        .map(|n| account(&name(n), if n == 500 { Role::Analyst } else { Role::Business }));
+    let world = World::new(members, accounts.collect(), Vec::new());
+    insta::assert_snapshot!(unified::diff(&world.view()), @"
+    --- acme (directory)
+    +++ acme (after the plan)
+    @@ -1,5 +1,7 @@
+     version: 1
+     users:
+    +  - email: user0@acme.io
+    +    role: BUSINESS
+       - email: user10000@acme.io
+         role: BUSINESS
+       - email: user10001@acme.io
+    @@ -89109,7 +89111,7 @@
+       - email: user5009@acme.io
+         role: BUSINESS
+       - email: user500@acme.io
+    -    role: ANALYST
+    +    role: BUSINESS
+       - email: user50100@acme.io
+         role: BUSINESS
+       - email: user50101@acme.io
+    ");
+}
