@@ -14,5 +14,6 @@ mod sandbox;
 mod scale;
 mod small_worlds;
 mod source;
+mod support;
 mod tidy;
 mod watch;

@@ -1,0 +1,5 @@
+//! What several topics share.
+
+pub mod directory;
+pub mod states;
+pub mod world;
