@@ -1,8 +1,9 @@
 //! The directory: what the workspace really holds.
 
+use std::cmp::Ordering;
 use std::collections::HashSet;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::email::Email;
 use crate::role::Role;
@@ -80,8 +81,17 @@ impl InviteStatus {
         }
     }
 
+    /// Whether it can still be accepted.
     pub fn is_pending(&self) -> bool {
         *self != Self::Expired
+    }
+
+    fn as_str(&self) -> &str {
+        match self {
+            Self::Pending => "ACTIVE",
+            Self::Expired => "EXPIRED",
+            Self::Unknown(text) => text,
+        }
     }
 }
 
@@ -107,9 +117,7 @@ impl Snapshot {
             return Err(Incomplete::NoEmail);
         }
         accounts.sort_by(|a, b| a.email.cmp(&b.email).then_with(|| a.uid.cmp(&b.uid)));
-        invitations.sort_by(|a, b| {
-            a.email.cmp(&b.email).then_with(|| b.status.is_pending().cmp(&a.status.is_pending()))
-        });
+        invitations.sort_by(by_address_then_weight);
         Ok(Self { accounts, invitations, server_time })
     }
 
@@ -118,13 +126,37 @@ impl Snapshot {
         &self.accounts
     }
 
-    /// The invited users, sorted by address; where one has several, a pending one comes first.
+    /// The invited users, sorted by address; where one has several, a pending one comes first,
+    /// and of those the one with the greatest role.
     pub fn invitations(&self) -> &[Invitation] {
         &self.invitations
+    }
+
+    /// The same reading for a comparison with an instant that lies `by` before it was read.
+    #[must_use]
+    pub fn as_if_read_earlier(mut self, by: SignedDuration) -> Self {
+        self.server_time = self.server_time.and_then(|time| time.checked_sub(by).ok());
+        self
     }
 
     /// The server's clock when it answered, to the second.
     pub fn server_time(&self) -> Option<Timestamp> {
         self.server_time
     }
+}
+
+/// A whole order, so that nothing depends on the order in which a listing came: of several
+/// invitations to one address the one that says most comes first.
+fn by_address_then_weight(a: &Invitation, b: &Invitation) -> Ordering {
+    let weight = |it: &Invitation| match it.status {
+        InviteStatus::Pending => 0,
+        InviteStatus::Unknown(_) => 1,
+        InviteStatus::Expired => 2,
+    };
+    a.email
+        .cmp(&b.email)
+        .then_with(|| weight(a).cmp(&weight(b)))
+        .then_with(|| a.role.cmp(&b.role))
+        .then_with(|| a.status.as_str().cmp(b.status.as_str()))
+        .then_with(|| a.email.as_str().cmp(b.email.as_str()))
 }

@@ -1,5 +1,7 @@
 //! One run: load, list, plan, guard, apply, verify, record.
 
+mod verify;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -14,11 +16,12 @@ use crate::diagnostic::{Diagnostic, Sources};
 use crate::directory::Snapshot;
 use crate::guard::{self, Limits, Spent, Verdict};
 use crate::memory::Memory;
-use crate::plan::change::Change;
 use crate::plan::{self, OnRemoved, Plan};
-use crate::report::{Applied, End, Failure, Outcome, Residue, RunReport, Trigger, Verification};
+use crate::report::{Applied, End, Failure, Outcome, RunReport, Trigger, Verification};
 use crate::roster::{Roster, checks, raw};
 use crate::source;
+
+pub use verify::SECOND_LOOK_AFTER;
 
 /// Which workspace is kept equal to which roster, and within which limits.
 #[derive(Clone, Debug)]
@@ -54,8 +57,10 @@ pub struct InputOutage {
 pub struct Carry {
     /// The last roster that could be used.
     pub last_good: Option<Arc<Loaded>>,
-    /// The size of a batch after one of which nobody knows what became of it.
+    /// The size of the next batches, after one that nobody knows about and no reading shows.
     pub batch: Option<usize>,
+    /// The server takes changes only one at a time.
+    pub refuses_batches: bool,
 }
 
 /// What a reading says against a roster: the plan and the verdict on it.
@@ -98,10 +103,14 @@ pub async fn look<D: ReadDirectory>(
     roster: &Roster,
     now: Timestamp,
 ) -> Result<Look, ClientError> {
-    let snapshot = directory.list().await?;
+    Ok(consider(directory.list().await?, target, roster, now))
+}
+
+/// Plans and judges one reading.
+fn consider(snapshot: Snapshot, target: &Target, roster: &Roster, now: Timestamp) -> Look {
     let plan = plan::plan(roster, &snapshot, &Memory::empty(), target.on_removed, now);
     let verdict = guard::judge(&plan, &target.limits, &Spent::new());
-    Ok(Look { snapshot, plan, verdict })
+    Look { snapshot, plan, verdict }
 }
 
 /// One whole pass. It never fails: what went wrong is part of the report.
@@ -121,7 +130,7 @@ pub async fn reconcile<D: ReadDirectory + WriteDirectory>(
             let applied = enact(directory, target, &loaded.roster, look, carry, setting).await;
             End::Applied(Box::new(applied))
         }
-        Err(error) => End::Failed(failure(error)),
+        Err(error) => End::Failed(Failure { kind: error.kind, message: error.message }),
     };
     let finished = setting.clock.now();
     RunReport { workspace: target.workspace.clone(), trigger, started, finished, stale, end }
@@ -137,107 +146,44 @@ pub async fn enact<D: ReadDirectory + WriteDirectory>(
     setting: &Setting<'_>,
 ) -> Applied {
     let Look { plan, mut verdict, .. } = look;
-    let spent = Spent::new();
-    let batch = carry.batch.unwrap_or(target.sending.batch).min(target.sending.batch);
     let terms = Terms {
         plan: &plan,
         limits: &target.limits,
-        spent: &spent,
-        sending: Sending { batch, ..target.sending },
+        spent: &Spent::new(),
+        sending: carry.sending(target.sending),
         cancel: setting.cancel,
         progress: setting.progress,
     };
-    let Effects { mut outcomes, held, refusals, stopped, refused_batches } =
-        apply::apply(directory, &verdict, &terms).await;
-    verdict.held.extend(held);
-    verdict.refusals.extend(refusals);
-    let verification = if setting.cancel.is_cancelled() && stopped.is_some() {
-        Verification::Failed("the run ended early".into())
+    let mut effects = apply::apply(directory, &verdict, &terms).await;
+    verdict.add(std::mem::take(&mut effects.held), std::mem::take(&mut effects.refusals));
+    let verification = if setting.cancel.is_cancelled() && effects.stopped.is_some() {
+        Verification::Failed("the run ended early".to_owned())
     } else {
-        verify(directory, target, roster, &plan, &verdict, &mut outcomes).await
+        let outcomes = &mut effects.outcomes;
+        verify::verify(directory, target, roster, &plan, &verdict, outcomes, setting).await
     };
-    carry.batch = next_batch(batch, refused_batches, &outcomes);
+    carry.learn(&effects);
+    let Effects { outcomes, stopped, .. } = effects;
     Applied { plan, verdict, outcomes, verification, stopped }
 }
 
-/// Reads again and settles what nobody knew: a change that the fresh reading no longer wants has
-/// happened.
-async fn verify<D: ReadDirectory>(
-    directory: &D,
-    target: &Target,
-    roster: &Roster,
-    plan: &Plan,
-    verdict: &Verdict,
-    outcomes: &mut [(Change, Outcome)],
-) -> Verification {
-    let sent = |outcome: &Outcome| !matches!(outcome, Outcome::NotSent(_));
-    if !outcomes.iter().any(|(_, outcome)| sent(outcome)) {
-        return Verification::NotNeeded;
+impl Carry {
+    /// What earlier runs of this process leave of the configured size of a batch.
+    fn sending(&self, configured: Sending) -> Sending {
+        let carried = if self.refuses_batches { Some(1) } else { self.batch };
+        let batch = carried.map_or(configured.batch, |batch| batch.min(configured.batch));
+        Sending { batch, ..configured }
     }
-    let fresh = match look(directory, target, roster, plan.now()).await {
-        Ok(fresh) => fresh,
-        Err(error) => return Verification::Failed(error.message),
-    };
-    let wanted = Wanted::of(fresh.plan.changes());
-    for (change, outcome) in outcomes.iter_mut() {
-        if matches!(outcome, Outcome::Unknown(_)) && !wanted.has(change) {
-            *outcome = Outcome::Done;
+
+    /// Half the size after a batch without an effect, and the configured size again once
+    /// everything that was sent has an answer.
+    fn learn(&mut self, effects: &Effects) {
+        self.refuses_batches |= effects.refuses_batches;
+        let any = |wanted: fn(&Outcome) -> bool| effects.outcomes.iter().any(|(_, o)| wanted(o));
+        if any(|outcome| matches!(outcome, Outcome::Unknown(_))) {
+            self.batch = Some((effects.unknown_batch / 2).max(1));
+        } else if any(|outcome| matches!(outcome, Outcome::Done | Outcome::Rejected(_))) {
+            self.batch = None;
         }
     }
-    let done = Wanted::of(
-        outcomes.iter().filter(|(_, outcome)| *outcome == Outcome::Done).map(|(change, _)| change),
-    );
-    let held = Wanted::of(verdict.held.iter().map(|held| &held.change));
-    let mut residue = Residue { in_sync: fresh.plan.facts().in_sync, ..Residue::default() };
-    for change in fresh.verdict.approved.changes() {
-        let list = if done.has(change) {
-            &mut residue.missing
-        } else if held.has(change) {
-            &mut residue.released
-        } else {
-            &mut residue.applicable
-        };
-        list.push(change.clone());
-    }
-    Verification::Read(Box::new(residue))
-}
-
-/// A set of changes, told apart by what they do to whom.
-struct Wanted<'a>(std::collections::HashSet<Key<'a>>);
-
-type Key<'a> = (&'static str, &'a crate::email::Email, Option<&'a crate::directory::Uid>);
-
-impl<'a> Wanted<'a> {
-    fn of(changes: impl IntoIterator<Item = &'a Change>) -> Self {
-        Self(changes.into_iter().map(key).collect())
-    }
-
-    fn has(&self, change: &'a Change) -> bool {
-        self.0.contains(&key(change))
-    }
-}
-
-fn key(change: &Change) -> Key<'_> {
-    (change.kind(), &change.email, change.uid())
-}
-
-/// Half the size after a batch without an effect, one where batches are refused, and the
-/// configured size again once everything has an answer.
-fn next_batch(
-    batch: usize,
-    refused_batches: bool,
-    outcomes: &[(Change, Outcome)],
-) -> Option<usize> {
-    let unknown = outcomes.iter().any(|(_, outcome)| matches!(outcome, Outcome::Unknown(_)));
-    if refused_batches {
-        Some(1)
-    } else if unknown {
-        Some((batch / 2).max(1))
-    } else {
-        None
-    }
-}
-
-fn failure(error: ClientError) -> Failure {
-    Failure { kind: error.kind, message: error.message }
 }

@@ -25,23 +25,23 @@ pub(super) fn required_admins(case: &Case<'_>, docket: &mut Docket) {
 /// At least `min_admins` lasting admins stay: accounts that the reading shows as ADMIN and whose
 /// own role in the roster is ADMIN. A grant of the same plan never counts.
 ///
-/// What would remove a lasting admin is held first. If the floor is broken even so, every change
-/// that takes ADMIN from anybody is held: the last admins may be people the roster does not want.
+/// What is held is a whole kind, so that whatever subset of the rest really happens, the lasting
+/// admins stay as many as they are. A floor already broken holds what lowers it further; where
+/// there is no lasting admin at all, that is every change that takes ADMIN: the last admins are
+/// then people whom the roster does not want, and without them nobody could let anybody in.
 pub(super) fn min_admins(case: &Case<'_>, docket: &mut Docket) {
     let lasting = &case.facts.lasting_admins;
     let is_lasting = |change: &Change| change.uid().is_some_and(|uid| lasting.contains(uid));
-    let takers: Vec<usize> =
+    let mut concerned: Vec<usize> =
         taking_admin(case, |_| true).into_iter().filter(|at| !docket.is_held(*at)).collect();
-    let leaving = takers.iter().filter(|at| is_lasting(&case.changes[**at])).count();
+    let leaving = concerned.iter().filter(|at| is_lasting(&case.changes[**at])).count();
     let floor = case.limits.min_admins;
     if lasting.len() - leaving >= floor {
         return;
     }
-    let concerned: Vec<usize> = if lasting.len() >= floor {
-        takers.into_iter().filter(|at| is_lasting(&case.changes[*at])).collect()
-    } else {
-        takers
-    };
+    if !lasting.is_empty() {
+        concerned.retain(|at| is_lasting(&case.changes[*at]));
+    }
     if concerned.is_empty() {
         return;
     }

@@ -41,9 +41,9 @@ pub(super) fn budgets(case: &Case<'_>, docket: &mut Docket) {
     }
 }
 
-/// A workspace without any admin or account yet has to get its first ones from somewhere.
+/// A workspace without any admin, or without any account, has to get its first ones.
 fn is_bootstrapped(facts: &Facts) -> bool {
-    facts.accounts == 0 || facts.admins == 0
+    facts.admins == 0
 }
 
 fn refusal(

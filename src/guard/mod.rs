@@ -117,6 +117,20 @@ impl Approved {
     }
 }
 
+impl Verdict {
+    /// Adds what was held when the guards judged again.
+    pub fn add(&mut self, held: Vec<Held>, refusals: Vec<Refusal>) {
+        self.held.extend(held);
+        self.held.sort_by(|a, b| a.change.sort_key().cmp(&b.change.sort_key()));
+        for refusal in refusals {
+            if !self.refusals.contains(&refusal) {
+                self.refusals.push(refusal);
+            }
+        }
+        self.refusals.sort_by_key(|refusal| refusal.guard);
+    }
+}
+
 impl BudgetName {
     pub const ALL: [Self; 4] = [Self::Disable, Self::Demote, Self::GrantAdmin, Self::Invite];
 

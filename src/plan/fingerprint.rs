@@ -54,5 +54,5 @@ fn row(change: &Change) -> String {
         change.from().map(ToString::to_string).unwrap_or_default(),
         change.to().map(ToString::to_string).unwrap_or_default(),
     ];
-    parts.iter().map(|part| format!("{}:{part}\n", part.len())).collect()
+    parts.iter().fold(String::new(), |row, part| row + &format!("{}:{part}\n", part.len()))
 }

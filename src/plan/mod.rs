@@ -23,12 +23,12 @@ pub use fingerprint::Fingerprint;
 /// What one run would do, and what it found and cannot do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {
-    pub(crate) changes: Vec<Change>,
-    pub(crate) findings: Vec<Finding>,
-    pub(crate) facts: Facts,
-    pub(crate) fingerprint: Fingerprint,
-    pub(crate) roster: Digest,
-    pub(crate) now: Timestamp,
+    changes: Vec<Change>,
+    findings: Vec<Finding>,
+    facts: Facts,
+    fingerprint: Fingerprint,
+    roster: Digest,
+    now: Timestamp,
 }
 
 /// Something that the plan tells and does not change.

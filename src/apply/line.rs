@@ -1,0 +1,273 @@
+//! The changes of one order class on their way: which batch goes next, when, and what became of
+//! each change.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::{Effects, GIVE_UP_AFTER, Sending};
+use crate::client::{Answer, ClientError, ErrorClass, Reply, WriteDirectory};
+use crate::plan::change::Change;
+use crate::report::{Failure, Outcome};
+use crate::retry;
+
+/// One class. Everything about it happens in one loop, so nothing here is shared.
+pub(super) struct Line<'a> {
+    changes: &'a [Change],
+    concurrency: usize,
+    /// Batches that wait, as positions.
+    queue: VecDeque<Range<usize>>,
+    outcomes: Vec<Option<Outcome>>,
+    /// How many of them are known.
+    known: usize,
+    /// Nothing more is sent in this run.
+    stopped: Option<Failure>,
+    /// Nothing more is sent in this class.
+    given_up: Option<String>,
+    /// Nothing is sent before this instant, by whatever connection.
+    not_before: Option<Instant>,
+    /// Since when the server has refused to hear anything.
+    unheard_since: Option<Instant>,
+    /// How often in a row the whole line has had to wait.
+    attempt: u32,
+    refused: Refused,
+    unknown_batch: usize,
+}
+
+/// What was refused as a whole document.
+#[derive(Default)]
+struct Refused {
+    batch: bool,
+    /// Then the documents are at fault, not their size.
+    single: bool,
+}
+
+impl<'a> Line<'a> {
+    /// `stopped` and `not_before` are what the class before left.
+    pub fn new(
+        changes: &'a [Change],
+        sending: Sending,
+        stopped: Option<Failure>,
+        not_before: Option<Instant>,
+    ) -> Self {
+        let concurrency = sending.concurrency.max(1);
+        // Evenly over the connections, so that a large last batch leaves none of them idle.
+        let size = sending.batch.min(changes.len().div_ceil(concurrency)).max(1);
+        let starts = (0..changes.len()).step_by(size);
+        Self {
+            changes,
+            concurrency,
+            queue: starts.map(|start| start..(start + size).min(changes.len())).collect(),
+            outcomes: vec![None; changes.len()],
+            known: 0,
+            stopped,
+            given_up: not_before
+                .filter(|until| *until > Instant::now() + GIVE_UP_AFTER)
+                .map(|_| "the server asked to wait for longer than a run does".to_owned()),
+            not_before,
+            unheard_since: None,
+            attempt: 0,
+            refused: Refused::default(),
+            unknown_batch: 0,
+        }
+    }
+
+    /// Sends until every change has an outcome or nothing more may be sent. What is in flight is
+    /// always waited for; `told` hears how many outcomes are known.
+    pub async fn work<W: WriteDirectory>(
+        &mut self,
+        writer: &W,
+        cancel: &CancellationToken,
+        told: &(dyn Fn(usize) + Sync),
+    ) {
+        let changes = self.changes;
+        let mut flying = FuturesUnordered::new();
+        loop {
+            self.heed(cancel);
+            while flying.len() < self.concurrency
+                && let Some(batch) = self.next()
+            {
+                flying.push(async move {
+                    let sent: Vec<&Change> = changes[batch.clone()].iter().collect();
+                    (batch, writer.send(&sent).await)
+                });
+            }
+            let pause = self.pause();
+            tokio::select! {
+                Some((batch, reply)) = flying.next() => {
+                    self.take_in(batch, reply);
+                    told(self.known);
+                }
+                () = tokio::time::sleep_until(pause.unwrap_or_else(Instant::now)),
+                    if pause.is_some() => {}
+                () = cancel.cancelled(), if pause.is_some() => {}
+                else => break,
+            }
+        }
+    }
+
+    /// Before this instant the server wants to hear nothing.
+    pub fn not_before(&self) -> Option<Instant> {
+        self.not_before
+    }
+
+    /// Whether a batch was refused, so that what follows goes out by itself.
+    pub fn is_one_by_one(&self) -> bool {
+        self.refused.batch
+    }
+
+    /// One outcome for each change, in order; what concerns the whole apply goes into `effects`.
+    pub fn settle(self, effects: &mut Effects) -> Vec<Outcome> {
+        let stopped = self.stopped.as_ref().map(|failure| failure.message.clone());
+        let reason = stopped.or(self.given_up).unwrap_or_else(|| "left to the next run".to_owned());
+        effects.stopped = self.stopped;
+        effects.refuses_batches |= self.refused.batch && !self.refused.single;
+        effects.unknown_batch = effects.unknown_batch.max(self.unknown_batch);
+        let not_sent =
+            |outcome: Option<Outcome>| outcome.unwrap_or_else(|| Outcome::NotSent(reason.clone()));
+        self.outcomes.into_iter().map(not_sent).collect()
+    }
+
+    fn heed(&mut self, cancel: &CancellationToken) {
+        if cancel.is_cancelled() && self.stopped.is_none() && !self.queue.is_empty() {
+            self.stopped = Some(Failure {
+                kind: "cancelled",
+                message: "ended early, at a batch boundary".to_owned(),
+            });
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        self.stopped.is_some() || self.given_up.is_some() || self.queue.is_empty()
+    }
+
+    /// The next batch, if one may be sent at this instant.
+    fn next(&mut self) -> Option<Range<usize>> {
+        if self.is_over() || self.pause().is_some() {
+            return None;
+        }
+        self.queue.pop_front()
+    }
+
+    /// Until when the queue has to wait, if it has to.
+    fn pause(&self) -> Option<Instant> {
+        let now = Instant::now();
+        self.not_before.filter(|until| *until > now && !self.is_over())
+    }
+
+    /// Records what one request became.
+    fn take_in(&mut self, batch: Range<usize>, reply: Reply) {
+        if !matches!(reply, Reply::NotRun { .. }) {
+            self.unheard_since = None;
+            self.attempt = 0;
+        }
+        match reply {
+            Reply::Answered(answers) => self.answered(batch, answers),
+            Reply::Refused(error) if ends_the_run(&error) => self.stop(batch, error),
+            Reply::Refused(error) if batch.len() > 1 => self.one_by_one(batch, &error),
+            Reply::Refused(error) => {
+                self.refused.single = true;
+                self.all(batch, &Outcome::Rejected(error.message));
+            }
+            Reply::Unknown(error) => self.unknown(batch, error),
+            Reply::NotRun { error, retry_after } => self.not_run(batch, error, retry_after),
+        }
+    }
+
+    fn answered(&mut self, batch: Range<usize>, answers: Vec<Answer>) {
+        let size = batch.len();
+        let mut answers = answers.into_iter();
+        for at in batch {
+            let outcome = match answers.next() {
+                Some(Answer::Done) => Outcome::Done,
+                Some(Answer::Rejected(why)) => Outcome::Rejected(why),
+                Some(Answer::Unknown(why)) => Outcome::Unknown(why),
+                None => Outcome::Unknown("the answer does not mention it".to_owned()),
+            };
+            if matches!(outcome, Outcome::Unknown(_)) {
+                self.unknown_batch = self.unknown_batch.max(size);
+            }
+            self.record(at, outcome);
+        }
+    }
+
+    fn record(&mut self, at: usize, outcome: Outcome) {
+        self.outcomes[at] = Some(outcome);
+        self.known += 1;
+    }
+
+    fn all(&mut self, batch: Range<usize>, outcome: &Outcome) {
+        for at in batch {
+            self.record(at, outcome.clone());
+        }
+    }
+
+    /// The request did not run, and no other one would.
+    fn stop(&mut self, batch: Range<usize>, error: ClientError) {
+        self.all(batch, &Outcome::NotSent(error.message.clone()));
+        self.stopped.get_or_insert(failure(error));
+    }
+
+    /// The server takes no batch: everything that waits goes out by itself.
+    fn one_by_one(&mut self, batch: Range<usize>, error: &ClientError) {
+        tracing::info!(error = %error, "the server refused a batch; sending one change at a time");
+        self.refused.batch = true;
+        let waiting = std::mem::take(&mut self.queue);
+        let positions = std::iter::once(batch).chain(waiting).flatten();
+        self.queue = positions.map(|at| at..at + 1).collect();
+    }
+
+    /// It blocks nothing: the reading after the run says what happened.
+    fn unknown(&mut self, batch: Range<usize>, error: ClientError) {
+        self.unknown_batch = self.unknown_batch.max(batch.len());
+        self.all(batch, &Outcome::Unknown(error.message.clone()));
+        if ends_the_run(&error) {
+            self.stopped.get_or_insert(failure(error));
+        }
+    }
+
+    /// The request certainly did not run, so it may be sent again, for a while.
+    fn not_run(&mut self, batch: Range<usize>, error: ClientError, retry_after: Option<Duration>) {
+        if error.class != ErrorClass::Transient {
+            return self.stop(batch, error);
+        }
+        let now = Instant::now();
+        let since = *self.unheard_since.get_or_insert(now);
+        // A request that was under way when the line began to wait says nothing new, unless the
+        // server asks for more.
+        let waiting = self.not_before.is_some_and(|until| until > now);
+        self.attempt += u32::from(!waiting);
+        let wait = match retry_after {
+            None if waiting => Duration::ZERO,
+            asked => retry::delay(self.attempt, asked, fastrand::f64()),
+        };
+        self.not_before = self.not_before.max(Some(now + wait));
+        if self.not_before > Some(since + GIVE_UP_AFTER) {
+            return self.give_up(batch, error);
+        }
+        self.queue.push_front(batch);
+    }
+
+    /// Throttling concerns this class; no connection at all concerns the run.
+    fn give_up(&mut self, batch: Range<usize>, error: ClientError) {
+        if error.kind != "throttled" {
+            return self.stop(batch, error);
+        }
+        self.all(batch, &Outcome::NotSent(error.message.clone()));
+        self.given_up = Some(error.message);
+    }
+}
+
+/// Nothing that follows would fare better.
+fn ends_the_run(error: &ClientError) -> bool {
+    matches!(error.class, ErrorClass::Denied | ErrorClass::Protocol)
+}
+
+fn failure(error: ClientError) -> Failure {
+    Failure { kind: error.kind, message: error.message }
+}

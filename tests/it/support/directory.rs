@@ -1,0 +1,173 @@
+//! A directory in memory, behind the two traits of the client, that does as a script says.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use rosterd::client::{Answer, ClientError, ErrorClass, ReadDirectory, Reply, WriteDirectory};
+use rosterd::clock::Clock;
+use rosterd::directory::{Account, Invitation, InviteStatus, Snapshot};
+use rosterd::plan::change::{Action, Change};
+use tokio::time::Instant;
+
+use super::world::{World, email, now, uid};
+
+/// Applies a change to the directory side of a world, as the API would.
+pub fn take_effect(world: &mut World, change: &Change) {
+    match &change.action {
+        Action::Invite { role } => world.invitations.push(Invitation {
+            email: change.email.clone(),
+            role: role.clone(),
+            status: InviteStatus::Pending,
+        }),
+        Action::UpdateRole { uid, to, .. } => {
+            let is_theirs = |account: &&mut Account| account.uid == *uid;
+            world.accounts.iter_mut().find(is_theirs).expect("an account").role = to.clone();
+        }
+        Action::Disable { uid, .. } => world.accounts.retain(|account| account.uid != *uid),
+    }
+}
+
+type Rule = Box<dyn Fn(usize, &[&Change], &mut World) -> Reply + Send + Sync>;
+type Listing = Box<dyn Fn(usize, &World, Snapshot) -> Result<Snapshot, ClientError> + Send + Sync>;
+
+/// One request that arrived.
+#[derive(Clone, Debug)]
+pub struct Sent {
+    pub changes: Vec<Change>,
+    pub at: Instant,
+    pub answered: Instant,
+}
+
+pub struct Fake {
+    world: Mutex<World>,
+    before: Snapshot,
+    rule: Rule,
+    listing: Listing,
+    latency: Duration,
+    requests: AtomicUsize,
+    lists: AtomicUsize,
+    flying: AtomicUsize,
+    pub most_flying: AtomicUsize,
+    sent: Mutex<Vec<Sent>>,
+}
+
+impl Fake {
+    /// Does everything it is asked to, 10 ms after it is asked.
+    pub fn new(world: &World) -> Self {
+        Self {
+            world: Mutex::new(world.clone()),
+            before: world.snapshot(),
+            rule: Box::new(|_, batch, world| done(batch, world)),
+            listing: Box::new(|_, world, _| Ok(world.snapshot())),
+            latency: Duration::from_millis(10),
+            requests: AtomicUsize::new(0),
+            lists: AtomicUsize::new(0),
+            flying: AtomicUsize::new(0),
+            most_flying: AtomicUsize::new(0),
+            sent: Mutex::default(),
+        }
+    }
+
+    /// Answers the request with this number, from 0, as `rule` says.
+    pub fn answer(
+        mut self,
+        rule: impl Fn(usize, &[&Change], &mut World) -> Reply + Send + Sync + 'static,
+    ) -> Self {
+        self.rule = Box::new(rule);
+        self
+    }
+
+    /// Shows, at the listing with this number from 0, what `rule` makes of the world and of the
+    /// reading before everything.
+    pub fn list_as(
+        mut self,
+        rule: impl Fn(usize, &World, Snapshot) -> Result<Snapshot, ClientError> + Send + Sync + 'static,
+    ) -> Self {
+        self.listing = Box::new(rule);
+        self
+    }
+
+    /// Every request, in the order of arrival.
+    pub fn sent(&self) -> Vec<Sent> {
+        self.sent.lock().unwrap().clone()
+    }
+
+    /// The sizes of the requests.
+    pub fn sizes(&self) -> Vec<usize> {
+        self.sent().iter().map(|sent| sent.changes.len()).collect()
+    }
+
+    pub fn lists(&self) -> usize {
+        self.lists.load(Ordering::SeqCst)
+    }
+
+    pub fn world(&self) -> World {
+        self.world.lock().unwrap().clone()
+    }
+}
+
+impl ReadDirectory for Fake {
+    async fn list(&self) -> Result<Snapshot, ClientError> {
+        let nth = self.lists.fetch_add(1, Ordering::SeqCst);
+        (self.listing)(nth, &self.world.lock().unwrap(), self.before.clone())
+    }
+}
+
+impl WriteDirectory for Fake {
+    async fn send(&self, batch: &[&Change]) -> Reply {
+        let nth = self.requests.fetch_add(1, Ordering::SeqCst);
+        let at = Instant::now();
+        let flying = self.flying.fetch_add(1, Ordering::SeqCst) + 1;
+        self.most_flying.fetch_max(flying, Ordering::SeqCst);
+        tokio::time::sleep(self.latency).await;
+        self.flying.fetch_sub(1, Ordering::SeqCst);
+        let changes = batch.iter().map(|change| (*change).clone()).collect();
+        self.sent.lock().unwrap().push(Sent { changes, at, answered: Instant::now() });
+        (self.rule)(nth, batch, &mut self.world.lock().unwrap())
+    }
+}
+
+/// Everything of the batch is done.
+pub fn done(batch: &[&Change], world: &mut World) -> Reply {
+    batch.iter().for_each(|change| take_effect(world, change));
+    Reply::Answered(vec![Answer::Done; batch.len()])
+}
+
+pub fn error(class: ErrorClass, kind: &'static str) -> ClientError {
+    ClientError { class, kind, message: format!("the server said {kind}") }
+}
+
+pub fn throttled(after: Option<u64>) -> Reply {
+    let error = error(ErrorClass::Transient, "throttled");
+    Reply::NotRun { error, retry_after: after.map(Duration::from_secs) }
+}
+
+pub fn timed_out() -> Reply {
+    Reply::Unknown(error(ErrorClass::Transient, "timeout"))
+}
+
+pub fn refused() -> Reply {
+    Reply::Refused(error(ErrorClass::Rejected, "graphql"))
+}
+
+pub fn denied() -> Reply {
+    Reply::NotRun { error: error(ErrorClass::Denied, "forbidden"), retry_after: None }
+}
+
+/// A clock that stands at the instant of the plans.
+pub struct Standing;
+
+impl Clock for Standing {
+    fn now(&self) -> Timestamp {
+        now()
+    }
+}
+
+/// Accepts the invitation of `name`.
+pub fn accept(world: &mut World, name: &str) {
+    let at = world.invitations.iter().position(|it| it.email == email(name)).unwrap();
+    let Invitation { email, role, .. } = world.invitations.remove(at);
+    world.accounts.push(Account { uid: uid(name), email, name: None, role });
+}

@@ -1,0 +1,200 @@
+//! A world to perturb: a roster, a directory and the settings of a workspace, in a few words.
+
+use jiff::{SignedDuration, Timestamp};
+use rosterd::diagnostic::{FileId, Place};
+use rosterd::directory::{Account, Invitation, InviteStatus, Snapshot, Uid};
+use rosterd::email::Email;
+use rosterd::guard::{self, Limits, Spent, Verdict};
+use rosterd::memory::Memory;
+use rosterd::plan::change::Change;
+use rosterd::plan::{self, Finding, OnRemoved, Plan};
+use rosterd::role::Role;
+use rosterd::roster::{Digest, Elevation, Member, Pattern, Period, Roster};
+
+/// The instant of every plan.
+pub fn now() -> Timestamp {
+    "2026-11-25T12:00:00Z".parse().unwrap()
+}
+
+/// So many hours from [`now`].
+pub fn hours(hours: i64) -> Timestamp {
+    now() + SignedDuration::from_hours(hours)
+}
+
+/// `matt` is short for `matt@acme.io`.
+pub fn email(name: &str) -> Email {
+    Email::remote(&if name.contains('@') { name.to_owned() } else { format!("{name}@acme.io") })
+}
+
+pub fn uid(name: &str) -> Uid {
+    Uid(format!("uid-{name}").into())
+}
+
+#[derive(Clone, Debug, Default)]
+#[must_use]
+pub struct World {
+    pub members: Vec<Member>,
+    pub unmanaged: Vec<String>,
+    pub accounts: Vec<Account>,
+    pub invitations: Vec<Invitation>,
+    pub server_time: Option<Timestamp>,
+    pub on_removed: OnRemoved,
+    pub limits: Limits,
+}
+
+impl World {
+    /// Two admins, two developers and a reader, as the roster says.
+    pub fn converged() -> Self {
+        [
+            ("alexandra", Role::Admin),
+            ("jonny", Role::Admin),
+            ("matt", Role::Developer),
+            ("max", Role::Developer),
+            ("john", Role::Business),
+        ]
+        .into_iter()
+        .fold(Self::default(), |world, (name, role)| world.both(name, role))
+    }
+
+    /// `count` converged developers beside what is there.
+    pub fn crowd(self, count: usize) -> Self {
+        (0..count).fold(self, |world, n| world.both(&format!("user{n}"), Role::Developer))
+    }
+
+    /// A member and the account.
+    pub fn both(self, name: &str, role: Role) -> Self {
+        self.member(name, role.clone()).account(name, role)
+    }
+
+    /// Adds a member, or gives the one that is there another role.
+    pub fn member(self, name: &str, role: Role) -> Self {
+        self.member_with(name, role, |_| {})
+    }
+
+    pub fn member_with(mut self, name: &str, role: Role, more: impl FnOnce(&mut Member)) -> Self {
+        self.members.retain(|member| member.email != email(name));
+        let line = u32::try_from(self.members.len() + 1).unwrap();
+        let mut member = Member {
+            email: email(name),
+            role,
+            name: None,
+            aliases: Box::default(),
+            time: None,
+            place: Place { file: FileId(0), line, column: 1, start: 0, end: 0 },
+        };
+        more(&mut member);
+        self.members.push(member);
+        self
+    }
+
+    pub fn no_member(mut self, name: &str) -> Self {
+        self.members.retain(|member| member.email != email(name));
+        self
+    }
+
+    /// Adds an account, or gives the one that is there another role.
+    pub fn account(self, name: &str, role: Role) -> Self {
+        self.account_as(name, name, role)
+    }
+
+    /// The account `id` under the address of `name`.
+    pub fn account_as(mut self, id: &str, name: &str, role: Role) -> Self {
+        self.accounts.retain(|account| account.uid != uid(id));
+        self.accounts.push(Account { uid: uid(id), email: email(name), name: None, role });
+        self
+    }
+
+    pub fn named(mut self, name: &str, shown: &str) -> Self {
+        for account in self.accounts.iter_mut().filter(|account| account.email == email(name)) {
+            account.name = Some(shown.into());
+        }
+        self
+    }
+
+    pub fn no_account(mut self, name: &str) -> Self {
+        self.accounts.retain(|account| account.email != email(name));
+        self
+    }
+
+    pub fn invitation(mut self, name: &str, role: Role, status: InviteStatus) -> Self {
+        self.invitations.push(Invitation { email: email(name), role, status });
+        self
+    }
+
+    pub fn unmanaged(mut self, pattern: &str) -> Self {
+        self.unmanaged.push(pattern.to_owned());
+        self
+    }
+
+    pub fn report_removed(mut self) -> Self {
+        self.on_removed = OnRemoved::Report;
+        self
+    }
+
+    pub fn limits(mut self, set: impl FnOnce(&mut Limits)) -> Self {
+        set(&mut self.limits);
+        self
+    }
+
+    pub fn roster(&self) -> Roster {
+        let place = Place { file: FileId(0), line: 1, column: 1, start: 0, end: 0 };
+        let patterns = self.unmanaged.iter().map(|text| Pattern::parse(text, place).unwrap());
+        Roster::new(self.members.clone(), patterns.collect(), Vec::new(), Digest::default())
+            .unwrap()
+    }
+
+    pub fn snapshot(&self) -> Snapshot {
+        let (accounts, invitations) = (self.accounts.clone(), self.invitations.clone());
+        Snapshot::new(accounts, invitations, self.server_time).unwrap()
+    }
+
+    pub fn plan(&self) -> Plan {
+        let memory = Memory::empty();
+        plan::plan(&self.roster(), &self.snapshot(), &memory, self.on_removed, now())
+    }
+
+    pub fn verdict(&self) -> Verdict {
+        guard::judge(&self.plan(), &self.limits, &Spent::new())
+    }
+}
+
+/// Sets dates, in hours from [`now`].
+pub fn dates(starts: Option<i64>, ends: Option<i64>) -> impl FnOnce(&mut Member) {
+    move |member| {
+        let (starts, ends) = (starts.map(hours), ends.map(hours));
+        member.time = Some(Box::new(Period { starts, ends, elevate: None }));
+    }
+}
+
+/// Elevates to `role` until so many hours from [`now`].
+pub fn elevated(role: Role, until: i64) -> impl FnOnce(&mut Member) {
+    move |member| {
+        let elevate = Some(Elevation { role, until: hours(until), reason: None });
+        member.time = Some(Box::new(Period { elevate, ..Period::default() }));
+    }
+}
+
+/// One change in a line.
+pub fn line(change: &Change) -> String {
+    let name = change.email.folded();
+    let role = |role: Option<&Role>| role.map_or("-", Role::as_str).to_owned();
+    let uid = change.uid().map_or("-", Uid::as_str);
+    let (from, to) = (role(change.from()), role(change.to()));
+    format!("{} {name} {uid} {from} > {to}: {}", change.kind(), change.reason.words())
+}
+
+pub fn lines<'a>(changes: impl IntoIterator<Item = &'a Change>) -> Vec<String> {
+    changes.into_iter().map(line).collect()
+}
+
+/// One finding in a line.
+pub fn note(finding: &Finding) -> String {
+    let kind = format!("{:?}", finding.kind);
+    let kind = kind.split([' ', '{']).next().unwrap_or_default();
+    format!("{kind} {} {}", finding.email.folded(), finding.role)
+}
+
+/// Everything a plan says, in its order: changes, then findings.
+pub fn told(plan: &Plan) -> Vec<String> {
+    plan.changes().iter().map(line).chain(plan.findings().iter().map(note)).collect()
+}
