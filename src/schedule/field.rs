@@ -1,0 +1,117 @@
+//! One field of a schedule: lists, ranges and steps, read strictly.
+
+use super::CronError;
+
+/// What a field may hold.
+pub(super) struct Field {
+    name: &'static str,
+    low: u8,
+    high: u8,
+    /// Names of the values, from `low` on.
+    names: &'static [&'static str],
+    /// What the crate `cron` calls `low`.
+    foreign_low: u8,
+}
+
+pub(super) const MINUTE: Field = Field::plain("minute", 0, 59);
+pub(super) const HOUR: Field = Field::plain("hour", 0, 23);
+pub(super) const DAY: Field = Field::plain("day of month", 1, 31);
+pub(super) const MONTH: Field = Field {
+    names: &["JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"],
+    ..Field::plain("month", 1, 12)
+};
+/// Sunday is 0, and 7 too.
+pub(super) const WEEKDAY: Field = Field {
+    names: &["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"],
+    foreign_low: 1,
+    ..Field::plain("weekday", 0, 7)
+};
+
+impl Field {
+    const fn plain(name: &'static str, low: u8, high: u8) -> Self {
+        Self { name, low, high, names: &[], foreign_low: low }
+    }
+
+    /// Reads a field and writes it as the plain list of values that the crate `cron` takes.
+    pub(super) fn read(&self, text: &str) -> Result<String, CronError> {
+        let mut chosen = 0_u64;
+        for part in text.split(',') {
+            chosen |= self.part(part)?;
+        }
+        let sunday_twice = self.high == 7 && chosen & 1 << 7 != 0;
+        if sunday_twice {
+            chosen = chosen & !(1 << 7) | 1;
+        }
+        let values = (self.low..=self.high).filter(|value| chosen & 1 << value != 0);
+        let written = values.map(|value| (value - self.low + self.foreign_low).to_string());
+        Ok(written.collect::<Vec<_>>().join(","))
+    }
+
+    /// `*`, a value or a range, each but a lone value with an optional step.
+    fn part(&self, part: &str) -> Result<u64, CronError> {
+        let (range, step) = match part.split_once('/') {
+            Some((range, step)) => (range, Some(step)),
+            None => (part, None),
+        };
+        let (first, last) = match range.split_once('-') {
+            _ if range == "*" => (self.low, self.last()),
+            Some((first, last)) => self.range(part, first, last)?,
+            None if step.is_some() => {
+                let last = self.last();
+                return Err(self.wrong(part, format!("has no range; write `{range}-{last}/…`")));
+            }
+            None => {
+                let value = self.value(part, range)?;
+                (value, value)
+            }
+        };
+        let step = match step {
+            None => 1,
+            Some(step) => match step.parse::<u8>() {
+                Ok(step) if step > 0 => step,
+                _ => return Err(self.wrong(part, "has a step that is not a number from 1".into())),
+            },
+        };
+        Ok((first..=last).step_by(step.into()).fold(0, |set, value| set | 1 << value))
+    }
+
+    fn range(&self, part: &str, first: &str, last: &str) -> Result<(u8, u8), CronError> {
+        let (first, last) = (self.value(part, first)?, self.value(part, last)?);
+        // A week may end with its Sunday: SAT-SUN is 6-7.
+        let last = if self.high == 7 && last == 0 && first > 0 { 7 } else { last };
+        if first > last {
+            return Err(self.wrong(part, "runs backwards; write two ranges with a comma".into()));
+        }
+        Ok((first, last))
+    }
+
+    fn value(&self, part: &str, text: &str) -> Result<u8, CronError> {
+        let named = self.names.iter().position(|name| name.eq_ignore_ascii_case(text));
+        if let Some(at) = named {
+            return Ok(self.low + u8::try_from(at).unwrap_or_default());
+        }
+        match text.parse::<u8>() {
+            Ok(value) if (self.low..=self.high).contains(&value) => Ok(value),
+            _ => Err(self.wrong(part, self.allowed(text))),
+        }
+    }
+
+    fn allowed(&self, text: &str) -> String {
+        let (low, high) = (self.low, self.high);
+        let names = match self.names {
+            [first, .., last] => format!(" or a name from {first} to {last}"),
+            _ => String::new(),
+        };
+        let hint = if text == "?" { "; for any value write `*`" } else { "" };
+        format!("is not allowed; use a number from {low} to {high}{names}{hint}")
+    }
+
+    /// The last value that is not another name of the first.
+    fn last(&self) -> u8 {
+        if self.high == 7 { 6 } else { self.high }
+    }
+
+    fn wrong(&self, part: &str, problem: String) -> CronError {
+        CronError::Field { field: self.name, part: part.to_owned(), problem }
+    }
+}

@@ -1,0 +1,375 @@
+//! Known dates, every diagnostic, and two independent readings of cron as oracles.
+
+use super::*;
+
+fn zone(name: &str) -> TimeZone {
+    TimeZone::get(name).unwrap()
+}
+
+fn cron(text: &str) -> Cron {
+    text.parse().unwrap()
+}
+
+/// The next `count` instants after `from`, as the clocks of `tz` show them.
+fn due(text: &str, tz: &str, from: &str, count: usize) -> Vec<String> {
+    let (cron, tz) = (cron(text), zone(tz));
+    let mut now: Timestamp = from.parse().unwrap();
+    let mut shown = Vec::new();
+    for _ in 0..count {
+        now = cron.next_after(&tz, now).unwrap();
+        shown.push(now.to_zoned_datetime(tz.clone()).strftime("%a %F %H:%M %:z").to_string());
+    }
+    shown
+}
+
+fn error(text: &str) -> String {
+    text.parse::<Cron>().unwrap_err().to_string()
+}
+
+#[test]
+fn the_default_is_every_quarter_of_an_hour() {
+    let now: Timestamp = "2026-11-25T10:07:30.5Z".parse().unwrap();
+    let next = Cron::default().next_after(&TimeZone::UTC, now).unwrap();
+    assert_eq!(next.to_string(), "2026-11-25T10:15:00Z");
+    assert_eq!(
+        Cron::default().next_after(&TimeZone::UTC, next),
+        cron("*/15 * * * *").next_after(&TimeZone::UTC, next)
+    );
+    assert_eq!(Cron::default(), cron(" */15 * * * * "));
+}
+
+#[test]
+fn weekdays_count_from_sunday_and_have_names() {
+    for text in ["0 9 * * 1-5", "0 9 * * MON-FRI", "0 9 * * mon,2,Wed,4,fri"] {
+        let shown = due(text, "UTC", "2026-11-26T12:00:00Z", 2); // a Thursday
+        assert_eq!(shown, ["Fri 2026-11-27 09:00 +00:00", "Mon 2026-11-30 09:00 +00:00"]);
+    }
+    for text in ["0 9 * * 0", "0 9 * * 7", "0 9 * * SUN"] {
+        assert_eq!(due(text, "UTC", "2026-11-26T12:00:00Z", 1), ["Sun 2026-11-29 09:00 +00:00"]);
+    }
+    let weekend = due("0 9 * * SAT-SUN", "UTC", "2026-11-26T12:00:00Z", 3);
+    assert_eq!(weekend[1..], ["Sun 2026-11-29 09:00 +00:00", "Sat 2026-12-05 09:00 +00:00"]);
+}
+
+#[test]
+fn a_day_of_month_or_a_weekday_will_do() {
+    assert_eq!(
+        due("0 0 13 * FRI", "UTC", "2026-11-01T00:00:00Z", 4),
+        [
+            "Fri 2026-11-06 00:00 +00:00",
+            "Fri 2026-11-13 00:00 +00:00",
+            "Fri 2026-11-20 00:00 +00:00",
+            "Fri 2026-11-27 00:00 +00:00",
+        ]
+    );
+    let both = due("0 0 12 * FRI", "UTC", "2026-11-10T00:00:00Z", 2);
+    assert_eq!(both, ["Thu 2026-11-12 00:00 +00:00", "Fri 2026-11-13 00:00 +00:00"]);
+}
+
+#[test]
+fn a_day_that_begins_with_a_star_must_match_beside_the_weekday() {
+    assert_eq!(
+        due("0 0 */2 * FRI", "UTC", "2026-11-01T00:00:00Z", 3),
+        [
+            "Fri 2026-11-13 00:00 +00:00",
+            "Fri 2026-11-27 00:00 +00:00",
+            "Fri 2026-12-11 00:00 +00:00",
+        ]
+    );
+}
+
+#[test]
+fn nicknames_stand_for_five_fields() {
+    let pairs = [
+        ("@hourly", "0 * * * *"),
+        ("@daily", "0 0 * * *"),
+        ("@midnight", "0 0 * * *"),
+        ("@weekly", "0 0 * * SUN"),
+        ("@monthly", "0 0 1 * *"),
+        ("@yearly", "0 0 1 JAN *"),
+        ("@Annually", "0 0 1 1 *"),
+    ];
+    for (nickname, fields) in pairs {
+        let from = "2026-03-28T23:30:00Z";
+        let meant = due(fields, "Europe/Berlin", from, 5);
+        assert_eq!(due(nickname, "Europe/Berlin", from, 5), meant, "{nickname}");
+    }
+}
+
+#[test]
+fn a_time_that_the_clock_jumps_over_runs_at_the_jump() {
+    assert_eq!(
+        due("30 2 * * *", "Europe/Berlin", "2026-03-27T12:00:00Z", 3),
+        [
+            "Sat 2026-03-28 02:30 +01:00",
+            "Sun 2026-03-29 03:00 +02:00",
+            "Mon 2026-03-30 02:30 +02:00",
+        ]
+    );
+    // Several at once are one run, and one that is due at the jump anyway is the same run.
+    assert_eq!(
+        due("0,30 2,3 * * *", "Europe/Berlin", "2026-03-29T00:30:00Z", 2),
+        ["Sun 2026-03-29 03:00 +02:00", "Sun 2026-03-29 03:30 +02:00"]
+    );
+}
+
+#[test]
+fn a_time_that_comes_twice_runs_once() {
+    assert_eq!(
+        due("30 2 * * *", "Europe/Berlin", "2026-10-24T12:00:00Z", 2),
+        ["Sun 2026-10-25 02:30 +02:00", "Mon 2026-10-26 02:30 +01:00"]
+    );
+    // Started within the second pass.
+    let late = due("30 2 * * *", "Europe/Berlin", "2026-10-25T01:10:00Z", 1);
+    assert_eq!(late, ["Mon 2026-10-26 02:30 +01:00"]);
+}
+
+#[test]
+fn a_pace_is_kept_through_both_changes() {
+    assert_eq!(
+        due("*/20 * * * *", "Europe/Berlin", "2026-10-25T00:30:00Z", 5),
+        [
+            "Sun 2026-10-25 02:40 +02:00",
+            "Sun 2026-10-25 02:00 +01:00",
+            "Sun 2026-10-25 02:20 +01:00",
+            "Sun 2026-10-25 02:40 +01:00",
+            "Sun 2026-10-25 03:00 +01:00",
+        ]
+    );
+    assert_eq!(
+        due("*/30 * * * *", "Europe/Berlin", "2026-03-29T00:20:00Z", 3),
+        [
+            "Sun 2026-03-29 01:30 +01:00",
+            "Sun 2026-03-29 03:00 +02:00",
+            "Sun 2026-03-29 03:30 +02:00",
+        ]
+    );
+    // Half an hour of daylight saving.
+    assert_eq!(
+        due("15 * * * *", "Australia/Lord_Howe", "2026-04-04T13:50:00Z", 3),
+        [
+            "Sun 2026-04-05 01:15 +11:00",
+            "Sun 2026-04-05 02:15 +10:30",
+            "Sun 2026-04-05 03:15 +10:30",
+        ]
+    );
+}
+
+#[test]
+fn a_leap_day_is_waited_for() {
+    assert_eq!(
+        due("0 0 29 2 *", "UTC", "2026-01-01T00:00:00Z", 1),
+        ["Tue 2028-02-29 00:00 +00:00"]
+    );
+}
+
+#[test]
+fn what_cannot_be_used_is_told_with_what_to_write() {
+    assert_eq!(
+        error("0 */5 * * * *"),
+        "a schedule has no field for seconds; leave the first one out: `*/5 * * * *`"
+    );
+    assert_eq!(
+        error("* * *"),
+        "a schedule has 5 fields (minute, hour, day of month, month, weekday), this one has 3; \
+         write for example `*/15 * * * *`"
+    );
+    assert!(error("").contains("this one has 0"));
+    assert_eq!(
+        error("@reboot"),
+        "`@reboot` is not known; use @hourly, @daily, @weekly, @monthly, @yearly or five fields"
+    );
+    assert_eq!(error("0 0 30 2 *"), "`0 0 30 2 *` never comes; choose a day that the month has");
+    assert_eq!(error("60 * * * *"), "minute: `60` is not allowed; use a number from 0 to 59");
+    assert_eq!(
+        error("0 0 ? * MON"),
+        "day of month: `?` is not allowed; use a number from 1 to 31; for any value write `*`"
+    );
+    assert_eq!(
+        error("0 0 * * FRY"),
+        "weekday: `FRY` is not allowed; use a number from 0 to 7 or a name from SUN to SAT"
+    );
+    assert_eq!(error("0 22-4 * * *"), "hour: `22-4` runs backwards; write two ranges with a comma");
+    assert_eq!(error("5/15 * * * *"), "minute: `5/15` has no range; write `5-59/…`");
+    assert_eq!(error("*/0 * * * *"), "minute: `*/0` has a step that is not a number from 1");
+    for text in
+        ["*/x * * * *", "1,,2 * * * *", "0 0 L * *", "0 0 * * 5#2", "-1 * * * *", "1- * * * *"]
+    {
+        assert!(matches!(text.parse::<Cron>(), Err(CronError::Field { .. })), "{text}");
+    }
+}
+
+#[test]
+fn jitter_puts_off_and_never_brings_forward() {
+    let at: Timestamp = "2026-11-25T10:15:00Z".parse().unwrap();
+    let max = Duration::from_secs(30);
+    assert_eq!(jittered(at, max, 0.0), at);
+    assert_eq!(jittered(at, max, 0.5).to_string(), "2026-11-25T10:15:15Z");
+    assert_eq!(jittered(at, max, 7.0).to_string(), "2026-11-25T10:15:30Z");
+    assert_eq!(jittered(at, max, f64::NAN), at);
+    assert_eq!(jittered(Timestamp::MAX, max, 1.0), Timestamp::MAX);
+}
+
+const PATTERNS: [&str; 22] = [
+    "* * * * *",
+    "*/5 * * * *",
+    "*/20 * * * *",
+    "7 * * * *",
+    "15 */3 * * *",
+    "*/10 2 * * *",
+    "*/30 1-3 * * *",
+    "30 2 * * *",
+    "0 0 * * *",
+    "0 3 * * *",
+    "59 23 * * *",
+    "15,45 6-18/4 * * *",
+    "0 9 * * 1-5",
+    "30 1 * * SUN",
+    "30 2 * * 7",
+    "0 12 1 * *",
+    "0 0 31 * *",
+    "0 0 29 2 *",
+    "0 6 13 * FRI",
+    "10 4 1,15 * 3",
+    "0 0 1 1,7 *",
+    "20 4 * JUN-SEP MON",
+];
+
+const ZONES: [&str; 8] = [
+    "UTC",
+    "Europe/Berlin",
+    "Europe/London",
+    "America/New_York",
+    "America/St_Johns",
+    "Australia/Lord_Howe",
+    "Asia/Kolkata",
+    "America/Santiago",
+];
+
+/// Instants spread over six years, and close together around every clock change.
+fn instants(tz: &TimeZone) -> Vec<Timestamp> {
+    let first: Timestamp = "2021-01-01T00:00:17Z".parse().unwrap();
+    let minutes = |n: i64| jiff::SignedDuration::from_mins(n);
+    let mut all: Vec<_> = (0..120).map(|n| first + minutes(n * 26_293)).collect();
+    let changes = tz.following(first).take_while(|change| change.timestamp() < all[119]);
+    let around: Vec<_> = changes
+        .flat_map(|change| (-12..12).map(move |n| change.timestamp() + minutes(n * 17)))
+        .collect();
+    all.extend(around);
+    all
+}
+
+/// The rules, applied to every single minute: slow, and without a calendar of its own.
+fn by_the_minute(cron: &Cron, tz: &TimeZone, now: Timestamp, limit: usize) -> Option<Timestamp> {
+    let minute = jiff::SignedDuration::from_mins(1);
+    let matches = |wall: Wall| {
+        let before = wall - jiff::SignedDuration::from_secs(1);
+        cron.next_match(before) == Some(wall)
+    };
+    let start = Timestamp::from_second(now.as_second().div_euclid(60) * 60).unwrap();
+    let mut at = start;
+    for _ in 0..limit {
+        at += minute;
+        let wall = tz.to_datetime(at);
+        let previous = tz.to_datetime(at - minute);
+        if !cron.times_of_day {
+            if matches(wall) {
+                return Some(at);
+            }
+            continue;
+        }
+        // A clock put back shows again what it has shown within the last hours.
+        let seen = || (1..=180).any(|n| tz.to_datetime(at - minute * n) == wall);
+        let mut skipped = previous;
+        let jumped_over = std::iter::from_fn(|| {
+            skipped += minute;
+            (skipped < wall).then_some(skipped)
+        })
+        .any(matches);
+        if jumped_over || (matches(wall) && !seen()) {
+            return Some(at);
+        }
+    }
+    None
+}
+
+#[test]
+fn every_minute_agrees() {
+    for tz in ZONES.map(zone) {
+        let first: Timestamp = "2025-01-01T00:00:00Z".parse().unwrap();
+        for change in tz.following(first).take(2).map(|change| change.timestamp()) {
+            for text in
+                ["30 2 * * *", "*/20 * * * *", "15 1,2,3 * * *", "*/10 2 * * *", "5 0 * * *"]
+            {
+                let cron = cron(text);
+                for n in -12..12 {
+                    let now = change + jiff::SignedDuration::from_mins(n * 17);
+                    let found = cron.next_after(&tz, now);
+                    let wanted = by_the_minute(&cron, &tz, now, 2 * 1440);
+                    assert_eq!(found, wanted, "{text} after {now} in {tz:?}");
+                }
+            }
+        }
+    }
+}
+
+/// What croner says, in its own time-zone database.
+fn croner_says(oracle: &croner::Cron, tz: chrono_tz::Tz, now: Timestamp) -> Timestamp {
+    let start = Instant::<Utc>::from_timestamp(now.as_second(), 0).unwrap().with_timezone(&tz);
+    let next = oracle.find_next_occurrence(&start, false).unwrap();
+    Timestamp::from_second(next.timestamp()).unwrap()
+}
+
+/// A place where croner has another opinion.
+#[derive(Debug)]
+struct Dispute {
+    cron: Cron,
+    tz: TimeZone,
+    now: Timestamp,
+    ours: Timestamp,
+    theirs: Timestamp,
+}
+
+/// How often croner was asked, and every difference.
+fn compare_with_croner(patterns: &[&str]) -> (usize, Vec<Dispute>) {
+    let (mut compared, mut disputes) = (0, Vec::new());
+    for name in ZONES {
+        let (tz, other) = (zone(name), name.parse::<chrono_tz::Tz>().unwrap());
+        let instants = instants(&tz);
+        for text in patterns {
+            let (cron, oracle) = (cron(text), text.parse::<croner::Cron>().unwrap());
+            for &now in &instants {
+                compared += 1;
+                let ours = cron.next_after(&tz, now).unwrap();
+                let theirs = croner_says(&oracle, other, now);
+                if ours != theirs {
+                    let (cron, tz) = (cron.clone(), tz.clone());
+                    disputes.push(Dispute { cron, tz, now, ours, theirs });
+                }
+            }
+        }
+    }
+    (compared, disputes)
+}
+
+#[test]
+fn croner_agrees() {
+    let (compared, disputes) = compare_with_croner(&PATTERNS);
+    assert!(compared > 40_000, "{compared}");
+    assert!(disputes.is_empty(), "{} of {compared}: {disputes:?}", disputes.len());
+}
+
+/// croner runs a list of hours twice where the clock is put back, and drops a time that the clock
+/// jumps over where the hour after it is listed too. Vixie cron does neither.
+#[test]
+fn croner_differs_on_lists_of_hours_at_a_clock_change() {
+    let lists = ["45 1,2,3 * * *", "0,30 2,3 * * *", "0 2-3 * * *"];
+    let (compared, disputes) = compare_with_croner(&lists);
+    assert!((1..compared / 20).contains(&disputes.len()), "{} of {compared}", disputes.len());
+    for Dispute { cron, tz, now, ours, theirs } in disputes {
+        let change = tz.preceding(ours.max(theirs) + Duration::from_secs(1)).next().unwrap();
+        let since = ours.max(theirs).duration_since(change.timestamp());
+        assert!(since.as_hours() <= 2, "{cron} after {now} in {tz:?}: {ours}, croner {theirs}");
+        assert_eq!(by_the_minute(&cron, &tz, now, 1440), Some(ours), "{cron} after {now}");
+    }
+}
