@@ -167,6 +167,32 @@ mod tests {
     use serde_json::{Map, Value, json};
 
     const ALIASES: [&str; 3] = ["m0", "m1", "m2"];
+    const LISTING: &str = r#"{"data":{"listUsers":{"ok":true,"activeUsers":[{"uid":"u1",
+        "email":"zoë@acme.io","name":"Zo\u00eb","accountType":"ADMIN"}],"invitedUsers":[
+        {"email":"john@acme.io","accountType":"ANALYST","inviteStatus":"SENT"}]}},"errors":null}"#;
+
+    fn read(body: &[u8]) -> Result<Snapshot, ClientError> {
+        let credentials = Credentials::Token("prdm_wsp_of-a-test".into());
+        let telling = Telling::new("https://api.acme.io/", &credentials);
+        reading(&Response { status: 200, body: body.to_vec(), ..Response::default() }, &telling)
+    }
+
+    #[test]
+    fn a_listing_cut_short_anywhere_is_no_reading() {
+        assert_eq!(read(LISTING.as_bytes()).unwrap().accounts().len(), 1);
+        for end in 1..LISTING.len() {
+            let error = read(&LISTING.as_bytes()[..end]).unwrap_err();
+            assert_eq!(error.kind, "truncated", "{error}");
+        }
+    }
+
+    #[test]
+    fn no_errors_are_none_however_they_are_written() {
+        for none in ["[]", "null"] {
+            let body = LISTING.replace(r#""errors":null"#, &format!(r#""errors":{none}"#));
+            assert!(read(body.as_bytes()).is_ok());
+        }
+    }
 
     /// What one field of an answer may hold; None is no mention at all.
     fn field() -> impl Strategy<Value = Option<Value>> {

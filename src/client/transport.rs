@@ -331,6 +331,25 @@ mod tests {
     }
 
     #[test]
+    fn secrets_travel_in_headers_that_do_not_show_them() {
+        let transport = Transport::new(Settings {
+            endpoint: "https://api.acme.io/graphql".parse().unwrap(),
+            workspace_uid: None,
+            timeout: CONNECT,
+            rate: None,
+            ca_file: None,
+        });
+        let transport = transport.unwrap();
+        let hush = || "hush-hush-hush".into();
+        let pair = Credentials::KeyPair { key: hush(), secret: hush() };
+        for credentials in [pair, Credentials::Token(hush())] {
+            let headers = transport.headers(&credentials).unwrap();
+            assert!(headers.values().any(HeaderValue::is_sensitive));
+            assert!(!format!("{headers:?} {transport:?}").contains("hush"), "{headers:?}");
+        }
+    }
+
+    #[test]
     fn there_are_bundled_roots() {
         assert!(bundled().count() > 50);
     }
