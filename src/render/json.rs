@@ -191,6 +191,20 @@ pub fn read(text: &str) -> Result<SavedPlans, ReadError> {
     serde_json::from_str(text).map_err(|error| ReadError::Damaged(told(error)))
 }
 
+/// Why a saved plan of `workspace` is refused, for people: the differences, up to a few of them.
+pub fn stale(workspace: &str, differences: &[Difference]) -> String {
+    const SHOWN: usize = 20;
+    let name = escape(workspace);
+    let mut text = format!("the plan for {name} is stale: now, something else would be done\n");
+    for difference in differences.iter().take(SHOWN) {
+        let _ = writeln!(text, "  {difference}");
+    }
+    if differences.len() > SHOWN {
+        let _ = writeln!(text, "  … {} more", differences.len() - SHOWN);
+    }
+    text + "make a new plan with `rosterd --plan --out FILE`, and review it\n"
+}
+
 /// The JSON Schema of the format.
 pub fn schema() -> String {
     pretty(&schemars::schema_for!(SavedPlans))

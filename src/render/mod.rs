@@ -114,3 +114,31 @@ fn files(sources: &Sources) -> String {
         more => format!("{} and {more} more", names[..SHOWN].join(", ")),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_summary_tells_what_is_there_in_the_right_number() {
+        let mut summary = Summary { role: 1, in_sync: 29, ..Summary::default() };
+        assert_eq!(summary.to_string(), "1 role to change, 29 in sync");
+        summary = Summary { invite: 1, role: 2, disable: 1, held: 9, ..summary };
+        let told = "1 to invite, 2 roles to change, 1 to disable, 9 held, 29 in sync";
+        assert_eq!(summary.to_string(), told);
+        assert_eq!(Summary::default().to_string(), "nothing to do");
+        assert!(Summary { waiting: 3, ..Summary::default() }.is_in_sync());
+        assert!(!Summary { held: 1, ..Summary::default() }.is_in_sync());
+    }
+
+    #[test]
+    fn many_files_are_counted() {
+        let mut sources = Sources::default();
+        for name in ["a.yaml", "b\u{1b}.yaml", "c.yaml"] {
+            sources.add(name, "");
+        }
+        assert_eq!(files(&sources), "a.yaml, b\\u{1b}.yaml, c.yaml");
+        sources.add("d.yaml", "");
+        assert_eq!(files(&sources), "a.yaml, b\\u{1b}.yaml, c.yaml and 1 more");
+    }
+}

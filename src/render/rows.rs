@@ -195,7 +195,7 @@ pub(super) fn finding_words(finding: &Finding) -> String {
             format!("{start} {}: it can be corrected once accepted", escape(wanted.as_str()))
         }
         FindingKind::InvitationExpired => {
-            "the invitation has expired: send it again in the workspace settings".into()
+            "the invitation has expired: a person has to send it again".into()
         }
         FindingKind::StartsLater { at } => {
             format!("access begins {at}: the account is left alone until then")
@@ -206,8 +206,8 @@ pub(super) fn finding_words(finding: &Finding) -> String {
         }
         FindingKind::SeveralAccounts { accounts } => several(accounts),
         FindingKind::UninvitedPending => {
-            "invited, not in the roster: the API cannot withdraw it; withdraw it in the workspace \
-             settings"
+            "invited, not in the roster: the API cannot withdraw it; once accepted, it is an \
+             account like any other"
                 .into()
         }
         FindingKind::UninvitedExpired => "not in the roster, the invitation has expired".into(),

@@ -12,7 +12,7 @@ use crate::diagnostic::Sources;
 use crate::escape::escape;
 use crate::guard::Refusal;
 use crate::plan::change::Change;
-use crate::report::{Applied, End, Outcome, Residue, RunReport, Verification};
+use crate::report::{Applied, End, Outcome, Residue, RunReport, Status, Verification};
 
 /// So many rows of what the plan does not change are shown unless all of them are asked for.
 const FOLDED: usize = 8;
@@ -51,11 +51,13 @@ pub fn run(report: &RunReport, sources: &Sources, verbose: bool) -> String {
             let message = escape(&failure.message);
             format!("{head}{stale}   {red}failed{red:#}: {message} ({})\n", failure.kind)
         }
-        End::Applied(applied) => format!("{head}{stale}{}", did(applied, sources, verbose)),
+        End::Applied(applied) => {
+            format!("{head}{stale}{}", did(applied, report.status(), sources, verbose))
+        }
     }
 }
 
-fn did(applied: &Applied, sources: &Sources, verbose: bool) -> String {
+fn did(applied: &Applied, status: Status, sources: &Sources, verbose: bool) -> String {
     let changed: Vec<Row> =
         applied.outcomes.iter().map(|(change, _)| rows::of_change(change, sources)).collect();
     let others = rows::others(&applied.plan, &applied.verdict, sources);
@@ -63,7 +65,7 @@ fn did(applied: &Applied, sources: &Sources, verbose: bool) -> String {
     let mut lines: Vec<Line<'_>> =
         done.map(|(row, (_, outcome))| Line::of_outcome(row, outcome, sources)).collect();
     lines.extend(others.iter().map(|row| Line::of(row, sources, verbose)));
-    let end = ending(applied);
+    let end = ending(applied, status);
     if lines.is_empty() {
         return format!("   {end}\n");
     }
@@ -78,7 +80,7 @@ fn did(applied: &Applied, sources: &Sources, verbose: bool) -> String {
 }
 
 /// The last line: why the run did not end well, or how many are where.
-fn ending(applied: &Applied) -> String {
+fn ending(applied: &Applied, status: Status) -> String {
     let outcome = |wanted: fn(&Outcome) -> bool| {
         applied.outcomes.iter().filter(|(_, outcome)| wanted(outcome)).count()
     };
@@ -102,23 +104,17 @@ fn ending(applied: &Applied) -> String {
         (None, Verification::Failed(why)) => {
             format!("not verified, the fresh reading failed: {}; {counted}", escape(why))
         }
-        _ if left == 0 && is_clean(applied) => format!("in sync: {counted}"),
+        _ if status == Status::Converged => format!("in sync: {counted}"),
         _ => counted,
     }
-}
-
-/// Whether every change was made and none is held.
-fn is_clean(applied: &Applied) -> bool {
-    let done = |outcome: &Outcome| matches!(outcome, Outcome::Done | Outcome::Unknown(_));
-    applied.verdict.held.is_empty() && applied.outcomes.iter().all(|(_, outcome)| done(outcome))
 }
 
 /// What the fresh reading still wants.
 fn left(text: &mut String, residue: &Residue, sources: &Sources) {
     let lists: [(&[Change], &str); 3] = [
         (&residue.missing, "answered with ok, and the fresh reading does not show it"),
-        (&residue.applicable, "still to do: the next run decides anew"),
-        (&residue.released, "no longer held: the next run makes it"),
+        (&residue.applicable, "still to do, the next run decides anew"),
+        (&residue.released, "no longer held, the next run makes it"),
     ];
     for (changes, words) in lists.into_iter().filter(|(changes, _)| !changes.is_empty()) {
         let rows: Vec<Row> = changes.iter().map(|it| rows::of_change(it, sources)).collect();

@@ -202,13 +202,30 @@ fn line(entries: &[Entry<'_>], number: usize) -> String {
 
 /// Plain where YAML reads it back as the same text, quoted otherwise; one line in any case.
 fn scalar(text: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "@._+-".contains(c);
-    let is_word = text.starts_with(|c: char| c.is_ascii_alphabetic()) && text.chars().all(plain);
-    let is_name = text.contains('@') || text.contains('_');
-    if is_word && is_name {
-        text.to_owned()
-    } else {
-        let shown = escape(text);
-        format!("\"{}\"", shown.replace('\\', "\\\\").replace('"', "\\\""))
+    const RESERVED: [&str; 9] = ["true", "false", "null", "yes", "no", "on", "off", "y", "n"];
+    let safe = |c: char| c.is_ascii_alphanumeric() || "@._+-".contains(c);
+    let is_word = text.starts_with(|c: char| c.is_ascii_alphabetic())
+        && !RESERVED.contains(&text.to_ascii_lowercase().as_str());
+    let is_address = text.starts_with(|c: char| c.is_ascii_alphanumeric()) && text.contains('@');
+    if (is_word || is_address) && text.chars().all(safe) {
+        return text.to_owned();
+    }
+    format!("\"{}\"", escape(text).replace('\\', "\\\\").replace('"', "\\\""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn yaml_reads_a_scalar_back_as_the_same_text() {
+        let quoted = ["yes", "NULL", "1e5", "0x1f", "1_0", "", "-a", "@a", "a: b", "a #b", "\"q\\"];
+        let plain = ["alice@acme.io", "1a@acme.io", "a+b.c-d_e@acme.io", "NEW_ROLE", "FUTURE"];
+        for text in quoted.iter().chain(&plain) {
+            let written = scalar(text);
+            let read: serde_yaml::Value = serde_yaml::from_str(&written).unwrap();
+            assert_eq!(read.as_str(), Some(*text), "{written}");
+            assert_eq!(written.starts_with('"'), quoted.contains(text), "{written}");
+        }
     }
 }

@@ -122,6 +122,14 @@ proptest! {
         let lines = shown.lines().filter(|line| line.starts_with("  ") && line.contains('@'));
         prop_assert_eq!(lines.count(), rows.len());
         prop_assert!(rows.is_sorted_by_key(|row| row.kind));
+        // The diff has a line for each change and for nothing else.
+        let diff = unified::diff(&world.view());
+        let lines = |start: &str| diff.lines().filter(|line| line.starts_with(start)).count();
+        let kinds = |kind: &str| world.plan.changes().iter().filter(|it| it.kind() == kind).count();
+        prop_assert_eq!(lines("+  - email:"), kinds("invite"));
+        prop_assert_eq!(lines("-  - email:"), kinds("disable"));
+        prop_assert_eq!(lines("+    role:"), kinds("invite") + kinds("update_role"));
+        prop_assert_eq!(lines("-    role:"), kinds("disable") + kinds("update_role"));
     }
 }
 

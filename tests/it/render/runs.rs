@@ -54,14 +54,14 @@ fn a_run_tells_what_was_done_and_what_is_left() {
       ! held       user4@acme.io   disable            not in users.yaml   cannot be undone through the API
       ! held       user5@acme.io   disable            not in users.yaml   cannot be undone through the API
       ! held       …               4 more
-      × unfixable  zoe@acme.io     DEVELOPER          invited, not in the roster: the API cannot withdraw it; withdraw it in the workspace settings
+      × unfixable  zoe@acme.io     DEVELOPER          invited, not in the roster: the API cannot withdraw it; once accepted, it is an account like any other
       · noted      max@acme.io     ADMIN              unknown invitation status QUEUED, taken as pending   users.yaml:13
       · noted      yan@acme.io     ANALYST            access begins 2026-12-01T00:00:00Z: nothing to do yet   users.yaml:15
 
     held by disable-budget: 12 of 15 accounts within 24 h, limit 3 (guard.budgets.disable in rosterd.yaml)
       hint: if all of them are meant, raise `guard.budgets.disable` in rosterd.yaml in a reviewed commit, and lower it again afterwards
 
-    still to do: the next run decides anew:
+    still to do, the next run decides anew:
       ~ role       jonny@acme.io  ADMIN → BUSINESS  users.yaml:5
       + invite     alice@acme.io  DEVELOPER         users.yaml:9
 
@@ -92,4 +92,53 @@ fn a_converged_run_ends_in_sync_and_a_failed_one_says_why() {
     report.end =
         End::Failed(Failure { kind: "unauthorized", message: "the key is not accepted".into() });
     insta::assert_snapshot!(plain(&text::run(&report, &world.sources, false)), @"acme   users.yaml   (the last good roster: the files cannot be used)   failed: the key is not accepted (unauthorized)");
+}
+
+#[test]
+fn a_run_that_stopped_or_was_not_verified_never_says_in_sync() {
+    let world = rich();
+    let outcomes =
+        [Outcome::Done, Outcome::NotSent("the server refuses the key".into()), Outcome::Done];
+    let failed = || Verification::Failed("connection reset".into());
+    let mut report = report(&world, &outcomes, failed());
+    let last = |report: &RunReport| {
+        let shown = plain(&text::run(report, &world.sources, false));
+        shown.lines().last().unwrap_or_default().to_owned()
+    };
+    let unverified = last(&report);
+    if let End::Applied(applied) = &mut report.end {
+        applied.stopped =
+            Some(Failure { kind: "cancelled", message: "stopped by a signal".into() });
+    }
+    insta::assert_snapshot!(format!("{unverified}\n{}", last(&report)), @"
+    not verified, the fresh reading failed: connection reset; 2 done, 1 not sent, 12 held, 1 in sync
+    stopped early: stopped by a signal; 2 done, 1 not sent, 12 held, 1 in sync
+    ");
+}
+
+#[test]
+fn what_the_fresh_reading_does_not_show_is_told() {
+    let world = rich();
+    let approved = world.verdict.approved.changes();
+    let held = world.verdict.held[0].change.clone();
+    let residue = Residue {
+        missing: approved[..1].to_vec(),
+        released: vec![held],
+        in_sync: 4,
+        ..Residue::default()
+    };
+    let done = [Outcome::Done, Outcome::Done, Outcome::Done];
+    let report = report(&world, &done, Verification::Read(Box::new(residue)));
+    let shown = plain(&text::run(&report, &world.sources, false));
+    let (_, after) = shown.split_once("afterwards\n").unwrap();
+    insta::assert_snapshot!(after, @"
+
+    answered with ok, and the fresh reading does not show it:
+      ~ role       matt@acme.io  DEVELOPER → ADMIN  elevated   users.yaml:7
+
+    no longer held, the next run makes it:
+      - disable    user10@acme.io  DEVELOPER  not in users.yaml   cannot be undone through the API
+
+    3 done, 12 held, 1 left, 4 in sync
+    ");
 }

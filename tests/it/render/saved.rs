@@ -137,16 +137,20 @@ fn a_stale_plan_says_what_is_different() {
     world.roster = Roster::new(members, Vec::new(), Vec::new(), digest).unwrap();
     let snapshot = Snapshot::new(accounts, world.snapshot.invitations().to_vec(), None).unwrap();
     let fresh = plan(&world.roster, &snapshot, &Memory::empty(), OnRemoved::Disable, now());
-    let told: Vec<String> = saved.differences(&fresh).iter().map(ToString::to_string).collect();
-    insta::assert_snapshot!(told.join("\n"), @"
-    the roster is another one: d00e1c0c then, 3464a539 now
-    no longer wanted: invite alice@acme.io DEVELOPER
-    new since then:   update_role alice@acme.io BUSINESS → DEVELOPER (uid uid-alice@acme.io)
-    new since then:   disable bolt@paradime.io ADMIN (uid uid-bolt@paradime.io)
-    new since then:   update_role jonny@acme.io ADMIN → BUSINESS (uid uid-again)
-    no longer wanted: update_role jonny@acme.io ADMIN → BUSINESS (uid uid-jonny@acme.io)
-    no longer wanted: disable user3@acme.io DEVELOPER (uid uid-user3@acme.io)
+    let differences = saved.differences(&fresh);
+    insta::assert_snapshot!(json::stale("acme", &differences), @"
+    the plan for acme is stale: now, something else would be done
+      the roster is another one: d00e1c0c then, 3464a539 now
+      no longer wanted: invite alice@acme.io DEVELOPER
+      new since then:   update_role alice@acme.io BUSINESS → DEVELOPER (uid uid-alice@acme.io)
+      new since then:   disable bolt@paradime.io ADMIN (uid uid-bolt@paradime.io)
+      new since then:   update_role jonny@acme.io ADMIN → BUSINESS (uid uid-again)
+      no longer wanted: update_role jonny@acme.io ADMIN → BUSINESS (uid uid-jonny@acme.io)
+      no longer wanted: disable user3@acme.io DEVELOPER (uid uid-user3@acme.io)
+    make a new plan with `rosterd --plan --out FILE`, and review it
     ");
+    let many = vec![differences[0].clone(); 25];
+    assert!(json::stale("acme", &many).contains("  … 5 more\n"));
 }
 
 #[test]

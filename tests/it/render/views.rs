@@ -26,7 +26,7 @@ fn text_says_every_row_once_and_folds_what_is_held() {
       ! held       user4@acme.io   disable            not in users.yaml   cannot be undone through the API
       ! held       user5@acme.io   disable            not in users.yaml   cannot be undone through the API
       ! held       …               4 more
-      × unfixable  zoe@acme.io     DEVELOPER          invited, not in the roster: the API cannot withdraw it; withdraw it in the workspace settings
+      × unfixable  zoe@acme.io     DEVELOPER          invited, not in the roster: the API cannot withdraw it; once accepted, it is an account like any other
       · noted      max@acme.io     ADMIN              unknown invitation status QUEUED, taken as pending   users.yaml:13
       · noted      yan@acme.io     ANALYST            access begins 2026-12-01T00:00:00Z: nothing to do yet   users.yaml:15
 
@@ -168,7 +168,7 @@ fn markdown_is_ready_for_a_comment() {
 
     | | Who | What | Why | Where |
     |---|---|---|---|---|
-    | `×` unfixable | `zoe@acme.io` | `DEVELOPER` | invited, not in the roster: the API cannot withdraw it; withdraw it in the workspace settings |  |
+    | `×` unfixable | `zoe@acme.io` | `DEVELOPER` | invited, not in the roster: the API cannot withdraw it; once accepted, it is an account like any other |  |
 
     </details>
 
@@ -203,7 +203,7 @@ fn github_annotates_the_lines_of_the_roster() {
     ::notice file=users.yaml,line=5,col=12,title=acme%3A role::jonny@acme.io ADMIN → BUSINESS
     ::notice file=users.yaml,line=11,col=12,title=acme%3A waiting::john@acme.io ADMIN; invited, not yet accepted
     ::notice file=users.yaml,line=13,col=12,title=acme%3A waiting::max@acme.io ADMIN; invited with MORE than the roster's BUSINESS: it can be corrected once accepted
-    ::warning title=acme%3A unfixable::zoe@acme.io DEVELOPER; invited, not in the roster: the API cannot withdraw it; withdraw it in the workspace settings
+    ::warning title=acme%3A unfixable::zoe@acme.io DEVELOPER; invited, not in the roster: the API cannot withdraw it; once accepted, it is an account like any other
     ::notice file=users.yaml,line=13,col=12,title=acme%3A noted::max@acme.io ADMIN; unknown invitation status QUEUED, taken as pending
     ::notice file=users.yaml,line=15,col=12,title=acme%3A noted::yan@acme.io ANALYST; access begins 2026-12-01T00:00:00Z: nothing to do yet
     ::warning title=acme%3A held by disable-budget::12 of 15 accounts within 24 h, limit 3 (guard.budgets.disable in rosterd.yaml)%0Ahint: if all of them are meant, raise `guard.budgets.disable` in rosterd.yaml in a reviewed commit, and lower it again afterwards
