@@ -1,10 +1,210 @@
-//! Reads the roster's files.
+//! Reads the roster's files: all of them, as they were at one moment, or none.
 
-use std::path::Path;
+use std::collections::BTreeSet;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
 
 use crate::diagnostic::{Diagnostic, Sources};
 
-/// Reads what `users` names: files, folders (their `*.yaml` and `*.yml`) or globs, relative to `base`.
-pub fn load(_users: &[String], _base: &Path) -> Result<Sources, Vec<Diagnostic>> {
-    Ok(Sources::default())
+/// A larger file is refused before it is read.
+pub const MAX_BYTES: u64 = 16 * 1024 * 1024;
+/// A roster of more files is refused.
+pub const MAX_FILES: usize = 10_000;
+/// So often the files are read again when their list moved while they were read.
+const ATTEMPTS: u32 = 5;
+
+/// Reads what `users` names, relative to `base`: files, folders (their `*.yaml` and `*.yml`, names
+/// that begin with a dot left out) or globs. Each file is read once, in the order of `users`, then
+/// by name. The list of files must be the same before and after; every problem is told at once.
+pub fn load(users: &[String], base: &Path) -> Result<Sources, Vec<Diagnostic>> {
+    for _ in 0..ATTEMPTS {
+        let before = list(users, base)?;
+        let sources = read(&before, base)?;
+        if list(users, base)? == before {
+            return Ok(sources);
+        }
+    }
+    Err(vec![
+        Diagnostic::error("files-moving", "the roster's files change while they are read")
+            .hint("the next run reads them again; replace the files all at once if this stays"),
+    ])
+}
+
+/// The folders in which a change may change what [`load`] reads, whether or not they exist yet.
+/// A folder that is itself read is listed with its parent, since it may be replaced.
+pub fn watched(users: &[String], base: &Path) -> Vec<PathBuf> {
+    let mut folders = BTreeSet::new();
+    for written in users {
+        let path = base.join(written);
+        if is_glob(written) {
+            folders.extend(folders_of_glob(&path));
+        } else if path.is_dir() {
+            folders.extend(path.parent().map(Path::to_owned));
+            folders.insert(path);
+        } else {
+            folders.extend(path.parent().map(Path::to_owned));
+        }
+    }
+    folders.into_iter().map(|folder| here(folder)).collect()
+}
+
+/// The empty path is the working directory.
+fn here(folder: PathBuf) -> PathBuf {
+    if folder.as_os_str().is_empty() { PathBuf::from(".") } else { folder }
+}
+
+/// The folder before the first wildcard, and every folder that the wildcards reach.
+fn folders_of_glob(pattern: &Path) -> BTreeSet<PathBuf> {
+    let fixed = pattern.ancestors().skip(1).find(|part| !is_glob(&part.to_string_lossy()));
+    let mut folders: BTreeSet<PathBuf> = fixed.map(Path::to_owned).into_iter().collect();
+    for part in pattern.ancestors().skip(1).take_while(|part| is_glob(&part.to_string_lossy())) {
+        let found = glob::glob(&part.to_string_lossy()).into_iter().flatten().flatten();
+        folders.extend(found.filter(|path| path.is_dir()).take(MAX_FILES));
+    }
+    folders
+}
+
+fn is_glob(written: &str) -> bool {
+    written.contains(['*', '?', '['])
+}
+
+/// The files, by the names under which they are shown.
+fn list(users: &[String], base: &Path) -> Result<Vec<String>, Vec<Diagnostic>> {
+    let mut names: Vec<String> = Vec::new();
+    let mut problems = Vec::new();
+    for written in users {
+        match expand(written, base) {
+            Ok(found) if found.is_empty() => problems.push(nothing(written)),
+            Ok(found) => names.extend(found),
+            Err(problem) => problems.push(problem),
+        }
+    }
+    let mut seen = BTreeSet::new();
+    names.retain(|name| seen.insert(base.join(name)));
+    if names.len() > MAX_FILES {
+        problems.push(Diagnostic::error(
+            "too-many-files",
+            format!("{} files make the roster, limit {MAX_FILES}", names.len()),
+        ));
+    }
+    if problems.is_empty() { Ok(names) } else { Err(problems) }
+}
+
+fn expand(written: &str, base: &Path) -> Result<Vec<String>, Diagnostic> {
+    if is_glob(written) {
+        return matches(written, base);
+    }
+    if base.join(written).is_dir() {
+        return folder(written, base);
+    }
+    Ok(vec![written.to_owned()])
+}
+
+fn matches(written: &str, base: &Path) -> Result<Vec<String>, Diagnostic> {
+    // The folder of the configuration may itself have a name with wildcards in it.
+    let root = glob::Pattern::escape(&base.to_string_lossy());
+    let pattern = if base.as_os_str().is_empty() || Path::new(written).is_absolute() {
+        written.to_owned()
+    } else {
+        format!("{root}/{written}")
+    };
+    let paths = glob::glob(&pattern).map_err(|error| {
+        Diagnostic::error("bad-glob", format!("`{written}` is not a pattern: {error}"))
+            .hint("use `*`, `?` and `[…]`, as in `teams/*.yaml`")
+    })?;
+    let mut names = Vec::new();
+    for path in paths.take(MAX_FILES + 1) {
+        let path =
+            path.map_err(|error| unreadable(&error.path().to_string_lossy(), error.error()))?;
+        let hidden = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
+        if !hidden && !path.is_dir() {
+            names.push(shown(&path, base));
+        }
+    }
+    names.sort();
+    Ok(names)
+}
+
+fn folder(written: &str, base: &Path) -> Result<Vec<String>, Diagnostic> {
+    let failed = |error: std::io::Error| unreadable(written, &error);
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(base.join(written)).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
+        let is_yaml = path.extension().is_some_and(|ending| ending == "yaml" || ending == "yml");
+        if is_yaml && !path.is_dir() && name.is_some_and(|name| !name.starts_with('.')) {
+            names.push(shown(&path, base));
+        }
+    }
+    names.sort();
+    Ok(names)
+}
+
+/// The path as a user would write it.
+fn shown(path: &Path, base: &Path) -> String {
+    let within =
+        if base.as_os_str().is_empty() { path } else { path.strip_prefix(base).unwrap_or(path) };
+    within.to_string_lossy().into_owned()
+}
+
+fn read(names: &[String], base: &Path) -> Result<Sources, Vec<Diagnostic>> {
+    let mut sources = Sources::default();
+    let mut problems = Vec::new();
+    for name in names {
+        match text(name, &base.join(name)) {
+            Ok(text) => {
+                sources.add(name, text);
+            }
+            Err(problem) => problems.push(problem),
+        }
+    }
+    if problems.is_empty() { Ok(sources) } else { Err(problems) }
+}
+
+/// The text of one file. A pipe or a device is refused: reading it might never end.
+pub(crate) fn text(name: &str, path: &Path) -> Result<String, Diagnostic> {
+    let failed = |error: std::io::Error| unreadable(name, &error);
+    let about = std::fs::metadata(path).map_err(failed)?;
+    if !about.is_file() {
+        return Err(Diagnostic::error("not-a-file", format!("{name} is not a regular file"))
+            .hint("name a file, a folder of files, or a pattern"));
+    }
+    let mut bytes = Vec::new();
+    let file = std::fs::File::open(path).map_err(failed)?;
+    file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(failed)?;
+    if bytes.len() as u64 > MAX_BYTES {
+        return Err(Diagnostic::error(
+            "too-large",
+            format!("{name} is larger than {} MiB", MAX_BYTES / 1024 / 1024),
+        )
+        .hint("split the roster over several files of a folder"));
+    }
+    String::from_utf8(bytes).map_err(|error| not_text(name, &error))
+}
+
+fn not_text(name: &str, error: &std::string::FromUtf8Error) -> Diagnostic {
+    let (good, _) = error.as_bytes().split_at(error.utf8_error().valid_up_to());
+    let line = 1 + good.iter().filter(|byte| **byte == b'\n').count();
+    let start = good.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+    let column = 1 + String::from_utf8_lossy(&good[start..]).chars().count();
+    Diagnostic::error("not-utf8", format!("{name}:{line}:{column}: this is not UTF-8"))
+        .hint("save the file as UTF-8")
+}
+
+fn unreadable(name: &str, error: &std::io::Error) -> Diagnostic {
+    let hint = match error.kind() {
+        std::io::ErrorKind::NotFound => "look at `users` in the configuration, or at `--users`",
+        std::io::ErrorKind::PermissionDenied => "let the user that runs rosterd read it",
+        _ => "the next run reads it again",
+    };
+    let (code, message) = match error.kind() {
+        std::io::ErrorKind::NotFound => ("missing-file", format!("{name} does not exist")),
+        _ => ("unreadable-file", format!("{name} cannot be read: {error}")),
+    };
+    Diagnostic::error(code, message).hint(hint)
+}
+
+fn nothing(written: &str) -> Diagnostic {
+    Diagnostic::error("no-file", format!("`{written}` matches no file"))
+        .hint("nothing is concluded from this: an empty roster is written `users: []`")
 }

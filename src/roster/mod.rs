@@ -4,10 +4,12 @@
 //! into all its problems at once, [`write`] writes a canonical one.
 
 pub mod checks;
+mod dates;
 pub mod raw;
+pub mod schema;
 pub mod write;
 
-use std::collections::BTreeSet;
+use std::collections::HashMap;
 
 use jiff::Timestamp;
 
@@ -20,7 +22,7 @@ use crate::role::Role;
 #[derive(Clone, Debug)]
 pub struct Roster {
     members: Vec<Member>,
-    unmanaged: Vec<Pattern>,
+    unmanaged: Unmanaged,
     approvals: Vec<Approval>,
     digest: Digest,
 }
@@ -80,6 +82,14 @@ pub struct Pattern {
     glob: glob::Pattern,
 }
 
+/// All the patterns: exact addresses are looked up, only real globs are tried one by one.
+#[derive(Clone, Debug, Default)]
+pub struct Unmanaged {
+    patterns: Vec<Pattern>,
+    exact: HashMap<Email, usize>,
+    globs: Vec<usize>,
+}
+
 /// A line of `approvals:`: these people, this action.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Approval {
@@ -116,6 +126,7 @@ impl Roster {
         digest: Digest,
     ) -> Result<Self, Clash> {
         members.sort_by(|a, b| a.email.cmp(&b.email));
+        let unmanaged = Unmanaged::new(unmanaged);
         if let Some(clash) = first_clash(&members, &unmanaged) {
             return Err(clash);
         }
@@ -137,7 +148,12 @@ impl Roster {
 
     /// Whether `email` is one that must never be touched.
     pub fn is_unmanaged(&self, email: &Email) -> bool {
-        self.unmanaged.iter().any(|pattern| pattern.matches(email))
+        self.unmanaged.find(email).is_some()
+    }
+
+    /// The patterns of `unmanaged`, in the order written.
+    pub fn unmanaged(&self) -> &[Pattern] {
+        &self.unmanaged.patterns
     }
 
     /// The first instant after `now` at which a date of this roster falls due.
@@ -150,14 +166,14 @@ impl Roster {
     }
 }
 
-fn first_clash(members: &[Member], unmanaged: &[Pattern]) -> Option<Clash> {
-    let mut seen = std::collections::HashMap::with_capacity(members.len());
+fn first_clash(members: &[Member], unmanaged: &Unmanaged) -> Option<Clash> {
+    let mut seen = HashMap::with_capacity(members.len());
     for member in members {
         for address in member.addresses() {
             if let Some(first) = seen.insert(address, member.place) {
                 return Some(Clash::Duplicate { first, again: member.place });
             }
-            if let Some(pattern) = unmanaged.iter().find(|pattern| pattern.matches(address)) {
+            if let Some(pattern) = unmanaged.find(address) {
                 return Some(Clash::Unmanaged { member: member.place, pattern: pattern.place });
             }
         }
@@ -188,6 +204,51 @@ impl Member {
             Some(Period { ends: Some(ends), .. }) if now >= *ends => Phase::Past,
             Some(Period { starts: Some(starts), .. }) if now < *starts => Phase::Future,
             _ => Phase::Present,
+        }
+    }
+}
+
+impl Unmanaged {
+    pub fn new(patterns: Vec<Pattern>) -> Self {
+        let mut unmanaged = Self { patterns, ..Self::default() };
+        for (position, pattern) in unmanaged.patterns.iter().enumerate() {
+            if pattern.written.contains(['*', '?', '[']) {
+                unmanaged.globs.push(position);
+            } else {
+                unmanaged.exact.entry(Email::remote(&pattern.written)).or_insert(position);
+            }
+        }
+        unmanaged
+    }
+
+    /// The pattern that covers an address, if one does.
+    pub fn find(&self, email: &Email) -> Option<&Pattern> {
+        if let Some(&position) = self.exact.get(email) {
+            return self.patterns.get(position);
+        }
+        if self.globs.is_empty() {
+            return None;
+        }
+        let folded = email.folded();
+        let globs = self.globs.iter().filter_map(|&position| self.patterns.get(position));
+        globs.into_iter().find(|pattern| pattern.glob.matches(&folded))
+    }
+
+    pub fn into_patterns(self) -> Vec<Pattern> {
+        self.patterns
+    }
+}
+
+impl ApprovalAction {
+    pub const ALL: [Self; 4] = [Self::Disable, Self::Demote, Self::GrantAdmin, Self::Invite];
+
+    /// The key in `approvals`.
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::Disable => "disable",
+            Self::Demote => "demote",
+            Self::GrantAdmin => "grant_admin",
+            Self::Invite => "invite",
         }
     }
 }
@@ -225,9 +286,4 @@ impl Digest {
             text
         })
     }
-}
-
-/// Every address of the roster, aliases included.
-pub fn addresses(roster: &Roster) -> BTreeSet<&Email> {
-    roster.members.iter().flat_map(Member::addresses).collect()
 }

@@ -1,0 +1,137 @@
+//! The JSON Schema of the roster, for editors.
+
+use serde_json::{Value, json};
+
+use super::ApprovalAction;
+use crate::role::Role;
+
+/// JSON Schema, draft 2020-12. It describes the shape; what depends on more than one place
+/// (duplicates, dates in the wrong order) is found by `rosterd check`.
+pub fn schema() -> Value {
+    json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "rosterd roster",
+        "description": "Who has access to a workspace, and with which role.",
+        "type": "object",
+        "additionalProperties": false,
+        "required": ["version", "users"],
+        "properties": {
+            "version": { "const": 1, "description": "The version of this format." },
+            "roles": {
+                "description": "Your own words for account types.",
+                "type": "object",
+                "additionalProperties": role(),
+            },
+            "users": {
+                "description": "The members. An empty list is a roster without any.",
+                "type": "array",
+                "items": member(),
+            },
+            "unmanaged": {
+                "description": "Addresses that are never touched: exact ones, or globs with * and ?.",
+                "type": "array",
+                "items": { "type": "string", "minLength": 1 },
+            },
+            "approvals": {
+                "description": "Releases held changes: these people, this action.",
+                "type": "array",
+                "items": approval(),
+            },
+        },
+    })
+}
+
+fn member() -> Value {
+    json!({
+        "type": "object",
+        "additionalProperties": false,
+        "required": ["email", "role"],
+        "properties": {
+            "email": address("The address of the person, in ASCII. Case does not matter."),
+            "role": role(),
+            "name": {
+                "type": "string",
+                "description": "For readers; never written to the workspace.",
+            },
+            "aliases": {
+                "description": "Other addresses of the same person.",
+                "type": "array",
+                "items": address("An address."),
+            },
+            "starts": date("Access begins: the start of that day, or an instant."),
+            "expires": date("The last day of access, or the instant at which it ends."),
+            "elevate": {
+                "description": "A higher role for a while.",
+                "type": "object",
+                "additionalProperties": false,
+                "required": ["role", "until"],
+                "properties": {
+                    "role": role(),
+                    "until": date("The last day of the elevation, or the instant at which it ends."),
+                    "reason": { "type": "string", "description": "Why, for readers." },
+                },
+            },
+        },
+    })
+}
+
+fn approval() -> Value {
+    let actions = ApprovalAction::ALL.map(ApprovalAction::key);
+    let mut properties = serde_json::Map::new();
+    for action in actions {
+        let list = json!({ "type": "array", "items": address("An address."), "minItems": 1 });
+        properties.insert(action.into(), list);
+    }
+    properties.insert("reason".into(), json!({ "type": "string", "description": "Why." }));
+    json!({
+        "type": "object",
+        "additionalProperties": false,
+        "properties": properties,
+        "oneOf": actions.map(|action| json!({ "required": [action] })),
+    })
+}
+
+fn role() -> Value {
+    let known = Role::KNOWN.each_ref().map(Role::as_str);
+    json!({
+        "description": "An account type, one of your own words for it, or `!raw NEW_ROLE`.",
+        "anyOf": [{ "enum": known }, { "type": "string", "minLength": 1 }],
+    })
+}
+
+fn address(description: &str) -> Value {
+    json!({ "type": "string", "description": description, "pattern": "^\\s*[^@\\s]+@[^@\\s]+\\s*$" })
+}
+
+fn date(description: &str) -> Value {
+    json!({
+        "type": "string",
+        "description": description,
+        "pattern": "^\\d{4}-\\d{2}-\\d{2}([Tt ].+)?$",
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::roster::raw::{APPROVAL, ELEVATION, FILE, MEMBER};
+
+    #[test]
+    fn the_schema_has_exactly_the_keys_that_are_read() {
+        let schema = schema();
+        let member = &schema["properties"]["users"]["items"];
+        for (node, known) in [
+            (&schema, &FILE[..]),
+            (member, &MEMBER),
+            (&member["properties"]["elevate"], &ELEVATION),
+            (&schema["properties"]["approvals"]["items"], &APPROVAL),
+        ] {
+            let mut keys: Vec<&str> =
+                node["properties"].as_object().unwrap().keys().map(String::as_str).collect();
+            let mut known = known.to_vec();
+            keys.sort_unstable();
+            known.sort_unstable();
+            assert_eq!(keys, known);
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! The fields of a mapping: known ones are taken, every other one is told.
+
+use super::{Key, Node, Value};
+use crate::diagnostic::{Diagnostic, Place};
+
+/// A mapping whose keys are known.
+#[derive(Clone, Copy, Debug)]
+pub struct Fields<'n, 't> {
+    place: Place,
+    entries: &'n [(Key<'t>, Node<'t>)],
+}
+
+impl<'n, 't> Fields<'n, 't> {
+    /// Takes a node as a mapping with these keys. A node of another kind is told and is nothing;
+    /// unknown keys are told, and the rest is still read.
+    pub fn of(
+        node: &'n Node<'t>,
+        what: &str,
+        known: &[&str],
+        out: &mut Vec<Diagnostic>,
+    ) -> Option<Self> {
+        let Value::Map(entries) = &node.value else {
+            out.push(node.expected(what, "a mapping"));
+            return None;
+        };
+        for (key, _) in entries.iter().filter(|(key, _)| !known.contains(&&*key.text)) {
+            out.push(unknown(key, what, known));
+        }
+        Some(Self { place: node.place, entries })
+    }
+
+    /// The value of a key; a key that is not there and one with a null are both nothing.
+    pub fn get(&self, key: &str) -> Option<&'n Node<'t>> {
+        self.raw(key).filter(|node| !node.is_null())
+    }
+
+    /// The value of a key, null included.
+    pub fn raw(&self, key: &str) -> Option<&'n Node<'t>> {
+        self.entries.iter().find(|(known, _)| known.text == key).map(|(_, node)| node)
+    }
+
+    /// The value of a key that must be there; its absence is told.
+    pub fn require(&self, key: &str, out: &mut Vec<Diagnostic>) -> Option<&'n Node<'t>> {
+        let found = self.get(key);
+        if found.is_none() {
+            let place = self.entries.iter().find(|(known, _)| known.text == key);
+            let place = place.map_or(self.head(), |(key, _)| key.place);
+            out.push(
+                Diagnostic::error("missing-key", format!("`{key}` is missing"))
+                    .at(place)
+                    .label(format!("needs `{key}:` with a value")),
+            );
+        }
+        found
+    }
+
+    /// Where the mapping begins.
+    pub fn head(&self) -> Place {
+        self.entries.first().map_or(self.place, |(key, _)| key.place)
+    }
+}
+
+fn unknown(key: &Key<'_>, what: &str, known: &[&str]) -> Diagnostic {
+    let hint = match closest(&key.text, known.iter().copied()) {
+        Some(meant) => format!("did you mean `{meant}`?"),
+        None => format!("known here: {}", known.join(", ")),
+    };
+    Diagnostic::error("unknown-key", format!("unknown key `{}` in {what}", key.text))
+        .at(key.place)
+        .label("unknown key")
+        .hint(hint)
+}
+
+/// The word that was probably meant.
+pub fn closest<'a>(written: &str, words: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let written = written.to_ascii_lowercase();
+    words
+        .into_iter()
+        .map(|word| (strsim::damerau_levenshtein(&written, &word.to_ascii_lowercase()), word))
+        .filter(|(distance, word)| *distance <= 1 + word.len() / 4)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, word)| word)
+}

@@ -1,0 +1,165 @@
+//! Reads YAML with the place of every value: the one module that knows the YAML parser.
+
+mod build;
+mod fields;
+
+use std::borrow::Cow;
+
+use crate::diagnostic::{Diagnostic, FileId, Place};
+
+pub use fields::{Fields, closest};
+
+/// Collections may be nested so deep; what we read needs five levels.
+pub const MAX_DEPTH: usize = 64;
+/// Aliases may repeat so many values in all.
+pub const MAX_ALIASED: usize = 100_000;
+
+/// A value and where it stands. Text is borrowed from the file wherever it stands there as such.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Node<'t> {
+    pub place: Place,
+    /// An explicit local tag such as `!raw`, without the exclamation mark.
+    pub tag: Option<Box<str>>,
+    pub value: Value<'t>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Value<'t> {
+    /// Nothing was written, or `null` or `~`.
+    Null,
+    /// The text as written, quotes and escapes resolved.
+    Scalar {
+        text: Cow<'t, str>,
+        quoted: bool,
+    },
+    Seq(Vec<Node<'t>>),
+    /// In the order written; duplicate keys have been reported and dropped.
+    Map(Vec<(Key<'t>, Node<'t>)>),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Key<'t> {
+    pub text: Cow<'t, str>,
+    pub place: Place,
+}
+
+/// Reads one document. An empty text is a null at its beginning.
+///
+/// All that is wrong with it as YAML is told, and then there is no document: a syntax error, tabs,
+/// merge-conflict markers, a key twice, several documents, nesting beyond [`MAX_DEPTH`], aliases
+/// beyond [`MAX_ALIASED`].
+pub fn parse(text: &str, file: FileId) -> Result<Node<'_>, Vec<Diagnostic>> {
+    let conflicts = conflict_markers(text, file);
+    if !conflicts.is_empty() {
+        return Err(conflicts);
+    }
+    build::document(text, file).map_err(|found| {
+        let tabs = tabs(text, file);
+        if tabs.is_empty() { found } else { tabs }
+    })
+}
+
+impl<'t> Node<'t> {
+    /// The items of a list; anything else is told, as what `what` should be.
+    pub fn items(&self, what: &str, out: &mut Vec<Diagnostic>) -> Option<&[Node<'t>]> {
+        match &self.value {
+            Value::Seq(items) => Some(items),
+            _ => {
+                out.push(self.expected(what, "a list"));
+                None
+            }
+        }
+    }
+
+    /// The text of a scalar; anything else is told.
+    pub fn text(&self, what: &str, out: &mut Vec<Diagnostic>) -> Option<&str> {
+        match &self.value {
+            Value::Scalar { text, .. } => Some(text),
+            _ => {
+                out.push(self.expected(what, "text"));
+                None
+            }
+        }
+    }
+
+    pub fn is_null(&self) -> bool {
+        self.value == Value::Null
+    }
+
+    /// The problem that this is not what it should be.
+    pub fn expected(&self, what: &str, kind: &str) -> Diagnostic {
+        let found = match self.value {
+            Value::Null => "nothing",
+            Value::Scalar { .. } => "text",
+            Value::Seq(_) => "a list",
+            Value::Map(_) => "a mapping",
+        };
+        Diagnostic::error("wrong-type", format!("{what} must be {kind}, not {found}"))
+            .at(self.place)
+            .label(format!("expected {kind}"))
+    }
+}
+
+/// Lines that a merge left behind.
+fn conflict_markers(text: &str, file: FileId) -> Vec<Diagnostic> {
+    let is_marker = |line: &str| {
+        ["<<<<<<<", ">>>>>>>", "|||||||"].iter().any(|marker| {
+            line.strip_prefix(marker).is_some_and(|rest| rest.is_empty() || rest.starts_with(' '))
+        })
+    };
+    lines(text)
+        .filter(|(_, _, line)| is_marker(line))
+        .map(|(number, start, line)| {
+            Diagnostic::error("merge-conflict", "a merge conflict is left in the file")
+                .at(Place {
+                    file,
+                    line: number,
+                    column: 1,
+                    start,
+                    end: start + length(line.trim_end()),
+                })
+                .label("marker of an unfinished merge")
+                .hint("finish the merge: keep one side, and remove the markers")
+        })
+        .collect()
+}
+
+/// Lines that are indented with a tab.
+fn tabs(text: &str, file: FileId) -> Vec<Diagnostic> {
+    lines(text)
+        .filter_map(|(number, start, line)| {
+            let indent = line.len() - line.trim_start_matches([' ', '\t']).len();
+            let at = length(&line[..line[..indent].find('\t')?]);
+            (!line.trim().is_empty()).then(|| {
+                Diagnostic::error("tab", "a tab in the indentation")
+                    .at(Place {
+                        file,
+                        line: number,
+                        column: at + 1,
+                        start: start + at,
+                        end: start + at + 1,
+                    })
+                    .label("a tab")
+                    .hint("YAML is indented with spaces")
+            })
+        })
+        .collect()
+}
+
+/// Every line with its number and the byte at which it starts.
+fn lines(text: &str) -> impl Iterator<Item = (u32, u32, &str)> {
+    let mut start = 0;
+    (1..).zip(text.split_inclusive('\n')).map(move |(number, line)| {
+        let at = start;
+        start += length(line);
+        (number, at, line.trim_end_matches(['\n', '\r']))
+    })
+}
+
+/// Files are far smaller than 4 GiB.
+fn length(text: &str) -> u32 {
+    u32::try_from(text.len()).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests;
