@@ -179,8 +179,7 @@ fn two_people_are_planned_as_each_alone() {
     for mode in MODES {
         let (first, second) = (alone("matt", &states, mode), alone("max", &states, mode));
         for (a, one) in states.iter().zip(&first) {
-            // Every pair of lines and of states appears; the whole square would say no more.
-            for (b, two) in states.iter().zip(&second).step_by(3) {
+            for (b, two) in states.iter().zip(&second) {
                 assert_independent(&[*a, *b], &[one.clone(), two.clone()], mode);
             }
         }
