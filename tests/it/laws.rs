@@ -3,17 +3,16 @@
 use std::collections::BTreeSet;
 
 use proptest::prelude::*;
-use rosterd::apply::Sending;
-use rosterd::diagnostic::Sources;
+use rosterd::directory::Uid;
 use rosterd::guard::{BudgetName, Limits, Verdict};
 use rosterd::plan::OnRemoved;
-use rosterd::plan::change::{Change, Class};
-use rosterd::reconcile::{Carry, Loaded, Look, Setting, Target, reconcile};
-use rosterd::report::{RunReport, Status, Trigger};
+use rosterd::plan::change::Change;
+use rosterd::reconcile::Look;
+use rosterd::report::Status;
 use rosterd::role::Role;
-use tokio_util::sync::CancellationToken;
 
-use crate::support::directory::{Fake, Standing, take_effect};
+use crate::support::directory::{Fake, take_effect};
+use crate::support::run::Run;
 use crate::support::states::{LINES, Line, Shown, shown};
 use crate::support::world::{World, email, lines, told};
 
@@ -98,30 +97,6 @@ fn check_subset(before: &World, subset: &[&Change]) -> Result<(), TestCaseError>
     Ok(())
 }
 
-fn run(world: &World, fake: &Fake, seen: &(dyn Fn(&Look) + Sync)) -> RunReport {
-    let target = Target {
-        workspace: "acme".into(),
-        users: Vec::new(),
-        base: std::path::PathBuf::new(),
-        zone: jiff::tz::TimeZone::UTC,
-        on_removed: world.on_removed,
-        limits: world.limits.clone(),
-        sending: Sending { concurrency: 2, batch: 2 },
-    };
-    let roster = world.roster();
-    let loaded = Loaded { roster, sources: Sources::default(), warnings: Vec::new() };
-    let cancel = CancellationToken::new();
-    let setting = Setting { clock: &Standing, cancel: &cancel, seen, progress: &|_, _| {} };
-    let mut carry = Carry::default();
-    let run = reconcile(fake, &target, &loaded, false, Trigger::Start, &mut carry, &setting);
-    tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .start_paused(true)
-        .build()
-        .unwrap()
-        .block_on(run)
-}
-
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -163,7 +138,7 @@ proptest! {
             }
         }
         for change in plan.changes() {
-            let known = |uid: &rosterd::directory::Uid| world.accounts.iter().any(|account| account.uid == *uid);
+            let known = |uid: &Uid| world.accounts.iter().any(|account| account.uid == *uid);
             prop_assert!(change.uid().is_none_or(known), "only what the reading shows");
         }
     }
@@ -206,7 +181,8 @@ proptest! {
         let world = World { limits, ..world(&people, report) };
         let fake = Fake::new(&world);
         let seen = std::sync::Mutex::new(Verdict::default());
-        let report = run(&world, &fake, &|look| *seen.lock().unwrap() = look.verdict.clone());
+        let note = |look: &Look| *seen.lock().unwrap() = look.verdict.clone();
+        let report = Run::of(&world).seen(&note).blocking(&fake);
         let seen = seen.into_inner().unwrap();
         let sent: Vec<Change> = fake.sent().into_iter().flat_map(|sent| sent.changes).collect();
         prop_assert!(sent.is_sorted_by_key(Change::class));

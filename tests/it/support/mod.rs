@@ -1,5 +1,7 @@
 //! What several topics share.
 
 pub mod directory;
+pub mod run;
+pub mod rust;
 pub mod states;
 pub mod world;
