@@ -202,9 +202,12 @@ async fn no_connection_for_a_minute_ends_the_apply() {
     assert!(fake.sent().iter().all(|sent| sent.changes[0].class() == Class::Grant));
 }
 
+type Says = fn() -> Reply;
+type Became = fn(&Outcome) -> bool;
+
 #[tokio::test(start_paused = true)]
 async fn denied_or_not_graphql_stops_every_connection_at_once() {
-    let stops: [(fn() -> Reply, fn(&Outcome) -> bool); 4] = [
+    let stops: [(Says, Became); 4] = [
         (denied, is_not_sent),
         (|| Reply::Refused(error(ErrorClass::Denied, "missing-capability")), is_not_sent),
         (|| Reply::Unknown(error(ErrorClass::Protocol, "not-json")), is_unknown),
@@ -253,7 +256,7 @@ async fn one_change_that_spoils_its_batch_does_not_end_batches() {
     let world = invitations(3);
     let spoils = |change: &&Change| change.email.as_str().starts_with("user001");
     let fake = Fake::new(&world).answer(move |_, batch, world| {
-        if batch.iter().any(|change| spoils(change)) { refused() } else { done(batch, world) }
+        if batch.iter().any(spoils) { refused() } else { done(batch, world) }
     });
     let effects = Stage::new(1, 5).apply(&world, &fake).await;
     assert_eq!(count(&effects, is_done), 2);

@@ -62,9 +62,9 @@ fn nobody(shown: Shown, mode: OnRemoved) -> Vec<String> {
 
 /// `wanted` is the role in force, `own` the one that an invitation carries.
 fn member(wanted: Who, own: Who, shown: Shown, why: &str) -> Vec<String> {
-    let role = |from: Who| match from == wanted {
-        true => None,
-        false => Some(format!("role {} > {}: {why}", from.role(), wanted.role())),
+    let role = |from: Who| {
+        let row = format!("role {} > {}: {why}", from.role(), wanted.role());
+        (from != wanted).then_some(row)
     };
     let invited = |who| if who == own { "Invited" } else { "InvitedWithOtherRole" }.to_owned();
     match shown {

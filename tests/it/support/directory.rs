@@ -132,7 +132,9 @@ impl WriteDirectory for Fake {
 
 /// Everything of the batch is done.
 pub fn done(batch: &[&Change], world: &mut World) -> Reply {
-    batch.iter().for_each(|change| take_effect(world, change));
+    for change in batch {
+        take_effect(world, change);
+    }
     Reply::Answered(vec![Answer::Done; batch.len()])
 }
 
