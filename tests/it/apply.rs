@@ -12,9 +12,7 @@ use rosterd::report::Outcome;
 use rosterd::role::Role;
 use tokio_util::sync::CancellationToken;
 
-use crate::support::directory::{
-    Fake, denied, done, error, refused, take_effect, throttled, timed_out,
-};
+use crate::support::directory::{Fake, denied, done, error, refused, throttled, timed_out};
 use crate::support::world::{World, dates};
 
 /// What surrounds an apply, with a memory of what progress was told.
@@ -325,17 +323,12 @@ async fn the_guards_judge_again_before_something_is_taken_away() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_demotion_of_which_nobody_knows_counts_before_the_disables() {
-    let world = World::converged()
-        .member_with("alexandra", Role::Admin, dates(None, Some(0)))
-        .both("zoe", Role::Admin)
-        .no_member("zoe")
-        .no_member("max");
-    let fake = Fake::new(&world).answer(|_, batch, world| {
-        take_effect(world, batch[0]);
-        timed_out()
+async fn a_server_that_listens_now_and_then_is_not_given_up() {
+    let world = invitations(6);
+    let fake = Fake::new(&world).answer(|nth, batch, world| match nth % 2 {
+        0 => throttled(Some(50)),
+        _ => done(batch, world),
     });
     let effects = Stage::new(1, 1).apply(&world, &fake).await;
-    assert_eq!(count(&effects, is_unknown), 3);
-    assert!(effects.held.is_empty(), "jonny stays");
+    assert_eq!(count(&effects, is_done), 6);
 }
