@@ -266,3 +266,35 @@ fn a_word_out_of_place_is_found() {
     assert_eq!(wrong("fn managed() -> &str { \"helper todo!\" }"), 0);
     assert_eq!(words(&Source::new("src/utils.rs", "")).len(), 1);
 }
+
+#[test]
+fn the_map_names_every_module() {
+    let path = root().join("ARCHITECTURE.md");
+    let map = fs::read_to_string(path).expect("ARCHITECTURE.md is the map of the code");
+    let missing: Vec<String> = sources(&["src"])
+        .into_iter()
+        .map(|source| source.path)
+        .filter(|path| !names_module(&map, path))
+        .collect();
+    assert!(missing.is_empty(), "ARCHITECTURE.md does not name\n{}", missing.join("\n"));
+}
+
+/// `src/plan/diff.rs` is named by `plan/diff`, or by `diff` as a word of code, a file or a folder.
+fn names_module(map: &str, path: &str) -> bool {
+    let path = path.strip_prefix("src/").unwrap_or(path);
+    let path = path.trim_end_matches(".rs").trim_end_matches("/mod");
+    let name = path.rsplit('/').next().unwrap_or(path);
+    let spellings = [format!("`{name}`"), format!("{name}.rs"), format!("{name}/")];
+    (path.contains('/') && map.contains(path)) || spellings.iter().any(|it| map.contains(it))
+}
+
+#[test]
+fn a_module_that_the_map_forgets_is_found() {
+    let map = "`plan/diff` compares; `email`; roster/ is wanted; main.rs starts.";
+    for path in ["src/plan/diff.rs", "src/email.rs", "src/roster/mod.rs", "src/main.rs"] {
+        assert!(names_module(map, path), "{path}");
+    }
+    for path in ["src/plan/change.rs", "src/report.rs", "src/guard/mod.rs"] {
+        assert!(!names_module(map, path), "{path}");
+    }
+}
