@@ -160,3 +160,53 @@ fn by_address_then_weight(a: &Invitation, b: &Invitation) -> Ordering {
         .then_with(|| a.status.as_str().cmp(b.status.as_str()))
         .then_with(|| a.email.as_str().cmp(b.email.as_str()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn account(uid: &str, email: &str) -> Account {
+        let (uid, email) = (Uid(uid.into()), Email::remote(email));
+        Account { uid, email, name: None, role: Role::Developer }
+    }
+
+    fn invitation(role: Role, status: &str) -> Invitation {
+        let status = InviteStatus::from_api(status);
+        Invitation { email: Email::remote("matt@acme.io"), role, status }
+    }
+
+    #[test]
+    fn rows_that_cannot_be_told_apart_are_no_reading() {
+        let read = |rows| Snapshot::new(rows, Vec::new(), None).map(|_| ());
+        let twice = vec![account("a", "matt@acme.io"), account("a", "max@acme.io")];
+        assert_eq!(read(twice), Err(Incomplete::DuplicateUid("a".into())));
+        assert_eq!(read(vec![account(" ", "matt@acme.io")]), Err(Incomplete::NoUid));
+        assert_eq!(read(vec![account("a", " ")]), Err(Incomplete::NoEmail));
+        let same_address = vec![account("a", "matt@acme.io"), account("b", "matt@acme.io")];
+        assert_eq!(read(same_address), Ok(()));
+    }
+
+    #[test]
+    fn the_order_of_a_listing_does_not_matter() {
+        let first_to_last = vec![
+            invitation(Role::Admin, "ACTIVE"),
+            invitation(Role::Business, "SENT"),
+            invitation(Role::Admin, "QUEUED"),
+            invitation(Role::Admin, "EXPIRED"),
+        ];
+        let accounts = vec![account("a", "matt@acme.io"), account("b", "matt@acme.io")];
+        for turn in 0..4 {
+            let (mut invitations, mut others) = (first_to_last.clone(), accounts.clone());
+            invitations.rotate_left(turn);
+            others.rotate_left(turn % 2);
+            let read = Snapshot::new(others, invitations, None).unwrap();
+            assert_eq!((read.invitations(), read.accounts()), (&*first_to_last, &*accounts));
+        }
+    }
+
+    #[test]
+    fn only_expired_cannot_be_accepted() {
+        let pending = |text| InviteStatus::from_api(text).is_pending();
+        assert!(pending("ACTIVE") && pending("SENT") && pending("QUEUED") && !pending("EXPIRED"));
+    }
+}

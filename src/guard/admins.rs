@@ -26,9 +26,9 @@ pub(super) fn required_admins(case: &Case<'_>, docket: &mut Docket) {
 /// own role in the roster is ADMIN. A grant of the same plan never counts.
 ///
 /// What is held is a whole kind, so that whatever subset of the rest really happens, the lasting
-/// admins stay as many as they are. A floor already broken holds what lowers it further; where
-/// there is no lasting admin at all, that is every change that takes ADMIN: the last admins are
-/// then people whom the roster does not want, and without them nobody could let anybody in.
+/// admins stay as many as they are. Where they are fewer than the floor already, every change that
+/// takes ADMIN is held: people whom the roster does not want may then be the last ones who could
+/// let anybody in, and a floor of 2 must not become 1 because the roster dropped somebody.
 pub(super) fn min_admins(case: &Case<'_>, docket: &mut Docket) {
     let lasting = &case.facts.lasting_admins;
     let is_lasting = |change: &Change| change.uid().is_some_and(|uid| lasting.contains(uid));
@@ -39,7 +39,7 @@ pub(super) fn min_admins(case: &Case<'_>, docket: &mut Docket) {
     if lasting.len() - leaving >= floor {
         return;
     }
-    if !lasting.is_empty() {
+    if lasting.len() >= floor {
         concerned.retain(|at| is_lasting(&case.changes[*at]));
     }
     if concerned.is_empty() {

@@ -56,3 +56,48 @@ fn row(change: &Change) -> String {
     ];
     parts.iter().fold(String::new(), |row, part| row + &format!("{}:{part}\n", part.len()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::change::{Action, Reason};
+    use super::*;
+    use crate::directory::Uid;
+    use crate::email::Email;
+    use crate::role::Role;
+
+    fn update(email: &str, uid: &str, from: Role, to: Role) -> Change {
+        Change {
+            action: Action::UpdateRole { uid: Uid(uid.into()), from, to },
+            email: Email::remote(email),
+            also: Box::default(),
+            reason: Reason::RoleDiffers,
+            place: None,
+            name: None,
+        }
+    }
+
+    fn of(changes: &[Change]) -> Fingerprint {
+        Fingerprint::of(Digest::default(), changes)
+    }
+
+    #[test]
+    fn it_is_of_the_roster_and_the_set_of_changes_and_nothing_else() {
+        let one = update("matt@acme.io", "a", Role::Admin, Role::Developer);
+        let two = update("max@acme.io", "b", Role::Business, Role::Developer);
+        let expected = of(&[one.clone(), two.clone()]);
+        let mut retold = Change { name: Some("Matt".into()), reason: Reason::Elevated, ..one };
+        retold.email = Email::remote("Matt@ACME.io");
+        assert_eq!(of(&[two.clone(), retold]), expected);
+        for other in [
+            update("zoe@acme.io", "a", Role::Admin, Role::Developer),
+            update("matt@acme.io", "c", Role::Admin, Role::Developer),
+            update("matt@acme.io", "a", Role::Business, Role::Developer),
+            update("matt@acme.io", "a", Role::Admin, Role::Business),
+        ] {
+            assert_ne!(of(&[other, two.clone()]), expected);
+        }
+        let two = std::slice::from_ref(&two);
+        assert_ne!(Fingerprint::of(Digest([1; 32]), two), of(two));
+        assert_eq!((expected.hex().len(), expected.short().len()), (64, 8));
+    }
+}

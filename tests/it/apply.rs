@@ -1,1 +1,334 @@
-//! What becomes of each change, for each kind of failure.
+//! Applying: every reply, the barriers, the limits, and what the next run is told.
+
+use std::sync::Mutex;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use rosterd::apply::{self, Effects, GIVE_UP_AFTER, Sending, Terms};
+use rosterd::client::{Answer, ErrorClass, Reply};
+use rosterd::guard::{Spent, Verdict};
+use rosterd::plan::change::{Change, Class};
+use rosterd::report::Outcome;
+use rosterd::role::Role;
+use tokio_util::sync::CancellationToken;
+
+use crate::support::directory::{Fake, denied, done, error, refused, throttled, timed_out};
+use crate::support::world::{World, dates};
+
+/// What surrounds an apply, with a memory of what progress was told.
+struct Stage {
+    sending: Sending,
+    cancel: CancellationToken,
+    told: Mutex<Vec<(usize, usize)>>,
+}
+
+impl Stage {
+    fn new(concurrency: usize, batch: usize) -> Self {
+        let sending = Sending { concurrency, batch };
+        Self { sending, cancel: CancellationToken::new(), told: Mutex::default() }
+    }
+
+    async fn apply(&self, world: &World, fake: &Fake) -> Effects {
+        self.apply_as(world, fake, &world.verdict()).await
+    }
+
+    async fn apply_as(&self, world: &World, fake: &Fake, verdict: &Verdict) -> Effects {
+        let terms = Terms {
+            plan: &world.plan(),
+            limits: &world.limits,
+            spent: &Spent::new(),
+            sending: self.sending,
+            cancel: &self.cancel,
+            progress: &|known, total| self.told.lock().unwrap().push((known, total)),
+        };
+        apply::apply(fake, verdict, &terms).await
+    }
+}
+
+/// So many invitations.
+fn invitations(count: usize) -> World {
+    let names = (0..count).map(|n| format!("user{n:03}"));
+    names.fold(World::converged(), |world, name| world.member(&name, Role::Business))
+}
+
+/// One change of each class.
+fn one_of_each() -> World {
+    World::converged()
+        .member("john", Role::Developer)
+        .member("max", Role::Business)
+        .no_member("matt")
+        .member("zoe", Role::Business)
+}
+
+fn count(effects: &Effects, wanted: fn(&Outcome) -> bool) -> usize {
+    effects.outcomes.iter().filter(|(_, outcome)| wanted(outcome)).count()
+}
+
+fn is_done(outcome: &Outcome) -> bool {
+    *outcome == Outcome::Done
+}
+
+fn is_not_sent(outcome: &Outcome) -> bool {
+    matches!(outcome, Outcome::NotSent(_))
+}
+
+fn is_unknown(outcome: &Outcome) -> bool {
+    matches!(outcome, Outcome::Unknown(_))
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_approved_sends_nothing() {
+    let (world, stage) = (World::converged(), Stage::new(4, 25));
+    let fake = Fake::new(&world);
+    let effects = stage.apply(&world, &fake).await;
+    assert!(effects.outcomes.is_empty() && fake.sent().is_empty());
+    assert!(stage.told.lock().unwrap().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_class_starts_when_the_one_before_is_answered() {
+    let world = one_of_each();
+    let fake = Fake::new(&world);
+    let effects = Stage::new(4, 25).apply(&world, &fake).await;
+    let sent = fake.sent();
+    let classes: Vec<Class> = sent.iter().map(|sent| sent.changes[0].class()).collect();
+    assert_eq!(classes, Class::ALL);
+    assert!(sent.windows(2).all(|pair| pair[1].at >= pair[0].answered));
+    assert_eq!(count(&effects, is_done), 4);
+    assert!(fake.world().plan().changes().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn batches_and_connections_are_bounded_and_shared_evenly() {
+    let world = invitations(50);
+    for (concurrency, batch, size, most) in
+        [(4, 25, 13, 4), (4, 5, 5, 4), (1, 25, 25, 1), (0, 0, 1, 1), (100, 25, 1, 50)]
+    {
+        let fake = Fake::new(&world);
+        let effects = Stage::new(concurrency, batch).apply(&world, &fake).await;
+        assert_eq!(count(&effects, is_done), 50);
+        assert_eq!(fake.sizes().iter().max(), Some(&size), "{concurrency} {batch}");
+        assert_eq!(fake.most_flying.load(Ordering::SeqCst), most, "{concurrency} {batch}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_change_has_its_own_answer() {
+    let world = invitations(4);
+    let fake = Fake::new(&world).answer(|_, _, _| {
+        let unclear = Answer::Unknown("unclear".into());
+        Reply::Answered(vec![Answer::Done, Answer::Rejected("no".into()), unclear])
+    });
+    let effects = Stage::new(1, 25).apply(&world, &fake).await;
+    let outcomes: Vec<&Outcome> = effects.outcomes.iter().map(|(_, outcome)| outcome).collect();
+    assert_eq!(
+        outcomes,
+        [
+            &Outcome::Done,
+            &Outcome::Rejected("no".into()),
+            &Outcome::Unknown("unclear".into()),
+            &Outcome::Unknown("the answer does not mention it".into()),
+        ]
+    );
+    assert!(effects.stopped.is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_unknown_batch_is_not_sent_again_and_blocks_no_later_class() {
+    let world = one_of_each();
+    let fake = Fake::new(&world).answer(|nth, batch, world| match nth {
+        0 => timed_out(),
+        _ => done(batch, world),
+    });
+    let effects = Stage::new(4, 25).apply(&world, &fake).await;
+    assert_eq!((count(&effects, is_unknown), count(&effects, is_done)), (1, 3));
+    assert_eq!((fake.sizes(), effects.unknown_batch), (vec![1; 4], 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_whole_line_waits_as_long_as_the_server_asks() {
+    let world = invitations(8);
+    let fake = Fake::new(&world).answer(|nth, batch, world| match nth {
+        1 => throttled(Some(20)),
+        _ => done(batch, world),
+    });
+    let effects = Stage::new(2, 1).apply(&world, &fake).await;
+    assert_eq!(count(&effects, is_done), 8);
+    let sent = fake.sent();
+    let refused_at = sent[1].answered;
+    for late in sent.iter().filter(|sent| sent.at > refused_at) {
+        assert!(late.at >= refused_at + Duration::from_secs(20), "nobody goes on meanwhile");
+    }
+    assert_eq!(sent.len(), 9, "sent again once");
+    assert_eq!(fake.most_flying.load(Ordering::SeqCst), 2, "and then side by side again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_class_throttled_for_a_minute_is_left_and_the_next_one_is_tried() {
+    let world = one_of_each();
+    let fake = Fake::new(&world).answer(|_, batch, world| match batch[0].class() {
+        Class::Demote => throttled(Some(7)),
+        _ => done(batch, world),
+    });
+    let began = tokio::time::Instant::now();
+    let effects = Stage::new(4, 25).apply(&world, &fake).await;
+    // The class after it waits as long as the server last asked.
+    assert!(began.elapsed() <= GIVE_UP_AFTER + Duration::from_secs(8));
+    assert!(began.elapsed() > GIVE_UP_AFTER / 2);
+    assert_eq!((count(&effects, is_not_sent), count(&effects, is_done)), (1, 3));
+    assert!(effects.stopped.is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_asks_for_longer_than_a_run_hears_nothing_more() {
+    let world = one_of_each();
+    let fake = Fake::new(&world).answer(|_, _, _| throttled(Some(600)));
+    let effects = Stage::new(4, 25).apply(&world, &fake).await;
+    assert_eq!((fake.sent().len(), count(&effects, is_not_sent)), (1, 4));
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_connection_for_a_minute_ends_the_apply() {
+    let world = one_of_each();
+    let fake = Fake::new(&world).answer(|_, _, _| Reply::NotRun {
+        error: error(ErrorClass::Transient, "connect"),
+        retry_after: Some(Duration::from_secs(10)),
+    });
+    let effects = Stage::new(4, 25).apply(&world, &fake).await;
+    assert_eq!(count(&effects, is_not_sent), 4);
+    assert_eq!(effects.stopped.unwrap().kind, "connect");
+    assert!(fake.sent().iter().all(|sent| sent.changes[0].class() == Class::Grant));
+}
+
+type Says = fn() -> Reply;
+type Became = fn(&Outcome) -> bool;
+
+#[tokio::test(start_paused = true)]
+async fn denied_or_not_graphql_stops_every_connection_at_once() {
+    let stops: [(Says, Became); 4] = [
+        (denied, is_not_sent),
+        (|| Reply::Refused(error(ErrorClass::Denied, "missing-capability")), is_not_sent),
+        (|| Reply::Unknown(error(ErrorClass::Protocol, "not-json")), is_unknown),
+        (|| Reply::Unknown(error(ErrorClass::Denied, "forbidden")), is_unknown),
+    ];
+    for (reply, outcome) in stops {
+        let world = invitations(40);
+        let fake = Fake::new(&world).answer(move |nth, batch, world| match nth {
+            0 => reply(),
+            _ => done(batch, world),
+        });
+        let effects = Stage::new(2, 5).apply(&world, &fake).await;
+        assert_eq!(fake.sent().len(), 2, "only what was already under way");
+        assert!(effects.stopped.is_some());
+        assert_eq!(count(&effects, is_done), 5);
+        assert!(effects.outcomes[..5].iter().all(|(_, became)| outcome(became)));
+        assert!(effects.outcomes[10..].iter().all(|(_, became)| is_not_sent(became)));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_reaches_the_later_classes() {
+    let world = one_of_each();
+    let fake = Fake::new(&world).answer(|_, _, _| denied());
+    let effects = Stage::new(4, 25).apply(&world, &fake).await;
+    assert_eq!((fake.sent().len(), count(&effects, is_not_sent)), (1, 4));
+    assert!(effects.held.is_empty(), "nothing is judged that cannot go out");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_without_batches_is_served_one_by_one() {
+    let world = invitations(12).no_member("john").no_member("matt");
+    let fake = Fake::new(&world).answer(|_, batch, world| match batch.len() {
+        1 => done(batch, world),
+        _ => refused(),
+    });
+    let effects = Stage::new(1, 5).apply(&world, &fake).await;
+    assert_eq!(count(&effects, is_done), 14);
+    assert!(effects.refuses_batches);
+    let batches = fake.sizes().iter().filter(|size| **size > 1).count();
+    assert_eq!(batches, 1, "it is asked once, and the next class knows");
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_change_that_spoils_its_batch_does_not_end_batches() {
+    let world = invitations(3);
+    let spoils = |change: &&Change| change.email.as_str().starts_with("user001");
+    let fake = Fake::new(&world).answer(move |_, batch, world| {
+        if batch.iter().any(spoils) { refused() } else { done(batch, world) }
+    });
+    let effects = Stage::new(1, 5).apply(&world, &fake).await;
+    assert_eq!(count(&effects, is_done), 2);
+    assert!(matches!(effects.outcomes[1].1, Outcome::Rejected(_)));
+    assert!(!effects.refuses_batches);
+}
+
+#[tokio::test(start_paused = true)]
+async fn cancelling_ends_at_the_next_batch() {
+    let world = invitations(20);
+    let stage = Stage::new(1, 5);
+    let cancel = stage.cancel.clone();
+    let fake = Fake::new(&world).answer(move |nth, batch, world| {
+        if nth == 1 {
+            cancel.cancel();
+        }
+        done(batch, world)
+    });
+    let effects = stage.apply(&world, &fake).await;
+    assert_eq!(fake.sizes(), [5, 5], "what is under way is waited for");
+    assert_eq!((count(&effects, is_done), count(&effects, is_not_sent)), (10, 10));
+    assert_eq!(effects.stopped.unwrap().kind, "cancelled");
+}
+
+#[tokio::test(start_paused = true)]
+async fn cancelling_does_not_wait_for_the_server_to_listen() {
+    let world = invitations(3);
+    let stage = Stage::new(1, 5);
+    let fake = Fake::new(&world).answer(|_, _, _| throttled(Some(50)));
+    let cancel = stage.cancel.clone();
+    let cancelling = async move {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        cancel.cancel();
+    };
+    let began = tokio::time::Instant::now();
+    let (effects, ()) = tokio::join!(stage.apply(&world, &fake), cancelling);
+    assert!(began.elapsed() < Duration::from_secs(2));
+    assert_eq!(count(&effects, is_not_sent), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn progress_counts_to_the_end() {
+    let world = invitations(12).no_member("john");
+    let stage = Stage::new(1, 5);
+    stage.apply(&world, &Fake::new(&world)).await;
+    assert_eq!(*stage.told.lock().unwrap(), [(1, 13), (6, 13), (11, 13), (13, 13)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_guards_judge_again_before_something_is_taken_away() {
+    // Approved under another limit than the one in force now: the second judgement holds it.
+    let world = World::converged()
+        .member_with("alexandra", Role::Admin, dates(None, Some(0)))
+        .member("max", Role::Business);
+    let verdict = world.verdict();
+    assert!(verdict.held.is_empty());
+    let stricter = world.clone().limits(|limits| limits.min_admins = 2);
+    let fake = Fake::new(&world);
+    let stage = Stage::new(4, 25);
+    let effects = stage.apply_as(&stricter, &fake, &verdict).await;
+    assert_eq!(fake.sizes(), [1], "only max");
+    assert_eq!(effects.held.len(), 1);
+    assert_eq!(effects.held[0].change.class(), Class::Disable);
+    assert_eq!(effects.refusals.len(), 1);
+    assert_eq!(effects.outcomes.len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_listens_now_and_then_is_not_given_up() {
+    let world = invitations(6);
+    let fake = Fake::new(&world).answer(|nth, batch, world| match nth % 2 {
+        0 => throttled(Some(50)),
+        _ => done(batch, world),
+    });
+    let effects = Stage::new(1, 1).apply(&world, &fake).await;
+    assert_eq!(count(&effects, is_done), 6);
+}

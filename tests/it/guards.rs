@@ -1,1 +1,374 @@
-//! Each guard, and what it lets through.
+//! Each guard: what it holds, what it lets go, and what it says.
+
+use rosterd::guard::{self, Budget, BudgetName, Guard, Limits, Spent, Verdict};
+use rosterd::plan::change::{Change, Class};
+use rosterd::role::Role;
+
+use crate::support::world::{World, dates, elevated, email, hours, uid};
+
+fn held(verdict: &Verdict) -> Vec<String> {
+    let row = |held: &guard::Held| {
+        let by: Vec<String> = held.by.iter().map(ToString::to_string).collect();
+        format!("{} {} by {}", held.change.kind(), held.change.email, by.join(", "))
+    };
+    verdict.held.iter().map(row).collect()
+}
+
+fn approved(verdict: &Verdict) -> Vec<String> {
+    let row = |change: &Change| format!("{} {}", change.kind(), change.email);
+    verdict.approved.changes().iter().map(row).collect()
+}
+
+fn messages(verdict: &Verdict) -> Vec<&str> {
+    verdict.refusals.iter().map(|refusal| refusal.message.as_str()).collect()
+}
+
+/// Budgets that never hold.
+fn boundless(limits: &mut Limits) {
+    for budget in limits.budgets.values_mut() {
+        budget.floor = 1_000_000;
+    }
+}
+
+fn budget(name: BudgetName, percent: u8, floor: usize) -> impl FnOnce(&mut Limits) {
+    move |limits| {
+        let window = limits.budgets[&name].window;
+        limits.budgets.insert(name, Budget { percent, floor, window });
+    }
+}
+
+#[test]
+fn a_converged_world_is_judged_in_peace() {
+    assert_eq!(World::converged().verdict(), Verdict::default());
+}
+
+#[test]
+fn a_suspended_workspace_holds_everything() {
+    let world = World::converged().no_member("john").member("zoe", Role::Business);
+    let verdict = world.limits(|limits| limits.suspend = true).verdict();
+    assert_eq!(
+        held(&verdict),
+        ["disable john@acme.io by suspend", "invite zoe@acme.io by suspend"]
+    );
+    assert!(verdict.approved.is_empty());
+    assert_eq!(
+        messages(&verdict),
+        ["all 2 changes, as the workspace is suspended (suspend in rosterd.yaml)"]
+    );
+    let quiet = World::converged().limits(|limits| limits.suspend = true).verdict();
+    assert_eq!(quiet, Verdict::default(), "nothing wanted, nothing held");
+}
+
+#[test]
+fn an_empty_roster_holds_every_disable_however_few() {
+    let world = World::default().account("matt", Role::Developer).limits(boundless);
+    let verdict = world.verdict();
+    assert_eq!(held(&verdict), ["disable matt@acme.io by empty-roster"]);
+    assert_eq!(
+        messages(&verdict),
+        ["1 of 1 accounts, as the roster has no members at all (users in users.yaml)"]
+    );
+    let one = World::default().account("matt", Role::Developer).both("max", Role::Admin);
+    assert_eq!(approved(&one.verdict()), ["disable matt@acme.io"]);
+}
+
+#[test]
+fn a_budget_lets_its_limit_go_and_holds_one_more_as_a_whole() {
+    let world = World::converged().crowd(5).member("zoe", Role::Business);
+    let three = world.clone().no_member("user0").no_member("user1").no_member("user2");
+    assert!(three.verdict().held.is_empty());
+    let verdict = three.no_member("user3").verdict();
+    assert_eq!(verdict.held.len(), 4, "the whole class, never the excess alone");
+    assert!(verdict.held.iter().all(|held| held.by == [Guard::Budget(BudgetName::Disable)]));
+    assert_eq!(approved(&verdict), ["invite zoe@acme.io"], "the other classes go on");
+    assert_eq!(
+        messages(&verdict),
+        ["4 of 10 accounts within 24 h, limit 3 (guard.budgets.disable in rosterd.yaml)"]
+    );
+}
+
+#[test]
+fn a_percentage_counts_where_it_is_more_than_the_floor() {
+    // 40 managed accounts, 20 % of them: 8.
+    let world = World::converged().crowd(35).account("svc", Role::Admin).unmanaged("svc*");
+    let without = |count| {
+        (0..count).fold(world.clone(), |world, n| world.no_member(&format!("user{n}"))).verdict()
+    };
+    assert_eq!(without(8).held.len(), 0);
+    assert_eq!(without(9).held.len(), 9);
+    assert_eq!(
+        messages(&without(9)),
+        ["9 of 40 accounts within 24 h, limit 8 (guard.budgets.disable in rosterd.yaml)"]
+    );
+}
+
+#[test]
+fn each_budget_counts_its_own_kind() {
+    let world = World::converged()
+        .no_member("john")
+        .member("max", Role::Business)
+        .member("zoe", Role::Admin)
+        .member("yan", Role::Business);
+    for (name, expected) in [
+        (BudgetName::Disable, vec!["disable john@acme.io by disable-budget"]),
+        (BudgetName::Demote, vec!["update_role max@acme.io by demote-budget"]),
+        (BudgetName::GrantAdmin, vec!["invite zoe@acme.io by grant-admin-budget"]),
+        (
+            BudgetName::Invite,
+            vec!["invite yan@acme.io by invite-budget", "invite zoe@acme.io by invite-budget"],
+        ),
+    ] {
+        let verdict = world.clone().limits(budget(name, 0, 0)).verdict();
+        assert_eq!(held(&verdict), expected);
+        let place = format!("(guard.budgets.{} in rosterd.yaml)", name.key());
+        assert!(messages(&verdict)[0].ends_with(&place));
+        assert!(verdict.refusals[0].hint.contains(&format!("guard.budgets.{}", name.key())));
+    }
+}
+
+#[test]
+fn an_elevation_and_an_update_to_admin_count_as_granted() {
+    let world = World::converged()
+        .member("max", Role::Admin)
+        .member_with("matt", Role::Developer, elevated(Role::Admin, 1))
+        .limits(budget(BudgetName::GrantAdmin, 0, 1));
+    assert_eq!(
+        held(&world.verdict()),
+        [
+            "update_role matt@acme.io by grant-admin-budget",
+            "update_role max@acme.io by grant-admin-budget"
+        ]
+    );
+}
+
+#[test]
+fn what_was_spent_before_counts() {
+    let world = World::converged().no_member("john");
+    let spent = |used| Spent::from([(BudgetName::Disable, used)]);
+    let judge = |used| guard::judge(&world.plan(), &world.limits, &spent(used));
+    assert!(judge(2).held.is_empty());
+    assert_eq!(judge(3).held.len(), 1);
+    assert!(messages(&judge(3))[0].starts_with("4 of 5 accounts within 24 h, 3 of them already"));
+}
+
+#[test]
+fn a_role_of_the_same_tier_or_an_unknown_one_counts_as_demoted() {
+    for role in [Role::Analyst, Role::from_api("NEW_ROLE")] {
+        let world = World::converged().member("john", role);
+        let verdict = world.limits(budget(BudgetName::Demote, 0, 0)).verdict();
+        assert_eq!(held(&verdict), ["update_role john@acme.io by demote-budget"]);
+    }
+}
+
+#[test]
+fn the_first_admins_of_a_workspace_are_not_held() {
+    let four = ["matt", "max", "zoe", "yan"];
+    let world = four.into_iter().fold(World::default(), |w, name| w.member(name, Role::Admin));
+    assert!(world.verdict().held.is_empty(), "no account yet");
+    let world = world.both("john", Role::Business);
+    assert!(world.verdict().held.is_empty(), "no admin yet");
+    let world = world.both("alexandra", Role::Admin);
+    assert_eq!(world.verdict().held.len(), 4, "the ordinary limit, 3");
+}
+
+#[test]
+fn a_roster_that_keeps_no_admin_takes_admin_from_nobody() {
+    let world = World::converged().no_member("alexandra").member("jonny", Role::Business);
+    assert_eq!(
+        held(&world.verdict()),
+        ["update_role jonny@acme.io by min-admins", "disable alexandra@acme.io by min-admins"]
+    );
+}
+
+#[test]
+fn a_floor_holds_everything_that_would_lower_it_together() {
+    let world = World::converged()
+        .member_with("alexandra", Role::Admin, dates(None, Some(0)))
+        .member_with("jonny", Role::Admin, dates(None, Some(0)))
+        .account("zoe", Role::Admin);
+    let verdict = world.clone().verdict();
+    assert_eq!(
+        held(&verdict),
+        ["disable alexandra@acme.io by min-admins", "disable jonny@acme.io by min-admins"]
+    );
+    assert_eq!(approved(&verdict), ["disable zoe@acme.io"], "not a lasting admin");
+    assert_eq!(
+        messages(&verdict),
+        ["2 of 3 admins would lose ADMIN, and 0 that the roster keeps would stay, limit 1 \
+          (guard.min_admins in rosterd.yaml)"]
+    );
+    let verdict = world.limits(|limits| limits.min_admins = 0).verdict();
+    assert!(verdict.held.is_empty(), "0 holds nothing");
+}
+
+#[test]
+fn a_floor_already_broken_holds_only_what_takes_admin() {
+    let world = World::converged()
+        .no_member("jonny")
+        .account("zoe", Role::Business)
+        .member_with("alexandra", Role::Admin, dates(None, Some(0)));
+    for floor in [2, 3] {
+        let verdict = world.clone().limits(|limits| limits.min_admins = floor).verdict();
+        assert_eq!(
+            held(&verdict),
+            ["disable alexandra@acme.io by min-admins", "disable jonny@acme.io by min-admins"],
+            "an admin whom the roster drops counts where the floor is {floor}"
+        );
+        assert_eq!(approved(&verdict), ["disable zoe@acme.io"]);
+    }
+}
+
+#[test]
+fn without_any_lasting_admin_nobody_loses_admin() {
+    let world = World::default()
+        .account("alexandra", Role::Admin)
+        .both("matt", Role::Developer)
+        .account("matt", Role::Admin)
+        .account("zoe", Role::Business);
+    let verdict = world.clone().verdict();
+    assert_eq!(
+        held(&verdict),
+        ["update_role matt@acme.io by min-admins", "disable alexandra@acme.io by min-admins"]
+    );
+    assert_eq!(approved(&verdict), ["disable zoe@acme.io"]);
+    assert!(world.limits(|limits| limits.min_admins = 0).verdict().held.is_empty());
+}
+
+#[test]
+fn a_grant_of_the_same_plan_never_counts() {
+    let world = World::default()
+        .both("zoe", Role::Developer)
+        .member("zoe", Role::Admin)
+        .both("alexandra", Role::Admin)
+        .member("alexandra", Role::Business);
+    let verdict = world.verdict();
+    assert_eq!(approved(&verdict), ["update_role zoe@acme.io"]);
+    assert_eq!(held(&verdict), ["update_role alexandra@acme.io by min-admins"]);
+    let later = world.account("zoe", Role::Admin).verdict();
+    assert_eq!(approved(&later), ["update_role alexandra@acme.io"], "a reading shows it");
+}
+
+#[test]
+fn what_another_guard_holds_is_not_counted_as_leaving() {
+    let world = World::converged()
+        .member_with("alexandra", Role::Admin, dates(None, Some(0)))
+        .member_with("jonny", Role::Admin, |_| {})
+        .limits(|limits| limits.required_admins = vec![email("alexandra")]);
+    assert_eq!(held(&world.verdict()), ["disable alexandra@acme.io by required-admins"]);
+}
+
+#[test]
+fn a_required_admin_keeps_admin_under_every_address() {
+    for required in ["jonny", "jonny-alt"] {
+        let world = World::converged()
+            .member_with("jonny", Role::Business, |member| {
+                member.aliases = Box::new([email("jonny-alt")]);
+            })
+            .no_member("matt")
+            .limits(|limits| limits.required_admins = vec![email(required), email("alexandra")]);
+        let verdict = world.verdict();
+        assert_eq!(held(&verdict), ["update_role jonny@acme.io by required-admins"]);
+        assert_eq!(approved(&verdict), ["disable matt@acme.io"]);
+        assert_eq!(
+            messages(&verdict),
+            ["1 of 2 required admins would lose ADMIN (guard.required_admins in rosterd.yaml)"]
+        );
+    }
+}
+
+#[test]
+fn a_removal_beside_an_invitation_of_the_same_name_waits() {
+    let name = |member: &mut rosterd::roster::Member| member.name = Some("matt mcdonald".into());
+    let world = World::converged()
+        .no_member("matt")
+        .no_member("max")
+        .named("matt", " Matt McDonald ")
+        .named("max", " ")
+        .member_with("mcdonald", Role::Developer, name);
+    let verdict = world.clone().verdict();
+    assert_eq!(held(&verdict), ["disable matt@acme.io by rename"]);
+    assert_eq!(approved(&verdict), ["disable max@acme.io", "invite mcdonald@acme.io"]);
+    assert!(messages(&verdict)[0].starts_with("1 of 2 disables"));
+    let blank = |member: &mut rosterd::roster::Member| member.name = Some(String::new().into());
+    let verdict = world.member_with("mcdonald", Role::Developer, blank).verdict();
+    assert!(verdict.held.is_empty(), "an empty name is nobody's");
+}
+
+#[test]
+fn dates_wait_while_the_clocks_disagree() {
+    let mut world = World::converged()
+        .member_with("matt", Role::Developer, dates(None, Some(0)))
+        .member_with("max", Role::Developer, elevated(Role::Admin, 1))
+        .member_with("john", Role::Developer, elevated(Role::Admin, 0))
+        .account("john", Role::Admin)
+        .member_with("yan", Role::Business, dates(Some(0), None))
+        .member("zoe", Role::Business);
+    let five = jiff::SignedDuration::from_mins(5);
+    let second = jiff::SignedDuration::from_secs(1);
+    for at in [hours(0) + five, hours(0) - five] {
+        world.server_time = Some(at);
+        assert!(world.verdict().held.is_empty(), "five minutes are tolerated");
+    }
+    for (at, side) in [(hours(0) + five + second, "behind"), (hours(0) - five - second, "ahead of")]
+    {
+        world.server_time = Some(at);
+        let verdict = world.verdict();
+        assert_eq!(
+            held(&verdict),
+            [
+                "update_role max@acme.io by clock",
+                "update_role john@acme.io by clock",
+                "disable matt@acme.io by clock",
+                "invite yan@acme.io by clock",
+            ]
+        );
+        assert_eq!(approved(&verdict), ["invite zoe@acme.io"], "an edit is not a date");
+        let expected = format!("is 301 s {side} the server's, limit 300 s");
+        assert!(messages(&verdict)[0].ends_with(&expected), "{:?}", messages(&verdict));
+    }
+}
+
+#[test]
+fn several_guards_are_all_named() {
+    let world = World::default()
+        .account("zoe", Role::Admin)
+        .limits(budget(BudgetName::Disable, 0, 0))
+        .limits(|limits| limits.suspend = true);
+    let verdict = world.verdict();
+    assert_eq!(held(&verdict), ["disable zoe@acme.io by suspend, empty-roster, disable-budget"]);
+    assert_eq!(verdict.refusals.len(), 3);
+    assert!(verdict.refusals.is_sorted_by_key(|refusal| refusal.guard));
+}
+
+#[test]
+fn judging_again_counts_what_has_happened() {
+    let world = World::converged()
+        .member("alexandra", Role::Business)
+        .member_with("jonny", Role::Admin, dates(None, Some(0)))
+        .both("zoe", Role::Admin)
+        .limits(boundless);
+    let plan = world.plan();
+    assert_eq!(plan.facts().lasting_admins.len(), 2);
+    let (left, none): (Vec<Change>, Vec<Change>) =
+        (plan.changes().iter().filter(|c| c.class() == Class::Disable).cloned().collect(), vec![]);
+    let again =
+        |effects: &[Change]| guard::rejudge(&plan, &world.limits, &Spent::new(), &left, effects);
+    assert!(again(&none).held.is_empty(), "zoe stays");
+    let mut gone = left[0].clone();
+    gone.action = rosterd::plan::change::Action::Disable { uid: uid("zoe"), role: Role::Admin };
+    assert_eq!(held(&again(&[gone])), ["disable jonny@acme.io by min-admins"]);
+}
+
+#[test]
+fn judging_again_counts_budgets_with_what_has_happened() {
+    let world = World::converged().no_member("john").no_member("matt");
+    let world = world.limits(budget(BudgetName::Disable, 0, 2));
+    let plan = world.plan();
+    let again = |effects: usize, left: usize| {
+        let changes = plan.changes();
+        let effects = &changes[..effects];
+        guard::rejudge(&plan, &world.limits, &Spent::new(), &changes[..left], effects)
+    };
+    assert!(again(1, 1).held.is_empty());
+    assert_eq!(again(1, 2).held.len(), 2);
+}

@@ -10,6 +10,7 @@ mod daemon;
 mod docs;
 mod guards;
 mod laws;
+mod reconcile;
 mod render;
 mod roster;
 mod sandbox;

@@ -1,1 +1,50 @@
-//! A hundred thousand users.
+//! A hundred thousand users, planned correctly.
+
+use rosterd::plan::change::Class;
+use rosterd::role::Role;
+use rosterd::roster::Member;
+
+use crate::support::world::{World, email};
+
+const USERS: usize = 100_000;
+
+/// Everybody in the roster and in the workspace but for every thousandth person, who differs.
+fn crowd() -> World {
+    let mut world = World::converged();
+    let template = world.members[2].clone();
+    let account = world.accounts[2].clone();
+    for n in 0..USERS {
+        let name = format!("user{n:06}");
+        let role = if n % 1000 == 1 { Role::Business } else { Role::Developer };
+        if n % 1000 != 2 {
+            let mut member = Member { email: email(&name), ..template.clone() };
+            member.aliases = Box::new([email(&format!("{name}-alt"))]);
+            world.members.push(member);
+        }
+        if n % 1000 != 3 {
+            // Under the alias, and in another spelling.
+            let shown = if n % 1000 == 4 { format!("{name}-alt") } else { name.to_uppercase() };
+            let mut theirs = account.clone();
+            (theirs.email, theirs.role) = (email(&shown), role);
+            theirs.uid = rosterd::directory::Uid(name.into());
+            world.accounts.push(theirs);
+        }
+    }
+    world
+}
+
+#[test]
+fn a_hundred_thousand_users_are_planned_correctly() {
+    let plan = crowd().plan();
+    let of = |class| plan.changes().iter().filter(|change| change.class() == class).count();
+    assert_eq!(Class::ALL.map(of), [100, 0, 100, 100]);
+    assert_eq!(plan.findings().len(), 100, "the accounts under an alias");
+    assert_eq!(plan.facts().in_sync, 5 + USERS - 300);
+    assert_eq!(plan.facts().managed, 5 + USERS - 100);
+    let nobody_else = |number: &str| number.ends_with(['1', '2', '3']);
+    assert!(
+        plan.changes()
+            .iter()
+            .all(|change| { nobody_else(change.email.as_str().split('@').next().unwrap()) })
+    );
+}

@@ -62,9 +62,9 @@ fn nobody(shown: Shown, mode: OnRemoved) -> Vec<String> {
 
 /// `wanted` is the role in force, `own` the one that an invitation carries.
 fn member(wanted: Who, own: Who, shown: Shown, why: &str) -> Vec<String> {
-    let role = |from: Who| match from == wanted {
-        true => None,
-        false => Some(format!("role {} > {}: {why}", from.role(), wanted.role())),
+    let role = |from: Who| {
+        let row = format!("role {} > {}: {why}", from.role(), wanted.role());
+        (from != wanted).then_some(row)
     };
     let invited = |who| if who == own { "Invited" } else { "InvitedWithOtherRole" }.to_owned();
     match shown {
@@ -179,8 +179,7 @@ fn two_people_are_planned_as_each_alone() {
     for mode in MODES {
         let (first, second) = (alone("matt", &states, mode), alone("max", &states, mode));
         for (a, one) in states.iter().zip(&first) {
-            // Every pair of lines and of states appears; the whole square would say no more.
-            for (b, two) in states.iter().zip(&second).step_by(3) {
+            for (b, two) in states.iter().zip(&second) {
                 assert_independent(&[*a, *b], &[one.clone(), two.clone()], mode);
             }
         }

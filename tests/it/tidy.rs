@@ -1,1 +1,300 @@
-//! The shape of the code.
+//! Holds the shape of the code: who may import whom, what the core may not do, and sizes.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::support::rust::{bare, functions, heads, names, without_tests};
+
+/// The rank of every top-level module: it imports lower ones, and its own folder.
+const RANKS: [(&str, u8); 24] = [
+    ("diagnostic", 0),
+    ("email", 0),
+    ("escape", 0),
+    ("role", 0),
+    ("directory", 1),
+    ("memory", 1),
+    ("roster", 1),
+    ("yaml", 1),
+    ("plan", 2),
+    ("guard", 3),
+    ("retry", 3),
+    ("schedule", 3),
+    ("render", 4),
+    ("report", 4),
+    ("client", 5),
+    ("clock", 5),
+    ("source", 5),
+    ("apply", 6),
+    ("reconcile", 7),
+    ("config", 8),
+    ("sandbox", 8),
+    ("telemetry", 8),
+    ("daemon", 9),
+    ("cli", 10),
+];
+
+/// The highest rank that can do nothing but compute.
+const CORE: u8 = 4;
+const STD_EFFECTS: [&str; 4] = ["fs", "env", "net", "process"];
+const EFFECTS: [&str; 8] = [
+    "tokio",
+    "reqwest",
+    "tracing",
+    "fastrand",
+    "futures_util",
+    "Timestamp::now",
+    "SystemTime",
+    "Instant",
+];
+const MARKERS: [&str; 3] = ["TODO", "FIXME", "XXX"];
+const UNFINISHED: [&str; 4] = ["dbg!", "todo!", "unimplemented!", "#[ignore"];
+const BANNED: [&str; 4] = ["manager", "helper", "util", "delta"];
+const FILE: usize = 400;
+const FUNCTION: usize = 70;
+const COLUMNS: usize = 100;
+
+/// A file, its path from the package's root with `/`.
+struct Source {
+    path: String,
+    text: String,
+}
+
+impl Source {
+    fn new(path: &str, text: &str) -> Self {
+        Self { path: path.to_owned(), text: text.to_owned() }
+    }
+
+    /// The top-level module it belongs to.
+    fn module(&self) -> &str {
+        let path = self.path.strip_prefix("src/").unwrap_or(&self.path);
+        path.split('/').next().unwrap_or_default().trim_end_matches(".rs")
+    }
+
+    fn rank(&self) -> Option<u8> {
+        match self.module() {
+            "main" => Some(11),
+            module => rank(module),
+        }
+    }
+
+    /// Code that is shipped: no tests, comments or literals.
+    fn shipped(&self) -> String {
+        let is_test = self.path.ends_with("/tests.rs") || self.path.contains("/tests/");
+        if is_test { String::new() } else { without_tests(&bare(&self.text)) }
+    }
+}
+
+fn rank(module: &str) -> Option<u8> {
+    RANKS.iter().find(|(name, _)| *name == module).map(|(_, rank)| *rank)
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Every Rust file below these folders.
+fn sources(folders: &[&str]) -> Vec<Source> {
+    let mut open: Vec<PathBuf> = folders.iter().map(|folder| root().join(folder)).collect();
+    let mut found = Vec::new();
+    while let Some(folder) = open.pop() {
+        for entry in fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                open.push(path);
+            } else if path.extension().is_some_and(|it| it == "rs") {
+                let relative = path.strip_prefix(root()).unwrap();
+                let name = relative.to_str().unwrap().replace('\\', "/");
+                found.push(Source { path: name, text: fs::read_to_string(&path).unwrap() });
+            }
+        }
+    }
+    found.sort_by(|a, b| a.path.cmp(&b.path));
+    assert!(found.len() > 10, "the folders have moved");
+    found
+}
+
+/// Every import of a module that the file's rank does not allow.
+fn imports(source: &Source) -> Vec<String> {
+    let (module, text) = (source.module(), source.shipped());
+    if module == "lib" {
+        return Vec::new();
+    }
+    let Some(own) = source.rank() else {
+        return vec![format!("{}: `{module}` has no rank", source.path)];
+    };
+    let is_allowed =
+        |target: &String| target == module || rank(target).is_none_or(|theirs| theirs < own);
+    let mut targets: Vec<String> =
+        ["crate", "rosterd"].iter().flat_map(|start| heads(&text, start)).collect();
+    if !source.path[4..].contains('/') || source.path.ends_with("/mod.rs") {
+        targets.extend(heads(&text, "super"));
+    }
+    let wrong = targets.into_iter().filter(|target| !is_allowed(target) || target == "*");
+    wrong.map(|target| format!("{}: imports `{target}`", source.path)).collect()
+}
+
+/// What the core may not do.
+fn effects(source: &Source) -> Vec<String> {
+    if source.rank().is_none_or(|rank| rank > CORE) {
+        return Vec::new();
+    }
+    let text = source.shipped();
+    let std = heads(&text, "std").into_iter().filter(|head| STD_EFFECTS.contains(&head.as_str()));
+    let words = EFFECTS.into_iter().filter(|word| text.contains(word)).map(str::to_owned);
+    std.chain(words).map(|word| format!("{}: `{word}` in the core", source.path)).collect()
+}
+
+/// The API is read twice, independently.
+fn independence(source: &Source) -> Vec<String> {
+    let reads = source.module() == "sandbox" && source.shipped().contains("client");
+    reads.then(|| format!("{}: the sandbox knows the client", source.path)).into_iter().collect()
+}
+
+fn sizes(source: &Source) -> Vec<String> {
+    let lines = source.text.lines().count();
+    let mut wrong = Vec::new();
+    if source.path.starts_with("src/") && lines > FILE {
+        wrong.push(format!("{}: {lines} lines", source.path));
+    }
+    for (number, line) in (1..).zip(source.text.lines()) {
+        if line.chars().count() > COLUMNS {
+            wrong.push(format!("{}:{number}: more than {COLUMNS} columns", source.path));
+        }
+    }
+    let long = functions(&bare(&source.text)).into_iter().filter(|(_, lines)| *lines > FUNCTION);
+    wrong.extend(long.map(|(name, lines)| format!("{}: `{name}`, {lines} lines", source.path)));
+    wrong
+}
+
+fn words(source: &Source) -> Vec<String> {
+    let code = bare(&source.text);
+    let markers = MARKERS.into_iter().filter(|word| source.text.contains(word));
+    let unfinished = UNFINISHED.into_iter().filter(|word| code.contains(word));
+    let mut wrong: Vec<String> = markers.chain(unfinished).map(str::to_owned).collect();
+    let is_banned = |name: &String| {
+        let name = name.to_ascii_lowercase();
+        BANNED.iter().any(|word| name.contains(word))
+    };
+    wrong.extend(names(&code).into_iter().filter(is_banned));
+    let file = source.path.to_ascii_lowercase();
+    wrong.extend(BANNED.iter().filter(|word| file.contains(**word)).map(|it| (*it).to_owned()));
+    wrong.into_iter().map(|word| format!("{}: `{word}`", source.path)).collect()
+}
+
+fn check(folders: &[&str], rule: fn(&Source) -> Vec<String>) {
+    // This file names what it forbids.
+    let others = sources(folders).into_iter().filter(|it| it.path != "tests/it/tidy.rs");
+    let wrong: Vec<String> = others.flat_map(|source| rule(&source)).collect();
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn modules_import_lower_ranks_only() {
+    check(&["src"], imports);
+}
+
+#[test]
+fn the_core_has_no_effects() {
+    check(&["src"], effects);
+}
+
+#[test]
+fn the_sandbox_does_not_know_the_client() {
+    check(&["src"], independence);
+}
+
+#[test]
+fn files_functions_and_lines_stay_small() {
+    check(&["src", "tests"], sizes);
+}
+
+#[test]
+fn no_word_is_out_of_place() {
+    check(&["src", "tests"], words);
+}
+
+#[test]
+fn an_import_of_a_higher_rank_is_found() {
+    let wrong = |path: &str, text: &str| imports(&Source::new(path, text)).len();
+    assert_eq!(wrong("src/plan/diff.rs", "use crate::{email::Email, guard, plan::Plan};"), 1);
+    assert_eq!(wrong("src/plan/diff.rs", "fn f() { crate::client::graphql::g() }"), 1);
+    assert_eq!(wrong("src/plan/mod.rs", "use super::apply;"), 1);
+    assert_eq!(wrong("src/email.rs", "use crate::role::Role;"), 1, "the same rank");
+    assert_eq!(wrong("src/email.rs", "use crate::*;"), 1);
+    assert_eq!(wrong("src/nowhere.rs", ""), 1, "no rank");
+    assert_eq!(wrong("src/cli/sandbox.rs", "use crate::daemon; use crate::sandbox::World;"), 0);
+    assert_eq!(wrong("src/email.rs", "// crate::apply\nconst A: &str = \"crate::apply\";"), 0);
+    assert_eq!(wrong("src/email.rs", "#[cfg(test)]\nmod tests { use crate::apply; }"), 0);
+}
+
+#[test]
+fn an_effect_in_the_core_is_found() {
+    let wrong = |path: &str, text: &str| effects(&Source::new(path, text)).len();
+    assert_eq!(wrong("src/plan/mod.rs", "use std::{collections::HashMap, fs};"), 1);
+    assert_eq!(wrong("src/guard/mod.rs", "fn f() { std::env::args(); }"), 1);
+    assert_eq!(wrong("src/retry.rs", "let now = jiff::Timestamp::now();"), 1);
+    assert_eq!(wrong("src/report.rs", "async fn f() { tokio::time::sleep(d).await }"), 1);
+    assert_eq!(wrong("src/apply.rs", "use tokio::time::Instant;"), 0);
+    let wrong = |text: &str| independence(&Source::new("src/sandbox/world.rs", text)).len();
+    assert_eq!((wrong("use crate::client::wire;"), wrong("use crate::role::Role;")), (1, 0));
+}
+
+#[test]
+fn what_is_too_large_is_found() {
+    let wrong = |text: &str| sizes(&Source::new("src/email.rs", text)).len();
+    let function =
+        |lines: usize| format!("fn f() {{\n{}}}\n", "    g('{', \"}\");\n".repeat(lines));
+    assert_eq!((wrong(&function(68)), wrong(&function(69))), (0, 1));
+    assert_eq!((wrong(&"\n".repeat(400)), wrong(&"\n".repeat(401))), (0, 1));
+    assert_eq!((wrong(&"é".repeat(100)), wrong(&"é".repeat(101))), (0, 1));
+}
+
+#[test]
+fn a_word_out_of_place_is_found() {
+    let wrong = |text: &str| words(&Source::new("src/email.rs", text)).len();
+    for text in [
+        "// TODO: later",
+        "fn f() { todo!() }",
+        "#[ignore]\nfn f() {}",
+        "struct RunManager;",
+        "fn helper_of() {}",
+        "mod utils;",
+        "enum Delta {}",
+    ] {
+        assert_eq!(wrong(text), 1, "{text}");
+    }
+    assert_eq!(wrong("fn managed() -> &str { \"helper todo!\" }"), 0);
+    assert_eq!(words(&Source::new("src/utils.rs", "")).len(), 1);
+}
+
+#[test]
+fn the_map_names_every_module() {
+    let path = root().join("ARCHITECTURE.md");
+    let map = fs::read_to_string(path).expect("ARCHITECTURE.md is the map of the code");
+    let missing: Vec<String> = sources(&["src"])
+        .into_iter()
+        .map(|source| source.path)
+        .filter(|path| !names_module(&map, path))
+        .collect();
+    assert!(missing.is_empty(), "ARCHITECTURE.md does not name\n{}", missing.join("\n"));
+}
+
+/// `src/plan/diff.rs` is named by `plan/diff`, or by `diff` as a word of code, a file or a folder.
+fn names_module(map: &str, path: &str) -> bool {
+    let path = path.strip_prefix("src/").unwrap_or(path);
+    let path = path.trim_end_matches(".rs").trim_end_matches("/mod");
+    let name = path.rsplit('/').next().unwrap_or(path);
+    let spellings = [format!("`{name}`"), format!("{name}.rs"), format!("{name}/")];
+    (path.contains('/') && map.contains(path)) || spellings.iter().any(|it| map.contains(it))
+}
+
+#[test]
+fn a_module_that_the_map_forgets_is_found() {
+    let map = "`plan/diff` compares; `email`; roster/ is wanted; main.rs starts.";
+    for path in ["src/plan/diff.rs", "src/email.rs", "src/roster/mod.rs", "src/main.rs"] {
+        assert!(names_module(map, path), "{path}");
+    }
+    for path in ["src/plan/change.rs", "src/report.rs", "src/guard/mod.rs"] {
+        assert!(!names_module(map, path), "{path}");
+    }
+}

@@ -11,7 +11,7 @@ use rosterd::directory::{Account, Invitation, InviteStatus, Snapshot};
 use rosterd::plan::change::{Action, Change};
 use tokio::time::Instant;
 
-use super::world::{World, email, now, uid};
+use super::world::{World, now};
 
 /// Applies a change to the directory side of a world, as the API would.
 pub fn take_effect(world: &mut World, change: &Change) {
@@ -30,7 +30,8 @@ pub fn take_effect(world: &mut World, change: &Change) {
 }
 
 type Rule = Box<dyn Fn(usize, &[&Change], &mut World) -> Reply + Send + Sync>;
-type Listing = Box<dyn Fn(usize, &World, Snapshot) -> Result<Snapshot, ClientError> + Send + Sync>;
+type Listing = Box<dyn Fn(usize, &World, Snapshot) -> Reading + Send + Sync>;
+type Reading = Result<Snapshot, ClientError>;
 
 /// One request that arrived.
 #[derive(Clone, Debug)]
@@ -83,7 +84,7 @@ impl Fake {
     /// reading before everything.
     pub fn list_as(
         mut self,
-        rule: impl Fn(usize, &World, Snapshot) -> Result<Snapshot, ClientError> + Send + Sync + 'static,
+        rule: impl Fn(usize, &World, Snapshot) -> Reading + Send + Sync + 'static,
     ) -> Self {
         self.listing = Box::new(rule);
         self
@@ -131,7 +132,9 @@ impl WriteDirectory for Fake {
 
 /// Everything of the batch is done.
 pub fn done(batch: &[&Change], world: &mut World) -> Reply {
-    batch.iter().for_each(|change| take_effect(world, change));
+    for change in batch {
+        take_effect(world, change);
+    }
     Reply::Answered(vec![Answer::Done; batch.len()])
 }
 
@@ -163,11 +166,4 @@ impl Clock for Standing {
     fn now(&self) -> Timestamp {
         now()
     }
-}
-
-/// Accepts the invitation of `name`.
-pub fn accept(world: &mut World, name: &str) {
-    let at = world.invitations.iter().position(|it| it.email == email(name)).unwrap();
-    let Invitation { email, role, .. } = world.invitations.remove(at);
-    world.accounts.push(Account { uid: uid(name), email, name: None, role });
 }

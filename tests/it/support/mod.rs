@@ -1,6 +1,8 @@
 //! What several topics share.
 
 pub mod directory;
+pub mod run;
+pub mod rust;
 pub mod scripted;
 pub mod states;
 pub mod world;

@@ -111,11 +111,6 @@ impl World {
         self
     }
 
-    pub fn no_account(mut self, name: &str) -> Self {
-        self.accounts.retain(|account| account.email != email(name));
-        self
-    }
-
     pub fn invitation(mut self, name: &str, role: Role, status: InviteStatus) -> Self {
         self.invitations.push(Invitation { email: email(name), role, status });
         self
@@ -123,11 +118,6 @@ impl World {
 
     pub fn unmanaged(mut self, pattern: &str) -> Self {
         self.unmanaged.push(pattern.to_owned());
-        self
-    }
-
-    pub fn report_removed(mut self) -> Self {
-        self.on_removed = OnRemoved::Report;
         self
     }
 

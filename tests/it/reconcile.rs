@@ -1,0 +1,255 @@
+//! One whole run: what the reading after it settles, and how the run ends.
+
+use jiff::{SignedDuration, Timestamp};
+use rosterd::client::{Answer, ErrorClass, Reply};
+use rosterd::clock::Clock;
+use rosterd::plan::change::Class;
+use rosterd::reconcile::{Carry, SECOND_LOOK_AFTER};
+use rosterd::report::{Applied, Outcome, Residue, RunReport, Status, Verification};
+use rosterd::role::Role;
+
+use crate::support::directory::{Fake, done, error, refused, take_effect, timed_out};
+use crate::support::run::Run;
+use crate::support::world::{World, dates, elevated, lines, now};
+
+async fn run(world: &World, fake: &Fake) -> RunReport {
+    Run::of(world).go(fake, &mut Carry::default()).await
+}
+
+fn applied(report: &RunReport) -> &Applied {
+    report.applied().expect("a plan")
+}
+
+fn residue(report: &RunReport) -> &Residue {
+    match &applied(report).verification {
+        Verification::Read(residue) => residue,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn one_of_each() -> World {
+    World::converged()
+        .member("john", Role::Developer)
+        .member("max", Role::Business)
+        .no_member("matt")
+        .member("zoe", Role::Business)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_converged_world_is_read_once() {
+    let world = World::converged();
+    let fake = Fake::new(&world);
+    let report = run(&world, &fake).await;
+    assert_eq!(report.status(), Status::Converged);
+    assert_eq!(applied(&report).verification, Verification::NotNeeded);
+    assert_eq!((fake.lists(), fake.sent().len()), (1, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_converges_and_reads_again() {
+    let world = one_of_each();
+    let fake = Fake::new(&world);
+    let report = run(&world, &fake).await;
+    assert_eq!(report.status(), Status::Converged);
+    assert_eq!(*residue(&report), Residue { in_sync: 4, ..Residue::default() });
+    assert_eq!(fake.lists(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_reading_there_is_no_plan() {
+    let world = one_of_each();
+    let fake = Fake::new(&world).list_as(|_, _, _| Err(error(ErrorClass::Protocol, "incomplete")));
+    let report = run(&world, &fake).await;
+    assert_eq!(report.status(), Status::Failed);
+    assert!(report.applied().is_none() && fake.sent().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_unknown_change_is_done_where_the_reading_shows_it() {
+    for class in Class::ALL {
+        let world = one_of_each();
+        let fake = Fake::new(&world).answer(move |_, batch, world| {
+            let reply = done(batch, world);
+            if batch[0].class() == class { timed_out() } else { reply }
+        });
+        let report = run(&world, &fake).await;
+        assert_eq!(report.status(), Status::Converged, "{class:?}");
+        assert!(applied(&report).outcomes.iter().all(|(_, outcome)| *outcome == Outcome::Done));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_unknown_change_without_effect_stays_unknown_and_fails_the_run() {
+    for class in Class::ALL {
+        let world = one_of_each();
+        let fake = Fake::new(&world).answer(move |_, batch, world| {
+            if batch[0].class() == class { timed_out() } else { done(batch, world) }
+        });
+        let report = run(&world, &fake).await;
+        assert_eq!(report.status(), Status::Failed, "{class:?}");
+        assert_eq!(residue(&report).applicable.len(), 1);
+        assert_eq!(residue(&report).applicable[0].class(), class);
+        assert_eq!(fake.sent().len(), 4, "never sent again in this run");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_more_need_for_a_change_is_not_its_effect() {
+    // The account whose role was to change has gone by another hand.
+    let world = World::converged().member("max", Role::Business);
+    let fake = Fake::new(&world).answer(|_, batch, world| {
+        world.accounts.retain(|account| Some(&account.uid) != batch[0].uid());
+        timed_out()
+    });
+    let report = run(&world, &fake).await;
+    assert!(matches!(applied(&report).outcomes[0].1, Outcome::Unknown(_)));
+    // Somebody else's invitation, with another role, is not ours.
+    let world = World::converged().member("zoe", Role::Business);
+    let fake = Fake::new(&world).answer(|_, batch, world| {
+        let mut other = batch[0].clone();
+        other.action = rosterd::plan::change::Action::Invite { role: Role::Developer };
+        take_effect(world, &other);
+        timed_out()
+    });
+    let report = run(&world, &fake).await;
+    assert!(matches!(applied(&report).outcomes[0].1, Outcome::Unknown(_)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_listing_that_lags_is_read_once_more() {
+    let world = one_of_each();
+    let fake = Fake::new(&world)
+        .list_as(|nth, world, before| Ok(if nth < 2 { before } else { world.snapshot() }));
+    let began = tokio::time::Instant::now();
+    let report = run(&world, &fake).await;
+    assert_eq!(report.status(), Status::Converged);
+    assert_eq!(fake.lists(), 3);
+    assert!(began.elapsed() >= SECOND_LOOK_AFTER);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_ok_that_no_reading_shows_is_not_believed() {
+    let world = one_of_each();
+    let fake =
+        Fake::new(&world).answer(|_, batch, _| Reply::Answered(vec![Answer::Done; batch.len()]));
+    let report = run(&world, &fake).await;
+    assert_eq!(report.status(), Status::Failed);
+    assert_eq!(residue(&report).missing.len(), 4);
+    assert!(residue(&report).applicable.is_empty());
+    assert_eq!(fake.lists(), 3, "and no more than that");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rejected_change_fails_the_run_and_only_itself() {
+    let world = one_of_each();
+    let fake = Fake::new(&world).answer(|_, batch, world| match batch[0].class() {
+        Class::Invite => Reply::Answered(vec![Answer::Rejected("no".into())]),
+        _ => done(batch, world),
+    });
+    let report = run(&world, &fake).await;
+    assert_eq!((report.status(), report.status().exit_code()), (Status::Failed, 1));
+    assert_eq!(residue(&report).applicable.len(), 1);
+    assert_eq!(applied(&report).outcomes.iter().filter(|(_, o)| *o == Outcome::Done).count(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn held_changes_end_in_three_and_a_grant_releases_the_next() {
+    let world = World::default()
+        .both("alexandra", Role::Admin)
+        .both("zoe", Role::Developer)
+        .member("alexandra", Role::Business)
+        .member("zoe", Role::Admin);
+    let fake = Fake::new(&world);
+    let report = run(&world, &fake).await;
+    assert_eq!((report.status(), report.status().exit_code()), (Status::Held, 3));
+    assert_eq!(residue(&report).released, [applied(&report).verdict.held[0].change.clone()]);
+    assert_eq!(run(&fake.world(), &fake).await.status(), Status::Converged);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failed_reading_at_the_end_fails_the_run() {
+    let world = one_of_each();
+    let fake = Fake::new(&world).list_as(|nth, _, before| match nth {
+        0 => Ok(before),
+        _ => Err(error(ErrorClass::Transient, "timeout")),
+    });
+    let report = run(&world, &fake).await;
+    assert_eq!(report.status(), Status::Failed);
+    assert!(matches!(applied(&report).verification, Verification::Failed(_)));
+}
+
+/// A clock that stands at one instant for the plan and ten minutes later from then on.
+struct Slow(std::sync::atomic::AtomicBool);
+
+impl Clock for Slow {
+    fn now(&self) -> Timestamp {
+        let later = self.0.swap(true, std::sync::atomic::Ordering::SeqCst);
+        now() + SignedDuration::from_mins(if later { 10 } else { 0 })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_long_run_does_not_distrust_the_clock() {
+    let mut world = World::converged()
+        .member_with("matt", Role::Developer, dates(None, Some(0)))
+        .member_with("max", Role::Developer, elevated(Role::Admin, 1));
+    world.server_time = Some(now());
+    let fake = Fake::new(&world).answer(|_, _, _| timed_out()).list_as(|nth, world, before| {
+        let mut later = world.clone();
+        later.server_time = Some(now() + SignedDuration::from_mins(10));
+        Ok(if nth == 0 { before } else { later.snapshot() })
+    });
+    let clock = Slow(std::sync::atomic::AtomicBool::new(false));
+    let report = Run::of(&world).clock(&clock).go(&fake, &mut Carry::default()).await;
+    assert_eq!(residue(&report).applicable.len(), 2, "{:?}", lines(&residue(&report).applicable));
+    assert_eq!(report.status(), Status::Failed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cancelled_run_reads_nothing_more() {
+    let world = one_of_each();
+    let run = Run::of(&world);
+    let cancel = run.cancel.clone();
+    let fake = Fake::new(&world).answer(move |_, batch, world| {
+        cancel.cancel();
+        done(batch, world)
+    });
+    let report = run.go(&fake, &mut Carry::default()).await;
+    assert_eq!((report.status(), fake.lists(), fake.sent().len()), (Status::Failed, 1, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_without_effect_goes_out_in_halves_next_time() {
+    let world = (0..16)
+        .fold(World::converged(), |world, n| world.member(&format!("user{n:02}"), Role::Business));
+    let fake = Fake::new(&world)
+        .answer(|_, batch, world| if batch.len() > 2 { timed_out() } else { done(batch, world) });
+    let mut carry = Carry::default();
+    let mut largest = Vec::new();
+    for _ in 0..3 {
+        let before = fake.sent().len();
+        let report = Run::of(&world).sending(2, 100).go(&fake, &mut carry).await;
+        largest.push((fake.sizes()[before..].iter().max().copied(), report.status()));
+    }
+    let failed = Status::Failed;
+    assert_eq!(largest, [(Some(8), failed), (Some(4), failed), (Some(2), Status::Converged)]);
+    assert_eq!(carry.batch, None, "the configured size again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_without_batches_is_remembered() {
+    let world = (0..6)
+        .fold(World::converged(), |world, n| world.member(&format!("user{n}"), Role::Business));
+    let fake = || {
+        Fake::new(&world).answer(
+            |_, batch, world| {
+                if batch.len() > 1 { refused() } else { done(batch, world) }
+            },
+        )
+    };
+    let (mut carry, run) = (Carry::default(), Run::of(&world).sending(1, 4));
+    let (first, second) = (fake(), fake());
+    run.go(&first, &mut carry).await;
+    run.go(&second, &mut carry).await;
+    assert_eq!((first.sizes()[0], second.sizes()), (4, vec![1; 6]));
+}
