@@ -21,7 +21,7 @@ use crate::roster::{Roster, checks, raw};
 use crate::source;
 
 /// Which workspace is kept equal to which roster, and within which limits.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Target {
     pub workspace: String,
     /// Files, folders or globs, absolute or relative to `base`.
