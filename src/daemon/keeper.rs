@@ -149,8 +149,10 @@ impl<H: Hooks> Keeper<H> {
         }
     }
 
+    /// Whether the files differ from what was read last; the first reading is due anyway.
     async fn has_changed(&self, settings: &Arc<Settings>) -> bool {
-        Some(contents(Arc::clone(&self.hooks), Arc::clone(settings)).await) != self.contents
+        let Some(read) = self.contents else { return false };
+        contents(Arc::clone(&self.hooks), Arc::clone(settings)).await != read
     }
 
     /// One run, whatever it comes to, told to whoever looks on.
