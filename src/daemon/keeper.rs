@@ -8,14 +8,15 @@ use jiff::Timestamp;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::mailbox::{Mailbox, Orders};
+use super::ending::{self, CANCELLED, NO_ROSTER};
+use super::mailbox::{Duty, Mailbox, Orders};
 use super::timers::Timers;
 use super::{Hooks, blocking, digest};
 use crate::clock::Clock;
 use crate::config::{ScheduleSettings, WorkspaceConfig};
 use crate::diagnostic::Sources;
 use crate::reconcile::{self, Carry, InputOutage, Loaded, Setting};
-use crate::report::{Applied, End, Failure, Outcome, RunReport, Trigger, Verification};
+use crate::report::{End, Failure, RunReport, Trigger};
 use crate::roster::Digest;
 use crate::{retry, schedule, telemetry};
 
@@ -25,10 +26,6 @@ const RUN_WEIGHT: u32 = 10;
 
 /// Runs that follow at once because the one before released something it had held.
 const FOLLOW_UPS: u8 = 3;
-
-/// Kinds of failure after which another run soon is of no use by itself.
-const NO_ROSTER: &str = "roster";
-const CANCELLED: &str = "cancelled";
 
 /// What one workspace needs to know of the configuration.
 #[derive(Clone, Debug, PartialEq)]
@@ -89,8 +86,8 @@ impl<H: Hooks> Keeper<H> {
             if self.orders.stop {
                 return None;
             }
-            if let Some(settings) = self.orders.settings.take() {
-                self.settle(settings);
+            if let Some(duty) = self.orders.duty.take() {
+                self.settle(duty);
             }
             let now = self.clock.now();
             self.keep_time(now);
@@ -116,7 +113,11 @@ impl<H: Hooks> Keeper<H> {
     }
 
     /// Takes new settings. What was learnt of other files or another directory does not count.
-    fn settle(&mut self, settings: Option<Arc<Settings>>) {
+    fn settle(&mut self, duty: Duty) {
+        let settings = match duty {
+            Duty::Keep(settings) => Some(settings),
+            Duty::Rest => None,
+        };
         let same = match (&self.settings, &settings) {
             (Some(old), Some(new)) => old.keeps_memory_of(new),
             _ => false,
@@ -288,15 +289,16 @@ impl<H: Hooks> Keeper<H> {
 
     /// Decides what follows from how a run ended.
     fn after(&mut self, report: &RunReport) {
-        if ended_early(report) {
+        if ending::is_early(report) {
             return;
         }
-        self.failures = if worth_another_try(report) { self.failures.saturating_add(1) } else { 0 };
+        self.failures =
+            if ending::is_worth_another_try(report) { self.failures.saturating_add(1) } else { 0 };
         self.timers.retry = (self.failures > 0).then(|| {
             let wait = retry::delay(self.failures, None, fastrand::f64()) * RUN_WEIGHT;
             report.finished.saturating_add(wait).unwrap_or(report.finished)
         });
-        if self.failures == 0 && released(report) && self.follow_ups < FOLLOW_UPS {
+        if self.failures == 0 && ending::has_released(report) && self.follow_ups < FOLLOW_UPS {
             self.follow_ups += 1;
             self.orders.want(report.trigger);
         } else {
@@ -353,46 +355,4 @@ fn outage_words(kept: bool) -> &'static str {
     } else {
         "the roster cannot be used; nothing is done until its files change"
     }
-}
-
-/// Made room for a later run, or for the end of the process.
-fn ended_early(report: &RunReport) -> bool {
-    let failure = match &report.end {
-        End::Failed(failure) => Some(failure),
-        End::Applied(applied) => applied.stopped.as_ref(),
-    };
-    failure.is_some_and(|failure| failure.kind == CANCELLED)
-}
-
-/// Whether another run soon may do better. What the API refuses by itself it would refuse again,
-/// and without a roster there is nothing to try.
-fn worth_another_try(report: &RunReport) -> bool {
-    match &report.end {
-        End::Failed(failure) => failure.kind != NO_ROSTER,
-        End::Applied(applied) => applied.stopped.is_some() || unfinished(applied),
-    }
-}
-
-fn unfinished(applied: &Applied) -> bool {
-    let rejected = applied.outcomes.iter().filter(|(_, o)| matches!(o, Outcome::Rejected(_)));
-    let open = applied
-        .outcomes
-        .iter()
-        .any(|(_, outcome)| matches!(outcome, Outcome::Unknown(_) | Outcome::NotSent(_)));
-    let left = match &applied.verification {
-        Verification::NotNeeded => false,
-        Verification::Failed(_) => true,
-        Verification::Read(residue) => {
-            let rejected: Vec<_> = rejected.map(|(change, _)| change.sort_key()).collect();
-            let refused =
-                |change: &crate::plan::change::Change| rejected.contains(&change.sort_key());
-            !residue.missing.is_empty() || !residue.applicable.iter().all(refused)
-        }
-    };
-    open || left
-}
-
-fn released(report: &RunReport) -> bool {
-    let verification = report.applied().map(|applied| &applied.verification);
-    matches!(verification, Some(Verification::Read(residue)) if !residue.released.is_empty())
 }

@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 
 use super::events::Event;
 use super::keeper::{Keeper, Settings};
-use super::mailbox::Mailbox;
+use super::mailbox::{Duty, Mailbox};
 use super::{Hooks, blocking, digest};
 use crate::clock::Clock;
 use crate::config::Config;
@@ -141,7 +141,7 @@ impl<H: Hooks> Keepers<H> {
         let (old, new) = (settings(&self.config), settings(&config));
         for name in old.keys().filter(|name| !new.contains_key(*name)) {
             tracing::info!(workspace = name, "the workspace has left the configuration");
-            self.mailbox(name).post(|orders| orders.settings = Some(None));
+            self.mailbox(name).post(|orders| orders.duty = Some(Duty::Rest));
         }
         for (name, settings) in new {
             let trigger = match old.get(&name) {
@@ -150,7 +150,7 @@ impl<H: Hooks> Keepers<H> {
                 None => Trigger::Start,
             };
             self.mailbox(&name).post(|orders| {
-                orders.settings = Some(Some(Arc::new(settings)));
+                orders.duty = Some(Duty::Keep(Arc::new(settings)));
                 orders.want(trigger);
             });
         }

@@ -12,11 +12,18 @@ use crate::report::Trigger;
 #[derive(Debug, Default)]
 pub(super) struct Orders {
     pub trigger: Option<Trigger>,
-    /// New settings; None within is a workspace that has left the configuration.
-    pub settings: Option<Option<Arc<Settings>>>,
+    pub duty: Option<Duty>,
     /// Files may have changed.
     pub moved: bool,
     pub stop: bool,
+}
+
+/// What a workspace is to do from now on.
+#[derive(Debug)]
+pub(super) enum Duty {
+    Keep(Arc<Settings>),
+    /// It has left the configuration.
+    Rest,
 }
 
 #[derive(Debug, Default)]
@@ -54,7 +61,7 @@ impl Orders {
 
     /// Whether the run in progress must make room at its next batch boundary.
     pub(super) fn interrupts(&self) -> bool {
-        self.stop || self.settings.is_some()
+        self.stop || self.duty.is_some()
     }
 
     /// Adds later orders to earlier ones.
@@ -62,12 +69,12 @@ impl Orders {
         if let Some(trigger) = later.trigger {
             self.want(trigger);
         }
-        self.settings = later.settings.or(self.settings.take());
+        self.duty = later.duty.or(self.duty.take());
         self.moved |= later.moved;
         self.stop |= later.stop;
     }
 
     fn is_empty(&self) -> bool {
-        self.trigger.is_none() && self.settings.is_none() && !self.moved && !self.stop
+        self.trigger.is_none() && self.duty.is_none() && !self.moved && !self.stop
     }
 }

@@ -10,6 +10,7 @@
 //! time, and waits for nobody else. Time, files, the directory and the eyes that look on are
 //! arguments, so the same loop runs in a test without any of them.
 
+mod ending;
 pub mod events;
 mod keeper;
 mod keepers;
@@ -139,7 +140,7 @@ async fn leave<H: Hooks>(mut keepers: Keepers<H>, mut events: mpsc::Receiver<Eve
                 return;
             }
         }
-        std::future::pending().await
+        std::future::pending::<()>().await;
     };
     tokio::select! {
             biased;

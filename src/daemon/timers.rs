@@ -9,7 +9,7 @@ use crate::report::Trigger;
 
 /// The clock of the wall is looked at so often while something is due later. Timers of the
 /// operating system stand still while a machine sleeps, and do not see the clock being set.
-pub(super) const RECHECK: Duration = Duration::from_secs(60);
+pub(super) const RECHECK: Duration = Duration::from_mins(1);
 
 /// A clock that goes back by less than this was merely corrected.
 const SLACK: SignedDuration = SignedDuration::from_secs(5);

@@ -267,3 +267,41 @@ fn identity(path: &Path) -> Option<Identity> {
         written: Timestamp::new(found.mtime(), nanosecond).unwrap_or(Timestamp::MIN),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_limit_that_is_reached_is_named() {
+        let watches = notify::Error::new(ErrorKind::MaxFilesWatch);
+        assert!(hint(&watches).contains("fs.inotify.max_user_watches"));
+        assert!(said(&watches).contains("limit of watches"));
+        let files = std::io::Error::from_raw_os_error(TOO_MANY_OPEN_FILES);
+        let watchers = notify::Error::io(files);
+        assert!(hint(&watchers).contains("fs.inotify.max_user_instances"));
+        assert!(said(&watchers).contains("watchers"));
+        assert_eq!(said(&notify::Error::generic("else")), "a folder cannot be watched");
+    }
+
+    #[test]
+    fn without_the_systems_events_it_still_looks() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut eyes = Eyes { watcher: None, ..Eyes::open(&Arc::new(Notify::new())) };
+        let watched = Watched {
+            rosters: vec![],
+            config: Some(folder.path().join("rosterd.yaml")),
+            settle: Duration::ZERO,
+            poll: Duration::ZERO,
+        };
+        let now = Timestamp::from_second(32_503_680_000).unwrap();
+        let before = eyes.look(&watched, now);
+        assert!(before.is_some());
+        assert_eq!(eyes.look(&watched, now), before);
+        fs::write(folder.path().join("rosterd.yaml"), "version: 1").unwrap();
+        assert_ne!(eyes.look(&watched, now), before);
+        // Written a moment before the look: it may change again without a sign.
+        let written = fs::metadata(folder.path().join("rosterd.yaml")).unwrap().mtime();
+        assert_eq!(eyes.look(&watched, Timestamp::from_second(written + 1).unwrap()), None);
+    }
+}

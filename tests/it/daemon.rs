@@ -1,5 +1,7 @@
 //! The daemon's loop: every trigger, and what it promises about time, failures and leaving.
 
+#![allow(clippy::unwrap_used, reason = "a failure here is a failure of the test")]
+
 mod fakes;
 
 use std::time::Duration;

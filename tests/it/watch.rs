@@ -1,5 +1,7 @@
 //! The watcher on a real file system: every way in which files come to change.
 
+#![allow(clippy::unwrap_used, reason = "a failure here is a failure of the test")]
+
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
@@ -15,7 +17,7 @@ use tokio::sync::watch::Sender;
 use tokio::time::timeout;
 
 const SETTLE: Duration = Duration::from_millis(50);
-const NEVER: Duration = Duration::from_secs(3600);
+const NEVER: Duration = Duration::from_hours(1);
 
 /// A folder `config` with a roster in it, being watched.
 struct Scene {
@@ -76,7 +78,7 @@ impl Scene {
 fn age(path: &Path) {
     let file = fs::File::options().write(true).open(path).unwrap();
     let written = file.metadata().unwrap().modified().unwrap();
-    file.set_modified(written - Duration::from_secs(3600)).unwrap();
+    file.set_modified(written - Duration::from_hours(1)).unwrap();
 }
 
 #[tokio::test]

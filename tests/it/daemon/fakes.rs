@@ -189,7 +189,7 @@ pub fn workspace(name: &str) -> WorkspaceConfig {
         connection: client::Settings {
             endpoint: "https://api.example.com/graphql".parse().unwrap(),
             workspace_uid: None,
-            timeout: Duration::from_secs(60),
+            timeout: Duration::from_mins(1),
             rate: None,
             ca_file: None,
         },
