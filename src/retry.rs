@@ -1,13 +1,81 @@
-//! How long to wait before trying again.
+//! How long to wait before trying again, and when to stop trying.
 
 use std::time::Duration;
 
-/// The first wait, and the longest.
-const FIRST: Duration = Duration::from_millis(500);
-const LONGEST: Duration = Duration::from_secs(30);
+/// The wait before the second attempt, at most.
+pub const BASE: Duration = Duration::from_millis(500);
+/// The longest wait of our own accord; a server may ask for a longer one.
+pub const CAP: Duration = Duration::from_secs(30);
+/// A reading is tried so many times.
+pub const ATTEMPTS: u32 = 5;
+/// A reading is given up when the next attempt would begin later than this after the first.
+pub const DEADLINE: Duration = Duration::from_mins(2);
 
-/// Before attempt number `attempt + 1`; `jitter` is in `0..1`. What the server asks for is obeyed.
+/// The wait before attempt number `attempt + 1`: doubled each time, at most [`CAP`], shortened by
+/// up to a half by `jitter` (in `0..1`) so that clients do not come back together. What the server
+/// `asked` for is obeyed when it is longer.
 pub fn delay(attempt: u32, asked: Option<Duration>, jitter: f64) -> Duration {
-    let doubled = FIRST.saturating_mul(2_u32.saturating_pow(attempt.saturating_sub(1)));
-    asked.unwrap_or_else(|| doubled.min(LONGEST).mul_f64(0.5 + jitter.clamp(0.0, 1.0) / 2.0))
+    let doublings = attempt.saturating_sub(1).min(16);
+    let whole = BASE.saturating_mul(1 << doublings).min(CAP);
+    let jitter = if jitter.is_nan() { 0.0 } else { jitter.clamp(0.0, 1.0) };
+    let own = whole.mul_f64(0.5 + 0.5 * jitter);
+    own.max(asked.unwrap_or_default())
+}
+
+/// The wait before another attempt at a reading after `attempt` of them, the first of which began
+/// `elapsed` ago; None when it is time to give up.
+pub fn next(
+    attempt: u32,
+    elapsed: Duration,
+    asked: Option<Duration>,
+    jitter: f64,
+) -> Option<Duration> {
+    let wait = delay(attempt, asked, jitter);
+    let fits = elapsed.checked_add(wait).is_some_and(|begin| begin <= DEADLINE);
+    (attempt < ATTEMPTS && fits).then_some(wait)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn waits_double_up_to_the_cap() {
+        let whole: Vec<u128> = (1..=9).map(|n| delay(n, None, 1.0).as_millis()).collect();
+        assert_eq!(whole, [500, 1000, 2000, 4000, 8000, 16000, 30000, 30000, 30000]);
+        assert_eq!(delay(1, None, 0.0), BASE / 2);
+        assert_eq!(delay(0, None, 1.0), BASE, "no attempt yet is as one");
+    }
+
+    #[test]
+    fn a_jitter_that_is_not_a_number_does_no_harm() {
+        for jitter in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, -3.0, 7.0] {
+            assert!((BASE / 2..=BASE).contains(&delay(1, None, jitter)), "{jitter}");
+        }
+    }
+
+    #[test]
+    fn readings_end_after_the_last_attempt_or_the_deadline() {
+        assert!(next(ATTEMPTS - 1, Duration::ZERO, None, 0.5).is_some());
+        assert_eq!(next(ATTEMPTS, Duration::ZERO, None, 0.5), None);
+        assert_eq!(next(1, DEADLINE, None, 0.5), None);
+        assert_eq!(next(1, Duration::ZERO, Some(DEADLINE), 0.5), Some(DEADLINE));
+        assert_eq!(next(1, Duration::from_secs(1), Some(DEADLINE), 0.5), None);
+        assert_eq!(next(1, Duration::MAX, Some(Duration::MAX), 0.5), None, "no overflow");
+    }
+
+    proptest! {
+        #[test]
+        fn a_wait_is_bounded_grows_and_obeys_the_server(
+            attempt in 0_u32..=u32::MAX, jitter in 0.0..1.0, asked in 0_u64..1_000_000,
+        ) {
+            let own = delay(attempt, None, jitter);
+            prop_assert!(own >= BASE / 2 && own <= CAP);
+            prop_assert!(delay(attempt.saturating_add(1), None, jitter) >= own);
+            prop_assert!(delay(attempt, None, 1.0) >= own && own >= delay(attempt, None, 0.0));
+            let asked = Duration::from_millis(asked);
+            prop_assert_eq!(delay(attempt, Some(asked), jitter), own.max(asked));
+        }
+    }
 }

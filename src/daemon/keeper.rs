@@ -83,6 +83,7 @@ impl<H: Hooks> Keeper<H> {
     /// Waits for a reason to run.
     async fn next_run(&mut self) -> Option<(Arc<Settings>, Trigger)> {
         loop {
+            self.orders.join(self.mailbox.take_now());
             if self.orders.stop {
                 return None;
             }
@@ -256,11 +257,11 @@ impl<H: Hooks> Keeper<H> {
             );
             tokio::pin!(run);
             let mut comparing = None;
-            loop {
+            let ended = loop {
                 tokio::select! {
-                biased;
-                    report = &mut run => break Ok(report),
+                    biased;
                     orders = self.mailbox.take() => self.orders.join(orders),
+                    report = &mut run => break Ok(report),
                     found = done(&mut comparing) => {
                         if found != self.contents {
                             self.orders.want(Trigger::File);
@@ -281,7 +282,10 @@ impl<H: Hooks> Keeper<H> {
                     let compare = contents(Arc::clone(&self.hooks), Arc::clone(settings));
                     comparing = Some(tokio::spawn(compare));
                 }
-            }
+            };
+            // A comparison that was not finished is made again.
+            self.orders.moved |= comparing.is_some();
+            ended
         };
         self.carry = carry;
         ended

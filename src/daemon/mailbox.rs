@@ -38,14 +38,16 @@ impl Mailbox {
         self.bell.notify_one();
     }
 
+    /// Everything that has been posted so far.
+    pub(super) fn take_now(&self) -> Orders {
+        std::mem::take(&mut *self.orders.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
     /// Everything that has been posted, as soon as there is anything. May be dropped at any time
     /// without losing an order.
     pub(super) async fn take(&self) -> Orders {
         loop {
-            let orders = {
-                let mut orders = self.orders.lock().unwrap_or_else(PoisonError::into_inner);
-                std::mem::take(&mut *orders)
-            };
+            let orders = self.take_now();
             if !orders.is_empty() {
                 return orders;
             }

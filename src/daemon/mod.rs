@@ -143,7 +143,7 @@ async fn leave<H: Hooks>(mut keepers: Keepers<H>, mut events: mpsc::Receiver<Eve
         std::future::pending::<()>().await;
     };
     tokio::select! {
-            biased;
+        biased;
         () = keepers.stop() => {}
         () = tokio::time::sleep(GRACE) => {
             tracing::warn!("a request has no answer yet; leaving all the same");

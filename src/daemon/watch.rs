@@ -274,9 +274,9 @@ mod tests {
 
     #[test]
     fn the_limit_that_is_reached_is_named() {
-        let watches = notify::Error::new(ErrorKind::MaxFilesWatch);
-        assert!(hint(&watches).contains("fs.inotify.max_user_watches"));
-        assert!(said(&watches).contains("limit of watches"));
+        let limit = notify::Error::new(ErrorKind::MaxFilesWatch);
+        assert!(hint(&limit).contains("fs.inotify.max_user_watches"));
+        assert!(said(&limit).contains("limit of watches"));
         let files = std::io::Error::from_raw_os_error(TOO_MANY_OPEN_FILES);
         let watchers = notify::Error::io(files);
         assert!(hint(&watchers).contains("fs.inotify.max_user_instances"));

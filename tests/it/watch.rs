@@ -247,12 +247,13 @@ async fn what_is_watched_can_be_changed() {
 #[tokio::test]
 async fn the_folder_of_the_configuration_is_watched_too() {
     let root = tempfile::tempdir().unwrap();
-    let config = Some(root.path().join("rosterd.yaml"));
-    let watched = Watched { rosters: vec![], config: config.clone(), settle: SETTLE, poll: NEVER };
+    let config = root.path().join("rosterd.yaml");
+    let (rosters, file) = (vec![], Some(config.clone()));
+    let watched = Watched { rosters, config: file, settle: SETTLE, poll: NEVER };
     let (sender, events) = mpsc::channel(16);
     let watched = watch::spawn(watched, Arc::new(SystemClock), sender);
     let mut scene = Scene { root, events, watched };
     assert!(scene.hears().await);
-    fs::write(config.unwrap(), "version: 1").unwrap();
+    fs::write(config, "version: 1").unwrap();
     assert!(scene.hears().await);
 }

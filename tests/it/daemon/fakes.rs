@@ -62,6 +62,8 @@ pub struct State {
     pub config: Result<Config, String>,
     /// The reports, in the order in which the runs ended.
     pub reports: Vec<RunReport>,
+    /// The number of workspaces of each configuration that came into force later.
+    pub in_force: Vec<usize>,
 }
 
 #[derive(Clone)]
@@ -105,6 +107,7 @@ impl World {
             places: BTreeMap::new(),
             config: Ok(config(&["acme"])),
             reports: Vec::new(),
+            in_force: Vec::new(),
         })));
         world.add("acme");
         world
@@ -132,7 +135,11 @@ impl World {
         let (sender, events) = mpsc::channel(daemon::events::QUEUE);
         let config = self.state().config.clone().unwrap();
         let inbox = Inbox { sender: sender.clone(), events };
-        let run = daemon::run(Arc::new(self.clone()), config, clock.clone(), inbox, |_| {});
+        let world = self.clone();
+        let on_config = move |config: &Config| {
+            world.state().in_force.push(config.workspaces.len());
+        };
+        let run = daemon::run(Arc::new(self.clone()), config, clock.clone(), inbox, on_config);
         Daemon { world: self.clone(), clock, events: sender, ended: tokio::spawn(run) }
     }
 }
