@@ -335,14 +335,28 @@ async fn asked_twice_it_leaves_at_once() {
     assert!(asked.elapsed() < Duration::from_secs(1));
 }
 
-#[tokio::test(start_paused = true)]
-async fn what_a_run_releases_is_made_at_once() {
+/// The only admin hands over: the grant is made first and has to be seen.
+fn handing_over() -> World {
     let world = World::new();
-    // The only admin hands over: the grant is made first and has to be seen.
     world.acme(|acme| {
         acme.roster =
             Some(vec![("alexandra@acme.io", "DEVELOPER", None), ("jonny@acme.io", "ADMIN", None)]);
     });
+    world
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_released_again_and_again_waits_in_the_end() {
+    let world = handing_over();
+    world.acme(|acme| acme.undone = Some(acme.accounts.clone()));
+    let daemon = world.start();
+    daemon.pass(800).await;
+    assert_eq!(daemon.triggers(), [Trigger::Start; 4]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_run_releases_is_made_at_once() {
+    let world = handing_over();
     let daemon = world.start();
     daemon.pass(1).await;
     assert_eq!(daemon.triggers(), [Trigger::Start, Trigger::Start]);

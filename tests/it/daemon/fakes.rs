@@ -50,6 +50,8 @@ pub struct Side {
     pub failures: usize,
     /// No request is ever answered.
     pub hang: bool,
+    /// Every second reading shows these again, as if somebody undid what was done.
+    pub undone: Option<Vec<(String, String)>>,
     /// Every change is refused by itself.
     pub reject: bool,
     pub readings: usize,
@@ -286,6 +288,11 @@ impl ReadDirectory for Directory {
         tokio::time::sleep(wait).await;
         self.with(|place| {
             place.running -= 1;
+            if place.readings % 2 == 1
+                && let Some(accounts) = &place.undone
+            {
+                place.accounts.clone_from(accounts);
+            }
             if place.failures > 0 {
                 place.failures -= 1;
                 let (class, kind) = (ErrorClass::Transient, "connect");
