@@ -24,7 +24,7 @@ use crate::source;
 pub use verify::SECOND_LOOK_AFTER;
 
 /// Which workspace is kept equal to which roster, and within which limits.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Target {
     pub workspace: String,
     /// Files, folders or globs, absolute or relative to `base`.

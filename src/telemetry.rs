@@ -1,1 +1,287 @@
-//! (being written)
+//! Logs: one line a change, one line a run, to standard error.
+
+use std::borrow::Cow;
+use std::io::IsTerminal as _;
+
+use jiff::SignedDuration;
+use tracing::{Level, Metadata, Subscriber};
+use tracing_subscriber::filter::{EnvFilter, filter_fn};
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
+use tracing_subscriber::util::SubscriberInitExt as _;
+
+use crate::diagnostic::{Diagnostic, Place, Severity, Sources};
+use crate::escape::escape;
+use crate::guard::Held;
+use crate::plan::change::Change;
+use crate::report::{Applied, End, Outcome, RunReport, Status, Verification};
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogFormat {
+    #[default]
+    Text,
+    Json,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Color {
+    /// Where standard error is a terminal and `NO_COLOR` is not set.
+    #[default]
+    Auto,
+    Always,
+    Never,
+}
+
+/// Sends the log to standard error from now on; a second call changes nothing. `verbosity` is the
+/// number of `-v` less the number of `-q`; `RUST_LOG` is stronger.
+pub fn init(format: LogFormat, verbosity: i8, color: Color) {
+    let asked = std::env::var("RUST_LOG").ok().filter(|asked| !asked.trim().is_empty());
+    let (filter, problem) = filter(asked.as_deref(), verbosity);
+    let subscriber = subscriber(format, filter, is_colored(color), std::io::stderr);
+    if subscriber.try_init().is_ok()
+        && let Some(problem) = problem
+    {
+        tracing::warn!(problem, "RUST_LOG cannot be read and does not count");
+    }
+}
+
+fn is_colored(color: Color) -> bool {
+    let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    match color {
+        Color::Always => true,
+        Color::Never => false,
+        Color::Auto => !refused && std::io::stderr().is_terminal(),
+    }
+}
+
+/// The filter that was asked for, or the one of `-v` and `-q` with what is wrong about it.
+fn filter(asked: Option<&str>, verbosity: i8) -> (EnvFilter, Option<String>) {
+    let level = match verbosity {
+        ..=-2 => "error",
+        -1 => "warn",
+        0 => "info",
+        1 => "debug",
+        2.. => "trace",
+    };
+    let default = || EnvFilter::new(format!("warn,rosterd={level}"));
+    match asked.map(EnvFilter::try_new) {
+        None => (default(), None),
+        Some(Ok(filter)) => (filter, None),
+        Some(Err(error)) => (default(), Some(error.to_string())),
+    }
+}
+
+fn subscriber<W>(
+    format: LogFormat,
+    filter: EnvFilter,
+    colored: bool,
+    writer: W,
+) -> impl Subscriber + Send + Sync
+where
+    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
+{
+    let layer = tracing_subscriber::fmt::layer().with_writer(writer).with_ansi(colored);
+    let layer = match format {
+        LogFormat::Text => layer.with_target(false).boxed(),
+        LogFormat::Json => layer.json().flatten_event(true).with_target(false).boxed(),
+    };
+    let layer = layer.with_filter(filter_fn(is_ours_or_quiet));
+    tracing_subscriber::registry().with(filter).with(layer)
+}
+
+/// Libraries below us tell in detail what goes over the wire, credentials and proxy passwords
+/// included: none of their details are shown, whatever `RUST_LOG` says.
+fn is_ours_or_quiet(metadata: &Metadata<'_>) -> bool {
+    let ours = metadata.target().split("::").next() == Some(env!("CARGO_CRATE_NAME"));
+    ours || *metadata.level() <= Level::INFO
+}
+
+/// One event at a level that is known only now.
+macro_rules! event_at {
+    ($level:expr, $($fields:tt)+) => {
+        match $level {
+            Level::ERROR => tracing::error!($($fields)+),
+            Level::WARN => tracing::warn!($($fields)+),
+            _ => tracing::info!($($fields)+),
+        }
+    };
+}
+
+/// Writes what became of a run: a line for each change, made or held, a warning for each guard
+/// that held something, and a line for the run. `sources` are the files of the roster.
+pub fn log_run(report: &RunReport, sources: &Sources) {
+    let workspace = report.workspace.as_str();
+    match &report.end {
+        End::Failed(failure) => tracing::error!(
+            workspace,
+            trigger = report.trigger.word(),
+            status = word(report.status()),
+            kind = failure.kind,
+            duration_ms = duration(report),
+            stale = report.stale,
+            "run failed: {}",
+            escape(&failure.message)
+        ),
+        End::Applied(applied) => {
+            for (change, outcome) in &applied.outcomes {
+                log_change(workspace, change, outcome, sources);
+            }
+            for held in &applied.verdict.held {
+                log_held(workspace, held, sources);
+            }
+            for refusal in &applied.verdict.refusals {
+                let (guard, hint) = (refusal.guard.to_string(), escape(&refusal.hint));
+                tracing::warn!(workspace, guard, %hint, "held: {}", escape(&refusal.message));
+            }
+            log_applied(report, applied);
+        }
+    }
+}
+
+fn log_change(workspace: &str, change: &Change, outcome: &Outcome, sources: &Sources) {
+    let (level, outcome, error) = match outcome {
+        Outcome::Done => (Level::INFO, "done", None),
+        Outcome::Rejected(error) => (Level::ERROR, "rejected", Some(error)),
+        Outcome::Unknown(error) => (Level::WARN, "unknown", Some(error)),
+        Outcome::NotSent(error) => (Level::WARN, "not_sent", Some(error)),
+    };
+    let error = error.map(|error| escape(error));
+    let Told { email, from, to, place } = Told::of(change, sources);
+    event_at!(
+        level,
+        workspace,
+        change = change.kind(),
+        %email,
+        from = from.as_deref(),
+        to = to.as_deref(),
+        outcome,
+        reason = change.reason.words(),
+        place,
+        error = error.as_deref(),
+        "change"
+    );
+}
+
+fn log_held(workspace: &str, held: &Held, sources: &Sources) {
+    let by: Vec<String> = held.by.iter().map(ToString::to_string).collect();
+    let Told { email, from, to, place } = Told::of(&held.change, sources);
+    tracing::info!(
+        workspace,
+        change = held.change.kind(),
+        %email,
+        from = from.as_deref(),
+        to = to.as_deref(),
+        outcome = "held",
+        reason = held.change.reason.words(),
+        place,
+        by = by.join(","),
+        "change"
+    );
+}
+
+/// What a line says of a change, safe to show.
+struct Told<'a> {
+    email: Cow<'a, str>,
+    from: Option<Cow<'a, str>>,
+    to: Option<Cow<'a, str>>,
+    place: Option<String>,
+}
+
+impl<'a> Told<'a> {
+    fn of(change: &'a Change, sources: &Sources) -> Self {
+        Self {
+            email: escape(change.email.as_str()),
+            from: change.from().map(|role| escape(role.as_str())),
+            to: change.to().map(|role| escape(role.as_str())),
+            place: change.place.map(|place| file_and_line(place, sources)),
+        }
+    }
+}
+
+fn log_applied(report: &RunReport, applied: &Applied) {
+    let status = report.status();
+    let level = if status == Status::Failed {
+        Level::ERROR
+    } else if report.stale || status == Status::Held {
+        Level::WARN
+    } else {
+        Level::INFO
+    };
+    let count = |wanted: fn(&Outcome) -> bool| {
+        applied.outcomes.iter().filter(|(_, outcome)| wanted(outcome)).count()
+    };
+    let (in_sync, left, error) = after(applied);
+    event_at!(
+        level,
+        workspace = report.workspace.as_str(),
+        trigger = report.trigger.word(),
+        status = word(status),
+        done = count(|outcome| *outcome == Outcome::Done),
+        rejected = count(|outcome| matches!(outcome, Outcome::Rejected(_))),
+        unknown = count(|outcome| matches!(outcome, Outcome::Unknown(_))),
+        not_sent = count(|outcome| matches!(outcome, Outcome::NotSent(_))),
+        held = applied.verdict.held.len(),
+        left,
+        in_sync,
+        duration_ms = duration(report),
+        plan = %applied.plan.fingerprint(),
+        stale = report.stale,
+        error = error.as_deref(),
+        "run"
+    );
+}
+
+/// Members in sync and changes left by the last reading, and why the run did not end well.
+fn after(applied: &Applied) -> (usize, usize, Option<Cow<'_, str>>) {
+    let stopped = applied.stopped.as_ref().map(|failure| failure.message.as_str());
+    let (in_sync, left, unread) = match &applied.verification {
+        Verification::NotNeeded => (applied.plan.facts().in_sync, 0, None),
+        Verification::Failed(error) => (applied.plan.facts().in_sync, 0, Some(error.as_str())),
+        Verification::Read(residue) => {
+            (residue.in_sync, residue.applicable.len() + residue.missing.len(), None)
+        }
+    };
+    (in_sync, left, stopped.or(unread).map(escape))
+}
+
+/// A line for each problem of a file; `workspace` is None for those of the configuration.
+pub fn log_diagnostics(workspace: Option<&str>, sources: &Sources, diagnostics: &[Diagnostic]) {
+    for diagnostic in diagnostics {
+        let level = match diagnostic.severity {
+            Severity::Error => Level::ERROR,
+            Severity::Warning => Level::WARN,
+        };
+        let place = diagnostic.place.map(|place| file_and_line(place, sources));
+        let hint = diagnostic.hint.as_deref().map(escape);
+        event_at!(
+            level,
+            workspace,
+            code = diagnostic.code,
+            place,
+            hint = hint.as_deref(),
+            "{}",
+            escape(&diagnostic.message)
+        );
+    }
+}
+
+fn file_and_line(place: Place, sources: &Sources) -> String {
+    format!("{}:{}", escape(sources.name(place.file)), place.line)
+}
+
+fn word(status: Status) -> &'static str {
+    match status {
+        Status::Converged => "converged",
+        Status::Held => "held",
+        Status::Failed => "failed",
+    }
+}
+
+/// In milliseconds; a clock that was put back meanwhile counts as none.
+fn duration(report: &RunReport) -> u64 {
+    let taken: SignedDuration = report.finished.duration_since(report.started);
+    u64::try_from(taken.as_millis()).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests;

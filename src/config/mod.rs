@@ -14,7 +14,7 @@ use crate::reconcile::Target;
 use crate::schedule::Cron;
 
 /// Everything a process needs to know, validated.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Config {
     /// The file it was read from; None where the environment alone configures one workspace.
     pub path: Option<PathBuf>,
@@ -24,7 +24,7 @@ pub struct Config {
     pub workspaces: Vec<WorkspaceConfig>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ScheduleSettings {
     pub cron: Cron,
     pub zone: TimeZone,
@@ -41,7 +41,7 @@ pub struct WatchSettings {
 }
 
 /// One workspace to keep equal to one roster.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct WorkspaceConfig {
     /// What is reconciled: name, roster files, time zone, limits.
     pub target: Target,

@@ -1,1 +1,172 @@
-//! (being written)
+//! The daemon: reconciles at start, on schedule, when files change, on SIGHUP, when a date of the
+//! roster falls due, and again after a failure.
+//!
+//! ```text
+//! watch, signals --Event--> keepers --orders--> one keeper a workspace --> reconcile
+//! ```
+//!
+//! Sources of events know nothing of runs; [`keepers`] knows the configuration and hands out
+//! orders, which merge while they wait; each [`keeper`] makes the runs of one workspace, one at a
+//! time, and waits for nobody else. Time, files, the directory and the eyes that look on are
+//! arguments, so the same loop runs in a test without any of them.
+
+mod ending;
+pub mod events;
+mod keeper;
+mod keepers;
+mod mailbox;
+pub mod signals;
+mod timers;
+pub mod watch;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::mpsc;
+
+use crate::client::{ReadDirectory, WriteDirectory};
+use crate::clock::Clock;
+use crate::config::{Config, WorkspaceConfig};
+use crate::diagnostic::{Diagnostic, Sources};
+use crate::reconcile::{self, InputOutage, Loaded, Look, Target};
+use crate::report::{Failure, RunReport};
+use crate::roster::Digest;
+use crate::source;
+use events::{Event, QUEUE};
+use keepers::Keepers;
+
+/// After being asked to leave, runs have so long to reach a batch boundary.
+pub const GRACE: Duration = Duration::from_secs(7);
+
+/// What the daemon reaches the world through. `connect`, `reload`, `load` and `contents` may
+/// block: they are called on a thread for that.
+pub trait Hooks: Send + Sync + 'static {
+    type Directory: ReadDirectory + WriteDirectory + 'static;
+
+    /// The directory for one run. The credentials are read anew each time.
+    fn connect(&self, workspace: &WorkspaceConfig) -> Result<Self::Directory, Failure>;
+
+    /// Reads the configuration again.
+    fn reload(&self) -> Result<Config, InputOutage>;
+
+    /// Reads the roster.
+    fn load(&self, target: &Target, now: Timestamp) -> Result<Loaded, InputOutage> {
+        reconcile::load(target, now)
+    }
+
+    /// A digest of what [`Hooks::load`] would read, without understanding it.
+    fn contents(&self, target: &Target) -> Digest {
+        match source::load(&target.users, &target.base) {
+            Ok(sources) => digest(&sources, &[]),
+            Err(diagnostics) => digest(&Sources::default(), &diagnostics),
+        }
+    }
+
+    /// A plan and its verdict, before anything of it is sent.
+    fn seen(&self, workspace: &str, loaded: &Loaded, look: &Look);
+
+    /// So many changes of a run have an outcome, of how many.
+    fn progress(&self, workspace: &str, done: usize, of: usize);
+
+    /// A run has ended; `sources` are the files of the roster in force, or of the one that could
+    /// not be used. This is the place for [`crate::telemetry::log_run`].
+    fn finished(&self, report: &RunReport, sources: &Sources);
+}
+
+/// Runs until SIGTERM or SIGINT. An error is one of the daemon itself; runs that fail are
+/// reported and tried again.
+pub async fn serve<H: Hooks>(
+    hooks: Arc<H>,
+    config: Config,
+    clock: Arc<dyn Clock>,
+) -> Result<(), Failure> {
+    let (sender, events) = mpsc::channel(QUEUE);
+    signals::listen(sender.clone()).map_err(|error| Failure {
+        kind: "signals",
+        message: format!("the system does not let rosterd listen for signals: {error}"),
+    })?;
+    let watched = watch::spawn(watch::Watched::of(&config), Arc::clone(&clock), sender.clone());
+    let on_config = move |config: &Config| {
+        watched.send_replace(watch::Watched::of(config));
+    };
+    run(hooks, config, clock, Inbox { sender, events }, on_config).await
+}
+
+/// Where events arrive. The sender is for the daemon's own answers.
+#[derive(Debug)]
+pub struct Inbox {
+    pub sender: mpsc::Sender<Event>,
+    pub events: mpsc::Receiver<Event>,
+}
+
+/// The loop itself, without signals and files: until [`Event::Stop`]. `on_config` is told each
+/// configuration that comes into force later.
+pub async fn run<H: Hooks>(
+    hooks: Arc<H>,
+    config: Config,
+    clock: Arc<dyn Clock>,
+    mut inbox: Inbox,
+    on_config: impl Fn(&Config),
+) -> Result<(), Failure> {
+    let mut keepers = Keepers::start(hooks, clock, config, inbox.sender);
+    loop {
+        tokio::select! {
+            biased;
+            failure = keepers.broken() => return Err(failure),
+            event = inbox.events.recv() => match event {
+                Some(Event::Moved) => keepers.moved(),
+                Some(Event::Hangup) => keepers.hangup(),
+                Some(Event::Reloaded { trigger, result }) => {
+                    if let Some(config) = keepers.reloaded(trigger, result) {
+                        on_config(config);
+                    }
+                }
+                Some(Event::Stop) | None => break,
+            }
+        }
+    }
+    leave(keepers, inbox.events).await;
+    Ok(())
+}
+
+/// Ends every run at its next batch boundary; whatever still waits after [`GRACE`], or when asked
+/// a second time, is dropped where it stands.
+async fn leave<H: Hooks>(mut keepers: Keepers<H>, mut events: mpsc::Receiver<Event>) {
+    tracing::info!("leaving; a run in progress ends at its next batch boundary");
+    let again = async {
+        while let Some(event) = events.recv().await {
+            if matches!(event, Event::Stop) {
+                return;
+            }
+        }
+        std::future::pending::<()>().await;
+    };
+    tokio::select! {
+        biased;
+        () = keepers.stop() => {}
+        () = tokio::time::sleep(GRACE) => {
+            tracing::warn!("a request has no answer yet; leaving all the same");
+        }
+        () = again => tracing::warn!("asked a second time; leaving at once"),
+    }
+}
+
+/// Over names and texts; where nothing could be read, over the reasons.
+fn digest(sources: &Sources, diagnostics: &[Diagnostic]) -> Digest {
+    if sources.is_empty() {
+        return Digest::of(diagnostics.iter().map(|diagnostic| diagnostic.message.as_str()));
+    }
+    let files = sources.iter().map(|(_, file)| file);
+    Digest::of(files.flat_map(|file| [file.name.as_str(), file.text.as_str()]))
+}
+
+/// Does something that may block, away from the threads that serve everybody.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done,
+        Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+        // The runtime is being shut down, and this task with it.
+        Err(_) => std::future::pending().await,
+    }
+}

@@ -1,0 +1,362 @@
+//! The loop of one workspace: waits for a reason, makes one run, decides when the next is due.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::ending::{self, CANCELLED, NO_ROSTER};
+use super::mailbox::{Duty, Mailbox, Orders};
+use super::timers::Timers;
+use super::{Hooks, blocking, digest};
+use crate::clock::Clock;
+use crate::config::{ScheduleSettings, WorkspaceConfig};
+use crate::diagnostic::Sources;
+use crate::reconcile::{self, Carry, InputOutage, Loaded, Setting};
+use crate::report::{End, Failure, RunReport, Trigger};
+use crate::roster::Digest;
+use crate::{retry, schedule, telemetry};
+
+/// A run is so much heavier than a request that it backs off so many times more slowly: by
+/// seconds at first, by minutes in the end.
+const RUN_WEIGHT: u32 = 10;
+
+/// Runs that follow at once because the one before released something it had held.
+const FOLLOW_UPS: u8 = 3;
+
+/// What one workspace needs to know of the configuration.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Settings {
+    pub workspace: WorkspaceConfig,
+    pub schedule: ScheduleSettings,
+}
+
+pub(super) struct Keeper<H> {
+    hooks: Arc<H>,
+    clock: Arc<dyn Clock>,
+    mailbox: Arc<Mailbox>,
+    settings: Option<Arc<Settings>>,
+    /// What has been taken in and not been acted on yet.
+    orders: Orders,
+    timers: Timers,
+    carry: Carry,
+    /// The contents that were read last, good or bad.
+    contents: Option<Digest>,
+    /// The files cannot be used as they are.
+    outage: bool,
+    /// Runs in a row that are worth another try.
+    failures: u32,
+    follow_ups: u8,
+}
+
+impl<H: Hooks> Keeper<H> {
+    pub(super) fn new(hooks: Arc<H>, clock: Arc<dyn Clock>, mailbox: Arc<Mailbox>) -> Self {
+        Self {
+            hooks,
+            clock,
+            mailbox,
+            settings: None,
+            orders: Orders::default(),
+            timers: Timers::default(),
+            carry: Carry::default(),
+            contents: None,
+            outage: false,
+            failures: 0,
+            follow_ups: 0,
+        }
+    }
+
+    /// Makes runs until it is told to stop.
+    pub(super) async fn keep(mut self) {
+        while let Some((settings, trigger)) = self.next_run().await {
+            let now = self.clock.now();
+            let (report, loaded) = self.run(&settings, trigger, now).await;
+            self.after(&report);
+            let boundary = loaded.as_ref().and_then(|loaded| loaded.roster.next_boundary(now));
+            self.timers.boundary = boundary;
+        }
+    }
+
+    /// Waits for a reason to run.
+    async fn next_run(&mut self) -> Option<(Arc<Settings>, Trigger)> {
+        loop {
+            self.orders.join(self.mailbox.take_now());
+            if self.orders.stop {
+                return None;
+            }
+            if let Some(duty) = self.orders.duty.take() {
+                self.settle(duty);
+            }
+            let now = self.clock.now();
+            self.keep_time(now);
+            if let Some(settings) = self.settings.clone() {
+                if std::mem::take(&mut self.orders.moved) && self.has_changed(&settings).await {
+                    self.orders.want(Trigger::File);
+                }
+                if let Some(due) = self.timers.due(now) {
+                    self.orders.want(due);
+                    // What falls due during the run is answered after it.
+                    self.keep_time(now);
+                }
+                if let Some(trigger) = self.orders.trigger.take() {
+                    return Some((settings, trigger));
+                }
+            }
+            tokio::select! {
+                biased;
+                orders = self.mailbox.take() => self.orders.join(orders),
+                () = rest(self.timers.rest(now)) => {}
+            }
+        }
+    }
+
+    /// Takes new settings. What was learnt of other files or another directory does not count.
+    fn settle(&mut self, duty: Duty) {
+        let settings = match duty {
+            Duty::Keep(settings) => Some(settings),
+            Duty::Rest => None,
+        };
+        let same = match (&self.settings, &settings) {
+            (Some(old), Some(new)) => old.keeps_memory_of(new),
+            _ => false,
+        };
+        if !same {
+            self.carry = Carry::default();
+            self.contents = None;
+            self.outage = false;
+        }
+        self.failures = 0;
+        self.timers = Timers::default();
+        if settings.is_none() {
+            self.orders.trigger = None;
+        }
+        self.settings = settings;
+    }
+
+    /// Sets the timers that depend on what time it is.
+    fn keep_time(&mut self, now: Timestamp) {
+        let Some(settings) = &self.settings else { return };
+        if self.timers.note(now) {
+            tracing::warn!(workspace = settings.name(), "the clock has been put back");
+            let roster = self.carry.last_good.as_ref().map(|loaded| &loaded.roster);
+            self.timers.boundary = roster.and_then(|roster| roster.next_boundary(now));
+        }
+        if self.timers.schedule.is_none() {
+            let ScheduleSettings { cron, zone, jitter } = &settings.schedule;
+            let put_off = |at| schedule::jittered(at, *jitter, fastrand::f64());
+            self.timers.schedule = cron.next_after(zone, now).map(put_off);
+        }
+    }
+
+    /// Whether the files differ from what was read last; the first reading is due anyway.
+    async fn has_changed(&self, settings: &Arc<Settings>) -> bool {
+        let Some(read) = self.contents else { return false };
+        contents(Arc::clone(&self.hooks), Arc::clone(settings)).await != read
+    }
+
+    /// One run, whatever it comes to, told to whoever looks on.
+    async fn run(
+        &mut self,
+        settings: &Arc<Settings>,
+        trigger: Trigger,
+        now: Timestamp,
+    ) -> (RunReport, Option<Arc<Loaded>>) {
+        let (hooks, read) = (Arc::clone(&self.hooks), Arc::clone(settings));
+        let (roster, directory) = blocking(move || {
+            let workspace = &read.workspace;
+            (hooks.load(&workspace.target, now), hooks.connect(workspace))
+        })
+        .await;
+        let unusable = self.take_in(settings, roster);
+        let loaded = self.carry.last_good.clone();
+        let (clock, stale) = (Arc::clone(&self.clock), self.outage);
+        let failed = |failure: Failure| RunReport {
+            workspace: settings.name().to_owned(),
+            trigger,
+            started: now,
+            finished: clock.now(),
+            stale,
+            end: End::Failed(failure),
+        };
+        let report = match (&loaded, directory) {
+            (None, _) => failed(no_roster()),
+            (Some(_), Err(failure)) => failed(failure),
+            (Some(loaded), Ok(directory)) => {
+                self.reconcile(settings, trigger, loaded, &directory).await.unwrap_or_else(failed)
+            }
+        };
+        let sources = loaded.as_ref().map(|loaded| &loaded.sources).or(unusable.as_ref());
+        self.hooks.finished(&report, sources.unwrap_or(&Sources::default()));
+        (report, loaded)
+    }
+
+    /// Keeps a good roster; a bad one leaves the last good one in force. Every change of state is
+    /// told once. The answer is the text of files that cannot be used.
+    fn take_in(
+        &mut self,
+        settings: &Settings,
+        roster: Result<Loaded, InputOutage>,
+    ) -> Option<Sources> {
+        let name = Some(settings.name());
+        match roster {
+            Ok(loaded) => {
+                let found = Some(digest(&loaded.sources, &[]));
+                if std::mem::take(&mut self.outage) {
+                    tracing::info!(workspace = name, "the roster can be used again");
+                }
+                if self.contents != found {
+                    telemetry::log_diagnostics(name, &loaded.sources, &loaded.warnings);
+                }
+                self.contents = found;
+                self.carry.last_good = Some(Arc::new(loaded));
+                None
+            }
+            Err(outage) => {
+                let found = Some(digest(&outage.sources, &outage.diagnostics));
+                if !self.outage || self.contents != found {
+                    let kept = self.carry.last_good.is_some();
+                    tracing::error!(workspace = name, kept, "{}", outage_words(kept));
+                    telemetry::log_diagnostics(name, &outage.sources, &outage.diagnostics);
+                }
+                self.outage = true;
+                self.contents = found;
+                Some(outage.sources)
+            }
+        }
+    }
+
+    /// The run proper. Orders are taken in meanwhile; a new roster, new settings or the end of
+    /// the process end it at its next batch boundary.
+    async fn reconcile(
+        &mut self,
+        settings: &Arc<Settings>,
+        trigger: Trigger,
+        loaded: &Arc<Loaded>,
+        directory: &H::Directory,
+    ) -> Result<RunReport, Failure> {
+        let (hooks, clock) = (Arc::clone(&self.hooks), Arc::clone(&self.clock));
+        let (cancel, name, stale) = (CancellationToken::new(), settings.name(), self.outage);
+        let sending = AtomicBool::new(false);
+        let setting = Setting {
+            clock: &*clock,
+            cancel: &cancel,
+            seen: &|look| {
+                sending.store(true, Ordering::Relaxed);
+                hooks.seen(name, loaded, look);
+            },
+            progress: &|done, of| hooks.progress(name, done, of),
+        };
+        let mut carry = std::mem::take(&mut self.carry);
+        let target = &settings.workspace.target;
+        let ended = {
+            let run = reconcile::reconcile(
+                directory, target, loaded, stale, trigger, &mut carry, &setting,
+            );
+            tokio::pin!(run);
+            let mut comparing = None;
+            let ended = loop {
+                tokio::select! {
+                    biased;
+                    orders = self.mailbox.take() => self.orders.join(orders),
+                    report = &mut run => break Ok(report),
+                    found = done(&mut comparing) => {
+                        if found != self.contents {
+                            self.orders.want(Trigger::File);
+                            cancel.cancel();
+                        }
+                    }
+                }
+                if self.orders.interrupts() {
+                    cancel.cancel();
+                }
+                if cancel.is_cancelled() && !sending.load(Ordering::Relaxed) {
+                    break Err(Failure {
+                        kind: CANCELLED,
+                        message: "ended before the plan".into(),
+                    });
+                }
+                if comparing.is_none() && std::mem::take(&mut self.orders.moved) {
+                    let compare = contents(Arc::clone(&self.hooks), Arc::clone(settings));
+                    comparing = Some(tokio::spawn(compare));
+                }
+            };
+            // A comparison that was not finished is made again.
+            self.orders.moved |= comparing.is_some();
+            ended
+        };
+        self.carry = carry;
+        ended
+    }
+
+    /// Decides what follows from how a run ended.
+    fn after(&mut self, report: &RunReport) {
+        if ending::is_early(report) {
+            return;
+        }
+        self.failures =
+            if ending::is_worth_another_try(report) { self.failures.saturating_add(1) } else { 0 };
+        self.timers.retry = (self.failures > 0).then(|| {
+            let wait = retry::delay(self.failures, None, fastrand::f64()) * RUN_WEIGHT;
+            report.finished.saturating_add(wait).unwrap_or(report.finished)
+        });
+        if self.failures == 0 && ending::has_released(report) && self.follow_ups < FOLLOW_UPS {
+            self.follow_ups += 1;
+            self.orders.want(report.trigger);
+        } else {
+            self.follow_ups = 0;
+        }
+    }
+}
+
+impl Settings {
+    fn name(&self) -> &str {
+        &self.workspace.target.workspace
+    }
+
+    /// Whether both mean the same directory and the same files.
+    fn keeps_memory_of(&self, other: &Self) -> bool {
+        let key = |settings: &Self| {
+            let WorkspaceConfig { target, connection, .. } = &settings.workspace;
+            let files = (target.users.clone(), target.base.clone(), target.zone.clone());
+            (files, connection.endpoint.clone(), connection.workspace_uid.clone())
+        };
+        key(self) == key(other)
+    }
+}
+
+async fn contents<H: Hooks>(hooks: Arc<H>, settings: Arc<Settings>) -> Digest {
+    blocking(move || hooks.contents(&settings.workspace.target)).await
+}
+
+/// The result of the comparison under way; never, where there is none.
+async fn done(comparing: &mut Option<JoinHandle<Digest>>) -> Option<Digest> {
+    let Some(handle) = comparing else { return std::future::pending().await };
+    let found = handle.await.ok();
+    *comparing = None;
+    found
+}
+
+async fn rest(time: Option<Duration>) {
+    match time {
+        Some(time) => tokio::time::sleep(time).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn no_roster() -> Failure {
+    Failure {
+        kind: NO_ROSTER,
+        message: "there is no roster that can be used; nothing is changed until there is".into(),
+    }
+}
+
+fn outage_words(kept: bool) -> &'static str {
+    if kept {
+        "the roster cannot be used as it is; the last good one stays in force, dates included"
+    } else {
+        "the roster cannot be used; nothing is done until its files change"
+    }
+}

@@ -1,0 +1,106 @@
+//! What falls due by time, for one workspace. Pure: the clock is an argument.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::events::merge;
+use crate::report::Trigger;
+
+/// The clock of the wall is looked at so often while something is due later. Timers of the
+/// operating system stand still while a machine sleeps, and do not see the clock being set.
+pub(super) const RECHECK: Duration = Duration::from_mins(1);
+
+/// A clock that goes back by less than this was merely corrected.
+const SLACK: SignedDuration = SignedDuration::from_secs(5);
+
+/// The next instants at which a run is due by itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Timers {
+    pub schedule: Option<Timestamp>,
+    /// A date of the roster.
+    pub boundary: Option<Timestamp>,
+    pub retry: Option<Timestamp>,
+    /// The latest time seen.
+    seen: Option<Timestamp>,
+}
+
+impl Timers {
+    /// Takes out everything that is due at `now`.
+    pub(super) fn due(&mut self, now: Timestamp) -> Option<Trigger> {
+        let mut found = None;
+        for (timer, trigger) in [
+            (&mut self.schedule, Trigger::Schedule),
+            (&mut self.boundary, Trigger::Boundary),
+            (&mut self.retry, Trigger::Retry),
+        ] {
+            if timer.is_some_and(|at| at <= now) {
+                *timer = None;
+                found = Some(merge(found, trigger));
+            }
+        }
+        found
+    }
+
+    /// How long nothing needs to be looked at; None while nothing will ever be due.
+    pub(super) fn rest(&self, now: Timestamp) -> Option<Duration> {
+        let next = [self.schedule, self.boundary, self.retry].into_iter().flatten().min()?;
+        let left = Duration::try_from(next.duration_since(now)).unwrap_or_default();
+        Some(left.min(RECHECK))
+    }
+
+    /// Notes the time. Where the clock has been put back, what was due by the old one is moved:
+    /// the answer is true and `schedule` is to be set anew.
+    pub(super) fn note(&mut self, now: Timestamp) -> bool {
+        let back =
+            self.seen.replace(now).map_or(SignedDuration::ZERO, |seen| seen.duration_since(now));
+        if back <= SLACK {
+            return false;
+        }
+        self.schedule = None;
+        self.retry = self.retry.map(|at| at.saturating_sub(back).unwrap_or(now));
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(1_800_000_000 + second).unwrap()
+    }
+
+    #[test]
+    fn what_is_due_is_taken_out_together() {
+        let mut timers = Timers {
+            schedule: Some(at(10)),
+            boundary: Some(at(9)),
+            retry: Some(at(50)),
+            seen: None,
+        };
+        assert_eq!(timers.due(at(8)), None);
+        assert_eq!(timers.rest(at(8)), Some(Duration::from_secs(1)));
+        assert_eq!(timers.due(at(10)), Some(Trigger::Boundary));
+        assert_eq!(timers.due(at(10)), None);
+        assert_eq!(timers.rest(at(10)), Some(Duration::from_secs(40)));
+    }
+
+    #[test]
+    fn nothing_due_is_nothing_to_wake_for() {
+        assert_eq!(Timers::default().rest(at(0)), None);
+        let far = Timers { boundary: Some(at(1_000_000)), ..Timers::default() };
+        assert_eq!(far.rest(at(0)), Some(RECHECK));
+    }
+
+    #[test]
+    fn a_clock_put_back_takes_its_timers_along() {
+        let mut timers =
+            Timers { schedule: Some(at(900)), retry: Some(at(20)), ..Timers::default() };
+        assert!(!timers.note(at(0)));
+        assert!(!timers.note(at(-3)), "a small correction");
+        assert!(timers.note(at(-3603)));
+        assert_eq!(timers.schedule, None);
+        assert_eq!(timers.retry, Some(at(20 - 3600)));
+    }
+}

@@ -1,0 +1,211 @@
+use std::sync::{Arc, Mutex};
+
+use super::*;
+use crate::diagnostic::FileId;
+use crate::directory::{Account, Snapshot, Uid};
+use crate::email::Email;
+use crate::guard::{self, Limits, Spent};
+use crate::memory::Memory;
+use crate::plan::OnRemoved;
+use crate::report::{Failure, Trigger};
+use crate::role::Role;
+use crate::roster::{Digest, Member, Roster};
+
+#[derive(Clone, Default)]
+struct Paper(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Paper {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// What is logged while `act` runs.
+fn logged(format: LogFormat, asked: Option<&str>, verbosity: i8, act: impl FnOnce()) -> String {
+    let paper = Paper::default();
+    let writer = paper.clone();
+    let (filter, _) = filter(asked, verbosity);
+    let subscriber = subscriber(format, filter, false, move || writer.clone());
+    tracing::subscriber::with_default(subscriber, act);
+    let bytes = paper.0.lock().unwrap().clone();
+    String::from_utf8(bytes).unwrap()
+}
+
+fn rows(log: &str) -> Vec<serde_json::Value> {
+    log.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+fn sources() -> Sources {
+    let mut sources = Sources::default();
+    sources.add("users.yaml", "users: []");
+    sources
+}
+
+/// A run that invites matt, and holds the disable of an account with a hostile address.
+fn report() -> RunReport {
+    let place = Place { file: FileId(0), line: 7, column: 5, start: 0, end: 0 };
+    let member = |email, role| Member {
+        email: Email::parse(email).unwrap(),
+        role: Role::known(role).unwrap(),
+        name: None,
+        aliases: Box::default(),
+        time: None,
+        place,
+    };
+    let account = |uid: &str, email: &str, role| Account {
+        uid: Uid(uid.into()),
+        email: Email::remote(email),
+        name: None,
+        role: Role::from_api(role),
+    };
+    let members = vec![member("alexandra@acme.io", "ADMIN"), member("matt@acme.io", "ANALYST")];
+    let roster = Roster::new(members, vec![], vec![], Digest::default()).unwrap();
+    let accounts = vec![
+        account("a", "alexandra@acme.io", "ADMIN"),
+        account("b", "evil\u{1b}[31m\n@acme.io", "DEVELOPER"),
+    ];
+    let snapshot = Snapshot::new(accounts, vec![], None).unwrap();
+    let now = "2026-11-25T10:00:00Z".parse().unwrap();
+    let plan = crate::plan::plan(&roster, &snapshot, &Memory::empty(), OnRemoved::Disable, now);
+    let mut limits = Limits::default();
+    let budget = limits.budgets.get_mut(&guard::BudgetName::Disable).unwrap();
+    (budget.floor, budget.percent) = (0, 0);
+    let verdict = guard::judge(&plan, &limits, &Spent::new());
+    let approved = verdict.approved.changes().iter();
+    let outcomes = approved.map(|change| (change.clone(), Outcome::Done)).collect();
+    let verification = Verification::NotNeeded;
+    let applied = Applied { plan, verdict, outcomes, verification, stopped: None };
+    RunReport {
+        workspace: "acme".into(),
+        trigger: Trigger::File,
+        started: now,
+        finished: "2026-11-25T10:00:01.5Z".parse().unwrap(),
+        stale: false,
+        end: End::Applied(Box::new(applied)),
+    }
+}
+
+#[test]
+fn a_run_is_a_line_a_change_and_a_line_for_itself() {
+    let log = logged(LogFormat::Json, None, 0, || log_run(&report(), &sources()));
+    let rows = rows(&log);
+    assert_eq!(rows.len(), 4, "{log}");
+    let change = &rows[0];
+    assert_eq!((&change["change"], &change["email"]), (&"invite".into(), &"matt@acme.io".into()));
+    assert_eq!((&change["to"], &change["outcome"]), (&"ANALYST".into(), &"done".into()));
+    assert_eq!(change["place"], "users.yaml:7");
+    assert_eq!(change["reason"], "not in the workspace yet");
+    assert!(change.get("from").is_none() && change.get("error").is_none());
+    assert_eq!((&rows[1]["outcome"], &rows[1]["by"]), (&"held".into(), &"disable-budget".into()));
+    assert_eq!(rows[1]["email"], "evil\\u{1b}[31m\\u{a}@acme.io");
+    assert_eq!((&rows[2]["level"], &rows[2]["guard"]), (&"WARN".into(), &"disable-budget".into()));
+    assert!(rows[2]["hint"].as_str().is_some_and(|hint| !hint.is_empty()));
+    let run = &rows[3];
+    assert_eq!((&run["trigger"], &run["status"]), (&"file".into(), &"held".into()));
+    assert_eq!((&run["done"], &run["held"], &run["in_sync"]), (&1.into(), &1.into(), &1.into()));
+    assert_eq!((&run["duration_ms"], &run["stale"]), (&1500.into(), &false.into()));
+    assert_eq!(run["plan"].as_str().map(str::is_empty), Some(false));
+}
+
+#[test]
+fn text_has_the_same_lines_without_an_escape_sequence() {
+    let log = logged(LogFormat::Text, None, 0, || log_run(&report(), &sources()));
+    assert_eq!(log.lines().count(), 4, "{log}");
+    assert!(!log.contains('\u{1b}'));
+    assert!(log.contains("place=\"users.yaml:7\""), "{log}");
+}
+
+#[test]
+fn a_failed_run_is_an_error() {
+    let failure = Failure { kind: "connect", message: "no\u{1b}connection".into() };
+    let report = RunReport { end: End::Failed(failure), stale: true, ..report() };
+    let rows = rows(&logged(LogFormat::Json, None, 0, || log_run(&report, &sources())));
+    assert_eq!(rows.len(), 1);
+    assert_eq!((&rows[0]["level"], &rows[0]["kind"]), (&"ERROR".into(), &"connect".into()));
+    assert_eq!(rows[0]["message"], "run failed: no\\u{1b}connection");
+    assert_eq!(rows[0]["stale"], true);
+}
+
+#[test]
+fn what_the_api_refused_is_an_error_and_what_nobody_knows_a_warning() {
+    let mut report = report();
+    let levels = [
+        (Outcome::Rejected("no".into()), "ERROR"),
+        (Outcome::Unknown("no answer".into()), "WARN"),
+        (Outcome::NotSent("later".into()), "WARN"),
+    ];
+    for (outcome, level) in levels {
+        if let End::Applied(applied) = &mut report.end {
+            applied.outcomes[0].1 = outcome;
+        }
+        let rows = rows(&logged(LogFormat::Json, None, 0, || log_run(&report, &sources())));
+        assert_eq!(rows[0]["level"], level);
+        assert!(rows[0]["error"].is_string());
+    }
+}
+
+#[test]
+fn problems_of_files_say_where_and_what_to_do() {
+    let place = Place { file: FileId(0), line: 3, column: 1, start: 0, end: 0 };
+    let problems = [
+        Diagnostic::error("bad-address", "not an address").at(place).hint("write one"),
+        Diagnostic::warning("expired", "has expired"),
+    ];
+    let log =
+        logged(LogFormat::Json, None, 0, || log_diagnostics(Some("acme"), &sources(), &problems));
+    let rows = rows(&log);
+    assert_eq!((&rows[0]["level"], &rows[0]["code"]), (&"ERROR".into(), &"bad-address".into()));
+    assert_eq!(
+        (&rows[0]["place"], &rows[0]["hint"]),
+        (&"users.yaml:3".into(), &"write one".into())
+    );
+    assert_eq!(rows[1]["level"], "WARN");
+}
+
+#[test]
+fn details_of_libraries_are_never_shown() {
+    let say = || {
+        tracing::trace!("ours");
+        tracing::debug!(target: "rosterd::client", "ours too");
+        tracing::debug!(target: "rosterd_like", "secret");
+        for _ in 0..2 {
+            tracing::trace!(target: "h2::codec", "secret");
+            tracing::debug!(target: "hyper_util::client", "secret");
+            tracing::trace!(target: "reqwest::connect", "secret");
+        }
+        tracing::warn!(target: "rustls", "worth knowing");
+    };
+    for asked in ["trace", "trace,h2=trace,hyper_util=debug", "reqwest=trace,h2[{x}]=trace"] {
+        let log = logged(LogFormat::Text, Some(asked), 0, say);
+        assert!(!log.contains("secret"), "{asked}: {log}");
+    }
+    let all = logged(LogFormat::Text, Some("trace"), 0, say);
+    assert!(all.contains("ours too") && all.contains("worth knowing"), "{all}");
+}
+
+#[test]
+fn verbosity_moves_the_level_and_the_environment_is_stronger() {
+    let say = || {
+        tracing::error!("e1");
+        tracing::warn!("w1");
+        tracing::info!("i1");
+        tracing::debug!("d1");
+        tracing::trace!("t1");
+    };
+    let shown = |asked, verbosity| logged(LogFormat::Text, asked, verbosity, say).lines().count();
+    assert_eq!([-2, -1, 0, 1, 2].map(|verbosity| shown(None, verbosity)), [1, 2, 3, 4, 5]);
+    assert_eq!(shown(Some("error"), 2), 1);
+    assert_eq!(shown(Some("=="), 0), 3, "what cannot be read does not count");
+    assert!(filter(Some("rosterd=loud"), 0).1.is_some());
+}
+
+#[test]
+fn color_is_as_asked() {
+    assert!(is_colored(Color::Always));
+    assert!(!is_colored(Color::Never));
+}
