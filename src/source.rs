@@ -208,12 +208,3 @@ fn nothing(written: &str) -> Diagnostic {
     Diagnostic::error("no-file", format!("`{written}` matches no file"))
         .hint("nothing is concluded from this: an empty roster is written `users: []`")
 }
-
-/// The folders in which a change may change what [`load`] reads.
-pub fn watched(users: &[String], base: &Path) -> Vec<std::path::PathBuf> {
-    let folder = |written: &String| {
-        let path = base.join(written);
-        if path.is_dir() { path } else { path.parent().unwrap_or(&path).to_owned() }
-    };
-    users.iter().map(folder).collect()
-}

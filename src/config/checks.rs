@@ -1,1 +1,272 @@
-//! (being written)
+//! `rosterd.yaml`: from what was written to settings, or to every problem at once.
+
+use std::fmt::Display;
+use std::net::SocketAddr;
+use std::ops::RangeInclusive;
+use std::path::Path;
+use std::str::FromStr;
+use std::time::Duration;
+
+use jiff::tz::TimeZone;
+
+use super::keys::{FILE, SCHEDULE, WATCH};
+use super::secrets::TOKEN_PREFIX;
+use super::{Config, Request, ScheduleSettings, WatchSettings, text, values};
+use crate::diagnostic::{Diagnostic, Sources, any_error};
+use crate::yaml::{self, Fields, Node, closest};
+
+const SECOND: Duration = Duration::from_secs(1);
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Reads a configuration file. What it says about secrets is never drawn.
+pub(super) fn file(
+    path: &Path,
+    request: &Request,
+    env: &dyn Fn(&str) -> Option<String>,
+    folder: &Path,
+    sources: &mut Sources,
+) -> Result<(Config, Vec<Diagnostic>), Vec<Diagnostic>> {
+    let text = text(path, folder).map_err(|problem| vec![problem])?;
+    let id = sources.add(path.to_string_lossy(), text.clone());
+    let mut reader = Reader { request, env, folder, path, found: Vec::new() };
+    let config = match yaml::parse(&text, id) {
+        Ok(document) => reader.config(&document),
+        Err(problems) => {
+            reader.found = problems;
+            None
+        }
+    };
+    let mut found = reader.found;
+    found.sort_by_key(|problem| problem.place.map(|place| (place.file, place.start)));
+    found.iter_mut().for_each(|problem| keep_secrets(problem, &text));
+    match config {
+        Some(config) if !any_error(&found) => Ok((config, found)),
+        _ => Err(found),
+    }
+}
+
+/// Keeps a line that may hold a secret from being drawn, and a token from being repeated.
+fn keep_secrets(problem: &mut Diagnostic, text: &str) {
+    let line =
+        |number: u32| text.lines().nth(number.saturating_sub(1) as usize).unwrap_or_default();
+    let tells = |number| {
+        ["api_key", "api_secret", TOKEN_PREFIX].iter().any(|word| line(number).contains(word))
+    };
+    let mut places = problem.place.iter().chain(problem.related.iter().map(|(place, _)| place));
+    problem.conceal |= places.any(|place| tells(place.line));
+    if problem.message.contains(TOKEN_PREFIX) {
+        "a token stands here".clone_into(&mut problem.message);
+    }
+    let hint = problem.hint.as_deref();
+    if hint.is_some_and(|hint| hint.contains(TOKEN_PREFIX)) {
+        problem.hint = None;
+    }
+}
+
+pub(super) struct Reader<'a> {
+    pub request: &'a Request,
+    pub env: &'a dyn Fn(&str) -> Option<String>,
+    /// The working directory.
+    pub folder: &'a Path,
+    /// The file, as it was named.
+    pub path: &'a Path,
+    pub found: Vec<Diagnostic>,
+}
+
+impl Reader<'_> {
+    fn config(&mut self, document: &Node<'_>) -> Option<Config> {
+        if document.is_null() {
+            self.found.push(
+                Diagnostic::error("empty-file", "the file is empty")
+                    .at(document.place)
+                    .hint("begin with `version: 1` and `workspaces:`"),
+            );
+            return None;
+        }
+        let fields = Fields::of(document, "the configuration", &FILE, &mut self.found)?;
+        self.version(&fields);
+        let schedule = self.schedule(&fields);
+        let watch = self.watch(&fields);
+        let store = self.store(&fields);
+        let listen = self.parsed::<SocketAddr>(
+            &fields,
+            "listen",
+            "an address and a port, such as 127.0.0.1:9464",
+        );
+        let retention = self.duration(&fields, "retention", 400 * DAY, DAY..=36_500 * DAY);
+        let workspaces = self.workspaces(&fields);
+        let path = Some(self.path.to_owned());
+        Some(Config { path, schedule, watch, store, listen, retention, workspaces })
+    }
+
+    fn version(&mut self, fields: &Fields<'_, '_>) {
+        let Some(node) = fields.require("version", &mut self.found) else { return };
+        if node.text("`version`", &mut self.found).is_some_and(|text| text != "1") {
+            self.found.push(
+                Diagnostic::error("bad-version", "this version of the format is not known")
+                    .at(node.place)
+                    .label("known is 1")
+                    .hint("write `version: 1`, or use a newer rosterd"),
+            );
+        }
+    }
+
+    fn schedule(&mut self, fields: &Fields<'_, '_>) -> ScheduleSettings {
+        let default = ScheduleSettings::default();
+        let Some(fields) = self.section(fields, "schedule", &SCHEDULE) else { return default };
+        let cron = self.parsed(&fields, "cron", "a schedule such as */15 * * * *");
+        let zone = self.zone(&fields);
+        let jitter = self.duration(&fields, "jitter", default.jitter, Duration::ZERO..=DAY);
+        ScheduleSettings { cron: cron.unwrap_or_default(), zone, jitter }
+    }
+
+    fn watch(&mut self, fields: &Fields<'_, '_>) -> WatchSettings {
+        let WatchSettings { settle, poll } = WatchSettings::default();
+        let Some(fields) = self.section(fields, "watch", &WATCH) else {
+            return WatchSettings { settle, poll };
+        };
+        let shortest = Duration::from_millis(10);
+        WatchSettings {
+            settle: self.duration(&fields, "settle", settle, shortest..=60 * SECOND),
+            poll: self.duration(&fields, "poll", poll, SECOND..=DAY),
+        }
+    }
+
+    fn store(&mut self, fields: &Fields<'_, '_>) -> Option<String> {
+        let node = fields.get("store")?;
+        let written = self.expanded(node, "`store`")?;
+        let known = ["sqlite:///", "postgres://", "postgresql://"];
+        if known.iter().any(|scheme| written.starts_with(scheme)) {
+            return Some(written);
+        }
+        self.found.push(
+            Diagnostic::error("bad-store", "`store` is not a place for a ledger")
+                .at(node.place)
+                .hint("write sqlite:///var/lib/rosterd/ledger.db, with three slashes"),
+        );
+        None
+    }
+
+    /// A mapping below a key, if it is there.
+    pub fn section<'n, 't>(
+        &mut self,
+        fields: &Fields<'n, 't>,
+        key: &str,
+        known: &[&str],
+    ) -> Option<Fields<'n, 't>> {
+        let node = fields.get(key)?;
+        Fields::of(node, &format!("`{key}`"), known, &mut self.found)
+    }
+
+    /// Text in which references to the environment have been replaced.
+    pub fn expanded(&mut self, node: &Node<'_>, what: &str) -> Option<String> {
+        let text = node.text(what, &mut self.found)?;
+        match values::expand(text, self.env) {
+            Ok(text) => Some(text),
+            Err(name) => {
+                self.found.push(
+                    Diagnostic::error("variable-not-set", format!("${{{name}}} is not set"))
+                        .at(node.place)
+                        .label("refers to the environment")
+                        .hint(format!("set {name}, or write the value here ($$ is a dollar sign)")),
+                );
+                None
+            }
+        }
+    }
+
+    /// A value that reads itself; its own words say what is wrong.
+    pub fn parsed<T: FromStr<Err: Display>>(
+        &mut self,
+        fields: &Fields<'_, '_>,
+        key: &str,
+        wanted: &str,
+    ) -> Option<T> {
+        let node = fields.get(key)?;
+        let text = self.expanded(node, &format!("`{key}`"))?;
+        text.parse().map_err(|error| self.refuse(node, key, &error, wanted)).ok()
+    }
+
+    pub fn zone(&mut self, fields: &Fields<'_, '_>) -> TimeZone {
+        let Some(node) = fields.get("timezone") else { return TimeZone::UTC };
+        let Some(text) = self.expanded(node, "`timezone`") else { return TimeZone::UTC };
+        TimeZone::get(&text).unwrap_or_else(|_| {
+            let names: Vec<String> =
+                jiff::tz::db().available().map(|name| name.to_string()).collect();
+            let hint = closest(&text, names.iter().map(String::as_str)).map_or_else(
+                || "write a name such as Europe/Berlin or UTC".to_owned(),
+                |meant| format!("did you mean `{meant}`?"),
+            );
+            self.found.push(
+                Diagnostic::error("unknown-timezone", format!("unknown time zone `{text}`"))
+                    .at(node.place)
+                    .label("unknown time zone")
+                    .hint(hint),
+            );
+            TimeZone::UTC
+        })
+    }
+
+    pub fn duration(
+        &mut self,
+        fields: &Fields<'_, '_>,
+        key: &str,
+        default: Duration,
+        bounds: RangeInclusive<Duration>,
+    ) -> Duration {
+        let Some(node) = fields.get(key) else { return default };
+        let Some(text) = self.expanded(node, &format!("`{key}`")) else { return default };
+        match values::duration(&text) {
+            Some(duration) if bounds.contains(&duration) => duration,
+            Some(_) => {
+                let (low, high) = (values::shown(*bounds.start()), values::shown(*bounds.end()));
+                self.out_of_bounds(node, key, &low, &high);
+                default
+            }
+            None => {
+                self.refuse(node, key, &"this is not a duration", "500ms, 30s, 5m, 24h or 400d");
+                default
+            }
+        }
+    }
+
+    pub fn number<T: FromStr + PartialOrd + Display + Copy>(
+        &mut self,
+        fields: &Fields<'_, '_>,
+        key: &str,
+        default: T,
+        bounds: &RangeInclusive<T>,
+    ) -> T {
+        let Some(node) = fields.get(key) else { return default };
+        let Some(text) = self.expanded(node, &format!("`{key}`")) else { return default };
+        match text.parse() {
+            Ok(number) if bounds.contains(&number) => number,
+            _ => {
+                self.out_of_bounds(
+                    node,
+                    key,
+                    &bounds.start().to_string(),
+                    &bounds.end().to_string(),
+                );
+                default
+            }
+        }
+    }
+
+    fn out_of_bounds(&mut self, node: &Node<'_>, key: &str, low: &str, high: &str) {
+        self.found.push(
+            Diagnostic::error("out-of-bounds", format!("`{key}` must be from {low} to {high}"))
+                .at(node.place)
+                .label(format!("not from {low} to {high}")),
+        );
+    }
+
+    pub fn refuse(&mut self, node: &Node<'_>, key: &str, why: &dyn Display, wanted: &str) {
+        self.found.push(
+            Diagnostic::error("bad-value", format!("`{key}`: {why}"))
+                .at(node.place)
+                .label("cannot be used")
+                .hint(format!("write {wanted}")),
+        );
+    }
+}

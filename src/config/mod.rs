@@ -1,17 +1,80 @@
 //! The settings: `rosterd.yaml`, or the vendor's environment names and `--users` alone.
 
-pub mod checks;
+mod checks;
+mod environment;
 pub mod find;
-pub mod raw;
+mod keys;
+mod schema;
+mod secrets;
+mod values;
+mod workspace;
 
-use std::path::PathBuf;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
 
 use crate::client;
+use crate::diagnostic::{Diagnostic, Sources};
 use crate::reconcile::Target;
 use crate::schedule::Cron;
+use crate::source;
+
+pub use schema::schema;
+pub use secrets::SecretProblem;
+
+/// What the command line says about the configuration.
+#[derive(Clone, Debug, Default)]
+pub struct Request {
+    /// The file, where it is named.
+    pub path: Option<PathBuf>,
+    /// The roster in place of the configured one, relative to the working directory.
+    pub users: Option<PathBuf>,
+    /// Only these workspaces; all where none is named.
+    pub workspaces: Vec<String>,
+    /// Endpoints and secrets are neither needed nor looked at: somebody else will set them, or
+    /// nobody will use them.
+    pub offline: bool,
+}
+
+/// A configuration that can be used, and what was noticed about it.
+#[derive(Debug)]
+pub struct Loaded {
+    pub config: Config,
+    pub sources: Sources,
+    pub warnings: Vec<Diagnostic>,
+}
+
+/// A configuration that cannot be used, with every reason.
+#[derive(Debug)]
+pub struct Invalid {
+    pub sources: Sources,
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+/// Finds, reads and validates the configuration. `env` is the environment and `folder` the working
+/// directory; nothing is asked of any server.
+pub fn load(
+    request: &Request,
+    env: &dyn Fn(&str) -> Option<String>,
+    folder: &Path,
+) -> Result<Loaded, Invalid> {
+    let mut sources = Sources::default();
+    let read = match find::locate(request.path.as_deref(), env, folder) {
+        Some(path) => checks::file(&path, request, env, folder, &mut sources),
+        None => environment::config(request, env, folder).map(|config| (config, Vec::new())),
+    };
+    match read {
+        Ok((config, warnings)) => Ok(Loaded { config, sources, warnings }),
+        Err(diagnostics) => Err(Invalid { sources, diagnostics }),
+    }
+}
+
+/// The text of the configuration file.
+fn text(path: &Path, folder: &Path) -> Result<String, Diagnostic> {
+    source::text(&path.to_string_lossy(), &folder.join(path))
+}
 
 /// Everything a process needs to know, validated.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,6 +83,12 @@ pub struct Config {
     pub path: Option<PathBuf>,
     pub schedule: ScheduleSettings,
     pub watch: WatchSettings,
+    /// Where the ledger is kept, once there is one.
+    pub store: Option<String>,
+    /// Where the page and the metrics listen, once there are any.
+    pub listen: Option<SocketAddr>,
+    /// How long the ledger keeps what is over.
+    pub retention: Duration,
     /// At least one; their names differ.
     pub workspaces: Vec<WorkspaceConfig>,
 }

@@ -203,10 +203,11 @@ fn a_floor_holds_everything_that_would_lower_it_together() {
 
 #[test]
 fn a_floor_already_broken_holds_only_what_takes_admin() {
-    let world = World::converged()
-        .no_member("jonny")
-        .account("zoe", Role::Business)
-        .member_with("alexandra", Role::Admin, dates(None, Some(0)));
+    let world = World::converged().no_member("jonny").account("zoe", Role::Business).member_with(
+        "alexandra",
+        Role::Admin,
+        dates(None, Some(0)),
+    );
     for floor in [2, 3] {
         let verdict = world.clone().limits(|limits| limits.min_admins = floor).verdict();
         assert_eq!(

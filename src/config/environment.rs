@@ -1,0 +1,82 @@
+//! The one workspace that the vendor's environment names and `--users` describe.
+
+use std::path::Path;
+use std::time::Duration;
+
+use jiff::tz::TimeZone;
+
+use super::workspace::{endpoint, http_defaults};
+use super::{
+    Config, CredentialSource, Request, ScheduleSettings, SecretSource, WatchSettings,
+    WorkspaceConfig, find,
+};
+use crate::diagnostic::Diagnostic;
+use crate::guard::Limits;
+use crate::plan::OnRemoved;
+use crate::reconcile::Target;
+
+/// The name of the workspace.
+pub const NAME: &str = "default";
+
+/// The settings where there is no configuration: defaults, and what the environment says.
+pub(super) fn config(
+    request: &Request,
+    env: &dyn Fn(&str) -> Option<String>,
+    folder: &Path,
+) -> Result<Config, Vec<Diagnostic>> {
+    let Some(users) = &request.users else { return Err(vec![find::nowhere()]) };
+    let mut problems = Vec::new();
+    if let Some(name) = request.workspaces.iter().find(|name| *name != NAME) {
+        problems.push(
+            Diagnostic::error("unknown-workspace", format!("there is no workspace `{name}`"))
+                .hint("without a configuration there is one, `default`"),
+        );
+    }
+    let (mut connection, sending) = http_defaults();
+    if !request.offline {
+        match env("PARADIME_API_ENDPOINT").map(|text| endpoint(&text)) {
+            Some(Ok(url)) => connection.endpoint = url,
+            Some(Err(why)) => problems.push(
+                Diagnostic::error("bad-value", format!("PARADIME_API_ENDPOINT: {why}"))
+                    .hint("write the https address of the API"),
+            ),
+            None => problems.push(
+                Diagnostic::error("variable-not-set", "PARADIME_API_ENDPOINT is not set")
+                    .hint("set it, or write a configuration"),
+            ),
+        }
+        if env("PARADIME_API_SECRET").is_none() {
+            problems.push(
+                Diagnostic::error("variable-not-set", "PARADIME_API_SECRET is not set")
+                    .hint("set it together with PARADIME_API_KEY, or to a token (prdm_…)"),
+            );
+        }
+        connection.workspace_uid = env("PARADIME_WORKSPACE_UID").filter(|uid| !uid.is_empty());
+    }
+    if !problems.is_empty() {
+        return Err(problems);
+    }
+    let target = Target {
+        workspace: NAME.to_owned(),
+        users: vec![users.to_string_lossy().into_owned()],
+        base: folder.to_owned(),
+        zone: TimeZone::UTC,
+        on_removed: OnRemoved::default(),
+        limits: Limits::default(),
+        sending,
+    };
+    let secret = |name: &str| SecretSource::Env(name.to_owned());
+    let credentials = CredentialSource {
+        api_key: Some(secret("PARADIME_API_KEY")),
+        api_secret: secret("PARADIME_API_SECRET"),
+    };
+    Ok(Config {
+        path: None,
+        schedule: ScheduleSettings::default(),
+        watch: WatchSettings::default(),
+        store: None,
+        listen: None,
+        retention: Duration::from_secs(400 * 24 * 60 * 60),
+        workspaces: vec![WorkspaceConfig { target, connection, credentials }],
+    })
+}
