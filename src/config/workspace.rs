@@ -5,16 +5,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::SignedDuration;
-use jiff::tz::TimeZone;
 use reqwest::Url;
 
 use super::checks::Reader;
 use super::keys::{BUDGET, BUDGETS, CREDENTIALS, GUARD, HTTP, SECRET, WORKSPACE};
 use super::secrets::TOKEN_PREFIX;
-use super::{
-    Config, CredentialSource, Request, ScheduleSettings, SecretSource, WatchSettings,
-    WorkspaceConfig, find, values,
-};
+use super::{CredentialSource, SecretSource, WorkspaceConfig, values};
 use crate::apply::Sending;
 use crate::client::{self, endpoint_is_safe};
 use crate::diagnostic::Diagnostic;

@@ -1,1 +1,152 @@
-//! (being written)
+//! The API's other side: a faithful User Management API on this machine.
+//!
+//! [`world`] is a pure state machine, [`schema`] its GraphQL, [`server`] the HTTP around it with
+//! bad days on request ([`faults`]). It never imports the client: the API is read twice,
+//! independently, so that a wrong idea about it has to be had twice.
+
+pub mod auth;
+mod connection;
+mod control;
+pub mod faults;
+pub mod schema;
+mod server;
+mod state;
+pub mod world;
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::Clock;
+use connection::Resettable;
+use faults::{Faults, Odds};
+use server::Shared;
+use world::World;
+
+/// How a sandbox behaves.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// A loopback address; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Where the world is kept; without it everything is forgotten at the end.
+    pub state: Option<PathBuf>,
+    /// The workspaces, by name; a state that is kept has its own.
+    pub workspaces: Vec<String>,
+    /// So many people beside the documented ones, in each workspace.
+    pub people: usize,
+    /// The seed of uids and faults.
+    pub seed: u64,
+    /// Every answer takes so long.
+    pub latency: Duration,
+    /// And so long for each root field.
+    pub latency_per_field: Duration,
+    pub faults: Vec<Odds>,
+    /// Requests a second; more are answered 429.
+    pub rate_limit: Option<u32>,
+    /// The first field that fails ends the rest of its request, and `data` is null.
+    pub abort_batches: bool,
+    /// Mutations of more fields are refused before any of them runs.
+    pub max_batch: usize,
+    /// Pending invitations are called SENT, as the vendor's Python client has it.
+    pub sent: bool,
+}
+
+/// A sandbox that serves until it is stopped or dropped.
+#[derive(Debug)]
+pub struct Running {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+    stop: CancellationToken,
+    serving: JoinHandle<io::Result<()>>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            state: None,
+            workspaces: vec!["acme".to_owned()],
+            people: 0,
+            seed: 1,
+            latency: Duration::ZERO,
+            latency_per_field: Duration::ZERO,
+            faults: Vec::new(),
+            rate_limit: None,
+            abort_batches: false,
+            max_batch: schema::MAX_FIELDS,
+            sent: false,
+        }
+    }
+}
+
+/// Starts a sandbox. An address off loopback is refused: its keys are published.
+pub async fn start(options: Options, clock: Arc<dyn Clock>) -> io::Result<Running> {
+    if !options.listen.ip().is_loopback() {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            format!("{} is not a loopback address, and the keys are published", options.listen),
+        ));
+    }
+    let kept = options.state.as_deref().map(state::load).transpose()?.flatten();
+    let world = kept.unwrap_or_else(|| {
+        World::seeded(&options.workspaces, options.people, options.seed, clock.now())
+    });
+    let listener = TcpListener::bind(options.listen)
+        .await
+        .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", options.listen)))?;
+    let address = listener.local_addr()?;
+    let faults = Faults::new(options.faults.iter().copied(), options.seed);
+    let shared = Arc::new(Shared::new(options, clock, world, faults));
+    shared.keep()?;
+    let stop = CancellationToken::new();
+    let service = server::routes(Arc::clone(&shared))
+        .into_make_service_with_connect_info::<connection::Switch>();
+    let stopped = stop.clone().cancelled_owned();
+    let serving = tokio::spawn(async move {
+        axum::serve(Resettable(listener), service).with_graceful_shutdown(stopped).await
+    });
+    Ok(Running { address, shared, stop, serving })
+}
+
+impl Running {
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Where GraphQL is served.
+    pub fn endpoint(&self) -> String {
+        format!("http://{}/graphql", self.address)
+    }
+
+    /// The world as it is now.
+    pub fn world(&self) -> World {
+        self.shared.world.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The world itself, for hands that change it behind the API's back.
+    pub fn hands(&self) -> Arc<Mutex<World>> {
+        Arc::clone(&self.shared.world)
+    }
+
+    /// Stops serving; connections that do not end by themselves are dropped.
+    pub async fn stop(mut self) {
+        self.stop.cancel();
+        let grace = Duration::from_millis(200);
+        if tokio::time::timeout(grace, &mut self.serving).await.is_err() {
+            self.serving.abort();
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.stop.cancel();
+        self.serving.abort();
+    }
+}

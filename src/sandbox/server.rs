@@ -1,0 +1,253 @@
+//! HTTP around the world: authentication, latency, faults, GraphQL.
+
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_graphql::parser::types::{ExecutableDocument, OperationType, Selection};
+use async_graphql::{Response as Answer, Value};
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{ConnectInfo, DefaultBodyLimit, Request as HttpRequest, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{Html, IntoResponse, Response};
+use axum::routing::{any, get, post};
+use serde_json::json;
+use tokio::time::Instant;
+
+use super::connection::Switch;
+use super::faults::{Fault, Faults};
+use super::schema::{Api, InviteStatus, Request, api};
+use super::world::World;
+use super::{Options, auth, control, state};
+use crate::clock::Clock;
+
+/// A request may have so many bytes.
+const MAX_BODY: usize = 4 * 1024 * 1024;
+/// A request that is never answered is let go after so long.
+const SILENCE: Duration = Duration::from_secs(600);
+
+/// What every request shares.
+pub(super) struct Shared {
+    pub options: Options,
+    pub clock: Arc<dyn Clock>,
+    pub world: Arc<Mutex<World>>,
+    pub faults: Mutex<Faults>,
+    /// The world before the last change, which a stale listing shows.
+    before: Mutex<World>,
+    /// When the requests of the last second came.
+    recent: Mutex<Vec<Instant>>,
+    api: Api,
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shared").field("options", &self.options).finish_non_exhaustive()
+    }
+}
+
+impl Shared {
+    pub fn new(options: Options, clock: Arc<dyn Clock>, world: World, faults: Faults) -> Self {
+        Self {
+            options,
+            clock,
+            before: Mutex::new(world.clone()),
+            world: Arc::new(Mutex::new(world)),
+            faults: Mutex::new(faults),
+            recent: Mutex::default(),
+            api: api(),
+        }
+    }
+
+    /// Writes the world to its file, if it has one.
+    pub fn keep(&self) -> io::Result<()> {
+        let Some(path) = &self.options.state else { return Ok(()) };
+        let world = lock(&self.world);
+        state::save(path, &world)
+    }
+
+    /// How long to wait before another request is welcome, where this one is too many.
+    fn over_the_limit(&self) -> bool {
+        let Some(limit) = self.options.rate_limit else { return false };
+        let now = Instant::now();
+        let mut recent = lock(&self.recent);
+        recent.retain(|at| now.duration_since(*at) < Duration::from_secs(1));
+        let over = recent.len() >= limit as usize;
+        if !over {
+            recent.push(now);
+        }
+        over
+    }
+}
+
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+pub(super) fn routes(shared: Arc<Shared>) -> Router {
+    Router::new()
+        .route("/graphql", post(graphql).get(graphiql))
+        .route("/control/state", get(control::state))
+        .route("/control/{what}", post(control::change))
+        .fallback(any(nothing_here))
+        .layer(DefaultBodyLimit::max(MAX_BODY))
+        .with_state(shared)
+}
+
+async fn graphiql() -> Html<String> {
+    Html(async_graphql::http::GraphiQLSource::build().endpoint("/graphql").finish())
+}
+
+async fn nothing_here() -> Response {
+    errors(StatusCode::NOT_FOUND, "nothing is here: the API is at /graphql", "NOT_FOUND")
+}
+
+/// One GraphQL request.
+async fn graphql(
+    State(shared): State<Arc<Shared>>,
+    ConnectInfo(switch): ConnectInfo<Switch>,
+    headers: HeaderMap,
+    request: HttpRequest,
+) -> Response {
+    let asked = match read(request).await {
+        Ok(asked) => asked,
+        Err(refusal) => return refusal,
+    };
+    let caller = match auth::caller(&headers, &lock(&shared.world)) {
+        Ok(caller) => caller,
+        Err(denied) => {
+            return errors(StatusCode::UNAUTHORIZED, &denied.to_string(), "UNAUTHENTICATED");
+        }
+    };
+    if shared.over_the_limit() {
+        return throttled();
+    }
+    let (is_mutation, fields) = weigh(asked.0.as_ref(), asked.1.operation_name.as_deref());
+    if is_mutation && fields > shared.options.max_batch {
+        let most = shared.options.max_batch;
+        return errors(StatusCode::OK, &format!("more than {most} fields"), "TOO_COMPLEX");
+    }
+    let fault = lock(&shared.faults).draw(is_mutation);
+    let field_time = shared.options.latency_per_field * u32::try_from(fields).unwrap_or(u32::MAX);
+    tokio::time::sleep(shared.options.latency + field_time).await;
+    if let Some(response) = before(fault, &switch).await {
+        return response;
+    }
+    let answer = execute(&shared, caller, asked.1, fault).await;
+    after(fault, &switch, answer).await
+}
+
+/// The faults that keep a request from running.
+async fn before(fault: Option<Fault>, switch: &Switch) -> Option<Response> {
+    match fault? {
+        Fault::Throttle => Some(throttled()),
+        Fault::Unavailable => {
+            Some(errors(StatusCode::SERVICE_UNAVAILABLE, "try again later", "UNAVAILABLE"))
+        }
+        Fault::TimeoutBefore => {
+            tokio::time::sleep(SILENCE).await;
+            Some(errors(StatusCode::GATEWAY_TIMEOUT, "too late", "TIMEOUT"))
+        }
+        Fault::ResetBefore => {
+            switch.pull();
+            Some(StatusCode::OK.into_response())
+        }
+        Fault::Html => Some(Html("<html><body>A page of a proxy.</body></html>").into_response()),
+        _ => None,
+    }
+}
+
+/// The faults that keep an answer from arriving.
+async fn after(fault: Option<Fault>, switch: &Switch, answer: Answer) -> Response {
+    match fault {
+        Some(Fault::TimeoutAfter) => tokio::time::sleep(SILENCE).await,
+        Some(Fault::ResetAfter) => switch.pull(),
+        Some(Fault::Truncate) => return truncated(&answer),
+        _ => {}
+    }
+    axum::Json(answer).into_response()
+}
+
+/// Runs the fields one after the other.
+async fn execute(
+    shared: &Shared,
+    caller: auth::Caller,
+    asked: async_graphql::Request,
+    fault: Option<Fault>,
+) -> Answer {
+    let was = lock(&shared.world).clone();
+    let request = Arc::new(Request {
+        world: Arc::clone(&shared.world),
+        shown: (fault == Some(Fault::Stale)).then(|| lock(&shared.before).clone()),
+        caller,
+        now: shared.clock.now(),
+        pending: if shared.options.sent { InviteStatus::Sent } else { InviteStatus::Active },
+        not_ok: fault == Some(Fault::NotOk),
+        abort: shared.options.abort_batches,
+        failed: AtomicBool::new(false),
+        changed: AtomicBool::new(false),
+    });
+    let mut answer = shared.api.execute(asked.data(Arc::clone(&request))).await;
+    if request.changed.load(Ordering::SeqCst) {
+        *lock(&shared.before) = was;
+        if let Err(error) = shared.keep() {
+            tracing::error!(%error, "the state of the sandbox is not kept");
+        }
+    }
+    if request.abort && request.failed.load(Ordering::SeqCst) {
+        answer.data = Value::Null;
+        answer.errors.truncate(1);
+    }
+    answer
+}
+
+type Asked = (Option<ExecutableDocument>, async_graphql::Request);
+
+/// Reads the body as a GraphQL request; the document is there if it is one.
+async fn read(request: HttpRequest) -> Result<Asked, Response> {
+    let Ok(body) = axum::body::to_bytes(request.into_body(), MAX_BODY).await else {
+        return Err(errors(StatusCode::PAYLOAD_TOO_LARGE, "the request is too large", "TOO_LARGE"));
+    };
+    let mut asked: async_graphql::Request = serde_json::from_slice(&body).map_err(|error| {
+        errors(StatusCode::BAD_REQUEST, &format!("not a GraphQL request: {error}"), "BAD_REQUEST")
+    })?;
+    let document = asked.parsed_query().ok().cloned();
+    Ok((document, asked))
+}
+
+/// Whether it is a mutation, and how many root fields it has.
+fn weigh(document: Option<&ExecutableDocument>, name: Option<&str>) -> (bool, usize) {
+    let Some(document) = document else { return (false, 0) };
+    let mut operations = document.operations.iter();
+    let operation = operations
+        .find(|(known, _)| name.is_none() || known.map(async_graphql::Name::as_str) == name);
+    let Some((_, operation)) = operation else { return (false, 0) };
+    let fields = &operation.node.selection_set.node.items;
+    let fields = fields.iter().filter(|it| matches!(it.node, Selection::Field(_))).count();
+    (operation.node.ty == OperationType::Mutation, fields)
+}
+
+fn throttled() -> Response {
+    let body = errors(StatusCode::TOO_MANY_REQUESTS, "too many requests", "THROTTLED");
+    ([(header::RETRY_AFTER, "1")], body).into_response()
+}
+
+/// The length of the whole answer, and half of it.
+fn truncated(answer: &Answer) -> Response {
+    let text = serde_json::to_vec(answer).unwrap_or_default();
+    let half = text[..text.len() / 2].to_vec();
+    let cut = io::Error::from(io::ErrorKind::UnexpectedEof);
+    let parts = futures_util::stream::iter([Ok(half), Err(cut)]);
+    let headers = [
+        (header::CONTENT_TYPE, "application/json".to_owned()),
+        (header::CONTENT_LENGTH, text.len().to_string()),
+    ];
+    (headers, Body::from_stream(parts)).into_response()
+}
+
+/// An answer in the shape of a GraphQL error.
+pub(super) fn errors(status: StatusCode, message: &str, code: &str) -> Response {
+    let body = json!({ "errors": [{ "message": message, "extensions": { "code": code } }] });
+    (status, axum::Json(body)).into_response()
+}
