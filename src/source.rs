@@ -45,7 +45,7 @@ pub fn watched(users: &[String], base: &Path) -> Vec<PathBuf> {
             folders.extend(path.parent().map(Path::to_owned));
         }
     }
-    folders.into_iter().map(|folder| here(folder)).collect()
+    folders.into_iter().map(here).collect()
 }
 
 /// The empty path is the working directory.
@@ -184,7 +184,7 @@ pub(crate) fn text(name: &str, path: &Path) -> Result<String, Diagnostic> {
 
 fn not_text(name: &str, error: &std::string::FromUtf8Error) -> Diagnostic {
     let (good, _) = error.as_bytes().split_at(error.utf8_error().valid_up_to());
-    let line = 1 + good.iter().filter(|byte| **byte == b'\n').count();
+    let line = good.split(|byte| *byte == b'\n').count();
     let start = good.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
     let column = 1 + String::from_utf8_lossy(&good[start..]).chars().count();
     Diagnostic::error("not-utf8", format!("{name}:{line}:{column}: this is not UTF-8"))

@@ -16,14 +16,16 @@ use crate::guard::Held;
 use crate::plan::change::Change;
 use crate::report::{Applied, End, Outcome, RunReport, Status, Verification};
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// How log lines are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum LogFormat {
     #[default]
     Text,
     Json,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// Whether what is written is coloured.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Color {
     /// Where standard error is a terminal and `NO_COLOR` is not set.
     #[default]

@@ -1,1 +1,83 @@
-//! (being written)
+//! The commands: one file each. What is typed comes in, results go to stdout, everything else to
+//! stderr, and the exit code says how it ended.
+
+mod apply;
+mod args;
+mod check;
+mod context;
+mod daemon;
+mod exit;
+mod import;
+mod once;
+mod output;
+mod plan;
+mod progress;
+pub mod sandbox;
+mod schema;
+mod stop;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use clap::error::ErrorKind;
+
+use args::{Cli, Command};
+use exit::Stop;
+
+use crate::telemetry;
+
+/// Runs what the command line asks for.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return not_understood(&error),
+    };
+    output::choose_color(cli.global.color);
+    let verbosity = i8::try_from(cli.global.verbose).unwrap_or(i8::MAX);
+    let verbosity = if cli.global.quiet { -1 } else { verbosity };
+    telemetry::init(cli.global.log_format, verbosity, cli.global.color);
+    let ended = runtime().and_then(|runtime| {
+        let ended = runtime.block_on(run(cli));
+        // A read that hangs on a dead mount must not keep the process.
+        runtime.shutdown_background();
+        ended
+    });
+    ExitCode::from(ended.unwrap_or_else(|stop| {
+        output::stop(&stop);
+        stop.code()
+    }))
+}
+
+async fn run(cli: Cli) -> Result<u8, Stop> {
+    let Cli { global, run, command } = cli;
+    if command.is_some() && (run.plan || run.once) {
+        let flag = if run.plan { "--plan" } else { "--once" };
+        return Err(Stop::Usage(format!("{flag} stands alone, without a command")));
+    }
+    match command {
+        None if run.plan => plan::run(&global, &run).await,
+        None if run.once => once::run(&global).await,
+        None => daemon::run(&global).await,
+        Some(Command::Apply(args)) => apply::run(&global, &args).await,
+        Some(Command::Check(args)) => check::run(&global, &args),
+        Some(Command::Import(args)) => import::run(&global, &args).await,
+        Some(Command::Sandbox(args)) => sandbox::run(&global, args).await,
+        Some(Command::Schema(args)) => schema::run(&args),
+    }
+}
+
+/// Help and version are results; anything else is wrong usage.
+fn not_understood(error: &clap::Error) -> ExitCode {
+    let _ = error.print();
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => ExitCode::SUCCESS,
+        _ => ExitCode::from(exit::USAGE),
+    }
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, Stop> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Stop::Failed(format!("the runtime: {error}")))
+}

@@ -16,7 +16,7 @@ use crate::diagnostic::{Diagnostic, Sources, any_error};
 use crate::yaml::{self, Fields, Node, closest};
 
 const SECOND: Duration = Duration::from_secs(1);
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+const DAY: Duration = Duration::from_hours(24);
 
 /// Reads a configuration file. What it says about secrets is never drawn.
 pub(super) fn file(
@@ -38,7 +38,9 @@ pub(super) fn file(
     };
     let mut found = reader.found;
     found.sort_by_key(|problem| problem.place.map(|place| (place.file, place.start)));
-    found.iter_mut().for_each(|problem| keep_secrets(problem, &text));
+    for problem in &mut found {
+        keep_secrets(problem, &text);
+    }
     match config {
         Some(config) if !any_error(&found) => Ok((config, found)),
         _ => Err(found),

@@ -76,7 +76,7 @@ pub(super) fn config(
         watch: WatchSettings::default(),
         store: None,
         listen: None,
-        retention: Duration::from_secs(400 * 24 * 60 * 60),
+        retention: Duration::from_hours(9600),
         workspaces: vec![WorkspaceConfig { target, connection, credentials }],
     })
 }

@@ -6,7 +6,7 @@ pub mod find;
 mod keys;
 mod schema;
 mod secrets;
-mod values;
+pub mod values;
 mod workspace;
 
 use std::net::SocketAddr;

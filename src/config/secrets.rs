@@ -85,15 +85,14 @@ mod tests {
     }
 
     fn env(name: &str) -> Option<String> {
-        Some(match name {
+        Some(str::to_owned(match name {
             "KEY" => "key",
             "SECRET" => "hidden\n",
             "TOKEN" => "prdm_wsp_hidden",
             "EMPTY" => "\n",
             "BAD" => "hid\u{7}den",
             _ => return None,
-        })
-        .map(str::to_owned)
+        }))
     }
 
     #[test]

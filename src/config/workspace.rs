@@ -86,7 +86,7 @@ impl Reader<'_> {
             }
             for workspace in &mut workspaces {
                 workspace.target.users = vec![users.to_string_lossy().into_owned()];
-                workspace.target.base = self.folder.to_owned();
+                self.folder.clone_into(&mut workspace.target.base);
             }
         }
         workspaces
@@ -148,7 +148,8 @@ impl Reader<'_> {
     }
 
     fn endpoint(&mut self, node: &Node<'_>) -> Option<Url> {
-        if self.request.offline {
+        let text = node.text("`endpoint`", &mut self.found)?;
+        if self.request.offline && values::expand(text, self.env).is_err() {
             return Some(nowhere());
         }
         let text = self.expanded(node, "`endpoint`")?;

@@ -28,10 +28,13 @@ pub fn text(diagnostics: &[Diagnostic], sources: &Sources, styled: bool) -> Stri
     drawn.collect::<Vec<_>>().join("\n")
 }
 
-/// The same as JSON: an array of objects, each member always present.
-pub fn json(diagnostics: &[Diagnostic], sources: &Sources) -> String {
-    let rows: Vec<JsonDiagnostic> =
-        diagnostics.iter().map(|diagnostic| JsonDiagnostic::of(diagnostic, sources)).collect();
+/// The same as JSON, for any number of sets of files: an array of objects, each member always
+/// present.
+pub fn json<'a>(sets: impl IntoIterator<Item = (&'a [Diagnostic], &'a Sources)>) -> String {
+    let rows: Vec<JsonDiagnostic> = sets
+        .into_iter()
+        .flat_map(|(found, sources)| found.iter().map(|one| JsonDiagnostic::of(one, sources)))
+        .collect();
     super::json::pretty(&rows)
 }
 

@@ -103,6 +103,7 @@ pub fn sdl() -> String {
     api().sdl()
 }
 
+#[expect(clippy::unused_async, reason = "the macro wants resolvers to be async")]
 #[Object]
 impl Query {
     /// All the active and invited users of the workspace.
@@ -144,6 +145,7 @@ impl Query {
     }
 }
 
+#[expect(clippy::unused_async, reason = "the macro wants resolvers to be async")]
 #[Object]
 impl Mutation {
     /// Invites somebody to the workspace.

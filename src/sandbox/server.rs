@@ -26,7 +26,7 @@ use crate::clock::Clock;
 /// A request may have so many bytes.
 const MAX_BODY: usize = 4 * 1024 * 1024;
 /// A request that is never answered is let go after so long.
-const SILENCE: Duration = Duration::from_secs(600);
+const SILENCE: Duration = Duration::from_mins(10);
 
 /// What every request shares.
 pub(super) struct Shared {

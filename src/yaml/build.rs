@@ -10,6 +10,7 @@ use crate::diagnostic::{Diagnostic, FileId, Place};
 /// One document, or all that is wrong with it.
 pub(super) fn document(text: &str, file: FileId) -> Result<Node<'_>, Vec<Diagnostic>> {
     let options = granit_parser::options! {
+        emit_comments: false,
         flow_nesting_limit: MAX_DEPTH,
         block_nesting_limit: MAX_DEPTH,
     };
@@ -82,7 +83,7 @@ impl<'t> Builder<'t> {
             Event::SequenceStart(_, anchor, tag) => (anchor, tag, self.items()?),
             Event::MappingStart(_, anchor, tag) => (anchor, tag, self.entries()?),
             Event::Alias(anchor) => return self.repeat(anchor, place),
-            _ => return Err(self.unexpected(place)),
+            _ => return Err(unexpected(place)),
         };
         let node = Node { place, tag: tag.as_deref().and_then(local), value };
         if anchor != 0 {
@@ -159,10 +160,6 @@ impl<'t> Builder<'t> {
             .hint("look at the indentation, the quotes and the colons around this place")
     }
 
-    fn unexpected(&self, place: Place) -> Diagnostic {
-        Diagnostic::error("yaml-syntax", "this is not YAML: a value was expected").at(place)
-    }
-
     fn place(&self, span: &Span) -> Place {
         self.between(span.start, span.end)
     }
@@ -178,6 +175,10 @@ impl<'t> Builder<'t> {
             end: number(to.byte_offset().unwrap_or_default()).max(start),
         }
     }
+}
+
+fn unexpected(place: Place) -> Diagnostic {
+    Diagnostic::error("yaml-syntax", "this is not YAML: a value was expected").at(place)
 }
 
 fn twice(key: &Key<'_>, first: Place) -> Diagnostic {

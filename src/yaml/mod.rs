@@ -62,23 +62,21 @@ pub fn parse(text: &str, file: FileId) -> Result<Node<'_>, Vec<Diagnostic>> {
 impl<'t> Node<'t> {
     /// The items of a list; anything else is told, as what `what` should be.
     pub fn items(&self, what: &str, out: &mut Vec<Diagnostic>) -> Option<&[Node<'t>]> {
-        match &self.value {
-            Value::Seq(items) => Some(items),
-            _ => {
-                out.push(self.expected(what, "a list"));
-                None
-            }
+        if let Value::Seq(items) = &self.value {
+            Some(items)
+        } else {
+            out.push(self.expected(what, "a list"));
+            None
         }
     }
 
     /// The text of a scalar; anything else is told.
     pub fn text(&self, what: &str, out: &mut Vec<Diagnostic>) -> Option<&str> {
-        match &self.value {
-            Value::Scalar { text, .. } => Some(text),
-            _ => {
-                out.push(self.expected(what, "text"));
-                None
-            }
+        if let Value::Scalar { text, .. } = &self.value {
+            Some(text)
+        } else {
+            out.push(self.expected(what, "text"));
+            None
         }
     }
 

@@ -177,6 +177,9 @@ impl Daemon {
 
 pub fn config(names: &[&str]) -> Config {
     Config {
+        store: None,
+        listen: None,
+        retention: Duration::from_secs(1),
         path: None,
         schedule: ScheduleSettings { jitter: Duration::ZERO, ..ScheduleSettings::default() },
         watch: WatchSettings::default(),

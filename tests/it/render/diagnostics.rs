@@ -131,7 +131,7 @@ fn long_and_hostile_lines_are_cut_and_escaped_and_secrets_not_drawn() {
 fn diagnostics_as_json_and_as_annotations() {
     let sources = sources();
     let problems = problems(&sources);
-    insta::assert_snapshot!(diagnostics::json(&problems[..1], &sources), @r#"
+    insta::assert_snapshot!(diagnostics::json([(&problems[..1], &sources)]), @r#"
     [
       {
         "code": "duplicate-address",

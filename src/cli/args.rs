@@ -1,0 +1,151 @@
+//! The command line, as it is typed.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use super::sandbox::SandboxArgs;
+use crate::telemetry::{Color, LogFormat};
+
+/// Keeps the users of a Paradime workspace equal to a file in git.
+///
+/// Without a command it runs as a daemon: it reconciles now, then on schedule and whenever the
+/// roster changes. `rosterd --sandbox` tries all of it on this machine, with no account anywhere.
+#[derive(Debug, Parser)]
+#[command(name = "rosterd", version, args_conflicts_with_subcommands = false)]
+#[command(after_help = "Exit codes: 0 done or in sync, 1 failed, 2 changes to make \
+(--detailed-exitcode), 3 something is held, 64 wrong usage, 78 invalid configuration or roster")]
+pub struct Cli {
+    #[command(flatten)]
+    pub global: Global,
+    #[command(flatten)]
+    pub run: RunArgs,
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// What the daemon does instead of running on.
+#[derive(Args, Debug, Default)]
+pub struct RunArgs {
+    /// Print what would be done, and change nothing
+    #[arg(long, conflicts_with = "once")]
+    pub plan: bool,
+    /// Reconcile once and leave
+    #[arg(long)]
+    pub once: bool,
+    /// How the plan is written
+    #[arg(long, value_enum, value_name = "FORMAT", requires = "plan")]
+    pub format: Option<PlanFormat>,
+    /// Write the plan to a file; with `--format json` it can be applied later
+    #[arg(long, value_name = "FILE", requires = "plan")]
+    pub out: Option<PathBuf>,
+    /// Leave with 2 if anything can be applied, else with 3 if something is held
+    #[arg(long, requires = "plan")]
+    pub detailed_exitcode: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Apply exactly the plan in a file; refused as stale if the workspace or the roster has moved
+    Apply(ApplyArgs),
+    /// Validate the configuration and the roster; no network
+    Check(CheckArgs),
+    /// Write the roster from the workspace as it is
+    Import(ImportArgs),
+    /// Serve the User Management API on this machine
+    Sandbox(SandboxArgs),
+    /// Print the schema of a file or of the API
+    Schema(SchemaArgs),
+}
+
+/// Options of every command.
+#[derive(Args, Clone, Debug, Default)]
+pub struct Global {
+    /// The configuration [default: $`ROSTERD_CONFIG`, ./rosterd.yaml, ./config/rosterd.yaml,
+    /// /etc/rosterd/rosterd.yaml]
+    #[arg(short, long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// The roster, in place of the one that the configuration names
+    #[arg(short, long, global = true, value_name = "FILE")]
+    pub users: Option<PathBuf>,
+    /// Only this workspace; may be repeated
+    #[arg(long, global = true, value_name = "NAME")]
+    pub workspace: Vec<String>,
+    /// Start an embedded User Management API, seeded with example users, and work on that
+    #[arg(long, global = true)]
+    pub sandbox: bool,
+    /// How log lines are written to stderr
+    #[arg(long, global = true, value_enum, value_name = "FORMAT", default_value = "text")]
+    pub log_format: LogFormat,
+    /// Colour in what is printed
+    #[arg(long, global = true, value_enum, value_name = "WHEN", default_value = "auto")]
+    pub color: Color,
+    /// Say more (-vv: everything); `RUST_LOG` has the last word
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+    /// Say only what is wrong
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub quiet: bool,
+}
+
+#[derive(Args, Debug)]
+pub struct ApplyArgs {
+    /// A plan written by `rosterd --plan --format json --out FILE`
+    #[arg(value_name = "PLAN.json")]
+    pub plan: PathBuf,
+}
+
+#[derive(Args, Debug)]
+pub struct CheckArgs {
+    /// How problems are written
+    #[arg(long, value_enum, value_name = "FORMAT", default_value = "text")]
+    pub format: CheckFormat,
+}
+
+#[derive(Args, Debug)]
+pub struct ImportArgs {
+    /// Replace an existing roster without asking
+    #[arg(long)]
+    pub yes: bool,
+}
+
+#[derive(Args, Debug)]
+pub struct SchemaArgs {
+    #[arg(value_enum)]
+    pub which: SchemaName,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum PlanFormat {
+    /// For people
+    #[default]
+    Text,
+    /// A unified diff from the workspace to the roster
+    Diff,
+    /// For programs, and for `rosterd apply`
+    Json,
+    /// For a comment on a pull request
+    Markdown,
+    /// Annotations of a GitHub workflow
+    Github,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum CheckFormat {
+    /// For people
+    Text,
+    /// For programs
+    Json,
+    /// Annotations of a GitHub workflow
+    Github,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum SchemaName {
+    /// JSON Schema of the roster
+    Users,
+    /// JSON Schema of the configuration
+    Config,
+    /// GraphQL schema of the API, as the sandbox serves it
+    Graphql,
+}

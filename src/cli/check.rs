@@ -1,0 +1,58 @@
+//! `rosterd check`: everything that can be said about the files alone.
+
+use super::args::{CheckArgs, CheckFormat, Global};
+use super::exit::{self, Stop};
+use super::{context, output};
+use crate::clock::{Clock as _, SystemClock};
+use crate::diagnostic::{Diagnostic, Sources, any_error};
+use crate::reconcile;
+use crate::render;
+
+/// Validates the configuration, then every selected roster. No variable that only says where the
+/// API is has to be set, and nothing is asked of any server.
+pub fn run(global: &Global, args: &CheckArgs) -> Result<u8, Stop> {
+    let found = problems(global)?;
+    let code = if found.iter().any(|(_, diagnostics)| any_error(diagnostics)) {
+        exit::INVALID
+    } else {
+        exit::OK
+    };
+    output::result(&written(&found, args.format, code))?;
+    Ok(code)
+}
+
+/// The problems of each set of files.
+fn problems(global: &Global) -> Result<Vec<(Sources, Vec<Diagnostic>)>, Stop> {
+    let loaded = match context::read_files(global)? {
+        Ok(loaded) => loaded,
+        Err(invalid) => return Ok(vec![(invalid.sources, invalid.diagnostics)]),
+    };
+    let mut found = vec![(loaded.sources, loaded.warnings)];
+    for workspace in &loaded.config.workspaces {
+        found.push(match reconcile::load(&workspace.target, SystemClock.now()) {
+            Ok(loaded) => (loaded.sources, loaded.warnings),
+            Err(outage) => (outage.sources, outage.diagnostics),
+        });
+    }
+    Ok(found)
+}
+
+fn written(found: &[(Sources, Vec<Diagnostic>)], format: CheckFormat, code: u8) -> String {
+    let each = |one: &dyn Fn(&[Diagnostic], &Sources) -> String| -> String {
+        found.iter().map(|(sources, diagnostics)| one(diagnostics, sources)).collect()
+    };
+    match format {
+        CheckFormat::Json => {
+            render::diagnostics::json(found.iter().map(|(sources, found)| (&found[..], sources)))
+        }
+        CheckFormat::Github => each(&render::github::diagnostics),
+        CheckFormat::Text if code == exit::OK => {
+            let files: usize = found.iter().map(|(sources, _)| sources.iter().count()).sum();
+            let text = each(&|found, sources| render::diagnostics::text(found, sources, true));
+            format!("{text}{files} {} good\n", if files == 1 { "file is" } else { "files are" })
+        }
+        CheckFormat::Text => {
+            each(&|found, sources| render::diagnostics::text(found, sources, true))
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! How a command ends.
+
+use crate::diagnostic::{Diagnostic, Sources};
+use crate::report::Status;
+
+/// Everything went as wanted.
+pub const OK: u8 = 0;
+/// Something failed.
+pub const FAILED: u8 = 1;
+/// `--detailed-exitcode`: there are changes to make.
+pub const CHANGES: u8 = 2;
+/// Something is held, and nothing failed.
+pub const HELD: u8 = 3;
+/// The command line cannot be understood (`EX_USAGE` of sysexits.h).
+pub const USAGE: u8 = 64;
+/// The configuration or the roster is invalid (`EX_CONFIG` of sysexits.h).
+pub const INVALID: u8 = 78;
+
+/// Why a command cannot go on.
+#[derive(Debug)]
+pub enum Stop {
+    /// What was typed makes no sense here.
+    Usage(String),
+    /// Files with problems, each with its place.
+    Invalid { sources: Sources, diagnostics: Vec<Diagnostic> },
+    /// Something else went wrong.
+    Failed(String),
+}
+
+impl Stop {
+    pub fn code(&self) -> u8 {
+        match self {
+            Self::Usage(_) => USAGE,
+            Self::Invalid { .. } => INVALID,
+            Self::Failed(_) => FAILED,
+        }
+    }
+}
+
+/// The worst of several workspaces: invalid before failed before held before fine.
+pub fn worst(codes: impl IntoIterator<Item = u8>) -> u8 {
+    const ORDER: [u8; 4] = [INVALID, FAILED, HELD, CHANGES];
+    let codes: Vec<u8> = codes.into_iter().collect();
+    ORDER.into_iter().find(|code| codes.contains(code)).unwrap_or(OK)
+}
+
+/// The code of a run.
+pub fn of(status: Status) -> u8 {
+    status.exit_code()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_worst_workspace_decides() {
+        assert_eq!(worst([]), OK);
+        assert_eq!(worst([OK, HELD, OK]), HELD);
+        assert_eq!(worst([HELD, FAILED, OK]), FAILED);
+        assert_eq!(worst([FAILED, INVALID]), INVALID);
+    }
+}

@@ -1,0 +1,86 @@
+//! `rosterd import`: the roster that says what the workspace already is.
+
+use std::path::{Path, PathBuf};
+
+use similar::TextDiff;
+
+use super::args::{Global, ImportArgs};
+use super::context::Context;
+use super::exit::{self, Stop};
+use super::{output, plan};
+use crate::client::ReadDirectory as _;
+use crate::clock::{Clock as _, SystemClock};
+use crate::config::WorkspaceConfig;
+use crate::reconcile;
+use crate::roster::write;
+
+/// Writes the roster's file, such that a plan made right afterwards is empty. An existing file is
+/// replaced only after its difference has been shown and a person has said yes.
+pub async fn run(global: &Global, args: &ImportArgs) -> Result<u8, Stop> {
+    let (context, config) = Context::start(global).await?;
+    let [workspace] = config.workspaces.as_slice() else {
+        return Err(Stop::Usage(
+            "import writes the roster of one workspace; name it with --workspace".into(),
+        ));
+    };
+    let path = destination(workspace)?;
+    let directory =
+        context.connect(workspace).map_err(|failure| plan::failed(workspace, &failure.message))?;
+    let snapshot =
+        directory.list().await.map_err(|error| plan::failed(workspace, &error.message))?;
+    let unmanaged = reconcile::load(&workspace.target, SystemClock.now())
+        .map(|loaded| loaded.roster.unmanaged().to_vec())
+        .unwrap_or_default();
+    let imported = write::import(&snapshot, &unmanaged);
+    for note in &imported.notes {
+        output::note(note);
+    }
+    if may_write(&path, &imported.text, args.yes)? {
+        output::to_file(&path, &imported.text)?;
+        output::note(&format!("{}: {} members written", path.display(), imported.members));
+    }
+    Ok(exit::OK)
+}
+
+/// The one file that the roster is, or will be.
+fn destination(workspace: &WorkspaceConfig) -> Result<PathBuf, Stop> {
+    let target = &workspace.target;
+    match target.users.as_slice() {
+        [one] if !one.contains(['*', '?', '[']) && !target.base.join(one).is_dir() => {
+            Ok(target.base.join(one))
+        }
+        _ => Err(Stop::Usage(format!(
+            "the roster of {} is more than one file; name the one to write with --users FILE",
+            target.workspace
+        ))),
+    }
+}
+
+fn may_write(path: &Path, text: &str, yes: bool) -> Result<bool, Stop> {
+    let failed = |error: std::io::Error| Stop::Failed(format!("{}: {error}", path.display()));
+    let old = match std::fs::read(path) {
+        Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(true),
+        Err(error) => return Err(failed(error)),
+    };
+    if old == text {
+        output::note(&format!("{}: nothing to change", path.display()));
+        return Ok(false);
+    }
+    output::result(&difference(&old, text, path))?;
+    let question = format!("Replace {}? Comments and dates in it are lost.", path.display());
+    match yes.then_some(true).or_else(|| output::ask(&question)) {
+        Some(true) => Ok(true),
+        Some(false) => Err(Stop::Failed("nothing was written".into())),
+        None => Err(Stop::Failed(format!(
+            "{}: it exists, and nobody is here to ask; nothing was written (--yes replaces it)",
+            path.display()
+        ))),
+    }
+}
+
+fn difference(old: &str, new: &str, path: &Path) -> String {
+    let name = path.display().to_string();
+    let diff = TextDiff::from_lines(old, new);
+    diff.unified_diff().header(&name, "imported").to_string()
+}

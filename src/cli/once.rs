@@ -1,0 +1,75 @@
+//! `rosterd --once`: one run of every selected workspace, one after the other.
+
+use tokio_util::sync::CancellationToken;
+
+use super::args::Global;
+use super::context::Context;
+use super::exit::{self, Stop};
+use super::progress::Progress;
+use super::{output, plan, stop};
+use crate::clock::SystemClock;
+use crate::config::WorkspaceConfig;
+use crate::diagnostic::Sources;
+use crate::reconcile::{self, Carry, Loaded, Look, Setting};
+use crate::render;
+use crate::report::{RunReport, Trigger};
+use crate::telemetry::{self, LogFormat};
+
+/// Reconciles once and leaves. A workspace that fails does not stop the others.
+pub async fn run(global: &Global) -> Result<u8, Stop> {
+    let (context, config) = Context::start(global).await?;
+    let cancel = stop::on_signal()?;
+    let mut codes = Vec::new();
+    for workspace in &config.workspaces {
+        if cancel.is_cancelled() {
+            codes.push(exit::FAILED);
+            break;
+        }
+        codes.push(one(&context, workspace, &cancel, global).await.unwrap_or_else(|stop| {
+            output::stop(&stop);
+            stop.code()
+        }));
+    }
+    Ok(exit::worst(codes))
+}
+
+async fn one(
+    context: &Context,
+    workspace: &WorkspaceConfig,
+    cancel: &CancellationToken,
+    global: &Global,
+) -> Result<u8, Stop> {
+    let loaded = plan::load(workspace)?;
+    let directory =
+        context.connect(workspace).map_err(|failure| plan::failed(workspace, &failure.message))?;
+    let progress = Progress::default();
+    let setting = Setting {
+        clock: &SystemClock,
+        cancel,
+        seen: &|look| show_plan(&workspace.target.workspace, &loaded, look, global.verbose > 0),
+        progress: &|done, of| progress.update(done, of),
+    };
+    let mut carry = Carry::default();
+    let (target, trigger) = (&workspace.target, Trigger::Start);
+    let report =
+        reconcile::reconcile(&directory, target, &loaded, false, trigger, &mut carry, &setting)
+            .await;
+    drop(progress);
+    tell(&report, &loaded.sources, global);
+    Ok(exit::of(report.status()))
+}
+
+/// Shows the plan before anything of it is sent.
+pub fn show_plan(workspace: &str, loaded: &Loaded, look: &Look, verbose: bool) {
+    let text = render::text::plan(&plan::view(workspace, loaded, look), verbose);
+    // A reader that is gone must not keep the run from going on.
+    let _ = output::result(&format!("{text}\n"));
+}
+
+/// Tells what became of the plan: to stdout for people, and to the log where machines read it.
+pub fn tell(report: &RunReport, sources: &Sources, global: &Global) {
+    if global.log_format == LogFormat::Json {
+        telemetry::log_run(report, sources);
+    }
+    let _ = output::result(&render::text::run(report, sources, global.verbose > 0));
+}

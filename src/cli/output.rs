@@ -1,0 +1,88 @@
+//! Results to stdout, everything else to stderr.
+
+use std::io::{self, IsTerminal, Write};
+use std::path::Path;
+
+use super::exit::Stop;
+use crate::diagnostic::{Diagnostic, Sources};
+use crate::render;
+use crate::telemetry::Color;
+
+/// Decides once for the process whether what is printed is coloured.
+pub fn choose_color(color: Color) {
+    match color {
+        Color::Auto => anstream::ColorChoice::Auto,
+        Color::Always => anstream::ColorChoice::Always,
+        Color::Never => anstream::ColorChoice::Never,
+    }
+    .write_global();
+}
+
+/// Writes a result. A reader that has gone away (`| head`) is no failure.
+pub fn result(text: &str) -> Result<(), Stop> {
+    let mut stdout = anstream::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Stop::Failed(format!("stdout: {error}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Writes a result to a file: whole, or not at all.
+pub fn to_file(path: &Path, text: &str) -> Result<(), Stop> {
+    let failed = |error: io::Error| Stop::Failed(format!("{}: {error}", path.display()));
+    let name = path.file_name().ok_or_else(|| Stop::Usage("--out needs a file".into()))?;
+    if path.exists() && !path.is_file() {
+        // A device or a pipe, such as /dev/stdout.
+        return std::fs::write(path, text).map_err(failed);
+    }
+    let mut beside = std::ffi::OsString::from(".");
+    beside.push(name);
+    beside.push(format!(".{}", std::process::id()));
+    let beside = path.with_file_name(beside);
+    let written = std::fs::File::create(&beside)
+        .and_then(|mut file| file.write_all(text.as_bytes()).and_then(|()| file.sync_all()))
+        .and_then(|()| std::fs::rename(&beside, path));
+    if written.is_err() {
+        let _ = std::fs::remove_file(&beside);
+    }
+    written.map_err(failed)
+}
+
+/// Tells a person something that is no result.
+pub fn note(text: &str) {
+    let mut stderr = anstream::stderr().lock();
+    let _ = writeln!(stderr, "{}", text.trim_end());
+}
+
+/// Tells problems, each with its place.
+pub fn diagnostics(diagnostics: &[Diagnostic], sources: &Sources) {
+    if !diagnostics.is_empty() {
+        note(&render::diagnostics::text(diagnostics, sources, true));
+    }
+}
+
+/// Tells why a command cannot go on.
+pub fn stop(stop: &Stop) {
+    match stop {
+        Stop::Invalid { sources, diagnostics: found } => diagnostics(found, sources),
+        Stop::Usage(message) | Stop::Failed(message) => {
+            let style = anstyle::AnsiColor::Red.on_default().bold();
+            note(&format!("{style}error{style:#}: {message}"));
+        }
+    }
+}
+
+/// Asks a yes-or-no question on the terminal; None where nobody is there to answer.
+pub fn ask(question: &str) -> Option<bool> {
+    if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
+        return None;
+    }
+    let mut stderr = anstream::stderr().lock();
+    let _ = write!(stderr, "{question} [y/N] ");
+    let _ = stderr.flush();
+    let mut answer = String::new();
+    io::stdin().read_line(&mut answer).ok()?;
+    Some(matches!(answer.trim(), "y" | "Y" | "yes"))
+}

@@ -1,0 +1,46 @@
+//! A progress bar for an apply that takes a while, on a terminal only.
+
+use std::io::IsTerminal;
+use std::sync::OnceLock;
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+/// An apply of fewer changes is over before anybody could read a bar.
+const WORTH_SHOWING: usize = 50;
+
+/// Follows one apply.
+#[derive(Debug, Default)]
+pub struct Progress {
+    bar: OnceLock<ProgressBar>,
+}
+
+impl Progress {
+    /// `done` of `total` changes have an outcome.
+    pub fn update(&self, done: usize, total: usize) {
+        if total < WORTH_SHOWING || !std::io::stderr().is_terminal() {
+            return;
+        }
+        let bar = self.bar.get_or_init(|| new_bar(total as u64));
+        bar.set_position(done as u64);
+        if done >= total {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        if let Some(bar) = self.bar.get() {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+fn new_bar(total: u64) -> ProgressBar {
+    let bar = ProgressBar::new(total);
+    let template = "applying {bar:30} {pos}/{len}  {elapsed} gone, about {eta} to go";
+    if let Ok(style) = ProgressStyle::with_template(template) {
+        bar.set_style(style);
+    }
+    bar
+}

@@ -1,0 +1,126 @@
+//! `rosterd sandbox`: the User Management API on this machine.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+
+use super::args::Global;
+use super::exit::{self, Stop};
+use super::{output, stop};
+use crate::clock::SystemClock;
+use crate::config::values;
+use crate::sandbox::auth::{ADMIN_KEY, ADMIN_SECRET};
+use crate::sandbox::faults::Odds;
+use crate::sandbox::{self, Options, Running, schema};
+
+#[derive(Args, Debug)]
+pub struct SandboxArgs {
+    /// Where to listen; a loopback address, port 0 takes a free one
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8787")]
+    pub listen: SocketAddr,
+    /// Keep the state in this file; without it everything is forgotten at the end
+    #[arg(long, value_name = "FILE")]
+    pub state: Option<PathBuf>,
+    /// So many people beside the documented ones
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub people: usize,
+    /// The seed of uids and faults
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seed: u64,
+    /// Every answer takes so long, such as 20ms
+    #[arg(long, value_name = "TIME", default_value = "0s", value_parser = duration)]
+    pub latency: Duration,
+    /// And so long for each field of a request
+    #[arg(long, value_name = "TIME", default_value = "0s", value_parser = duration)]
+    pub latency_per_field: Duration,
+    /// What goes wrong, how often: throttle, unavailable, timeout-before, timeout-after,
+    /// reset-before, reset-after, truncate, not-ok, html, stale; may be repeated
+    #[arg(long, value_name = "FAULT=PROBABILITY")]
+    pub fault: Vec<Odds>,
+    /// More requests than this a second are answered 429
+    #[arg(long, value_name = "N")]
+    pub rate_limit: Option<u32>,
+    /// What becomes of a request with several fields when one of them fails
+    #[arg(long, value_enum, value_name = "HOW", default_value = "partial")]
+    pub batch: Batch,
+    /// Refuse mutations of more fields
+    #[arg(long, value_name = "N", default_value_t = schema::MAX_FIELDS)]
+    pub max_batch: usize,
+    /// Call pending invitations SENT, as the vendor's Python client does, not ACTIVE
+    #[arg(long)]
+    pub sent: bool,
+}
+
+/// Both behaviours that servers show.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Batch {
+    /// The field that failed is left out of the answer, the others run and stay
+    Partial,
+    /// The rest does not run, and `data` is null; what ran before stays
+    Abort,
+}
+
+/// Serves until SIGTERM or SIGINT.
+pub async fn run(global: &Global, args: SandboxArgs) -> Result<u8, Stop> {
+    let cancel = stop::on_signal()?;
+    let options = options(global, args);
+    let running = sandbox::start(options, Arc::new(SystemClock))
+        .await
+        .map_err(|error| Stop::Failed(format!("the sandbox: {error}")))?;
+    output::result(&greeting(&running))?;
+    cancel.cancelled().await;
+    running.stop().await;
+    Ok(exit::OK)
+}
+
+fn options(global: &Global, args: SandboxArgs) -> Options {
+    let default = Options::default();
+    Options {
+        listen: args.listen,
+        state: args.state,
+        workspaces: if global.workspace.is_empty() {
+            default.workspaces
+        } else {
+            global.workspace.clone()
+        },
+        people: args.people,
+        seed: args.seed,
+        latency: args.latency,
+        latency_per_field: args.latency_per_field,
+        faults: args.fault,
+        rate_limit: args.rate_limit,
+        abort_batches: args.batch == Batch::Abort,
+        max_batch: args.max_batch,
+        sent: args.sent,
+    }
+}
+
+fn greeting(running: &Running) -> String {
+    let endpoint = running.endpoint();
+    let control = format!("http://{}/control", running.address());
+    let keys = format!("-H 'X-API-KEY: {ADMIN_KEY}' -H 'X-API-SECRET: {ADMIN_SECRET}'");
+    let json = "-H 'Content-Type: application/json'";
+    format!(
+        "The User Management API is at {endpoint}
+
+export PARADIME_API_ENDPOINT={endpoint}
+export PARADIME_API_KEY={ADMIN_KEY}
+export PARADIME_API_SECRET={ADMIN_SECRET}
+
+Who is in it:
+  curl -s {endpoint} {keys} {json} -d '{{\"query\": \"{{ listUsers {{ ok activeUsers {{ email \
+         accountType }} }} }}\"}}'
+Accept an invitation (also: expire, account, role, rename, enable, remove, faults):
+  curl -s {control}/accept {keys} {json} -d '{{\"email\": \"john@acme.io\"}}'
+Everything, the disabled users too:
+  curl -s {control}/state {keys}
+"
+    )
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    values::duration(text).ok_or_else(|| format!("`{text}` is not a time; write 20ms or 5s"))
+}

@@ -1,0 +1,20 @@
+//! `rosterd schema`: the schemas of the files and of the API.
+
+use super::args::{SchemaArgs, SchemaName};
+use super::exit::{self, Stop};
+use super::output;
+use crate::{config, roster, sandbox};
+
+pub fn run(args: &SchemaArgs) -> Result<u8, Stop> {
+    let text = match args.which {
+        SchemaName::Users => pretty(&roster::schema::schema()),
+        SchemaName::Config => pretty(&config::schema()),
+        SchemaName::Graphql => sandbox::schema::sdl(),
+    };
+    output::result(&text)?;
+    Ok(exit::OK)
+}
+
+fn pretty(schema: &serde_json::Value) -> String {
+    format!("{schema:#}\n")
+}

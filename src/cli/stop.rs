@@ -1,0 +1,30 @@
+//! SIGTERM and SIGINT for the commands that run once.
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use super::exit::{FAILED, Stop};
+use super::output;
+use crate::daemon::GRACE;
+
+/// A token that the first signal cancels, so that a run ends at its next batch boundary. A second
+/// signal, or [`GRACE`] after the first, ends the process where it stands.
+pub fn on_signal() -> Result<CancellationToken, Stop> {
+    let listen = |kind| signal(kind).map_err(|error| Stop::Failed(format!("signals: {error}")));
+    let (mut terminate, mut interrupt) =
+        (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
+    let cancel = CancellationToken::new();
+    let told = cancel.clone();
+    tokio::spawn(async move {
+        tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
+        output::note("leaving at the next batch boundary; once more leaves at once");
+        told.cancel();
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+            () = tokio::time::sleep(GRACE) => {}
+        }
+        std::process::exit(i32::from(FAILED));
+    });
+    Ok(cancel)
+}

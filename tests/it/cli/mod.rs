@@ -1,0 +1,242 @@
+//! The binary as a user drives it: exit codes, streams, files, signals.
+
+mod daemon;
+mod secrets;
+mod stage;
+
+use stage::{ROSTER, Stage};
+
+#[test]
+fn a_workspace_in_sync_needs_nothing() {
+    let stage = Stage::new();
+    stage.run(&["--once", "-u", "users.yaml"]).expect(0);
+    let plan = stage.run(&["--plan", "--detailed-exitcode", "-u", "users.yaml"]).expect(0);
+    assert!(plan.stdout().contains("in sync"), "{}", plan.stdout());
+}
+
+#[test]
+fn a_plan_changes_nothing_and_says_what_it_would_do() {
+    let stage = Stage::new();
+    let before = stage.state();
+    let plan = stage.run(&["--plan", "-u", "users.yaml"]).expect(0);
+    for part in ["+ invite", "alice@acme.io", "~ role", "ADMIN → BUSINESS", "users.yaml:4"] {
+        assert!(plan.stdout().contains(part), "{part} is missing in\n{}", plan.stdout());
+    }
+    assert_eq!(before["workspaces"], stage.state()["workspaces"]);
+    stage.run(&["--plan", "--detailed-exitcode", "-u", "users.yaml"]).expect(2);
+}
+
+#[test]
+fn once_makes_the_workspace_equal_to_the_file() {
+    let stage = Stage::new();
+    let run = stage.run(&["--once", "-u", "users.yaml"]).expect(0);
+    assert!(run.stdout().contains("in sync"), "{}", run.stdout());
+    assert!(stage.knows("alice@acme.io"));
+}
+
+#[test]
+fn what_is_held_has_an_exit_code_of_its_own() {
+    let stage = Stage::new();
+    stage.write("users.yaml", "version: 1\nusers: []\n");
+    let plan = stage.run(&["--plan", "--detailed-exitcode", "-u", "users.yaml"]).expect(3);
+    assert!(plan.stdout().contains("held by empty-roster: 3 of 3 accounts"), "{}", plan.stdout());
+    stage.run(&["--plan", "-u", "users.yaml"]).expect(0);
+    let before = stage.state();
+    stage.run(&["--once", "-u", "users.yaml"]).expect(3);
+    assert_eq!(before["workspaces"], stage.state()["workspaces"]);
+}
+
+#[test]
+fn wrong_usage_is_64_and_help_is_a_result() {
+    let stage = Stage::new();
+    for arguments in [
+        &["--no-such-flag"][..],
+        &["--plan", "--once"],
+        &["--plan", "check"],
+        &["--format", "json"],
+        &["--plan", "--format", "xml"],
+        &["no-such-command"],
+    ] {
+        let ran = stage.run(arguments).expect(64);
+        assert!(ran.stdout().is_empty() && !ran.stderr().is_empty());
+    }
+    assert!(stage.run(&["--help"]).expect(0).stdout().contains("--plan"));
+    assert!(stage.run(&["--version"]).expect(0).stdout().starts_with("rosterd "));
+}
+
+#[test]
+fn an_invalid_roster_is_78_with_every_problem_at_its_place() {
+    let stage = Stage::new();
+    stage.write(
+        "users.yaml",
+        "version: 1\nusers:\n  - { email: matt@acme.io, role: DEVELOPR }\n  - { emial: x@acme.io, role: ADMIN }\n",
+    );
+    for arguments in [
+        &["check", "-u", "users.yaml"][..],
+        &["--plan", "-u", "users.yaml"],
+        &["--once", "-u", "users.yaml"],
+    ] {
+        let ran = stage.run(arguments).expect(78);
+        let said = format!("{}{}", ran.stdout(), ran.stderr());
+        for part in ["users.yaml:3:", "DEVELOPER", "users.yaml:4:", "emial", "email"] {
+            assert!(said.contains(part), "{part} is missing in\n{said}");
+        }
+    }
+    assert_eq!(stage.state()["workspaces"], Stage::new().state()["workspaces"], "nothing is sent");
+}
+
+#[test]
+fn without_a_configuration_the_places_are_named() {
+    let stage = Stage::new();
+    let ran = stage.run(&["--plan"]).expect(78);
+    for part in ["ROSTERD_CONFIG", "rosterd.yaml", "/etc/rosterd/rosterd.yaml", "--users"] {
+        assert!(ran.stderr().contains(part), "{part} is missing in\n{}", ran.stderr());
+    }
+}
+
+#[test]
+fn a_saved_plan_is_applied_as_it_was_printed() {
+    let stage = Stage::new();
+    stage.run(&["--plan", "--format", "json", "--out", "plan.json", "-u", "users.yaml"]).expect(0);
+    stage.run(&["apply", "plan.json", "-u", "users.yaml"]).expect(0);
+    assert!(stage.knows("alice@acme.io"));
+}
+
+#[test]
+fn a_saved_plan_is_refused_when_the_workspace_or_the_roster_has_moved() {
+    let stage = Stage::new();
+    let save = ["--plan", "--format", "json", "--out", "plan.json", "-u", "users.yaml"];
+    stage.run(&save).expect(0);
+    stage.control("POST", "role", r#"{"email":"jonny@acme.io","accountType":"DEVELOPER"}"#);
+    let before = stage.state();
+    let refused = stage.run(&["apply", "plan.json", "-u", "users.yaml"]).expect(1);
+    assert!(refused.stderr().contains("stale"), "{}", refused.stderr());
+    assert!(refused.stderr().contains("jonny@acme.io"), "{}", refused.stderr());
+    assert_eq!(before["workspaces"], stage.state()["workspaces"]);
+
+    stage.run(&save).expect(0);
+    stage.write("users.yaml", &format!("{ROSTER}  - {{ email: zoe@acme.io, role: BUSINESS }}\n"));
+    let refused = stage.run(&["apply", "plan.json", "-u", "users.yaml"]).expect(1);
+    assert!(refused.stderr().contains("zoe@acme.io"), "{}", refused.stderr());
+}
+
+#[test]
+fn a_file_that_is_no_plan_is_refused() {
+    let stage = Stage::new();
+    stage.write("plan.json", "{\"format_version\": 99}");
+    let ran = stage.run(&["apply", "plan.json", "-u", "users.yaml"]).expect(1);
+    assert!(ran.stderr().contains("plan.json"), "{}", ran.stderr());
+    stage.run(&["apply", "missing.json", "-u", "users.yaml"]).expect(1);
+}
+
+#[test]
+fn every_format_of_a_plan_is_a_result() {
+    let stage = Stage::new();
+    for (format, part) in [
+        ("text", "1 to invite, 1 role to change"),
+        ("diff", "+"),
+        ("json", "\"format_version\": 1"),
+        ("markdown", "<!-- rosterd:plan:"),
+        ("github", "::notice "),
+    ] {
+        let plan = stage.run(&["--plan", "--format", format, "-u", "users.yaml"]).expect(0);
+        assert!(plan.stdout().contains(part), "{format}:\n{}", plan.stdout());
+        assert!(plan.stdout().contains("alice@acme.io"), "{format}:\n{}", plan.stdout());
+    }
+}
+
+#[test]
+fn an_import_needs_no_change() {
+    let stage = Stage::new();
+    stage.run(&["import", "-u", "imported.yaml"]).expect(0);
+    let text = stage.read("imported.yaml");
+    assert!(text.contains("alexandra@acme.io") && text.contains("john@acme.io"), "{text}");
+    stage.run(&["check", "-u", "imported.yaml"]).expect(0);
+    stage.run(&["--plan", "--detailed-exitcode", "-u", "imported.yaml"]).expect(0);
+}
+
+#[test]
+fn an_import_over_a_roster_shows_the_difference_and_does_not_write_unasked() {
+    let stage = Stage::new();
+    let ran = stage.run(&["import", "-u", "users.yaml"]).expect(1);
+    assert!(ran.stdout().contains("-  - email: alice@acme.io") || ran.stdout().contains("alice"));
+    assert!(ran.stderr().contains("--yes"), "{}", ran.stderr());
+    assert_eq!(stage.read("users.yaml"), ROSTER);
+    stage.run(&["import", "--yes", "-u", "users.yaml"]).expect(0);
+    assert!(!stage.read("users.yaml").contains("alice@acme.io"));
+}
+
+#[test]
+fn a_viewer_key_plans_and_says_what_it_lacks() {
+    let mut stage = Stage::new();
+    stage.key("sandbox-viewer-key", "sandbox-viewer-secret");
+    stage.run(&["--plan", "--detailed-exitcode", "-u", "users.yaml"]).expect(2);
+    let ran = stage.run(&["--once", "-u", "users.yaml"]).expect(1);
+    let said = format!("{}{}", ran.stdout(), ran.stderr());
+    assert!(said.contains("User Management Admin"), "{said}");
+    stage.key("sandbox-key", "wrong");
+    stage.run(&["--plan", "-u", "users.yaml"]).expect(1);
+}
+
+#[test]
+fn check_needs_no_network_and_has_three_formats() {
+    let mut stage = Stage::new();
+    stage.set("PARADIME_API_ENDPOINT", "https://api.invalid/graphql");
+    stage.run(&["check", "-u", "users.yaml"]).expect(0);
+    stage.write("users.yaml", "version: 1\nusers:\n  - { email: nobody, role: ADMIN }\n");
+    let json = stage.run(&["check", "--format", "json", "-u", "users.yaml"]).expect(78);
+    let found: serde_json::Value = serde_json::from_str(&json.stdout()).unwrap();
+    assert_eq!((&found[0]["line"], &found[0]["severity"]), (&3.into(), &"error".into()));
+    let github = stage.run(&["check", "--format", "github", "-u", "users.yaml"]).expect(78);
+    assert!(github.stdout().starts_with("::error file=users.yaml,line=3,"), "{}", github.stdout());
+}
+
+#[test]
+fn colour_is_for_terminals_unless_it_is_asked_for() {
+    let stage = Stage::new();
+    let plain = stage.run(&["--plan", "-u", "users.yaml"]).expect(0);
+    assert!(!plain.stdout().contains('\u{1b}'));
+    let coloured = stage.run(&["--plan", "--color", "always", "-u", "users.yaml"]).expect(0);
+    assert!(coloured.stdout().contains('\u{1b}'));
+}
+
+#[test]
+fn schemas_are_printed() {
+    let stage = Stage::new();
+    for which in ["users", "config"] {
+        let schema = stage.run(&["schema", which]).expect(0).stdout();
+        let schema: serde_json::Value = serde_json::from_str(&schema).unwrap();
+        assert!(schema["properties"]["version"].is_object());
+    }
+    let graphql = stage.run(&["schema", "graphql"]).expect(0).stdout();
+    assert!(graphql.contains("enum UserAccountType"), "{graphql}");
+}
+
+#[test]
+fn the_embedded_sandbox_needs_nothing_around_it() {
+    let stage = Stage::new();
+    let plan =
+        stage.run(&["--sandbox", "--plan", "--detailed-exitcode", "-u", "users.yaml"]).expect(2);
+    assert!(plan.stdout().contains("alice@acme.io"));
+    stage.run(&["--sandbox", "--once", "-u", "users.yaml"]).expect(0);
+    assert!(!stage.knows("alice@acme.io"), "the other sandbox is another workspace");
+}
+
+#[test]
+fn one_workspace_that_fails_does_not_stop_the_others() {
+    let stage = Stage::new();
+    stage.write("broken.yaml", "version: 1\nusers:\n");
+    let workspace = |name: &str, users: &str| {
+        format!(
+            "  - name: {name}\n    endpoint: ${{PARADIME_API_ENDPOINT}}\n    credentials: \
+             {{ api_key: {{ env: PARADIME_API_KEY }}, api_secret: {{ env: PARADIME_API_SECRET }} }}\n    \
+             users: {users}\n"
+        )
+    };
+    let (bad, good) = (workspace("bad", "broken.yaml"), workspace("good", "users.yaml"));
+    stage.write("rosterd.yaml", &format!("version: 1\nworkspaces:\n{bad}{good}"));
+    stage.run(&["--once"]).expect(78);
+    assert!(stage.knows("alice@acme.io"));
+    stage.run(&["--plan", "--workspace", "good", "--detailed-exitcode"]).expect(0);
+    stage.run(&["--plan", "--workspace", "gone"]).expect(78);
+}

@@ -1,0 +1,75 @@
+//! No secret in any output, however much is said.
+
+use std::time::Duration;
+
+use super::stage::{Ran, Stage, eventually};
+
+const SECRETS: [&str; 4] =
+    ["sandbox-secret", "sandbox-viewer-secret", "prdm_cmp_sandbox", "prdm_wsp_sandbox"];
+
+#[track_caller]
+fn shows_none(ran: &Ran) {
+    let said = format!("{}{}", ran.stdout(), ran.stderr());
+    for secret in SECRETS {
+        assert!(!said.contains(secret), "{secret} is shown in\n{said}");
+    }
+}
+
+#[test]
+fn no_secret_is_shown_under_trace() {
+    let mut stage = Stage::new();
+    stage.set("RUST_LOG", "trace");
+    for (key, secret) in [
+        ("sandbox-key", "sandbox-secret"),
+        ("sandbox-viewer-key", "sandbox-viewer-secret"),
+        ("", "prdm_wsp_sandbox"),
+        ("", "prdm_cmp_sandbox"),
+        ("sandbox-key", "sandbox-viewer-secret"),
+    ] {
+        stage.key(key, secret);
+        stage.set("RUST_LOG", "trace");
+        for arguments in [
+            &["check", "-u", "users.yaml"][..],
+            &["--plan", "-vv", "-u", "users.yaml"],
+            &["--once", "-vv", "--log-format", "json", "-u", "users.yaml"],
+            &["--sandbox", "--once", "-vv", "-u", "users.yaml"],
+        ] {
+            let ran = stage.run(arguments);
+            assert!(ran.stderr().len() + ran.stdout().len() > 0);
+            shows_none(&ran);
+        }
+    }
+}
+
+#[test]
+fn a_secret_in_the_configuration_is_refused_and_not_repeated() {
+    let stage = Stage::new();
+    for credentials in [
+        "{ api_key: sandbox-key, api_secret: sandbox-secret }",
+        "{ api_secret: prdm_wsp_sandbox }",
+        "{ api_secret: { env: prdm_wsp_sandbox } }",
+    ] {
+        stage.write(
+            "rosterd.yaml",
+            &format!(
+                "version: 1\nworkspaces:\n  - name: acme\n    endpoint: https://api.invalid/graphql\n    \
+                 credentials: {credentials}\n    users: users.yaml\n"
+            ),
+        );
+        let ran = stage.run(&["check"]);
+        assert_eq!(ran.code(), 78, "{}", ran.stderr());
+        shows_none(&ran);
+    }
+}
+
+#[test]
+fn a_daemon_shows_none_either() {
+    let mut stage = Stage::new();
+    stage.set("RUST_LOG", "trace");
+    let daemon = stage.spawn(&["-u", "users.yaml", "-vv"]);
+    eventually(Duration::from_secs(20), "the invitation", || stage.knows("alice@acme.io"));
+    daemon.signal("TERM");
+    let ran = daemon.ended_within(Duration::from_secs(9));
+    assert_eq!(ran.code(), 0);
+    shows_none(&ran);
+}
