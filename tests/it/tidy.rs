@@ -5,36 +5,37 @@ use std::path::{Path, PathBuf};
 
 use crate::support::rust::{bare, functions, heads, names, without_tests};
 
-/// The rank of every top-level module: it imports lower ones, and its own folder.
+/// The rank of every top-level module, times ten: it imports lower ones, and its own folder. Where
+/// the map has two neighbours in one rank and one builds on the other, that one ends in 5.
 const RANKS: [(&str, u8); 24] = [
     ("diagnostic", 0),
     ("email", 0),
     ("escape", 0),
     ("role", 0),
-    ("directory", 1),
-    ("memory", 1),
-    ("roster", 1),
-    ("yaml", 1),
-    ("plan", 2),
-    ("guard", 3),
-    ("retry", 3),
-    ("schedule", 3),
-    ("render", 4),
-    ("report", 4),
-    ("client", 5),
-    ("clock", 5),
-    ("source", 5),
-    ("apply", 6),
-    ("reconcile", 7),
-    ("config", 8),
-    ("sandbox", 8),
-    ("telemetry", 8),
-    ("daemon", 9),
-    ("cli", 10),
+    ("directory", 10),
+    ("memory", 10),
+    ("yaml", 10),
+    ("roster", 15),
+    ("plan", 20),
+    ("guard", 30),
+    ("retry", 30),
+    ("schedule", 30),
+    ("report", 40),
+    ("render", 45),
+    ("client", 50),
+    ("clock", 50),
+    ("source", 50),
+    ("apply", 60),
+    ("reconcile", 70),
+    ("config", 80),
+    ("sandbox", 80),
+    ("telemetry", 80),
+    ("daemon", 90),
+    ("cli", 100),
 ];
 
 /// The highest rank that can do nothing but compute.
-const CORE: u8 = 4;
+const CORE: u8 = 45;
 const STD_EFFECTS: [&str; 4] = ["fs", "env", "net", "process"];
 const EFFECTS: [&str; 8] = [
     "tokio",
@@ -72,7 +73,7 @@ impl Source {
 
     fn rank(&self) -> Option<u8> {
         match self.module() {
-            "main" => Some(11),
+            "main" => Some(110),
             module => rank(module),
         }
     }
@@ -156,8 +157,12 @@ fn sizes(source: &Source) -> Vec<String> {
     if source.path.starts_with("src/") && lines > FILE {
         wrong.push(format!("{}: {lines} lines", source.path));
     }
-    for (number, line) in (1..).zip(source.text.lines()) {
-        if line.chars().count() > COLUMNS {
+    // A snapshot in a test is as wide as what it shows.
+    let is_test = source.path.starts_with("tests/");
+    let code = bare(&source.text);
+    for (number, (line, code)) in (1..).zip(source.text.lines().zip(code.lines())) {
+        let shows_text = is_test && code.contains("    ") && line.contains('"');
+        if line.chars().count() > COLUMNS && !shows_text && !(is_test && code.trim().is_empty()) {
             wrong.push(format!("{}:{number}: more than {COLUMNS} columns", source.path));
         }
     }

@@ -108,7 +108,7 @@ pub fn functions(code: &str) -> Vec<(String, usize)> {
     starts.filter_map(|(at, _)| Some((name(&code[at + 3..]), body(&code[at..])?))).collect()
 }
 
-/// The lines from the head to the brace that closes the body.
+/// The lines of code from the head to the brace that closes the body.
 fn body(rest: &str) -> Option<usize> {
     let (mut braces, mut brackets) = (0, 0);
     for (at, c) in rest.char_indices() {
@@ -121,7 +121,7 @@ fn body(rest: &str) -> Option<usize> {
             _ => continue,
         }
         if c == '}' && braces == 0 {
-            return Some(rest[..at].matches('\n').count() + 1);
+            return Some(rest[..=at].lines().filter(|line| !line.trim().is_empty()).count());
         }
     }
     None
