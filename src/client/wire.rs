@@ -183,8 +183,16 @@ struct InvitedRow<'a> {
     email: Cow<'a, str>,
     #[serde(borrow)]
     account_type: Cow<'a, str>,
-    #[serde(borrow)]
-    invite_status: Cow<'a, str>,
+    /// Null is a status that this version does not know; it may not be missing.
+    #[serde(borrow, deserialize_with = "present")]
+    invite_status: Option<Text<'a>>,
+}
+
+/// A value that may be null and must be there.
+fn present<'de: 'a, 'a, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Text<'a>>, D::Error> {
+    Option::deserialize(deserializer)
 }
 
 impl<'de> Deserialize<'de> for ActiveUser {
@@ -205,7 +213,10 @@ impl<'de> Deserialize<'de> for InvitedUser {
         Ok(Self(Invitation {
             email: Email::remote(&row.email),
             role: Role::from_api(&row.account_type),
-            status: InviteStatus::from_api(&row.invite_status),
+            status: row.invite_status.map_or_else(
+                || InviteStatus::Unknown("null".into()),
+                |status| InviteStatus::from_api(&status.0),
+            ),
         }))
     }
 }
@@ -275,7 +286,8 @@ mod tests {
                {"uid":"2","email":"a","name":"\u001b[1m","accountType":"ADMIN"},
                {"uid":"3","email":"b","name":"","accountType":"ADMIN"}"#,
             r#"{"email":"c","accountType":"ANALYST","inviteStatus":"SENT"},
-               {"email":"d","accountType":"ANALYST","inviteStatus":"LOST"}"#,
+               {"email":"d","accountType":"ANALYST","inviteStatus":"LOST"},
+               {"email":"e","accountType":"ANALYST","inviteStatus":null}"#,
         )
         .unwrap();
         let accounts = listed.active_users.unwrap();
@@ -287,6 +299,7 @@ mod tests {
         let invited = listed.invited_users.unwrap();
         assert_eq!(invited[0].0.status, InviteStatus::Pending);
         assert_eq!(invited[1].0.status, InviteStatus::Unknown("LOST".into()));
+        assert_eq!(invited[2].0.status, InviteStatus::Unknown("null".into()));
     }
 
     #[test]
