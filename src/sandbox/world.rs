@@ -236,7 +236,9 @@ impl World {
         let pending = |it: &Invitation| same(&it.email, email) && !it.is_expired(now);
         let at = workspace.invitations.iter().position(pending).ok_or(Refusal::UnknownEmail)?;
         let Invitation { email, account_type, .. } = workspace.invitations.remove(at);
-        workspace.accounts.push(Account { uid, email, name: None, account_type, disabled: false });
+        // The vendor's client takes no user without a name; people give one when they accept.
+        let name = email.split('@').next().map(str::to_owned);
+        workspace.accounts.push(Account { uid, email, name, account_type, disabled: false });
         Ok(())
     }
 
