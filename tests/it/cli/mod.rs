@@ -65,6 +65,19 @@ fn wrong_usage_is_64_and_help_is_a_result() {
 }
 
 #[test]
+fn help_is_short_and_the_same_both_ways() {
+    let stage = Stage::new();
+    for command in [&[][..], &["apply"], &["check"], &["import"], &["sandbox"], &["schema"]] {
+        let ask = |flag| stage.run(&[command, &[flag]].concat()).expect(0).stdout();
+        let help = ask("--help");
+        assert_eq!(help, ask("-h"), "{command:?}");
+        assert!(help.lines().count() <= 50 && !help.contains("ossible values"), "{help}");
+        let options = help.find("\nOptions of every command:");
+        assert!(help.find("--config") > options && options.is_some(), "{help}");
+    }
+}
+
+#[test]
 fn an_invalid_roster_is_78_with_every_problem_at_its_place() {
     let stage = Stage::new();
     stage.write(
