@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::io::IsTerminal as _;
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use tracing::{Level, Metadata, Subscriber};
 use tracing_subscriber::filter::{EnvFilter, filter_fn};
 use tracing_subscriber::fmt::MakeWriter;
@@ -111,7 +111,8 @@ macro_rules! event_at {
 
 /// Writes what became of a run: a line for each change, made or held, a warning for each guard
 /// that held something, and a line for the run. `sources` are the files of the roster.
-pub fn log_run(report: &RunReport, sources: &Sources) {
+/// `next` is when the next run is due by itself, where there is one.
+pub fn log_run(report: &RunReport, sources: &Sources, next: Option<Timestamp>) {
     let workspace = report.workspace.as_str();
     match &report.end {
         End::Failed(failure) => tracing::error!(
@@ -121,6 +122,7 @@ pub fn log_run(report: &RunReport, sources: &Sources) {
             kind = failure.kind,
             duration_ms = duration(report),
             stale = report.stale,
+            next = next.map(second),
             "run failed: {}",
             escape(&failure.message)
         ),
@@ -135,7 +137,7 @@ pub fn log_run(report: &RunReport, sources: &Sources) {
                 let (guard, hint) = (refusal.guard.to_string(), escape(&refusal.hint));
                 tracing::warn!(workspace, guard, %hint, "held: {}", escape(&refusal.message));
             }
-            log_applied(report, applied);
+            log_applied(report, applied, next);
         }
     }
 }
@@ -200,7 +202,7 @@ impl<'a> Told<'a> {
     }
 }
 
-fn log_applied(report: &RunReport, applied: &Applied) {
+fn log_applied(report: &RunReport, applied: &Applied, next: Option<Timestamp>) {
     let status = report.status();
     let level = if status == Status::Failed {
         Level::ERROR
@@ -229,6 +231,7 @@ fn log_applied(report: &RunReport, applied: &Applied) {
         plan = %applied.plan.fingerprint(),
         stale = report.stale,
         error = error.as_deref(),
+        next = next.map(second),
         "run"
     );
 }
@@ -253,7 +256,9 @@ pub fn log_diagnostics(workspace: Option<&str>, sources: &Sources, diagnostics: 
             Severity::Error => Level::ERROR,
             Severity::Warning => Level::WARN,
         };
-        let place = diagnostic.place.map(|place| file_and_line(place, sources));
+        let place = diagnostic.place;
+        let place =
+            place.map(|place| format!("{}:{}", file_and_line(place, sources), place.column));
         let hint = diagnostic.hint.as_deref().map(escape);
         event_at!(
             level,
@@ -269,6 +274,11 @@ pub fn log_diagnostics(workspace: Option<&str>, sources: &Sources, diagnostics: 
 
 fn file_and_line(place: Place, sources: &Sources) -> String {
     format!("{}:{}", escape(sources.name(place.file)), place.line)
+}
+
+/// To the second, which is what people plan by.
+fn second(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
 fn word(status: Status) -> &'static str {

@@ -11,6 +11,8 @@ use crate::report::{Failure, Trigger};
 use crate::role::Role;
 use crate::roster::{Digest, Member, Roster};
 
+const NEXT: &str = "2026-11-25T10:15:00.5Z";
+
 #[derive(Clone, Default)]
 struct Paper(Arc<Mutex<Vec<u8>>>);
 
@@ -92,7 +94,7 @@ fn report() -> RunReport {
 
 #[test]
 fn a_run_is_a_line_a_change_and_a_line_for_itself() {
-    let log = logged(LogFormat::Json, None, 0, || log_run(&report(), &sources()));
+    let log = logged(LogFormat::Json, None, 0, || log_run(&report(), &sources(), None));
     let rows = rows(&log);
     assert_eq!(rows.len(), 4, "{log}");
     let change = &rows[0];
@@ -114,7 +116,7 @@ fn a_run_is_a_line_a_change_and_a_line_for_itself() {
 
 #[test]
 fn text_has_the_same_lines_without_an_escape_sequence() {
-    let log = logged(LogFormat::Text, None, 0, || log_run(&report(), &sources()));
+    let log = logged(LogFormat::Text, None, 0, || log_run(&report(), &sources(), None));
     assert_eq!(log.lines().count(), 4, "{log}");
     assert!(!log.contains('\u{1b}'));
     assert!(log.contains("place=\"users.yaml:7\""), "{log}");
@@ -124,11 +126,14 @@ fn text_has_the_same_lines_without_an_escape_sequence() {
 fn a_failed_run_is_an_error() {
     let failure = Failure { kind: "connect", message: "no\u{1b}connection".into() };
     let report = RunReport { end: End::Failed(failure), stale: true, ..report() };
-    let rows = rows(&logged(LogFormat::Json, None, 0, || log_run(&report, &sources())));
+    let rows = rows(&logged(LogFormat::Json, None, 0, || {
+        log_run(&report, &sources(), Some(NEXT.parse().unwrap()))
+    }));
     assert_eq!(rows.len(), 1);
     assert_eq!((&rows[0]["level"], &rows[0]["kind"]), (&"ERROR".into(), &"connect".into()));
     assert_eq!(rows[0]["message"], "run failed: no\\u{1b}connection");
     assert_eq!(rows[0]["stale"], true);
+    assert_eq!(rows[0]["next"], "2026-11-25T10:15:00Z");
 }
 
 #[test]
@@ -143,7 +148,9 @@ fn what_the_api_refused_is_an_error_and_what_nobody_knows_a_warning() {
         if let End::Applied(applied) = &mut report.end {
             applied.outcomes[0].1 = outcome;
         }
-        let rows = rows(&logged(LogFormat::Json, None, 0, || log_run(&report, &sources())));
+        let rows = rows(&logged(LogFormat::Json, None, 0, || {
+            log_run(&report, &sources(), Some(NEXT.parse().unwrap()))
+        }));
         assert_eq!(rows[0]["level"], level);
         assert!(rows[0]["error"].is_string());
     }
@@ -162,7 +169,7 @@ fn problems_of_files_say_where_and_what_to_do() {
     assert_eq!((&rows[0]["level"], &rows[0]["code"]), (&"ERROR".into(), &"bad-address".into()));
     assert_eq!(
         (&rows[0]["place"], &rows[0]["hint"]),
-        (&"users.yaml:3".into(), &"write one".into())
+        (&"users.yaml:3:1".into(), &"write one".into())
     );
     assert_eq!(rows[1]["level"], "WARN");
 }

@@ -139,7 +139,22 @@ fn a_file_that_is_no_plan_is_refused() {
     stage.write("plan.json", "{\"format_version\": 99}");
     let ran = stage.run(&["apply", "plan.json", "-u", "users.yaml"]).expect(1);
     assert!(ran.stderr().contains("plan.json"), "{}", ran.stderr());
-    stage.run(&["apply", "missing.json", "-u", "users.yaml"]).expect(1);
+    for path in ["missing.json", "/", "/dev/null"] {
+        stage.run(&["apply", path, "-u", "users.yaml"]).expect(1);
+    }
+}
+
+#[test]
+fn a_plan_in_a_file_has_no_colour_unless_it_is_asked_for() {
+    let stage = Stage::new();
+    stage.run(&["--plan", "--out", "plan.txt", "-u", "users.yaml"]).expect(0);
+    let printed = stage.run(&["--plan", "-u", "users.yaml"]).expect(0).stdout();
+    assert_eq!(stage.read("plan.txt"), printed);
+    let asked = ["--color", "always", "--plan", "--out", "plan.txt", "-u", "users.yaml"];
+    stage.run(&asked).expect(0);
+    assert!(stage.read("plan.txt").contains('\u{1b}'));
+    let device = stage.run(&["--plan", "--out", "/dev/stdout", "-u", "users.yaml"]).expect(0);
+    assert_eq!(device.stdout(), printed);
 }
 
 #[test]

@@ -269,7 +269,7 @@ impl Hooks for World {
 
     fn progress(&self, _workspace: &str, _done: usize, _of: usize) {}
 
-    fn finished(&self, report: &RunReport, _sources: &Sources) {
+    fn finished(&self, report: &RunReport, _sources: &Sources, _next: Option<Timestamp>) {
         self.state().reports.push(report.clone());
     }
 }
