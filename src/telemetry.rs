@@ -155,7 +155,7 @@ fn log_change(workspace: &str, change: &Change, outcome: &Outcome, sources: &Sou
         level,
         workspace,
         change = change.kind(),
-        %email,
+        email = email.as_ref(),
         from = from.as_deref(),
         to = to.as_deref(),
         outcome,
@@ -172,7 +172,7 @@ fn log_held(workspace: &str, held: &Held, sources: &Sources) {
     tracing::info!(
         workspace,
         change = held.change.kind(),
-        %email,
+        email = email.as_ref(),
         from = from.as_deref(),
         to = to.as_deref(),
         outcome = "held",

@@ -156,6 +156,8 @@ impl Hooks for World {
         self.told().bars.remove(&report.workspace);
         if self.logged {
             telemetry::log_run(report, sources, next);
+        } else {
+            once::show_failure(report, &self.global);
         }
         if self.shown {
             once::show_run(report, sources, &self.global);

@@ -35,6 +35,17 @@ fn once_makes_the_workspace_equal_to_the_file() {
 }
 
 #[test]
+fn quiet_is_silent_while_all_is_well() {
+    let stage = Stage::new();
+    let quiet = ["-q", "--once", "-u", "users.yaml"];
+    let ran = stage.run(&quiet).expect(0);
+    assert!(stage.knows("alice@acme.io"));
+    assert_eq!((ran.stdout().as_str(), ran.stderr().as_str()), ("", ""));
+    stage.write("users.yaml", "version: 1\nusers: []\n");
+    assert!(stage.run(&quiet).expect(3).stdout().contains("held"));
+}
+
+#[test]
 fn what_is_held_has_an_exit_code_of_its_own() {
     let stage = Stage::new();
     stage.write("users.yaml", "version: 1\nusers: []\n");
@@ -84,6 +95,7 @@ fn an_invalid_roster_is_78_with_every_problem_at_its_place() {
         "users.yaml",
         "version: 1\nusers:\n  - { email: matt@acme.io, role: DEVELOPR }\n  - { emial: x@acme.io, role: ADMIN }\n",
     );
+    let before = stage.state();
     for arguments in [
         &["check", "-u", "users.yaml"][..],
         &["--plan", "-u", "users.yaml"],
@@ -95,7 +107,7 @@ fn an_invalid_roster_is_78_with_every_problem_at_its_place() {
             assert!(said.contains(part), "{part} is missing in\n{said}");
         }
     }
-    assert_eq!(stage.state()["workspaces"], Stage::new().state()["workspaces"], "nothing is sent");
+    assert_eq!(stage.state()["workspaces"], before["workspaces"], "nothing is sent");
 }
 
 #[test]
@@ -203,7 +215,11 @@ fn a_viewer_key_plans_and_says_what_it_lacks() {
     let said = format!("{}{}", ran.stdout(), ran.stderr());
     assert!(said.contains("User Management Admin"), "{said}");
     stage.key("sandbox-key", "wrong");
-    stage.run(&["--plan", "-u", "users.yaml"]).expect(1);
+    for mode in ["--plan", "--once"] {
+        let ran = stage.run(&[mode, "-u", "users.yaml"]).expect(1);
+        assert!(ran.stdout().is_empty(), "{}", ran.stdout());
+        assert!(ran.stderr().contains("credentials (401)"), "{}", ran.stderr());
+    }
 }
 
 #[test]
