@@ -65,7 +65,7 @@ fn filter(asked: Option<&str>, verbosity: i8) -> (EnvFilter, Option<String>) {
         1 => "debug",
         2.. => "trace",
     };
-    let default = || EnvFilter::new(format!("warn,rosterd={level}"));
+    let default = || EnvFilter::new(format!("warn,notify=error,rosterd={level}"));
     match asked.map(EnvFilter::try_new) {
         None => (default(), None),
         Some(Ok(filter)) => (filter, None),
@@ -104,6 +104,7 @@ macro_rules! event_at {
         match $level {
             Level::ERROR => tracing::error!($($fields)+),
             Level::WARN => tracing::warn!($($fields)+),
+            Level::DEBUG => tracing::debug!($($fields)+),
             _ => tracing::info!($($fields)+),
         }
     };
@@ -128,7 +129,8 @@ pub fn log_run(report: &RunReport, sources: &Sources, next: Option<Timestamp>) {
         ),
         End::Applied(applied) => {
             for (change, outcome) in &applied.outcomes {
-                log_change(workspace, change, outcome, sources);
+                let stopped = applied.stopped.is_some();
+                log_change(workspace, change, outcome, stopped, sources);
             }
             for held in &applied.verdict.held {
                 log_held(workspace, held, sources);
@@ -142,8 +144,16 @@ pub fn log_run(report: &RunReport, sources: &Sources, next: Option<Timestamp>) {
     }
 }
 
-fn log_change(workspace: &str, change: &Change, outcome: &Outcome, sources: &Sources) {
+fn log_change(
+    workspace: &str,
+    change: &Change,
+    outcome: &Outcome,
+    stopped: bool,
+    sources: &Sources,
+) {
     let (level, outcome, error) = match outcome {
+        // Why the run stopped is told once, with the run.
+        Outcome::NotSent(_) if stopped => (Level::DEBUG, "not_sent", None),
         Outcome::Done => (Level::INFO, "done", None),
         Outcome::Rejected(error) => (Level::ERROR, "rejected", Some(error)),
         Outcome::Unknown(error) => (Level::WARN, "unknown", Some(error)),

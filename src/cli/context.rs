@@ -41,6 +41,8 @@ impl Context {
         };
         let config::Loaded { mut config, sources, warnings } = context.reload()?;
         output::problems(global, None, &sources, &warnings);
+        // Where that file is gone later, no other one takes its place unasked.
+        context.request.path = config.path.clone().or(context.request.path);
         context.warnings = warnings;
         if global.sandbox {
             context.sandbox = Some(start_sandbox(&config).await?);

@@ -24,6 +24,9 @@ use crate::{retry, schedule};
 /// seconds at first, by minutes in the end.
 const RUN_WEIGHT: u32 = 10;
 
+/// A key that is refused backs off as if it had been so many times: to about two minutes.
+const DENIED: u32 = 6;
+
 /// Runs that follow at once because the one before released something it had held.
 const FOLLOW_UPS: u8 = 3;
 
@@ -298,6 +301,9 @@ impl<H: Hooks> Keeper<H> {
         }
         self.failures =
             if ending::is_worth_another_try(report) { self.failures.saturating_add(1) } else { 0 };
+        if ending::is_denied(report) {
+            self.failures = self.failures.max(DENIED);
+        }
         self.timers.retry = (self.failures > 0).then(|| {
             let wait = retry::delay(self.failures, None, fastrand::f64()) * RUN_WEIGHT;
             report.finished.saturating_add(wait).unwrap_or(report.finished)

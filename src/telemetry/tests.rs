@@ -157,6 +157,25 @@ fn what_the_api_refused_is_an_error_and_what_nobody_knows_a_warning() {
 }
 
 #[test]
+fn a_run_that_stopped_says_so_once_however_much_it_did_not_send() {
+    let mut report = report();
+    if let End::Applied(applied) = &mut report.end {
+        applied.outcomes[0].1 = Outcome::NotSent("forbidden".into());
+        applied.verdict.held.clear();
+        applied.verdict.refusals.clear();
+        applied.stopped = Some(Failure { kind: "forbidden", message: "forbidden".into() });
+    }
+    let rows = |verbosity| {
+        let log = logged(LogFormat::Json, None, verbosity, || log_run(&report, &sources(), None));
+        rows(&log)
+    };
+    let told = rows(0);
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert_eq!((&told[0]["not_sent"], &told[0]["error"]), (&1.into(), &"forbidden".into()));
+    assert_eq!(rows(1).len(), 2);
+}
+
+#[test]
 fn problems_of_files_say_where_and_what_to_do() {
     let place = Place { file: FileId(0), line: 3, column: 1, start: 0, end: 0 };
     let problems = [
@@ -186,11 +205,14 @@ fn details_of_libraries_are_never_shown() {
             tracing::trace!(target: "reqwest::connect", "secret");
         }
         tracing::warn!(target: "rustls", "worth knowing");
+        tracing::warn!(target: "notify::inotify", "a folder that is gone needs no watch");
     };
     for asked in ["trace", "trace,h2=trace,hyper_util=debug", "reqwest=trace,h2[{x}]=trace"] {
         let log = logged(LogFormat::Text, Some(asked), 0, say);
         assert!(!log.contains("secret"), "{asked}: {log}");
     }
+    let default = logged(LogFormat::Text, None, 0, say);
+    assert!(default.contains("worth knowing") && !default.contains("watch"), "{default}");
     let all = logged(LogFormat::Text, Some("trace"), 0, say);
     assert!(all.contains("ours too") && all.contains("worth knowing"), "{all}");
 }
