@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::io::IsTerminal as _;
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use tracing::{Level, Metadata, Subscriber};
 use tracing_subscriber::filter::{EnvFilter, filter_fn};
 use tracing_subscriber::fmt::MakeWriter;
@@ -65,7 +65,7 @@ fn filter(asked: Option<&str>, verbosity: i8) -> (EnvFilter, Option<String>) {
         1 => "debug",
         2.. => "trace",
     };
-    let default = || EnvFilter::new(format!("warn,rosterd={level}"));
+    let default = || EnvFilter::new(format!("warn,notify=error,rosterd={level}"));
     match asked.map(EnvFilter::try_new) {
         None => (default(), None),
         Some(Ok(filter)) => (filter, None),
@@ -104,6 +104,7 @@ macro_rules! event_at {
         match $level {
             Level::ERROR => tracing::error!($($fields)+),
             Level::WARN => tracing::warn!($($fields)+),
+            Level::DEBUG => tracing::debug!($($fields)+),
             _ => tracing::info!($($fields)+),
         }
     };
@@ -111,7 +112,8 @@ macro_rules! event_at {
 
 /// Writes what became of a run: a line for each change, made or held, a warning for each guard
 /// that held something, and a line for the run. `sources` are the files of the roster.
-pub fn log_run(report: &RunReport, sources: &Sources) {
+/// `next` is when the next run is due by itself, where there is one.
+pub fn log_run(report: &RunReport, sources: &Sources, next: Option<Timestamp>) {
     let workspace = report.workspace.as_str();
     match &report.end {
         End::Failed(failure) => tracing::error!(
@@ -121,12 +123,14 @@ pub fn log_run(report: &RunReport, sources: &Sources) {
             kind = failure.kind,
             duration_ms = duration(report),
             stale = report.stale,
+            next = next.map(second),
             "run failed: {}",
             escape(&failure.message)
         ),
         End::Applied(applied) => {
             for (change, outcome) in &applied.outcomes {
-                log_change(workspace, change, outcome, sources);
+                let stopped = applied.stopped.is_some();
+                log_change(workspace, change, outcome, stopped, sources);
             }
             for held in &applied.verdict.held {
                 log_held(workspace, held, sources);
@@ -135,13 +139,21 @@ pub fn log_run(report: &RunReport, sources: &Sources) {
                 let (guard, hint) = (refusal.guard.to_string(), escape(&refusal.hint));
                 tracing::warn!(workspace, guard, %hint, "held: {}", escape(&refusal.message));
             }
-            log_applied(report, applied);
+            log_applied(report, applied, next);
         }
     }
 }
 
-fn log_change(workspace: &str, change: &Change, outcome: &Outcome, sources: &Sources) {
+fn log_change(
+    workspace: &str,
+    change: &Change,
+    outcome: &Outcome,
+    stopped: bool,
+    sources: &Sources,
+) {
     let (level, outcome, error) = match outcome {
+        // Why the run stopped is told once, with the run.
+        Outcome::NotSent(_) if stopped => (Level::DEBUG, "not_sent", None),
         Outcome::Done => (Level::INFO, "done", None),
         Outcome::Rejected(error) => (Level::ERROR, "rejected", Some(error)),
         Outcome::Unknown(error) => (Level::WARN, "unknown", Some(error)),
@@ -153,7 +165,7 @@ fn log_change(workspace: &str, change: &Change, outcome: &Outcome, sources: &Sou
         level,
         workspace,
         change = change.kind(),
-        %email,
+        email = email.as_ref(),
         from = from.as_deref(),
         to = to.as_deref(),
         outcome,
@@ -170,7 +182,7 @@ fn log_held(workspace: &str, held: &Held, sources: &Sources) {
     tracing::info!(
         workspace,
         change = held.change.kind(),
-        %email,
+        email = email.as_ref(),
         from = from.as_deref(),
         to = to.as_deref(),
         outcome = "held",
@@ -200,7 +212,7 @@ impl<'a> Told<'a> {
     }
 }
 
-fn log_applied(report: &RunReport, applied: &Applied) {
+fn log_applied(report: &RunReport, applied: &Applied, next: Option<Timestamp>) {
     let status = report.status();
     let level = if status == Status::Failed {
         Level::ERROR
@@ -229,6 +241,7 @@ fn log_applied(report: &RunReport, applied: &Applied) {
         plan = %applied.plan.fingerprint(),
         stale = report.stale,
         error = error.as_deref(),
+        next = next.map(second),
         "run"
     );
 }
@@ -253,7 +266,9 @@ pub fn log_diagnostics(workspace: Option<&str>, sources: &Sources, diagnostics: 
             Severity::Error => Level::ERROR,
             Severity::Warning => Level::WARN,
         };
-        let place = diagnostic.place.map(|place| file_and_line(place, sources));
+        let place = diagnostic.place;
+        let place =
+            place.map(|place| format!("{}:{}", file_and_line(place, sources), place.column));
         let hint = diagnostic.hint.as_deref().map(escape);
         event_at!(
             level,
@@ -269,6 +284,11 @@ pub fn log_diagnostics(workspace: Option<&str>, sources: &Sources, diagnostics: 
 
 fn file_and_line(place: Place, sources: &Sources) -> String {
     format!("{}:{}", escape(sources.name(place.file)), place.line)
+}
+
+/// To the second, which is what people plan by.
+fn second(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
 fn word(status: Status) -> &'static str {

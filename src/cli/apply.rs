@@ -1,6 +1,7 @@
 //! `rosterd apply PLAN.json`: what was planned then, if it is still what would be planned now.
 
 use std::fmt::Write as _;
+use std::io::Read as _;
 use std::path::Path;
 
 use tokio_util::sync::CancellationToken;
@@ -30,16 +31,19 @@ pub async fn run(global: &Global, args: &ApplyArgs) -> Result<u8, Stop> {
         let name = &workspace.target.workspace;
         let Some(saved) = saved.workspace(name) else {
             if config.workspaces.len() == 1 || !global.workspace.is_empty() {
-                output::stop(&Stop::Failed(format!(
-                    "{}: it has no plan for the workspace {name}",
-                    args.plan.display()
-                )));
+                output::stop(
+                    global,
+                    &Stop::Failed(format!(
+                        "{}: it has no plan for the workspace {name}",
+                        args.plan.display()
+                    )),
+                );
                 codes.push(exit::FAILED);
             }
             continue;
         };
         codes.push(one(&context, workspace, saved, &cancel, global).await.unwrap_or_else(|stop| {
-            output::stop(&stop);
+            output::stop(global, &stop);
             stop.code()
         }));
     }
@@ -60,7 +64,7 @@ async fn one(
     global: &Global,
 ) -> Result<u8, Stop> {
     let started = SystemClock.now();
-    let loaded = plan::load(workspace)?;
+    let loaded = plan::load(global, workspace)?;
     let directory =
         context.connect(workspace).map_err(|failure| plan::failed(workspace, &failure.message))?;
     let look = reconcile::look(&directory, &workspace.target, &loaded.roster, started)
@@ -70,7 +74,7 @@ async fn one(
     if !differences.is_empty() {
         return Err(stale(workspace, &differences));
     }
-    once::show_plan(&workspace.target.workspace, &loaded, &look, global.verbose > 0);
+    once::show_plan(&workspace.target.workspace, &loaded, &look, global);
     let progress = Progress::default();
     let setting = Setting {
         clock: &SystemClock,
@@ -110,10 +114,13 @@ fn stale(workspace: &WorkspaceConfig, differences: &[json::Difference]) -> Stop 
 
 fn read(path: &Path) -> Result<SavedPlans, Stop> {
     let failed = |why: String| Stop::Failed(format!("{}: {why}", path.display()));
-    let size = std::fs::metadata(path).map_err(|error| failed(error.to_string()))?.len();
-    if size > MAX_BYTES {
-        return Err(failed(format!("{size} bytes are too many for a plan, limit {MAX_BYTES}")));
+    let file = std::fs::File::open(path).map_err(|error| failed(error.to_string()))?;
+    let mut text = String::new();
+    // A device or a pipe tells no size.
+    let read = file.take(MAX_BYTES + 1).read_to_string(&mut text);
+    read.map_err(|error| failed(error.to_string()))?;
+    if text.len() as u64 > MAX_BYTES {
+        return Err(failed(format!("it is too large for a plan, limit {MAX_BYTES} bytes")));
     }
-    let text = std::fs::read_to_string(path).map_err(|error| failed(error.to_string()))?;
     json::read(&text).map_err(|error| failed(error.to_string()))
 }

@@ -7,19 +7,23 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use super::sandbox::SandboxArgs;
 use crate::telemetry::{Color, LogFormat};
 
-/// Keeps the users of a Paradime workspace equal to a file in git.
-///
-/// Without a command it runs as a daemon: it reconciles now, then on schedule and whenever the
-/// roster changes. `rosterd --sandbox` tries all of it on this machine, with no account anywhere.
+const ABOUT: &str = "Keeps the users of a Paradime workspace equal to a file in git.
+
+Without a command it runs as a daemon: it reconciles now, then on schedule and whenever the
+roster changes. `rosterd --sandbox` tries all of it on this machine, with no account anywhere.";
+
+const EXIT_CODES: &str = "Exit codes: 0 done or in sync, 1 failed, 2 changes to make \
+(--detailed-exitcode), 3 something is held, 64 wrong usage, 78 invalid configuration or roster";
+
+/// The whole command line. `-h` and `--help` print the same: all of it, one line an option.
 #[derive(Debug, Parser)]
-#[command(name = "rosterd", version, args_conflicts_with_subcommands = false)]
-#[command(after_help = "Exit codes: 0 done or in sync, 1 failed, 2 changes to make \
-(--detailed-exitcode), 3 something is held, 64 wrong usage, 78 invalid configuration or roster")]
+#[command(name = "rosterd", version, about = ABOUT, long_about = None, after_help = EXIT_CODES)]
+#[command(max_term_width = 100)]
 pub struct Cli {
     #[command(flatten)]
-    pub global: Global,
-    #[command(flatten)]
     pub run: RunArgs,
+    #[command(flatten)]
+    pub global: Global,
     #[command(subcommand)]
     pub command: Option<Command>,
 }
@@ -33,8 +37,8 @@ pub struct RunArgs {
     /// Reconcile once and leave
     #[arg(long)]
     pub once: bool,
-    /// How the plan is written
-    #[arg(long, value_enum, value_name = "FORMAT", requires = "plan")]
+    /// Write the plan as text, diff, json, markdown (for a pull request) or github (annotations)
+    #[arg(long, value_enum, value_name = "FORMAT", requires = "plan", hide_possible_values = true)]
     pub format: Option<PlanFormat>,
     /// Write the plan to a file; with `--format json` it can be applied later
     #[arg(long, value_name = "FILE", requires = "plan")]
@@ -60,9 +64,10 @@ pub enum Command {
 
 /// Options of every command.
 #[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Options of every command")]
 pub struct Global {
-    /// The configuration [default: $`ROSTERD_CONFIG`, ./rosterd.yaml, ./config/rosterd.yaml,
-    /// /etc/rosterd/rosterd.yaml]
+    #[doc = "The configuration [default: the first of $ROSTERD_CONFIG, ./rosterd.yaml, \
+             ./config/rosterd.yaml, /etc/rosterd/rosterd.yaml]"]
     #[arg(short, long, global = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// The roster, in place of the one that the configuration names
@@ -74,11 +79,13 @@ pub struct Global {
     /// Start an embedded User Management API, seeded with example users, and work on that
     #[arg(long, global = true)]
     pub sandbox: bool,
-    /// How log lines are written to stderr
+    /// Write log lines, which go to stderr, as text or json
     #[arg(long, global = true, value_enum, value_name = "FORMAT", default_value = "text")]
+    #[arg(hide_possible_values = true, hide_default_value = true)]
     pub log_format: LogFormat,
-    /// Colour in what is printed
+    /// Colour: auto (on a terminal, unless `NO_COLOR` is set), always or never
     #[arg(long, global = true, value_enum, value_name = "WHEN", default_value = "auto")]
+    #[arg(hide_possible_values = true, hide_default_value = true)]
     pub color: Color,
     /// Say more (-vv: everything); `RUST_LOG` has the last word
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
@@ -97,8 +104,9 @@ pub struct ApplyArgs {
 
 #[derive(Args, Debug)]
 pub struct CheckArgs {
-    /// How problems are written
+    /// Write problems as text, json or github (annotations)
     #[arg(long, value_enum, value_name = "FORMAT", default_value = "text")]
+    #[arg(hide_possible_values = true, hide_default_value = true)]
     pub format: CheckFormat,
 }
 
@@ -111,7 +119,8 @@ pub struct ImportArgs {
 
 #[derive(Args, Debug)]
 pub struct SchemaArgs {
-    #[arg(value_enum)]
+    /// users, config or graphql
+    #[arg(value_enum, hide_possible_values = true)]
     pub which: SchemaName,
 }
 

@@ -2,7 +2,7 @@
 //! connections to the workspaces.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::args::Global;
@@ -11,6 +11,8 @@ use super::output;
 use crate::client::{Client, Settings, Transport};
 use crate::clock::SystemClock;
 use crate::config::{self, Config, SecretSource, WorkspaceConfig};
+use crate::diagnostic::Diagnostic;
+use crate::reconcile::Target;
 use crate::report::Failure;
 use crate::sandbox;
 
@@ -19,16 +21,29 @@ pub struct Context {
     request: config::Request,
     folder: PathBuf,
     sandbox: Option<sandbox::Running>,
+    /// What the configuration was warned of at the start; it has been told.
+    pub warnings: Vec<Diagnostic>,
     /// Connections and pace outlive a run; a workspace whose settings change gets new ones.
     transports: Mutex<HashMap<String, (Settings, Arc<Transport>)>>,
 }
 
 impl Context {
-    /// Reads the configuration and, with `--sandbox`, starts a sandbox with its workspaces.
+    /// Reads the configuration and, with `--sandbox`, starts a sandbox with its workspaces. The
+    /// warnings of the configuration are told on stderr.
     pub async fn start(global: &Global) -> Result<(Self, Config), Stop> {
         let (folder, request) = (working_directory()?, request(global));
-        let mut context = Self { request, folder, sandbox: None, transports: Mutex::default() };
-        let mut config = context.reload()?;
+        let mut context = Self {
+            request,
+            folder,
+            sandbox: None,
+            warnings: Vec::new(),
+            transports: Mutex::default(),
+        };
+        let config::Loaded { mut config, sources, warnings } = context.reload()?;
+        output::problems(global, None, &sources, &warnings);
+        // Where that file is gone later, no other one takes its place unasked.
+        context.request.path = config.path.clone().or(context.request.path);
+        context.warnings = warnings;
         if global.sandbox {
             context.sandbox = Some(start_sandbox(&config).await?);
             context.aim(&mut config);
@@ -36,12 +51,16 @@ impl Context {
         Ok((context, config))
     }
 
-    /// Reads the configuration again; its warnings are told on stderr.
-    pub fn reload(&self) -> Result<Config, config::Invalid> {
-        let mut loaded = config::load(&self.request, &variable, &self.folder)?;
-        output::diagnostics(&loaded.warnings, &loaded.sources);
+    /// Reads the configuration again.
+    pub fn reload(&self) -> Result<config::Loaded, config::Invalid> {
+        let mut loaded = load(&self.request, &self.folder)?;
         self.aim(&mut loaded.config);
-        Ok(loaded.config)
+        Ok(loaded)
+    }
+
+    /// Where the embedded sandbox is, if there is one.
+    pub fn sandbox(&self) -> Option<String> {
+        self.sandbox.as_ref().map(|running| running.endpoint())
     }
 
     /// The directory of a workspace, with the credentials of this moment.
@@ -91,7 +110,29 @@ impl Context {
 /// The configuration for those who look at the files alone.
 pub fn read_files(global: &Global) -> Result<Result<config::Loaded, config::Invalid>, Stop> {
     let request = config::Request { offline: true, ..request(global) };
-    Ok(config::load(&request, &variable, &working_directory()?))
+    Ok(load(&request, &working_directory()?))
+}
+
+/// Reads the configuration. The files of a roster are named as they are typed from `folder`, so
+/// that an editor, a terminal or an annotation finds them.
+fn load(request: &config::Request, folder: &Path) -> Result<config::Loaded, config::Invalid> {
+    let mut loaded = config::load(request, &variable, folder)?;
+    for workspace in &mut loaded.config.workspaces {
+        name_from(folder, &mut workspace.target);
+    }
+    Ok(loaded)
+}
+
+fn name_from(folder: &Path, target: &mut Target) {
+    let Ok(within) = target.base.strip_prefix(folder) else { return };
+    let within = within.to_string_lossy().into_owned();
+    if within.is_empty() || within.contains(['*', '?', '[', '\u{fffd}']) {
+        return;
+    }
+    for users in &mut target.users {
+        *users = Path::new(&within).join(&*users).to_string_lossy().into_owned();
+    }
+    folder.clone_into(&mut target.base);
 }
 
 fn working_directory() -> Result<PathBuf, Stop> {

@@ -2,28 +2,42 @@
 
 use std::collections::HashMap;
 use std::io::IsTerminal as _;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use jiff::Timestamp;
 
 use super::args::Global;
 use super::context::Context;
 use super::exit::{self, Stop};
-use super::once;
 use super::progress::Progress;
+use super::{once, output, plan};
 use crate::client::Client;
 use crate::clock::SystemClock;
 use crate::config::{Config, WorkspaceConfig};
 use crate::daemon::{self, Hooks};
-use crate::diagnostic::Sources;
+use crate::diagnostic::{Diagnostic, Sources};
+use crate::escape::escape;
 use crate::reconcile::{InputOutage, Loaded, Look};
+use crate::render;
 use crate::report::{Failure, RunReport};
-use crate::telemetry;
+use crate::telemetry::{self, LogFormat};
 
 /// Runs until SIGTERM or SIGINT.
 pub async fn run(global: &Global) -> Result<u8, Stop> {
     let (context, config) = Context::start(global).await?;
     let shown = global.sandbox || std::io::stdout().is_terminal();
-    let hooks = World { context, shown, global: global.clone(), bars: Mutex::default() };
-    daemon::serve(Arc::new(hooks), config, Arc::new(SystemClock))
+    let told = Told { warnings: context.warnings.clone(), ..Told::default() };
+    let world = World {
+        context,
+        shown,
+        logged: !shown || global.log_format == LogFormat::Json || !std::io::stderr().is_terminal(),
+        global: global.clone(),
+        path: config.path.clone(),
+        told: Mutex::new(told),
+    };
+    world.greet(&config);
+    daemon::serve(Arc::new(world), config, Arc::new(SystemClock))
         .await
         .map_err(|failure| Stop::Failed(failure.message))?;
     Ok(exit::OK)
@@ -32,10 +46,67 @@ pub async fn run(global: &Global) -> Result<u8, Stop> {
 /// What the daemon reaches the world through.
 struct World {
     context: Context,
-    /// Plans and their ends are printed, beside the log.
+    /// Plans and their ends are printed for a person who looks on.
     shown: bool,
+    /// They go to the log: always, but for a person who would read everything twice.
+    logged: bool,
     global: Global,
-    bars: Mutex<HashMap<String, Progress>>,
+    /// The configuration, if it is a file.
+    path: Option<PathBuf>,
+    told: Mutex<Told>,
+}
+
+/// What has been told, so that it is not told again.
+#[derive(Default)]
+struct Told {
+    bars: HashMap<String, Progress>,
+    /// The plan last shown, by workspace.
+    plans: HashMap<String, String>,
+    /// The warnings of the configuration.
+    warnings: Vec<Diagnostic>,
+}
+
+impl World {
+    fn greet(&self, config: &Config) {
+        let sandbox = self.context.sandbox();
+        if self.logged {
+            let (version, workspaces) = (env!("CARGO_PKG_VERSION"), config.workspaces.len());
+            let path = self.path.as_ref().map(|path| path.display().to_string());
+            let path = path.as_deref().map(escape);
+            let (config, sandbox) = (path.as_deref(), sandbox.as_deref());
+            tracing::info!(version, config, workspaces, sandbox, "rosterd has started");
+        } else if let Some(endpoint) = sandbox
+            && !self.global.quiet
+        {
+            output::paragraph(&format!("The sandbox is at {endpoint}"));
+        }
+    }
+
+    fn told(&self) -> MutexGuard<'_, Told> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is waited for, in one line.
+    fn waits(&self, sources: &Sources, next: Option<Timestamp>) {
+        let path = self.path.as_ref().map(|path| path.display().to_string());
+        let config = path.as_deref().map(|path| path.strip_prefix("./").unwrap_or(path));
+        let rosters = sources.iter().map(|(_, file)| file.name.as_str());
+        let files: Vec<_> = rosters.chain(config).map(escape).collect();
+        let next = next.map_or_else(String::new, |next| {
+            format!("; next run {} UTC", next.strftime("%Y-%m-%d %H:%M:%S"))
+        });
+        let (dim, files) = (anstyle::Style::new().dimmed(), listed(&files));
+        output::paragraph(&format!("{dim}watching {files}{next}{dim:#}"));
+    }
+}
+
+fn listed<T: AsRef<str>>(files: &[T]) -> String {
+    const SHOWN: usize = 4;
+    let names: Vec<&str> = files.iter().take(SHOWN).map(AsRef::as_ref).collect();
+    match files.len().saturating_sub(SHOWN) {
+        0 => names.join(", "),
+        more => format!("{} and {more} more", names.join(", ")),
+    }
 }
 
 impl Hooks for World {
@@ -46,31 +117,53 @@ impl Hooks for World {
     }
 
     fn reload(&self) -> Result<Config, InputOutage> {
-        self.context.reload().map_err(|invalid| InputOutage {
+        let loaded = self.context.reload().map_err(|invalid| InputOutage {
             sources: invalid.sources,
             diagnostics: invalid.diagnostics,
-        })
+        })?;
+        let before = std::mem::replace(&mut self.told().warnings, loaded.warnings.clone());
+        if before != loaded.warnings {
+            self.problems(None, &loaded.sources, &loaded.warnings);
+        }
+        Ok(loaded.config)
+    }
+
+    fn problems(&self, workspace: Option<&str>, sources: &Sources, found: &[Diagnostic]) {
+        if self.logged {
+            telemetry::log_diagnostics(workspace, sources, found);
+        } else {
+            output::problems(&self.global, workspace, sources, found);
+        }
     }
 
     fn seen(&self, workspace: &str, loaded: &Loaded, look: &Look) {
-        if self.shown {
-            once::show_plan(workspace, loaded, look, self.global.verbose > 0);
+        if !self.shown {
+            return;
+        }
+        let view = plan::view(workspace, loaded, look);
+        let text = render::text::plan(&view, self.global.verbose > 0);
+        let before = self.told().plans.insert(workspace.to_owned(), text.clone());
+        if before.as_ref() != Some(&text) {
+            once::show_plan(workspace, loaded, look, &self.global);
         }
     }
 
     fn progress(&self, workspace: &str, done: usize, of: usize) {
-        let mut bars = self.bars.lock().unwrap_or_else(PoisonError::into_inner);
-        bars.entry(workspace.to_owned()).or_default().update(done, of);
+        self.told().bars.entry(workspace.to_owned()).or_default().update(done, of);
     }
 
-    fn finished(&self, report: &RunReport, sources: &Sources) {
-        let mut bars = self.bars.lock().unwrap_or_else(PoisonError::into_inner);
-        bars.remove(&report.workspace);
-        drop(bars);
-        if self.shown {
-            once::tell(report, sources, &self.global);
+    fn finished(&self, report: &RunReport, sources: &Sources, next: Option<Timestamp>) {
+        self.told().bars.remove(&report.workspace);
+        if self.logged {
+            telemetry::log_run(report, sources, next);
         } else {
-            telemetry::log_run(report, sources);
+            once::show_failure(report, &self.global);
+        }
+        if self.shown {
+            once::show_run(report, sources, &self.global);
+        }
+        if !self.logged && !self.global.quiet {
+            self.waits(sources, next);
         }
     }
 }

@@ -33,6 +33,7 @@ pub fn main() -> ExitCode {
         Err(error) => return not_understood(&error),
     };
     output::choose_color(cli.global.color);
+    let global = cli.global.clone();
     let verbosity = i8::try_from(cli.global.verbose).unwrap_or(i8::MAX);
     let verbosity = if cli.global.quiet { -1 } else { verbosity };
     telemetry::init(cli.global.log_format, verbosity, cli.global.color);
@@ -43,7 +44,7 @@ pub fn main() -> ExitCode {
         ended
     });
     ExitCode::from(ended.unwrap_or_else(|stop| {
-        output::stop(&stop);
+        output::stop(&global, &stop);
         stop.code()
     }))
 }

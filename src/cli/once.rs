@@ -12,7 +12,7 @@ use crate::config::WorkspaceConfig;
 use crate::diagnostic::Sources;
 use crate::reconcile::{self, Carry, Loaded, Look, Setting};
 use crate::render;
-use crate::report::{RunReport, Trigger};
+use crate::report::{End, RunReport, Status, Trigger};
 use crate::telemetry::{self, LogFormat};
 
 /// Reconciles once and leaves. A workspace that fails does not stop the others.
@@ -20,13 +20,16 @@ pub async fn run(global: &Global) -> Result<u8, Stop> {
     let (context, config) = Context::start(global).await?;
     let cancel = stop::on_signal()?;
     let mut codes = Vec::new();
-    for workspace in &config.workspaces {
+    for (position, workspace) in config.workspaces.iter().enumerate() {
+        if position > 0 && !global.quiet {
+            let _ = output::result("\n");
+        }
         if cancel.is_cancelled() {
             codes.push(exit::FAILED);
             break;
         }
         codes.push(one(&context, workspace, &cancel, global).await.unwrap_or_else(|stop| {
-            output::stop(&stop);
+            output::stop(global, &stop);
             stop.code()
         }));
     }
@@ -39,14 +42,14 @@ async fn one(
     cancel: &CancellationToken,
     global: &Global,
 ) -> Result<u8, Stop> {
-    let loaded = plan::load(workspace)?;
+    let loaded = plan::load(global, workspace)?;
     let directory =
         context.connect(workspace).map_err(|failure| plan::failed(workspace, &failure.message))?;
     let progress = Progress::default();
     let setting = Setting {
         clock: &SystemClock,
         cancel,
-        seen: &|look| show_plan(&workspace.target.workspace, &loaded, look, global.verbose > 0),
+        seen: &|look| show_plan(&workspace.target.workspace, &loaded, look, global),
         progress: &|done, of| progress.update(done, of),
     };
     let mut carry = Carry::default();
@@ -60,16 +63,37 @@ async fn one(
 }
 
 /// Shows the plan before anything of it is sent.
-pub fn show_plan(workspace: &str, loaded: &Loaded, look: &Look, verbose: bool) {
-    let text = render::text::plan(&plan::view(workspace, loaded, look), verbose);
+pub fn show_plan(workspace: &str, loaded: &Loaded, look: &Look, global: &Global) {
+    if global.quiet {
+        return;
+    }
+    let text = render::text::plan(&plan::view(workspace, loaded, look), global.verbose > 0);
     // A reader that is gone must not keep the run from going on.
     let _ = output::result(&format!("{text}\n"));
 }
 
-/// Tells what became of the plan: to stdout for people, and to the log where machines read it.
+/// Tells what became of the plan: to people, and to the log where machines read it.
 pub fn tell(report: &RunReport, sources: &Sources, global: &Global) {
-    if global.log_format == LogFormat::Json {
-        telemetry::log_run(report, sources);
+    match global.log_format {
+        LogFormat::Json => telemetry::log_run(report, sources, None),
+        LogFormat::Text => show_failure(report, global),
     }
-    let _ = output::result(&render::text::run(report, sources, global.verbose > 0));
+    show_run(report, sources, global);
+}
+
+/// Shows what became of the plan; a run without a plan has nothing to show. With `--quiet` people
+/// hear only of what did not end well.
+pub fn show_run(report: &RunReport, sources: &Sources, global: &Global) {
+    let fine = report.status() == Status::Converged && !report.stale;
+    if report.applied().is_some() && !(global.quiet && fine) {
+        let _ = output::result(&render::text::run(report, sources, global.verbose > 0));
+    }
+}
+
+/// Says on stderr why there is no plan.
+pub fn show_failure(report: &RunReport, global: &Global) {
+    if let End::Failed(failure) = &report.end {
+        let message = format!("{}: {}", report.workspace, failure.message);
+        output::stop(global, &Stop::Failed(message));
+    }
 }

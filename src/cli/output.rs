@@ -3,10 +3,12 @@
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 
+use super::args::Global;
 use super::exit::Stop;
 use crate::diagnostic::{Diagnostic, Sources};
+use crate::escape::escape;
 use crate::render;
-use crate::telemetry::Color;
+use crate::telemetry::{self, Color, LogFormat};
 
 /// Decides once for the process whether what is printed is coloured.
 pub fn choose_color(color: Color) {
@@ -33,6 +35,11 @@ pub fn result(text: &str) -> Result<(), Stop> {
 pub fn to_file(path: &Path, text: &str) -> Result<(), Stop> {
     let failed = |error: io::Error| Stop::Failed(format!("{}: {error}", path.display()));
     let name = path.file_name().ok_or_else(|| Stop::Usage("--out needs a file".into()))?;
+    let plain = anstream::adapter::strip_str(text).to_string();
+    let text = match anstream::ColorChoice::global() {
+        anstream::ColorChoice::Always => text,
+        _ => plain.as_str(),
+    };
     if path.exists() && !path.is_file() {
         // A device or a pipe, such as /dev/stdout.
         return std::fs::write(path, text).map_err(failed);
@@ -56,22 +63,39 @@ pub fn note(text: &str) {
     let _ = writeln!(stderr, "{}", text.trim_end());
 }
 
-/// Tells problems, each with its place.
-pub fn diagnostics(diagnostics: &[Diagnostic], sources: &Sources) {
-    if !diagnostics.is_empty() {
-        note(&render::diagnostics::text(diagnostics, sources, true));
+/// Tells a person something, with a gap after it.
+pub fn paragraph(text: &str) {
+    note(text);
+    let _ = writeln!(anstream::stderr().lock());
+}
+
+/// Tells problems of the files of a workspace, or of the configuration: drawn for people, a line
+/// each for machines.
+pub fn problems(global: &Global, workspace: Option<&str>, sources: &Sources, found: &[Diagnostic]) {
+    match global.log_format {
+        LogFormat::Json => telemetry::log_diagnostics(workspace, sources, found),
+        LogFormat::Text if found.is_empty() => {}
+        LogFormat::Text => note(&render::diagnostics::text(found, sources, true)),
     }
 }
 
 /// Tells why a command cannot go on.
-pub fn stop(stop: &Stop) {
+pub fn stop(global: &Global, stop: &Stop) {
     match stop {
-        Stop::Invalid { sources, diagnostics: found } => diagnostics(found, sources),
+        Stop::Invalid { sources, diagnostics } => problems(global, None, sources, diagnostics),
+        Stop::Usage(message) | Stop::Failed(message) if global.log_format == LogFormat::Json => {
+            tracing::error!("{}", safe(message));
+        }
         Stop::Usage(message) | Stop::Failed(message) => {
             let style = anstyle::AnsiColor::Red.on_default().bold();
-            note(&format!("{style}error{style:#}: {message}"));
+            note(&format!("{style}error{style:#}: {}", safe(message)));
         }
     }
+}
+
+/// A message of several lines may quote what others wrote.
+fn safe(message: &str) -> String {
+    message.lines().map(escape).collect::<Vec<_>>().join("\n")
 }
 
 /// Asks a yes-or-no question on the terminal; None where nobody is there to answer.

@@ -15,13 +15,13 @@ pub async fn run(global: &Global, args: &RunArgs) -> Result<u8, Stop> {
     let mut planned = Vec::new();
     let mut codes = Vec::new();
     for workspace in &config.workspaces {
-        match plan(&context, workspace).await {
+        match plan(global, &context, workspace).await {
             Ok((loaded, look)) => {
                 codes.push(code(&look, args.detailed_exitcode));
                 planned.push((workspace, loaded, look));
             }
             Err(stop) => {
-                output::stop(&stop);
+                output::stop(global, &stop);
                 codes.push(stop.code());
             }
         }
@@ -73,9 +73,13 @@ fn code(look: &Look, detailed: bool) -> u8 {
 }
 
 /// Reads roster and workspace, and says what would be done.
-pub async fn plan(context: &Context, workspace: &WorkspaceConfig) -> Result<(Loaded, Look), Stop> {
+async fn plan(
+    global: &Global,
+    context: &Context,
+    workspace: &WorkspaceConfig,
+) -> Result<(Loaded, Look), Stop> {
     let now = SystemClock.now();
-    let loaded = load(workspace)?;
+    let loaded = load(global, workspace)?;
     let directory =
         context.connect(workspace).map_err(|failure| failed(workspace, &failure.message))?;
     let look = reconcile::look(&directory, &workspace.target, &loaded.roster, now)
@@ -85,11 +89,12 @@ pub async fn plan(context: &Context, workspace: &WorkspaceConfig) -> Result<(Loa
 }
 
 /// Reads the roster; its warnings are told on stderr.
-pub fn load(workspace: &WorkspaceConfig) -> Result<Loaded, Stop> {
+pub fn load(global: &Global, workspace: &WorkspaceConfig) -> Result<Loaded, Stop> {
     let loaded = reconcile::load(&workspace.target, SystemClock.now()).map_err(|outage| {
         Stop::Invalid { sources: outage.sources, diagnostics: outage.diagnostics }
     })?;
-    output::diagnostics(&loaded.warnings, &loaded.sources);
+    let name = Some(workspace.target.workspace.as_str());
+    output::problems(global, name, &loaded.sources, &loaded.warnings);
     Ok(loaded)
 }
 

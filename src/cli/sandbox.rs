@@ -43,8 +43,10 @@ pub struct SandboxArgs {
     /// More requests than this a second are answered 429
     #[arg(long, value_name = "N")]
     pub rate_limit: Option<u32>,
-    /// What becomes of a request with several fields when one of them fails
+    /// When one field of several fails: partial (the others run and stay) or abort (the rest does
+    /// not run, and `data` is null)
     #[arg(long, value_enum, value_name = "HOW", default_value = "partial")]
+    #[arg(hide_possible_values = true)]
     pub batch: Batch,
     /// Refuse mutations of more fields
     #[arg(long, value_name = "N", default_value_t = schema::MAX_FIELDS)]

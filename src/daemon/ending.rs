@@ -27,6 +27,15 @@ pub(super) fn is_worth_another_try(report: &RunReport) -> bool {
     }
 }
 
+/// The API does not let this key do what was tried; only a person can change that.
+pub(super) fn is_denied(report: &RunReport) -> bool {
+    let failure = match &report.end {
+        End::Failed(failure) => Some(failure),
+        End::Applied(applied) => applied.stopped.as_ref(),
+    };
+    failure.is_some_and(|failure| matches!(failure.kind, "unauthorized" | "forbidden"))
+}
+
 fn unfinished(applied: &Applied) -> bool {
     let rejected = applied.outcomes.iter().filter(|(_, o)| matches!(o, Outcome::Rejected(_)));
     let open = applied

@@ -18,11 +18,14 @@ use crate::diagnostic::Sources;
 use crate::reconcile::{self, Carry, InputOutage, Loaded, Setting};
 use crate::report::{End, Failure, RunReport, Trigger};
 use crate::roster::Digest;
-use crate::{retry, schedule, telemetry};
+use crate::{retry, schedule};
 
 /// A run is so much heavier than a request that it backs off so many times more slowly: by
 /// seconds at first, by minutes in the end.
 const RUN_WEIGHT: u32 = 10;
+
+/// A key that is refused backs off as if it had been so many times: to about two minutes.
+const DENIED: u32 = 6;
 
 /// Runs that follow at once because the one before released something it had held.
 const FOLLOW_UPS: u8 = 3;
@@ -73,10 +76,12 @@ impl<H: Hooks> Keeper<H> {
     pub(super) async fn keep(mut self) {
         while let Some((settings, trigger)) = self.next_run().await {
             let now = self.clock.now();
-            let (report, loaded) = self.run(&settings, trigger, now).await;
+            let (report, sources) = self.run(&settings, trigger, now).await;
             self.after(&report);
-            let boundary = loaded.as_ref().and_then(|loaded| loaded.roster.next_boundary(now));
-            self.timers.boundary = boundary;
+            let roster = self.carry.last_good.as_ref().map(|loaded| &loaded.roster);
+            self.timers.boundary = roster.and_then(|roster| roster.next_boundary(now));
+            let sources = self.carry.last_good.as_ref().map_or(&sources, |loaded| &loaded.sources);
+            self.hooks.finished(&report, sources, self.timers.next());
         }
     }
 
@@ -157,13 +162,13 @@ impl<H: Hooks> Keeper<H> {
         contents(Arc::clone(&self.hooks), Arc::clone(settings)).await != read
     }
 
-    /// One run, whatever it comes to, told to whoever looks on.
+    /// One run, whatever it comes to, and the text of files that could not be used.
     async fn run(
         &mut self,
         settings: &Arc<Settings>,
         trigger: Trigger,
         now: Timestamp,
-    ) -> (RunReport, Option<Arc<Loaded>>) {
+    ) -> (RunReport, Sources) {
         let (hooks, read) = (Arc::clone(&self.hooks), Arc::clone(settings));
         let (roster, directory) = blocking(move || {
             let workspace = &read.workspace;
@@ -188,9 +193,7 @@ impl<H: Hooks> Keeper<H> {
                 self.reconcile(settings, trigger, loaded, &directory).await.unwrap_or_else(failed)
             }
         };
-        let sources = loaded.as_ref().map(|loaded| &loaded.sources).or(unusable.as_ref());
-        self.hooks.finished(&report, sources.unwrap_or(&Sources::default()));
-        (report, loaded)
+        (report, unusable.unwrap_or_default())
     }
 
     /// Keeps a good roster; a bad one leaves the last good one in force. Every change of state is
@@ -208,7 +211,7 @@ impl<H: Hooks> Keeper<H> {
                     tracing::info!(workspace = name, "the roster can be used again");
                 }
                 if self.contents != found {
-                    telemetry::log_diagnostics(name, &loaded.sources, &loaded.warnings);
+                    self.hooks.problems(name, &loaded.sources, &loaded.warnings);
                 }
                 self.contents = found;
                 self.carry.last_good = Some(Arc::new(loaded));
@@ -219,7 +222,7 @@ impl<H: Hooks> Keeper<H> {
                 if !self.outage || self.contents != found {
                     let kept = self.carry.last_good.is_some();
                     tracing::error!(workspace = name, kept, "{}", outage_words(kept));
-                    telemetry::log_diagnostics(name, &outage.sources, &outage.diagnostics);
+                    self.hooks.problems(name, &outage.sources, &outage.diagnostics);
                 }
                 self.outage = true;
                 self.contents = found;
@@ -298,6 +301,9 @@ impl<H: Hooks> Keeper<H> {
         }
         self.failures =
             if ending::is_worth_another_try(report) { self.failures.saturating_add(1) } else { 0 };
+        if ending::is_denied(report) {
+            self.failures = self.failures.max(DENIED);
+        }
         self.timers.retry = (self.failures > 0).then(|| {
             let wait = retry::delay(self.failures, None, fastrand::f64()) * RUN_WEIGHT;
             report.finished.saturating_add(wait).unwrap_or(report.finished)

@@ -15,7 +15,6 @@ use crate::config::Config;
 use crate::reconcile::InputOutage;
 use crate::report::{Failure, Trigger};
 use crate::roster::Digest;
-use crate::telemetry;
 
 pub(super) struct Keepers<H> {
     hooks: Arc<H>,
@@ -131,7 +130,7 @@ impl<H: Hooks> Keepers<H> {
                 problems = outage.diagnostics.len(),
                 "the configuration cannot be used; the last good one stays in force"
             );
-            telemetry::log_diagnostics(None, &outage.sources, &outage.diagnostics);
+            self.hooks.problems(None, &outage.sources, &outage.diagnostics);
         }
         self.outage = found;
         false

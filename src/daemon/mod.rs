@@ -32,7 +32,7 @@ use crate::diagnostic::{Diagnostic, Sources};
 use crate::reconcile::{self, InputOutage, Loaded, Look, Target};
 use crate::report::{Failure, RunReport};
 use crate::roster::Digest;
-use crate::source;
+use crate::{source, telemetry};
 use events::{Event, QUEUE};
 use keepers::Keepers;
 
@@ -69,9 +69,16 @@ pub trait Hooks: Send + Sync + 'static {
     /// So many changes of a run have an outcome, of how many.
     fn progress(&self, workspace: &str, done: usize, of: usize);
 
-    /// A run has ended; `sources` are the files of the roster in force, or of the one that could
-    /// not be used. This is the place for [`crate::telemetry::log_run`].
-    fn finished(&self, report: &RunReport, sources: &Sources);
+    /// Files have problems that have not been told yet; `workspace` is None for those of the
+    /// configuration.
+    fn problems(&self, workspace: Option<&str>, sources: &Sources, found: &[Diagnostic]) {
+        telemetry::log_diagnostics(workspace, sources, found);
+    }
+
+    /// A run has ended, and the next is due at `next` by itself; `sources` are the files of the
+    /// roster in force, or of the one that could not be used. This is the place for
+    /// [`telemetry::log_run`].
+    fn finished(&self, report: &RunReport, sources: &Sources, next: Option<Timestamp>);
 }
 
 /// Runs until SIGTERM or SIGINT. An error is one of the daemon itself; runs that fail are

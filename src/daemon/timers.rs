@@ -44,9 +44,13 @@ impl Timers {
 
     /// How long nothing needs to be looked at; None while nothing will ever be due.
     pub(super) fn rest(&self, now: Timestamp) -> Option<Duration> {
-        let next = [self.schedule, self.boundary, self.retry].into_iter().flatten().min()?;
-        let left = Duration::try_from(next.duration_since(now)).unwrap_or_default();
+        let left = Duration::try_from(self.next()?.duration_since(now)).unwrap_or_default();
         Some(left.min(RECHECK))
+    }
+
+    /// The first instant at which a run is due by itself.
+    pub(super) fn next(&self) -> Option<Timestamp> {
+        [self.schedule, self.boundary, self.retry].into_iter().flatten().min()
     }
 
     /// Notes the time. Where the clock has been put back, what was due by the old one is moved:

@@ -61,7 +61,9 @@ fn of_row(row: &Row, view: &View<'_>) -> String {
 
 fn command(level: &str, place: Option<(&Sources, Place)>, title: &str, message: &str) -> String {
     let place = place.map(|(sources, place)| {
-        let file = property(&escape(sources.name(place.file)));
+        let name = sources.name(place.file);
+        // Annotations are found by the path from the repository's root.
+        let file = property(&escape(name.strip_prefix("./").unwrap_or(name)));
         format!("file={file},line={},col={},", place.line, place.column)
     });
     let title = property(&escape(title));

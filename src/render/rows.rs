@@ -107,10 +107,15 @@ pub(super) fn of_plan(plan: &Plan, verdict: &Verdict, sources: &Sources) -> Vec<
 
 /// The rows that applying does not touch.
 pub(super) fn others(plan: &Plan, verdict: &Verdict, sources: &Sources) -> Vec<Row> {
-    let held = verdict.held.iter().map(|held| of_held(held, sources));
-    let mut rows: Vec<Row> = held.chain(plan.findings().iter().map(of_finding)).collect();
+    let findings = plan.findings().iter().map(of_finding);
+    let mut rows: Vec<Row> = held(verdict, sources).into_iter().chain(findings).collect();
     rows.sort_by_key(|row| row.kind);
     rows
+}
+
+/// The rows of what is held.
+pub(super) fn held(verdict: &Verdict, sources: &Sources) -> Vec<Row> {
+    verdict.held.iter().map(|held| of_held(held, sources)).collect()
 }
 
 pub(super) fn of_change(change: &Change, sources: &Sources) -> Row {

@@ -40,7 +40,8 @@ pub fn plan(view: &View<'_>, verbose: bool) -> String {
     text
 }
 
-/// What a run did, and what is left.
+/// What a run did, what it held and what is left. Whatever else the plan says has been shown
+/// with the plan, so a run that did nothing is one line.
 pub fn run(report: &RunReport, sources: &Sources, verbose: bool) -> String {
     let head = head(&report.workspace, sources);
     let stale =
@@ -60,15 +61,15 @@ pub fn run(report: &RunReport, sources: &Sources, verbose: bool) -> String {
 fn did(applied: &Applied, status: Status, sources: &Sources, verbose: bool) -> String {
     let changed: Vec<Row> =
         applied.outcomes.iter().map(|(change, _)| rows::of_change(change, sources)).collect();
-    let others = rows::others(&applied.plan, &applied.verdict, sources);
+    let end = ending(applied, status);
+    if changed.is_empty() {
+        return format!("   {end}\n");
+    }
+    let held = rows::held(&applied.verdict, sources);
     let done = changed.iter().zip(&applied.outcomes);
     let mut lines: Vec<Line<'_>> =
         done.map(|(row, (_, outcome))| Line::of_outcome(row, outcome, sources)).collect();
-    lines.extend(others.iter().map(|row| Line::of(row, sources, verbose)));
-    let end = ending(applied, status);
-    if lines.is_empty() {
-        return format!("   {end}\n");
-    }
+    lines.extend(held.iter().map(|row| Line::of(row, sources, verbose)));
     let mut text = format!("   plan {}\n\n", applied.plan.fingerprint().short());
     write_lines(&mut text, &lines, verbose);
     refusals(&mut text, &applied.verdict.refusals);
@@ -104,8 +105,9 @@ fn ending(applied: &Applied, status: Status) -> String {
         (None, Verification::Failed(why)) => {
             format!("not verified, the fresh reading failed: {}; {counted}", escape(why))
         }
-        _ if status == Status::Converged => format!("in sync: {counted}"),
-        _ => counted,
+        _ if status != Status::Converged => counted,
+        _ if applied.outcomes.is_empty() => format!("nothing to do: {counted}"),
+        _ => format!("in sync: {counted}"),
     }
 }
 

@@ -11,6 +11,8 @@ use crate::report::{Failure, Trigger};
 use crate::role::Role;
 use crate::roster::{Digest, Member, Roster};
 
+const NEXT: &str = "2026-11-25T10:15:00.5Z";
+
 #[derive(Clone, Default)]
 struct Paper(Arc<Mutex<Vec<u8>>>);
 
@@ -92,7 +94,7 @@ fn report() -> RunReport {
 
 #[test]
 fn a_run_is_a_line_a_change_and_a_line_for_itself() {
-    let log = logged(LogFormat::Json, None, 0, || log_run(&report(), &sources()));
+    let log = logged(LogFormat::Json, None, 0, || log_run(&report(), &sources(), None));
     let rows = rows(&log);
     assert_eq!(rows.len(), 4, "{log}");
     let change = &rows[0];
@@ -114,7 +116,7 @@ fn a_run_is_a_line_a_change_and_a_line_for_itself() {
 
 #[test]
 fn text_has_the_same_lines_without_an_escape_sequence() {
-    let log = logged(LogFormat::Text, None, 0, || log_run(&report(), &sources()));
+    let log = logged(LogFormat::Text, None, 0, || log_run(&report(), &sources(), None));
     assert_eq!(log.lines().count(), 4, "{log}");
     assert!(!log.contains('\u{1b}'));
     assert!(log.contains("place=\"users.yaml:7\""), "{log}");
@@ -124,11 +126,14 @@ fn text_has_the_same_lines_without_an_escape_sequence() {
 fn a_failed_run_is_an_error() {
     let failure = Failure { kind: "connect", message: "no\u{1b}connection".into() };
     let report = RunReport { end: End::Failed(failure), stale: true, ..report() };
-    let rows = rows(&logged(LogFormat::Json, None, 0, || log_run(&report, &sources())));
+    let rows = rows(&logged(LogFormat::Json, None, 0, || {
+        log_run(&report, &sources(), Some(NEXT.parse().unwrap()))
+    }));
     assert_eq!(rows.len(), 1);
     assert_eq!((&rows[0]["level"], &rows[0]["kind"]), (&"ERROR".into(), &"connect".into()));
     assert_eq!(rows[0]["message"], "run failed: no\\u{1b}connection");
     assert_eq!(rows[0]["stale"], true);
+    assert_eq!(rows[0]["next"], "2026-11-25T10:15:00Z");
 }
 
 #[test]
@@ -143,10 +148,31 @@ fn what_the_api_refused_is_an_error_and_what_nobody_knows_a_warning() {
         if let End::Applied(applied) = &mut report.end {
             applied.outcomes[0].1 = outcome;
         }
-        let rows = rows(&logged(LogFormat::Json, None, 0, || log_run(&report, &sources())));
+        let rows = rows(&logged(LogFormat::Json, None, 0, || {
+            log_run(&report, &sources(), Some(NEXT.parse().unwrap()))
+        }));
         assert_eq!(rows[0]["level"], level);
         assert!(rows[0]["error"].is_string());
     }
+}
+
+#[test]
+fn a_run_that_stopped_says_so_once_however_much_it_did_not_send() {
+    let mut report = report();
+    if let End::Applied(applied) = &mut report.end {
+        applied.outcomes[0].1 = Outcome::NotSent("forbidden".into());
+        applied.verdict.held.clear();
+        applied.verdict.refusals.clear();
+        applied.stopped = Some(Failure { kind: "forbidden", message: "forbidden".into() });
+    }
+    let rows = |verbosity| {
+        let log = logged(LogFormat::Json, None, verbosity, || log_run(&report, &sources(), None));
+        rows(&log)
+    };
+    let told = rows(0);
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert_eq!((&told[0]["not_sent"], &told[0]["error"]), (&1.into(), &"forbidden".into()));
+    assert_eq!(rows(1).len(), 2);
 }
 
 #[test]
@@ -162,7 +188,7 @@ fn problems_of_files_say_where_and_what_to_do() {
     assert_eq!((&rows[0]["level"], &rows[0]["code"]), (&"ERROR".into(), &"bad-address".into()));
     assert_eq!(
         (&rows[0]["place"], &rows[0]["hint"]),
-        (&"users.yaml:3".into(), &"write one".into())
+        (&"users.yaml:3:1".into(), &"write one".into())
     );
     assert_eq!(rows[1]["level"], "WARN");
 }
@@ -179,11 +205,14 @@ fn details_of_libraries_are_never_shown() {
             tracing::trace!(target: "reqwest::connect", "secret");
         }
         tracing::warn!(target: "rustls", "worth knowing");
+        tracing::warn!(target: "notify::inotify", "a folder that is gone needs no watch");
     };
     for asked in ["trace", "trace,h2=trace,hyper_util=debug", "reqwest=trace,h2[{x}]=trace"] {
         let log = logged(LogFormat::Text, Some(asked), 0, say);
         assert!(!log.contains("secret"), "{asked}: {log}");
     }
+    let default = logged(LogFormat::Text, None, 0, say);
+    assert!(default.contains("worth knowing") && !default.contains("watch"), "{default}");
     let all = logged(LogFormat::Text, Some("trace"), 0, say);
     assert!(all.contains("ours too") && all.contains("worth knowing"), "{all}");
 }

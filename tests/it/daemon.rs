@@ -122,6 +122,17 @@ async fn failures_back_off_and_success_resets_it() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_key_that_is_refused_is_not_tried_again_within_a_minute() {
+    let world = World::new();
+    world.acme(|acme| acme.denied = true);
+    let daemon = world.start();
+    daemon.pass(60).await;
+    assert_eq!(daemon.triggers(), [Trigger::Start]);
+    daemon.pass(120).await;
+    assert_eq!(daemon.triggers(), [Trigger::Start, Trigger::Retry]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_the_api_refuses_by_itself_is_not_hurried() {
     let world = World::new();
     world.acme(|acme| {

@@ -65,6 +65,57 @@ fn a_daemon_with_an_invalid_configuration_does_not_start() {
     stage.run(&[]).expect(78);
 }
 
+/// The lines of a log in JSON; every line is one.
+fn rows(ran: &super::stage::Ran) -> Vec<serde_json::Value> {
+    let log = ran.stderr();
+    log.lines().map(|line| serde_json::from_str(line).expect(line)).collect()
+}
+
+#[test]
+fn the_log_is_a_line_a_change_and_a_line_a_run_and_says_when_the_next_is() {
+    let stage = Stage::new();
+    let daemon = stage.spawn(&["--log-format", "json", "-u", "users.yaml"]);
+    eventually(SOON, "the first run", || stage.knows("alice@acme.io"));
+    stage.write("users.yaml", "version: 1\nusers:\n  - { email: matt, role: ADMIN }\n");
+    std::thread::sleep(AFTER_AN_EDIT);
+    daemon.signal("TERM");
+    let ran = daemon.ended_within(Duration::from_secs(8)).expect(0);
+    assert_eq!(ran.stdout(), "", "nobody looks on");
+    let rows = rows(&ran);
+    let told: Vec<_> = rows.iter().filter_map(|row| row["message"].as_str()).collect();
+    assert_eq!(told[..4], ["rosterd has started", "change", "change", "run"], "{told:?}");
+    assert!(rows[3]["next"].is_string(), "{}", rows[3]);
+    let place = rows.iter().find_map(|row| row["place"].as_str().filter(|it| it.len() > 12));
+    assert_eq!(place, Some("users.yaml:3:14"), "{rows:?}");
+    let stale: Vec<_> = rows.iter().filter(|row| row["stale"] == true).collect();
+    assert_eq!(stale.len(), 1, "{rows:?}");
+    assert_eq!((&stale[0]["message"], &stale[0]["trigger"]), (&"run".into(), &"file".into()));
+}
+
+#[test]
+fn a_configuration_that_is_gone_is_not_replaced_by_another() {
+    let stage = Stage::new();
+    let configuration = |users: &str| {
+        format!(
+            "version: 1\nworkspaces:\n  - name: acme\n    endpoint: ${{PARADIME_API_ENDPOINT}}\n    \
+             credentials: {{ api_key: {{ env: PARADIME_API_KEY }}, api_secret: {{ env: \
+             PARADIME_API_SECRET }} }}\n    users: {users}\n"
+        )
+    };
+    stage.write("rosterd.yaml", &configuration("users.yaml"));
+    std::fs::create_dir(stage.path("config")).unwrap();
+    stage.write("config/rosterd.yaml", &configuration("others.yaml"));
+    stage.write("config/others.yaml", &with(ROSTER, "zoe@acme.io"));
+    let daemon = stage.spawn(&["--log-format", "json"]);
+    eventually(SOON, "the first run", || stage.knows("alice@acme.io"));
+    std::fs::remove_file(stage.path("rosterd.yaml")).unwrap();
+    std::thread::sleep(AFTER_AN_EDIT);
+    assert!(!stage.knows("zoe@acme.io"));
+    daemon.signal("TERM");
+    let ran = daemon.ended_within(Duration::from_secs(8)).expect(0);
+    assert!(ran.stderr().contains("the last good one stays in force"), "{}", ran.stderr());
+}
+
 #[test]
 fn sighup_runs_at_once() {
     let stage = Stage::new();

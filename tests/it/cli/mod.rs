@@ -35,6 +35,17 @@ fn once_makes_the_workspace_equal_to_the_file() {
 }
 
 #[test]
+fn quiet_is_silent_while_all_is_well() {
+    let stage = Stage::new();
+    let quiet = ["-q", "--once", "-u", "users.yaml"];
+    let ran = stage.run(&quiet).expect(0);
+    assert!(stage.knows("alice@acme.io"));
+    assert_eq!((ran.stdout().as_str(), ran.stderr().as_str()), ("", ""));
+    stage.write("users.yaml", "version: 1\nusers: []\n");
+    assert!(stage.run(&quiet).expect(3).stdout().contains("held"));
+}
+
+#[test]
 fn what_is_held_has_an_exit_code_of_its_own() {
     let stage = Stage::new();
     stage.write("users.yaml", "version: 1\nusers: []\n");
@@ -65,12 +76,26 @@ fn wrong_usage_is_64_and_help_is_a_result() {
 }
 
 #[test]
+fn help_is_short_and_the_same_both_ways() {
+    let stage = Stage::new();
+    for command in [&[][..], &["apply"], &["check"], &["import"], &["sandbox"], &["schema"]] {
+        let ask = |flag| stage.run(&[command, &[flag]].concat()).expect(0).stdout();
+        let help = ask("--help");
+        assert_eq!(help, ask("-h"), "{command:?}");
+        assert!(help.lines().count() <= 50 && !help.contains("ossible values"), "{help}");
+        let options = help.find("\nOptions of every command:");
+        assert!(help.find("--config") > options && options.is_some(), "{help}");
+    }
+}
+
+#[test]
 fn an_invalid_roster_is_78_with_every_problem_at_its_place() {
     let stage = Stage::new();
     stage.write(
         "users.yaml",
         "version: 1\nusers:\n  - { email: matt@acme.io, role: DEVELOPR }\n  - { emial: x@acme.io, role: ADMIN }\n",
     );
+    let before = stage.state();
     for arguments in [
         &["check", "-u", "users.yaml"][..],
         &["--plan", "-u", "users.yaml"],
@@ -82,7 +107,7 @@ fn an_invalid_roster_is_78_with_every_problem_at_its_place() {
             assert!(said.contains(part), "{part} is missing in\n{said}");
         }
     }
-    assert_eq!(stage.state()["workspaces"], Stage::new().state()["workspaces"], "nothing is sent");
+    assert_eq!(stage.state()["workspaces"], before["workspaces"], "nothing is sent");
 }
 
 #[test]
@@ -126,7 +151,22 @@ fn a_file_that_is_no_plan_is_refused() {
     stage.write("plan.json", "{\"format_version\": 99}");
     let ran = stage.run(&["apply", "plan.json", "-u", "users.yaml"]).expect(1);
     assert!(ran.stderr().contains("plan.json"), "{}", ran.stderr());
-    stage.run(&["apply", "missing.json", "-u", "users.yaml"]).expect(1);
+    for path in ["missing.json", "/", "/dev/null"] {
+        stage.run(&["apply", path, "-u", "users.yaml"]).expect(1);
+    }
+}
+
+#[test]
+fn a_plan_in_a_file_has_no_colour_unless_it_is_asked_for() {
+    let stage = Stage::new();
+    stage.run(&["--plan", "--out", "plan.txt", "-u", "users.yaml"]).expect(0);
+    let printed = stage.run(&["--plan", "-u", "users.yaml"]).expect(0).stdout();
+    assert_eq!(stage.read("plan.txt"), printed);
+    let asked = ["--color", "always", "--plan", "--out", "plan.txt", "-u", "users.yaml"];
+    stage.run(&asked).expect(0);
+    assert!(stage.read("plan.txt").contains('\u{1b}'));
+    let device = stage.run(&["--plan", "--out", "/dev/stdout", "-u", "users.yaml"]).expect(0);
+    assert_eq!(device.stdout(), printed);
 }
 
 #[test]
@@ -175,7 +215,11 @@ fn a_viewer_key_plans_and_says_what_it_lacks() {
     let said = format!("{}{}", ran.stdout(), ran.stderr());
     assert!(said.contains("User Management Admin"), "{said}");
     stage.key("sandbox-key", "wrong");
-    stage.run(&["--plan", "-u", "users.yaml"]).expect(1);
+    for mode in ["--plan", "--once"] {
+        let ran = stage.run(&[mode, "-u", "users.yaml"]).expect(1);
+        assert!(ran.stdout().is_empty(), "{}", ran.stdout());
+        assert!(ran.stderr().contains("credentials (401)"), "{}", ran.stderr());
+    }
 }
 
 #[test]

@@ -48,6 +48,8 @@ pub struct Side {
     pub send: Duration,
     /// So many readings fail.
     pub failures: usize,
+    /// The key is refused.
+    pub denied: bool,
     /// No request is ever answered.
     pub hang: bool,
     /// Every second reading shows these again, as if somebody undid what was done.
@@ -269,7 +271,7 @@ impl Hooks for World {
 
     fn progress(&self, _workspace: &str, _done: usize, _of: usize) {}
 
-    fn finished(&self, report: &RunReport, _sources: &Sources) {
+    fn finished(&self, report: &RunReport, _sources: &Sources, _next: Option<Timestamp>) {
         self.state().reports.push(report.clone());
     }
 }
@@ -295,6 +297,10 @@ impl ReadDirectory for Directory {
                 && let Some(accounts) = &place.undone
             {
                 place.accounts.clone_from(accounts);
+            }
+            if place.denied {
+                let (class, kind) = (ErrorClass::Denied, "unauthorized");
+                return Err(ClientError { class, kind, message: "wrong key".into() });
             }
             if place.failures > 0 {
                 place.failures -= 1;

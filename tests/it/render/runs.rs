@@ -43,8 +43,6 @@ fn a_run_tells_what_was_done_and_what_is_left() {
       ✓ role       matt@acme.io    DEVELOPER → ADMIN  done   elevated   users.yaml:7
       × role       jonny@acme.io   ADMIN → BUSINESS   rejected: no\u{1b}[2J such user   users.yaml:5
       ? invite     alice@acme.io   DEVELOPER          unknown: no answer in 60 s   users.yaml:9
-      … waiting    john@acme.io    ADMIN              invited, not yet accepted   users.yaml:11
-      … waiting    max@acme.io     ADMIN              invited with MORE than the roster's BUSINESS: it can be corrected once accepted   users.yaml:13
       ! held       user10@acme.io  disable            not in users.yaml   cannot be undone through the API
       ! held       user11@acme.io  disable            not in users.yaml   cannot be undone through the API
       ! held       user12@acme.io  disable            not in users.yaml   cannot be undone through the API
@@ -54,9 +52,6 @@ fn a_run_tells_what_was_done_and_what_is_left() {
       ! held       user4@acme.io   disable            not in users.yaml   cannot be undone through the API
       ! held       user5@acme.io   disable            not in users.yaml   cannot be undone through the API
       ! held       …               4 more
-      × unfixable  zoe@acme.io     DEVELOPER          invited, not in the roster: the API cannot withdraw it; once accepted, it is an account like any other
-      · noted      max@acme.io     ADMIN              unknown invitation status QUEUED, taken as pending   users.yaml:13
-      · noted      yan@acme.io     ANALYST            access begins 2026-12-01T00:00:00Z: nothing to do yet   users.yaml:15
 
     held by disable-budget: 12 of 15 accounts within 24 h, limit 3 (guard.budgets.disable in rosterd.yaml)
       hint: if all of them are meant, raise `guard.budgets.disable` in rosterd.yaml in a reviewed commit, and lower it again afterwards
@@ -67,6 +62,14 @@ fn a_run_tells_what_was_done_and_what_is_left() {
 
     1 done, 1 rejected, 1 unknown, 12 held, 2 left, 2 in sync
     ");
+}
+
+#[test]
+fn a_run_that_did_nothing_is_one_line() {
+    let world = rich();
+    let report = report(&world, &[], Verification::NotNeeded);
+    let shown = plain(&text::run(&report, &world.sources, false));
+    assert_eq!(shown, "acme   users.yaml   12 held, 1 in sync\n");
 }
 
 #[test]
