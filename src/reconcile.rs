@@ -85,17 +85,10 @@ pub struct Setting<'a> {
 pub fn load(target: &Target, now: Timestamp) -> Result<Loaded, InputOutage> {
     let sources = source::load(&target.users, &target.base)
         .map_err(|diagnostics| InputOutage { sources: Sources::default(), diagnostics })?;
-    let (roster, diagnostics) = {
-        let (raw, mut diagnostics) = raw::read(&sources);
-        let (roster, found) = checks::validate(&raw, &sources, &target.zone, now);
-        diagnostics.extend(found);
-        (roster, diagnostics)
-    };
+    let (roster, diagnostics) = checks::validate(raw::read(&sources), &sources, &target.zone, now);
     match roster {
-        Some(roster) if !crate::diagnostic::any_error(&diagnostics) => {
-            Ok(Loaded { roster, sources, warnings: diagnostics })
-        }
-        _ => Err(InputOutage { sources, diagnostics }),
+        Some(roster) => Ok(Loaded { roster, sources, warnings: diagnostics }),
+        None => Err(InputOutage { sources, diagnostics }),
     }
 }
 

@@ -29,13 +29,8 @@ pub(super) fn file(
     let text = text(path, folder).map_err(|problem| vec![problem])?;
     let id = sources.add(path.to_string_lossy(), text.clone());
     let mut reader = Reader { request, env, folder, path, found: Vec::new() };
-    let config = match yaml::parse(&text, id) {
-        Ok(document) => reader.config(&document),
-        Err(problems) => {
-            reader.found = problems;
-            None
-        }
-    };
+    let config =
+        yaml::parse(&text, id, &mut reader.found).and_then(|document| reader.config(&document));
     let mut found = reader.found;
     found.sort_by_key(|problem| problem.place.map(|place| (place.file, place.start)));
     for problem in &mut found {

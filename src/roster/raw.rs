@@ -19,17 +19,17 @@ pub const APPROVAL: [&str; 5] = ["disable", "demote", "grant_admin", "invite", "
 pub struct RawRoster<'t> {
     /// The document of each file that is YAML, in the order of the files.
     pub(super) documents: Vec<(FileId, Node<'t>)>,
+    /// What is wrong with the files as YAML.
+    pub(super) problems: Vec<Diagnostic>,
 }
 
-/// Reads every file; what is not YAML is told and left out.
-pub fn read(sources: &Sources) -> (RawRoster<'_>, Vec<Diagnostic>) {
+/// Reads every file; one that is not YAML is left out, and `checks` tells why.
+pub fn read(sources: &Sources) -> RawRoster<'_> {
     let mut raw = RawRoster::default();
-    let mut found = Vec::new();
     for (id, file) in sources.iter() {
-        match yaml::parse(&file.text, id) {
-            Ok(document) => raw.documents.push((id, document)),
-            Err(problems) => found.extend(problems),
+        if let Some(document) = yaml::parse(&file.text, id, &mut raw.problems) {
+            raw.documents.push((id, document));
         }
     }
-    (raw, found)
+    raw
 }

@@ -2,13 +2,19 @@
 
 use std::collections::HashMap;
 
-use granit_parser::{Event, Marker, Parser, ScalarStyle, ScanError, Span, StrInput, Tag};
+use granit_parser::{
+    Event, Marker, Parser, ScalarStyle, ScanError, Span, StrInput, StructureStyle, Tag,
+};
 
-use super::{Key, MAX_ALIASED, MAX_DEPTH, Node, Value};
+use super::{Entry, Key, MAX_ALIASED, MAX_DEPTH, Node, Value};
 use crate::diagnostic::{Diagnostic, FileId, Place};
 
-/// One document, or all that is wrong with it.
-pub(super) fn document(text: &str, file: FileId) -> Result<Node<'_>, Vec<Diagnostic>> {
+/// One document, or why it is none. A key that stands twice is told, and its first value taken.
+pub(super) fn document<'t>(
+    text: &'t str,
+    file: FileId,
+    out: &mut Vec<Diagnostic>,
+) -> Result<Node<'t>, Diagnostic> {
     let options = granit_parser::options! {
         emit_comments: false,
         flow_nesting_limit: MAX_DEPTH,
@@ -19,28 +25,21 @@ pub(super) fn document(text: &str, file: FileId) -> Result<Node<'_>, Vec<Diagnos
         file,
         anchors: HashMap::new(),
         aliased: 0,
-        found: Vec::new(),
+        out,
     };
-    match builder.document() {
-        Ok(node) if builder.found.is_empty() => Ok(node),
-        Ok(_) => Err(builder.found),
-        Err(last) => {
-            builder.found.push(last);
-            Err(builder.found)
-        }
-    }
+    builder.document()
 }
 
-struct Builder<'t> {
+struct Builder<'t, 'o> {
     parser: Parser<'t, StrInput<'t>>,
     file: FileId,
-    /// The nodes that an alias may repeat, with how many values each holds.
+    /// The nodes that an alias may repeat, with the weight of each.
     anchors: HashMap<usize, (Node<'t>, usize)>,
     aliased: usize,
-    found: Vec<Diagnostic>,
+    out: &'o mut Vec<Diagnostic>,
 }
 
-impl<'t> Builder<'t> {
+impl<'t> Builder<'t, '_> {
     fn document(&mut self) -> Result<Node<'t>, Diagnostic> {
         let mut document = None;
         loop {
@@ -71,7 +70,7 @@ impl<'t> Builder<'t> {
     }
 
     fn node(&mut self, event: Event<'t>, span: &Span) -> Result<Node<'t>, Diagnostic> {
-        let place = self.place(span);
+        let mut place = self.place(span);
         let (anchor, tag, value) = match event {
             Event::Scalar(text, style, anchor, tag) => {
                 let quoted = style != ScalarStyle::Plain;
@@ -80,36 +79,46 @@ impl<'t> Builder<'t> {
                     && matches!(&*text, "" | "~" | "null" | "Null" | "NULL");
                 (anchor, tag, if null { Value::Null } else { Value::Scalar { text, quoted } })
             }
-            Event::SequenceStart(_, anchor, tag) => (anchor, tag, self.items()?),
-            Event::MappingStart(_, anchor, tag) => (anchor, tag, self.entries()?),
+            Event::SequenceStart(style, anchor, tag) => {
+                let (items, last) = self.items()?;
+                place.end = end_of(style, place, last);
+                (anchor, tag, Value::Seq(items))
+            }
+            Event::MappingStart(style, anchor, tag) => {
+                let (entries, last) = self.entries()?;
+                place.end = end_of(style, place, last);
+                (anchor, tag, Value::Map(entries))
+            }
             Event::Alias(anchor) => return self.repeat(anchor, place),
             _ => return Err(unexpected(place)),
         };
         let node = Node { place, tag: tag.as_deref().and_then(local), value };
         if anchor != 0 {
-            let size = size(&node);
-            self.anchors.insert(anchor, (node.clone(), size));
+            let weight = weight(&node);
+            self.anchors.insert(anchor, (node.clone(), weight));
         }
         Ok(node)
     }
 
-    fn items(&mut self) -> Result<Value<'t>, Diagnostic> {
+    /// The items of a list, and where it ends.
+    fn items(&mut self) -> Result<(Vec<Node<'t>>, Place), Diagnostic> {
         let mut items = Vec::new();
         loop {
             match self.next()? {
-                (Event::SequenceEnd, _) => return Ok(Value::Seq(items)),
+                (Event::SequenceEnd, span) => return Ok((items, self.place(&span))),
                 (event, span) => items.push(self.node(event, &span)?),
             }
         }
     }
 
-    fn entries(&mut self) -> Result<Value<'t>, Diagnostic> {
-        let mut entries: Vec<(Key<'t>, Node<'t>)> = Vec::new();
+    /// The entries of a mapping, and where it ends.
+    fn entries(&mut self) -> Result<(Vec<Entry<'t>>, Place), Diagnostic> {
+        let mut entries: Vec<Entry<'t>> = Vec::new();
         let mut seen = HashMap::new();
         loop {
             let (event, span) = self.next()?;
             if matches!(event, Event::MappingEnd) {
-                return Ok(Value::Map(entries));
+                return Ok((entries, self.place(&span)));
             }
             let key = self.key(event, &span)?;
             let (event, span) = self.next()?;
@@ -123,7 +132,7 @@ impl<'t> Builder<'t> {
                 seen.insert(key.text.clone(), key.place)
             };
             match first {
-                Some(first) => self.found.push(twice(&key, first)),
+                Some(first) => self.out.push(twice(&key, first)),
                 None => entries.push((key, value)),
             }
         }
@@ -133,24 +142,31 @@ impl<'t> Builder<'t> {
         let place = self.place(span);
         match event {
             Event::Scalar(text, ..) => Ok(Key { text, place }),
-            _ => Err(Diagnostic::error("bad-key", "a key must be plain text").at(place)),
+            _ => Err(Diagnostic::error("bad-key", "a key must be plain text")
+                .at(place)
+                .label("not plain text")
+                .hint("text that begins with `[`, `{`, `*` or `?` needs quotes")),
         }
     }
 
     fn repeat(&mut self, anchor: usize, place: Place) -> Result<Node<'t>, Diagnostic> {
-        let Some((node, size)) = self.anchors.get(&anchor) else {
-            return Err(Diagnostic::error("bad-alias", "an alias within what it names").at(place));
+        let Some((node, weight)) = self.anchors.get(&anchor) else {
+            return Err(Diagnostic::error("bad-alias", "an alias within what it names")
+                .at(place)
+                .label("repeats itself without end")
+                .hint("write the value out"));
         };
-        self.aliased += size;
+        self.aliased += weight;
         if self.aliased > MAX_ALIASED {
             return Err(Diagnostic::error(
                 "alias-bomb",
                 format!("aliases repeat more than {MAX_ALIASED} values"),
             )
             .at(place)
+            .label("one too many")
             .hint("write the values out"));
         }
-        Ok(node.clone())
+        Ok(Node { place, ..node.clone() })
     }
 
     fn syntax(&self, error: &ScanError) -> Diagnostic {
@@ -191,13 +207,29 @@ fn twice(key: &Key<'_>, first: Place) -> Diagnostic {
 
 /// The name of a tag of ours: `!raw` is `raw`; tags of YAML itself say nothing new.
 fn local(tag: &Tag) -> Option<Box<str>> {
-    (tag.handle() == "!").then(|| tag.suffix().into())
+    if tag.core_suffix().is_some() {
+        None
+    } else if tag.handle() == "!" {
+        Some(tag.suffix().into())
+    } else {
+        Some(format!("{}{}", tag.handle(), tag.suffix()).into())
+    }
 }
 
-fn size(node: &Node<'_>) -> usize {
+/// Where a collection ends: with its bracket, or, where it has none, with its first character.
+fn end_of(style: StructureStyle, begin: Place, last: Place) -> u32 {
+    if style == StructureStyle::Flow { last.end.max(begin.end) } else { begin.end }
+}
+
+/// How many values a copy is worth; long text counts for what it takes.
+fn weight(node: &Node<'_>) -> usize {
+    const TEXT: usize = 256;
     1 + match &node.value {
-        Value::Null | Value::Scalar { .. } => 0,
-        Value::Seq(items) => items.iter().map(size).sum(),
-        Value::Map(entries) => entries.iter().map(|(_, node)| size(node)).sum(),
+        Value::Null => 0,
+        Value::Scalar { text, .. } => text.len() / TEXT,
+        Value::Seq(items) => items.iter().map(weight).sum(),
+        Value::Map(entries) => {
+            entries.iter().map(|(key, node)| key.text.len() / TEXT + weight(node)).sum()
+        }
     }
 }

@@ -23,6 +23,7 @@ impl<'n, 't> Fields<'n, 't> {
             out.push(node.expected(what, "a mapping"));
             return None;
         };
+        node.refuse_tag(out);
         for (key, _) in entries.iter().filter(|(key, _)| !known.contains(&&*key.text)) {
             out.push(unknown(key, what, known));
         }
@@ -43,15 +44,29 @@ impl<'n, 't> Fields<'n, 't> {
     pub fn require(&self, key: &str, out: &mut Vec<Diagnostic>) -> Option<&'n Node<'t>> {
         let found = self.get(key);
         if found.is_none() {
-            let place = self.entries.iter().find(|(known, _)| known.text == key);
-            let place = place.map_or(self.head(), |(key, _)| key.place);
-            out.push(
-                Diagnostic::error("missing-key", format!("`{key}` is missing"))
-                    .at(place)
+            let problem = match self.place_of(key) {
+                Some(place) => no_value(key, place, "write one after the colon"),
+                None => Diagnostic::error("missing-key", format!("`{key}` is missing"))
+                    .at(self.head())
                     .label(format!("needs `{key}:` with a value")),
-            );
+            };
+            out.push(problem);
         }
         found
+    }
+
+    /// The value of a key that may be left out; the key without a value is told.
+    pub fn optional(&self, key: &str, out: &mut Vec<Diagnostic>) -> Option<&'n Node<'t>> {
+        let found = self.get(key);
+        if let (None, Some(place)) = (found, self.place_of(key)) {
+            out.push(no_value(key, place, "write one after the colon, or remove the key"));
+        }
+        found
+    }
+
+    /// Where a key stands.
+    pub fn place_of(&self, key: &str) -> Option<Place> {
+        self.entries.iter().find(|(known, _)| known.text == key).map(|(key, _)| key.place)
     }
 
     /// Where the mapping begins.
@@ -60,8 +75,16 @@ impl<'n, 't> Fields<'n, 't> {
     }
 }
 
+fn no_value(key: &str, place: Place, hint: &str) -> Diagnostic {
+    Diagnostic::error("no-value", format!("`{key}` has no value"))
+        .at(place)
+        .label("nothing is written here")
+        .hint(hint)
+}
+
 fn unknown(key: &Key<'_>, what: &str, known: &[&str]) -> Diagnostic {
     let hint = match closest(&key.text, known.iter().copied()) {
+        _ if key.text == "<<" => "merge keys are not read: write the keys out".to_owned(),
         Some(meant) => format!("did you mean `{meant}`?"),
         None => format!("known here: {}", known.join(", ")),
     };

@@ -13,6 +13,8 @@ pub use fields::{Fields, closest};
 pub const MAX_DEPTH: usize = 64;
 /// Aliases may repeat so many values in all.
 pub const MAX_ALIASED: usize = 100_000;
+/// So many lines of one kind are told of a file.
+const MAX_LINES: usize = 100;
 
 /// A value and where it stands. Text is borrowed from the file wherever it stands there as such.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,8 +36,11 @@ pub enum Value<'t> {
     },
     Seq(Vec<Node<'t>>),
     /// In the order written; duplicate keys have been reported and dropped.
-    Map(Vec<(Key<'t>, Node<'t>)>),
+    Map(Vec<Entry<'t>>),
 }
+
+/// A key and its value.
+pub type Entry<'t> = (Key<'t>, Node<'t>);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Key<'t> {
@@ -45,24 +50,35 @@ pub struct Key<'t> {
 
 /// Reads one document. An empty text is a null at its beginning.
 ///
-/// All that is wrong with it as YAML is told, and then there is no document: a syntax error, tabs,
-/// merge-conflict markers, a key twice, several documents, nesting beyond [`MAX_DEPTH`], aliases
-/// beyond [`MAX_ALIASED`].
-pub fn parse(text: &str, file: FileId) -> Result<Node<'_>, Vec<Diagnostic>> {
-    let conflicts = conflict_markers(text, file);
-    if !conflicts.is_empty() {
-        return Err(conflicts);
+/// All that is wrong with it as YAML is told. A key that stands twice leaves a document, with the
+/// first of its values; these leave none: a syntax error, tabs, merge-conflict markers, several
+/// documents, nesting beyond [`MAX_DEPTH`], aliases beyond [`MAX_ALIASED`].
+pub fn parse<'t>(text: &'t str, file: FileId, out: &mut Vec<Diagnostic>) -> Option<Node<'t>> {
+    let before = out.len();
+    out.extend(conflict_markers(text, file));
+    if out.len() > before {
+        return None;
     }
-    build::document(text, file).map_err(|found| {
-        let tabs = tabs(text, file);
-        if tabs.is_empty() { found } else { tabs }
-    })
+    match build::document(text, file, out) {
+        Ok(document) => Some(document),
+        Err(error) => {
+            // The parser stumbles over a tab in many ways, and seldom says so.
+            let line = error.place.map_or(0, |place| place.line);
+            let tabs = tabs(text, file);
+            match tabs.first().and_then(|tab| tab.place) {
+                Some(first) if first.line <= line => out.extend(tabs),
+                _ => out.push(error),
+            }
+            None
+        }
+    }
 }
 
 impl<'t> Node<'t> {
     /// The items of a list; anything else is told, as what `what` should be.
     pub fn items(&self, what: &str, out: &mut Vec<Diagnostic>) -> Option<&[Node<'t>]> {
         if let Value::Seq(items) = &self.value {
+            self.refuse_tag(out);
             Some(items)
         } else {
             out.push(self.expected(what, "a list"));
@@ -73,6 +89,7 @@ impl<'t> Node<'t> {
     /// The text of a scalar; anything else is told.
     pub fn text(&self, what: &str, out: &mut Vec<Diagnostic>) -> Option<&str> {
         if let Value::Scalar { text, .. } = &self.value {
+            self.refuse_tag(out);
             Some(text)
         } else {
             out.push(self.expected(what, "text"));
@@ -84,6 +101,18 @@ impl<'t> Node<'t> {
         self.value == Value::Null
     }
 
+    /// Tells a tag that means nothing here.
+    pub fn refuse_tag(&self, out: &mut Vec<Diagnostic>) {
+        if let Some(tag) = &self.tag {
+            out.push(
+                Diagnostic::error("unknown-tag", format!("the tag `!{tag}` means nothing here"))
+                    .at(self.place)
+                    .label("tagged")
+                    .hint("remove the tag; text that begins with `!` needs quotes"),
+            );
+        }
+    }
+
     /// The problem that this is not what it should be.
     pub fn expected(&self, what: &str, kind: &str) -> Diagnostic {
         let found = match self.value {
@@ -92,9 +121,15 @@ impl<'t> Node<'t> {
             Value::Seq(_) => "a list",
             Value::Map(_) => "a mapping",
         };
-        Diagnostic::error("wrong-type", format!("{what} must be {kind}, not {found}"))
-            .at(self.place)
-            .label(format!("expected {kind}"))
+        let problem =
+            Diagnostic::error("wrong-type", format!("{what} must be {kind}, not {found}"))
+                .at(self.place)
+                .label(format!("expected {kind}"));
+        match kind {
+            "a list" => problem.hint("a list is written `[one, two]`, or a `- ` before each item"),
+            "a mapping" => problem.hint("a mapping has lines such as `key: value`"),
+            _ => problem,
+        }
     }
 }
 
@@ -119,6 +154,7 @@ fn conflict_markers(text: &str, file: FileId) -> Vec<Diagnostic> {
                 .label("marker of an unfinished merge")
                 .hint("finish the merge: keep one side, and remove the markers")
         })
+        .take(MAX_LINES)
         .collect()
 }
 
@@ -141,6 +177,7 @@ fn tabs(text: &str, file: FileId) -> Vec<Diagnostic> {
                     .hint("YAML is indented with spaces")
             })
         })
+        .take(MAX_LINES)
         .collect()
 }
 

@@ -1,1 +1,27 @@
-//! What is said about every mistake in a roster.
+//! The roster's files: what is said about them, and what a file may be.
+
+#[path = "roster/fixtures.rs"]
+mod fixtures;
+#[path = "roster/import.rs"]
+mod import;
+#[path = "roster/mutations.rs"]
+mod mutations;
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use rosterd::diagnostic::{Diagnostic, Sources};
+use rosterd::roster::{Roster, checks, raw};
+
+use crate::support::world::now;
+
+/// Reads files as `rosterd check` does at [`now`].
+fn validate(sources: &Sources, zone: &TimeZone) -> (Option<Roster>, Vec<Diagnostic>) {
+    let at: Timestamp = now();
+    checks::validate(raw::read(sources), sources, zone, at)
+}
+
+fn one(text: &str) -> Sources {
+    let mut sources = Sources::default();
+    sources.add("users.yaml", text);
+    sources
+}

@@ -1,0 +1,121 @@
+//! The members of a file, each with what belongs to it.
+
+use super::super::dates::{self, Edge};
+use super::super::raw::{ELEVATION, MEMBER};
+use super::super::{Elevation, Member, Period};
+use super::Reader;
+use crate::diagnostic::{Diagnostic, Place};
+use crate::email::Email;
+use crate::role::Role;
+use crate::yaml::{Fields, Node};
+use jiff::Timestamp;
+
+impl Reader<'_> {
+    pub(super) fn member(&mut self, node: &Node<'_>) {
+        let Some(fields) = Fields::of(node, "a member", &MEMBER, &mut self.found) else { return };
+        let email = fields.require("email", &mut self.found);
+        let email = email.and_then(|node| Some((self.address(node, "`email`")?, node.place)));
+        let role = fields.require("role", &mut self.found).and_then(|node| self.role(node));
+        let name = self.words_of(&fields, "name");
+        let aliases = self.aliases(&fields);
+        let time = self.period(&fields, role.as_ref());
+        if let (Some((email, place)), Some(role)) = (email, role) {
+            let name = name.filter(|name| !name.trim().is_empty()).map(Into::into);
+            self.members.push(Member { email, role, name, aliases, time, place });
+        }
+    }
+
+    /// Text for readers.
+    pub(super) fn words_of<'n>(&mut self, fields: &Fields<'n, '_>, key: &str) -> Option<&'n str> {
+        let node = fields.optional(key, &mut self.found)?;
+        node.text(&format!("`{key}`"), &mut self.found)
+    }
+
+    fn aliases(&mut self, fields: &Fields<'_, '_>) -> Box<[Email]> {
+        let Some(node) = fields.optional("aliases", &mut self.found) else {
+            return Box::default();
+        };
+        let items = node.items("`aliases`", &mut self.found).unwrap_or_default();
+        items.iter().filter_map(|item| self.address(item, "an alias")).collect()
+    }
+
+    /// An address of a member, kept for the search for duplicates.
+    fn address(&mut self, node: &Node<'_>, what: &str) -> Option<Email> {
+        let email = self.email(node, what)?;
+        self.addresses.push((email.clone(), node.place));
+        Some(email)
+    }
+
+    fn date(
+        &mut self,
+        fields: &Fields<'_, '_>,
+        key: &str,
+        edge: Edge,
+    ) -> Option<(Timestamp, Place)> {
+        let node = fields.optional(key, &mut self.found)?;
+        let instant = dates::read(node, &format!("`{key}`"), edge, self.zone, &mut self.found)?;
+        Some((instant, node.place))
+    }
+
+    fn period(&mut self, fields: &Fields<'_, '_>, role: Option<&Role>) -> Option<Box<Period>> {
+        let starts = self.date(fields, "starts", Edge::Start);
+        let ends = self.date(fields, "expires", Edge::End);
+        if let (Some((start, from)), Some((end, to))) = (starts, ends)
+            && start >= end
+        {
+            self.found.push(
+                Diagnostic::error("starts-after-expires", "access would end before it begins")
+                    .at(to)
+                    .label("the end")
+                    .related(from, "the beginning")
+                    .hint("`expires` is the last day of access"),
+            );
+        }
+        if let Some((end, place)) = ends
+            && end <= self.now
+        {
+            self.found.push(
+                Diagnostic::warning("already-expired", "access has already ended")
+                    .at(place)
+                    .label("in the past")
+                    .hint("remove the member, or write a later date"),
+            );
+        }
+        let elevate = fields.optional("elevate", &mut self.found);
+        let elevate = elevate.and_then(|node| self.elevation(node, role));
+        let period = Period { starts: starts.map(|it| it.0), ends: ends.map(|it| it.0), elevate };
+        (period != Period::default()).then(|| Box::new(period))
+    }
+
+    fn elevation(&mut self, node: &Node<'_>, from: Option<&Role>) -> Option<Elevation> {
+        let fields = Fields::of(node, "an elevation", &ELEVATION, &mut self.found)?;
+        let role_node = fields.require("role", &mut self.found);
+        let role = role_node.and_then(|node| self.role(node));
+        let until = fields.require("until", &mut self.found);
+        let until = until.and_then(|_| self.date(&fields, "until", Edge::End));
+        let reason = self.words_of(&fields, "reason").map(str::to_owned);
+        let (role, (until, place)) = (role?, until?);
+        if let (Some(from), Some(node)) = (from, role_node)
+            && !from.grows_to(&role)
+        {
+            self.found.push(
+                Diagnostic::warning(
+                    "elevation-grants-nothing",
+                    format!("{role} is not above {from}"),
+                )
+                .at(node.place)
+                .label("not a higher role")
+                .hint("an elevation gives a higher role for a while"),
+            );
+        }
+        if until <= self.now {
+            self.found.push(
+                Diagnostic::warning("elevation-over", "the elevation has already ended")
+                    .at(place)
+                    .label("in the past")
+                    .hint("remove `elevate`, or write a later date"),
+            );
+        }
+        Some(Elevation { role, until, reason })
+    }
+}
