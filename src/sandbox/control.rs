@@ -108,7 +108,7 @@ fn set_faults(shared: &Shared, edit: &Edit) -> Response {
         edit.faults.iter().flatten().map(|written| written.parse()).collect();
     match odds {
         Ok(odds) => {
-            lock(&shared.faults).set(odds);
+            shared.set_faults(odds);
             axum::Json(json!({ "ok": true })).into_response()
         }
         Err(why) => errors(StatusCode::BAD_REQUEST, &why, "BAD_REQUEST"),

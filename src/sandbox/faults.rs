@@ -85,6 +85,11 @@ impl Faults {
         self.odds = odds.into_iter().map(|odds| (odds.fault, odds.probability)).collect();
     }
 
+    /// Whether this fault can happen at all.
+    pub fn expects(&self, fault: Fault) -> bool {
+        self.odds.get(&fault).is_some_and(|probability| *probability > 0.0)
+    }
+
     /// What goes wrong with the next request, if anything does. A stale listing is no fault of a
     /// mutation.
     pub fn draw(&mut self, is_mutation: bool) -> Option<Fault> {
@@ -146,6 +151,7 @@ mod tests {
         let mut faults = Faults::new([odds("stale=1"), odds("not-ok=0")], 1);
         assert!((0..50).all(|_| faults.draw(false) == Some(Fault::Stale)));
         assert!((0..50).all(|_| faults.draw(true).is_none()));
+        assert!(faults.expects(Fault::Stale) && !faults.expects(Fault::NotOk));
         faults.set([]);
         assert_eq!(faults.draw(false), None);
     }

@@ -13,11 +13,12 @@ use axum::extract::{ConnectInfo, DefaultBodyLimit, Request as HttpRequest, State
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{any, get, post};
+use futures_util::StreamExt as _;
 use serde_json::json;
 use tokio::time::Instant;
 
 use super::connection::Switch;
-use super::faults::{Fault, Faults};
+use super::faults::{Fault, Faults, Odds};
 use super::schema::{Api, InviteStatus, Request, api};
 use super::world::World;
 use super::{Options, auth, control, state};
@@ -58,6 +59,12 @@ impl Shared {
             recent: Mutex::default(),
             api: api(),
         }
+    }
+
+    /// Other faults from now on; what is stale begins with the world of this moment.
+    pub fn set_faults(&self, odds: Vec<Odds>) {
+        *lock(&self.before) = lock(&self.world).clone();
+        lock(&self.faults).set(odds);
     }
 
     /// Writes the world to its file, if it has one.
@@ -176,7 +183,8 @@ async fn execute(
     asked: async_graphql::Request,
     fault: Option<Fault>,
 ) -> Answer {
-    let was = lock(&shared.world).clone();
+    // A copy of a large world takes its time, and only a stale listing looks at it.
+    let was = lock(&shared.faults).expects(Fault::Stale).then(|| lock(&shared.world).clone());
     let request = Arc::new(Request {
         world: Arc::clone(&shared.world),
         shown: (fault == Some(Fault::Stale)).then(|| lock(&shared.before).clone()),
@@ -190,7 +198,9 @@ async fn execute(
     });
     let mut answer = shared.api.execute(asked.data(Arc::clone(&request))).await;
     if request.changed.load(Ordering::SeqCst) {
-        *lock(&shared.before) = was;
+        if let Some(was) = was {
+            *lock(&shared.before) = was;
+        }
         if let Err(error) = shared.keep() {
             tracing::error!(%error, "the state of the sandbox is not kept");
         }
@@ -237,8 +247,12 @@ fn throttled() -> Response {
 fn truncated(answer: &Answer) -> Response {
     let text = serde_json::to_vec(answer).unwrap_or_default();
     let half = text[..text.len() / 2].to_vec();
-    let cut = io::Error::from(io::ErrorKind::UnexpectedEof);
-    let parts = futures_util::stream::iter([Ok(half), Err(cut)]);
+    let first = futures_util::stream::iter([Ok(half)]);
+    let parts = first.chain(futures_util::stream::once(async {
+        // Long enough for the first half to be on its way.
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        Err(io::Error::from(io::ErrorKind::UnexpectedEof))
+    }));
     let headers = [
         (header::CONTENT_TYPE, "application/json".to_owned()),
         (header::CONTENT_LENGTH, text.len().to_string()),

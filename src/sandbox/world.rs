@@ -231,10 +231,11 @@ impl World {
 impl World {
     /// The invited person accepts.
     pub fn accept(&mut self, which: &str, email: &str, now: Timestamp) -> Result<(), Refusal> {
+        let pending = |it: &Invitation| same(&it.email, email) && !it.is_expired(now);
+        let invitations = &self.workspace_mut(which)?.invitations;
+        let at = invitations.iter().position(pending).ok_or(Refusal::UnknownEmail)?;
         let uid = self.uid(which, email);
         let workspace = self.workspace_mut(which)?;
-        let pending = |it: &Invitation| same(&it.email, email) && !it.is_expired(now);
-        let at = workspace.invitations.iter().position(pending).ok_or(Refusal::UnknownEmail)?;
         let Invitation { email, account_type, .. } = workspace.invitations.remove(at);
         // The vendor's client takes no user without a name; people give one when they accept.
         let name = email.split('@').next().map(str::to_owned);
