@@ -1,7 +1,6 @@
 //! Logs: one line a change, one line a run, to standard error.
 
 use std::borrow::Cow;
-use std::io::IsTerminal as _;
 
 use jiff::{SignedDuration, Timestamp};
 use tracing::{Level, Metadata, Subscriber};
@@ -48,11 +47,13 @@ pub fn init(format: LogFormat, verbosity: i8, color: Color) {
 }
 
 fn is_colored(color: Color) -> bool {
-    let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     match color {
         Color::Always => true,
         Color::Never => false,
-        Color::Auto => !refused && std::io::stderr().is_terminal(),
+        Color::Auto => {
+            let choice = anstream::AutoStream::choice(&std::io::stderr());
+            choice != anstream::ColorChoice::Never
+        }
     }
 }
 

@@ -37,17 +37,23 @@ pub async fn run(global: &Global, args: &ImportArgs) -> Result<u8, Stop> {
     }
     if may_write(&path, &imported.text, args.yes)? {
         output::to_file(&path, &imported.text)?;
-        output::note(&format!("{}: {} members written", path.display(), imported.members));
+        let members = match imported.members {
+            1 => "1 member".to_owned(),
+            more => format!("{more} members"),
+        };
+        output::note(&format!("{}: {members} written", path.display()));
     }
     Ok(exit::OK)
 }
 
-/// The one file that the roster is, or will be.
+/// The one file that the roster is, or will be, as it is typed from here.
 fn destination(workspace: &WorkspaceConfig) -> Result<PathBuf, Stop> {
     let target = &workspace.target;
     match target.users.as_slice() {
         [one] if !one.contains(['*', '?', '[']) && !target.base.join(one).is_dir() => {
-            Ok(target.base.join(one))
+            let path = target.base.join(one);
+            let here = std::env::current_dir().unwrap_or_default();
+            Ok(path.strip_prefix(here).map(Path::to_owned).unwrap_or(path))
         }
         _ => Err(Stop::Usage(format!(
             "the roster of {} is more than one file; name the one to write with --users FILE",

@@ -1,5 +1,6 @@
 //! Results to stdout, everything else to stderr.
 
+use std::fs::Metadata;
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 
@@ -31,7 +32,8 @@ pub fn result(text: &str) -> Result<(), Stop> {
     }
 }
 
-/// Writes a result to a file: whole, or not at all.
+/// Writes a result to a file: whole, or not at all. As in an editor a link stays one, and a file
+/// keeps its permissions.
 pub fn to_file(path: &Path, text: &str) -> Result<(), Stop> {
     let failed = |error: io::Error| Stop::Failed(format!("{}: {error}", path.display()));
     let name = path.file_name().ok_or_else(|| Stop::Usage("--out needs a file".into()))?;
@@ -44,17 +46,27 @@ pub fn to_file(path: &Path, text: &str) -> Result<(), Stop> {
         // A device or a pipe, such as /dev/stdout.
         return std::fs::write(path, text).map_err(failed);
     }
+    let real = path.canonicalize();
+    let path = real.as_deref().unwrap_or(path);
     let mut beside = std::ffi::OsString::from(".");
     beside.push(name);
     beside.push(format!(".{}", std::process::id()));
     let beside = path.with_file_name(beside);
-    let written = std::fs::File::create(&beside)
-        .and_then(|mut file| file.write_all(text.as_bytes()).and_then(|()| file.sync_all()))
+    let written = write_new(&beside, text, std::fs::metadata(path).ok())
         .and_then(|()| std::fs::rename(&beside, path));
     if written.is_err() {
         let _ = std::fs::remove_file(&beside);
     }
     written.map_err(failed)
+}
+
+fn write_new(path: &Path, text: &str, like: Option<Metadata>) -> io::Result<()> {
+    let mut file = std::fs::File::create(path)?;
+    if let Some(like) = like {
+        file.set_permissions(like.permissions())?;
+    }
+    file.write_all(text.as_bytes())?;
+    file.sync_all()
 }
 
 /// Tells a person something that is no result.

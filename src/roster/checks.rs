@@ -14,6 +14,7 @@ use super::raw::{FILE, FIRST_ONLY, RawRoster};
 use super::{Approval, Digest, Member, Pattern, Roster, Unmanaged};
 use crate::diagnostic::{Diagnostic, FileId, Place, Sources, any_error};
 use crate::email::{Email, EmailError};
+use crate::escape::escape;
 use crate::yaml::{Fields, Node};
 
 use roles::Words;
@@ -52,6 +53,8 @@ pub fn validate(
     reader.declared_and_unmanaged();
     let Reader { members, unmanaged, approvals, mut found, .. } = reader;
     found.sort_by_key(|problem| problem.place.map(|place| (place.file, place.start)));
+    // What an alias repeats is told once.
+    found.dedup();
     if found.len() >= MAX_PROBLEMS {
         found.truncate(MAX_PROBLEMS);
         found.push(too_many());
@@ -221,7 +224,8 @@ impl Reader<'_> {
 fn bad_address(node: &Node<'_>, text: &str, error: EmailError) -> Diagnostic {
     let label = match text.chars().find(|character| !character.is_ascii()) {
         Some(character) if error == EmailError::NotAscii => {
-            format!("`{character}` is U+{:04X}", u32::from(character))
+            let shown = character.to_string();
+            format!("`{}` is U+{:04X}", escape(&shown), u32::from(character))
         }
         _ => "not an address".to_owned(),
     };

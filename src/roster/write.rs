@@ -1,12 +1,12 @@
 //! Writes a canonical roster.
 
-use serde_yaml::value::{Tag, TaggedValue};
-use serde_yaml::{Mapping, Value};
+use std::collections::HashSet;
+use std::fmt::Write as _;
 
 use super::{Pattern, Unmanaged};
 use crate::directory::Snapshot;
 use crate::email::Email;
-use crate::escape::escape;
+use crate::escape::{escape, is_hostile};
 use crate::role::Role;
 
 /// The first line: editors find the schema by it.
@@ -33,9 +33,26 @@ struct Entry<'a> {
 /// roster can hold becomes unmanaged.
 pub fn import(snapshot: &Snapshot, unmanaged: &[Pattern]) -> Imported {
     let covered = Unmanaged::new(unmanaged.to_vec());
+    let (entries, refused): (Vec<Entry<'_>>, Vec<Entry<'_>>) =
+        shown(snapshot, &covered).into_iter().partition(can_be_written);
     let mut patterns: Vec<String> = unmanaged.iter().map(|it| it.written.clone()).collect();
-    let mut notes = Vec::new();
-    let mut entries: Vec<Entry<'_>> = Vec::new();
+    patterns.extend(refused.iter().map(|entry| glob::Pattern::escape(entry.email.as_str())));
+    let told: HashSet<&Email> = entries.iter().chain(&refused).map(|entry| entry.email).collect();
+    let expired = snapshot.invitations().iter().filter(|it| !it.status.is_pending());
+    let expired = expired
+        .map(|it| &it.email)
+        .filter(|email| !told.contains(email) && covered.find(email).is_none());
+    let note = |email: &Email, words| format!("{}: {words}", escape(email.as_str()));
+    let notes = refused
+        .iter()
+        .map(|entry| note(entry.email, "no roster can hold this, so it is written as unmanaged"))
+        .chain(expired.map(|email| note(email, "the invitation has expired, so it is left out")))
+        .collect();
+    Imported { text: text(&entries, &patterns), members: entries.len(), notes }
+}
+
+/// Who is there and not covered, each once and by address: of several rows, an account counts.
+fn shown<'a>(snapshot: &'a Snapshot, covered: &Unmanaged) -> Vec<Entry<'a>> {
     let accounts = snapshot.accounts().iter().map(|account| Entry {
         email: &account.email,
         role: &account.role,
@@ -43,26 +60,11 @@ pub fn import(snapshot: &Snapshot, unmanaged: &[Pattern]) -> Imported {
     });
     let pending = snapshot.invitations().iter().filter(|it| it.status.is_pending());
     let invited = pending.map(|it| Entry { email: &it.email, role: &it.role, name: None });
-    for entry in accounts.chain(invited) {
-        let twice = entries.iter().rev().take(1).any(|last| last.email == entry.email);
-        if twice || covered.find(entry.email).is_some() {
-            continue;
-        }
-        if !can_be_written(&entry) {
-            let shown = escape(entry.email.as_str()).into_owned();
-            notes.push(format!("{shown}: no roster can hold this, so it is written as unmanaged"));
-            patterns.push(glob::Pattern::escape(entry.email.as_str()));
-            continue;
-        }
-        entries.push(entry);
-    }
+    let mut entries: Vec<Entry<'_>> =
+        accounts.chain(invited).filter(|entry| covered.find(entry.email).is_none()).collect();
     entries.sort_by(|a, b| a.email.cmp(b.email));
     entries.dedup_by(|later, first| later.email == first.email);
-    for expired in snapshot.invitations().iter().filter(|it| !it.status.is_pending()) {
-        let shown = escape(expired.email.as_str());
-        notes.push(format!("{shown}: the invitation has expired, so it is left out"));
-    }
-    Imported { text: text(&entries, &patterns), members: entries.len(), notes }
+    entries
 }
 
 /// Whether a roster that says this would be read back as this.
@@ -75,34 +77,42 @@ fn can_be_written(entry: &Entry<'_>) -> bool {
 }
 
 fn text(entries: &[Entry<'_>], patterns: &[String]) -> String {
-    let mut root = Mapping::new();
-    root.insert("version".into(), 1.into());
-    root.insert("users".into(), Value::Sequence(entries.iter().map(member).collect()));
+    let mut text = format!("{SCHEMA}version: 1\n");
+    text.push_str(if entries.is_empty() { "users: []\n" } else { "users:\n" });
+    for Entry { email, role, name } in entries {
+        let tag = if matches!(role, Role::Other(_)) { "!raw " } else { "" };
+        let _ = writeln!(text, "- email: {}", scalar(email.as_str()));
+        let _ = writeln!(text, "  role: {tag}{}", scalar(role.as_str()));
+        if let Some(name) = name {
+            let _ = writeln!(text, "  name: {}", scalar(name));
+        }
+    }
     if !patterns.is_empty() {
-        let patterns = patterns.iter().map(|pattern| pattern.as_str().into()).collect();
-        root.insert("unmanaged".into(), Value::Sequence(patterns));
+        text.push_str("unmanaged:\n");
+        for pattern in patterns {
+            let _ = writeln!(text, "- {}", scalar(pattern));
+        }
     }
-    // Text, lists and mappings always have a YAML form.
-    let body = serde_yaml::to_string(&Value::Mapping(root)).unwrap_or_default();
-    format!("{SCHEMA}{body}")
+    text
 }
 
-fn member(entry: &Entry<'_>) -> Value {
-    let mut member = Mapping::new();
-    member.insert("email".into(), entry.email.as_str().into());
-    member.insert("role".into(), role(entry.role));
-    if let Some(name) = entry.name {
-        member.insert("name".into(), name.into());
+/// A text as the writer of YAML puts it, quoted where it must be. That writer takes U+2028 and its
+/// like for line breaks, as readers of today do not: what holds any such character, or one that
+/// nobody can see, is written in double quotes with those characters escaped.
+fn scalar(text: &str) -> String {
+    if !text.chars().any(is_hostile) {
+        // Text always has a YAML form.
+        return serde_yaml::to_string(text).unwrap_or_default().trim_end_matches('\n').to_owned();
     }
-    Value::Mapping(member)
-}
-
-fn role(role: &Role) -> Value {
-    match role {
-        Role::Other(name) => Value::Tagged(Box::new(TaggedValue {
-            tag: Tag::new("raw"),
-            value: name.to_string().into(),
-        })),
-        known => known.as_str().into(),
+    let mut quoted = String::from("\"");
+    for character in text.chars() {
+        match character {
+            '"' | '\\' => quoted.extend(['\\', character]),
+            hostile if is_hostile(hostile) => {
+                let _ = write!(quoted, "\\U{:08x}", u32::from(hostile));
+            }
+            plain => quoted.push(plain),
+        }
     }
+    quoted + "\""
 }

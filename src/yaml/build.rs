@@ -21,6 +21,7 @@ pub(super) fn document<'t>(
         block_nesting_limit: MAX_DEPTH,
     };
     let mut builder = Builder {
+        text,
         parser: Parser::new_from_str_with_options(text, options),
         file,
         anchors: HashMap::new(),
@@ -31,6 +32,7 @@ pub(super) fn document<'t>(
 }
 
 struct Builder<'t, 'o> {
+    text: &'t str,
     parser: Parser<'t, StrInput<'t>>,
     file: FileId,
     /// The nodes that an alias may repeat, with the weight of each.
@@ -49,6 +51,7 @@ impl<'t> Builder<'t, '_> {
                 Event::DocumentStart(..) if document.is_some() => {
                     return Err(Diagnostic::error("several-documents", "a second document begins")
                         .at(self.place(&span))
+                        .label("ends the first one")
                         .hint(
                             "one file is one document: remove the `---` line, or split the file",
                         ));
@@ -171,9 +174,26 @@ impl<'t> Builder<'t, '_> {
 
     fn syntax(&self, error: &ScanError) -> Diagnostic {
         let place = self.between(*error.marker(), *error.marker());
+        if error.info().contains("recursion limit") {
+            return Diagnostic::error("too-deep", format!("nested more than {MAX_DEPTH} deep"))
+                .at(Place { end: place.start + 1, ..place })
+                .label("one too many")
+                .hint("is this the right file?");
+        }
         Diagnostic::error("yaml-syntax", format!("this is not YAML: {}", error.info()))
             .at(Place { end: place.start + 1, ..place })
-            .hint("look at the indentation, the quotes and the colons around this place")
+            .hint(self.syntax_hint(place.start))
+    }
+
+    /// Addresses and globs often begin with a character that means something else in YAML.
+    fn syntax_hint(&self, at: u32) -> String {
+        let rest = usize::try_from(at).ok().and_then(|at| self.text.get(at..)).unwrap_or_default();
+        match rest.chars().next() {
+            Some(sign @ ('*' | '&' | '@' | '`' | '%')) => {
+                format!("text that begins with `{sign}` needs quotes")
+            }
+            _ => "look at the indentation, the quotes and the colons around this place".to_owned(),
+        }
     }
 
     fn place(&self, span: &Span) -> Place {
@@ -183,10 +203,12 @@ impl<'t> Builder<'t, '_> {
     fn between(&self, from: Marker, to: Marker) -> Place {
         let number = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
         let start = number(from.byte_offset().unwrap_or_default());
+        // The parser does not count the byte order mark as a character of the first line.
+        let mark = from.line() <= 1 && self.text.starts_with('\u{feff}');
         Place {
             file: self.file,
             line: number(from.line()).max(1),
-            column: number(from.col()) + 1,
+            column: number(from.col()) + 1 + u32::from(mark),
             start,
             end: number(to.byte_offset().unwrap_or_default()).max(start),
         }

@@ -1,1 +1,200 @@
+use super::*;
 
+fn read(text: &str) -> (Option<Node<'_>>, Vec<Diagnostic>) {
+    let mut found = Vec::new();
+    let document = parse(text, FileId(0), &mut found);
+    (document, found)
+}
+
+fn good(text: &str) -> Node<'_> {
+    let (document, found) = read(text);
+    assert_eq!(found, [], "{text}");
+    document.unwrap()
+}
+
+fn codes(text: &str) -> Vec<&'static str> {
+    read(text).1.iter().map(|problem| problem.code).collect()
+}
+
+/// The text that a place marks.
+fn marked(text: &str, place: Place) -> &str {
+    &text[place.start as usize..place.end as usize]
+}
+
+fn entry<'n, 't>(node: &'n Node<'t>, key: &str) -> &'n Entry<'t> {
+    let Value::Map(entries) = &node.value else { panic!("{node:?}") };
+    entries.iter().find(|(known, _)| known.text == key).unwrap()
+}
+
+fn at<'n, 't>(node: &'n Node<'t>, key: &str) -> &'n Node<'t> {
+    &entry(node, key).1
+}
+
+#[test]
+fn every_value_has_its_place() {
+    let text = "é: [1, {b: c}]\nd:\n  - \"e\\n\" # x\n  - >-\n    f\n    g\n";
+    let root = good(text);
+    let (key, list) = entry(&root, "é");
+    assert_eq!((marked(text, key.place), key.place.line, key.place.column), ("é", 1, 1));
+    assert_eq!((marked(text, list.place), list.place.column), ("[1, {b: c}]", 4));
+    let Value::Seq(items) = &list.value else { panic!() };
+    assert_eq!(marked(text, items[1].place), "{b: c}");
+    let Value::Seq(items) = &at(&root, "d").value else { panic!() };
+    assert_eq!(marked(text, items[0].place), "\"e\\n\"");
+    assert_eq!((items[0].place.line, items[0].place.column), (3, 5));
+    assert_eq!(items[0].value, Value::Scalar { text: "e\n".into(), quoted: true });
+    assert_eq!(items[1].value, Value::Scalar { text: "f g".into(), quoted: true });
+}
+
+#[test]
+fn text_that_stands_in_the_file_is_borrowed() {
+    let root = good("a: matt@acme.io\nb: 'two words'\nc: \"x\\ty\"");
+    let borrowed = |key| match &at(&root, key).value {
+        Value::Scalar { text, .. } => matches!(text, Cow::Borrowed(_)),
+        _ => panic!(),
+    };
+    assert!(borrowed("a") && borrowed("b") && !borrowed("c"));
+}
+
+#[test]
+fn only_an_unquoted_null_is_nothing() {
+    for text in ["a:", "a: ~", "a: null", "a: NULL", "a: Null", "{a: }"] {
+        assert!(at(&good(text), "a").is_null(), "{text}");
+    }
+    for text in ["a: ''", "a: \"~\"", "a: 'null'", "a: nULL", "a: []", "a: !raw", "a: no"] {
+        assert!(!at(&good(text), "a").is_null(), "{text}");
+    }
+    assert!(good("").is_null() && good("# only a comment\n").is_null());
+}
+
+#[test]
+fn local_tags_are_kept_and_those_of_yaml_are_not() {
+    let root = good("a: !raw X\nb: !!str X\nc: X\nd: !<tag:acme.io,2026:x> X");
+    assert_eq!(at(&root, "a").tag.as_deref(), Some("raw"));
+    assert_eq!(at(&root, "b").tag, None);
+    assert_eq!(at(&root, "c").tag, None);
+    assert_eq!(at(&root, "d").tag.as_deref(), Some("tag:acme.io,2026:x"));
+}
+
+#[test]
+fn an_alias_stands_where_it_is_written_and_what_is_in_it_where_that_is() {
+    let text = "a: &x {b: c}\nd: *x\n";
+    let root = good(text);
+    let alias = at(&root, "d");
+    assert_eq!((marked(text, alias.place), alias.place.line), ("*x", 2));
+    assert_eq!(at(alias, "b").place.line, 1);
+}
+
+#[test]
+fn of_a_key_that_stands_twice_the_first_value_is_taken() {
+    let (document, found) = read("a: 1\nb: 2\na: 3\n");
+    assert_eq!(found.len(), 1);
+    assert_eq!(found[0].code, "duplicate-key");
+    assert_eq!(found[0].place.unwrap().line, 3);
+    assert_eq!(found[0].related[0].0.line, 1);
+    let document = document.unwrap();
+    assert_eq!(at(&document, "a").value, Value::Scalar { text: "1".into(), quoted: false });
+}
+
+#[test]
+fn keys_are_compared_in_large_mappings_too() {
+    for count in [1, 15, 16, 17, 40] {
+        let keys: String = (0..count).map(|n| format!("k{n}: 1\n")).collect();
+        assert!(codes(&keys).is_empty());
+        for again in [0, count / 2, count - 1] {
+            assert_eq!(codes(&format!("{keys}k{again}: 2\n")), ["duplicate-key"], "{count}");
+        }
+    }
+}
+
+#[test]
+fn what_is_not_one_document_is_none() {
+    for (text, code) in [
+        ("a: [", "yaml-syntax"),
+        ("a: \"b", "yaml-syntax"),
+        ("a: *b", "yaml-syntax"),
+        ("a: 1\n---\nb: 2", "several-documents"),
+        ("a: &b [*b]", "bad-alias"),
+        ("[a]: b", "bad-key"),
+        ("a:\n\tb: c", "tab"),
+        ("<<<<<<< ours\na: 1\n=======\na: 2", "merge-conflict"),
+        ("a: 1\n||||||| base\n", "merge-conflict"),
+        (">>>>>>> theirs\n", "merge-conflict"),
+    ] {
+        let (document, found) = read(text);
+        assert_eq!(document, None, "{text}");
+        assert_eq!(found[0].code, code, "{text}");
+        assert!(found[0].place.is_some() && found[0].is_error(), "{text}");
+    }
+}
+
+#[test]
+fn what_only_looks_like_a_conflict_or_a_tab_is_text() {
+    for text in ["a: '<<<<<<< x'", "a: |\n  <<<<<<< x", "a: b\tc", "a: [\n\tb]", "a: b\n\t\n"] {
+        assert!(codes(text).is_empty(), "{text}");
+    }
+}
+
+#[test]
+fn a_tab_after_the_mistake_does_not_hide_it() {
+    assert_eq!(codes("a: [b}\n\tc: d\n"), ["yaml-syntax"]);
+    assert_eq!(codes("a:\n\tb: c\n \td: e\n"), ["tab", "tab"]);
+}
+
+#[test]
+fn nesting_has_a_limit() {
+    let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+    assert!(codes(&nested(MAX_DEPTH)).is_empty());
+    assert_eq!(codes(&nested(MAX_DEPTH + 1)), ["too-deep"]);
+    assert_eq!(codes(&nested(100_000)), ["too-deep"]);
+    assert_eq!(codes(&"- ".repeat(100_000)), ["too-deep"]);
+    assert_eq!(codes(&"? ".repeat(100_000)), ["too-deep"]);
+}
+
+#[test]
+fn aliases_have_a_limit() {
+    let repeats = |count: usize| format!("a: &x b\nc: [{}]", "*x,".repeat(count));
+    assert!(codes(&repeats(MAX_ALIASED)).is_empty());
+    assert_eq!(codes(&repeats(MAX_ALIASED + 1)), ["alias-bomb"]);
+    // A few copies of a very long text weigh as much as many of a short one.
+    let long = "x\\n".repeat(1_000_000);
+    assert_eq!(codes(&format!("a: &x \"{long}\"\nb: [{}]", "*x,".repeat(100))), ["alias-bomb"]);
+}
+
+#[test]
+fn a_byte_order_mark_is_not_text() {
+    let text = "\u{feff}a: b\nc: d\n";
+    let root = good(text);
+    let (key, value) = entry(&root, "a");
+    assert_eq!((marked(text, key.place), key.place.column), ("a", 2));
+    assert_eq!((marked(text, value.place), value.place.column), ("b", 5));
+    assert_eq!(entry(&root, "c").0.place.column, 1);
+}
+
+#[test]
+fn fields_tell_what_is_unknown_missing_or_empty() {
+    let root = good("name: x\nnone:\nnaem: y\nother: z");
+    let mut found = Vec::new();
+    let fields = Fields::of(&root, "a thing", &["name", "none", "needed"], &mut found).unwrap();
+    let hints: Vec<&str> = found.iter().filter_map(|it| it.hint.as_deref()).collect();
+    assert_eq!(hints, ["did you mean `name`?", "known here: name, none, needed"]);
+    found.clear();
+    assert!(fields.require("name", &mut found).is_some());
+    assert!(fields.optional("needed", &mut found).is_none());
+    assert!(found.is_empty());
+    assert!(fields.require("needed", &mut found).is_none());
+    assert!(fields.require("none", &mut found).is_none());
+    assert!(fields.optional("none", &mut found).is_none());
+    let told: Vec<_> = found.iter().map(|it| (it.code, it.place.unwrap().line)).collect();
+    assert_eq!(told, [("missing-key", 1), ("no-value", 2), ("no-value", 2)]);
+    assert!(fields.get("none").is_none() && fields.raw("none").is_some());
+}
+
+#[test]
+fn the_word_that_was_meant_is_near() {
+    let words = ["ADMIN", "BILLING_ADMIN", "BUSINESS"];
+    assert_eq!(closest("admni", words), Some("ADMIN"));
+    assert_eq!(closest("BUSINES", words), Some("BUSINESS"));
+    assert_eq!(closest("OWNER", words), None);
+    assert_eq!(closest("", words), None);
+}

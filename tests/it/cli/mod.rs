@@ -207,6 +207,22 @@ fn an_import_over_a_roster_shows_the_difference_and_does_not_write_unasked() {
 }
 
 #[test]
+fn an_import_writes_as_an_editor_would() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let stage = Stage::new();
+    stage.write("real.yaml", ROSTER);
+    let private = std::fs::Permissions::from_mode(0o640);
+    std::fs::set_permissions(stage.path("real.yaml"), private).unwrap();
+    std::os::unix::fs::symlink("real.yaml", stage.path("link.yaml")).unwrap();
+    let ran = stage.run(&["import", "--yes", "-u", "link.yaml"]).expect(0);
+    assert!(ran.stderr().contains("\nlink.yaml: 4 members written"), "{}", ran.stderr());
+    assert!(stage.path("link.yaml").is_symlink());
+    assert!(!stage.read("real.yaml").contains("alice@acme.io"));
+    let mode = std::fs::metadata(stage.path("real.yaml")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o640);
+}
+
+#[test]
 fn a_viewer_key_plans_and_says_what_it_lacks() {
     let mut stage = Stage::new();
     stage.key("sandbox-viewer-key", "sandbox-viewer-secret");

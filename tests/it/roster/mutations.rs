@@ -1,1 +1,166 @@
-//! x
+//! A roster with anything done to it: never a panic, never a roster beside an error.
+
+use jiff::tz::TimeZone;
+use proptest::prelude::*;
+use rosterd::diagnostic::{Diagnostic, Sources, any_error};
+use rosterd::render;
+use rosterd::roster::checks::MAX_PROBLEMS;
+use rosterd::roster::{Member, Roster};
+
+use super::{one, validate};
+
+const GOOD: &str = include_str!("../../fixtures/roster/good.yaml");
+
+/// What is said about any text: whole, at places of that text, and drawn.
+fn holds(text: &str) -> Result<Option<Roster>, TestCaseError> {
+    let sources = one(text);
+    let (roster, found) = validate(&sources, &TimeZone::UTC);
+    prop_assert_eq!(roster.is_some(), !any_error(&found), "{:?}", found);
+    for problem in &found {
+        prop_assert!(is_placed(problem, &sources), "{:?} in {:?}", problem, text);
+    }
+    let _ = render::diagnostics::text(&found, &sources, false);
+    Ok(roster)
+}
+
+/// Every place is one of the text; only a great many problems have none.
+fn is_placed(problem: &Diagnostic, sources: &Sources) -> bool {
+    let places = problem.place.iter().chain(problem.related.iter().map(|(place, _)| place));
+    problem.place.is_some()
+        && places.into_iter().all(|place| {
+            let text = &sources.get(place.file).unwrap().text;
+            (place.start as usize) <= text.len() && place.line >= 1 && place.column >= 1
+        })
+}
+
+fn fragments() -> impl Strategy<Value = String> {
+    let part = prop::sample::select(
+        &[
+            "version: 1",
+            "\n",
+            "  ",
+            "- ",
+            "users:",
+            "email: ",
+            "matt@acme.io",
+            "role: ",
+            "ADMIN",
+            "roles:",
+            "unmanaged:",
+            "approvals:",
+            "disable: ",
+            "elevate: ",
+            "until: ",
+            "starts: ",
+            "2027-01-01",
+            "!raw ",
+            "&a ",
+            "*a",
+            "[",
+            "]",
+            "{",
+            "}",
+            ", ",
+            ": ",
+            "\"",
+            "'",
+            "|\n",
+            ">-\n",
+            "#",
+            "\t",
+            "---\n",
+            "...\n",
+            "? ",
+            "<<: ",
+            "~",
+            "\r",
+            "\u{feff}",
+            "é",
+            "😀",
+            "%YAML 1.2\n",
+            "\u{0}",
+            "\u{85}",
+            "\u{2028}",
+        ][..],
+    );
+    prop::collection::vec(part, 0..60).prop_map(|parts| parts.concat())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, cases: 500, ..ProptestConfig::default() })]
+
+    #[test]
+    fn bytes_that_change(changes in prop::collection::vec((any::<prop::sample::Index>(), 0..128_u8), 1..6)) {
+        let mut bytes = GOOD.as_bytes().to_vec();
+        for (at, byte) in changes {
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+        }
+        holds(&String::from_utf8_lossy(&bytes))?;
+    }
+
+    #[test]
+    fn a_file_that_is_cut(from in any::<prop::sample::Index>(), to in any::<prop::sample::Index>()) {
+        let (from, to) = (from.index(GOOD.len()), to.index(GOOD.len()));
+        let bytes = [&GOOD.as_bytes()[..from], &GOOD.as_bytes()[to..]].concat();
+        holds(&String::from_utf8_lossy(&bytes))?;
+    }
+
+    #[test]
+    fn lines_that_change_places(swaps in prop::collection::vec((0..24_usize, 0..24_usize), 1..6)) {
+        let mut lines: Vec<&str> = GOOD.lines().collect();
+        for (a, b) in swaps {
+            let count = lines.len();
+            lines.swap(a % count, b % count);
+        }
+        holds(&lines.join("\n"))?;
+    }
+
+    #[test]
+    fn any_text(text in prop_oneof![fragments(), any::<String>()]) {
+        holds(&text)?;
+    }
+
+    #[test]
+    fn the_order_of_the_entries_says_nothing(order in Just((0..12_usize).collect::<Vec<_>>()).prop_shuffle()) {
+        let entry = |n: usize| format!(
+            "  - email: User{n}@acme.io\n    role: own{}\n    aliases: [a{n}@acme.io]\n    expires: 2027-01-{:02}\n",
+            n % 3, n + 1,
+        );
+        let roles = "roles: { own0: ADMIN, own1: BUSINESS, own2: !raw NEW }\n";
+        let file = |order: &[usize]| {
+            let entries: String = order.iter().map(|n| entry(*n)).collect();
+            format!("version: 1\n{roles}users:\n{entries}")
+        };
+        let members = |text: &str| -> Result<Vec<Member>, TestCaseError> {
+            let roster = holds(text)?.expect("a roster");
+            let anywhere = |member: &Member| {
+                let mut member = member.clone();
+                member.place = roster.members()[0].place;
+                member
+            };
+            Ok(roster.members().iter().map(anywhere).collect())
+        };
+        let in_order = members(&file(&(0..12).collect::<Vec<_>>()))?;
+        let shuffled = members(&file(&order))?;
+        let same = |(a, b): (&Member, &Member)| Member { place: b.place, ..a.clone() } == *b;
+        prop_assert!(in_order.len() == 12 && in_order.iter().zip(&shuffled).all(same));
+    }
+}
+
+#[test]
+fn a_file_of_nothing_but_problems_ends() {
+    let member = "- {}\n".repeat(200_000);
+    let nothing = format!("version: 1\nusers:\n{member}");
+    let twice =
+        format!("version: 1\nusers:\n{}", "- {email: a@acme.io, role: ADMIN}\n".repeat(20_000));
+    let unmanaged = twice.clone() + "unmanaged: ['*']\n";
+    for text in [nothing, twice, unmanaged] {
+        let (roster, found) = validate(&one(&text), &TimeZone::UTC);
+        assert!(roster.is_none());
+        assert_eq!(found.len(), MAX_PROBLEMS + 1);
+        assert_eq!(found[MAX_PROBLEMS].code, "too-many-problems");
+    }
+    let conflict = "<<<<<<< HEAD\n".repeat(100_000);
+    assert_eq!(validate(&one(&conflict), &TimeZone::UTC).1.len(), 100);
+}
