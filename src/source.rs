@@ -1,7 +1,7 @@
 //! Reads the roster's files: all of them, as they were at one moment, or none.
 
 use std::collections::BTreeSet;
-use std::io::Read as _;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use crate::diagnostic::{Diagnostic, Sources};
@@ -126,7 +126,7 @@ fn matches(written: &str, base: &Path) -> Result<Vec<String>, Diagnostic> {
 }
 
 fn folder(written: &str, base: &Path) -> Result<Vec<String>, Diagnostic> {
-    let failed = |error: std::io::Error| unreadable(written, &error);
+    let failed = |error: io::Error| unreadable(written, &error);
     let mut names = Vec::new();
     for entry in std::fs::read_dir(base.join(written)).map_err(failed)? {
         let path = entry.map_err(failed)?.path();
@@ -161,25 +161,36 @@ fn read(names: &[String], base: &Path) -> Result<Sources, Vec<Diagnostic>> {
     if problems.is_empty() { Ok(sources) } else { Err(problems) }
 }
 
-/// The text of one file. A pipe or a device is refused: reading it might never end.
+/// The text of one file.
 pub(crate) fn text(name: &str, path: &Path) -> Result<String, Diagnostic> {
-    let failed = |error: std::io::Error| unreadable(name, &error);
-    let about = std::fs::metadata(path).map_err(failed)?;
-    if !about.is_file() {
-        return Err(Diagnostic::error("not-a-file", format!("{name} is not a regular file"))
-            .hint("name a file, a folder of files, or a pattern"));
+    let bytes = bounded(path, MAX_BYTES).map_err(|error| match error.kind() {
+        io::ErrorKind::InvalidInput => {
+            Diagnostic::error("not-a-file", format!("{name} is not a regular file"))
+                .hint("name a file, a folder of files, or a pattern")
+        }
+        io::ErrorKind::FileTooLarge => {
+            let most = MAX_BYTES / 1024 / 1024;
+            Diagnostic::error("too-large", format!("{name} is larger than {most} MiB"))
+                .hint("split the roster over several files of a folder")
+        }
+        _ => unreadable(name, &error),
+    })?;
+    String::from_utf8(bytes).map_err(|error| not_text(name, &error))
+}
+
+/// The bytes of a regular file, at most so many. A pipe or a device is refused before it is read,
+/// since reading it might never end.
+pub fn bounded(path: &Path, most: u64) -> io::Result<Vec<u8>> {
+    if !std::fs::metadata(path)?.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "this is not a regular file"));
     }
     let mut bytes = Vec::new();
-    let file = std::fs::File::open(path).map_err(failed)?;
-    file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(failed)?;
-    if bytes.len() as u64 > MAX_BYTES {
-        return Err(Diagnostic::error(
-            "too-large",
-            format!("{name} is larger than {} MiB", MAX_BYTES / 1024 / 1024),
-        )
-        .hint("split the roster over several files of a folder"));
+    std::fs::File::open(path)?.take(most + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > most {
+        let why = format!("it has more than {most} bytes");
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, why));
     }
-    String::from_utf8(bytes).map_err(|error| not_text(name, &error))
+    Ok(bytes)
 }
 
 fn not_text(name: &str, error: &std::string::FromUtf8Error) -> Diagnostic {
@@ -191,14 +202,14 @@ fn not_text(name: &str, error: &std::string::FromUtf8Error) -> Diagnostic {
         .hint("save the file as UTF-8")
 }
 
-fn unreadable(name: &str, error: &std::io::Error) -> Diagnostic {
+fn unreadable(name: &str, error: &io::Error) -> Diagnostic {
     let hint = match error.kind() {
-        std::io::ErrorKind::NotFound => "look at `users` in the configuration, or at `--users`",
-        std::io::ErrorKind::PermissionDenied => "let the user that runs rosterd read it",
+        io::ErrorKind::NotFound => "look at `users` in the configuration, or at `--users`",
+        io::ErrorKind::PermissionDenied => "let the user that runs rosterd read it",
         _ => "the next run reads it again",
     };
     let (code, message) = match error.kind() {
-        std::io::ErrorKind::NotFound => ("missing-file", format!("{name} does not exist")),
+        io::ErrorKind::NotFound => ("missing-file", format!("{name} does not exist")),
         _ => ("unreadable-file", format!("{name} cannot be read: {error}")),
     };
     Diagnostic::error(code, message).hint(hint)

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use jiff::tz::TimeZone;
 
+use super::hush::hush;
 use super::keys::{FILE, SCHEDULE, WATCH};
 use super::secrets::TOKEN_PREFIX;
 use super::{Config, Request, ScheduleSettings, WatchSettings, text, values};
@@ -34,29 +35,11 @@ pub(super) fn file(
     let mut found = reader.found;
     found.sort_by_key(|problem| problem.place.map(|place| (place.file, place.start)));
     for problem in &mut found {
-        keep_secrets(problem, &text);
+        hush(problem, &text);
     }
     match config {
         Some(config) if !any_error(&found) => Ok((config, found)),
         _ => Err(found),
-    }
-}
-
-/// Keeps a line that may hold a secret from being drawn, and a token from being repeated.
-fn keep_secrets(problem: &mut Diagnostic, text: &str) {
-    let line =
-        |number: u32| text.lines().nth(number.saturating_sub(1) as usize).unwrap_or_default();
-    let tells = |number| {
-        ["api_key", "api_secret", TOKEN_PREFIX].iter().any(|word| line(number).contains(word))
-    };
-    let mut places = problem.place.iter().chain(problem.related.iter().map(|(place, _)| place));
-    problem.conceal |= places.any(|place| tells(place.line));
-    if problem.message.contains(TOKEN_PREFIX) {
-        "a token stands here".clone_into(&mut problem.message);
-    }
-    let hint = problem.hint.as_deref();
-    if hint.is_some_and(|hint| hint.contains(TOKEN_PREFIX)) {
-        problem.hint = None;
     }
 }
 
@@ -159,6 +142,10 @@ impl Reader<'_> {
     pub fn expanded(&mut self, node: &Node<'_>, what: &str) -> Option<String> {
         let text = node.text(what, &mut self.found)?;
         match values::expand(text, self.env) {
+            Ok(text) if text.trim_start().starts_with(TOKEN_PREFIX) => {
+                self.found.push(secret_in_file(node, what));
+                None
+            }
             Ok(text) => Some(text),
             Err(name) => {
                 self.found.push(
@@ -266,4 +253,13 @@ impl Reader<'_> {
                 .hint(format!("write {wanted}")),
         );
     }
+}
+
+pub(super) fn secret_in_file(node: &Node<'_>, what: &str) -> Diagnostic {
+    Diagnostic::error("secret-in-file", format!("{what} seems to hold the secret itself"))
+        .at(node.place)
+        .hint(
+            "name where it is, { env: NAME } or { file: PATH }, and replace what was written here",
+        )
+        .concealed()
 }

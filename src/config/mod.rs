@@ -3,6 +3,7 @@
 mod checks;
 mod environment;
 pub mod find;
+mod hush;
 mod keys;
 mod schema;
 mod secrets;

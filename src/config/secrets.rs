@@ -6,11 +6,12 @@ use secrecy::SecretString;
 
 use super::{CredentialSource, SecretSource};
 use crate::client::Credentials;
+use crate::source;
 
 /// A value that begins so is a bearer token.
 pub const TOKEN_PREFIX: &str = "prdm_";
 /// A larger file holds no secret.
-const MAX_BYTES: usize = 64 * 1024;
+const MAX_BYTES: u64 = 64 * 1024;
 
 /// Why a secret cannot be used. Nothing of its value is in it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -44,10 +45,8 @@ impl SecretSource {
         let value = match self {
             Self::Env(name) => env(name).ok_or_else(|| self.problem("it is not set"))?,
             Self::File(path) => {
-                let bytes = std::fs::read(path).map_err(|error| self.problem(error))?;
-                if bytes.len() > MAX_BYTES {
-                    return Err(self.problem("it is too large for a secret"));
-                }
+                let bytes =
+                    source::bounded(path, MAX_BYTES).map_err(|error| self.problem(error))?;
                 String::from_utf8(bytes).map_err(|_| self.problem("it is not text"))?
             }
             Self::Sandbox(value) => (*value).to_owned(),

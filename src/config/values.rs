@@ -31,13 +31,17 @@ pub fn shown(duration: Duration) -> String {
     }
 }
 
+/// No server is asked more often, whatever the unit.
+const MAX_RATE: u32 = 100_000;
+
 /// Requests a second: reads `10/s`, `600/m`, or `off` for no limit.
 pub fn rate(text: &str) -> Option<Option<f64>> {
     if text == "off" {
         return Some(None);
     }
     let (number, unit) = text.split_once('/')?;
-    let number: u32 = number.trim().parse().ok().filter(|number| *number > 0)?;
+    let number: u32 =
+        number.trim().parse().ok().filter(|number| (1..=MAX_RATE).contains(number))?;
     match unit.trim() {
         "s" => Some(Some(f64::from(number))),
         "m" => Some(Some(f64::from(number) / 60.0)),
@@ -100,7 +104,7 @@ mod tests {
         assert_eq!(rate("10/s"), Some(Some(10.0)));
         assert_eq!(rate("600/m"), Some(Some(10.0)));
         assert_eq!(rate("off"), Some(None));
-        for text in ["10", "0/s", "-1/s", "10/d", "fast"] {
+        for text in ["10", "0/s", "4000000000/s", "-1/s", "10/d", "fast"] {
             assert_eq!(rate(text), None, "{text}");
         }
     }

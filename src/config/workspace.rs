@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use reqwest::Url;
 
-use super::checks::Reader;
+use super::checks::{Reader, secret_in_file};
 use super::keys::{BUDGET, BUDGETS, CREDENTIALS, GUARD, HTTP, SECRET, WORKSPACE};
 use super::secrets::TOKEN_PREFIX;
 use super::{CredentialSource, SecretSource, WorkspaceConfig, values};
@@ -18,6 +18,7 @@ use crate::email::Email;
 use crate::guard::{Budget, BudgetName, Limits};
 use crate::plan::OnRemoved;
 use crate::reconcile::Target;
+use crate::source;
 use crate::yaml::{Fields, Node, closest};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -177,7 +178,7 @@ impl Reader<'_> {
     /// Where a secret is. The secret itself is refused, and not repeated.
     fn secret(&mut self, node: &Node<'_>, key: &str) -> Option<SecretSource> {
         if let crate::yaml::Value::Scalar { .. } = node.value {
-            self.found.push(secret_in_file(node, key));
+            self.found.push(secret_in_file(node, &format!("`{key}`")));
             return None;
         }
         let fields = Fields::of(node, &format!("`{key}`"), &SECRET, &mut self.found)?;
@@ -189,16 +190,12 @@ impl Reader<'_> {
                     && !name.is_empty()
                     && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
                 if !is_name {
-                    self.found.push(secret_in_file(node, "env"));
+                    self.found.push(secret_in_file(node, "`env`"));
                 }
                 is_name.then_some(SecretSource::Env(name))
             }
             (None, Some(node)) => {
                 let path = self.expanded(node, "`file`")?;
-                if path.starts_with(TOKEN_PREFIX) {
-                    self.found.push(secret_in_file(node, "file"));
-                    return None;
-                }
                 Some(SecretSource::File(self.base().join(path)))
             }
             _ => {
@@ -222,6 +219,13 @@ impl Reader<'_> {
         self.found.append(&mut found);
         let users: Vec<String> =
             items.iter().filter_map(|item| self.expanded(item, "an entry of `users`")).collect();
+        if items.is_empty() {
+            self.found.push(
+                Diagnostic::error("no-users", "`users` names no file")
+                    .at(node.place)
+                    .hint("name the roster: a file, a folder, or a list of them"),
+            );
+        }
         (!users.is_empty()).then_some(users)
     }
 
@@ -304,7 +308,7 @@ impl Reader<'_> {
             && let Some(path) = self.expanded(node, "`ca_file`")
         {
             let path = self.base().join(path);
-            if let Err(error) = std::fs::read(&path) {
+            if let Err(error) = source::bounded(&path, source::MAX_BYTES) {
                 self.refuse(node, "ca_file", &error, "the path of a file of certificates, PEM");
             }
             connection.ca_file = Some(path);
@@ -353,11 +357,4 @@ fn address(node: &Node<'_>, out: &mut Vec<Diagnostic>) -> Option<Email> {
             );
         })
         .ok()
-}
-
-fn secret_in_file(node: &Node<'_>, key: &str) -> Diagnostic {
-    Diagnostic::error("secret-in-file", format!("`{key}` seems to hold the secret itself"))
-        .at(node.place)
-        .hint("name where it is: { env: NAME } or { file: PATH }; and replace a secret that was committed")
-        .concealed()
 }

@@ -73,3 +73,51 @@ fn a_daemon_shows_none_either() {
     assert_eq!(ran.code(), 0);
     shows_none(&ran);
 }
+
+#[test]
+fn a_mistake_near_a_secret_does_not_show_it() {
+    let stage = Stage::new();
+    for credentials in [
+        "api_secrt: sandbox-secret",
+        "token: sandbox-secret",
+        "api_secret:\n        - sandbox-secret",
+        "api_secret:\n        value: sandbox-secret",
+        "api_secret:\n        \"sandbox-secret",
+        "sandbox-secret",
+        "{ sandbox-secret }",
+        "api_secret: { env: sandbox-secret }",
+        "api_secret: &anchor sandbox-secret",
+        "api_secret: |\n        sandbox-secret",
+        "? sandbox-secret\n      : ADMIN",
+    ] {
+        let text = format!(
+            "version: 1\nworkspaces:\n  - name: acme\n    endpoint: https://api.invalid/graphql\n    \
+             users: users.yaml\n    credentials:\n      {credentials}\n"
+        );
+        stage.write("rosterd.yaml", &text);
+        for format in ["text", "json", "github"] {
+            shows_none(&stage.run(&["check", "--format", format]).expect(78));
+        }
+        shows_none(&stage.run(&["--plan"]).expect(78));
+    }
+    for key in ["name", "workspace_uid"] {
+        let text = format!("version: 1\nworkspaces:\n  - {key}: prdm_wsp_sandbox\n");
+        stage.write("rosterd.yaml", &text);
+        shows_none(&stage.run(&["check"]).expect(78));
+    }
+}
+
+#[test]
+fn a_secret_in_a_pipe_is_refused_and_not_waited_for() {
+    let stage = Stage::new();
+    let made = std::process::Command::new("mkfifo").arg(stage.path("pipe")).status().unwrap();
+    assert!(made.success());
+    stage.write(
+        "rosterd.yaml",
+        "version: 1\nworkspaces:\n  - name: acme\n    endpoint: ${PARADIME_API_ENDPOINT}\n    \
+         users: users.yaml\n    credentials: { api_secret: { file: pipe } }\n",
+    );
+    let running = stage.spawn(&["--plan"]);
+    let ran = running.ended_within(Duration::from_secs(20)).expect(1);
+    assert!(ran.stderr().contains("not a regular file"), "{}", ran.stderr());
+}
