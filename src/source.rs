@@ -18,10 +18,14 @@ const ATTEMPTS: u32 = 5;
 /// by name. The list of files must be the same before and after; every problem is told at once.
 pub fn load(users: &[String], base: &Path) -> Result<Sources, Vec<Diagnostic>> {
     for _ in 0..ATTEMPTS {
-        let before = list(users, base)?;
-        let sources = read(&before, base)?;
-        if list(users, base)? == before {
-            return Ok(sources);
+        let before = list(users, base);
+        let found = match &before {
+            Ok(names) => read(names, base),
+            Err(problems) => Err(problems.clone()),
+        };
+        // A file that vanished in between is a list that moved, not a file that is missing.
+        if list(users, base) == before {
+            return found;
         }
     }
     Err(vec![
@@ -37,7 +41,7 @@ pub fn watched(users: &[String], base: &Path) -> Vec<PathBuf> {
     for written in users {
         let path = base.join(written);
         if is_glob(written) {
-            folders.extend(folders_of_glob(&path));
+            folders.extend(folders_of_glob(written, base));
         } else if path.is_dir() {
             folders.extend(path.parent().map(Path::to_owned));
             folders.insert(path);
@@ -54,14 +58,31 @@ fn here(folder: PathBuf) -> PathBuf {
 }
 
 /// The folder before the first wildcard, and every folder that the wildcards reach.
-fn folders_of_glob(pattern: &Path) -> BTreeSet<PathBuf> {
-    let fixed = pattern.ancestors().skip(1).find(|part| !is_glob(&part.to_string_lossy()));
-    let mut folders: BTreeSet<PathBuf> = fixed.map(Path::to_owned).into_iter().collect();
-    for part in pattern.ancestors().skip(1).take_while(|part| is_glob(&part.to_string_lossy())) {
-        let found = glob::glob(&part.to_string_lossy()).into_iter().flatten().flatten();
+fn folders_of_glob(written: &str, base: &Path) -> BTreeSet<PathBuf> {
+    let mut folders = BTreeSet::from([base.join(fixed(written))]);
+    for part in Path::new(written).ancestors().skip(1) {
+        let part = part.to_string_lossy();
+        if !is_glob(&part) {
+            break;
+        }
+        let found = glob::glob(&pattern(&part, base)).into_iter().flatten().flatten();
         folders.extend(found.filter(|path| path.is_dir()).take(MAX_FILES));
     }
     folders
+}
+
+/// The part of a pattern before its first wildcard.
+fn fixed(written: &str) -> &Path {
+    let parts = Path::new(written).ancestors().skip(1);
+    parts.into_iter().find(|part| !is_glob(&part.to_string_lossy())).unwrap_or(Path::new(""))
+}
+
+/// The whole pattern. The folder of the configuration may itself have a name with wildcards in it.
+fn pattern(written: &str, base: &Path) -> String {
+    if base.as_os_str().is_empty() || Path::new(written).is_absolute() {
+        return written.to_owned();
+    }
+    format!("{}/{written}", glob::Pattern::escape(&base.to_string_lossy()))
 }
 
 fn is_glob(written: &str) -> bool {
@@ -101,28 +122,28 @@ fn expand(written: &str, base: &Path) -> Result<Vec<String>, Diagnostic> {
 }
 
 fn matches(written: &str, base: &Path) -> Result<Vec<String>, Diagnostic> {
-    // The folder of the configuration may itself have a name with wildcards in it.
-    let root = glob::Pattern::escape(&base.to_string_lossy());
-    let pattern = if base.as_os_str().is_empty() || Path::new(written).is_absolute() {
-        written.to_owned()
-    } else {
-        format!("{root}/{written}")
-    };
-    let paths = glob::glob(&pattern).map_err(|error| {
+    let paths = glob::glob(&pattern(written, base)).map_err(|error| {
         Diagnostic::error("bad-glob", format!("`{written}` is not a pattern: {error}"))
             .hint("use `*`, `?` and `[…]`, as in `teams/*.yaml`")
     })?;
+    let fixed = base.join(fixed(written));
     let mut names = Vec::new();
     for path in paths.take(MAX_FILES + 1) {
         let path =
             path.map_err(|error| unreadable(&error.path().to_string_lossy(), error.error()))?;
-        let hidden = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
-        if !hidden && !path.is_dir() {
+        if !is_hidden(&path, &fixed) && !path.is_dir() {
             names.push(shown(&path, base));
         }
     }
     names.sort();
     Ok(names)
+}
+
+/// Whether wildcards reached a name that begins with a dot, such as the `..data` of a mounted
+/// `ConfigMap`, in which every file stands once more.
+fn is_hidden(path: &Path, fixed: &Path) -> bool {
+    let within = path.strip_prefix(fixed).unwrap_or(path);
+    within.iter().any(|part| part.to_string_lossy().starts_with('.'))
 }
 
 fn folder(written: &str, base: &Path) -> Result<Vec<String>, Diagnostic> {
@@ -181,10 +202,12 @@ pub(crate) fn text(name: &str, path: &Path) -> Result<String, Diagnostic> {
 /// The bytes of a regular file, at most so many. A pipe or a device is refused before it is read,
 /// since reading it might never end.
 pub fn bounded(path: &Path, most: u64) -> io::Result<Vec<u8>> {
-    if !std::fs::metadata(path)?.is_file() {
+    let about = std::fs::metadata(path)?;
+    if !about.is_file() {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "this is not a regular file"));
     }
-    let mut bytes = Vec::new();
+    let size = usize::try_from(about.len().min(most)).unwrap_or_default();
+    let mut bytes = Vec::with_capacity(size + 1);
     std::fs::File::open(path)?.take(most + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > most {
         let why = format!("it has more than {most} bytes");
