@@ -9,6 +9,7 @@ mod connection;
 mod control;
 pub mod faults;
 pub mod schema;
+mod seed;
 mod server;
 mod state;
 pub mod world;

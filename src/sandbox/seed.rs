@@ -1,0 +1,85 @@
+//! Who is there at the beginning: the people of the vendor's documentation, and as many more as
+//! are asked for.
+
+use jiff::Timestamp;
+
+use super::world::{Account, AccountType, Invitation, Workspace, World};
+
+impl World {
+    /// Workspaces of these names, each with the people of the vendor's documentation, and so many
+    /// more.
+    pub fn seeded(names: &[String], people: usize, seed: u64, now: Timestamp) -> Self {
+        let mut world = Self { workspaces: Vec::new(), seed, given: 0 };
+        for name in names {
+            let uid = world.uid(name, "");
+            world.workspaces.push(Workspace {
+                uid,
+                name: name.clone(),
+                accounts: Vec::new(),
+                invitations: Vec::new(),
+            });
+            let at = world.workspaces.len() - 1;
+            world.fill(at, people, now);
+        }
+        world
+    }
+
+    fn fill(&mut self, at: usize, people: usize, now: Timestamp) {
+        for (uid, email, name, account_type) in DOCUMENTED {
+            // The documented uids belong to the first workspace; a uid names one account only.
+            let uid = if at == 0 { uid.to_owned() } else { self.uid(&at.to_string(), email) };
+            self.workspaces[at].accounts.push(Account {
+                uid,
+                email: email.to_owned(),
+                name: Some(name.to_owned()),
+                account_type,
+                disabled: false,
+            });
+        }
+        for number in 1..=people {
+            let email = format!("user{number}@acme.io");
+            let account = Account {
+                uid: self.uid(&at.to_string(), &email),
+                email,
+                name: Some(format!("User {number}")),
+                account_type: if number % 4 == 0 {
+                    AccountType::Business
+                } else {
+                    AccountType::Developer
+                },
+                disabled: false,
+            };
+            self.workspaces[at].accounts.push(account);
+        }
+        for (email, expired) in [("max@acme.io", true), ("john@acme.io", false)] {
+            self.workspaces[at].invitations.push(Invitation {
+                email: email.to_owned(),
+                account_type: AccountType::Admin,
+                sent: now,
+                expired,
+            });
+        }
+    }
+}
+
+/// The active users of the vendor's documentation, in its order.
+pub(super) const DOCUMENTED: [(&str, &str, &str, AccountType); 3] = [
+    (
+        "1b051b1e1aaf70773789c250cd0cc40a5bf27c104d1ca2c6b765767eb53c4772",
+        "alexandra@acme.io",
+        "Alexandra James",
+        AccountType::Admin,
+    ),
+    (
+        "0b02bde0691e9a220f8fdbff93d992a7826c7ce7b0ea33ffc4709c6a2d219a49",
+        "jonny@acme.io",
+        "Jonathan Maxwell",
+        AccountType::Admin,
+    ),
+    (
+        "07673b48d2206dad7a150dd258ea1e049df036356f1730e30304e38ca648b175",
+        "matt@acme.io",
+        "Matt McDonald",
+        AccountType::Developer,
+    ),
+];
