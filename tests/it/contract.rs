@@ -1,7 +1,8 @@
-//! The client against servers that misbehave.
+//! The client against servers that misbehave, and against the sandbox.
 
 mod connections;
 mod readings;
+mod sandbox;
 mod secrets;
 mod writings;
 

@@ -1,0 +1,280 @@
+//! The client against the sandbox: two readings of one API, made independently.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::tz::TimeZone;
+use rosterd::apply::Sending;
+use rosterd::client::{
+    Answer, Client, Credentials, ErrorClass, ReadDirectory as _, Reply, Settings, Transport,
+    WriteDirectory as _,
+};
+use rosterd::clock::{Clock as _, SystemClock};
+use rosterd::diagnostic::Sources;
+use rosterd::directory::{InviteStatus, Uid};
+use rosterd::guard::Limits;
+use rosterd::plan::OnRemoved;
+use rosterd::plan::change::{Action, Change};
+use rosterd::reconcile::{Carry, Loaded, Setting, Target, reconcile};
+use rosterd::report::{RunReport, Status, Trigger};
+use rosterd::role::Role;
+use rosterd::roster::{checks, raw};
+use rosterd::sandbox::world::AccountType;
+use rosterd::sandbox::{self, Options, Running};
+use tokio_util::sync::CancellationToken;
+
+use super::{change, invite, settings};
+
+const MATT: &str = "07673b48d2206dad7a150dd258ea1e049df036356f1730e30304e38ca648b175";
+
+async fn started(options: Options) -> Running {
+    sandbox::start(options, Arc::new(SystemClock)).await.unwrap()
+}
+
+fn pair(key: &str, secret: &str) -> Credentials {
+    Credentials::KeyPair { key: key.into(), secret: secret.into() }
+}
+
+fn client_of(running: &Running, credentials: Credentials, uid: Option<String>) -> Client {
+    let settings = Settings {
+        workspace_uid: uid,
+        timeout: Duration::from_millis(700),
+        ..settings(&running.endpoint())
+    };
+    Client::new(Arc::new(Transport::new(settings).unwrap()), credentials)
+}
+
+fn admin(running: &Running) -> Client {
+    client_of(running, pair("sandbox-key", "sandbox-secret"), None)
+}
+
+fn disable(uid: &str) -> Change {
+    change("matt@acme.io", Action::Disable { uid: Uid(uid.into()), role: Role::Developer })
+}
+
+fn failing(fault: &str) -> Options {
+    Options { faults: vec![format!("{fault}=1").parse().unwrap()], ..Options::default() }
+}
+
+#[tokio::test]
+async fn both_read_the_same_listing() {
+    for sent in [false, true] {
+        let running = started(Options { sent, ..Options::default() }).await;
+        let read = admin(&running).list().await.unwrap();
+        let accounts = read.accounts().iter().map(|it| (it.email.as_str(), &it.role));
+        assert_eq!(
+            accounts.collect::<Vec<_>>(),
+            [
+                ("alexandra@acme.io", &Role::Admin),
+                ("jonny@acme.io", &Role::Admin),
+                ("matt@acme.io", &Role::Developer)
+            ]
+        );
+        let invited = read.invitations().iter().map(|it| (it.email.as_str(), &it.status));
+        assert_eq!(
+            invited.collect::<Vec<_>>(),
+            [("john@acme.io", &InviteStatus::Pending), ("max@acme.io", &InviteStatus::Expired)]
+        );
+        assert!(read.server_time().is_some());
+    }
+}
+
+#[tokio::test]
+async fn every_role_means_the_same_to_both() {
+    let running = started(Options::default()).await;
+    for role in Role::KNOWN {
+        let email = format!("{}@acme.io", role.as_str().to_lowercase());
+        let reply = admin(&running).send(&[&invite(&email, role.clone())]).await;
+        assert_eq!(reply, Reply::Answered(vec![Answer::Done]));
+        running.hands().lock().unwrap().accept("acme", &email, SystemClock.now()).unwrap();
+    }
+    let read = admin(&running).list().await.unwrap();
+    for role in Role::KNOWN {
+        let email = format!("{}@acme.io", role.as_str().to_lowercase());
+        let account = read.accounts().iter().find(|it| it.email.as_str() == email).unwrap();
+        assert_eq!(account.role, role);
+    }
+}
+
+#[tokio::test]
+async fn batches_of_every_size_are_answered_one_by_one() {
+    for size in [1_usize, 2, 25, 1000] {
+        let running = started(Options::default()).await;
+        let changes: Vec<Change> =
+            (0..size).map(|n| invite(&format!("user{n}@acme.io"), Role::Business)).collect();
+        let batch: Vec<&Change> = changes.iter().collect();
+        let client = client_of(&running, Credentials::Token("prdm_wsp_sandbox".into()), None);
+        assert_eq!(client.send(&batch).await, Reply::Answered(vec![Answer::Done; size]));
+        assert_eq!(running.world().workspaces[0].invitations.len(), 2 + size);
+    }
+}
+
+#[tokio::test]
+async fn one_refusal_in_a_batch_is_one_refusal() {
+    let running = started(Options::default()).await;
+    let (good, bad) = (invite("a@acme.io", Role::Business), invite("matt@acme.io", Role::Business));
+    let Reply::Answered(answers) = admin(&running).send(&[&good, &bad, &disable(MATT)]).await
+    else {
+        panic!("each has its answer");
+    };
+    assert_eq!((&answers[0], &answers[2]), (&Answer::Done, &Answer::Done));
+    assert!(matches!(&answers[1], Answer::Rejected(why) if why.contains("already active")));
+}
+
+#[tokio::test]
+async fn a_batch_that_was_aborted_is_unknown_and_one_too_large_is_refused() {
+    let running = started(Options { abort_batches: true, ..Options::default() }).await;
+    let (good, bad) = (invite("a@acme.io", Role::Business), disable("unknown"));
+    let reply = admin(&running).send(&[&good, &bad]).await;
+    assert!(matches!(reply, Reply::Unknown(_)), "{reply:?}");
+    assert_eq!(running.world().workspaces[0].invitations.len(), 3, "and it did run in part");
+    let running = started(Options { max_batch: 1, ..Options::default() }).await;
+    let reply = admin(&running).send(&[&good, &disable(MATT)]).await;
+    assert!(matches!(reply, Reply::Refused(_)), "{reply:?}");
+    assert_eq!(running.world().workspaces[0].invitations.len(), 2);
+}
+
+#[tokio::test]
+async fn every_key_may_what_it_may() {
+    let names = vec!["acme".to_owned(), "other".to_owned()];
+    let running = started(Options { workspaces: names, ..Options::default() }).await;
+    let uid = running.world().workspaces[1].uid.clone();
+    let company = || Credentials::Token("prdm_cmp_sandbox".into());
+    let there = client_of(&running, company(), Some(uid));
+    assert_eq!(there.list().await.unwrap().accounts().len(), 3);
+    there.send(&[&invite("a@acme.io", Role::Business)]).await;
+    assert_eq!(running.world().workspaces[1].invitations.len(), 3);
+    for (credentials, uid) in [
+        (company(), None),
+        (company(), Some("nowhere".to_owned())),
+        (pair("sandbox-key", "wrong"), None),
+    ] {
+        let error = client_of(&running, credentials, uid).list().await.unwrap_err();
+        assert_eq!(error.class, ErrorClass::Denied, "{error}");
+    }
+    let viewer = client_of(&running, pair("sandbox-viewer-key", "sandbox-viewer-secret"), None);
+    assert!(viewer.list().await.is_ok());
+    let reply = viewer.send(&[&disable(MATT), &invite("b@acme.io", Role::Business)]).await;
+    let Reply::NotRun { error, .. } = reply else { panic!("{reply:?}") };
+    assert_eq!(error.class, ErrorClass::Denied);
+    assert!(error.message.contains("User Management Admin"), "{error}");
+}
+
+#[tokio::test]
+async fn every_fault_has_its_meaning() {
+    for (fault, class) in [
+        ("timeout-after", ErrorClass::Transient),
+        ("timeout-before", ErrorClass::Transient),
+        ("reset-after", ErrorClass::Transient),
+        ("reset-before", ErrorClass::Transient),
+        ("truncate", ErrorClass::Transient),
+        ("unavailable", ErrorClass::Transient),
+        ("html", ErrorClass::Protocol),
+    ] {
+        let running = started(failing(fault)).await;
+        let reply = admin(&running).send(&[&invite("a@acme.io", Role::Business)]).await;
+        assert!(
+            matches!(&reply, Reply::Unknown(error) if error.class == class),
+            "{fault}: {reply:?}"
+        );
+    }
+    let running = started(failing("throttle")).await;
+    let reply = admin(&running).send(&[&invite("a@acme.io", Role::Business)]).await;
+    let asked = Some(Duration::from_secs(1));
+    assert!(matches!(&reply, Reply::NotRun { retry_after, .. } if *retry_after == asked));
+    let running = started(failing("not-ok")).await;
+    let reply = admin(&running).send(&[&invite("a@acme.io", Role::Business)]).await;
+    assert!(
+        matches!(&reply, Reply::Answered(answers) if matches!(answers[0], Answer::Rejected(_)))
+    );
+    let error = admin(&running).list().await.unwrap_err();
+    assert_eq!(error.kind, "not-ok", "no reading comes of it");
+}
+
+/// A roster that wants two dozen invitations, a role update and a disable.
+fn roster() -> Loaded {
+    let mut text = "version: 1\nusers:\n  - { email: alexandra@acme.io, role: ADMIN }\n  \
+                    - { email: jonny@acme.io, role: BUSINESS }\n"
+        .to_owned();
+    for n in 0..24 {
+        text += &format!("  - {{ email: user{n}@acme.io, role: ANALYST }}\n");
+    }
+    let mut sources = Sources::default();
+    sources.add("users.yaml", text);
+    let raw = raw::read(&sources);
+    let (roster, found) = checks::validate(raw, &sources, &TimeZone::UTC, SystemClock.now());
+    let roster = roster.unwrap_or_else(|| panic!("{found:?}"));
+    Loaded { roster, sources, warnings: Vec::new() }
+}
+
+async fn run(running: &Running, loaded: &Loaded, carry: &mut Carry) -> RunReport {
+    let target = Target {
+        workspace: "acme".into(),
+        users: Vec::new(),
+        base: std::path::PathBuf::new(),
+        zone: TimeZone::UTC,
+        on_removed: OnRemoved::Disable,
+        limits: Limits::default(),
+        sending: Sending { concurrency: 3, batch: 5 },
+    };
+    let setting = Setting {
+        clock: &SystemClock,
+        cancel: &CancellationToken::new(),
+        seen: &|_| {},
+        progress: &|_, _| {},
+    };
+    reconcile(&admin(running), &target, loaded, false, Trigger::Start, carry, &setting).await
+}
+
+#[track_caller]
+fn is_equal(running: &Running) {
+    let world = running.world();
+    let acme = &world.workspaces[0];
+    let invited = acme.invitations.iter().filter(|it| it.email.starts_with("user"));
+    assert_eq!(invited.count(), 24, "each once");
+    let jonny = acme.accounts.iter().find(|it| it.email == "jonny@acme.io").unwrap();
+    assert_eq!(jonny.account_type, AccountType::Business);
+    assert_eq!(acme.active().count(), 2);
+}
+
+#[tokio::test]
+async fn a_run_makes_them_equal_whatever_the_server_thinks_of_batches() {
+    let loaded = roster();
+    for options in [
+        Options::default(),
+        Options { abort_batches: true, ..Options::default() },
+        Options { max_batch: 1, ..Options::default() },
+        Options { max_batch: 3, sent: true, ..Options::default() },
+    ] {
+        let running = started(options).await;
+        let report = run(&running, &loaded, &mut Carry::default()).await;
+        assert_eq!(report.status(), Status::Converged, "{report:?}");
+        is_equal(&running);
+        let again = run(&running, &loaded, &mut Carry::default()).await;
+        assert!(again.applied().unwrap().plan.changes().is_empty());
+    }
+}
+
+#[tokio::test]
+async fn bad_days_end_in_the_same_place() {
+    let loaded = roster();
+    for (seed, faults) in [
+        (1, "throttle=0.3 truncate=0.2"),
+        (2, "reset-after=0.3 reset-before=0.2"),
+        (3, "unavailable=0.3 html=0.1"),
+        (4, "not-ok=0.3 stale=0.2"),
+    ] {
+        let faults = faults.split(' ').map(|it| it.parse().unwrap()).collect();
+        let running = started(Options { faults, seed, ..Options::default() }).await;
+        let mut carry = Carry::default();
+        let mut converged = false;
+        for _ in 0..60 {
+            converged = run(&running, &loaded, &mut carry).await.status() == Status::Converged;
+            if converged {
+                break;
+            }
+        }
+        assert!(converged, "seed {seed}");
+        is_equal(&running);
+    }
+}
