@@ -119,7 +119,7 @@ impl Reader<'_> {
             self.found.push(
                 Diagnostic::error(
                     "bad-version",
-                    format!("no version `{text}` of the format is known"),
+                    format!("no version `{}` of the format is known", escape(text)),
                 )
                 .at(node.place)
                 .label("known is 1")

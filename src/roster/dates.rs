@@ -5,6 +5,7 @@ use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
 
 use crate::diagnostic::Diagnostic;
+use crate::escape::escape;
 use crate::yaml::Node;
 
 /// Which instant a date stands for.
@@ -30,7 +31,7 @@ pub fn read(
     if instant.is_none() {
         let (label, hint) = why(text);
         out.push(
-            Diagnostic::error("bad-date", format!("{what} is not a date: `{text}`"))
+            Diagnostic::error("bad-date", format!("{what} is not a date: `{}`", escape(text)))
                 .at(node.place)
                 .label(label)
                 .hint(hint),

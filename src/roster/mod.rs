@@ -260,10 +260,6 @@ impl Pattern {
         let glob = glob::Pattern::new(&written.to_ascii_lowercase())?;
         Ok(Self { written, place, glob })
     }
-
-    pub fn matches(&self, email: &Email) -> bool {
-        self.glob.matches(&email.folded())
-    }
 }
 
 impl Digest {
@@ -287,3 +283,6 @@ impl Digest {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -28,7 +28,7 @@ pub fn schema() -> Value {
                 "items": member(),
             },
             "unmanaged": {
-                "description": "Addresses that are never touched: exact ones, or globs with * and ?.",
+                "description": "Never touched: exact addresses, or globs with * and ?.",
                 "type": "array",
                 "items": { "type": "string", "minLength": 1 },
             },
@@ -67,7 +67,7 @@ fn member() -> Value {
                 "required": ["role", "until"],
                 "properties": {
                     "role": role(),
-                    "until": date("The last day of the elevation, or the instant at which it ends."),
+                    "until": date("The last day of it, or the instant at which it ends."),
                     "reason": { "type": "string", "description": "Why, for readers." },
                 },
             },
@@ -79,7 +79,7 @@ fn approval() -> Value {
     let actions = ApprovalAction::ALL.map(ApprovalAction::key);
     let mut properties = serde_json::Map::new();
     for action in actions {
-        let list = json!({ "type": "array", "items": address("An address."), "minItems": 1 });
+        let list = json!({ "type": "array", "items": shown_address(), "minItems": 1 });
         properties.insert(action.into(), list);
     }
     properties.insert("reason".into(), json!({ "type": "string", "description": "Why." }));
@@ -99,8 +99,15 @@ fn role() -> Value {
     })
 }
 
+/// An address as a roster may have it: printable ASCII with one `@`, and a domain with a dot.
 fn address(description: &str) -> Value {
-    json!({ "type": "string", "description": description, "pattern": "^\\s*[^@\\s]+@[^@\\s]+\\s*$" })
+    let pattern = r"^\s*[!-?A-~]+@[0-9A-Za-z-]+(\.[0-9A-Za-z-]+)+\s*$";
+    json!({ "type": "string", "description": description, "pattern": pattern })
+}
+
+/// An address as the workspace shows it.
+fn shown_address() -> Value {
+    json!({ "type": "string", "description": "An address.", "pattern": "@" })
 }
 
 fn date(description: &str) -> Value {

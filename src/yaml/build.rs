@@ -6,8 +6,9 @@ use granit_parser::{
     Event, Marker, Parser, ScalarStyle, ScanError, Span, StrInput, StructureStyle, Tag,
 };
 
-use super::{Entry, Key, MAX_ALIASED, MAX_DEPTH, Node, Value};
+use super::{Entry, Key, MAX_ALIASED, MAX_DEPTH, MAX_LINES, MAX_VALUES, Node, Value};
 use crate::diagnostic::{Diagnostic, FileId, Place};
+use crate::escape::escape;
 
 /// One document, or why it is none. A key that stands twice is told, and its first value taken.
 pub(super) fn document<'t>(
@@ -26,6 +27,8 @@ pub(super) fn document<'t>(
         file,
         anchors: HashMap::new(),
         aliased: 0,
+        values: 0,
+        twice: 0,
         out,
     };
     builder.document()
@@ -38,6 +41,9 @@ struct Builder<'t, 'o> {
     /// The nodes that an alias may repeat, with the weight of each.
     anchors: HashMap<usize, (Node<'t>, usize)>,
     aliased: usize,
+    values: usize,
+    /// So many keys have been told to stand twice.
+    twice: usize,
     out: &'o mut Vec<Diagnostic>,
 }
 
@@ -74,6 +80,10 @@ impl<'t> Builder<'t, '_> {
 
     fn node(&mut self, event: Event<'t>, span: &Span) -> Result<Node<'t>, Diagnostic> {
         let mut place = self.place(span);
+        self.values += 1;
+        if self.values > MAX_VALUES {
+            return Err(too_many(place));
+        }
         let (anchor, tag, value) = match event {
             Event::Scalar(text, style, anchor, tag) => {
                 let quoted = style != ScalarStyle::Plain;
@@ -135,7 +145,11 @@ impl<'t> Builder<'t, '_> {
                 seen.insert(key.text.clone(), key.place)
             };
             match first {
-                Some(first) => self.out.push(twice(&key, first)),
+                Some(first) if self.twice < MAX_LINES => {
+                    self.twice += 1;
+                    self.out.push(twice(&key, first));
+                }
+                Some(_) => {}
                 None => entries.push((key, value)),
             }
         }
@@ -215,12 +229,19 @@ impl<'t> Builder<'t, '_> {
     }
 }
 
+fn too_many(place: Place) -> Diagnostic {
+    Diagnostic::error("too-many-values", format!("the file has more than {MAX_VALUES} values"))
+        .at(place)
+        .label("one too many")
+        .hint("split it over several files")
+}
+
 fn unexpected(place: Place) -> Diagnostic {
     Diagnostic::error("yaml-syntax", "this is not YAML: a value was expected").at(place)
 }
 
 fn twice(key: &Key<'_>, first: Place) -> Diagnostic {
-    Diagnostic::error("duplicate-key", format!("the key `{}` stands here twice", key.text))
+    Diagnostic::error("duplicate-key", format!("the key `{}` stands here twice", escape(&key.text)))
         .at(key.place)
         .label("again here")
         .related(first, "first here")

@@ -2,6 +2,7 @@
 
 use super::{Key, Node, Value};
 use crate::diagnostic::{Diagnostic, Place};
+use crate::escape::escape;
 
 /// A mapping whose keys are known.
 #[derive(Clone, Copy, Debug)]
@@ -88,17 +89,24 @@ fn unknown(key: &Key<'_>, what: &str, known: &[&str]) -> Diagnostic {
         Some(meant) => format!("did you mean `{meant}`?"),
         None => format!("known here: {}", known.join(", ")),
     };
-    Diagnostic::error("unknown-key", format!("unknown key `{}` in {what}", key.text))
+    Diagnostic::error("unknown-key", format!("unknown key `{}` in {what}", escape(&key.text)))
         .at(key.place)
         .label("unknown key")
         .hint(hint)
 }
 
-/// The word that was probably meant.
+/// The word that was probably meant, of up to a thousand. The first of several that are as near.
 pub fn closest<'a>(written: &str, words: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    const WORDS: usize = 1_000;
+    const LENGTH: usize = 64;
+    if written.len() > LENGTH {
+        return None;
+    }
     let written = written.to_ascii_lowercase();
     words
         .into_iter()
+        .take(WORDS)
+        .filter(|word| word.len() <= LENGTH)
         .map(|word| (strsim::damerau_levenshtein(&written, &word.to_ascii_lowercase()), word))
         .filter(|(distance, word)| *distance <= 1 + word.len() / 4)
         .min_by_key(|(distance, _)| *distance)

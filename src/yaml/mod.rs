@@ -6,6 +6,7 @@ mod fields;
 use std::borrow::Cow;
 
 use crate::diagnostic::{Diagnostic, FileId, Place};
+use crate::escape::escape;
 
 pub use fields::{Fields, closest};
 
@@ -13,7 +14,9 @@ pub use fields::{Fields, closest};
 pub const MAX_DEPTH: usize = 64;
 /// Aliases may repeat so many values in all.
 pub const MAX_ALIASED: usize = 100_000;
-/// So many lines of one kind are told of a file.
+/// A file may have so many values: ten times what the largest roster needs.
+pub const MAX_VALUES: usize = 2_000_000;
+/// So many problems of one kind are told of a file.
 const MAX_LINES: usize = 100;
 
 /// A value and where it stands. Text is borrowed from the file wherever it stands there as such.
@@ -105,10 +108,13 @@ impl<'t> Node<'t> {
     pub fn refuse_tag(&self, out: &mut Vec<Diagnostic>) {
         if let Some(tag) = &self.tag {
             out.push(
-                Diagnostic::error("unknown-tag", format!("the tag `!{tag}` means nothing here"))
-                    .at(self.place)
-                    .label("tagged")
-                    .hint("remove the tag; text that begins with `!` needs quotes"),
+                Diagnostic::error(
+                    "unknown-tag",
+                    format!("the tag `!{}` means nothing here", escape(tag)),
+                )
+                .at(self.place)
+                .label("tagged")
+                .hint("remove the tag; text that begins with `!` needs quotes"),
             );
         }
     }

@@ -9,6 +9,7 @@ mod mutations;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use proptest::prelude::ProptestConfig;
 use rosterd::diagnostic::{Diagnostic, Sources};
 use rosterd::roster::{Roster, checks, raw};
 
@@ -18,6 +19,10 @@ use crate::support::world::now;
 fn validate(sources: &Sources, zone: &TimeZone) -> (Option<Roster>, Vec<Diagnostic>) {
     let at: Timestamp = now();
     checks::validate(raw::read(sources), sources, zone, at)
+}
+
+fn cases(cases: u32) -> ProptestConfig {
+    ProptestConfig { failure_persistence: None, cases, ..ProptestConfig::default() }
 }
 
 fn one(text: &str) -> Sources {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::Reader;
 use crate::diagnostic::Diagnostic;
+use crate::escape::escape;
 use crate::role::Role;
 use crate::yaml::{Fields, Node, Value, closest};
 
@@ -101,10 +102,13 @@ impl Reader<'_> {
             return Some(Ok(Role::from_api(text)));
         }
         self.found.push(
-            Diagnostic::error("bad-raw-role", format!("no account type is spelled `{text}`"))
-                .at(node.place)
-                .label("not as the API spells them")
-                .hint("after `!raw` stand capitals, digits and underscores, as in NEW_ROLE"),
+            Diagnostic::error(
+                "bad-raw-role",
+                format!("no account type is spelled `{}`", escape(text)),
+            )
+            .at(node.place)
+            .label("not as the API spells them")
+            .hint("after `!raw` stand capitals, digits and underscores, as in NEW_ROLE"),
         );
         None
     }
@@ -132,7 +136,7 @@ fn names() -> [&'static str; Role::KNOWN.len()] {
 }
 
 fn unknown(node: &Node<'_>, text: &str, hint: String) -> Diagnostic {
-    Diagnostic::error("unknown-role", format!("unknown role `{text}`"))
+    Diagnostic::error("unknown-role", format!("unknown role `{}`", escape(text)))
         .at(node.place)
         .label("unknown role")
         .hint(hint)

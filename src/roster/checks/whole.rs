@@ -5,6 +5,7 @@ use super::super::{Approval, ApprovalAction, Pattern};
 use super::{Reader, bad_address};
 use crate::diagnostic::{Diagnostic, Place};
 use crate::email::{Email, EmailError};
+use crate::escape::escape;
 use crate::yaml::{Fields, Node};
 
 impl Reader<'_> {
@@ -24,10 +25,13 @@ impl Reader<'_> {
                 Err(error) => error.msg,
             };
             self.found.push(
-                Diagnostic::error("bad-pattern", format!("`{text}` is not a pattern: {why}"))
-                    .at(item.place)
-                    .label("not a pattern")
-                    .hint("write an address, or a glob such as *@paradime.io"),
+                Diagnostic::error(
+                    "bad-pattern",
+                    format!("`{}` is not a pattern: {why}", escape(text)),
+                )
+                .at(item.place)
+                .label("not a pattern")
+                .hint("write an address, or a glob such as *@paradime.io"),
             );
         }
     }

@@ -9,7 +9,7 @@ use rosterd::plan::{self, OnRemoved};
 use rosterd::role::Role;
 use rosterd::roster::{Pattern, write};
 
-use super::{one, validate};
+use super::{cases, one, validate};
 use crate::support::world::now;
 
 /// What people are called, and what breaks programs.
@@ -156,7 +156,7 @@ fn patterns() -> impl Strategy<Value = Vec<Pattern>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, cases: 2000, ..ProptestConfig::default() })]
+    #![proptest_config(cases(2000))]
 
     #[test]
     fn nothing_is_planned_against_what_was_imported(

@@ -2,12 +2,13 @@
 
 use jiff::tz::TimeZone;
 use proptest::prelude::*;
+use proptest::sample::Index;
 use rosterd::diagnostic::{Diagnostic, Sources, any_error};
 use rosterd::render;
 use rosterd::roster::checks::MAX_PROBLEMS;
 use rosterd::roster::{Member, Roster};
 
-use super::{one, validate};
+use super::{cases, one, validate};
 
 const GOOD: &str = include_str!("../../fixtures/roster/good.yaml");
 
@@ -87,10 +88,12 @@ fn fragments() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, cases: 500, ..ProptestConfig::default() })]
+    #![proptest_config(cases(500))]
 
     #[test]
-    fn bytes_that_change(changes in prop::collection::vec((any::<prop::sample::Index>(), 0..128_u8), 1..6)) {
+    fn bytes_that_change(
+        changes in prop::collection::vec((any::<Index>(), 0..128_u8), 1..6),
+    ) {
         let mut bytes = GOOD.as_bytes().to_vec();
         for (at, byte) in changes {
             let at = at.index(bytes.len());
@@ -100,7 +103,7 @@ proptest! {
     }
 
     #[test]
-    fn a_file_that_is_cut(from in any::<prop::sample::Index>(), to in any::<prop::sample::Index>()) {
+    fn a_file_that_is_cut(from in any::<Index>(), to in any::<Index>()) {
         let (from, to) = (from.index(GOOD.len()), to.index(GOOD.len()));
         let bytes = [&GOOD.as_bytes()[..from], &GOOD.as_bytes()[to..]].concat();
         holds(&String::from_utf8_lossy(&bytes))?;
@@ -122,9 +125,12 @@ proptest! {
     }
 
     #[test]
-    fn the_order_of_the_entries_says_nothing(order in Just((0..12_usize).collect::<Vec<_>>()).prop_shuffle()) {
+    fn the_order_of_the_entries_says_nothing(
+        order in Just((0..12_usize).collect::<Vec<_>>()).prop_shuffle(),
+    ) {
         let entry = |n: usize| format!(
-            "  - email: User{n}@acme.io\n    role: own{}\n    aliases: [a{n}@acme.io]\n    expires: 2027-01-{:02}\n",
+            "  - email: User{n}@acme.io\n    role: own{}\n    aliases: [a{n}@acme.io]\n    \
+             expires: 2027-01-{:02}\n",
             n % 3, n + 1,
         );
         let roles = "roles: { own0: ADMIN, own1: BUSINESS, own2: !raw NEW }\n";

@@ -1,0 +1,108 @@
+use super::*;
+use crate::diagnostic::FileId;
+use jiff::SignedDuration;
+
+const ON: u32 = 7;
+
+fn place(line: u32) -> Place {
+    Place { file: FileId(0), line, column: 1, start: 0, end: 0 }
+}
+
+fn member(email: &str, aliases: &[&str], line: u32) -> Member {
+    Member {
+        email: Email::remote(email),
+        role: Role::Business,
+        name: None,
+        aliases: aliases.iter().map(|alias| Email::remote(alias)).collect(),
+        time: None,
+        place: place(line),
+    }
+}
+
+fn roster(members: Vec<Member>, unmanaged: &[&str]) -> Result<Roster, Clash> {
+    let patterns = unmanaged.iter().map(|it| Pattern::parse(it, place(ON)).unwrap());
+    Roster::new(members, patterns.collect(), Vec::new(), Digest::default())
+}
+
+fn at(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}
+
+fn dated() -> Member {
+    let elevate = Elevation { role: Role::Admin, until: at("2026-12-02T00:00:00Z"), reason: None };
+    let period = Period {
+        starts: Some(at("2026-12-01T00:00:00Z")),
+        ends: Some(at("2026-12-03T00:00:00Z")),
+        elevate: Some(elevate),
+    };
+    Member { time: Some(Box::new(period)), ..member("matt@acme.io", &[], 1) }
+}
+
+#[test]
+fn every_interval_is_half_open() {
+    let matt = dated();
+    let instant = SignedDuration::from_nanos(1);
+    for (edge, before, after) in [
+        ("2026-12-01T00:00:00Z", Phase::Future, Phase::Present),
+        ("2026-12-03T00:00:00Z", Phase::Present, Phase::Past),
+    ] {
+        assert_eq!(matt.phase(at(edge) - instant), before);
+        assert_eq!(matt.phase(at(edge)), after);
+    }
+    let until = at("2026-12-02T00:00:00Z");
+    assert_eq!(matt.role_at(until - instant), &Role::Admin);
+    assert_eq!(matt.role_at(until), &Role::Business);
+    let max = member("max@acme.io", &[], 2);
+    assert_eq!((max.phase(until), max.role_at(until)), (Phase::Present, &Role::Business));
+}
+
+#[test]
+fn the_next_boundary_lies_after_now() {
+    let roster = roster(vec![dated(), member("max@acme.io", &[], 2)], &[]).unwrap();
+    let mut now = at("2026-11-25T12:00:00Z");
+    for day in 1..=3 {
+        let next = roster.next_boundary(now).unwrap();
+        assert_eq!(next, at(&format!("2026-12-0{day}T00:00:00Z")));
+        now = next;
+    }
+    assert_eq!(roster.next_boundary(now), None);
+}
+
+#[test]
+fn nobody_passes_the_gate_twice_or_unmanaged() {
+    let twice = |again| Clash::Duplicate { first: place(1), again: place(again) };
+    let people = |email, aliases: &[&str]| {
+        vec![member("Matt@acme.io", &["m@acme.io"], 1), member(email, aliases, 2)]
+    };
+    assert_eq!(roster(people("matt@ACME.io", &[]), &[]).err(), Some(twice(2)));
+    assert_eq!(roster(people("zoe@acme.io", &["M@acme.io"]), &[]).err(), Some(twice(2)));
+    let covered = Clash::Unmanaged { member: place(1), pattern: place(ON) };
+    assert_eq!(roster(people("zoe@acme.io", &[]), &["m@*"]).err(), Some(covered.clone()));
+    assert_eq!(roster(people("zoe@acme.io", &[]), &["M@Acme.io"]).err(), Some(covered));
+    let both = roster(people("alice@acme.io", &[]), &["*@paradime.io"]).unwrap();
+    let emails = both.members().iter().map(|member| member.email.as_str());
+    assert_eq!(emails.collect::<Vec<_>>(), ["alice@acme.io", "Matt@acme.io"]);
+}
+
+#[test]
+fn unmanaged_addresses_are_exact_or_globs_and_case_says_nothing() {
+    let roster = roster(Vec::new(), &["Svc-Bolt@acme.io", "*@Paradime.io", "u?r@acme.io"]);
+    let roster = roster.unwrap();
+    for (address, expected) in [
+        ("svc-bolt@ACME.io", true),
+        ("svc-bolt@acme.io.example", false),
+        ("a.b/c@paradime.io", true),
+        ("ann@sub.paradime.io", false),
+        ("USR@acme.io", true),
+        ("ur@acme.io", false),
+    ] {
+        assert_eq!(roster.is_unmanaged(&Email::remote(address)), expected, "{address}");
+    }
+}
+
+#[test]
+fn the_digest_knows_where_each_file_ends() {
+    assert_ne!(Digest::of(["ab", "c"]), Digest::of(["a", "bc"]));
+    assert_eq!(Digest::of(["ab"]), Digest::of(["ab"]));
+    assert_eq!(Digest::of(["ab"]).hex().len(), 64);
+}
