@@ -175,7 +175,7 @@ pub fn write(views: &[View<'_>]) -> String {
     pretty(&plans)
 }
 
-/// Reads what [`write`] wrote. Unknown fields are ignored, so that a later rosterd may add some.
+/// Reads what [`write()`] wrote. Unknown fields are ignored, so that a later rosterd may add some.
 pub fn read(text: &str) -> Result<SavedPlans, ReadError> {
     let told = |error: serde_json::Error| escape(&error.to_string()).into_owned();
     let value: serde_json::Value =

@@ -1,7 +1,7 @@
 //! The roster: the desired state, valid by construction.
 //!
 //! [`raw`] reads the YAML with the place of every value, [`checks`] turns it into a [`Roster`] or
-//! into all its problems at once, [`write`] writes a canonical one.
+//! into all its problems at once, [`mod@write`] writes a canonical one.
 
 pub mod checks;
 mod dates;

@@ -196,9 +196,7 @@ fn roster() -> Loaded {
     let mut text = "version: 1\nusers:\n  - { email: alexandra@acme.io, role: ADMIN }\n  \
                     - { email: jonny@acme.io, role: BUSINESS }\n"
         .to_owned();
-    for n in 0..24 {
-        text += &format!("  - {{ email: user{n}@acme.io, role: ANALYST }}\n");
-    }
+    text.extend((0..24).map(|n| format!("  - {{ email: user{n}@acme.io, role: ANALYST }}\n")));
     let mut sources = Sources::default();
     sources.add("users.yaml", text);
     let raw = raw::read(&sources);
