@@ -23,7 +23,7 @@ pub struct SecretProblem {
 }
 
 impl CredentialSource {
-    /// Reads the secrets as they are now. A secret that begins with [`TOKEN_PREFIX`] is a token;
+    /// Reads the secrets as they are now. A secret that begins with `prdm_` is a token;
     /// any other one needs a key.
     pub fn read(&self, env: &dyn Fn(&str) -> Option<String>) -> Result<Credentials, SecretProblem> {
         let secret = self.api_secret.read(env)?;

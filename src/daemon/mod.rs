@@ -5,8 +5,8 @@
 //! watch, signals --Event--> keepers --orders--> one keeper a workspace --> reconcile
 //! ```
 //!
-//! Sources of events know nothing of runs; [`keepers`] knows the configuration and hands out
-//! orders, which merge while they wait; each [`keeper`] makes the runs of one workspace, one at a
+//! Sources of events know nothing of runs; `keepers` knows the configuration and hands out
+//! orders, which merge while they wait; each `keeper` makes the runs of one workspace, one at a
 //! time, and waits for nobody else. Time, files, the directory and the eyes that look on are
 //! arguments, so the same loop runs in a test without any of them.
 

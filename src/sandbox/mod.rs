@@ -1,6 +1,6 @@
 //! The API's other side: a faithful User Management API on this machine.
 //!
-//! [`world`] is a pure state machine, [`schema`] its GraphQL, [`server`] the HTTP around it with
+//! [`world`] is a pure state machine, [`schema`] its GraphQL, `server` the HTTP around it with
 //! bad days on request ([`faults`]). It never imports the client: the API is read twice,
 //! independently, so that a wrong idea about it has to be had twice.
 

@@ -1,11 +1,12 @@
 //! HTTP around the world: authentication, latency, faults, GraphQL.
 
+use std::collections::HashSet;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use async_graphql::parser::types::{ExecutableDocument, OperationType, Selection};
+use async_graphql::parser::types::{ExecutableDocument, OperationType, Selection, SelectionSet};
 use async_graphql::{Response as Answer, Value};
 use axum::Router;
 use axum::body::Body;
@@ -233,9 +234,28 @@ fn weigh(document: Option<&ExecutableDocument>, name: Option<&str>) -> (bool, us
     let operation = operations
         .find(|(known, _)| name.is_none() || known.map(async_graphql::Name::as_str) == name);
     let Some((_, operation)) = operation else { return (false, 0) };
-    let fields = &operation.node.selection_set.node.items;
-    let fields = fields.iter().filter(|it| matches!(it.node, Selection::Field(_))).count();
+    let fields = root_fields(document, &operation.node.selection_set.node);
     (operation.node.ty == OperationType::Mutation, fields)
+}
+
+/// Fragments count by what is in them, each of them once: they are not validated yet and may
+/// contain themselves.
+fn root_fields(document: &ExecutableDocument, root: &SelectionSet) -> usize {
+    let (mut count, mut open, mut seen) = (0, vec![root], HashSet::new());
+    while let Some(set) = open.pop() {
+        for item in &set.items {
+            match &item.node {
+                Selection::Field(_) => count += 1,
+                Selection::InlineFragment(inline) => open.push(&inline.node.selection_set.node),
+                Selection::FragmentSpread(spread) => {
+                    let name = &spread.node.fragment_name.node;
+                    let fragment = document.fragments.get(name).filter(|_| seen.insert(name));
+                    open.extend(fragment.map(|it| &it.node.selection_set.node));
+                }
+            }
+        }
+    }
+    count
 }
 
 fn throttled() -> Response {

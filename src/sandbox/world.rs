@@ -135,7 +135,7 @@ impl World {
         if !is_email(email) {
             return Err(Refusal::BadEmail);
         }
-        if let Some(account) = workspace.accounts.iter().find(|it| same(&it.email, email)) {
+        if let Some(account) = workspace.of_email(email) {
             let active = !account.disabled;
             return Err(if active { Refusal::AlreadyActive } else { Refusal::Disabled });
         }
@@ -212,11 +212,9 @@ impl World {
         Ok(())
     }
 
-    /// An active user, by address, for whatever a hand may change.
+    /// A user by address, for whatever a hand may change.
     pub fn by_email(&mut self, which: &str, email: &str) -> Result<&mut Account, Refusal> {
-        let accounts = &mut self.workspace_mut(which)?.accounts;
-        let found = accounts.iter_mut().find(|it| same(&it.email, email));
-        found.ok_or(Refusal::UnknownEmail)
+        self.workspace_mut(which)?.of_email(email).ok_or(Refusal::UnknownEmail)
     }
 
     /// Removes every trace of an address.
@@ -234,6 +232,12 @@ impl Workspace {
     /// The users that a listing shows.
     pub fn active(&self) -> impl Iterator<Item = &Account> {
         self.accounts.iter().filter(|account| !account.disabled)
+    }
+
+    /// The user of an address; the active one, where a disabled one had it before.
+    fn of_email(&mut self, email: &str) -> Option<&mut Account> {
+        let found = self.accounts.iter_mut().filter(|it| same(&it.email, email));
+        found.min_by_key(|account| account.disabled)
     }
 }
 
@@ -296,6 +300,17 @@ mod tests {
         assert_eq!(invited, Err(Refusal::Disabled));
         world.by_email("acme", "matt@acme.io").unwrap().disabled = false;
         assert_eq!(world.set_account_type("acme", uid, Admin), Ok(()));
+    }
+
+    #[test]
+    fn who_is_active_again_hides_the_disabled_one() {
+        let mut world = acme();
+        world.disable("acme", DOCUMENTED[2].0).unwrap();
+        world.add("acme", "matt@acme.io", None, Analyst).unwrap();
+        let invited = world.invite("acme", "matt@acme.io", Admin, now());
+        assert_eq!(invited, Err(Refusal::AlreadyActive));
+        let found = world.by_email("acme", "MATT@acme.io").unwrap();
+        assert_eq!((found.disabled, found.account_type), (false, Analyst));
     }
 
     #[test]

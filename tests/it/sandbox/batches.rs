@@ -48,3 +48,21 @@ async fn too_many_fields_are_refused_before_any_runs() {
     assert!(answered["errors"][0].get("path").is_none() && answered.get("data").is_none());
     assert_eq!(stage.invited().len(), 2);
 }
+
+#[tokio::test]
+async fn fragments_hide_no_fields_from_the_limit() {
+    let stage = Stage::with(|options| options.max_batch = 1).await;
+    for (kept_apart, count) in [("...Two", 2), ("... on Mutation { ...Two }", 2), ("...Round", 3)] {
+        let query = format!(
+            "mutation {{ {kept_apart} }} fragment Two on Mutation {{ \
+             a: disableUser(uid: \"x\") {{ ok }} b: disableUser(uid: \"y\") {{ ok }} }} \
+             fragment Round on Mutation {{ ...Two c: disableUser(uid: \"z\") {{ ok }} ...Round }}"
+        );
+        let (_, answered) = stage.ask(&query, json!({})).await;
+        let (message, code) = only_error(&answered);
+        assert_eq!((message.as_str(), code.as_str()), ("more than 1 fields", "TOO_COMPLEX"));
+        let wide = Stage::with(|options| options.max_batch = count).await;
+        let (_, answered) = wide.ask(&query, json!({})).await;
+        assert_ne!(answered["errors"][0]["extensions"]["code"], "TOO_COMPLEX", "{answered}");
+    }
+}

@@ -1,6 +1,7 @@
 //! The documented operations, verbatim.
 
 use reqwest::StatusCode;
+use rosterd::role::Role;
 use serde_json::json;
 
 use super::{LISTING, Stage, answer};
@@ -132,8 +133,7 @@ async fn the_schema_has_exactly_the_documented_operations() {
     assert!(schema["subscriptionType"].is_null());
     assert_eq!(told["__type"]["kind"], "ENUM");
     let roles = names(&told["__type"]["enumValues"]);
-    let mut known: Vec<&str> =
-        rosterd::role::Role::KNOWN.iter().map(rosterd::role::Role::as_str).collect();
+    let mut known: Vec<&str> = Role::KNOWN.iter().map(Role::as_str).collect();
     let mut roles: Vec<&str> = roles.iter().map(String::as_str).collect();
     known.sort_unstable();
     roles.sort_unstable();
