@@ -222,6 +222,10 @@ impl Reader<'_> {
 }
 
 fn bad_address(node: &Node<'_>, text: &str, error: EmailError) -> Diagnostic {
+    let hint = match error {
+        EmailError::NotAscii => "write it in ASCII; any other account can only be `unmanaged`",
+        _ => "write it as in matt@acme.io",
+    };
     let label = match text.chars().find(|character| !character.is_ascii()) {
         Some(character) if error == EmailError::NotAscii => {
             let shown = character.to_string();
@@ -229,8 +233,5 @@ fn bad_address(node: &Node<'_>, text: &str, error: EmailError) -> Diagnostic {
         }
         _ => "not an address".to_owned(),
     };
-    Diagnostic::error("bad-address", error.to_string())
-        .at(node.place)
-        .label(label)
-        .hint("write it as in matt@acme.io")
+    Diagnostic::error("bad-address", error.to_string()).at(node.place).label(label).hint(hint)
 }
