@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use jiff::tz::TimeZone;
 
+use super::secrets::TOKEN_PREFIX;
 use super::workspace::{endpoint, http_defaults};
 use super::{
     Config, CredentialSource, Request, ScheduleSettings, SecretSource, WatchSettings,
@@ -34,7 +35,8 @@ pub(super) fn config(
     }
     let (mut connection, sending) = http_defaults();
     if !request.offline {
-        match env("PARADIME_API_ENDPOINT").map(|text| endpoint(&text)) {
+        let set = |name: &str| env(name).filter(|value| !value.is_empty());
+        match set("PARADIME_API_ENDPOINT").map(|text| endpoint(&text)) {
             Some(Ok(url)) => connection.endpoint = url,
             Some(Err(why)) => problems.push(
                 Diagnostic::error("bad-value", format!("PARADIME_API_ENDPOINT: {why}"))
@@ -45,13 +47,22 @@ pub(super) fn config(
                     .hint("set it, or write a configuration"),
             ),
         }
-        if env("PARADIME_API_SECRET").is_none() {
-            problems.push(
+        match set("PARADIME_API_SECRET") {
+            None => problems.push(
                 Diagnostic::error("variable-not-set", "PARADIME_API_SECRET is not set")
                     .hint("set it together with PARADIME_API_KEY, or to a token (prdm_…)"),
-            );
+            ),
+            Some(secret)
+                if !secret.starts_with(TOKEN_PREFIX) && set("PARADIME_API_KEY").is_none() =>
+            {
+                problems.push(
+                    Diagnostic::error("variable-not-set", "PARADIME_API_KEY is not set")
+                        .hint("set it, or set PARADIME_API_SECRET to a token (prdm_…)"),
+                );
+            }
+            Some(_) => {}
         }
-        connection.workspace_uid = env("PARADIME_WORKSPACE_UID").filter(|uid| !uid.is_empty());
+        connection.workspace_uid = set("PARADIME_WORKSPACE_UID");
     }
     if !problems.is_empty() {
         return Err(problems);
