@@ -126,8 +126,8 @@ fn hidden(text: &str, indented: bool) -> Vec<bool> {
 /// The lines of a place, from 0.
 fn lines(place: Place, text: &str) -> RangeInclusive<usize> {
     let first = place.line.saturating_sub(1) as usize;
-    let bytes = text.as_bytes().get(place.start as usize..place.end as usize);
-    first..=first + bytes.unwrap_or_default().iter().filter(|byte| **byte == b'\n').count()
+    let part = text.get(place.start as usize..place.end as usize).unwrap_or_default();
+    first..=first + part.matches('\n').count()
 }
 
 fn any(marked: &[bool], lines: &RangeInclusive<usize>) -> bool {

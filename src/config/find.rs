@@ -18,7 +18,7 @@ pub fn locate(
     folder: &Path,
 ) -> Option<PathBuf> {
     let from_env = || env(VARIABLE).filter(|path| !path.is_empty()).map(PathBuf::from);
-    let named = named.map(Path::to_owned).or_else(|| from_env());
+    let named = named.map(Path::to_owned).or_else(from_env);
     named.or_else(|| PLACES.iter().map(PathBuf::from).find(|path| folder.join(path).is_file()))
 }
 

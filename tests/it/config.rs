@@ -4,7 +4,9 @@ mod credentials;
 mod offline;
 mod schemas;
 mod settings;
+mod start;
 
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use rosterd::config::{Config, Invalid, Request, load};
@@ -75,10 +77,10 @@ fn line(problem: &Diagnostic) -> String {
     };
     let mut line = format!("{place} {severity} {}: {}", problem.code, problem.message);
     for (place, words) in &problem.related {
-        line.push_str(&format!(" ({}:{} {words})", place.line, place.column));
+        let _ = write!(line, " ({}:{} {words})", place.line, place.column);
     }
     if let Some(hint) = &problem.hint {
-        line.push_str(&format!(" -> {hint}"));
+        let _ = write!(line, " -> {hint}");
     }
     line
 }
@@ -108,8 +110,7 @@ fn every_mistake_is_told_as_its_fixture_says() {
             }
         };
         if said != expected {
-            let said: String = said.iter().map(|line| format!("#! {line}\n")).collect();
-            wrong.push_str(&format!("{}\n{said}", path.display()));
+            let _ = write!(wrong, "{}\n#! {}\n", path.display(), said.join("\n#! "));
         }
     }
     assert!(wrong.is_empty(), "these say something else:\n{wrong}");

@@ -93,7 +93,9 @@ fn check(value: &Value, schema: &Value, at: &str, wrong: &mut Vec<String>) {
 
 fn check_inside(value: &Value, schema: &Value, at: &str, wrong: &mut Vec<String>) {
     if let (Value::Array(items), Some(each)) = (value, schema.get("items")) {
-        items.iter().for_each(|item| check(item, each, &format!("{at}[]"), wrong));
+        for item in items {
+            check(item, each, &format!("{at}[]"), wrong);
+        }
     }
     let Value::Object(fields) = value else { return };
     for key in schema.get("required").and_then(Value::as_array).into_iter().flatten() {

@@ -18,33 +18,7 @@ use super::{codes, env, folder, good, minimal};
 const HOUR: SignedDuration = SignedDuration::from_hours(1);
 
 /// The example of the design, verbatim.
-const COMPLETE: &str = r#"version: 1
-schedule: { cron: "*/15 * * * *", timezone: UTC, jitter: 30s }
-watch:    { settle: 1s, poll: 30s }          # poll: for mounts that send no events
-store:    sqlite:///var/lib/rosterd/ledger.db
-listen:   127.0.0.1:9464
-retention: 400d
-workspaces:
-  - name: acme                               # for people; the ledger keys by endpoint and workspace or key id
-    endpoint: ${PARADIME_API_ENDPOINT}
-    credentials:
-      api_key:    { env: PARADIME_API_KEY }
-      api_secret: { file: /run/secrets/paradime_api_secret }    # re-read at every run; a value that begins with prdm_ is a bearer token
-    workspace_uid: null                      # needed with a company token
-    users: users.yaml
-    timezone: UTC
-    on_removed: disable                      # or: report
-    suspend: false
-    guard:
-      min_admins: 1
-      required_admins: []
-      budgets:                               # each: { percent, floor, window }
-        disable:     { percent: 20, floor: 3,  window: 24h }
-        demote:      { percent: 20, floor: 3,  window: 24h }
-        grant_admin: { percent: 5,  floor: 3,  window: 24h }
-        invite:      { percent: 20, floor: 50, window: 24h }
-    http: { timeout: 60s, concurrency: 4, batch: 25, rate: 10/s, ca_file: null }
-"#;
+const COMPLETE: &str = include_str!("../../fixtures/rosterd.yaml");
 
 fn budget(percent: u8, floor: usize, window: SignedDuration) -> Budget {
     Budget { percent, floor, window }
@@ -85,7 +59,7 @@ fn a_minimal_file_gives_exactly_the_defaults() {
     assert_eq!(target.limits, limits);
     assert_eq!(connection.endpoint.as_str(), "https://api.acme.io/graphql");
     assert_eq!((&connection.workspace_uid, &connection.ca_file), (&None, &None));
-    assert_eq!((connection.timeout, connection.rate), (Duration::from_secs(60), Some(10.0)));
+    assert_eq!((connection.timeout, connection.rate), (Duration::from_mins(1), Some(10.0)));
     assert_eq!(credentials.api_key, Some(SecretSource::Env("KEY".into())));
     assert_eq!(credentials.api_secret, SecretSource::Env("SECRET".into()));
 }
@@ -131,7 +105,7 @@ retention: 30d
     assert_eq!(config.schedule.cron, "@daily".parse().unwrap());
     assert_eq!(config.schedule.zone, TimeZone::get("Asia/Tokyo").unwrap());
     assert_eq!(config.schedule.jitter, Duration::ZERO);
-    let watch = WatchSettings { settle: Duration::from_millis(250), poll: Duration::from_secs(60) };
+    let watch = WatchSettings { settle: Duration::from_millis(250), poll: Duration::from_mins(1) };
     assert_eq!(config.watch, watch);
     assert_eq!(config.listen, Some("[::1]:80".parse().unwrap()));
     assert_eq!(config.retention, Duration::from_hours(720));
@@ -143,7 +117,8 @@ retention: 30d
     assert_eq!(target.on_removed, OnRemoved::Report);
     let limits = &target.limits;
     assert_eq!((limits.suspend, limits.min_admins), (true, 2));
-    let required: Vec<&str> = limits.required_admins.iter().map(|it| it.as_str()).collect();
+    let required: Vec<&str> =
+        limits.required_admins.iter().map(rosterd::email::Email::as_str).collect();
     assert_eq!(required, ["matt@acme.io", "john@acme.io"]);
     for (name, wanted) in [
         (BudgetName::Disable, budget(1, 11, HOUR)),
