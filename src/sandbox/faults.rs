@@ -24,7 +24,7 @@ pub enum Fault {
     NotOk,
     /// A page of HTML with status 200, and nothing runs.
     Html,
-    /// The listing as it was before the last change.
+    /// The listing as it was before the last change made while this fault was configured.
     Stale,
 }
 
@@ -83,6 +83,11 @@ impl Faults {
     /// Other odds from now on.
     pub fn set(&mut self, odds: impl IntoIterator<Item = Odds>) {
         self.odds = odds.into_iter().map(|odds| (odds.fault, odds.probability)).collect();
+    }
+
+    /// Whether this can happen at all.
+    pub fn may(&self, fault: Fault) -> bool {
+        self.odds.get(&fault).is_some_and(|&probability| probability > 0.0)
     }
 
     /// What goes wrong with the next request, if anything does. A stale listing is no fault of a
@@ -144,6 +149,7 @@ mod tests {
     #[test]
     fn certain_and_impossible_faults_are_just_that() {
         let mut faults = Faults::new([odds("stale=1"), odds("not-ok=0")], 1);
+        assert!(faults.may(Fault::Stale) && !faults.may(Fault::NotOk));
         assert!((0..50).all(|_| faults.draw(false) == Some(Fault::Stale)));
         assert!((0..50).all(|_| faults.draw(true).is_none()));
         faults.set([]);

@@ -15,6 +15,7 @@ use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{any, get, post};
 use serde_json::json;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use super::connection::Switch;
 use super::faults::{Fault, Faults};
@@ -34,8 +35,10 @@ pub(super) struct Shared {
     pub clock: Arc<dyn Clock>,
     pub world: Arc<Mutex<World>>,
     pub faults: Mutex<Faults>,
-    /// The world before the last change, which a stale listing shows.
-    before: Mutex<World>,
+    /// Cancelled when the sandbox stops.
+    pub stop: CancellationToken,
+    /// The world before the last change, which a stale listing shows; kept only while one may come.
+    before: Mutex<Option<World>>,
     /// When the requests of the last second came.
     recent: Mutex<Vec<Instant>>,
     api: Api,
@@ -48,11 +51,13 @@ impl std::fmt::Debug for Shared {
 }
 
 impl Shared {
-    pub fn new(options: Options, clock: Arc<dyn Clock>, world: World, faults: Faults) -> Self {
+    pub fn new(options: Options, clock: Arc<dyn Clock>, world: World) -> Self {
+        let faults = Faults::new(options.faults.iter().copied(), options.seed);
         Self {
             options,
             clock,
-            before: Mutex::new(world.clone()),
+            stop: CancellationToken::new(),
+            before: Mutex::default(),
             world: Arc::new(Mutex::new(world)),
             faults: Mutex::new(faults),
             recent: Mutex::default(),
@@ -60,14 +65,27 @@ impl Shared {
         }
     }
 
-    /// Writes the world to its file, if it has one.
+    /// Writes the world to its file, if it has one. The world is locked meanwhile, so that an
+    /// earlier state never overwrites a later one.
     pub fn keep(&self) -> io::Result<()> {
         let Some(path) = &self.options.state else { return Ok(()) };
         let world = lock(&self.world);
         state::save(path, &world)
     }
 
-    /// How long to wait before another request is welcome, where this one is too many.
+    /// The world as it is, if a later listing may show it: copying costs a time that grows with it.
+    fn copy_for_stale(&self) -> Option<World> {
+        let may = lock(&self.faults).may(Fault::Stale);
+        may.then(|| lock(&self.world).clone())
+    }
+
+    /// No answer, until the sandbox stops or the connection ends after [`SILENCE`].
+    async fn be_silent(&self, switch: &Switch) {
+        let _ = tokio::time::timeout(SILENCE, self.stop.cancelled()).await;
+        switch.pull();
+    }
+
+    /// Whether this request is one too many.
     fn over_the_limit(&self) -> bool {
         let Some(limit) = self.options.rate_limit else { return false };
         let now = Instant::now();
@@ -131,23 +149,24 @@ async fn graphql(
     let fault = lock(&shared.faults).draw(is_mutation);
     let field_time = shared.options.latency_per_field * u32::try_from(fields).unwrap_or(u32::MAX);
     tokio::time::sleep(shared.options.latency + field_time).await;
-    if let Some(response) = before(fault, &switch).await {
+    if let Some(response) = before(&shared, fault, &switch).await {
         return response;
     }
-    let answer = execute(&shared, caller, asked.1, fault).await;
-    after(fault, &switch, answer).await
+    let was = if is_mutation { shared.copy_for_stale() } else { None };
+    let answer = execute(&shared, caller, asked.1, fault, was).await;
+    after(&shared, fault, &switch, answer).await
 }
 
 /// The faults that keep a request from running.
-async fn before(fault: Option<Fault>, switch: &Switch) -> Option<Response> {
+async fn before(shared: &Shared, fault: Option<Fault>, switch: &Switch) -> Option<Response> {
     match fault? {
         Fault::Throttle => Some(throttled()),
         Fault::Unavailable => {
             Some(errors(StatusCode::SERVICE_UNAVAILABLE, "try again later", "UNAVAILABLE"))
         }
         Fault::TimeoutBefore => {
-            tokio::time::sleep(SILENCE).await;
-            Some(errors(StatusCode::GATEWAY_TIMEOUT, "too late", "TIMEOUT"))
+            shared.be_silent(switch).await;
+            Some(StatusCode::OK.into_response())
         }
         Fault::ResetBefore => {
             switch.pull();
@@ -159,9 +178,9 @@ async fn before(fault: Option<Fault>, switch: &Switch) -> Option<Response> {
 }
 
 /// The faults that keep an answer from arriving.
-async fn after(fault: Option<Fault>, switch: &Switch, answer: Answer) -> Response {
+async fn after(shared: &Shared, fault: Option<Fault>, switch: &Switch, answer: Answer) -> Response {
     match fault {
-        Some(Fault::TimeoutAfter) => tokio::time::sleep(SILENCE).await,
+        Some(Fault::TimeoutAfter) => shared.be_silent(switch).await,
         Some(Fault::ResetAfter) => switch.pull(),
         Some(Fault::Truncate) => return truncated(&answer),
         _ => {}
@@ -169,17 +188,17 @@ async fn after(fault: Option<Fault>, switch: &Switch, answer: Answer) -> Respons
     axum::Json(answer).into_response()
 }
 
-/// Runs the fields one after the other.
+/// Runs the fields one after the other. `was` is the world before them, where it is still needed.
 async fn execute(
     shared: &Shared,
     caller: auth::Caller,
     asked: async_graphql::Request,
     fault: Option<Fault>,
+    was: Option<World>,
 ) -> Answer {
-    let was = lock(&shared.world).clone();
     let request = Arc::new(Request {
         world: Arc::clone(&shared.world),
-        shown: (fault == Some(Fault::Stale)).then(|| lock(&shared.before).clone()),
+        shown: if fault == Some(Fault::Stale) { lock(&shared.before).clone() } else { None },
         caller,
         now: shared.clock.now(),
         pending: if shared.options.sent { InviteStatus::Sent } else { InviteStatus::Active },
@@ -206,6 +225,10 @@ type Asked = (Option<ExecutableDocument>, async_graphql::Request);
 
 /// Reads the body as a GraphQL request; the document is there if it is one.
 async fn read(request: HttpRequest) -> Result<Asked, Response> {
+    if !is_json(request.headers()) {
+        let why = "send content-type: application/json";
+        return Err(errors(StatusCode::UNSUPPORTED_MEDIA_TYPE, why, "BAD_REQUEST"));
+    }
     let Ok(body) = axum::body::to_bytes(request.into_body(), MAX_BODY).await else {
         return Err(errors(StatusCode::PAYLOAD_TOO_LARGE, "the request is too large", "TOO_LARGE"));
     };
@@ -214,6 +237,13 @@ async fn read(request: HttpRequest) -> Result<Asked, Response> {
     })?;
     let document = asked.parsed_query().ok().cloned();
     Ok((document, asked))
+}
+
+/// Whether the body is called JSON; a browser sends anything else across sites without asking.
+pub(super) fn is_json(headers: &HeaderMap) -> bool {
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|it| it.to_str().ok());
+    let kind = kind.and_then(|it| it.split(';').next()).unwrap_or_default();
+    kind.trim().eq_ignore_ascii_case("application/json")
 }
 
 /// Whether it is a mutation, and how many root fields it has.

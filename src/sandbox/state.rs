@@ -21,7 +21,8 @@ pub fn load(path: &Path) -> io::Result<Option<World>> {
 
 /// Writes a world beside the file, flushes it, and renames it over the file.
 pub fn save(path: &Path, world: &World) -> io::Result<()> {
-    let beside = path.with_extension("new");
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(".new");
     let written = std::fs::File::create(&beside).and_then(|mut file| {
         file.write_all(&serde_json::to_vec(world)?)?;
         file.sync_all()

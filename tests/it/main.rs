@@ -8,6 +8,8 @@ mod config;
 mod contract;
 mod daemon;
 mod docs;
+#[cfg(feature = "e2e")]
+mod e2e;
 mod guards;
 mod laws;
 mod reconcile;
