@@ -130,6 +130,11 @@ impl Running {
         Arc::clone(&self.shared.world)
     }
 
+    /// What goes wrong from now on, and nothing else.
+    pub fn fault(&self, odds: impl IntoIterator<Item = Odds>) {
+        server::lock(&self.shared.faults).set(odds);
+    }
+
     /// Stops serving; connections that do not end by themselves are dropped.
     pub async fn stop(mut self) {
         self.shared.stop.cancel();

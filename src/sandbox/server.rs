@@ -13,6 +13,7 @@ use axum::extract::{ConnectInfo, DefaultBodyLimit, Request as HttpRequest, State
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{any, get, post};
+use futures_util::stream::{self, StreamExt as _};
 use serde_json::json;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -232,6 +233,10 @@ async fn read(request: HttpRequest) -> Result<Asked, Response> {
     let Ok(body) = axum::body::to_bytes(request.into_body(), MAX_BODY).await else {
         return Err(errors(StatusCode::PAYLOAD_TOO_LARGE, "the request is too large", "TOO_LARGE"));
     };
+    if !body.trim_ascii_start().starts_with(b"{") {
+        let why = "not a GraphQL request: send one JSON object";
+        return Err(errors(StatusCode::BAD_REQUEST, why, "BAD_REQUEST"));
+    }
     let mut asked: async_graphql::Request = serde_json::from_slice(&body).map_err(|error| {
         errors(StatusCode::BAD_REQUEST, &format!("not a GraphQL request: {error}"), "BAD_REQUEST")
     })?;
@@ -267,8 +272,11 @@ fn throttled() -> Response {
 fn truncated(answer: &Answer) -> Response {
     let text = serde_json::to_vec(answer).unwrap_or_default();
     let half = text[..text.len() / 2].to_vec();
-    let cut = io::Error::from(io::ErrorKind::UnexpectedEof);
-    let parts = futures_util::stream::iter([Ok(half), Err(cut)]);
+    let parts = stream::iter([Ok(half)]).chain(stream::once(async {
+        // The server throws away what it has not written when the body fails.
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        Err(io::Error::from(io::ErrorKind::UnexpectedEof))
+    }));
     let headers = [
         (header::CONTENT_TYPE, "application/json".to_owned()),
         (header::CONTENT_LENGTH, text.len().to_string()),

@@ -2,6 +2,7 @@
 
 mod connections;
 mod readings;
+mod sandbox;
 mod secrets;
 mod writings;
 
