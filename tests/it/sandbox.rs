@@ -17,8 +17,9 @@ use serde_json::{Value, json};
 
 type Headers<'a> = &'a [(&'a str, &'a str)];
 
-const ADMIN: Headers<'static> = &[("x-api-key", "sandbox-key"), ("x-api-secret", "sandbox-secret")];
-const VIEWER: Headers<'static> =
+const ADMIN: &[(&str, &str); 2] =
+    &[("x-api-key", "sandbox-key"), ("x-api-secret", "sandbox-secret")];
+const VIEWER: &[(&str, &str); 2] =
     &[("x-api-key", "sandbox-viewer-key"), ("x-api-secret", "sandbox-viewer-secret")];
 const LIST: &str = "query ListUsers { listUsers { ok activeUsers { uid email name accountType } \
                     invitedUsers { email accountType inviteStatus } } }";

@@ -8,7 +8,7 @@ use rosterd::apply::Sending;
 use rosterd::client::{
     Answer, Client, Credentials, ErrorClass, ReadDirectory, Reply, Transport, WriteDirectory,
 };
-use rosterd::clock::SystemClock;
+use rosterd::clock::{Clock as _, SystemClock};
 use rosterd::directory::Uid;
 use rosterd::guard::Limits;
 use rosterd::plan::OnRemoved;
@@ -121,8 +121,10 @@ async fn a_batch_that_fails_in_the_middle_is_understood() {
     changes.insert(1, invite("jonny@acme.io", Role::Developer));
     let running = serve(|_| {}).await;
     let Reply::Answered(answers) = send(&admin(&running), &changes).await else { panic!() };
-    use Answer::{Done, Rejected};
-    assert!(matches!(answers[..], [Done, Rejected(_), Done, Done]), "{answers:?}");
+    assert!(
+        matches!(answers[..], [Answer::Done, Answer::Rejected(_), Answer::Done, Answer::Done]),
+        "{answers:?}"
+    );
     let running = serve(|options| options.abort_batches = true).await;
     let reply = send(&admin(&running), &changes).await;
     assert!(matches!(reply, Reply::Unknown(_)), "{reply:?}");
@@ -177,7 +179,7 @@ async fn run(running: &Running, people: usize, carry: &mut Carry) -> RunReport {
         limits: Limits::default(),
         sending: Sending { concurrency: 2, batch: 4 },
     };
-    let loaded = load(&target, jiff::Timestamp::now()).unwrap();
+    let loaded = load(&target, SystemClock.now()).unwrap();
     let cancel = CancellationToken::new();
     let setting =
         Setting { clock: &SystemClock, cancel: &cancel, seen: &|_| {}, progress: &|_, _| {} };

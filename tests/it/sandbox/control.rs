@@ -74,7 +74,7 @@ async fn only_the_admin_key_outside_of_a_browser_has_hands() {
     let running = serve(|_| {}).await;
     let url = format!("http://{}/control/accept", running.address());
     let body = json!({ "email": "john@acme.io" }).to_string();
-    let browser = [ADMIN, &[("origin", "http://acme.io")]].concat();
+    let browser = [&ADMIN[..], &[("origin", "http://acme.io")]].concat();
     for (headers, status) in [(&[][..], 401), (VIEWER, 403), (&browser, 403)] {
         let got = Got::of(request(&url, headers, body.clone()).send().await.unwrap()).await;
         assert_eq!(got.status, status, "{headers:?}");

@@ -46,7 +46,7 @@ async fn each_key_sees_its_workspaces() {
     let other = running.world().workspaces[1].uid.clone();
     let chosen: &[_] = &[COMPANY, ("x-paradime-workspace", &*other)];
     for (headers, names) in
-        [(ADMIN, 1), (VIEWER, 1), (&[WORKSPACE][..], 1), (&[COMPANY][..], 2), (chosen, 2)]
+        [(&ADMIN[..], 1), (VIEWER, 1), (&[WORKSPACE][..], 1), (&[COMPANY][..], 2), (chosen, 2)]
     {
         let seen = send(&running, headers, WORKSPACES).await.json();
         let seen = seen["data"]["listWorkspaces"]["workspaces"].as_array().unwrap().clone();

@@ -17,7 +17,12 @@ async fn the_documented_people_are_listed_in_the_documented_shape() {
         (got.status, &got.headers[CONTENT_TYPE]),
         (200, &"application/json".parse().unwrap())
     );
-    let active = |uid, email, name, role| json!({ "uid": uid, "email": email, "name": name, "accountType": role });
+    let active = |uid, email, name, role| {
+        json!({
+            "uid": uid, "email": email,
+            "name": name, "accountType": role,
+        })
+    };
     let wanted = json!({ "data": { "listUsers": {
         "ok": true,
         "activeUsers": [
@@ -45,7 +50,8 @@ async fn every_mutation_takes_its_arguments_inline_and_as_variables() {
     let ok = |name: &str| json!({ "data": { name: { "ok": true } } });
     assert_eq!(ask(&running, &invite("alice@acme.io")).await, ok("inviteUser"));
     let update = format!(
-        "mutation UpdateUserAccountType {{ updateUserAccountType(uid: \"{JONNY}\", accountType: BUSINESS) {{ ok }} }}"
+        "mutation UpdateUserAccountType {{ updateUserAccountType(uid: \"{JONNY}\", accountType: \
+        BUSINESS) {{ ok }} }}"
     );
     assert_eq!(ask(&running, &update).await, ok("updateUserAccountType"));
     let disable = format!("mutation DisableUser {{ disableUser(uid: \"{JONNY}\") {{ ok }} }}");
@@ -53,12 +59,14 @@ async fn every_mutation_takes_its_arguments_inline_and_as_variables() {
     let bodies = [
         (
             "inviteUser",
-            "mutation A($email: String!, $role: UserAccountType!) { inviteUser(email: $email, accountType: $role) { ok } }",
+            "mutation A($email: String!, $role: UserAccountType!) { inviteUser(email: $email, \
+            accountType: $role) { ok } }",
             json!({ "email": "zoe@acme.io", "role": "SANDBOX_USER" }),
         ),
         (
             "updateUserAccountType",
-            "mutation B($uid: String!, $role: UserAccountType!) { updateUserAccountType(uid: $uid, accountType: $role) { ok } }",
+            "mutation B($uid: String!, $role: UserAccountType!) { updateUserAccountType(uid: \
+            $uid, accountType: $role) { ok } }",
             json!({ "uid": MATT, "role": "ANALYST" }),
         ),
         (
@@ -95,7 +103,8 @@ fn the_schema_has_the_documented_operations_and_no_other() {
 #[tokio::test]
 async fn introspection_tells_the_roles() {
     let running = serve(|_| {}).await;
-    let query = "{ __type(name: \"UserAccountType\") { enumValues { name } } __schema { queryType { fields { name } } mutationType { fields { name } } } }";
+    let query = "{ __type(name: \"UserAccountType\") { enumValues { name } } __schema { \
+    queryType { fields { name } } mutationType { fields { name } } } }";
     let names = |list: &serde_json::Value| -> String {
         let names =
             list.as_array().unwrap().iter().map(|it| it["name"].as_str().unwrap().to_owned());
@@ -104,7 +113,8 @@ async fn introspection_tells_the_roles() {
     let data = ask(&running, query).await["data"].clone();
     assert_eq!(
         names(&data["__type"]["enumValues"]),
-        "ADMIN DEVELOPER BUSINESS BILLING_ADMIN SECURITY_ADMIN WORKSPACE_SETTINGS_ADMIN WORKSPACE_ADMIN ANALYST SANDBOX_USER"
+        "ADMIN DEVELOPER BUSINESS BILLING_ADMIN SECURITY_ADMIN WORKSPACE_SETTINGS_ADMIN \
+        WORKSPACE_ADMIN ANALYST SANDBOX_USER"
     );
     assert_eq!(names(&data["__schema"]["queryType"]["fields"]), "listUsers listWorkspaces");
     assert_eq!(

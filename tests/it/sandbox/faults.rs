@@ -18,9 +18,10 @@ async fn failing(fault: &str) -> Running {
 /// come for 300 ms.
 async fn wire(running: &Running) -> (String, std::io::Result<bool>) {
     let body = json!({ "query": invite("alice@acme.io") }).to_string();
-    let keys: String = ADMIN.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    let keys = ADMIN.map(|(name, value)| format!("{name}: {value}\r\n")).concat();
     let head = format!(
-        "POST /graphql HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n{keys}content-length: {}\r\n\r\n",
+        "POST /graphql HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n\
+         {keys}content-length: {}\r\n\r\n",
         body.len()
     );
     let mut stream = TcpStream::connect(running.address()).await.unwrap();
