@@ -67,9 +67,13 @@ async fn one(
     let loaded = plan::load(global, workspace)?;
     let directory =
         context.connect(workspace).map_err(|failure| plan::failed(workspace, &failure.message))?;
-    let look = reconcile::look(&directory, &workspace.target, &loaded.roster, started)
-        .await
-        .map_err(|error| plan::failed(workspace, &error.message))?;
+    let reading = reconcile::look(&directory, &workspace.target, &loaded.roster, started);
+    let look = tokio::select! {
+        look = reading => look.map_err(|error| plan::failed(workspace, &error.message))?,
+        () = cancel.cancelled() => {
+            return Err(plan::failed(workspace, "ended before the plan; nothing was sent"));
+        }
+    };
     let differences = saved.differences(&look.plan);
     if !differences.is_empty() {
         return Err(stale(workspace, &differences));

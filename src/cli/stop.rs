@@ -1,5 +1,7 @@
 //! SIGTERM and SIGINT for the commands that run once.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -22,9 +24,20 @@ pub fn on_signal() -> Result<CancellationToken, Stop> {
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
-            () = tokio::time::sleep(GRACE) => {}
+            () = tokio::time::sleep(GRACE) => {
+                output::note("a request has no answer yet; leaving all the same");
+            }
         }
         std::process::exit(i32::from(FAILED));
     });
     Ok(cancel)
+}
+
+/// Resolves when the process is asked to leave while nothing has been `planned`, so that nothing
+/// can be under way.
+pub async fn before(cancel: &CancellationToken, planned: &AtomicBool) {
+    cancel.cancelled().await;
+    if planned.load(Ordering::Relaxed) {
+        std::future::pending::<()>().await;
+    }
 }

@@ -143,6 +143,16 @@ fn sigterm_is_obeyed_while_the_api_does_not_answer() {
 }
 
 #[test]
+fn a_reading_that_hangs_does_not_keep_a_single_run_either() {
+    let stage = Stage::with_sandbox(&["--latency", "60s"]);
+    let once = stage.spawn(&["--once", "-u", "users.yaml"]);
+    std::thread::sleep(Duration::from_secs(1));
+    once.signal("INT");
+    let ran = once.ended_within(Duration::from_secs(3)).expect(1);
+    assert!(ran.stderr().contains("nothing was sent"), "{}", ran.stderr());
+}
+
+#[test]
 fn a_kill_in_the_middle_of_an_apply_is_mended_by_the_next_run() {
     let stage = Stage::with_sandbox(&["--latency", "30ms"]);
     let people: String =
