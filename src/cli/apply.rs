@@ -25,7 +25,7 @@ const MAX_BYTES: u64 = 256 * 1024 * 1024;
 pub async fn run(global: &Global, args: &ApplyArgs) -> Result<u8, Stop> {
     let saved = read(&args.plan)?;
     let (context, config) = Context::start(global).await?;
-    let cancel = stop::on_signal()?;
+    let cancel = stop::on_signal(stop::AT_A_BOUNDARY)?;
     let mut codes = Vec::new();
     for workspace in &config.workspaces {
         let name = &workspace.target.workspace;

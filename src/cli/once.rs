@@ -20,7 +20,7 @@ use crate::telemetry::{self, LogFormat};
 /// Reconciles once and leaves. A workspace that fails does not stop the others.
 pub async fn run(global: &Global) -> Result<u8, Stop> {
     let (context, config) = Context::start(global).await?;
-    let cancel = stop::on_signal()?;
+    let cancel = stop::on_signal(stop::AT_A_BOUNDARY)?;
     let mut codes = Vec::new();
     for (position, workspace) in config.workspaces.iter().enumerate() {
         if position > 0 && !global.quiet {

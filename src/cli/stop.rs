@@ -9,9 +9,13 @@ use super::exit::{FAILED, Stop};
 use super::output;
 use crate::daemon::GRACE;
 
+/// What a run answers.
+pub const AT_A_BOUNDARY: &str = "leaving at the next batch boundary; once more leaves at once";
+
 /// A token that the first signal cancels, so that a run ends at its next batch boundary. A second
-/// signal, or [`GRACE`] after the first, ends the process where it stands.
-pub fn on_signal() -> Result<CancellationToken, Stop> {
+/// signal, or [`GRACE`] after the first, ends the process where it stands. The first is answered
+/// with `words`.
+pub fn on_signal(words: &'static str) -> Result<CancellationToken, Stop> {
     let listen = |kind| signal(kind).map_err(|error| Stop::Failed(format!("signals: {error}")));
     let (mut terminate, mut interrupt) =
         (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
@@ -19,7 +23,7 @@ pub fn on_signal() -> Result<CancellationToken, Stop> {
     let told = cancel.clone();
     tokio::spawn(async move {
         tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
-        output::note("leaving at the next batch boundary; once more leaves at once");
+        output::note(words);
         told.cancel();
         tokio::select! {
             _ = terminate.recv() => {}

@@ -127,7 +127,7 @@ fn a_failed_run_is_an_error() {
     let failure = Failure { kind: "connect", message: "no\u{1b}connection".into() };
     let report = RunReport { end: End::Failed(failure), stale: true, ..report() };
     let rows = rows(&logged(LogFormat::Json, None, 0, || {
-        log_run(&report, &sources(), Some(NEXT.parse().unwrap()))
+        log_run(&report, &sources(), Some(NEXT.parse().unwrap()));
     }));
     assert_eq!(rows.len(), 1);
     assert_eq!((&rows[0]["level"], &rows[0]["kind"]), (&"ERROR".into(), &"connect".into()));
@@ -149,7 +149,7 @@ fn what_the_api_refused_is_an_error_and_what_nobody_knows_a_warning() {
             applied.outcomes[0].1 = outcome;
         }
         let rows = rows(&logged(LogFormat::Json, None, 0, || {
-            log_run(&report, &sources(), Some(NEXT.parse().unwrap()))
+            log_run(&report, &sources(), Some(NEXT.parse().unwrap()));
         }));
         assert_eq!(rows[0]["level"], level);
         assert!(rows[0]["error"].is_string());

@@ -82,14 +82,14 @@ fn the_log_is_a_line_a_change_and_a_line_a_run_and_says_when_the_next_is() {
     let ran = daemon.ended_within(Duration::from_secs(8)).expect(0);
     assert_eq!(ran.stdout(), "", "nobody looks on");
     let rows = rows(&ran);
-    let told: Vec<_> = rows.iter().filter_map(|row| row["message"].as_str()).collect();
-    assert_eq!(told[..4], ["rosterd has started", "change", "change", "run"], "{told:?}");
+    let messages: Vec<_> = rows.iter().filter_map(|row| row["message"].as_str()).collect();
+    assert_eq!(messages[..4], ["rosterd has started", "change", "change", "run"], "{messages:?}");
     assert!(rows[3]["next"].is_string(), "{}", rows[3]);
     let place = rows.iter().find_map(|row| row["place"].as_str().filter(|it| it.len() > 12));
     assert_eq!(place, Some("users.yaml:3:14"), "{rows:?}");
-    let stale: Vec<_> = rows.iter().filter(|row| row["stale"] == true).collect();
-    assert_eq!(stale.len(), 1, "{rows:?}");
-    assert_eq!((&stale[0]["message"], &stale[0]["trigger"]), (&"run".into(), &"file".into()));
+    let runs_on: Vec<_> = rows.iter().filter(|row| row["stale"] == true).collect();
+    assert_eq!(runs_on.len(), 1, "{rows:?}");
+    assert_eq!((&runs_on[0]["message"], &runs_on[0]["trigger"]), (&"run".into(), &"file".into()));
 }
 
 #[test]
