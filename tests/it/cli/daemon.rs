@@ -97,7 +97,8 @@ fn a_configuration_that_is_gone_is_not_replaced_by_another() {
     let stage = Stage::new();
     let configuration = |users: &str| {
         format!(
-            "version: 1\nworkspaces:\n  - name: acme\n    endpoint: ${{PARADIME_API_ENDPOINT}}\n    \
+            "version: 1\nworkspaces:\n  - name: acme\n    endpoint: \
+              ${{PARADIME_API_ENDPOINT}}\n    \
              credentials: {{ api_key: {{ env: PARADIME_API_KEY }}, api_secret: {{ env: \
              PARADIME_API_SECRET }} }}\n    users: {users}\n"
         )
