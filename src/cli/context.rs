@@ -60,13 +60,14 @@ impl Context {
 
     /// Where the embedded sandbox is, if there is one.
     pub fn sandbox(&self) -> Option<String> {
-        self.sandbox.as_ref().map(super::super::sandbox::Running::endpoint)
+        self.sandbox.as_ref().map(sandbox::Running::endpoint)
     }
 
     /// The directory of a workspace, with the credentials of this moment.
     pub fn connect(&self, workspace: &WorkspaceConfig) -> Result<Client, Failure> {
         let credentials = workspace
-            .read_credentials(&variable)
+            .credentials
+            .read(&variable)
             .map_err(|problem| Failure { kind: "credentials", message: problem.to_string() })?;
         Ok(Client::new(self.transport(workspace)?, credentials))
     }
