@@ -66,8 +66,7 @@ impl Context {
     /// The directory of a workspace, with the credentials of this moment.
     pub fn connect(&self, workspace: &WorkspaceConfig) -> Result<Client, Failure> {
         let credentials = workspace
-            .credentials
-            .read(&variable)
+            .read_credentials(&variable)
             .map_err(|problem| Failure { kind: "credentials", message: problem.to_string() })?;
         Ok(Client::new(self.transport(workspace)?, credentials))
     }
