@@ -41,7 +41,9 @@ impl Context {
         };
         let config::Loaded { mut config, sources, warnings } = context.reload()?;
         output::problems(global, None, &sources, &warnings);
-        // Where that file is gone later, no other one takes its place unasked.
+        // Where that file is gone later, no other one takes its place unasked; nor does one that
+        // comes later where there was none.
+        context.request.without_file = config.path.is_none();
         context.request.path = config.path.clone().or(context.request.path);
         context.warnings = warnings;
         if global.sandbox {
@@ -149,6 +151,7 @@ fn request(global: &Global) -> config::Request {
         users: global.users.clone(),
         workspaces: global.workspace.clone(),
         offline: global.sandbox,
+        without_file: false,
     }
 }
 

@@ -38,6 +38,8 @@ pub struct Request {
     /// Endpoints and secrets are neither needed nor looked at: somebody else will set them, or
     /// nobody will use them.
     pub offline: bool,
+    /// No file is looked for: the environment and `users` are all there is.
+    pub without_file: bool,
 }
 
 /// A configuration that can be used, and what was noticed about it.
@@ -63,7 +65,10 @@ pub fn load(
     folder: &Path,
 ) -> Result<Loaded, Invalid> {
     let mut sources = Sources::default();
-    let read = match find::locate(request.path.as_deref(), env, folder) {
+    let found = (!request.without_file)
+        .then(|| find::locate(request.path.as_deref(), env, folder))
+        .flatten();
+    let read = match found {
         Some(path) => checks::file(&path, request, env, folder, &mut sources),
         None => environment::config(request, env, folder).map(|config| (config, Vec::new())),
     };
