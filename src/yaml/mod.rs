@@ -143,7 +143,7 @@ impl<'t> Node<'t> {
 /// Lines that a merge left behind.
 fn conflict_markers(text: &str, file: FileId) -> Vec<Diagnostic> {
     let is_marker = |line: &str| {
-        ["<<<<<<<", ">>>>>>>", "|||||||"].iter().any(|marker| {
+        ["<<<<<<<", "|||||||", "=======", ">>>>>>>"].iter().any(|marker| {
             line.strip_prefix(marker).is_some_and(|rest| rest.is_empty() || rest.starts_with(' '))
         })
     };
