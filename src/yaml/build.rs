@@ -144,6 +144,8 @@ impl<'t> Builder<'t, '_> {
         loop {
             let (event, span) = self.next()?;
             if matches!(event, Event::MappingEnd) {
+                // Every member of a roster is a mapping: room to grow would be a third of the tree.
+                entries.shrink_to_fit();
                 return Ok((entries, self.place(&span)));
             }
             let key = self.key(event, &span)?;
