@@ -97,6 +97,9 @@ pub struct Failure {
     pub message: String,
 }
 
+/// The kind of failure of a run that made room for a later one, or for the end of the process.
+pub const CANCELLED: &str = "cancelled";
+
 /// The verdict on a run, and its exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Status {
@@ -138,6 +141,19 @@ impl RunReport {
             End::Failed(_) => Status::Failed,
             End::Applied(applied) => applied.status(),
         }
+    }
+
+    /// Why the run ended before its end, if it did.
+    pub fn failure(&self) -> Option<&Failure> {
+        match &self.end {
+            End::Failed(failure) => Some(failure),
+            End::Applied(applied) => applied.stopped.as_ref(),
+        }
+    }
+
+    /// Whether it made room for a later run, or for the end of the process.
+    pub fn is_early(&self) -> bool {
+        self.failure().is_some_and(|failure| failure.kind == CANCELLED)
     }
 
     pub fn applied(&self) -> Option<&Applied> {

@@ -117,6 +117,13 @@ macro_rules! event_at {
 pub fn log_run(report: &RunReport, sources: &Sources, next: Option<Timestamp>) {
     let workspace = report.workspace.as_str();
     match &report.end {
+        End::Failed(_) if report.is_early() => tracing::info!(
+            workspace,
+            trigger = report.trigger.word(),
+            status = EARLY,
+            duration_ms = duration(report),
+            "run"
+        ),
         End::Failed(failure) => tracing::error!(
             workspace,
             trigger = report.trigger.word(),
@@ -215,7 +222,10 @@ impl<'a> Told<'a> {
 
 fn log_applied(report: &RunReport, applied: &Applied, next: Option<Timestamp>) {
     let status = report.status();
-    let level = if status == Status::Failed {
+    let early = report.is_early();
+    let level = if early {
+        Level::INFO
+    } else if status == Status::Failed {
         Level::ERROR
     } else if report.stale || status == Status::Held {
         Level::WARN
@@ -230,7 +240,7 @@ fn log_applied(report: &RunReport, applied: &Applied, next: Option<Timestamp>) {
         level,
         workspace = report.workspace.as_str(),
         trigger = report.trigger.word(),
-        status = word(status),
+        status = if early { EARLY } else { word(status) },
         done = count(|outcome| *outcome == Outcome::Done),
         rejected = count(|outcome| matches!(outcome, Outcome::Rejected(_))),
         unknown = count(|outcome| matches!(outcome, Outcome::Unknown(_))),
@@ -291,6 +301,9 @@ fn file_and_line(place: Place, sources: &Sources) -> String {
 fn second(at: Timestamp) -> String {
     at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
+
+/// The word of a run that made room for a later one, or for the end of the process.
+const EARLY: &str = "early";
 
 fn word(status: Status) -> &'static str {
     match status {

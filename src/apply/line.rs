@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Effects, GIVE_UP_AFTER, Sending};
 use crate::client::{Answer, ClientError, ErrorClass, Reply, WriteDirectory};
 use crate::plan::change::Change;
-use crate::report::{Failure, Outcome};
+use crate::report::{CANCELLED, Failure, Outcome};
 use crate::retry;
 
 /// One class. Everything about it happens in one loop, so nothing here is shared.
@@ -136,8 +136,8 @@ impl<'a> Line<'a> {
     fn heed(&mut self, cancel: &CancellationToken) {
         if cancel.is_cancelled() && self.stopped.is_none() && !self.queue.is_empty() {
             self.stopped = Some(Failure {
-                kind: "cancelled",
-                message: "ended early, at a batch boundary".to_owned(),
+                kind: CANCELLED,
+                message: "interrupted at a batch boundary".to_owned(),
             });
         }
     }

@@ -25,7 +25,7 @@ const MAX_BYTES: u64 = 256 * 1024 * 1024;
 pub async fn run(global: &Global, args: &ApplyArgs) -> Result<u8, Stop> {
     let saved = read(&args.plan)?;
     let (context, config) = Context::start(global).await?;
-    let cancel = stop::on_signal()?;
+    let cancel = stop::on_signal(stop::AT_A_BOUNDARY)?;
     let mut codes = Vec::new();
     for workspace in &config.workspaces {
         let name = &workspace.target.workspace;
@@ -67,9 +67,13 @@ async fn one(
     let loaded = plan::load(global, workspace)?;
     let directory =
         context.connect(workspace).map_err(|failure| plan::failed(workspace, &failure.message))?;
-    let look = reconcile::look(&directory, &workspace.target, &loaded.roster, started)
-        .await
-        .map_err(|error| plan::failed(workspace, &error.message))?;
+    let reading = reconcile::look(&directory, &workspace.target, &loaded.roster, started);
+    let look = tokio::select! {
+        look = reading => look.map_err(|error| plan::failed(workspace, &error.message))?,
+        () = cancel.cancelled() => {
+            return Err(plan::failed(workspace, "ended before the plan; nothing was sent"));
+        }
+    };
     let differences = saved.differences(&look.plan);
     if !differences.is_empty() {
         return Err(stale(workspace, &differences));

@@ -60,7 +60,7 @@ impl Context {
 
     /// Where the embedded sandbox is, if there is one.
     pub fn sandbox(&self) -> Option<String> {
-        self.sandbox.as_ref().map(super::super::sandbox::Running::endpoint)
+        self.sandbox.as_ref().map(sandbox::Running::endpoint)
     }
 
     /// The directory of a workspace, with the credentials of this moment.

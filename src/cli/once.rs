@@ -1,5 +1,7 @@
 //! `rosterd --once`: one run of every selected workspace, one after the other.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use tokio_util::sync::CancellationToken;
 
 use super::args::Global;
@@ -18,7 +20,7 @@ use crate::telemetry::{self, LogFormat};
 /// Reconciles once and leaves. A workspace that fails does not stop the others.
 pub async fn run(global: &Global) -> Result<u8, Stop> {
     let (context, config) = Context::start(global).await?;
-    let cancel = stop::on_signal()?;
+    let cancel = stop::on_signal(stop::AT_A_BOUNDARY)?;
     let mut codes = Vec::new();
     for (position, workspace) in config.workspaces.iter().enumerate() {
         if position > 0 && !global.quiet {
@@ -45,18 +47,27 @@ async fn one(
     let loaded = plan::load(global, workspace)?;
     let directory =
         context.connect(workspace).map_err(|failure| plan::failed(workspace, &failure.message))?;
-    let progress = Progress::default();
+    let (progress, planned) = (Progress::default(), AtomicBool::new(false));
     let setting = Setting {
         clock: &SystemClock,
         cancel,
-        seen: &|look| show_plan(&workspace.target.workspace, &loaded, look, global),
+        seen: &|look| {
+            planned.store(true, Ordering::Relaxed);
+            show_plan(&workspace.target.workspace, &loaded, look, global);
+        },
         progress: &|done, of| progress.update(done, of),
     };
     let mut carry = Carry::default();
     let (target, trigger) = (&workspace.target, Trigger::Start);
-    let report =
-        reconcile::reconcile(&directory, target, &loaded, false, trigger, &mut carry, &setting)
-            .await;
+    let run =
+        reconcile::reconcile(&directory, target, &loaded, false, trigger, &mut carry, &setting);
+    let report = tokio::select! {
+        biased;
+        report = run => report,
+        () = stop::before(cancel, &planned) => {
+            return Err(plan::failed(workspace, "ended before the plan; nothing was sent"));
+        }
+    };
     drop(progress);
     tell(&report, &loaded.sources, global);
     Ok(exit::of(report.status()))

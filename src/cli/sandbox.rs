@@ -67,7 +67,7 @@ pub enum Batch {
 
 /// Serves until SIGTERM or SIGINT.
 pub async fn run(global: &Global, args: SandboxArgs) -> Result<u8, Stop> {
-    let cancel = stop::on_signal()?;
+    let cancel = stop::on_signal("the sandbox ends")?;
     let options = options(global, args);
     let running = sandbox::start(options, Arc::new(SystemClock))
         .await

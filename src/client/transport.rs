@@ -237,9 +237,17 @@ fn builder(settings: &Settings) -> ClientBuilder {
     if is_loopback(&settings.endpoint) { builder.no_proxy() } else { builder }
 }
 
+/// A pipe or a device is not waited for.
+fn regular(file: &Path) -> std::io::Result<Vec<u8>> {
+    if std::fs::metadata(file)?.is_file() {
+        return std::fs::read(file);
+    }
+    Err(std::io::Error::new(std::io::ErrorKind::InvalidInput, "this is not a regular file"))
+}
+
 fn authorities(file: &Path) -> Result<Vec<Certificate>, ClientError> {
     let at = file.display();
-    let bytes = std::fs::read(file)
+    let bytes = regular(file)
         .map_err(|error| unusable(format!("cannot read the CA file {at}: {error}")))?;
     match Certificate::from_pem_bundle(&bytes) {
         Ok(found) if !found.is_empty() => Ok(found),

@@ -9,10 +9,9 @@ use std::time::Duration;
 
 use jiff::tz::TimeZone;
 
-use super::hush::hush;
 use super::keys::{FILE, SCHEDULE, WATCH};
 use super::secrets::TOKEN_PREFIX;
-use super::{Config, Request, ScheduleSettings, WatchSettings, text, values};
+use super::{Config, Request, ScheduleSettings, WatchSettings, conceal, text, values};
 use crate::diagnostic::{Diagnostic, Sources, any_error};
 use crate::yaml::{self, Fields, Node, closest};
 
@@ -30,13 +29,14 @@ pub(super) fn file(
     let text = text(path, folder).map_err(|problem| vec![problem])?;
     let id = sources.add(path.to_string_lossy(), text.clone());
     let mut reader = Reader { request, env, folder, path, found: Vec::new() };
-    let config =
-        yaml::parse(&text, id, &mut reader.found).and_then(|document| reader.config(&document));
+    let config = yaml::parse(&text, id, &mut reader.found).and_then(|document| {
+        conceal::tokens(&document, &mut reader.found);
+        reader.config(&document)
+    });
     let mut found = reader.found;
     found.sort_by_key(|problem| problem.place.map(|place| (place.file, place.start)));
-    for problem in &mut found {
-        hush(problem, &text);
-    }
+    conceal::conceal(&mut found, &text);
+    conceal::only_the_secret(&mut found);
     match config {
         Some(config) if !any_error(&found) => Ok((config, found)),
         _ => Err(found),
@@ -138,12 +138,23 @@ impl Reader<'_> {
         Fields::of(node, &format!("`{key}`"), known, &mut self.found)
     }
 
-    /// Text in which references to the environment have been replaced.
+    /// Text in which references to the environment have been replaced. Offline, a variable that
+    /// is not set is nothing to tell: it is another machine's.
     pub fn expanded(&mut self, node: &Node<'_>, what: &str) -> Option<String> {
+        let text = node.text(what, &mut self.found)?;
+        if self.request.offline {
+            return values::expand(text, self.env).ok();
+        }
+        self.expanded_or_told(node, what)
+    }
+
+    /// The same for what is needed offline too.
+    pub fn expanded_or_told(&mut self, node: &Node<'_>, what: &str) -> Option<String> {
         let text = node.text(what, &mut self.found)?;
         match values::expand(text, self.env) {
             Ok(text) if text.trim_start().starts_with(TOKEN_PREFIX) => {
-                self.found.push(secret_in_file(node, what));
+                let message = format!("{what} refers to a secret");
+                self.found.push(conceal::refused(node.place, message));
                 None
             }
             Ok(text) => Some(text),
@@ -181,8 +192,9 @@ impl Reader<'_> {
                 || "write a name such as Europe/Berlin or UTC".to_owned(),
                 |meant| format!("did you mean `{meant}`?"),
             );
+            let written = node.text("`timezone`", &mut Vec::new()).unwrap_or_default();
             self.found.push(
-                Diagnostic::error("unknown-timezone", format!("unknown time zone `{text}`"))
+                Diagnostic::error("unknown-timezone", format!("unknown time zone `{written}`"))
                     .at(node.place)
                     .label("unknown time zone")
                     .hint(hint),
@@ -203,7 +215,8 @@ impl Reader<'_> {
         match values::duration(&text) {
             Some(duration) if bounds.contains(&duration) => duration,
             Some(_) => {
-                let (low, high) = (values::shown(*bounds.start()), values::shown(*bounds.end()));
+                let low = format!("from {}", values::shown(*bounds.start()));
+                let high = values::shown(*bounds.end());
                 self.out_of_bounds(node, key, &low, &high);
                 default
             }
@@ -226,12 +239,8 @@ impl Reader<'_> {
         match text.parse() {
             Ok(number) if bounds.contains(&number) => number,
             _ => {
-                self.out_of_bounds(
-                    node,
-                    key,
-                    &bounds.start().to_string(),
-                    &bounds.end().to_string(),
-                );
+                let low = format!("a whole number from {}", bounds.start());
+                self.out_of_bounds(node, key, &low, &bounds.end().to_string());
                 default
             }
         }
@@ -239,9 +248,9 @@ impl Reader<'_> {
 
     fn out_of_bounds(&mut self, node: &Node<'_>, key: &str, low: &str, high: &str) {
         self.found.push(
-            Diagnostic::error("out-of-bounds", format!("`{key}` must be from {low} to {high}"))
+            Diagnostic::error("out-of-bounds", format!("`{key}` must be {low} to {high}"))
                 .at(node.place)
-                .label(format!("not from {low} to {high}")),
+                .label(format!("not {low} to {high}")),
         );
     }
 
@@ -253,13 +262,4 @@ impl Reader<'_> {
                 .hint(format!("write {wanted}")),
         );
     }
-}
-
-pub(super) fn secret_in_file(node: &Node<'_>, what: &str) -> Diagnostic {
-    Diagnostic::error("secret-in-file", format!("{what} seems to hold the secret itself"))
-        .at(node.place)
-        .hint(
-            "name where it is, { env: NAME } or { file: PATH }, and replace what was written here",
-        )
-        .concealed()
 }

@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use jiff::tz::TimeZone;
 
+use super::secrets::TOKEN_PREFIX;
 use super::workspace::{endpoint, http_defaults};
 use super::{
     Config, CredentialSource, Request, ScheduleSettings, SecretSource, WatchSettings,
     WorkspaceConfig, find,
 };
+use crate::client;
 use crate::diagnostic::Diagnostic;
 use crate::guard::Limits;
 use crate::plan::OnRemoved;
@@ -34,24 +36,7 @@ pub(super) fn config(
     }
     let (mut connection, sending) = http_defaults();
     if !request.offline {
-        match env("PARADIME_API_ENDPOINT").map(|text| endpoint(&text)) {
-            Some(Ok(url)) => connection.endpoint = url,
-            Some(Err(why)) => problems.push(
-                Diagnostic::error("bad-value", format!("PARADIME_API_ENDPOINT: {why}"))
-                    .hint("write the https address of the API"),
-            ),
-            None => problems.push(
-                Diagnostic::error("variable-not-set", "PARADIME_API_ENDPOINT is not set")
-                    .hint("set it, or write a configuration"),
-            ),
-        }
-        if env("PARADIME_API_SECRET").is_none() {
-            problems.push(
-                Diagnostic::error("variable-not-set", "PARADIME_API_SECRET is not set")
-                    .hint("set it together with PARADIME_API_KEY, or to a token (prdm_…)"),
-            );
-        }
-        connection.workspace_uid = env("PARADIME_WORKSPACE_UID").filter(|uid| !uid.is_empty());
+        aim(&mut connection, env, &mut problems);
     }
     if !problems.is_empty() {
         return Err(problems);
@@ -79,4 +64,36 @@ pub(super) fn config(
         retention: Duration::from_hours(9600),
         workspaces: vec![WorkspaceConfig { target, connection, credentials }],
     })
+}
+
+/// What the environment says about the API; whether the secrets are there, and not what they are.
+fn aim(
+    connection: &mut client::Settings,
+    env: &dyn Fn(&str) -> Option<String>,
+    problems: &mut Vec<Diagnostic>,
+) {
+    let set = |name: &str| env(name).filter(|value| !value.is_empty());
+    let mut missing = |name: &str, hint: &str| {
+        let message = format!("{name} is not set");
+        problems.push(Diagnostic::error("variable-not-set", message).hint(hint));
+    };
+    match set("PARADIME_API_SECRET") {
+        None => missing(
+            "PARADIME_API_SECRET",
+            "set it together with PARADIME_API_KEY, or to a token (prdm_…)",
+        ),
+        Some(secret) if !secret.starts_with(TOKEN_PREFIX) && set("PARADIME_API_KEY").is_none() => {
+            missing("PARADIME_API_KEY", "set it, or set PARADIME_API_SECRET to a token (prdm_…)");
+        }
+        Some(_) => {}
+    }
+    match set("PARADIME_API_ENDPOINT").map(|text| endpoint(&text)) {
+        Some(Ok(url)) => connection.endpoint = url,
+        Some(Err(why)) => problems.push(
+            Diagnostic::error("bad-value", format!("PARADIME_API_ENDPOINT: {why}"))
+                .hint("write the https address of the API"),
+        ),
+        None => missing("PARADIME_API_ENDPOINT", "set it, or write a configuration"),
+    }
+    connection.workspace_uid = set("PARADIME_WORKSPACE_UID");
 }

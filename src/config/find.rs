@@ -17,9 +17,8 @@ pub fn locate(
     env: &dyn Fn(&str) -> Option<String>,
     folder: &Path,
 ) -> Option<PathBuf> {
-    let named = named
-        .map(Path::to_owned)
-        .or_else(|| env(VARIABLE).filter(|path| !path.is_empty()).map(PathBuf::from));
+    let from_env = || env(VARIABLE).filter(|path| !path.is_empty()).map(PathBuf::from);
+    let named = named.map(Path::to_owned).or_else(from_env);
     named.or_else(|| PLACES.iter().map(PathBuf::from).find(|path| folder.join(path).is_file()))
 }
 

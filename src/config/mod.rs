@@ -1,9 +1,10 @@
 //! The settings: `rosterd.yaml`, or the vendor's environment names and `--users` alone.
 
 mod checks;
+mod conceal;
+mod credentials;
 mod environment;
 pub mod find;
-mod hush;
 mod keys;
 mod schema;
 mod secrets;
@@ -74,7 +75,14 @@ pub fn load(
 
 /// The text of the configuration file.
 fn text(path: &Path, folder: &Path) -> Result<String, Diagnostic> {
-    source::text(&path.to_string_lossy(), &folder.join(path))
+    source::text(&path.to_string_lossy(), &folder.join(path)).map_err(|mut problem| {
+        problem.hint = match problem.code {
+            "missing-file" => Some(format!("look at --config, or at ${}", find::VARIABLE)),
+            "not-a-file" | "too-large" => Some("name the configuration file".to_owned()),
+            _ => problem.hint,
+        };
+        problem
+    })
 }
 
 /// Everything a process needs to know, validated.

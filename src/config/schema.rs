@@ -9,7 +9,8 @@ pub fn schema() -> Value {
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "rosterd configuration",
-        "description": "Which workspaces are kept equal to which rosters, and within which limits.",
+        "description": "Which workspaces are kept equal to which rosters, when, and within \
+            which limits.",
         "type": "object",
         "additionalProperties": false,
         "required": ["version", "workspaces"],
@@ -21,7 +22,10 @@ pub fn schema() -> Value {
                 "jitter": duration("A run starts up to so much later.", "30s"),
             })),
             "watch": section("How changes of the files are noticed.", &json!({
-                "settle": duration("Files must be quiet for so long.", "1s"),
+                "settle": duration(
+                    "A change is acted on once the files are quiet for so long.",
+                    "1s",
+                ),
                 "poll": duration("How often contents are compared where no events arrive.", "30s"),
             })),
             "store": text("The ledger: sqlite:///PATH.", "sqlite:///var/lib/rosterd/ledger.db"),
@@ -37,7 +41,9 @@ fn workspace() -> Value {
         "One workspace and its roster.",
         &json!({
             "name": described("A name for people; letters, digits, dots, dashes, underscores."),
-            "endpoint": described("The https address of the API; ${NAME} is a variable."),
+            "endpoint": described(
+                "The https address of the API; ${NAME} refers to the environment.",
+            ),
             "credentials": {
                 "description": "Where the secrets are; never the secrets themselves.",
                 "type": "object",

@@ -2,14 +2,16 @@
 
 use std::fmt;
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 
-use super::{CredentialSource, SecretSource};
+use super::{CredentialSource, SecretSource, WorkspaceConfig};
 use crate::client::Credentials;
 use crate::source;
 
 /// A value that begins so is a bearer token.
 pub const TOKEN_PREFIX: &str = "prdm_";
+/// A token of a company begins so: it opens several workspaces, and one has to be named.
+const COMPANY_PREFIX: &str = "prdm_cmp_";
 /// A larger file holds no secret.
 const MAX_BYTES: u64 = 64 * 1024;
 
@@ -20,6 +22,27 @@ pub struct SecretProblem {
     /// Where it was looked for.
     place: String,
     why: String,
+}
+
+impl WorkspaceConfig {
+    /// Reads the secrets as they are now. A company token is refused where no `workspace_uid`
+    /// says which workspace is meant.
+    pub fn read_credentials(
+        &self,
+        env: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Credentials, SecretProblem> {
+        let credentials = self.credentials.read(env)?;
+        if let Credentials::Token(token) = &credentials
+            && token.expose_secret().starts_with(COMPANY_PREFIX)
+            && self.connection.workspace_uid.is_none()
+        {
+            return Err(self.credentials.api_secret.problem(
+                "this is a company token, so the workspace must be named: set `workspace_uid`, or \
+                 PARADIME_WORKSPACE_UID without a configuration",
+            ));
+        }
+        Ok(credentials)
+    }
 }
 
 impl CredentialSource {
@@ -74,7 +97,6 @@ impl SecretSource {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use secrecy::ExposeSecret as _;
 
     fn source(key: Option<&str>, secret: SecretSource) -> CredentialSource {
         CredentialSource {

@@ -7,19 +7,17 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use reqwest::Url;
 
-use super::checks::{Reader, secret_in_file};
-use super::keys::{BUDGET, BUDGETS, CREDENTIALS, GUARD, HTTP, SECRET, WORKSPACE};
-use super::secrets::TOKEN_PREFIX;
-use super::{CredentialSource, SecretSource, WorkspaceConfig, values};
+use super::checks::Reader;
+use super::keys::{BUDGET, BUDGETS, GUARD, HTTP, WORKSPACE};
+use super::{WorkspaceConfig, values};
 use crate::apply::Sending;
-use crate::client::{self, endpoint_is_safe};
-use crate::diagnostic::Diagnostic;
+use crate::client::{self, Transport, endpoint_is_safe};
+use crate::diagnostic::{Diagnostic, Place};
 use crate::email::Email;
 use crate::guard::{Budget, BudgetName, Limits};
 use crate::plan::OnRemoved;
 use crate::reconcile::Target;
-use crate::source;
-use crate::yaml::{Fields, Node, closest};
+use crate::yaml::{Fields, Node, Value, closest};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -29,7 +27,7 @@ impl Reader<'_> {
         let mut found = Vec::new();
         let items = node.items("`workspaces`", &mut found).unwrap_or_default();
         self.found.append(&mut found);
-        if items.is_empty() {
+        if matches!(&node.value, Value::Seq(items) if items.is_empty()) {
             self.found.push(
                 Diagnostic::error("no-workspace", "there is no workspace")
                     .at(node.place)
@@ -46,7 +44,8 @@ impl Reader<'_> {
                     Diagnostic::error("duplicate-workspace", format!("`{name}` is named twice"))
                         .at(place)
                         .label("again here")
-                        .related(first, "first here"),
+                        .related(first, "first here")
+                        .hint("give each workspace a name of its own"),
                 );
             }
             workspaces.push(workspace);
@@ -93,10 +92,7 @@ impl Reader<'_> {
         workspaces
     }
 
-    fn workspace(
-        &mut self,
-        node: &Node<'_>,
-    ) -> Option<(WorkspaceConfig, crate::diagnostic::Place)> {
+    fn workspace(&mut self, node: &Node<'_>) -> Option<(WorkspaceConfig, Place)> {
         let fields = Fields::of(node, "a workspace", &WORKSPACE, &mut self.found)?;
         let name_node = fields.require("name", &mut self.found);
         let name = name_node.and_then(|node| self.name(node));
@@ -104,8 +100,7 @@ impl Reader<'_> {
         let endpoint = endpoint.and_then(|node| self.endpoint(node));
         let credentials = fields.require("credentials", &mut self.found);
         let credentials = credentials.and_then(|node| self.credentials(node));
-        let workspace_uid =
-            fields.get("workspace_uid").and_then(|node| self.expanded(node, "`workspace_uid`"));
+        let workspace_uid = fields.get("workspace_uid").and_then(|node| self.workspace_uid(node));
         let users = fields.require("users", &mut self.found).and_then(|node| self.users(node));
         let zone = self.zone(&fields);
         let on_removed = self.on_removed(&fields);
@@ -113,6 +108,7 @@ impl Reader<'_> {
         let (mut connection, sending) = self.http(&fields);
         connection.workspace_uid = workspace_uid;
         connection.endpoint = endpoint?;
+        self.authority(&fields, &connection);
         let target = Target {
             workspace: name?,
             users: users?,
@@ -127,13 +123,19 @@ impl Reader<'_> {
     }
 
     /// The folder of the configuration file.
-    fn base(&self) -> PathBuf {
+    pub(super) fn base(&self) -> PathBuf {
         let path = self.folder.join(self.path);
         path.parent().map(Path::to_owned).unwrap_or_default()
     }
 
     fn name(&mut self, node: &Node<'_>) -> Option<String> {
-        let name = self.expanded(node, "`name`")?;
+        let name = match self.expanded(node, "`name`") {
+            // Here the reference itself is as good a name.
+            None if self.request.offline => {
+                return node.text("`name`", &mut Vec::new()).map(str::to_owned);
+            }
+            name => name?,
+        };
         let good = !name.is_empty()
             && name.len() <= 64
             && name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
@@ -146,6 +148,16 @@ impl Reader<'_> {
             );
         }
         good.then_some(name)
+    }
+
+    fn workspace_uid(&mut self, node: &Node<'_>) -> Option<String> {
+        let uid = self.expanded(node, "`workspace_uid`")?;
+        let good = !uid.is_empty() && uid.len() <= 128 && uid.bytes().all(|b| b.is_ascii_graphic());
+        if !good {
+            let wanted = "the uid from the settings of the workspace, or leave it out";
+            self.refuse(node, "workspace_uid", &"this is not a uid", wanted);
+        }
+        good.then_some(uid)
     }
 
     fn endpoint(&mut self, node: &Node<'_>) -> Option<Url> {
@@ -163,68 +175,25 @@ impl Reader<'_> {
         }
     }
 
-    fn credentials(&mut self, node: &Node<'_>) -> Option<CredentialSource> {
-        let fields = Fields::of(node, "`credentials`", &CREDENTIALS, &mut self.found)?;
-        let api_key = fields.get("api_key").map(|node| self.secret(node, "api_key"));
-        let api_secret = fields.require("api_secret", &mut self.found);
-        let api_secret = api_secret.and_then(|node| self.secret(node, "api_secret"));
-        let api_key = match api_key {
-            Some(key) => Some(key?),
-            None => None,
-        };
-        Some(CredentialSource { api_key, api_secret: api_secret? })
-    }
-
-    /// Where a secret is. The secret itself is refused, and not repeated.
-    fn secret(&mut self, node: &Node<'_>, key: &str) -> Option<SecretSource> {
-        if let crate::yaml::Value::Scalar { .. } = node.value {
-            self.found.push(secret_in_file(node, &format!("`{key}`")));
-            return None;
-        }
-        let fields = Fields::of(node, &format!("`{key}`"), &SECRET, &mut self.found)?;
-        match (fields.get("env"), fields.get("file")) {
-            (Some(node), None) => {
-                let name = node.text("`env`", &mut self.found)?.to_owned();
-                let is_name = !name.starts_with(TOKEN_PREFIX)
-                    && !name.starts_with(|c: char| c.is_ascii_digit())
-                    && !name.is_empty()
-                    && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
-                if !is_name {
-                    self.found.push(secret_in_file(node, "`env`"));
-                }
-                is_name.then_some(SecretSource::Env(name))
-            }
-            (None, Some(node)) => {
-                let path = self.expanded(node, "`file`")?;
-                Some(SecretSource::File(self.base().join(path)))
-            }
-            _ => {
-                self.found.push(
-                    Diagnostic::error("bad-secret", format!("`{key}` needs one place"))
-                        .at(node.place)
-                        .hint("write { env: NAME } or { file: PATH }")
-                        .concealed(),
-                );
-                None
-            }
-        }
-    }
-
     fn users(&mut self, node: &Node<'_>) -> Option<Vec<String>> {
-        if let crate::yaml::Value::Scalar { .. } = node.value {
-            return self.expanded(node, "`users`").map(|one| vec![one]);
+        if let Value::Scalar { .. } = node.value {
+            return self.expanded_or_told(node, "`users`").map(|one| vec![one]);
         }
-        let mut found = Vec::new();
-        let items = node.items("`users`", &mut found).unwrap_or_default();
-        self.found.append(&mut found);
-        let users: Vec<String> =
-            items.iter().filter_map(|item| self.expanded(item, "an entry of `users`")).collect();
+        let Value::Seq(items) = &node.value else {
+            self.found.push(node.expected("`users`", "a file, a folder or a list of them"));
+            return None;
+        };
         if items.is_empty() {
-            self.found.push(
-                Diagnostic::error("no-users", "`users` names no file")
-                    .at(node.place)
-                    .hint("name the roster: a file, a folder, or a list of them"),
+            self.refuse(
+                node,
+                "users",
+                &"the list names no file",
+                "a file, a folder or a list of them",
             );
+        }
+        let mut users = Vec::new();
+        for item in items {
+            users.extend(self.expanded_or_told(item, "an entry of `users`"));
         }
         (!users.is_empty()).then_some(users)
     }
@@ -235,7 +204,12 @@ impl Reader<'_> {
             Some("report") => OnRemoved::Report,
             Some("disable") | None => OnRemoved::Disable,
             Some(_) => {
-                self.refuse(node, "on_removed", &"this is not known", "disable or report");
+                self.refuse(
+                    node,
+                    "on_removed",
+                    &"this is neither disable nor report",
+                    "disable or report",
+                );
                 OnRemoved::Report
             }
         }
@@ -270,7 +244,7 @@ impl Reader<'_> {
             Some("true") => true,
             Some("false") | None => false,
             Some(_) => {
-                self.refuse(node, "suspend", &"this is neither", "true or false");
+                self.refuse(node, "suspend", &"this is neither true nor false", "true or false");
                 true
             }
         }
@@ -307,24 +281,41 @@ impl Reader<'_> {
         if let Some(node) = fields.get("ca_file")
             && let Some(path) = self.expanded(node, "`ca_file`")
         {
-            let path = self.base().join(path);
-            if let Err(error) = source::bounded(&path, source::MAX_BYTES) {
-                self.refuse(node, "ca_file", &error, "the path of a file of certificates, PEM");
-            }
-            connection.ca_file = Some(path);
+            // Who connects to nobody needs no authority.
+            connection.ca_file = (!self.request.offline).then(|| self.base().join(path));
         }
         (connection, sending)
     }
+
+    /// Tries the private authority: a daemon that starts must be able to connect.
+    fn authority(&mut self, fields: &Fields<'_, '_>, connection: &client::Settings) {
+        let http = fields.get("http").and_then(|node| Fields::of(node, "", &HTTP, &mut Vec::new()));
+        if let Some(node) = http.and_then(|fields| fields.get("ca_file"))
+            && connection.ca_file.is_some()
+            && let Err(error) = Transport::new(connection.clone())
+        {
+            self.refuse(node, "ca_file", &error, "the path of a file of certificates, PEM");
+        }
+    }
 }
 
+/// An address that credentials may be sent to; or why it is none, without repeating it.
 pub(super) fn endpoint(text: &str) -> Result<Url, String> {
-    let url =
-        Url::parse(text.trim()).map_err(|error| format!("this is not an address: {error}"))?;
+    let text = text.trim();
+    if !text.starts_with("https://") && !text.starts_with("http://") {
+        return Err("it does not begin with https://".to_owned());
+    }
+    let url = Url::parse(text).map_err(|error| format!("this is not an address: {error}"))?;
     if !url.username().is_empty() || url.password().is_some() {
         return Err("it holds a user or a password, which would end up in logs".to_owned());
     }
     if !endpoint_is_safe(&url) {
-        return Err("it would carry the key in the clear".to_owned());
+        return Err(
+            "it would carry the key in the clear: plain http is for this machine alone".to_owned()
+        );
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err("it has a query or a fragment, which the API has not".to_owned());
     }
     Ok(url)
 }

@@ -6,18 +6,6 @@ use crate::report::{Applied, End, Outcome, RunReport, Verification};
 /// The kind of failure where there is no roster to run with.
 pub(super) const NO_ROSTER: &str = "roster";
 
-/// The kind of failure of a run that made room.
-pub(super) const CANCELLED: &str = "cancelled";
-
-/// Made room for a later run, or for the end of the process.
-pub(super) fn is_early(report: &RunReport) -> bool {
-    let failure = match &report.end {
-        End::Failed(failure) => Some(failure),
-        End::Applied(applied) => applied.stopped.as_ref(),
-    };
-    failure.is_some_and(|failure| failure.kind == CANCELLED)
-}
-
 /// Whether another run soon may do better. What the API refuses by itself it would refuse again,
 /// and without a roster there is nothing to try.
 pub(super) fn is_worth_another_try(report: &RunReport) -> bool {
@@ -29,11 +17,7 @@ pub(super) fn is_worth_another_try(report: &RunReport) -> bool {
 
 /// The API does not let this key do what was tried; only a person can change that.
 pub(super) fn is_denied(report: &RunReport) -> bool {
-    let failure = match &report.end {
-        End::Failed(failure) => Some(failure),
-        End::Applied(applied) => applied.stopped.as_ref(),
-    };
-    failure.is_some_and(|failure| matches!(failure.kind, "unauthorized" | "forbidden"))
+    report.failure().is_some_and(|failure| matches!(failure.kind, "unauthorized" | "forbidden"))
 }
 
 fn unfinished(applied: &Applied) -> bool {

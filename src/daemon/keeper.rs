@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::ending::{self, CANCELLED, NO_ROSTER};
+use super::ending::{self, NO_ROSTER};
 use super::mailbox::{Duty, Mailbox, Orders};
 use super::timers::Timers;
 use super::{Hooks, blocking, digest};
@@ -16,7 +16,7 @@ use crate::clock::Clock;
 use crate::config::{ScheduleSettings, WorkspaceConfig};
 use crate::diagnostic::Sources;
 use crate::reconcile::{self, Carry, InputOutage, Loaded, Setting};
-use crate::report::{End, Failure, RunReport, Trigger};
+use crate::report::{CANCELLED, End, Failure, RunReport, Trigger};
 use crate::roster::Digest;
 use crate::{retry, schedule};
 
@@ -296,7 +296,7 @@ impl<H: Hooks> Keeper<H> {
 
     /// Decides what follows from how a run ended.
     fn after(&mut self, report: &RunReport) {
-        if ending::is_early(report) {
+        if report.is_early() {
             return;
         }
         self.failures =

@@ -1,6 +1,7 @@
 //! Text for people at a terminal. It is styled; the caller's stream strips what it cannot show.
 //! No meaning rests on colour alone.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use anstyle::{AnsiColor, Style};
@@ -74,7 +75,7 @@ fn did(applied: &Applied, status: Status, sources: &Sources, verbose: bool) -> S
     write_lines(&mut text, &lines, verbose);
     refusals(&mut text, &applied.verdict.refusals);
     if let Verification::Read(residue) = &applied.verification {
-        left(&mut text, residue, sources);
+        left(&mut text, residue, &applied.outcomes, sources);
     }
     let _ = writeln!(text, "\n{BOLD}{end}{BOLD:#}");
     text
@@ -111,15 +112,20 @@ fn ending(applied: &Applied, status: Status) -> String {
     }
 }
 
-/// What the fresh reading still wants.
-fn left(text: &mut String, residue: &Residue, sources: &Sources) {
-    let lists: [(&[Change], &str); 3] = [
-        (&residue.missing, "answered with ok, and the fresh reading does not show it"),
-        (&residue.applicable, "still to do, the next run decides anew"),
-        (&residue.released, "no longer held, the next run makes it"),
+/// What the fresh reading still wants, but for what the table has just told.
+fn left(text: &mut String, residue: &Residue, outcomes: &[(Change, Outcome)], sources: &Sources) {
+    let tried: BTreeSet<_> = outcomes.iter().map(|(change, _)| change.sort_key()).collect();
+    let new = residue.applicable.iter().filter(|change| !tried.contains(&change.sort_key()));
+    let lists: [(Vec<&Change>, &str); 3] = [
+        (
+            residue.missing.iter().collect(),
+            "answered with ok, and the fresh reading does not show it",
+        ),
+        (new.collect(), "newly to do, the next run decides anew"),
+        (residue.released.iter().collect(), "no longer held, the next run makes it"),
     ];
     for (changes, words) in lists.into_iter().filter(|(changes, _)| !changes.is_empty()) {
-        let rows: Vec<Row> = changes.iter().map(|it| rows::of_change(it, sources)).collect();
+        let rows: Vec<Row> = changes.into_iter().map(|it| rows::of_change(it, sources)).collect();
         let lines: Vec<Line<'_>> = rows.iter().map(|row| Line::of(row, sources, false)).collect();
         let _ = writeln!(text, "\n{words}:");
         write_lines(text, &lines, false);
@@ -155,6 +161,7 @@ impl<'a> Line<'a> {
     }
 
     fn of_outcome(row: &'a Row, outcome: &Outcome, sources: &Sources) -> Self {
+        let folds = matches!(outcome, Outcome::NotSent(_));
         let (symbol, like, words) = match outcome {
             Outcome::Done => ('✓', Kind::Invite, "done".to_owned()),
             Outcome::Rejected(why) => ('×', Kind::Unfixable, told("rejected", why)),
@@ -162,7 +169,7 @@ impl<'a> Line<'a> {
             Outcome::NotSent(why) => ('!', Kind::Held, told("not sent", why)),
         };
         let tail = tail(&[&words, &row.why, &row.at(sources).unwrap_or_default()]);
-        Self { kind: row.kind, symbol, style: tone(like), row, tail, folds: false }
+        Self { kind: row.kind, symbol, style: tone(like), row, tail, folds }
     }
 
     fn write(&self, text: &mut String, email: usize, what: usize) {

@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::auth;
 use super::faults::Odds;
-use super::server::{Shared, errors, lock};
+use super::server::{Shared, errors, is_json, lock};
 use super::world::{AccountType, Refusal, World};
 
 /// What a hand does; only `what` decides which of these it needs.
@@ -47,10 +47,7 @@ pub async fn change(
     if let Err(refusal) = permitted(&shared, &headers) {
         return refusal;
     }
-    let json =
-        headers.get(header::CONTENT_TYPE).is_some_and(|it| it.as_bytes() == b"application/json");
-    if !json {
-        // A browser sends anything else across sites without asking.
+    if !is_json(&headers) {
         let why = "send content-type: application/json";
         return errors(StatusCode::UNSUPPORTED_MEDIA_TYPE, why, "BAD_REQUEST");
     }
@@ -108,7 +105,7 @@ fn set_faults(shared: &Shared, edit: &Edit) -> Response {
         edit.faults.iter().flatten().map(|written| written.parse()).collect();
     match odds {
         Ok(odds) => {
-            shared.set_faults(odds);
+            lock(&shared.faults).set(odds);
             axum::Json(json!({ "ok": true })).into_response()
         }
         Err(why) => errors(StatusCode::BAD_REQUEST, &why, "BAD_REQUEST"),

@@ -22,11 +22,10 @@ use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use connection::Resettable;
-use faults::{Faults, Odds};
+use faults::Odds;
 use server::Shared;
 use world::World;
 
@@ -63,7 +62,6 @@ pub struct Options {
 pub struct Running {
     address: SocketAddr,
     shared: Arc<Shared>,
-    stop: CancellationToken,
     serving: JoinHandle<io::Result<()>>,
 }
 
@@ -102,17 +100,15 @@ pub async fn start(options: Options, clock: Arc<dyn Clock>) -> io::Result<Runnin
         .await
         .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", options.listen)))?;
     let address = listener.local_addr()?;
-    let faults = Faults::new(options.faults.iter().copied(), options.seed);
-    let shared = Arc::new(Shared::new(options, clock, world, faults));
+    let shared = Arc::new(Shared::new(options, clock, world));
     shared.keep()?;
-    let stop = CancellationToken::new();
     let service = server::routes(Arc::clone(&shared))
         .into_make_service_with_connect_info::<connection::Switch>();
-    let stopped = stop.clone().cancelled_owned();
+    let stopped = shared.stop.clone().cancelled_owned();
     let serving = tokio::spawn(async move {
         axum::serve(Resettable(listener), service).with_graceful_shutdown(stopped).await
     });
-    Ok(Running { address, shared, stop, serving })
+    Ok(Running { address, shared, serving })
 }
 
 impl Running {
@@ -135,19 +131,26 @@ impl Running {
         Arc::clone(&self.shared.world)
     }
 
+    /// What goes wrong from now on, and nothing else.
+    pub fn fault(&self, odds: impl IntoIterator<Item = Odds>) {
+        server::lock(&self.shared.faults).set(odds);
+    }
+
     /// Stops serving; connections that do not end by themselves are dropped.
     pub async fn stop(mut self) {
-        self.stop.cancel();
+        self.shared.stop.cancel();
         let grace = Duration::from_millis(200);
         if tokio::time::timeout(grace, &mut self.serving).await.is_err() {
             self.serving.abort();
+            // Until the server is gone, its port is taken.
+            let _ = (&mut self.serving).await;
         }
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.stop.cancel();
+        self.shared.stop.cancel();
         self.serving.abort();
     }
 }

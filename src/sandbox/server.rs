@@ -14,12 +14,13 @@ use axum::extract::{ConnectInfo, DefaultBodyLimit, Request as HttpRequest, State
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{any, get, post};
-use futures_util::StreamExt as _;
+use futures_util::stream::{self, StreamExt as _};
 use serde_json::json;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use super::connection::Switch;
-use super::faults::{Fault, Faults, Odds};
+use super::faults::{Fault, Faults};
 use super::schema::{Api, InviteStatus, Request, api};
 use super::world::World;
 use super::{Options, auth, control, state};
@@ -36,8 +37,10 @@ pub(super) struct Shared {
     pub clock: Arc<dyn Clock>,
     pub world: Arc<Mutex<World>>,
     pub faults: Mutex<Faults>,
-    /// The world before the last change, which a stale listing shows.
-    before: Mutex<World>,
+    /// Cancelled when the sandbox stops.
+    pub stop: CancellationToken,
+    /// The world before the last change, which a stale listing shows; kept only while one may come.
+    before: Mutex<Option<World>>,
     /// When the requests of the last second came.
     recent: Mutex<Vec<Instant>>,
     api: Api,
@@ -50,11 +53,13 @@ impl std::fmt::Debug for Shared {
 }
 
 impl Shared {
-    pub fn new(options: Options, clock: Arc<dyn Clock>, world: World, faults: Faults) -> Self {
+    pub fn new(options: Options, clock: Arc<dyn Clock>, world: World) -> Self {
+        let faults = Faults::new(options.faults.iter().copied(), options.seed);
         Self {
             options,
             clock,
-            before: Mutex::new(world.clone()),
+            stop: CancellationToken::new(),
+            before: Mutex::default(),
             world: Arc::new(Mutex::new(world)),
             faults: Mutex::new(faults),
             recent: Mutex::default(),
@@ -62,20 +67,27 @@ impl Shared {
         }
     }
 
-    /// Other faults from now on; what is stale begins with the world of this moment.
-    pub fn set_faults(&self, odds: Vec<Odds>) {
-        *lock(&self.before) = lock(&self.world).clone();
-        lock(&self.faults).set(odds);
-    }
-
-    /// Writes the world to its file, if it has one.
+    /// Writes the world to its file, if it has one. The world is locked meanwhile, so that an
+    /// earlier state never overwrites a later one.
     pub fn keep(&self) -> io::Result<()> {
         let Some(path) = &self.options.state else { return Ok(()) };
         let world = lock(&self.world);
         state::save(path, &world)
     }
 
-    /// How long to wait before another request is welcome, where this one is too many.
+    /// The world as it is, if a later listing may show it: copying costs a time that grows with it.
+    fn copy_for_stale(&self) -> Option<World> {
+        let may = lock(&self.faults).expects(Fault::Stale);
+        may.then(|| lock(&self.world).clone())
+    }
+
+    /// No answer, until the sandbox stops or the connection ends after [`SILENCE`].
+    async fn be_silent(&self, switch: &Switch) {
+        let _ = tokio::time::timeout(SILENCE, self.stop.cancelled()).await;
+        switch.pull();
+    }
+
+    /// Whether this request is one too many.
     fn over_the_limit(&self) -> bool {
         let Some(limit) = self.options.rate_limit else { return false };
         let now = Instant::now();
@@ -139,23 +151,24 @@ async fn graphql(
     let fault = lock(&shared.faults).draw(is_mutation);
     let field_time = shared.options.latency_per_field * u32::try_from(fields).unwrap_or(u32::MAX);
     tokio::time::sleep(shared.options.latency + field_time).await;
-    if let Some(response) = before(fault, &switch).await {
+    if let Some(response) = before(&shared, fault, &switch).await {
         return response;
     }
-    let answer = execute(&shared, caller, asked.1, fault).await;
-    after(fault, &switch, answer).await
+    let was = if is_mutation { shared.copy_for_stale() } else { None };
+    let answer = execute(&shared, caller, asked.1, fault, was).await;
+    after(&shared, fault, &switch, answer).await
 }
 
 /// The faults that keep a request from running.
-async fn before(fault: Option<Fault>, switch: &Switch) -> Option<Response> {
+async fn before(shared: &Shared, fault: Option<Fault>, switch: &Switch) -> Option<Response> {
     match fault? {
         Fault::Throttle => Some(throttled()),
         Fault::Unavailable => {
             Some(errors(StatusCode::SERVICE_UNAVAILABLE, "try again later", "UNAVAILABLE"))
         }
         Fault::TimeoutBefore => {
-            tokio::time::sleep(SILENCE).await;
-            Some(errors(StatusCode::GATEWAY_TIMEOUT, "too late", "TIMEOUT"))
+            shared.be_silent(switch).await;
+            Some(StatusCode::OK.into_response())
         }
         Fault::ResetBefore => {
             switch.pull();
@@ -167,9 +180,9 @@ async fn before(fault: Option<Fault>, switch: &Switch) -> Option<Response> {
 }
 
 /// The faults that keep an answer from arriving.
-async fn after(fault: Option<Fault>, switch: &Switch, answer: Answer) -> Response {
+async fn after(shared: &Shared, fault: Option<Fault>, switch: &Switch, answer: Answer) -> Response {
     match fault {
-        Some(Fault::TimeoutAfter) => tokio::time::sleep(SILENCE).await,
+        Some(Fault::TimeoutAfter) => shared.be_silent(switch).await,
         Some(Fault::ResetAfter) => switch.pull(),
         Some(Fault::Truncate) => return truncated(&answer),
         _ => {}
@@ -177,18 +190,17 @@ async fn after(fault: Option<Fault>, switch: &Switch, answer: Answer) -> Respons
     axum::Json(answer).into_response()
 }
 
-/// Runs the fields one after the other.
+/// Runs the fields one after the other. `was` is the world before them, where it is still needed.
 async fn execute(
     shared: &Shared,
     caller: auth::Caller,
     asked: async_graphql::Request,
     fault: Option<Fault>,
+    was: Option<World>,
 ) -> Answer {
-    // A copy of a large world takes its time, and only a stale listing looks at it.
-    let was = lock(&shared.faults).expects(Fault::Stale).then(|| lock(&shared.world).clone());
     let request = Arc::new(Request {
         world: Arc::clone(&shared.world),
-        shown: (fault == Some(Fault::Stale)).then(|| lock(&shared.before).clone()),
+        shown: if fault == Some(Fault::Stale) { lock(&shared.before).clone() } else { None },
         caller,
         now: shared.clock.now(),
         pending: if shared.options.sent { InviteStatus::Sent } else { InviteStatus::Active },
@@ -199,9 +211,7 @@ async fn execute(
     });
     let mut answer = shared.api.execute(asked.data(Arc::clone(&request))).await;
     if request.changed.load(Ordering::SeqCst) {
-        if let Some(was) = was {
-            *lock(&shared.before) = was;
-        }
+        *lock(&shared.before) = was;
         if let Err(error) = shared.keep() {
             tracing::error!(%error, "the state of the sandbox is not kept");
         }
@@ -217,14 +227,29 @@ type Asked = (Option<ExecutableDocument>, async_graphql::Request);
 
 /// Reads the body as a GraphQL request; the document is there if it is one.
 async fn read(request: HttpRequest) -> Result<Asked, Response> {
+    if !is_json(request.headers()) {
+        let why = "send content-type: application/json";
+        return Err(errors(StatusCode::UNSUPPORTED_MEDIA_TYPE, why, "BAD_REQUEST"));
+    }
     let Ok(body) = axum::body::to_bytes(request.into_body(), MAX_BODY).await else {
         return Err(errors(StatusCode::PAYLOAD_TOO_LARGE, "the request is too large", "TOO_LARGE"));
     };
+    if !body.trim_ascii_start().starts_with(b"{") {
+        let why = "not a GraphQL request: send one JSON object";
+        return Err(errors(StatusCode::BAD_REQUEST, why, "BAD_REQUEST"));
+    }
     let mut asked: async_graphql::Request = serde_json::from_slice(&body).map_err(|error| {
         errors(StatusCode::BAD_REQUEST, &format!("not a GraphQL request: {error}"), "BAD_REQUEST")
     })?;
     let document = asked.parsed_query().ok().cloned();
     Ok((document, asked))
+}
+
+/// Whether the body is called JSON; a browser sends anything else across sites without asking.
+pub(super) fn is_json(headers: &HeaderMap) -> bool {
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|it| it.to_str().ok());
+    let kind = kind.and_then(|it| it.split(';').next()).unwrap_or_default();
+    kind.trim().eq_ignore_ascii_case("application/json")
 }
 
 /// Whether it is a mutation, and how many root fields it has.
@@ -267,9 +292,8 @@ fn throttled() -> Response {
 fn truncated(answer: &Answer) -> Response {
     let text = serde_json::to_vec(answer).unwrap_or_default();
     let half = text[..text.len() / 2].to_vec();
-    let first = futures_util::stream::iter([Ok(half)]);
-    let parts = first.chain(futures_util::stream::once(async {
-        // Long enough for the first half to be on its way.
+    let parts = stream::iter([Ok(half)]).chain(stream::once(async {
+        // The server throws away what it has not written when the body fails.
         tokio::time::sleep(Duration::from_millis(50)).await;
         Err(io::Error::from(io::ErrorKind::UnexpectedEof))
     }));

@@ -176,6 +176,22 @@ fn a_run_that_stopped_says_so_once_however_much_it_did_not_send() {
 }
 
 #[test]
+fn a_run_that_made_room_is_no_error() {
+    let failure = Failure { kind: crate::report::CANCELLED, message: "interrupted".into() };
+    let mut stopped = report();
+    if let End::Applied(applied) = &mut stopped.end {
+        applied.stopped = Some(failure.clone());
+    }
+    let failed = RunReport { end: End::Failed(failure), ..report() };
+    for report in [stopped, failed] {
+        let rows = rows(&logged(LogFormat::Json, None, 0, || log_run(&report, &sources(), None)));
+        let run = rows.last().unwrap();
+        assert_eq!((&run["message"], &run["status"]), (&"run".into(), &"early".into()));
+        assert_eq!(run["level"], "INFO");
+    }
+}
+
+#[test]
 fn problems_of_files_say_where_and_what_to_do() {
     let place = Place { file: FileId(0), line: 3, column: 1, start: 0, end: 0 };
     let problems = [

@@ -82,14 +82,14 @@ fn the_log_is_a_line_a_change_and_a_line_a_run_and_says_when_the_next_is() {
     let ran = daemon.ended_within(Duration::from_secs(8)).expect(0);
     assert_eq!(ran.stdout(), "", "nobody looks on");
     let rows = rows(&ran);
-    let told: Vec<_> = rows.iter().filter_map(|row| row["message"].as_str()).collect();
-    assert_eq!(told[..4], ["rosterd has started", "change", "change", "run"], "{told:?}");
+    let messages: Vec<_> = rows.iter().filter_map(|row| row["message"].as_str()).collect();
+    assert_eq!(messages[..4], ["rosterd has started", "change", "change", "run"], "{messages:?}");
     assert!(rows[3]["next"].is_string(), "{}", rows[3]);
     let place = rows.iter().find_map(|row| row["place"].as_str().filter(|it| it.len() > 12));
     assert_eq!(place, Some("users.yaml:3:14"), "{rows:?}");
-    let stale: Vec<_> = rows.iter().filter(|row| row["stale"] == true).collect();
-    assert_eq!(stale.len(), 1, "{rows:?}");
-    assert_eq!((&stale[0]["message"], &stale[0]["trigger"]), (&"run".into(), &"file".into()));
+    let runs_on: Vec<_> = rows.iter().filter(|row| row["stale"] == true).collect();
+    assert_eq!(runs_on.len(), 1, "{rows:?}");
+    assert_eq!((&runs_on[0]["message"], &runs_on[0]["trigger"]), (&"run".into(), &"file".into()));
 }
 
 #[test]
@@ -97,7 +97,8 @@ fn a_configuration_that_is_gone_is_not_replaced_by_another() {
     let stage = Stage::new();
     let configuration = |users: &str| {
         format!(
-            "version: 1\nworkspaces:\n  - name: acme\n    endpoint: ${{PARADIME_API_ENDPOINT}}\n    \
+            "version: 1\nworkspaces:\n  - name: acme\n    endpoint: \
+              ${{PARADIME_API_ENDPOINT}}\n    \
              credentials: {{ api_key: {{ env: PARADIME_API_KEY }}, api_secret: {{ env: \
              PARADIME_API_SECRET }} }}\n    users: {users}\n"
         )
@@ -140,6 +141,16 @@ fn sigterm_is_obeyed_while_the_api_does_not_answer() {
     std::thread::sleep(Duration::from_secs(1));
     daemon.signal("TERM");
     daemon.ended_within(Duration::from_secs(9)).expect(0);
+}
+
+#[test]
+fn a_reading_that_hangs_does_not_keep_a_single_run_either() {
+    let stage = Stage::with_sandbox(&["--latency", "60s"]);
+    let once = stage.spawn(&["--once", "-u", "users.yaml"]);
+    std::thread::sleep(Duration::from_secs(1));
+    once.signal("INT");
+    let ran = once.ended_within(Duration::from_secs(3)).expect(1);
+    assert!(ran.stderr().contains("nothing was sent"), "{}", ran.stderr());
 }
 
 #[test]

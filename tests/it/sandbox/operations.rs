@@ -153,6 +153,14 @@ async fn what_is_no_graphql_request_is_answered_in_its_shape() {
         assert_eq!(told, status, "{body}: {answered}");
         assert!(answered["errors"][0]["message"].is_string(), "{body}: {answered}");
     }
+    let plain = stage
+        .http
+        .post(stage.running.endpoint())
+        .header("x-api-key", "sandbox-key")
+        .header("x-api-secret", "sandbox-secret")
+        .header("content-type", "text/plain");
+    let (status, _) = answer(plain.body("{\"query\":\"{ listUsers { ok } }\"}")).await;
+    assert_eq!(status, StatusCode::UNSUPPORTED_MEDIA_TYPE);
     let large = format!("{{\"query\":\"{}\"}}", " ".repeat(5 * 1024 * 1024));
     let (status, _) = answer(stage.admin("/graphql").body(large)).await;
     assert_eq!(status, StatusCode::PAYLOAD_TOO_LARGE);

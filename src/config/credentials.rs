@@ -1,0 +1,76 @@
+//! `credentials:` of a workspace: where its secrets are.
+
+use super::checks::Reader;
+use super::conceal::refused;
+use super::keys::{CREDENTIALS, SECRET};
+use super::{CredentialSource, SecretSource};
+use crate::diagnostic::Diagnostic;
+use crate::yaml::{Fields, Node, Value};
+
+impl Reader<'_> {
+    pub(super) fn credentials(&mut self, node: &Node<'_>) -> Option<CredentialSource> {
+        let fields = Fields::of(node, "`credentials`", &CREDENTIALS, &mut self.found)?;
+        let api_key = fields.get("api_key").map(|node| self.secret(node, "api_key"));
+        let api_secret = fields.require("api_secret", &mut self.found);
+        let api_secret = api_secret.and_then(|node| self.secret(node, "api_secret"));
+        let api_key = match api_key {
+            Some(key) => Some(key?),
+            None => None,
+        };
+        Some(CredentialSource { api_key, api_secret: api_secret? })
+    }
+
+    /// Where a secret is. The secret itself is refused, and not repeated.
+    fn secret(&mut self, node: &Node<'_>, key: &str) -> Option<SecretSource> {
+        let holds = |node: &Node<'_>, key: &str| {
+            refused(node.place, format!("`{key}` seems to hold the secret itself"))
+        };
+        if let Value::Scalar { .. } = node.value {
+            self.found.push(holds(node, key));
+            return None;
+        }
+        let fields = Fields::of(node, &format!("`{key}`"), &SECRET, &mut self.found)?;
+        match (fields.get("env"), fields.get("file")) {
+            (Some(node), None) => {
+                let name = node.text("`env`", &mut self.found)?;
+                if !is_variable(name) {
+                    self.found.push(holds(node, "env"));
+                    return None;
+                }
+                Some(SecretSource::Env(name.to_owned()))
+            }
+            (None, Some(node)) => {
+                let written = node.text("`file`", &mut self.found)?;
+                if written.contains(char::is_control) {
+                    self.found.push(holds(node, "file"));
+                    return None;
+                }
+                let path = match self.expanded(node, "`file`") {
+                    Some(path) => path,
+                    None if self.request.offline => written.to_owned(),
+                    None => return None,
+                };
+                Some(SecretSource::File(self.base().join(path)))
+            }
+            _ => {
+                self.found.push(
+                    Diagnostic::error("bad-secret", format!("`{key}` needs one place"))
+                        .at(node.place)
+                        .hint("write { env: NAME } or { file: PATH }")
+                        .concealed(),
+                );
+                None
+            }
+        }
+    }
+}
+
+/// Whether it looks like the name of a variable. In small letters it has no digits: with them it
+/// is rather a key.
+fn is_variable(name: &str) -> bool {
+    let every = |good: fn(&u8) -> bool| name.bytes().all(|byte| good(&byte) || byte == b'_');
+    !name.is_empty()
+        && !name.starts_with(|c: char| c.is_ascii_digit())
+        && (every(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit())
+            || every(u8::is_ascii_lowercase))
+}

@@ -1,0 +1,128 @@
+//! Without a configuration file, and without an environment.
+
+use std::path::Path;
+
+use rosterd::config::{Request, SecretSource, load};
+
+use super::{codes, drawn, folder, minimal};
+
+const VARIABLES: [(&str, &str); 4] = [
+    ("PARADIME_API_ENDPOINT", "https://api.acme.io/graphql"),
+    ("PARADIME_API_KEY", "key"),
+    ("PARADIME_API_SECRET", "hush"),
+    ("PARADIME_WORKSPACE_UID", "uid"),
+];
+
+fn users() -> Request {
+    Request { users: Some("mine.yaml".into()), ..Request::default() }
+}
+
+/// What is said with these variables set and no file at all.
+fn said(variables: &[(&str, &str)], request: &Request) -> Vec<String> {
+    let empty = tempfile::tempdir().unwrap();
+    let env = |name: &str| {
+        variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
+    };
+    match load(request, &env, empty.path()) {
+        Ok(_) => Vec::new(),
+        Err(invalid) => invalid.diagnostics.into_iter().map(|problem| problem.message).collect(),
+    }
+}
+
+#[test]
+fn the_environment_alone_configures_one_workspace() {
+    let empty = tempfile::tempdir().unwrap();
+    let env = |name: &str| {
+        VARIABLES.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
+    };
+    let config = load(&users(), &env, empty.path()).unwrap().config;
+    assert_eq!((&config.path, config.workspaces.len()), (&None, 1));
+    let workspace = &config.workspaces[0];
+    assert_eq!(workspace.target.workspace, "default");
+    assert_eq!(workspace.target.users, ["mine.yaml"]);
+    assert_eq!(workspace.target.base, empty.path());
+    assert_eq!(workspace.connection.endpoint.as_str(), "https://api.acme.io/graphql");
+    assert_eq!(workspace.connection.workspace_uid.as_deref(), Some("uid"));
+    let source = |name: &str| SecretSource::Env(name.into());
+    assert_eq!(workspace.credentials.api_key, Some(source("PARADIME_API_KEY")));
+    assert_eq!(workspace.credentials.api_secret, source("PARADIME_API_SECRET"));
+    // A file says the same by its defaults.
+    let written = folder(&minimal(""));
+    let filed = load(&Request::default(), &env, written.path()).unwrap().config;
+    assert_eq!((filed.schedule, filed.watch), (config.schedule, config.watch));
+    assert_eq!(filed.retention, config.retention);
+    assert_eq!(filed.workspaces[0].target.limits, workspace.target.limits);
+    assert_eq!(filed.workspaces[0].target.sending, workspace.target.sending);
+}
+
+#[test]
+fn each_missing_variable_is_named() {
+    for (name, _) in VARIABLES {
+        for empty in [false, true] {
+            let mut variables: Vec<_> = VARIABLES.into_iter().filter(|it| it.0 != name).collect();
+            if empty {
+                variables.push((name, ""));
+            }
+            let wanted = match name {
+                "PARADIME_WORKSPACE_UID" => Vec::new(),
+                name => vec![format!("{name} is not set")],
+            };
+            assert_eq!(said(&variables, &users()), wanted, "{name}, empty: {empty}");
+        }
+    }
+    assert_eq!(said(&[], &users()).len(), 2, "all at once");
+    let token = [VARIABLES[0], ("PARADIME_API_SECRET", "prdm_wsp_x")];
+    assert!(said(&token, &users()).is_empty(), "a token needs no key");
+    let bad =
+        [("PARADIME_API_ENDPOINT", "http://user:hush@api.acme.io/"), VARIABLES[1], VARIABLES[2]];
+    let told = said(&bad, &users()).concat();
+    assert!(told.starts_with("PARADIME_API_ENDPOINT: ") && !told.contains("hush"), "{told}");
+}
+
+#[test]
+fn without_a_file_there_is_one_workspace_and_a_roster_is_needed() {
+    assert!(said(&VARIABLES, &Request::default())[0].contains("no configuration"));
+    let named = |name: &str| Request { workspaces: vec![name.into()], ..users() };
+    assert!(said(&VARIABLES, &named("default")).is_empty());
+    assert_eq!(said(&VARIABLES, &named("acme")), ["there is no workspace `acme`"]);
+    assert!(said(&[], &Request { offline: true, ..users() }).is_empty());
+}
+
+#[test]
+fn offline_no_variable_and_no_file_of_secrets_is_needed() {
+    let offline = Request { offline: true, ..Request::default() };
+    let text = "version: 1
+store: sqlite:///${STATE}/ledger.db
+schedule: { timezone: '${ZONE}' }
+workspaces:
+  - name: ${NAME}
+    endpoint: https://${HOST}/graphql
+    credentials: { api_key: { file: '${KEYS}/key' }, api_secret: { file: /gone/secret } }
+    workspace_uid: ${UID}
+    users: users.yaml
+    http: { timeout: '${TIMEOUT}', ca_file: '${CA}' }
+";
+    let written = folder(text);
+    let loaded = load(&offline, &|_| None, written.path());
+    let loaded = loaded.unwrap_or_else(|invalid| panic!("{}", drawn(&invalid)));
+    assert!(loaded.warnings.is_empty());
+    assert_eq!(loaded.config.workspaces[0].target.workspace, "${NAME}");
+    let online = load(&Request::default(), &|_| None, written.path()).unwrap_err();
+    assert_eq!(online.diagnostics.len(), 8, "{}", drawn(&online));
+}
+
+#[test]
+fn offline_a_literal_mistake_is_still_told() {
+    let offline = Request { offline: true, ..Request::default() };
+    for (from, to, code) in [
+        ("${PARADIME_API_ENDPOINT}", "http://api.acme.io/", "bad-value"),
+        ("${PARADIME_API_ENDPOINT}", "nowhere", "bad-value"),
+        ("users.yaml", "${ROSTER}", "variable-not-set"),
+        ("{ env: SECRET }", "hush", "secret-in-file"),
+    ] {
+        assert_eq!(codes(&minimal("").replace(from, to), &offline), [code], "{to}");
+    }
+    assert_eq!(codes(&minimal("schedule: { cron: '* *' }\n"), &offline), ["bad-value"]);
+    let missing = Request { path: Some(Path::new("gone.yaml").into()), ..offline };
+    assert_eq!(codes("", &missing), ["missing-file"]);
+}
