@@ -46,8 +46,8 @@ pub fn validate(
     if !documents.iter().any(|(file, _)| is_first(*file)) {
         reader.words.are_lost();
     }
-    for (file, document) in &documents {
-        reader.file(document, is_first(*file));
+    for (file, document) in documents {
+        reader.file(&document, is_first(file));
     }
     reader.duplicates();
     reader.declared_and_unmanaged();

@@ -82,11 +82,14 @@ pub struct Pattern {
     glob: glob::Pattern,
 }
 
-/// All the patterns: exact addresses are looked up, only real globs are tried one by one.
+/// All the patterns: exact addresses and whole domains are looked up, only the other globs are
+/// tried one by one.
 #[derive(Clone, Debug, Default)]
 pub struct Unmanaged {
     patterns: Vec<Pattern>,
     exact: HashMap<Email, usize>,
+    /// By the domain of `*@acme.io`, in lower case.
+    domains: HashMap<String, usize>,
     globs: Vec<usize>,
 }
 
@@ -212,10 +215,14 @@ impl Unmanaged {
     pub fn new(patterns: Vec<Pattern>) -> Self {
         let mut unmanaged = Self { patterns, ..Self::default() };
         for (position, pattern) in unmanaged.patterns.iter().enumerate() {
-            if pattern.written.contains(['*', '?', '[']) {
-                unmanaged.globs.push(position);
-            } else {
+            let is_glob = |text: &str| text.contains(['*', '?', '[']);
+            let domain = pattern.written.strip_prefix("*@").filter(|rest| !rest.contains('@'));
+            if !is_glob(&pattern.written) {
                 unmanaged.exact.entry(Email::remote(&pattern.written)).or_insert(position);
+            } else if let Some(domain) = domain.filter(|domain| !is_glob(domain)) {
+                unmanaged.domains.entry(domain.to_ascii_lowercase()).or_insert(position);
+            } else {
+                unmanaged.globs.push(position);
             }
         }
         unmanaged
@@ -226,10 +233,14 @@ impl Unmanaged {
         if let Some(&position) = self.exact.get(email) {
             return self.patterns.get(position);
         }
-        if self.globs.is_empty() {
+        if self.globs.is_empty() && self.domains.is_empty() {
             return None;
         }
         let folded = email.folded();
+        let domain = folded.rsplit_once('@').and_then(|(_, domain)| self.domains.get(domain));
+        if let Some(&position) = domain {
+            return self.patterns.get(position);
+        }
         let globs = self.globs.iter().filter_map(|&position| self.patterns.get(position));
         globs.into_iter().find(|pattern| pattern.glob.matches(&folded))
     }

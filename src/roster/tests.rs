@@ -1,6 +1,7 @@
 use super::*;
 use crate::diagnostic::FileId;
 use jiff::SignedDuration;
+use proptest::prelude::*;
 
 const ON: u32 = 7;
 
@@ -98,6 +99,34 @@ fn unmanaged_addresses_are_exact_or_globs_and_case_says_nothing() {
     ] {
         assert_eq!(roster.is_unmanaged(&Email::remote(address)), expected, "{address}");
     }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+    #[test]
+    fn looking_patterns_up_finds_what_trying_them_one_by_one_finds(
+        patterns in prop::collection::vec("(\\*@|[a-b@*?]{0,3})[a-bA-B.@*?]{1,4}", 0..6),
+        address in "[a-bA-B.@]{1,6}",
+    ) {
+        let globs = patterns.iter().filter_map(|it| Pattern::parse(it, place(ON)).ok());
+        let globs: Vec<Pattern> = globs.collect();
+        let email = Email::remote(&address);
+        let covers = |it: &Pattern| it.glob.matches(&email.folded());
+        let expected = globs.iter().any(covers);
+        let found = Unmanaged::new(globs.clone());
+        prop_assert_eq!(found.find(&email).is_some_and(covers), expected, "{:?}", patterns);
+        prop_assert_eq!(found.find(&email).is_some(), expected, "{:?}", patterns);
+    }
+}
+
+#[test]
+fn whole_domains_are_looked_up() {
+    let patterns = ["*@Paradime.io", "*@a@b.io", "*@*.io", "svc@acme.io", "*@u?.io"];
+    let patterns = patterns.map(|it| Pattern::parse(it, place(ON)).unwrap());
+    let unmanaged = Unmanaged::new(patterns.to_vec());
+    assert_eq!(unmanaged.domains.into_keys().collect::<Vec<_>>(), ["paradime.io"]);
+    assert_eq!((unmanaged.exact.len(), unmanaged.globs), (1, vec![1, 2, 4]));
 }
 
 #[test]

@@ -26,6 +26,7 @@ pub(super) fn document<'t>(
         parser: Parser::new_from_str_with_options(text, options),
         file,
         anchors: HashMap::new(),
+        anchored: 0,
         aliased: 0,
         values: 0,
         twice: 0,
@@ -40,6 +41,8 @@ struct Builder<'t, 'o> {
     file: FileId,
     /// The nodes that an alias may repeat, with the weight of each.
     anchors: HashMap<usize, (Node<'t>, usize)>,
+    /// So much do the anchors keep: one within another keeps its values once more.
+    anchored: usize,
     aliased: usize,
     values: usize,
     /// So many keys have been told to stand twice.
@@ -107,10 +110,20 @@ impl<'t> Builder<'t, '_> {
         };
         let node = Node { place, tag: tag.as_deref().and_then(local), value };
         if anchor != 0 {
-            let weight = weight(&node);
-            self.anchors.insert(anchor, (node.clone(), weight));
+            self.keep(anchor, &node)?;
         }
         Ok(node)
+    }
+
+    /// Keeps what an alias may repeat.
+    fn keep(&mut self, anchor: usize, node: &Node<'t>) -> Result<(), Diagnostic> {
+        let weight = weight(node);
+        self.anchored += weight;
+        if self.anchored > MAX_VALUES {
+            return Err(bomb(node.place, &format!("anchors keep more than {MAX_VALUES} values")));
+        }
+        self.anchors.insert(anchor, (node.clone(), weight));
+        Ok(())
     }
 
     /// The items of a list, and where it ends.
@@ -131,6 +144,8 @@ impl<'t> Builder<'t, '_> {
         loop {
             let (event, span) = self.next()?;
             if matches!(event, Event::MappingEnd) {
+                // Every member of a roster is a mapping: room to grow would be a third of the tree.
+                entries.shrink_to_fit();
                 return Ok((entries, self.place(&span)));
             }
             let key = self.key(event, &span)?;
@@ -175,13 +190,7 @@ impl<'t> Builder<'t, '_> {
         };
         self.aliased += weight;
         if self.aliased > MAX_ALIASED {
-            return Err(Diagnostic::error(
-                "alias-bomb",
-                format!("aliases repeat more than {MAX_ALIASED} values"),
-            )
-            .at(place)
-            .label("one too many")
-            .hint("write the values out"));
+            return Err(bomb(place, &format!("aliases repeat more than {MAX_ALIASED} values")));
         }
         Ok(Node { place, ..node.clone() })
     }
@@ -234,6 +243,13 @@ fn too_many(place: Place) -> Diagnostic {
         .at(place)
         .label("one too many")
         .hint("split it over several files")
+}
+
+fn bomb(place: Place, message: &str) -> Diagnostic {
+    Diagnostic::error("alias-bomb", message)
+        .at(place)
+        .label("one too many")
+        .hint("write the values out")
 }
 
 fn unexpected(place: Place) -> Diagnostic {

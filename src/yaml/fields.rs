@@ -1,6 +1,6 @@
 //! The fields of a mapping: known ones are taken, every other one is told.
 
-use super::{Key, Node, Value};
+use super::{Key, MAX_LINES, Node, Value};
 use crate::diagnostic::{Diagnostic, Place};
 use crate::escape::escape;
 
@@ -13,7 +13,7 @@ pub struct Fields<'n, 't> {
 
 impl<'n, 't> Fields<'n, 't> {
     /// Takes a node as a mapping with these keys. A node of another kind is told and is nothing;
-    /// unknown keys are told, and the rest is still read.
+    /// unknown keys are told, a hundred at most, and the rest is still read.
     pub fn of(
         node: &'n Node<'t>,
         what: &str,
@@ -25,9 +25,8 @@ impl<'n, 't> Fields<'n, 't> {
             return None;
         };
         node.refuse_tag(out);
-        for (key, _) in entries.iter().filter(|(key, _)| !known.contains(&&*key.text)) {
-            out.push(unknown(key, what, known));
-        }
+        let others = entries.iter().filter(|(key, _)| !known.contains(&&*key.text));
+        out.extend(others.take(MAX_LINES).map(|(key, _)| unknown(key, what, known)));
         Some(Self { place: node.place, entries })
     }
 

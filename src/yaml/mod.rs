@@ -12,7 +12,7 @@ pub use fields::{Fields, closest};
 
 /// Collections may be nested so deep; what we read needs five levels.
 pub const MAX_DEPTH: usize = 64;
-/// Aliases may repeat so many values in all.
+/// Aliases may repeat so many values in all; what they may repeat is limited by [`MAX_VALUES`].
 pub const MAX_ALIASED: usize = 100_000;
 /// A file may have so many values: ten times what the largest roster needs.
 pub const MAX_VALUES: usize = 2_000_000;
@@ -55,7 +55,8 @@ pub struct Key<'t> {
 ///
 /// All that is wrong with it as YAML is told. A key that stands twice leaves a document, with the
 /// first of its values; these leave none: a syntax error, tabs, merge-conflict markers, several
-/// documents, nesting beyond [`MAX_DEPTH`], aliases beyond [`MAX_ALIASED`].
+/// documents, nesting beyond [`MAX_DEPTH`], values beyond [`MAX_VALUES`], aliases beyond
+/// [`MAX_ALIASED`].
 pub fn parse<'t>(text: &'t str, file: FileId, out: &mut Vec<Diagnostic>) -> Option<Node<'t>> {
     let before = out.len();
     out.extend(conflict_markers(text, file));
@@ -142,7 +143,7 @@ impl<'t> Node<'t> {
 /// Lines that a merge left behind.
 fn conflict_markers(text: &str, file: FileId) -> Vec<Diagnostic> {
     let is_marker = |line: &str| {
-        ["<<<<<<<", ">>>>>>>", "|||||||"].iter().any(|marker| {
+        ["<<<<<<<", "|||||||", "=======", ">>>>>>>"].iter().any(|marker| {
             line.strip_prefix(marker).is_some_and(|rest| rest.is_empty() || rest.starts_with(' '))
         })
     };

@@ -159,6 +159,16 @@ fn a_file_has_so_many_values_and_no_more() {
 }
 
 #[test]
+fn anchors_within_anchors_have_a_limit() {
+    let nested = |depth: usize| {
+        let items = "1,".repeat(MAX_VALUES / 40);
+        format!("{}{items}{}", "&a [".repeat(depth), "]".repeat(depth))
+    };
+    assert_eq!(codes(&nested(39)), [""; 0]);
+    assert_eq!(codes(&nested(41)), ["alias-bomb"]);
+}
+
+#[test]
 fn aliases_have_a_limit() {
     let repeats = |count: usize| format!("a: &x b\nc: [{}]", "*x,".repeat(count));
     assert!(codes(&repeats(MAX_ALIASED)).is_empty());

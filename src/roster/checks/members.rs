@@ -36,7 +36,14 @@ impl Reader<'_> {
             return Box::default();
         };
         let items = node.items("`aliases`", &mut self.found).unwrap_or_default();
-        items.iter().filter_map(|item| self.address(item, "an alias")).collect()
+        let mut aliases = Vec::with_capacity(items.len());
+        for item in items {
+            if self.is_full() {
+                break;
+            }
+            aliases.extend(self.address(item, "an alias"));
+        }
+        aliases.into()
     }
 
     /// An address of a member, kept for the search for duplicates.

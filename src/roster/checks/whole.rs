@@ -72,8 +72,14 @@ impl Reader<'_> {
                     .hint("list the people, or remove the approval"),
             );
         }
-        let people = items.iter().filter_map(|item| Some((self.person(item)?, item.place)));
-        Some(Approval { action, people: people.collect(), reason })
+        let mut people = Vec::with_capacity(items.len());
+        for item in items {
+            if self.is_full() {
+                break;
+            }
+            people.extend(self.person(item).map(|email| (email, item.place)));
+        }
+        Some(Approval { action, people, reason })
     }
 
     /// An address that an approval names. It is one that the workspace shows, so it need not be

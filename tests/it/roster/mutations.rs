@@ -167,6 +167,9 @@ fn a_file_of_nothing_but_problems_ends() {
         assert_eq!(found.len(), MAX_PROBLEMS + 1);
         assert_eq!(found[MAX_PROBLEMS].code, "too-many-problems");
     }
+    let strange: String = (0..100_000).map(|n| format!("    k{n}: 1\n")).collect();
+    let strange = format!("version: 1\nusers:\n  - email: a@acme.io\n    role: ADMIN\n{strange}");
+    assert_eq!(validate(&one(&strange), &TimeZone::UTC).1.len(), 100, "of one mapping");
     let conflict = "<<<<<<< HEAD\n".repeat(100_000);
     assert_eq!(validate(&one(&conflict), &TimeZone::UTC).1.len(), 100);
 }
