@@ -45,9 +45,14 @@ fn draw(diagnostic: &Diagnostic, sources: &Sources, renderer: &Renderer) -> Stri
     };
     let title = level.primary_title(escape(&diagnostic.message)).id(diagnostic.code);
     let mut group = Group::with_title(title).elements(places(diagnostic, sources));
-    if let Some(hint) = &diagnostic.hint {
-        group = group.element(Level::HELP.message(escape(hint)));
+    let Some(hint) = diagnostic.hint.as_deref().map(escape) else {
+        return renderer.render(&[group]);
+    };
+    if diagnostic.place.is_none() && diagnostic.related.is_empty() {
+        // Without a place there is no frame to hang the hint on.
+        return format!("{}\n  help: {hint}", renderer.render(&[group]));
     }
+    group = group.element(Level::HELP.message(hint));
     renderer.render(&[group])
 }
 

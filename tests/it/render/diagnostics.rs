@@ -175,3 +175,12 @@ fn a_place_of_another_text_never_breaks_the_drawing() {
     let nowhere = Diagnostic::error("any", "any").at(Place { file: FileId(7), ..place(1) });
     assert!(diagnostics::text(&[nowhere], &sources, false).contains("?:1:12"));
 }
+
+#[test]
+fn a_hint_without_a_place_stands_on_a_line_of_its_own() {
+    let problem = Diagnostic::error("no-file", "`*.yaml` matches no file").hint("look again");
+    insta::assert_snapshot!(diagnostics::text(&[problem], &Sources::default(), false), @"
+    error[no-file]: `*.yaml` matches no file
+      help: look again
+    ");
+}
