@@ -90,6 +90,10 @@ pub fn writing(response: &Response, aliases: &[String], telling: &Telling<'_>) -
             let answer = |alias: &String| answer(alias, &data, &errors, telling);
             Reply::Answered(aliases.iter().map(answer).collect())
         }
+        None if own_failure(&errors, aliases, telling) => {
+            let answer = |alias: &String| answer(alias, &Answers::new(), &errors, telling);
+            Reply::Answered(aliases.iter().map(answer).collect())
+        }
         None => without_data(&errors, response, telling),
     }
 }
@@ -132,6 +136,18 @@ fn answer(alias: &str, data: &Answers, errors: &Errors, telling: &Telling<'_>) -
     }
 }
 
+/// Whether a change that was sent by itself has its own answer, and it is no. The error of its one
+/// field then takes all of the data away; a batch without data is unknown as a whole.
+fn own_failure(errors: &Errors, aliases: &[String], telling: &Telling<'_>) -> bool {
+    let [alias] = aliases else { return false };
+    let is_own = |error: &GraphqlError| error.field.as_ref() == Some(alias) && !is_breakdown(error);
+    errors.total > 0
+        && errors.total == errors.list.len()
+        && errors.list.iter().all(is_own)
+        && !is_throttling(errors)
+        && denied(errors, TO_CHANGE, telling).is_none()
+}
+
 /// An answer without data: refused as a whole, or nobody knows.
 fn without_data(errors: &Errors, response: &Response, telling: &Telling<'_>) -> Reply {
     if errors.total == 0 {
@@ -155,8 +171,12 @@ fn without_data(errors: &Errors, response: &Response, telling: &Telling<'_>) -> 
 
 /// An error of a field, or of a server that failed in the middle of its work.
 fn may_have_run(error: &GraphqlError) -> bool {
+    error.field.is_some() || is_breakdown(error)
+}
+
+fn is_breakdown(error: &GraphqlError) -> bool {
     let code = error.code.to_ascii_uppercase();
-    error.field.is_some() || code.contains("INTERNAL") || code.contains("TIMEOUT") || code == "500"
+    code.contains("INTERNAL") || code.contains("TIMEOUT") || code == "500"
 }
 
 #[cfg(test)]

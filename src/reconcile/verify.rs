@@ -83,6 +83,7 @@ fn residue(fresh: &Look, verdict: &Verdict, outcomes: &[(Change, Outcome)]) -> R
     let done = outcomes.iter().filter(|(_, outcome)| *outcome == Outcome::Done);
     let done: HashSet<Key<'_>> = done.map(|(change, _)| key(change)).collect();
     let held: HashSet<Key<'_>> = verdict.held.iter().map(|held| key(&held.change)).collect();
+    let tried: HashSet<Key<'_>> = outcomes.iter().map(|(change, _)| key(change)).collect();
     let mut residue = Residue { in_sync: fresh.plan.facts().in_sync, ..Residue::default() };
     let wanted = fresh.plan.changes().iter();
     residue.missing = wanted.filter(|change| done.contains(&key(change))).cloned().collect();
@@ -93,6 +94,11 @@ fn residue(fresh: &Look, verdict: &Verdict, outcomes: &[(Change, Outcome)]) -> R
             residue.applicable.push(change.clone());
         }
     }
+    // What the rest of the run did may have shrunk a limit. That holds the change from now on, and
+    // makes a failed attempt no success.
+    let held_since = fresh.verdict.held.iter().map(|held| &held.change);
+    let failed = held_since.filter(|c| tried.contains(&key(c)) && !done.contains(&key(c)));
+    residue.applicable.extend(failed.cloned());
     residue
 }
 

@@ -3,6 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use rosterd::client::{Answer, ErrorClass, Reply};
 use rosterd::clock::Clock;
+use rosterd::guard::{Budget, BudgetName};
 use rosterd::plan::change::Class;
 use rosterd::reconcile::{Carry, SECOND_LOOK_AFTER};
 use rosterd::report::{Applied, Outcome, Residue, RunReport, Status, Verification};
@@ -150,6 +151,30 @@ async fn a_rejected_change_fails_the_run_and_only_itself() {
     assert_eq!((report.status(), report.status().exit_code()), (Status::Failed, 1));
     assert_eq!(residue(&report).applicable.len(), 1);
     assert_eq!(applied(&report).outcomes.iter().filter(|(_, o)| *o == Outcome::Done).count(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failed_attempt_is_no_success_though_a_shrunken_limit_holds_it_since() {
+    // Half of the accounts leave, and half of the rest is less than the five invitations.
+    let names: Vec<String> = (0..5).map(|n| format!("user{n}")).collect();
+    let full = names.iter().fold(World::converged(), |world, name| {
+        world.member(name, Role::Business).account(&format!("{name}-old"), Role::Business)
+    });
+    let world = full.limits(|limits| {
+        limits.budgets.insert(BudgetName::Invite, budget(50, 0));
+        limits.budgets.insert(BudgetName::Disable, budget(100, 9));
+    });
+    let fake = Fake::new(&world).answer(|_, batch, world| match batch[0].class() {
+        Class::Invite => timed_out(),
+        _ => done(batch, world),
+    });
+    let report = run(&world, &fake).await;
+    assert_eq!(residue(&report).applicable.len(), 5, "{:?}", report.end);
+    assert_eq!(report.status(), Status::Failed);
+}
+
+fn budget(percent: u8, floor: usize) -> Budget {
+    Budget { percent, floor, window: SignedDuration::from_hours(24) }
 }
 
 #[tokio::test(start_paused = true)]

@@ -283,3 +283,16 @@ async fn trouble_slows_the_next_request() {
         assert!(next_after(act.clone()).await >= slowed, "{act:?}");
     }
 }
+
+#[tokio::test]
+async fn a_single_change_that_is_refused_by_name_is_rejected_though_its_data_is_null() {
+    let of = async |code: &str| {
+        let error = format!(r#"{{"message":"no","path":["m0"],"extensions":{{"code":"{code}"}}}}"#);
+        let body = format!(r#"{{"data":null,"errors":[{error}]}}"#);
+        let server = Scripted::start([json(&body)]).await;
+        client(&server).send(&[&invite("zoe@acme.io", Role::Developer)]).await
+    };
+    assert_eq!(of("CONFLICT").await, Reply::Answered(vec![Answer::Rejected("no".into())]));
+    assert!(matches!(of("INTERNAL_SERVER_ERROR").await, Reply::Unknown(_)), "it broke down");
+    assert!(matches!(of("RATE_LIMITED").await, Reply::Unknown(_)), "it says nothing of the change");
+}
