@@ -1,8 +1,9 @@
 //! Applying what was approved: batches, several in flight, one order class after the other.
 //!
-//! Nothing is sent twice unless it certainly did not run; what nobody knows is left for the next
+//! What is about to be sent is in the ledger before it is. Nothing is sent twice unless it certainly did not run; what nobody knows is left for the next
 //! reading. Before each class that takes something away the guards judge what is left again.
 
+pub mod journal;
 mod line;
 
 use std::time::Duration;
@@ -10,10 +11,11 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use crate::client::WriteDirectory;
-use crate::guard::{self, Held, Limits, Refusal, Spent, Verdict};
+use crate::guard::{self, Held, Lift, Limits, Refusal, Verdict};
 use crate::plan::Plan;
 use crate::plan::change::{Change, Class};
 use crate::report::{Failure, Outcome};
+use journal::Journal;
 use line::Line;
 
 /// A class that the server keeps refusing to hear for so long is left to the next run.
@@ -32,7 +34,7 @@ pub struct Sending {
 pub struct Terms<'a> {
     pub plan: &'a Plan,
     pub limits: &'a Limits,
-    pub spent: &'a Spent,
+    pub lift: Lift,
     pub sending: Sending,
     /// Ends the apply at the next batch boundary.
     pub cancel: &'a CancellationToken,
@@ -52,27 +54,30 @@ pub struct Effects {
     pub stopped: Option<Failure>,
     /// The server refused a batch and then took its changes one at a time.
     pub refuses_batches: bool,
-    /// The size of the largest request of which nobody knows the whole result; 0 if there is none.
-    pub unknown_batch: usize,
 }
 
 /// Sends what `verdict` approved. The type of its argument is the permission: only the guards
 /// make one.
-pub async fn apply<W: WriteDirectory>(writer: &W, verdict: &Verdict, terms: &Terms<'_>) -> Effects {
+pub async fn apply<W: WriteDirectory>(
+    writer: &W,
+    verdict: &Verdict,
+    terms: &Terms<'_>,
+    journal: &mut Journal<'_>,
+) -> Effects {
     let total = verdict.approved.len();
     let mut effects = Effects::default();
     let mut sending = terms.sending;
     let mut not_before = None;
     for class in Class::ALL {
         let allowed = if class.takes_away() && effects.stopped.is_none() {
-            judge_again(verdict, class, terms, &mut effects)
+            judge_again(verdict, class, terms, journal, &mut effects)
         } else {
             verdict.approved.of(class).cloned().collect()
         };
         let settled = effects.outcomes.len() + effects.held.len();
         let told = |known| (terms.progress)(settled + known, total);
         let mut line = Line::new(&allowed, sending, effects.stopped.take(), not_before);
-        line.work(writer, terms.cancel, &told).await;
+        line.work(writer, terms.cancel, journal, &told).await;
         not_before = line.not_before();
         if line.is_one_by_one() {
             sending.batch = 1;
@@ -88,6 +93,7 @@ fn judge_again(
     verdict: &Verdict,
     class: Class,
     terms: &Terms<'_>,
+    journal: &Journal<'_>,
     effects: &mut Effects,
 ) -> Vec<Change> {
     if verdict.approved.of(class).next().is_none() {
@@ -101,7 +107,8 @@ fn judge_again(
         .collect();
     let left: Vec<Change> =
         verdict.approved.changes().iter().filter(|c| c.class() >= class).cloned().collect();
-    let again = guard::rejudge(terms.plan, terms.limits, terms.spent, &left, &happened);
+    let Terms { plan, limits, lift, .. } = *terms;
+    let again = guard::rejudge(plan, limits, journal.memory(), lift, &left, &happened);
     let mut held = again.held;
     held.retain(|held| held.change.class() == class);
     let concerned = |refusal: &Refusal| held.iter().any(|held| held.by.contains(&refusal.guard));

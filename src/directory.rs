@@ -2,16 +2,19 @@
 
 use std::cmp::Ordering;
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
 
 use crate::email::Email;
 use crate::role::Role;
 
 /// The identity of an account: 64 hexadecimal characters in the vendor's documentation, kept
-/// verbatim here.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Uid(pub Box<str>);
+/// verbatim here. A clone shares the text.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Uid(pub Arc<str>);
 
 /// An active user.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,14 +3,19 @@
 use std::cmp::Ordering;
 use std::fmt;
 use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
 
 /// The longest address the roster accepts, in bytes (RFC 5321, path limit less the brackets).
 pub const MAX_LEN: usize = 254;
 
 /// An address. Equality, order and hash ignore ASCII case and nothing else; the spelling that
 /// was written is the one sent and shown.
-#[derive(Clone, Debug)]
-pub struct Email(Box<str>);
+/// A clone shares the text.
+#[derive(Clone, Debug, Serialize)]
+#[serde(transparent)]
+pub struct Email(Arc<str>);
 
 /// Why a written address is not one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -93,6 +98,13 @@ fn is_label(label: &str) -> bool {
         && !label.starts_with('-')
         && !label.ends_with('-')
         && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+}
+
+impl<'de> Deserialize<'de> for Email {
+    /// Takes what was written by [`Serialize`]: verbatim.
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        Arc::<str>::deserialize(from).map(Self)
+    }
 }
 
 impl PartialEq for Email {

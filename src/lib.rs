@@ -19,7 +19,9 @@ pub mod diagnostic;
 pub mod email;
 pub mod escape;
 pub mod role;
+pub mod revision;
 // 1: desired state, actual state, what is remembered
+pub mod action;
 pub mod directory;
 pub mod memory;
 pub mod roster;
@@ -36,6 +38,7 @@ pub mod report;
 // 5: effects
 pub mod client;
 pub mod clock;
+pub mod ledger;
 pub mod source;
 // 6, 7: one run
 pub mod apply;

@@ -1,5 +1,7 @@
 //! One run: load, list, plan, guard, apply, verify, record.
 
+mod desk;
+mod record;
 mod verify;
 
 use std::path::PathBuf;
@@ -9,18 +11,25 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use tokio_util::sync::CancellationToken;
 
+use crate::apply::journal::{self, Journal};
 use crate::apply::{self, Effects, Sending, Terms};
 use crate::client::{ClientError, ReadDirectory, WriteDirectory};
 use crate::clock::Clock;
 use crate::diagnostic::{Diagnostic, Sources};
 use crate::directory::Snapshot;
-use crate::guard::{self, Limits, Spent, Verdict};
-use crate::memory::Memory;
+use crate::guard::{self, Lift, Limits, Verdict};
+use crate::ledger::Book;
+use crate::memory::entry::{Entry, Noted};
+use crate::memory::observe::observe;
+use crate::memory::{self, Memory};
 use crate::plan::{self, OnRemoved, Plan};
-use crate::report::{Applied, End, Failure, Outcome, RunReport, Trigger, Verification};
+use crate::report::{Applied, End, Failure, RunReport, Trigger, Verification};
+use crate::revision::Revision;
 use crate::roster::{Roster, checks, raw};
 use crate::source;
+use verify::Again;
 
+pub use desk::{Desk, Records, sit_down};
 pub use verify::SECOND_LOOK_AFTER;
 
 /// Which workspace is kept equal to which roster, and within which limits.
@@ -43,6 +52,8 @@ pub struct Loaded {
     pub roster: Roster,
     pub sources: Sources,
     pub warnings: Vec<Diagnostic>,
+    /// The commit that the files come from.
+    pub revision: Option<Revision>,
 }
 
 /// The files cannot be used as they are: nothing about them may be concluded.
@@ -57,8 +68,6 @@ pub struct InputOutage {
 pub struct Carry {
     /// The last roster that could be used.
     pub last_good: Option<Arc<Loaded>>,
-    /// The size of the next batches, after one that nobody knows about and no reading shows.
-    pub batch: Option<usize>,
     /// The server takes changes only one at a time.
     pub refuses_batches: bool,
 }
@@ -71,12 +80,22 @@ pub struct Look {
     pub verdict: Verdict,
 }
 
+/// What started a run, and with which roster.
+#[derive(Clone, Copy, Debug)]
+pub struct Pass {
+    pub trigger: Trigger,
+    /// The roster is an earlier one: the files cannot be used.
+    pub stale: bool,
+}
+
 /// What is passed through a run and belongs to nobody in it.
 pub struct Setting<'a> {
     pub clock: &'a dyn Clock,
     pub cancel: &'a CancellationToken,
-    /// Told the plan and the verdict before anything of it is sent.
-    pub seen: &'a (dyn Fn(&Look) + Sync),
+    /// Whose word lifts guards beside the roster's.
+    pub lift: Lift,
+    /// Told the plan and the verdict before anything of it is sent; an error ends the run there.
+    pub seen: &'a (dyn Fn(&Look) -> Result<(), Failure> + Sync),
     /// Told how many changes have an outcome, of how many.
     pub progress: &'a (dyn Fn(usize, usize) + Sync),
 }
@@ -87,25 +106,45 @@ pub fn load(target: &Target, now: Timestamp) -> Result<Loaded, InputOutage> {
         .map_err(|diagnostics| InputOutage { sources: Sources::default(), diagnostics })?;
     let (roster, diagnostics) = checks::validate(raw::read(&sources), &sources, &target.zone, now);
     match roster {
-        Some(roster) => Ok(Loaded { roster, sources, warnings: diagnostics }),
+        Some(roster) => {
+            let revision = None;
+            Ok(Loaded { roster, sources, warnings: diagnostics, revision })
+        }
         None => Err(InputOutage { sources, diagnostics }),
     }
 }
 
-/// Reads the directory and says what would be done about it. Nothing is changed.
+/// Reads the directory and says what would be done about it. Nothing is changed and nothing is
+/// written; what the reading adds to the memory is only thought of.
 pub async fn look<D: ReadDirectory>(
     directory: &D,
     target: &Target,
     roster: &Roster,
+    mut memory: Memory,
     now: Timestamp,
 ) -> Result<Look, ClientError> {
-    Ok(consider(directory.list().await?, target, roster, now))
+    let snapshot = directory.list().await?;
+    if memory.is_known() {
+        let (newest, through) = (memory.newest(), memory.through());
+        for (seq, entry) in (through + 1..).zip(observe(&memory, &snapshot, roster, now)) {
+            memory.fold(&Noted { seq, at: now, entry });
+        }
+        memory.keep_newest(newest);
+    }
+    Ok(consider(snapshot, target, roster, &memory, Lift::Nothing, now))
 }
 
 /// Plans and judges one reading.
-fn consider(snapshot: Snapshot, target: &Target, roster: &Roster, now: Timestamp) -> Look {
-    let plan = plan::plan(roster, &snapshot, &Memory::empty(), target.on_removed, now);
-    let verdict = guard::judge(&plan, &target.limits, &Spent::new());
+fn consider(
+    snapshot: Snapshot,
+    target: &Target,
+    roster: &Roster,
+    memory: &Memory,
+    lift: Lift,
+    now: Timestamp,
+) -> Look {
+    let plan = plan::plan(roster, &snapshot, memory, target.on_removed, now);
+    let verdict = guard::judge(&plan, &target.limits, memory, lift);
     Look { snapshot, plan, verdict }
 }
 
@@ -114,72 +153,112 @@ pub async fn reconcile<D: ReadDirectory + WriteDirectory>(
     directory: &D,
     target: &Target,
     loaded: &Loaded,
-    stale: bool,
-    trigger: Trigger,
+    pass: Pass,
     carry: &mut Carry,
+    desk: Desk,
     setting: &Setting<'_>,
 ) -> RunReport {
+    let Desk { mut book, lock, retention, .. } = desk;
+    let Pass { trigger, stale } = pass;
     let started = setting.clock.now();
-    let end = match look(directory, target, &loaded.roster, started).await {
+    let look = read(directory, target, loaded, &mut book, setting, started).await;
+    let end = match look.and_then(|look| (setting.seen)(&look).map(|()| look)) {
         Ok(look) => {
-            (setting.seen)(&look);
-            let applied = enact(directory, target, &loaded.roster, look, carry, setting).await;
+            let applied = enact(directory, target, loaded, look, carry, &mut book, setting).await;
             End::Applied(Box::new(applied))
         }
-        Err(error) => End::Failed(Failure { kind: error.kind, message: error.message }),
+        Err(failure) => End::Failed(failure),
     };
+    let workspace = target.workspace.clone();
     let finished = setting.clock.now();
-    RunReport { workspace: target.workspace.clone(), trigger, started, finished, stale, end }
+    let report = RunReport { workspace, trigger, started, finished, stale, ledger: None, end };
+    let report = desk::finish(report, loaded, target, (book, retention), setting.clock).await;
+    drop(lock);
+    report
+}
+
+/// Reads the directory, settles what earlier runs left open, and says what is to be done; all that
+/// is new is in the ledger when this returns.
+pub async fn read<D: ReadDirectory>(
+    directory: &D,
+    target: &Target,
+    loaded: &Loaded,
+    book: &mut Book,
+    setting: &Setting<'_>,
+    now: Timestamp,
+) -> Result<Look, Failure> {
+    let unreadable = |error: ClientError| Failure { kind: error.kind, message: error.message };
+    let snapshot = directory.list().await.map_err(unreadable)?;
+    let roster = &loaded.roster;
+    let mut entries: Vec<Entry> = record::roster(book.memory(), target, loaded).into_iter().collect();
+    entries.extend(observe(book.memory(), &snapshot, roster, now));
+    write(book, entries, setting.clock).await?;
+    let look = consider(snapshot, target, roster, book.memory(), setting.lift, now);
+    write(book, record::holds(book.memory(), &look.verdict), setting.clock).await?;
+    Ok(look)
+}
+
+async fn write(book: &mut Book, entries: Vec<Entry>, clock: &dyn Clock) -> Result<(), Failure> {
+    let written = book.write(entries, clock.now()).await;
+    written.map(|_| ()).map_err(|error| journal::failure(&error))
 }
 
 /// Applies what the guards approved of `look`, and reads again.
-pub async fn enact<D: ReadDirectory + WriteDirectory>(
+async fn enact<D: ReadDirectory + WriteDirectory>(
     directory: &D,
     target: &Target,
-    roster: &Roster,
+    loaded: &Loaded,
     look: Look,
     carry: &mut Carry,
+    book: &mut Book,
     setting: &Setting<'_>,
 ) -> Applied {
     let Look { plan, mut verdict, .. } = look;
     let terms = Terms {
         plan: &plan,
         limits: &target.limits,
-        spent: &Spent::new(),
-        sending: carry.sending(target.sending),
+        lift: setting.lift,
+        sending: carry.sending(target.sending, book.memory(), &verdict),
         cancel: setting.cancel,
         progress: setting.progress,
     };
-    let mut effects = apply::apply(directory, &verdict, &terms).await;
+    let lifted = std::mem::take(&mut verdict.lifted);
+    let mut journal = Journal {
+        book,
+        clock: setting.clock,
+        sources: &loaded.sources,
+        lifted: &lifted,
+        pending: Vec::new(),
+    };
+    let mut effects = apply::apply(directory, &verdict, &terms, &mut journal).await;
     verdict.add(std::mem::take(&mut effects.held), std::mem::take(&mut effects.refusals));
+    verdict.lifted = lifted;
+    let mut next = plan.next().into_iter().chain(verdict.next).min();
     let verification = if setting.cancel.is_cancelled() && effects.stopped.is_some() {
         Verification::Failed("the run ended early".to_owned())
     } else {
         let outcomes = &mut effects.outcomes;
-        verify::verify(directory, target, roster, &plan, &verdict, outcomes, setting).await
+        let again = Again { directory, target, loaded, plan: &plan, verdict: &verdict, setting };
+        let (verification, then) = again.verify(outcomes, book).await;
+        next = then.or(next);
+        verification
     };
-    carry.learn(&effects);
+    carry.refuses_batches |= effects.refuses_batches;
     let Effects { outcomes, stopped, .. } = effects;
-    Applied { plan, verdict, outcomes, verification, stopped }
+    Applied { plan, verdict, outcomes, verification, stopped, next }
 }
 
 impl Carry {
-    /// What earlier runs of this process leave of the configured size of a batch.
-    fn sending(&self, configured: Sending) -> Sending {
-        let carried = if self.refuses_batches { Some(1) } else { self.batch };
-        let batch = carried.map_or(configured.batch, |batch| batch.min(configured.batch));
-        Sending { batch, ..configured }
-    }
-
-    /// Half the size after a batch without an effect, and the configured size again once
-    /// everything that was sent has an answer.
-    fn learn(&mut self, effects: &Effects) {
-        self.refuses_batches |= effects.refuses_batches;
-        let any = |wanted: fn(&Outcome) -> bool| effects.outcomes.iter().any(|(_, o)| wanted(o));
-        if any(|outcome| matches!(outcome, Outcome::Unknown(_))) {
-            self.batch = Some((effects.unknown_batch / 2).max(1));
-        } else if any(|outcome| matches!(outcome, Outcome::Done | Outcome::Rejected(_))) {
-            self.batch = None;
+    /// What earlier runs leave of the configured size of a batch: half of one of which nobody
+    /// knows what became of it, where its changes go out again.
+    fn sending(&self, configured: Sending, memory: &Memory, verdict: &Verdict) -> Sending {
+        if self.refuses_batches {
+            return Sending { batch: 1, ..configured };
         }
+        let unknown = memory.unknown_batches();
+        let changes = verdict.approved.changes().iter();
+        let sizes = changes.filter_map(|it| unknown.get(&memory::target(&it.action, &it.email)));
+        let half = sizes.min().map_or(configured.batch, |size| (size / 2).max(1));
+        Sending { batch: half.min(configured.batch), ..configured }
     }
 }

@@ -41,6 +41,8 @@ pub struct RunReport {
     pub finished: Timestamp,
     /// The roster in force was an earlier one: the files could not be used.
     pub stale: bool,
+    /// The hash of the ledger's last row, to be compared with later.
+    pub ledger: Option<String>,
     pub end: End,
 }
 
@@ -64,6 +66,8 @@ pub struct Applied {
     pub verification: Verification,
     /// Why the run stopped early, if it did.
     pub stopped: Option<Failure>,
+    /// The first instant at which something that waits, settles or is held may be acted on.
+    pub next: Option<Timestamp>,
 }
 
 /// What the reading after the changes says.
@@ -82,8 +86,8 @@ pub enum Verification {
 pub struct Residue {
     /// What could still be applied and was not answered with `ok`.
     pub applicable: Vec<Change>,
-    /// Changes answered with `ok` that the reading does not show.
-    pub missing: Vec<Change>,
+    /// What was done a moment ago and the reading does not show yet.
+    pub settling: usize,
     /// Changes that this run held and that the fresh reading allows: the next run makes them.
     pub released: Vec<Change>,
     /// Members that need nothing.
@@ -125,6 +129,15 @@ impl Trigger {
 }
 
 impl Status {
+    /// The word in the log and in the ledger.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Converged => "converged",
+            Self::Held => "held",
+            Self::Failed => "failed",
+        }
+    }
+
     /// 0 converged, 1 failed, 3 something held.
     pub fn exit_code(self) -> u8 {
         match self {
@@ -156,6 +169,11 @@ impl RunReport {
         self.failure().is_some_and(|failure| failure.kind == CANCELLED)
     }
 
+    /// The first instant at which something that this run left may be acted on.
+    pub fn next(&self) -> Option<Timestamp> {
+        self.applied().and_then(|applied| applied.next)
+    }
+
     pub fn applied(&self) -> Option<&Applied> {
         match &self.end {
             End::Applied(applied) => Some(applied),
@@ -168,15 +186,13 @@ impl Applied {
     fn status(&self) -> Status {
         let unfinished = match &self.verification {
             Verification::NotNeeded => false,
-            Verification::Read(residue) => {
-                !residue.applicable.is_empty() || !residue.missing.is_empty()
-            }
+            Verification::Read(residue) => !residue.applicable.is_empty(),
             Verification::Failed(_) => true,
         };
         let failed = self
             .outcomes
             .iter()
-            .any(|(_, outcome)| matches!(outcome, Outcome::Rejected(_) | Outcome::NotSent(_)));
+            .any(|(_, outcome)| *outcome != Outcome::Done);
         if unfinished || failed || self.stopped.is_some() {
             Status::Failed
         } else if self.verdict.held.is_empty() {

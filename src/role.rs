@@ -1,6 +1,9 @@
 //! Roles: a Paradime `accountType`, and how much each may do.
 
+use std::borrow::Cow;
 use std::fmt;
+
+use serde::{Deserialize, Serialize};
 
 /// A role. One that this version does not know is kept verbatim.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -89,6 +92,19 @@ impl Role {
     /// Whether this is the role that guards call an admin.
     pub fn is_admin(&self) -> bool {
         *self == Self::Admin
+    }
+}
+
+impl Serialize for Role {
+    /// The API's spelling.
+    fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(self.as_str())
+    }
+}
+
+impl<'de> Deserialize<'de> for Role {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        Cow::<'_, str>::deserialize(from).map(|text| Self::from_api(&text))
     }
 }
 

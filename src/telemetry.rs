@@ -147,6 +147,13 @@ pub fn log_run(report: &RunReport, sources: &Sources, next: Option<Timestamp>) {
                 let (guard, hint) = (refusal.guard.to_string(), escape(&refusal.hint));
                 tracing::warn!(workspace, guard, %hint, "held: {}", escape(&refusal.message));
             }
+            if let Some(block) = applied.verdict.approvals() {
+                // As one line, which YAML takes as well.
+                let block = block.replace("\n    reason: \"\"", "");
+                let lines: Vec<&str> = block.lines().skip(1).map(|it| it.trim_start_matches("  - ")).collect();
+                let approvals = format!("approvals: [{{ {} }}]", lines.join(" }, { "));
+                tracing::warn!(workspace, approvals, "these lines of the roster release what is held");
+            }
             log_applied(report, applied, next);
         }
     }
@@ -250,6 +257,7 @@ fn log_applied(report: &RunReport, applied: &Applied, next: Option<Timestamp>) {
         in_sync,
         duration_ms = duration(report),
         plan = %applied.plan.fingerprint(),
+        ledger = report.ledger.as_deref(),
         stale = report.stale,
         error = error.as_deref(),
         next = next.map(second),
@@ -264,7 +272,7 @@ fn after(applied: &Applied) -> (usize, usize, Option<Cow<'_, str>>) {
         Verification::NotNeeded => (applied.plan.facts().in_sync, 0, None),
         Verification::Failed(error) => (applied.plan.facts().in_sync, 0, Some(error.as_str())),
         Verification::Read(residue) => {
-            (residue.in_sync, residue.applicable.len() + residue.missing.len(), None)
+            (residue.in_sync, residue.applicable.len(), None)
         }
     };
     (in_sync, left, stopped.or(unread).map(escape))

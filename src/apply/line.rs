@@ -10,8 +10,10 @@ use futures_util::stream::FuturesUnordered;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::journal::{self, Journal};
 use super::{Effects, GIVE_UP_AFTER, Sending};
 use crate::client::{Answer, ClientError, ErrorClass, Reply, WriteDirectory};
+use crate::memory::entry::Seq;
 use crate::plan::change::Change;
 use crate::report::{CANCELLED, Failure, Outcome};
 use crate::retry;
@@ -25,6 +27,10 @@ pub(super) struct Line<'a> {
     outcomes: Vec<Option<Outcome>>,
     /// How many of them are known.
     known: usize,
+    /// The intents in the ledger; a change that is sent again has one already.
+    intents: Vec<Option<Seq>>,
+    /// Positions whose outcome the ledger does not know yet.
+    unwritten: Vec<usize>,
     /// Nothing more is sent in this run.
     stopped: Option<Failure>,
     /// Nothing more is sent in this class.
@@ -36,7 +42,6 @@ pub(super) struct Line<'a> {
     /// How often in a row the whole line has had to wait.
     attempt: u32,
     refused: Refused,
-    unknown_batch: usize,
 }
 
 /// What was refused as a whole document.
@@ -65,6 +70,8 @@ impl<'a> Line<'a> {
             queue: starts.map(|start| start..(start + size).min(changes.len())).collect(),
             outcomes: vec![None; changes.len()],
             known: 0,
+            intents: vec![None; changes.len()],
+            unwritten: Vec::new(),
             stopped,
             given_up: not_before
                 .filter(|until| *until > Instant::now() + GIVE_UP_AFTER)
@@ -73,7 +80,6 @@ impl<'a> Line<'a> {
             unheard_since: None,
             attempt: 0,
             refused: Refused::default(),
-            unknown_batch: 0,
         }
     }
 
@@ -83,6 +89,7 @@ impl<'a> Line<'a> {
         &mut self,
         writer: &W,
         cancel: &CancellationToken,
+        journal: &mut Journal<'_>,
         told: &(dyn Fn(usize) + Sync),
     ) {
         let changes = self.changes;
@@ -91,22 +98,76 @@ impl<'a> Line<'a> {
             self.heed(cancel);
             while flying.len() < self.concurrency
                 && let Some(batch) = self.next()
+                && self.intend(&batch, journal).await
             {
                 flying.push(async move {
                     let sent: Vec<&Change> = changes[batch.clone()].iter().collect();
                     (batch, writer.send(&sent).await)
                 });
             }
+            self.write(journal).await;
             let pause = self.pause();
             tokio::select! {
                 Some((batch, reply)) = flying.next() => {
                     self.take_in(batch, reply);
+                    self.close(journal);
                     told(self.known);
                 }
                 () = tokio::time::sleep_until(pause.unwrap_or_else(Instant::now)),
                     if pause.is_some() => {}
                 () = cancel.cancelled(), if pause.is_some() => {}
                 else => break,
+            }
+        }
+        self.leave_the_rest();
+        self.close(journal);
+        self.write(journal).await;
+    }
+
+    /// Writes down what is about to be sent; where that fails nothing is sent any more.
+    async fn intend(&mut self, batch: &Range<usize>, journal: &mut Journal<'_>) -> bool {
+        let new: Vec<usize> = batch.clone().filter(|at| self.intents[*at].is_none()).collect();
+        let changes: Vec<&Change> = new.iter().map(|at| &self.changes[*at]).collect();
+        match journal.intend(&changes, batch.len()).await {
+            Ok(numbers) => {
+                for (at, number) in new.into_iter().zip(numbers) {
+                    self.intents[at] = Some(number);
+                }
+                true
+            }
+            Err(error) => {
+                self.stopped.get_or_insert(journal::failure(&error));
+                self.queue.push_front(batch.clone());
+                false
+            }
+        }
+    }
+
+    /// Hands the outcomes that have become known to the journal.
+    fn close(&mut self, journal: &mut Journal<'_>) {
+        for at in std::mem::take(&mut self.unwritten) {
+            if let (Some(intent), Some(outcome)) = (self.intents[at], &self.outcomes[at]) {
+                journal.close(intent, outcome);
+            }
+        }
+    }
+
+    /// What the next intents did not take along is written now. Where that fails, the intents stay
+    /// open, and the next run's reading decides.
+    async fn write(&mut self, journal: &mut Journal<'_>) {
+        if let Err(error) = journal.flush().await {
+            self.stopped.get_or_insert(journal::failure(&error));
+        }
+    }
+
+    /// What was not sent until now is not sent in this run.
+    fn leave_the_rest(&mut self) {
+        let stopped = self.stopped.as_ref().map(|failure| failure.message.clone());
+        let given_up = self.given_up.clone();
+        let reason = stopped.or(given_up).unwrap_or_else(|| "left to the next run".to_owned());
+        for at in 0..self.outcomes.len() {
+            if self.outcomes[at].is_none() {
+                self.record(at, Outcome::NotSent(reason.clone()));
             }
         }
     }
@@ -123,14 +184,9 @@ impl<'a> Line<'a> {
 
     /// One outcome for each change, in order; what concerns the whole apply goes into `effects`.
     pub fn settle(self, effects: &mut Effects) -> Vec<Outcome> {
-        let stopped = self.stopped.as_ref().map(|failure| failure.message.clone());
-        let reason = stopped.or(self.given_up).unwrap_or_else(|| "left to the next run".to_owned());
         effects.stopped = self.stopped;
         effects.refuses_batches |= self.refused.batch && !self.refused.single;
-        effects.unknown_batch = effects.unknown_batch.max(self.unknown_batch);
-        let not_sent =
-            |outcome: Option<Outcome>| outcome.unwrap_or_else(|| Outcome::NotSent(reason.clone()));
-        self.outcomes.into_iter().map(not_sent).collect()
+        self.outcomes.into_iter().flatten().collect()
     }
 
     fn heed(&mut self, cancel: &CancellationToken) {
@@ -180,7 +236,6 @@ impl<'a> Line<'a> {
     }
 
     fn answered(&mut self, batch: Range<usize>, answers: Vec<Answer>) {
-        let size = batch.len();
         let mut answers = answers.into_iter();
         for at in batch {
             let outcome = match answers.next() {
@@ -189,15 +244,13 @@ impl<'a> Line<'a> {
                 Some(Answer::Unknown(why)) => Outcome::Unknown(why),
                 None => Outcome::Unknown("the answer does not mention it".to_owned()),
             };
-            if matches!(outcome, Outcome::Unknown(_)) {
-                self.unknown_batch = self.unknown_batch.max(size);
-            }
             self.record(at, outcome);
         }
     }
 
     fn record(&mut self, at: usize, outcome: Outcome) {
         self.outcomes[at] = Some(outcome);
+        self.unwritten.push(at);
         self.known += 1;
     }
 
@@ -224,7 +277,6 @@ impl<'a> Line<'a> {
 
     /// It blocks nothing: the reading after the run says what happened.
     fn unknown(&mut self, batch: Range<usize>, error: ClientError) {
-        self.unknown_batch = self.unknown_batch.max(batch.len());
         self.all(batch, &Outcome::Unknown(error.message.clone()));
         if ends_the_run(&error) {
             self.stopped.get_or_insert(failure(error));

@@ -79,6 +79,14 @@ pub struct Global {
     /// Start an embedded User Management API, seeded with example users, and work on that
     #[arg(long, global = true)]
     pub sandbox: bool,
+    /// Keep the sandbox's state in this file, and its ledger beside it; without it everything is
+    /// forgotten at the end
+    #[arg(long, global = true, value_name = "FILE")]
+    pub state: Option<PathBuf>,
+    /// Wait so long for another run of the same workspace
+    #[arg(long, global = true, value_name = "TIME", default_value = "60s")]
+    #[arg(value_parser = super::sandbox::duration)]
+    pub lock_timeout: Option<std::time::Duration>,
     /// Write log lines, which go to stderr, as text or json
     #[arg(long, global = true, value_enum, value_name = "FORMAT", default_value = "text")]
     #[arg(hide_possible_values = true, hide_default_value = true)]
@@ -97,6 +105,9 @@ pub struct Global {
 
 #[derive(Args, Debug)]
 pub struct ApplyArgs {
+    /// Apply what its guards held as well, as far as an approval could release it
+    #[arg(long)]
+    pub include_held: bool,
     /// A plan written by `rosterd --plan --format json --out FILE`
     #[arg(value_name = "PLAN.json")]
     pub plan: PathBuf,

@@ -4,6 +4,9 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use jiff::SignedDuration;
 
 use super::args::Global;
 use super::exit::Stop;
@@ -12,7 +15,9 @@ use crate::client::{Client, Settings, Transport};
 use crate::clock::SystemClock;
 use crate::config::{self, Config, SecretSource, WorkspaceConfig};
 use crate::diagnostic::Diagnostic;
-use crate::reconcile::Target;
+use crate::reconcile::{Records, Target};
+use crate::daemon::Connected;
+use crate::ledger::{Ledger, Place};
 use crate::report::Failure;
 use crate::sandbox;
 
@@ -23,9 +28,18 @@ pub struct Context {
     sandbox: Option<sandbox::Running>,
     /// What the configuration was warned of at the start; it has been told.
     pub warnings: Vec<Diagnostic>,
+    /// The ledger of an embedded sandbox; None where the configuration says where it is.
+    store: Option<Place>,
+    lock_timeout: Duration,
     /// Connections and pace outlive a run; a workspace whose settings change gets new ones.
     transports: Mutex<HashMap<String, (Settings, Arc<Transport>)>>,
+    /// Ledgers are known for as long as the process lives, so that another one in the place of one
+    /// is noticed.
+    ledgers: Mutex<HashMap<Place, Ledger>>,
 }
+
+/// How long another run of the same workspace is waited for, unless the command line says.
+const LOCK_TIMEOUT: Duration = Duration::from_mins(1);
 
 impl Context {
     /// Reads the configuration and, with `--sandbox`, starts a sandbox with its workspaces. The
@@ -37,8 +51,14 @@ impl Context {
             folder,
             sandbox: None,
             warnings: Vec::new(),
+            store: store(global),
+            lock_timeout: global.lock_timeout.unwrap_or(LOCK_TIMEOUT),
             transports: Mutex::default(),
+            ledgers: Mutex::default(),
         };
+        if global.state.is_some() && !global.sandbox {
+            return Err(Stop::Usage("--state belongs to --sandbox, or to `rosterd sandbox`".into()));
+        }
         let config::Loaded { mut config, sources, warnings } = context.reload()?;
         output::problems(global, None, &sources, &warnings);
         // Where that file is gone later, no other one takes its place unasked; nor does one that
@@ -47,7 +67,7 @@ impl Context {
         context.request.path = config.path.clone().or(context.request.path);
         context.warnings = warnings;
         if global.sandbox {
-            context.sandbox = Some(start_sandbox(&config).await?);
+            context.sandbox = Some(start_sandbox(&config, global.state.clone()).await?);
             context.aim(&mut config);
         }
         Ok((context, config))
@@ -65,12 +85,34 @@ impl Context {
         self.sandbox.as_ref().map(sandbox::Running::endpoint)
     }
 
-    /// The directory of a workspace, with the credentials of this moment.
-    pub fn connect(&self, workspace: &WorkspaceConfig) -> Result<Client, Failure> {
+    /// The directory of a workspace, with the credentials of this moment, and its place in the
+    /// ledger.
+    pub fn connect(&self, workspace: &WorkspaceConfig) -> Result<Connected<Client>, Failure> {
         let credentials = workspace
             .read_credentials(&variable)
             .map_err(|problem| Failure { kind: "credentials", message: problem.to_string() })?;
-        Ok(Client::new(self.transport(workspace)?, credentials))
+        let records = Records {
+            ledger: self.ledger(workspace)?,
+            scope: workspace.scope(&credentials),
+            retention: SignedDuration::try_from(workspace.retention)
+                .unwrap_or(SignedDuration::MAX),
+            lock_timeout: self.lock_timeout,
+        };
+        let directory = Client::new(self.transport(workspace)?, credentials);
+        Ok(Connected { directory, records })
+    }
+
+    /// The ledger of a workspace.
+    pub fn ledger(&self, workspace: &WorkspaceConfig) -> Result<Ledger, Failure> {
+        let place = self.store.as_ref().or(workspace.store.as_ref()).cloned();
+        let place = place.ok_or_else(|| Failure {
+            kind: "ledger",
+            message: "there is no place for a ledger: set `store` in the configuration, or \
+                      XDG_STATE_HOME"
+                .into(),
+        })?;
+        let mut ledgers = self.ledgers.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(ledgers.entry(place.clone()).or_insert_with(|| Ledger::at(place)).clone())
     }
 
     fn transport(&self, workspace: &WorkspaceConfig) -> Result<Arc<Transport>, Failure> {
@@ -155,9 +197,23 @@ fn request(global: &Global) -> config::Request {
     }
 }
 
-async fn start_sandbox(config: &Config) -> Result<sandbox::Running, Stop> {
+/// The ledger of an embedded sandbox lives and dies with its state.
+fn store(global: &Global) -> Option<Place> {
+    let beside = |state: &PathBuf| {
+        let mut name = state.as_os_str().to_owned();
+        name.push(".ledger.db");
+        Place::File(name.into())
+    };
+    global.sandbox.then(|| global.state.as_ref().map_or(Place::Memory, beside))
+}
+
+async fn start_sandbox(
+    config: &Config,
+    state: Option<PathBuf>,
+) -> Result<sandbox::Running, Stop> {
     let names = config.workspaces.iter().map(|workspace| workspace.target.workspace.clone());
-    let options = sandbox::Options { workspaces: names.collect(), ..sandbox::Options::default() };
+    let default = sandbox::Options::default();
+    let options = sandbox::Options { workspaces: names.collect(), state, ..default };
     sandbox::start(options, Arc::new(SystemClock))
         .await
         .map_err(|error| Stop::Failed(format!("the sandbox: {error}")))

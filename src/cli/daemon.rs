@@ -15,7 +15,7 @@ use super::{once, output, plan};
 use crate::client::Client;
 use crate::clock::SystemClock;
 use crate::config::{Config, WorkspaceConfig};
-use crate::daemon::{self, Hooks};
+use crate::daemon::{self, Connected, Hooks};
 use crate::diagnostic::{Diagnostic, Sources};
 use crate::escape::escape;
 use crate::reconcile::{InputOutage, Loaded, Look};
@@ -112,7 +112,7 @@ fn listed<T: AsRef<str>>(files: &[T]) -> String {
 impl Hooks for World {
     type Directory = Client;
 
-    fn connect(&self, workspace: &WorkspaceConfig) -> Result<Client, Failure> {
+    fn connect(&self, workspace: &WorkspaceConfig) -> Result<Connected<Client>, Failure> {
         self.context.connect(workspace)
     }
 

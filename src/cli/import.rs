@@ -24,10 +24,10 @@ pub async fn run(global: &Global, args: &ImportArgs) -> Result<u8, Stop> {
         ));
     };
     let path = destination(workspace)?;
-    let directory =
+    let connected =
         context.connect(workspace).map_err(|failure| plan::failed(workspace, &failure.message))?;
     let snapshot =
-        directory.list().await.map_err(|error| plan::failed(workspace, &error.message))?;
+        connected.directory.list().await.map_err(|error| plan::failed(workspace, &error.message))?;
     let unmanaged = reconcile::load(&workspace.target, SystemClock.now())
         .map(|loaded| loaded.roster.unmanaged().to_vec())
         .unwrap_or_default();

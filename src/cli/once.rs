@@ -11,10 +11,12 @@ use super::progress::Progress;
 use super::{output, plan, stop};
 use crate::clock::SystemClock;
 use crate::config::WorkspaceConfig;
+use crate::daemon::Connected;
 use crate::diagnostic::Sources;
-use crate::reconcile::{self, Carry, Loaded, Look, Setting};
+use crate::guard::Lift;
+use crate::reconcile::{self, Carry, Loaded, Look, Pass, Setting};
 use crate::render;
-use crate::report::{End, RunReport, Status, Trigger};
+use crate::report::{End, Failure, RunReport, Status, Trigger};
 use crate::telemetry::{self, LogFormat};
 
 /// Reconciles once and leaves. A workspace that fails does not stop the others.
@@ -30,7 +32,8 @@ pub async fn run(global: &Global) -> Result<u8, Stop> {
             codes.push(exit::FAILED);
             break;
         }
-        codes.push(one(&context, workspace, &cancel, global).await.unwrap_or_else(|stop| {
+        let run = one(&context, workspace, &cancel, global, Lift::Nothing, &|_| Ok(()));
+        codes.push(run.await.unwrap_or_else(|stop| {
             output::stop(global, &stop);
             stop.code()
         }));
@@ -38,29 +41,43 @@ pub async fn run(global: &Global) -> Result<u8, Stop> {
     Ok(exit::worst(codes))
 }
 
-async fn one(
+/// Whether a plan may be applied, once it is known.
+pub type Gate<'a> = dyn Fn(&Look) -> Result<(), Failure> + Sync + 'a;
+
+/// One run of one workspace. `gate` sees the plan before anything is shown or sent.
+pub async fn one(
     context: &Context,
     workspace: &WorkspaceConfig,
     cancel: &CancellationToken,
     global: &Global,
+    lift: Lift,
+    gate: &Gate<'_>,
 ) -> Result<u8, Stop> {
-    let loaded = plan::load(global, workspace)?;
-    let directory =
-        context.connect(workspace).map_err(|failure| plan::failed(workspace, &failure.message))?;
+    let failed = |failure: Failure| plan::failed(workspace, &failure.message);
+    let mut loaded = plan::load(global, workspace)?;
+    let Connected { directory, records } = context.connect(workspace).map_err(failed)?;
+    let desk = reconcile::sit_down(&records, &SystemClock, cancel).await.map_err(failed)?;
+    if desk.waited {
+        loaded = plan::load(global, workspace)?;
+    }
     let (progress, planned) = (Progress::default(), AtomicBool::new(false));
     let setting = Setting {
         clock: &SystemClock,
         cancel,
+        lift,
         seen: &|look| {
+            gate(look)?;
             planned.store(true, Ordering::Relaxed);
             show_plan(&workspace.target.workspace, &loaded, look, global);
+            Ok(())
         },
         progress: &|done, of| progress.update(done, of),
     };
     let mut carry = Carry::default();
-    let (target, trigger) = (&workspace.target, Trigger::Start);
+    let pass = Pass { trigger: Trigger::Start, stale: false };
+    let target = &workspace.target;
     let run =
-        reconcile::reconcile(&directory, target, &loaded, false, trigger, &mut carry, &setting);
+        reconcile::reconcile(&directory, target, &loaded, pass, &mut carry, desk, &setting);
     let report = tokio::select! {
         biased;
         report = run => report,

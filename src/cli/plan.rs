@@ -6,7 +6,10 @@ use super::exit::{self, Stop};
 use super::output;
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::WorkspaceConfig;
-use crate::reconcile::{self, Loaded, Look};
+use crate::daemon::Connected;
+use crate::ledger::LedgerError;
+use crate::memory::Memory;
+use crate::reconcile::{self, Loaded, Look, Records};
 use crate::render::{self, View};
 
 /// Plans every selected workspace. One that fails does not keep the others from being shown.
@@ -48,6 +51,7 @@ pub fn view<'a>(workspace: &'a str, loaded: &'a Loaded, look: &'a Look) -> View<
         snapshot: &look.snapshot,
         plan: &look.plan,
         verdict: &look.verdict,
+        revision: loaded.revision.as_ref(),
     }
 }
 
@@ -80,12 +84,21 @@ async fn plan(
 ) -> Result<(Loaded, Look), Stop> {
     let now = SystemClock.now();
     let loaded = load(global, workspace)?;
-    let directory =
+    let Connected { directory, records } =
         context.connect(workspace).map_err(|failure| failed(workspace, &failure.message))?;
-    let look = reconcile::look(&directory, &workspace.target, &loaded.roster, now)
+    let memory = remembered(workspace, &records)?;
+    let look = reconcile::look(&directory, &workspace.target, &loaded.roster, memory, now)
         .await
         .map_err(|error| failed(workspace, &error.message))?;
     Ok((loaded, look))
+}
+
+/// What the ledger remembers; it is only read, and none is created.
+pub fn remembered(workspace: &WorkspaceConfig, records: &Records) -> Result<Memory, Stop> {
+    let failed = |error: LedgerError| {
+        failed(workspace, &format!("{}: {error}", records.ledger.place()))
+    };
+    records.ledger.look(&records.scope).map_err(failed)
 }
 
 /// Reads the roster; its warnings are told on stderr.

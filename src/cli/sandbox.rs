@@ -1,7 +1,6 @@
 //! `rosterd sandbox`: the User Management API on this machine.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,9 +20,6 @@ pub struct SandboxArgs {
     /// Where to listen; a loopback address, port 0 takes a free one
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8787")]
     pub listen: SocketAddr,
-    /// Keep the state in this file; without it everything is forgotten at the end
-    #[arg(long, value_name = "FILE")]
-    pub state: Option<PathBuf>,
     /// So many people beside the documented ones
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub people: usize,
@@ -82,7 +78,7 @@ fn options(global: &Global, args: SandboxArgs) -> Options {
     let default = Options::default();
     Options {
         listen: args.listen,
-        state: args.state,
+        state: global.state.clone(),
         workspaces: if global.workspace.is_empty() {
             default.workspaces
         } else {
@@ -123,6 +119,7 @@ Everything, the disabled users too:
     )
 }
 
-fn duration(text: &str) -> Result<Duration, String> {
+/// A time such as `20ms` or `5s`.
+pub fn duration(text: &str) -> Result<Duration, String> {
     values::duration(text).ok_or_else(|| format!("`{text}` is not a time; write 20ms or 5s"))
 }

@@ -44,7 +44,7 @@ pub fn alias(position: usize) -> String {
 /// Why a change cannot be written in GraphQL at all, if so: a role that no enum could name.
 pub fn unsayable(change: &Change) -> Option<String> {
     let role = match &change.action {
-        Action::Invite { role } => role,
+        Action::Invite { role } | Action::Reinvite { role } => role,
         Action::UpdateRole { to, .. } => to,
         Action::Disable { .. } => return None,
     };
@@ -59,7 +59,7 @@ pub fn unsayable(change: &Change) -> Option<String> {
 impl Batch {
     fn add(&mut self, at: usize, change: &Change) {
         let arguments = match &change.action {
-            Action::Invite { role } => {
+            Action::Invite { role } | Action::Reinvite { role } => {
                 [self.text("email", at, change.email.as_str()), self.role(at, role)].join(",")
             }
             Action::UpdateRole { uid, to, .. } => {
@@ -68,7 +68,7 @@ impl Batch {
             Action::Disable { uid, .. } => self.text("uid", at, uid.as_str()),
         };
         let field = match &change.action {
-            Action::Invite { .. } => "inviteUser",
+            Action::Invite { .. } | Action::Reinvite { .. } => "inviteUser",
             Action::UpdateRole { .. } => "updateUserAccountType",
             Action::Disable { .. } => "disableUser",
         };

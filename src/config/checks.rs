@@ -11,7 +11,9 @@ use jiff::tz::TimeZone;
 
 use super::keys::{FILE, SCHEDULE, WATCH};
 use super::secrets::TOKEN_PREFIX;
+use super::state::default_store;
 use super::{Config, Request, ScheduleSettings, WatchSettings, conceal, text, values};
+use crate::ledger::Place;
 use crate::diagnostic::{Diagnostic, Sources, any_error};
 use crate::yaml::{self, Fields, Node, closest};
 
@@ -74,7 +76,11 @@ impl Reader<'_> {
             "an address and a port, such as 127.0.0.1:9464",
         );
         let retention = self.duration(&fields, "retention", 400 * DAY, DAY..=36_500 * DAY);
-        let workspaces = self.workspaces(&fields);
+        let mut workspaces = self.workspaces(&fields);
+        for workspace in &mut workspaces {
+            workspace.store.clone_from(&store);
+            workspace.retention = retention;
+        }
         let path = Some(self.path.to_owned());
         Some(Config { path, schedule, watch, store, listen, retention, workspaces })
     }
@@ -112,15 +118,22 @@ impl Reader<'_> {
         }
     }
 
-    fn store(&mut self, fields: &Fields<'_, '_>) -> Option<String> {
-        let node = fields.get("store")?;
+    fn store(&mut self, fields: &Fields<'_, '_>) -> Option<Place> {
+        let Some(node) = fields.get("store") else { return default_store(self.env) };
         let written = self.expanded(node, "`store`")?;
-        let known = ["sqlite:///", "postgres://", "postgresql://"];
-        if known.iter().any(|scheme| written.starts_with(scheme)) {
-            return Some(written);
+        if let Some(path) = written.strip_prefix("sqlite://")
+            && Path::new(path).is_absolute()
+            && !path.ends_with('/')
+        {
+            return Some(Place::File(path.into()));
         }
+        let message = if written.starts_with("postgres") {
+            "this version keeps its ledger in SQLite alone"
+        } else {
+            "`store` is not a place for a ledger"
+        };
         self.found.push(
-            Diagnostic::error("bad-store", "`store` is not a place for a ledger")
+            Diagnostic::error("bad-store", message)
                 .at(node.place)
                 .hint("write sqlite:///var/lib/rosterd/ledger.db, with three slashes"),
         );

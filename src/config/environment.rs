@@ -6,6 +6,7 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 
 use super::secrets::TOKEN_PREFIX;
+use super::state::default_store;
 use super::workspace::{endpoint, http_defaults};
 use super::{
     Config, CredentialSource, Request, ScheduleSettings, SecretSource, WatchSettings,
@@ -19,6 +20,8 @@ use crate::reconcile::Target;
 
 /// The name of the workspace.
 pub const NAME: &str = "default";
+
+const RETENTION: Duration = Duration::from_hours(400 * 24);
 
 /// The settings where there is no configuration: defaults, and what the environment says.
 pub(super) fn config(
@@ -55,14 +58,21 @@ pub(super) fn config(
         api_key: Some(secret("PARADIME_API_KEY")),
         api_secret: secret("PARADIME_API_SECRET"),
     };
+    let store = default_store(env);
     Ok(Config {
         path: None,
         schedule: ScheduleSettings::default(),
         watch: WatchSettings::default(),
-        store: None,
+        store: store.clone(),
         listen: None,
-        retention: Duration::from_hours(9600),
-        workspaces: vec![WorkspaceConfig { target, connection, credentials }],
+        retention: RETENTION,
+        workspaces: vec![WorkspaceConfig {
+            target,
+            connection,
+            credentials,
+            store,
+            retention: RETENTION,
+        }],
     })
 }
 

@@ -8,6 +8,7 @@ pub mod find;
 mod keys;
 mod schema;
 mod secrets;
+mod state;
 pub mod values;
 mod workspace;
 
@@ -19,6 +20,7 @@ use jiff::tz::TimeZone;
 
 use crate::client;
 use crate::diagnostic::{Diagnostic, Sources};
+use crate::ledger::Place;
 use crate::reconcile::Target;
 use crate::schedule::Cron;
 use crate::source;
@@ -97,8 +99,8 @@ pub struct Config {
     pub path: Option<PathBuf>,
     pub schedule: ScheduleSettings,
     pub watch: WatchSettings,
-    /// Where the ledger is kept, once there is one.
-    pub store: Option<String>,
+    /// Where the ledger is kept; None where neither the file nor the environment names a place.
+    pub store: Option<Place>,
     /// Where the page and the metrics listen, once there are any.
     pub listen: Option<SocketAddr>,
     /// How long the ledger keeps what is over.
@@ -131,6 +133,9 @@ pub struct WorkspaceConfig {
     /// Where the API is and how it is spoken to.
     pub connection: client::Settings,
     pub credentials: CredentialSource,
+    /// Where the ledger is kept, and for how long what is over.
+    pub store: Option<Place>,
+    pub retention: Duration,
 }
 
 /// Where the secrets are: read again at every run, and held no longer.

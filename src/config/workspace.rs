@@ -118,7 +118,14 @@ impl Reader<'_> {
             limits,
             sending,
         };
-        let workspace = WorkspaceConfig { target, connection, credentials: credentials? };
+        let workspace = WorkspaceConfig {
+            target,
+            connection,
+            credentials: credentials?,
+            // Set once the whole file has been read.
+            store: None,
+            retention: Duration::ZERO,
+        };
         Some((workspace, name_node?.place))
     }
 

@@ -33,7 +33,7 @@ fn unfinished(applied: &Applied) -> bool {
         Verification::Read(residue) => {
             let rejected: Vec<_> = rejected.map(|(change, _)| change.sort_key()).collect();
             let refused = |change: &Change| rejected.contains(&change.sort_key());
-            !residue.missing.is_empty() || !residue.applicable.iter().all(refused)
+            !residue.applicable.iter().all(refused)
         }
     };
     open || left

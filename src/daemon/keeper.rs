@@ -11,11 +11,12 @@ use tokio_util::sync::CancellationToken;
 use super::ending::{self, NO_ROSTER};
 use super::mailbox::{Duty, Mailbox, Orders};
 use super::timers::Timers;
-use super::{Hooks, blocking, digest};
+use super::{Connected, Hooks, blocking, digest};
 use crate::clock::Clock;
 use crate::config::{ScheduleSettings, WorkspaceConfig};
 use crate::diagnostic::Sources;
-use crate::reconcile::{self, Carry, InputOutage, Loaded, Setting};
+use crate::guard::Lift;
+use crate::reconcile::{self, Carry, Desk, InputOutage, Loaded, Pass, Setting};
 use crate::report::{CANCELLED, End, Failure, RunReport, Trigger};
 use crate::roster::Digest;
 use crate::{retry, schedule};
@@ -80,6 +81,8 @@ impl<H: Hooks> Keeper<H> {
             self.after(&report);
             let roster = self.carry.last_good.as_ref().map(|loaded| &loaded.roster);
             self.timers.boundary = roster.and_then(|roster| roster.next_boundary(now));
+            // What waits, settles or is held for a time is looked at when its time has come.
+            self.timers.retry = self.timers.retry.into_iter().chain(report.next()).min();
             let sources = self.carry.last_good.as_ref().map_or(&sources, |loaded| &loaded.sources);
             self.hooks.finished(&report, sources, self.timers.next());
         }
@@ -170,11 +173,11 @@ impl<H: Hooks> Keeper<H> {
         now: Timestamp,
     ) -> (RunReport, Sources) {
         let (hooks, read) = (Arc::clone(&self.hooks), Arc::clone(settings));
-        let (roster, directory) = blocking(move || {
-            let workspace = &read.workspace;
-            (hooks.load(&workspace.target, now), hooks.connect(workspace))
-        })
-        .await;
+        let connected = blocking(move || hooks.connect(&read.workspace)).await;
+        let directory = self.sit_down(connected).await;
+        // The lock is waited for first, so that the roster is not an old one.
+        let (hooks, read) = (Arc::clone(&self.hooks), Arc::clone(settings));
+        let roster = blocking(move || hooks.load(&read.workspace.target, now)).await;
         let unusable = self.take_in(settings, roster);
         let loaded = self.carry.last_good.clone();
         let (clock, stale) = (Arc::clone(&self.clock), self.outage);
@@ -184,16 +187,39 @@ impl<H: Hooks> Keeper<H> {
             started: now,
             finished: clock.now(),
             stale,
+            ledger: None,
             end: End::Failed(failure),
         };
         let report = match (&loaded, directory) {
             (None, _) => failed(no_roster()),
             (Some(_), Err(failure)) => failed(failure),
-            (Some(loaded), Ok(directory)) => {
-                self.reconcile(settings, trigger, loaded, &directory).await.unwrap_or_else(failed)
+            (Some(loaded), Ok((directory, desk))) => {
+                let run = self.reconcile(settings, trigger, loaded, &directory, desk);
+                run.await.unwrap_or_else(failed)
             }
         };
         (report, unusable.unwrap_or_default())
+    }
+
+    /// Waits for the lock of the workspace, unless orders come that end the run first.
+    async fn sit_down(
+        &mut self,
+        connected: Result<Connected<H::Directory>, Failure>,
+    ) -> Result<(H::Directory, Desk), Failure> {
+        let Connected { directory, records } = connected?;
+        let (cancel, clock) = (CancellationToken::new(), Arc::clone(&self.clock));
+        let sitting = reconcile::sit_down(&records, &*clock, &cancel);
+        tokio::pin!(sitting);
+        loop {
+            tokio::select! {
+                biased;
+                orders = self.mailbox.take() => self.orders.join(orders),
+                desk = &mut sitting => return Ok((directory, desk?)),
+            }
+            if self.orders.interrupts() {
+                cancel.cancel();
+            }
+        }
     }
 
     /// Keeps a good roster; a bad one leaves the last good one in force. Every change of state is
@@ -239,6 +265,7 @@ impl<H: Hooks> Keeper<H> {
         trigger: Trigger,
         loaded: &Arc<Loaded>,
         directory: &H::Directory,
+        desk: Desk,
     ) -> Result<RunReport, Failure> {
         let (hooks, clock) = (Arc::clone(&self.hooks), Arc::clone(&self.clock));
         let (cancel, name, stale) = (CancellationToken::new(), settings.name(), self.outage);
@@ -246,17 +273,20 @@ impl<H: Hooks> Keeper<H> {
         let setting = Setting {
             clock: &*clock,
             cancel: &cancel,
+            lift: Lift::Nothing,
             seen: &|look| {
                 sending.store(true, Ordering::Relaxed);
                 hooks.seen(name, loaded, look);
+                Ok(())
             },
             progress: &|done, of| hooks.progress(name, done, of),
         };
         let mut carry = std::mem::take(&mut self.carry);
         let target = &settings.workspace.target;
         let ended = {
+            let pass = Pass { trigger, stale };
             let run = reconcile::reconcile(
-                directory, target, loaded, stale, trigger, &mut carry, &setting,
+                directory, target, loaded, pass, &mut carry, desk, &setting,
             );
             tokio::pin!(run);
             let mut comparing = None;

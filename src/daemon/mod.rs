@@ -29,7 +29,7 @@ use crate::client::{ReadDirectory, WriteDirectory};
 use crate::clock::Clock;
 use crate::config::{Config, WorkspaceConfig};
 use crate::diagnostic::{Diagnostic, Sources};
-use crate::reconcile::{self, InputOutage, Loaded, Look, Target};
+use crate::reconcile::{self, InputOutage, Loaded, Look, Records, Target};
 use crate::report::{Failure, RunReport};
 use crate::roster::Digest;
 use crate::{source, telemetry};
@@ -39,13 +39,21 @@ use keepers::Keepers;
 /// After being asked to leave, runs have so long to reach a batch boundary.
 pub const GRACE: Duration = Duration::from_secs(7);
 
+/// A directory, and the record of what happens to it.
+#[derive(Debug)]
+pub struct Connected<D> {
+    pub directory: D,
+    pub records: Records,
+}
+
 /// What the daemon reaches the world through. `connect`, `reload`, `load` and `contents` may
 /// block: they are called on a thread for that.
 pub trait Hooks: Send + Sync + 'static {
     type Directory: ReadDirectory + WriteDirectory + 'static;
 
-    /// The directory for one run. The credentials are read anew each time.
-    fn connect(&self, workspace: &WorkspaceConfig) -> Result<Self::Directory, Failure>;
+    /// The directory for one run, and where the run is recorded. The credentials are read anew
+    /// each time.
+    fn connect(&self, workspace: &WorkspaceConfig) -> Result<Connected<Self::Directory>, Failure>;
 
     /// Reads the configuration again.
     fn reload(&self) -> Result<Config, InputOutage>;

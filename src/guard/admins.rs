@@ -1,7 +1,7 @@
 //! The guards against a lock-out. No approval lifts them.
 
 use super::judge::{Case, Docket};
-use super::{Guard, Refusal};
+use super::Guard;
 use crate::plan::change::Change;
 
 /// Whoever is named in `required_admins` stays ADMIN, whatever the roster says.
@@ -19,11 +19,12 @@ pub(super) fn required_admins(case: &Case<'_>, docket: &mut Docket) {
         case.limits.required_admins.len(),
     );
     let hint = "nothing releases this but another `guard.required_admins`".into();
-    docket.hold(concerned, Refusal { guard: Guard::RequiredAdmins, message, hint });
+    docket.hold(case, Guard::RequiredAdmins, concerned, |_| (message, hint));
 }
 
-/// At least `min_admins` lasting admins stay: accounts that the reading shows as ADMIN and whose
-/// own role in the roster is ADMIN. A grant of the same plan never counts.
+/// At least `min_admins` lasting admins stay: accounts that the reading shows as ADMIN, whose own
+/// role in the roster is ADMIN, and from whom nothing of ours may have taken it a moment ago. A
+/// grant of the same plan never counts.
 ///
 /// What is held is a whole kind, so that whatever subset of the rest really happens, the lasting
 /// admins stay as many as they are. Where they are fewer than the floor already, every change that
@@ -53,7 +54,7 @@ pub(super) fn min_admins(case: &Case<'_>, docket: &mut Docket) {
         lasting.len() - leaving,
     );
     let hint = "make another member ADMIN first: it counts once a reading shows it".into();
-    docket.hold(concerned, Refusal { guard: Guard::MinAdmins, message, hint });
+    docket.hold(case, Guard::MinAdmins, concerned, |_| (message, hint));
 }
 
 fn taking_admin(case: &Case<'_>, concerned: impl Fn(&Change) -> bool) -> Vec<usize> {

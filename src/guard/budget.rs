@@ -1,11 +1,11 @@
 //! Budgets: how much of one kind may happen within a window.
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 
 use super::judge::{Case, Docket};
-use super::{Budget, BudgetName, Guard, Refusal, Spent};
+use super::{Budget, BudgetName, Guard};
+use crate::memory;
 use crate::plan::Facts;
-use crate::plan::change::Change;
 
 impl Budget {
     /// `max(floor, percent of managed accounts)`, the percentage rounded down.
@@ -14,29 +14,37 @@ impl Budget {
     }
 }
 
-/// Adds `changes` to what has been used.
-pub fn spend<'a>(spent: &mut Spent, changes: impl IntoIterator<Item = &'a Change>) {
-    for change in changes {
-        for name in BudgetName::ALL.into_iter().filter(|name| name.counts(change)) {
-            *spent.entry(name).or_default() += 1;
-        }
-    }
-}
-
 /// Holds the whole of what a budget counts when it is exceeded, never the excess alone: that
-/// would drip through, window by window.
+/// would drip through, window by window. What was approved by having been committed ahead is
+/// neither counted nor held.
 pub(super) fn budgets(case: &Case<'_>, docket: &mut Docket) {
     for (&name, budget) in &case.limits.budgets {
         if name == BudgetName::GrantAdmin && is_bootstrapped(case.facts) {
             continue;
         }
-        let wanted: Vec<usize> = (0..case.changes.len())
-            .filter(|&position| name.counts(&case.changes[position]))
-            .collect();
-        let used = case.spent.get(&name).copied().unwrap_or_default();
-        let limit = budget.limit(case.facts.managed);
-        if !wanted.is_empty() && used + wanted.len() > limit {
-            docket.hold(wanted.iter().copied(), refusal(name, *budget, case, used, wanted.len()));
+        let counts = |at: &usize| {
+            let change = &case.changes[*at];
+            name.counts(&change.action) && !change.foreseen
+        };
+        let wanted: Vec<usize> = (0..case.changes.len()).filter(counts).collect();
+        if wanted.is_empty() {
+            continue;
+        }
+        let since = case.now.saturating_sub(budget.window).unwrap_or(Timestamp::MIN);
+        let mut used = case.memory.spent(name, since);
+        let effects = case.effects.iter().filter(|it| name.counts(&it.action) && !it.foreseen);
+        used.extend(effects.map(|change| memory::target(&change.action, &change.email)));
+        let before = used.len();
+        // A second attempt at one thing is one thing.
+        used.extend(wanted.iter().map(|at| {
+            let change = &case.changes[*at];
+            memory::target(&change.action, &change.email)
+        }));
+        let all = used.len();
+        if all > budget.limit(case.facts.managed) {
+            docket.hold(case, Guard::Budget(name), wanted, |_| {
+                words(name, *budget, case, before, all)
+            });
         }
     }
 }
@@ -46,33 +54,27 @@ fn is_bootstrapped(facts: &Facts) -> bool {
     facts.admins == 0
 }
 
-fn refusal(
+fn words(
     name: BudgetName,
     budget: Budget,
     case: &Case<'_>,
     used: usize,
-    wanted: usize,
-) -> Refusal {
+    all: usize,
+) -> (String, String) {
     let managed = case.facts.managed;
     let key = name.key();
     let before = match used {
         0 => String::new(),
         used => format!(", {used} of them already made"),
     };
-    Refusal {
-        guard: Guard::Budget(name),
-        message: format!(
-            "{} of {managed} accounts within {}{before}, limit {} (guard.budgets.{key} in \
-             rosterd.yaml)",
-            used + wanted,
-            window(budget.window),
-            budget.limit(managed),
-        ),
-        hint: format!(
-            "if all of them are meant, raise `guard.budgets.{key}` in rosterd.yaml in a reviewed \
-             commit, and lower it again afterwards"
-        ),
-    }
+    let message = format!(
+        "{all} of {managed} accounts within {}{before}, limit {} (guard.budgets.{key} in \
+         rosterd.yaml)",
+        window(budget.window),
+        budget.limit(managed),
+    );
+    let hint = "if all of them are meant, approve them by name in a reviewed commit".to_owned();
+    (message, hint)
 }
 
 fn window(window: SignedDuration) -> String {

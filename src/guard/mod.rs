@@ -9,15 +9,17 @@ mod judge;
 mod signs;
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::email::Email;
+use crate::memory::entry::Key;
 use crate::plan::change::{Change, Class};
 
-pub use budget::spend;
+pub use crate::action::BudgetName;
 pub use judge::{judge, rejudge};
-pub use signs::CLOCK_TOLERANCE;
+pub use signs::{CLOCK_TOLERANCE, RENAME_HOLDS};
 
 /// The safety settings of one workspace.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,15 +33,6 @@ pub struct Limits {
     pub suspend: bool,
 }
 
-/// What one budget counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum BudgetName {
-    Disable,
-    Demote,
-    GrantAdmin,
-    Invite,
-}
-
 /// So many changes of one kind within a window: `max(floor, percent of managed accounts)`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Budget {
@@ -48,8 +41,15 @@ pub struct Budget {
     pub window: SignedDuration,
 }
 
-/// How much of each budget earlier changes have used within its window.
-pub type Spent = BTreeMap<BudgetName, usize>;
+/// Whose word lifts a guard beside the roster's `approvals:`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Lift {
+    /// Nobody's.
+    #[default]
+    Nothing,
+    /// A person's who has read this very plan: whatever an approval can lift is lifted.
+    Everything,
+}
 
 /// The changes that may be sent, in order. Only this module makes one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -60,6 +60,8 @@ pub struct Approved(Vec<Change>);
 pub struct Held {
     pub change: Change,
     pub by: Vec<Guard>,
+    /// Since when it has been held; None where it is new, or where nothing is remembered.
+    pub since: Option<Timestamp>,
 }
 
 /// The name of a rule.
@@ -74,6 +76,8 @@ pub enum Guard {
     Budget(BudgetName),
     /// A disable and an invitation in one plan that look like one person.
     Rename,
+    /// A member's account has vanished by another hand, or the listing is short.
+    Vanished,
     /// Our clock and the server's disagree: dates cannot be trusted.
     Clock,
 }
@@ -86,6 +90,8 @@ pub struct Refusal {
     pub message: String,
     /// What a person can do to let it through.
     pub hint: String,
+    /// Whom it holds that a line of `approvals:` would release, and under which action.
+    pub approval: Option<(BudgetName, Vec<Email>)>,
 }
 
 /// The outcome of judging a plan.
@@ -96,6 +102,10 @@ pub struct Verdict {
     pub held: Vec<Held>,
     /// In the order of [`Guard`].
     pub refusals: Vec<Refusal>,
+    /// The guards that would hold an approved change, had an approval not lifted them.
+    pub lifted: BTreeMap<Key, Vec<Guard>>,
+    /// The first instant at which a hold ends by itself.
+    pub next: Option<Timestamp>,
 }
 
 impl Approved {
@@ -118,6 +128,22 @@ impl Approved {
 }
 
 impl Verdict {
+    /// The block for the roster that would release what is held, as far as anything can.
+    pub fn approvals(&self) -> Option<String> {
+        let mut people: BTreeMap<BudgetName, Vec<&Email>> = BTreeMap::new();
+        for (budget, emails) in self.refusals.iter().filter_map(|it| it.approval.as_ref()) {
+            people.entry(*budget).or_default().extend(emails);
+        }
+        let lines = people.into_iter().map(|(budget, mut emails)| {
+            emails.sort();
+            emails.dedup();
+            let emails: Vec<String> = emails.into_iter().map(quoted).collect();
+            format!("  - {}: [{}]\n    reason: \"\"\n", budget.key(), emails.join(", "))
+        });
+        let lines: String = lines.collect();
+        (!lines.is_empty()).then(|| format!("approvals:\n{lines}"))
+    }
+
     /// Adds what was held when the guards judged again.
     pub fn add(&mut self, held: Vec<Held>, refusals: Vec<Refusal>) {
         self.held.extend(held);
@@ -131,28 +157,41 @@ impl Verdict {
     }
 }
 
-impl BudgetName {
-    pub const ALL: [Self; 4] = [Self::Disable, Self::Demote, Self::GrantAdmin, Self::Invite];
-
-    /// The key in the configuration, below `guard.budgets`.
-    pub fn key(self) -> &'static str {
+impl Guard {
+    /// Which line of `approvals:` lifts it, if one does.
+    pub fn lifted_by(self) -> Option<BudgetName> {
         match self {
-            Self::Disable => "disable",
-            Self::Demote => "demote",
-            Self::GrantAdmin => "grant_admin",
-            Self::Invite => "invite",
+            Self::Budget(name) => Some(name),
+            Self::Rename => Some(BudgetName::Disable),
+            Self::Vanished => Some(BudgetName::Invite),
+            Self::Suspend
+            | Self::EmptyRoster
+            | Self::MinAdmins
+            | Self::RequiredAdmins
+            | Self::Clock => None,
         }
     }
+}
 
-    /// Whether the budget counts this change. A change may count in several.
-    pub fn counts(self, change: &Change) -> bool {
-        match self {
-            Self::Disable => change.class() == Class::Disable,
-            Self::Demote => change.class() == Class::Demote,
-            Self::GrantAdmin => change.gives_admin(),
-            Self::Invite => change.class() == Class::Invite,
+/// An address as YAML: plain where that is safe, in quotes with escapes where it is not.
+fn quoted(email: &Email) -> String {
+    let text = email.as_str();
+    let safe = |c: char| c.is_ascii_alphanumeric() || "@._+-".contains(c);
+    let plain = text.chars().all(safe) && text.starts_with(|c: char| c.is_ascii_alphabetic());
+    if plain {
+        return text.to_owned();
+    }
+    let mut quoted = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => quoted.extend(['\\', c]),
+            ' '..='~' => quoted.push(c),
+            c => {
+                let _ = write!(quoted, "\\U{:08X}", u32::from(c));
+            }
         }
     }
+    quoted + "\""
 }
 
 impl Default for Limits {
@@ -187,6 +226,7 @@ impl std::fmt::Display for Guard {
             Self::Budget(BudgetName::GrantAdmin) => "grant-admin-budget",
             Self::Budget(BudgetName::Invite) => "invite-budget",
             Self::Rename => "rename",
+            Self::Vanished => "vanished",
             Self::Clock => "clock",
         })
     }

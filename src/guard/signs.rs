@@ -3,30 +3,29 @@
 
 use std::collections::HashSet;
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 
 use super::judge::{Case, Docket};
-use super::{Guard, Refusal};
-use crate::plan::change::{Change, Class};
+use super::Guard;
+use crate::plan::change::{Change, Class, Reason};
 
 /// How far our clock and the server's may lie apart before dates are not trusted.
 pub const CLOCK_TOLERANCE: SignedDuration = SignedDuration::from_mins(5);
+
+/// A disable that looks like a change of address is held for so long at most.
+pub const RENAME_HOLDS: SignedDuration = SignedDuration::from_hours(24);
 
 pub(super) fn suspend(case: &Case<'_>, docket: &mut Docket) {
     if !case.limits.suspend || case.changes.is_empty() {
         return;
     }
-    docket.hold(
-        0..case.changes.len(),
-        Refusal {
-            guard: Guard::Suspend,
-            message: format!(
-                "all {} changes, as the workspace is suspended (suspend in rosterd.yaml)",
-                case.changes.len()
-            ),
-            hint: "set `suspend: false` to let rosterd change this workspace".into(),
-        },
-    );
+    docket.hold(case, Guard::Suspend, (0..case.changes.len()).collect(), |held| {
+        let message = format!(
+            "all {} changes, as the workspace is suspended (suspend in rosterd.yaml)",
+            held.len()
+        );
+        (message, "set `suspend: false` to let rosterd change this workspace".into())
+    });
 }
 
 /// `users: []` is a valid roster, and almost always a mistake: it holds every disable, however
@@ -42,34 +41,39 @@ pub(super) fn empty_roster(case: &Case<'_>, docket: &mut Docket) {
         case.facts.managed,
     );
     let hint = "write at least one member; an empty roster disables nobody".into();
-    docket.hold(disables, Refusal { guard: Guard::EmptyRoster, message, hint });
+    docket.hold(case, Guard::EmptyRoster, disables, |_| (message, hint));
 }
 
+/// Dates are not trusted while our clock and the server's lie apart, or while it is earlier than
+/// something that has already been written down.
 pub(super) fn clock(case: &Case<'_>, docket: &mut Docket) {
-    let Some(server) = case.facts.server_time else { return };
-    let apart = server.duration_since(case.now);
-    if apart.abs() <= CLOCK_TOLERANCE {
-        return;
-    }
+    let Some(why) = clock_is_wrong(case) else { return };
     let dated = positions(case.changes, |change| change.reason.is_dated());
-    if dated.is_empty() {
-        return;
+    docket.hold(case, Guard::Clock, dated, |held| {
+        let (held, all) = (held.len(), case.changes.len());
+        let message = format!("{held} of {all} changes come from dates, and {why}");
+        (message, "correct the clock of this machine; the next run decides anew".into())
+    });
+}
+
+fn clock_is_wrong(case: &Case<'_>) -> Option<String> {
+    let apart = case.facts.server_time.map(|server| server.duration_since(case.now));
+    if let Some(apart) = apart.filter(|apart| apart.abs() > CLOCK_TOLERANCE) {
+        let side = if apart.is_negative() { "ahead of" } else { "behind" };
+        return Some(format!(
+            "this machine's clock is {} s {side} the server's, limit {} s",
+            apart.abs().as_secs(),
+            CLOCK_TOLERANCE.as_secs(),
+        ));
     }
-    let message = format!(
-        "{} of {} changes come from dates, and this machine's clock is {} s {} the server's, \
-         limit {} s",
-        dated.len(),
-        case.changes.len(),
-        apart.abs().as_secs(),
-        if apart.is_negative() { "ahead of" } else { "behind" },
-        CLOCK_TOLERANCE.as_secs(),
-    );
-    let hint = "correct the clock of this machine; the next run decides anew".into();
-    docket.hold(dated, Refusal { guard: Guard::Clock, message, hint });
+    let newest = case.memory.newest().filter(|newest| *newest > case.now)?;
+    let ahead = newest.duration_since(case.now).as_secs();
+    Some(format!("the newest row of the ledger was written {ahead} s later than it is now"))
 }
 
 /// One person under a new address looks like a removal and an invitation. The invitation goes
-/// out; the old account stays until the plan no longer holds both.
+/// out; the old account stays for [`RENAME_HOLDS`], so that somebody can see it before it cannot
+/// be undone.
 pub(super) fn rename(case: &Case<'_>, docket: &mut Docket) {
     let name = |change: &Change| {
         change
@@ -79,21 +83,49 @@ pub(super) fn rename(case: &Case<'_>, docket: &mut Docket) {
             .filter(|name| !name.is_empty())
     };
     let invited: HashSet<String> =
-        case.changes.iter().filter(|c| c.class() == Class::Invite).filter_map(name).collect();
+        case.changes.iter().filter(|c| c.class().invites()).filter_map(name).collect();
+    let first = |change: &Change| {
+        let hold = case.memory.hold(&change.action, &change.email)?;
+        hold.first.get(&Guard::Rename.to_string()).copied()
+    };
+    let ends = |at: Timestamp| at.saturating_add(RENAME_HOLDS).unwrap_or(Timestamp::MAX);
     let renamed = positions(case.changes, |change| {
-        change.class() == Class::Disable && name(change).is_some_and(|name| invited.contains(&name))
+        let looks_so = || name(change).is_some_and(|name| invited.contains(&name));
+        change.class() == Class::Disable
+            && match first(change) {
+                Some(first) => case.now < ends(first),
+                None => looks_so(),
+            }
     });
-    if renamed.is_empty() {
-        return;
-    }
-    let message = format!(
-        "{} of {} disables, as the plan also invites somebody of the same name: is it one person \
-         with a new address?",
-        renamed.len(),
-        case.changes.iter().filter(|change| change.class() == Class::Disable).count(),
-    );
-    let hint = "if it is one person, write the old address under `aliases` of the new one".into();
-    docket.hold(renamed, Refusal { guard: Guard::Rename, message, hint });
+    let over = renamed.iter().map(|at| ends(first(&case.changes[*at]).unwrap_or(case.now)));
+    docket.next = over.chain(docket.next).min();
+    docket.hold(case, Guard::Rename, renamed, |held| {
+        let message = format!(
+            "{} of {} disables, as somebody of the same name is invited: is it one person with a \
+             new address? held for {} h at most",
+            held.len(),
+            case.changes.iter().filter(|change| change.class() == Class::Disable).count(),
+            RENAME_HOLDS.as_hours(),
+        );
+        let hint = "if it is one person, write the old address under `aliases` of the new one; if \
+                    not, approve the disable";
+        (message, hint.into())
+    });
+}
+
+/// An account that nobody here disabled is gone: by another hand, or because the listing is short.
+pub(super) fn vanished(case: &Case<'_>, docket: &mut Docket) {
+    let vanished = positions(case.changes, |change| change.reason == Reason::Vanished);
+    docket.hold(case, Guard::Vanished, vanished, |held| {
+        let invitations = case.changes.iter().filter(|it| it.class().invites()).count();
+        let message = format!(
+            "{} of {invitations} invitations, as the account was there and rosterd did not disable \
+             it: did somebody remove it by hand, or is the listing short?",
+            held.len(),
+        );
+        let hint = "it ends when the account is back; approve it to invite the person again";
+        (message, hint.into())
+    });
 }
 
 fn positions(changes: &[Change], wanted: impl Fn(&Change) -> bool) -> Vec<usize> {

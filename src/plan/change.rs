@@ -5,6 +5,8 @@ use crate::directory::Uid;
 use crate::email::Email;
 use crate::role::Role;
 
+pub use crate::action::{Action, Class};
+
 /// One difference that a mutation removes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
@@ -18,14 +20,8 @@ pub struct Change {
     pub place: Option<Place>,
     /// The account's or the member's name, if one is known. Escape it before showing it.
     pub name: Option<Box<str>>,
-}
-
-/// What is done, with the old and the new value.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Action {
-    Invite { role: Role },
-    UpdateRole { uid: Uid, from: Role, to: Role },
-    Disable { uid: Uid, role: Role },
+    /// The end of access or of an elevation that asks for it was committed while it lay ahead.
+    pub foreseen: bool,
 }
 
 /// Why a change is wanted.
@@ -35,6 +31,14 @@ pub enum Reason {
     NotInWorkspace,
     /// The same, and the member's `starts` has come.
     Started,
+    /// A member whose account an earlier reading showed and nobody here disabled.
+    Vanished,
+    /// A member whose account rosterd disabled before.
+    WantedAgain,
+    /// The invitation has expired.
+    InvitationExpired,
+    /// No reading shows the invitation that was sent.
+    InvitationGone,
     /// The account has another role than the roster says.
     RoleDiffers,
     /// `elevate` is in force.
@@ -45,27 +49,6 @@ pub enum Reason {
     NotInRoster,
     /// The member's `expires` has passed.
     Expired,
-}
-
-/// The order classes, each a barrier: a later one starts when every request of the earlier one
-/// has been answered or given up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Class {
-    /// Role updates that grant.
-    Grant,
-    /// Role updates that take away.
-    Demote,
-    Disable,
-    Invite,
-}
-
-impl Class {
-    pub const ALL: [Self; 4] = [Self::Grant, Self::Demote, Self::Disable, Self::Invite];
-
-    /// Whether the class takes something away from somebody.
-    pub fn takes_away(self) -> bool {
-        matches!(self, Self::Demote | Self::Disable)
-    }
 }
 
 impl Reason {
@@ -79,6 +62,10 @@ impl Reason {
         match self {
             Self::NotInWorkspace => "not in the workspace yet",
             Self::Started => "access begins",
+            Self::Vanished => "its account has vanished",
+            Self::WantedAgain => "wanted again after a disable",
+            Self::InvitationExpired => "the invitation has expired",
+            Self::InvitationGone => "the invitation led to nothing",
             Self::RoleDiffers => "another role in the roster",
             Self::Elevated => "elevated",
             Self::ElevationEnded => "elevation ended",
@@ -90,56 +77,36 @@ impl Reason {
 
 impl Change {
     pub fn class(&self) -> Class {
-        match &self.action {
-            Action::Invite { .. } => Class::Invite,
-            Action::UpdateRole { from, to, .. } if from.grows_to(to) => Class::Grant,
-            Action::UpdateRole { .. } => Class::Demote,
-            Action::Disable { .. } => Class::Disable,
-        }
+        self.action.class()
     }
 
-    /// The stable name of the kind: `invite`, `update_role` or `disable`.
+    /// The stable name of the kind: `invite`, `reinvite`, `update_role` or `disable`.
     pub fn kind(&self) -> &'static str {
-        match self.action {
-            Action::Invite { .. } => "invite",
-            Action::UpdateRole { .. } => "update_role",
-            Action::Disable { .. } => "disable",
-        }
+        self.action.kind()
     }
 
     pub fn uid(&self) -> Option<&Uid> {
-        match &self.action {
-            Action::Invite { .. } => None,
-            Action::UpdateRole { uid, .. } | Action::Disable { uid, .. } => Some(uid),
-        }
+        self.action.uid()
     }
 
     /// The role before, if the person has one.
     pub fn from(&self) -> Option<&Role> {
-        match &self.action {
-            Action::Invite { .. } => None,
-            Action::UpdateRole { from, .. } => Some(from),
-            Action::Disable { role, .. } => Some(role),
-        }
+        self.action.from()
     }
 
     /// The role after, if the person keeps access.
     pub fn to(&self) -> Option<&Role> {
-        match &self.action {
-            Action::Invite { role } => Some(role),
-            Action::UpdateRole { to, .. } => Some(to),
-            Action::Disable { .. } => None,
-        }
+        self.action.to()
     }
 
     /// Whether it gives ADMIN to somebody who does not have it.
     pub fn gives_admin(&self) -> bool {
-        self.to().is_some_and(Role::is_admin) && !self.from().is_some_and(Role::is_admin)
+        self.action.gives_admin()
     }
 
     /// Whether it takes ADMIN from somebody who has it.
     pub fn takes_admin(&self) -> bool {
-        self.from().is_some_and(Role::is_admin) && !self.to().is_some_and(Role::is_admin)
+        self.action.takes_admin()
     }
 
     /// Every address of the person.

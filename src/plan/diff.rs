@@ -1,13 +1,16 @@
 //! The comparison: one row of the table for every member and every account that is no member's.
 //!
-//! | roster | directory | plan |
+//! | roster | directory, and what is remembered | plan |
 //! |---|---|---|
-//! | member | nothing | invite |
+//! | member | nothing, never seen | invite |
+//! | member | nothing; its account was seen, and not disabled by us | invite, which `vanished` holds |
+//! | member | nothing; its account was disabled by us | invite; if refused, a person has to act |
+//! | member | nothing; an invitation of ours may have left | waiting, then reinvite by the ladder |
 //! | member | account, same role | in sync |
 //! | member | account, other role | update role, by uid |
-//! | member | account under an alias | as its row says, with a note to write the address |
+//! | member | account under an alias, or a uid seen before | as its row says, with a note |
 //! | member | pending invitation | waiting; it cannot be corrected before it is accepted |
-//! | member | expired invitation | a person has to send it again |
+//! | member | expired invitation | reinvite by the ladder |
 //! | member | several accounts | none is touched |
 //! | member, `starts` ahead | account | left alone until then |
 //! | member, `starts` ahead | nothing, invitation | nothing yet |
@@ -17,26 +20,30 @@
 //! | nobody | pending invitation | unfixable: the API cannot withdraw it |
 //! | nobody | expired invitation | noted |
 //! | unmanaged | anything | untouched, never counted |
+//!
+//! Every change passes [`Draft::propose`]: what may have happened a moment ago is settling, and
+//! what the API refused is left alone for a while.
 
 use jiff::Timestamp;
 
 use super::change::{Action, Change, Reason};
+use super::draft::Draft;
 use super::matching::{Found, Matching};
-use super::{Facts, Finding, FindingKind, Fingerprint, OnRemoved, Plan};
+use super::{Finding, FindingKind, OnRemoved, Plan};
 use crate::directory::{Account, Invitation, InviteStatus, Snapshot};
-use crate::memory::Memory;
+use crate::memory::{self, Memory, ladder};
 use crate::roster::{Member, Phase, Roster};
 
 /// Compares the two states. The result is the same, byte for byte, whatever order either came in.
 pub fn plan(
     roster: &Roster,
     snapshot: &Snapshot,
-    _memory: &Memory,
+    memory: &Memory,
     on_removed: OnRemoved,
     now: Timestamp,
 ) -> Plan {
-    let matching = Matching::new(roster, snapshot);
-    let mut draft = Draft::new(now, snapshot, &matching);
+    let matching = Matching::new(roster, snapshot, memory);
+    let mut draft = Draft::new(now, snapshot, &matching, memory);
     draft.facts.members = roster.members().len();
     for (member, found) in matching.members() {
         draft.member(member, found);
@@ -50,27 +57,7 @@ pub fn plan(
     draft.finish(roster)
 }
 
-/// A plan being written.
-struct Draft {
-    now: Timestamp,
-    changes: Vec<Change>,
-    findings: Vec<Finding>,
-    facts: Facts,
-}
-
-impl Draft {
-    fn new(now: Timestamp, snapshot: &Snapshot, matching: &Matching<'_>) -> Self {
-        let accounts = snapshot.accounts();
-        let facts = Facts {
-            managed: matching.managed(),
-            accounts: accounts.len(),
-            admins: accounts.iter().filter(|account| account.role.is_admin()).count(),
-            server_time: snapshot.server_time(),
-            ..Facts::default()
-        };
-        Self { now, changes: Vec::new(), findings: Vec::new(), facts }
-    }
-
+impl Draft<'_> {
     fn member(&mut self, member: &Member, found: &Found<'_>) {
         match (found.accounts(), member.phase(self.now)) {
             ([], phase) => self.without_account(member, found.invitation(), phase),
@@ -86,7 +73,8 @@ impl Draft {
         if account.email != member.email {
             self.finding(member, FindingKind::KnownAs { account: account.email.clone() });
         }
-        if account.role.is_admin() && member.role.is_admin() {
+        let stays = account.role.is_admin() && member.role.is_admin();
+        if stays && !self.losing_admin.contains(&account.uid) {
             self.facts.lasting_admins.insert(account.uid.clone());
         }
         match phase {
@@ -132,23 +120,81 @@ impl Draft {
             (Phase::Past, Some(invitation)) => self.uninvited(invitation, Some(member)),
             (Phase::Past, None) => {}
             (Phase::Present, Some(invitation)) => self.invited(member, invitation),
-            (Phase::Present, None) => self.invite(member),
+            (Phase::Present, None) => self.missing(member),
         }
     }
 
-    fn invite(&mut self, member: &Member) {
+    /// Neither account nor invitation: what is remembered decides.
+    fn missing(&mut self, member: &Member) {
+        let sent = self.memory.sent(member.addresses());
+        let former = self.memory.former(member.addresses());
+        let invite = Action::Invite { role: member.role.clone() };
         let started = member.time.as_deref().is_some_and(|period| period.starts.is_some());
-        let reason = if started { Reason::Started } else { Reason::NotInWorkspace };
-        self.change(member, None, Action::Invite { role: member.role.clone() }, reason);
+        match (sent, former) {
+            (Some(sent), _) if self.now.duration_since(sent.last) < memory::SETTLING => {
+                self.settles(member, sent.last);
+            }
+            (Some(sent), _) => {
+                self.reinvite(member, None, sent.times, sent.last, Reason::InvitationGone);
+            }
+            (None, Some(former)) if former.account.disabled => {
+                self.change(member, None, invite, Reason::WantedAgain);
+            }
+            (None, Some(_)) => self.change(member, None, invite, Reason::Vanished),
+            (None, None) if started => self.change(member, None, invite, Reason::Started),
+            (None, None) => self.change(member, None, invite, Reason::NotInWorkspace),
+        }
     }
 
     fn invited(&mut self, member: &Member, invitation: &Invitation) {
+        let known = self.memory.invitation(&invitation.email);
+        let since = known.map(|known| known.since);
+        let sent = self.memory.sent(member.addresses());
         let kind = match &invitation.status {
-            InviteStatus::Expired => FindingKind::InvitationExpired,
+            InviteStatus::Expired if !self.memory.is_known() => FindingKind::InvitationExpired,
+            InviteStatus::Expired => {
+                // What nobody here sent counts as sent when it was first seen.
+                let last = since.into_iter().chain(sent.map(|sent| sent.last)).max();
+                let times = sent.map_or(1, |sent| sent.times);
+                let last = last.unwrap_or(self.now);
+                self.unknown_status(invitation, Some(member));
+                let reason = Reason::InvitationExpired;
+                return self.reinvite(member, Some(invitation), times, last, reason);
+            }
             _ if invitation.role == member.role => FindingKind::Invited,
             _ => FindingKind::InvitedWithOtherRole { wanted: member.role.clone() },
         };
-        self.of_invitation(kind, invitation, Some(member));
+        let since = sent.map(|sent| sent.last).or(since);
+        self.of_invitation(kind, invitation, Some(member), since);
+    }
+
+    /// The next invitation to somebody, once its time has come.
+    fn reinvite(
+        &mut self,
+        member: &Member,
+        invitation: Option<&Invitation>,
+        times: usize,
+        last: Timestamp,
+        reason: Reason,
+    ) {
+        let role = member.role.clone();
+        let kind = match ladder::next(&ladder::INVITATIONS, times, last) {
+            Some(next) if next <= self.now => {
+                return self.change(member, None, Action::Reinvite { role }, reason);
+            }
+            Some(next) => {
+                self.wait_for(next);
+                let gone = invitation.is_none();
+                let kind = if gone {
+                    FindingKind::InvitationGone
+                } else {
+                    FindingKind::InvitationExpired
+                };
+                return self.push(member, kind, role, Some(last), Some(next));
+            }
+            None => FindingKind::InvitationsExhausted { times },
+        };
+        self.push(member, kind, role, Some(last), None);
     }
 
     /// An invitation of somebody who should have no access.
@@ -158,83 +204,29 @@ impl Draft {
         } else {
             FindingKind::UninvitedExpired
         };
-        self.of_invitation(kind, invitation, member);
+        let known = self.memory.invitation(&invitation.email);
+        self.of_invitation(kind, invitation, member, known.map(|known| known.since));
     }
 
     fn stranger(&mut self, account: &Account, on_removed: OnRemoved) {
         match on_removed {
-            OnRemoved::Disable => self.changes.push(Change {
+            OnRemoved::Disable => self.propose(Change {
                 action: disable(account),
                 email: account.email.clone(),
                 also: Box::default(),
                 reason: Reason::NotInRoster,
                 place: None,
                 name: account.name.clone(),
+                foreseen: false,
             }),
             OnRemoved::Report => self.findings.push(Finding {
                 kind: FindingKind::Drift,
                 email: account.email.clone(),
                 role: account.role.clone(),
                 place: None,
+                since: None,
+                next: None,
             }),
-        }
-    }
-
-    fn change(
-        &mut self,
-        member: &Member,
-        account: Option<&Account>,
-        action: Action,
-        reason: Reason,
-    ) {
-        let theirs = account.map(|account| &account.email).filter(|email| **email != member.email);
-        let aliases = member.aliases.iter().filter(|alias| Some(*alias) != theirs);
-        self.changes.push(Change {
-            action,
-            email: member.email.clone(),
-            also: theirs.into_iter().chain(aliases).cloned().collect(),
-            reason,
-            place: Some(member.place),
-            name: account.and_then(|a| a.name.clone()).or_else(|| member.name.clone()),
-        });
-    }
-
-    fn finding(&mut self, member: &Member, kind: FindingKind) {
-        let role = member.role_at(self.now).clone();
-        let (email, place) = (member.email.clone(), Some(member.place));
-        self.findings.push(Finding { kind, email, role, place });
-    }
-
-    fn of_invitation(
-        &mut self,
-        kind: FindingKind,
-        invitation: &Invitation,
-        member: Option<&Member>,
-    ) {
-        let mut push = |kind| {
-            self.findings.push(Finding {
-                kind,
-                email: invitation.email.clone(),
-                role: invitation.role.clone(),
-                place: member.map(|member| member.place),
-            });
-        };
-        if let InviteStatus::Unknown(status) = &invitation.status {
-            push(FindingKind::UnknownStatus { status: status.clone() });
-        }
-        push(kind);
-    }
-
-    fn finish(mut self, roster: &Roster) -> Plan {
-        self.changes.sort_by(|a, b| a.sort_key().cmp(&b.sort_key()));
-        self.findings.sort_by(|a, b| (&a.email, &a.kind).cmp(&(&b.email, &b.kind)));
-        Plan {
-            fingerprint: Fingerprint::of(roster.digest(), &self.changes),
-            roster: roster.digest(),
-            changes: self.changes,
-            findings: self.findings,
-            facts: self.facts,
-            now: self.now,
         }
     }
 }

@@ -1,9 +1,11 @@
-//! Who is who: a hash join of the roster's addresses with the directory's.
+//! Who is who: a hash join of the roster's addresses with the directory's. An account that was
+//! seen under a member's address stays that member's when its address changes.
 
 use std::collections::HashMap;
 
-use crate::directory::{Account, Invitation, Snapshot};
+use crate::directory::{Account, Invitation, Snapshot, Uid};
 use crate::email::Email;
+use crate::memory::Memory;
 use crate::roster::{Member, Roster};
 
 /// Every account and every invitation given to its member, or to nobody.
@@ -23,10 +25,12 @@ pub struct Found<'a> {
 }
 
 impl<'a> Matching<'a> {
-    /// Joins by address and alias. What `unmanaged` covers is left out of everything.
-    pub fn new(roster: &'a Roster, snapshot: &'a Snapshot) -> Self {
+    /// Joins by address and alias, and by the uid that was seen under either. What `unmanaged`
+    /// covers is left out of everything.
+    pub fn new(roster: &'a Roster, snapshot: &'a Snapshot, memory: &Memory) -> Self {
         let members = roster.members();
         let index = by_address(members);
+        let strays = by_uid(members, &index, snapshot, memory);
         let mut matching = Self {
             members,
             found: vec![Found::default(); members.len()],
@@ -35,10 +39,14 @@ impl<'a> Matching<'a> {
             managed: 0,
         };
         for account in snapshot.accounts() {
-            match index.get(&account.email) {
+            let by_address = index.get(&account.email);
+            match by_address {
                 Some(&member) => matching.found[member].accounts.push(account),
                 None if roster.is_unmanaged(&account.email) => continue,
-                None => matching.strangers.push(account),
+                None => match strays.get(&account.uid) {
+                    Some(&member) => matching.found[member].accounts.push(account),
+                    None => matching.strangers.push(account),
+                },
             }
             matching.managed += 1;
         }
@@ -92,6 +100,25 @@ impl<'a> Found<'a> {
             self.invitation = Some(invitation);
         }
     }
+}
+
+/// Accounts under an address that nobody has, which were seen under a member's address before.
+fn by_uid<'m>(
+    members: &[Member],
+    index: &HashMap<&Email, usize>,
+    snapshot: &Snapshot,
+    memory: &'m Memory,
+) -> HashMap<&'m Uid, usize> {
+    if !memory.is_known() || snapshot.accounts().iter().all(|it| index.contains_key(&it.email)) {
+        return HashMap::new();
+    }
+    let mut strays = HashMap::new();
+    for (position, member) in members.iter().enumerate() {
+        strays.extend(member.addresses().filter_map(|address| {
+            Some((memory.uid_of(address)?, position))
+        }));
+    }
+    strays
 }
 
 fn by_address(members: &[Member]) -> HashMap<&Email, usize> {

@@ -3,6 +3,7 @@
 
 pub mod change;
 pub mod diff;
+mod draft;
 pub mod fingerprint;
 mod matching;
 
@@ -15,6 +16,7 @@ use crate::directory::Uid;
 use crate::email::Email;
 use crate::role::Role;
 use crate::roster::Digest;
+use crate::action::BudgetName;
 use change::Change;
 
 pub use diff::plan;
@@ -28,7 +30,17 @@ pub struct Plan {
     facts: Facts,
     fingerprint: Fingerprint,
     roster: Digest,
+    granted: Vec<Granted>,
+    next: Option<Timestamp>,
+    remembers: bool,
     now: Timestamp,
+}
+
+/// A person of a line of `approvals:` that has not served yet.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Granted {
+    pub budget: BudgetName,
+    pub email: Email,
 }
 
 /// Something that the plan tells and does not change.
@@ -40,6 +52,10 @@ pub struct Finding {
     pub role: Role,
     /// The line of the roster that it belongs to.
     pub place: Option<Place>,
+    /// Since when, where the ledger knows it.
+    pub since: Option<Timestamp>,
+    /// When rosterd acts on it, if it will.
+    pub next: Option<Timestamp>,
 }
 
 /// Why nothing is done.
@@ -49,8 +65,18 @@ pub enum FindingKind {
     Invited,
     /// Invited with another role: it can be corrected only once accepted.
     InvitedWithOtherRole { wanted: Role },
-    /// The member's invitation has expired.
+    /// The member's invitation has expired; the next one has to wait.
     InvitationExpired,
+    /// An invitation was sent, and no reading shows it any more; the next one has to wait.
+    InvitationGone,
+    /// So many invitations led to nothing: a person has to ask what is wrong.
+    InvitationsExhausted { times: usize },
+    /// It may have happened a moment ago, and the reading does not show it yet.
+    Settling,
+    /// The API refused it, and it is tried again later.
+    Refused { why: String },
+    /// The API refuses it: a person has to do it in the workspace.
+    NeedsPerson { why: String },
     /// `starts` lies ahead and the account is already there: left alone until then.
     StartsLater { at: Timestamp },
     /// `starts` lies ahead and there is no account: nothing to do yet.
@@ -67,13 +93,19 @@ pub enum FindingKind {
     Drift,
     /// The reading shows an invitation status that this version does not know.
     UnknownStatus { status: Box<str> },
+    /// A line of `approvals:` has served and releases nothing any more.
+    ApprovalUsed { budget: BudgetName },
+    /// A line of `approvals:` matches nothing that is wanted now.
+    ApprovalIdle { budget: BudgetName },
 }
 
-/// The three ways in which a finding matters, in the words of the summary.
+/// The ways in which a finding matters, in the words of the summary.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Standing {
     /// It will end by itself, or by the invited person.
     Waiting,
+    /// It was done a moment ago, and a reading will show it.
+    Settling,
     /// A person has to act outside rosterd.
     Unfixable,
     /// The file says to report it only.
@@ -134,6 +166,21 @@ impl Plan {
         self.roster
     }
 
+    /// Approvals that have not served yet, in the order written.
+    pub fn granted(&self) -> &[Granted] {
+        &self.granted
+    }
+
+    /// Whether it was made with a ledger; without one waiting times and budgets in use are unknown.
+    pub fn remembers(&self) -> bool {
+        self.remembers
+    }
+
+    /// The first instant at which something that waits now may be acted on.
+    pub fn next(&self) -> Option<Timestamp> {
+        self.next
+    }
+
     /// The instant it was made for.
     pub fn now(&self) -> Timestamp {
         self.now
@@ -143,17 +190,24 @@ impl Plan {
 impl FindingKind {
     pub fn standing(&self) -> Standing {
         match self {
-            Self::Invited | Self::InvitedWithOtherRole { .. } | Self::StartsLater { .. } => {
-                Standing::Waiting
-            }
-            Self::InvitationExpired | Self::SeveralAccounts { .. } | Self::UninvitedPending => {
-                Standing::Unfixable
-            }
+            Self::Invited
+            | Self::InvitedWithOtherRole { .. }
+            | Self::InvitationExpired
+            | Self::InvitationGone
+            | Self::Refused { .. }
+            | Self::StartsLater { .. } => Standing::Waiting,
+            Self::Settling => Standing::Settling,
+            Self::InvitationsExhausted { .. }
+            | Self::NeedsPerson { .. }
+            | Self::SeveralAccounts { .. }
+            | Self::UninvitedPending => Standing::Unfixable,
             Self::Drift => Standing::Drift,
             Self::NotYet { .. }
             | Self::KnownAs { .. }
             | Self::UninvitedExpired
-            | Self::UnknownStatus { .. } => Standing::Noted,
+            | Self::UnknownStatus { .. }
+            | Self::ApprovalUsed { .. }
+            | Self::ApprovalIdle { .. } => Standing::Noted,
         }
     }
 }

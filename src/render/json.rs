@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
 
+use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::rows::{self, finding_name, finding_words};
-use super::{Summary, View};
+use super::{Summary, View, findings, rows, time};
 use crate::diagnostic::{Place, Sources};
 use crate::escape::{escape, is_hostile};
+use crate::guard::Held;
 use crate::plan::change::{Change, Class};
 use crate::plan::{Finding, Plan, Standing};
 
@@ -43,6 +44,14 @@ pub struct SavedPlan {
     pub findings: Vec<SavedFinding>,
     /// Why changes are held.
     pub refusals: Vec<SavedRefusal>,
+    /// The block for the roster, in YAML, that would release what is held; absent where nothing
+    /// would.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approvals: Option<String>,
+    /// Whether it was made with a ledger: without one waiting times and budgets in use are
+    /// unknown.
+    #[serde(default)]
+    pub remembers: bool,
     pub summary: SavedSummary,
 }
 
@@ -52,14 +61,18 @@ pub struct SavedRoster {
     /// SHA-256 over the contents of the files, in hexadecimal.
     pub digest: String,
     pub files: Vec<String>,
+    /// The last commit that touched the files, where it is known; `+` after it: the files differ
+    /// from it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit: Option<String>,
 }
 
 /// One change.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SavedChange {
-    /// `invite`, `update_role` or `disable`.
+    /// `invite`, `reinvite`, `update_role` or `disable`.
     pub kind: String,
-    /// The order class: `grant`, `demote`, `disable` or `invite`.
+    /// The order class: `grant`, `demote`, `disable`, `invite` or `reinvite`.
     pub class: String,
     pub email: String,
     /// Absent for an invitation.
@@ -81,6 +94,9 @@ pub struct SavedChange {
     pub place: Option<SavedPlace>,
     /// The guards that hold it, by name; empty where it is approved.
     pub held_by: Vec<String>,
+    /// Since when it has been held: RFC 3339, UTC.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_since: Option<String>,
 }
 
 /// Something that the plan does not change.
@@ -88,13 +104,19 @@ pub struct SavedChange {
 pub struct SavedFinding {
     /// A stable name, for example `invited` or `uninvited_pending`.
     pub kind: String,
-    /// `waiting`, `unfixable`, `drift` or `noted`.
+    /// `waiting`, `settling`, `unfixable`, `drift` or `noted`.
     pub standing: String,
     /// One sentence for people.
     pub words: String,
     pub email: String,
     /// The role that the workspace shows, or that the roster asks for where it shows none.
     pub role: String,
+    /// Since when, where the ledger knows it: RFC 3339, UTC.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<String>,
+    /// When rosterd acts on it, if it will: RFC 3339, UTC.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
     /// The line of the roster that it belongs to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub place: Option<SavedPlace>,
@@ -124,9 +146,13 @@ pub struct SavedRefusal {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SavedSummary {
     pub invite: usize,
+    #[serde(default)]
+    pub reinvite: usize,
     pub role: usize,
     pub disable: usize,
     pub held: usize,
+    #[serde(default)]
+    pub settling: usize,
     pub waiting: usize,
     pub unfixable: usize,
     pub drift: usize,
@@ -241,20 +267,28 @@ impl SavedPlan {
         // The held changes follow in the plan's order, so one pass finds each.
         let mut held = verdict.held.iter().peekable();
         let changes = plan.changes().iter().map(|change| {
-            let by = held.next_if(|held| held.change == *change).map_or(&[][..], |held| &held.by);
-            SavedChange::of(change, by.iter().map(ToString::to_string).collect(), sources)
+            SavedChange::of(change, held.next_if(|held| held.change == *change), sources)
         });
         Self {
             workspace: workspace.to_owned(),
             roster: SavedRoster {
                 digest: plan.roster().hex(),
                 files: sources.iter().map(|(_, file)| file.name.clone()).collect(),
+                commit: view.revision.map(|it| {
+                    format!("{}{}", it.commit, if it.dirty { "+" } else { "" })
+                }),
             },
             fingerprint: plan.fingerprint().hex(),
             made_at: plan.now().to_string(),
             changes: changes.collect(),
-            findings: plan.findings().iter().map(|it| SavedFinding::of(it, sources)).collect(),
+            findings: plan
+                .findings()
+                .iter()
+                .map(|it| SavedFinding::of(it, plan.now(), sources))
+                .collect(),
             refusals: verdict.refusals.iter().map(SavedRefusal::of).collect(),
+            approvals: verdict.approvals(),
+            remembers: plan.remembers(),
             summary: SavedSummary::of(&Summary::of(plan, &rows::of_view(view))),
         }
     }
@@ -272,7 +306,7 @@ impl SavedPlan {
         let present: Vec<SavedChange> = plan
             .changes()
             .iter()
-            .map(|change| SavedChange::of(change, Vec::new(), &nowhere))
+            .map(|change| SavedChange::of(change, None, &nowhere))
             .collect();
         let mut times: BTreeMap<Key, (isize, &SavedChange)> = BTreeMap::new();
         for (changes, step) in [(&self.changes, -1), (&present, 1)] {
@@ -293,7 +327,8 @@ impl SavedPlan {
 type Key = (String, String, Option<String>, Option<String>, Option<String>);
 
 impl SavedChange {
-    fn of(change: &Change, held_by: Vec<String>, sources: &Sources) -> Self {
+    fn of(change: &Change, held: Option<&Held>, sources: &Sources) -> Self {
+        let held_by = held.iter().flat_map(|held| &held.by).map(ToString::to_string).collect();
         Self {
             kind: change.kind().to_owned(),
             class: class_name(change.class()).to_owned(),
@@ -305,6 +340,7 @@ impl SavedChange {
             name: change.name.as_deref().map(str::to_owned),
             place: change.place.map(|place| SavedPlace::of(place, sources)),
             held_by,
+            held_since: held.and_then(|held| held.since).map(time::exact),
         }
     }
 
@@ -326,19 +362,22 @@ impl SavedChange {
 }
 
 impl SavedFinding {
-    fn of(finding: &Finding, sources: &Sources) -> Self {
+    fn of(finding: &Finding, now: Timestamp, sources: &Sources) -> Self {
         let standing = match finding.kind.standing() {
             Standing::Waiting => "waiting",
+            Standing::Settling => "settling",
             Standing::Unfixable => "unfixable",
             Standing::Drift => "drift",
             Standing::Noted => "noted",
         };
         Self {
-            kind: finding_name(&finding.kind).to_owned(),
+            kind: findings::name(&finding.kind).to_owned(),
             standing: standing.to_owned(),
-            words: finding_words(finding),
+            words: findings::words(finding, now),
             email: finding.email.as_str().to_owned(),
             role: finding.role.as_str().to_owned(),
+            since: finding.since.map(time::exact),
+            next: finding.next.map(time::exact),
             place: finding.place.map(|place| SavedPlace::of(place, sources)),
         }
     }
@@ -353,16 +392,28 @@ impl SavedPlace {
 
 impl SavedRefusal {
     fn of(refusal: &crate::guard::Refusal) -> Self {
-        let crate::guard::Refusal { guard, message, hint } = refusal;
+        let crate::guard::Refusal { guard, message, hint, approval: _ } = refusal;
         Self { guard: guard.to_string(), message: message.clone(), hint: hint.clone() }
     }
 }
 
 impl SavedSummary {
     fn of(summary: &Summary) -> Self {
-        let Summary { invite, role, disable, held, waiting, unfixable, drift, noted, in_sync } =
-            *summary;
-        Self { invite, role, disable, held, waiting, unfixable, drift, noted, in_sync }
+        let Summary { invite, reinvite, role, disable, held, .. } = *summary;
+        let Summary { settling, waiting, unfixable, drift, noted, in_sync, .. } = *summary;
+        Self {
+            invite,
+            reinvite,
+            role,
+            disable,
+            held,
+            settling,
+            waiting,
+            unfixable,
+            drift,
+            noted,
+            in_sync,
+        }
     }
 }
 
@@ -385,5 +436,6 @@ fn class_name(class: Class) -> &'static str {
         Class::Demote => "demote",
         Class::Disable => "disable",
         Class::Invite => "invite",
+        Class::Reinvite => "reinvite",
     }
 }

@@ -4,10 +4,10 @@
 use std::fmt::Write as _;
 
 use super::rows::{self, Kind, Row};
-use super::{Summary, View};
+use super::{Summary, View, WITHOUT_A_LEDGER};
 use crate::diagnostic::Sources;
 use crate::escape::escape;
-use crate::guard::Refusal;
+use crate::guard::{Refusal, Verdict};
 
 /// A comment on GitHub holds 65,536 characters; bytes are counted here, which is never less.
 const LIMIT: usize = 60_000;
@@ -20,21 +20,26 @@ pub fn plan(view: &View<'_>) -> String {
     let mut text = marker(view.workspace);
     let fingerprint = view.plan.fingerprint().short();
     let _ = writeln!(text, "### rosterd plan for {}: {summary}", code(view.workspace));
-    let _ = writeln!(text, "\n{} · plan `{fingerprint}`", code(&super::files(view.sources)));
+    let commit = view.revision.map(|revision| format!(" @ {}", code(&revision.to_string())));
+    let files = code(&super::files(view.sources));
+    let _ = writeln!(text, "\n{files}{} · plan `{fingerprint}`", commit.unwrap_or_default());
     if summary.is_in_sync() {
         text.push_str("\nIn sync: nothing to do.\n");
     }
     let of = |wanted: fn(Kind) -> bool| rows.iter().filter(move |row| wanted(row.kind));
     table(&mut text, "Changes", of(Kind::is_change), view.sources);
     table(&mut text, "Held", of(|kind| kind == Kind::Held), view.sources);
-    refusals(&mut text, &view.verdict.refusals);
-    for kind in [Kind::Unfixable, Kind::Waiting, Kind::Drift, Kind::Noted] {
+    refusals(&mut text, view.verdict);
+    for kind in [Kind::Unfixable, Kind::Settling, Kind::Waiting, Kind::Drift, Kind::Noted] {
         let rows: Vec<&Row> = rows.iter().filter(|row| row.kind == kind).collect();
         if !rows.is_empty() {
             let _ = writeln!(text, "\n<details><summary>{} {}</summary>", rows.len(), kind.word());
             table(&mut text, "", rows.into_iter(), view.sources);
             text.push_str("\n</details>\n");
         }
+    }
+    if !view.plan.remembers() {
+        let _ = writeln!(text, "\n_{WITHOUT_A_LEDGER}._");
     }
     text
 }
@@ -128,9 +133,14 @@ fn plain(text: &str) -> String {
     plain.replace("www.", "www&#46;")
 }
 
-fn refusals(text: &mut String, refusals: &[Refusal]) {
-    for Refusal { guard, message, hint } in refusals {
+fn refusals(text: &mut String, verdict: &Verdict) {
+    for Refusal { guard, message, hint, approval: _ } in &verdict.refusals {
         let _ = writeln!(text, "\n> **held by {guard}**: {}", prose(message));
         let _ = writeln!(text, ">\n> hint: {}", prose(hint));
+    }
+    if let Some(block) = verdict.approvals() {
+        text.push_str("\nThese lines of the roster release it, once they are committed:\n\n```yaml\n");
+        text.push_str(&block);
+        text.push_str("```\n");
     }
 }

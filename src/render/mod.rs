@@ -4,11 +4,13 @@
 //! formats, so that they cannot disagree.
 
 pub mod diagnostics;
+mod findings;
 pub mod github;
 pub mod json;
 pub mod markdown;
 pub mod rows;
 pub mod text;
+pub mod time;
 pub mod unified;
 
 use std::fmt;
@@ -18,8 +20,13 @@ use crate::directory::Snapshot;
 use crate::escape::escape;
 use crate::guard::Verdict;
 use crate::plan::Plan;
+use crate::revision::Revision;
 use crate::roster::Roster;
 use rows::{Kind, Row};
+
+/// What a plan says where there is no ledger.
+const WITHOUT_A_LEDGER: &str = "there is no ledger here yet: budgets in use, waiting times and \
+                                the ladder of invitations are unknown";
 
 /// Everything that a view of one plan may look at.
 #[derive(Clone, Copy, Debug)]
@@ -31,15 +38,19 @@ pub struct View<'a> {
     pub snapshot: &'a Snapshot,
     pub plan: &'a Plan,
     pub verdict: &'a Verdict,
+    /// The commit that the roster comes from.
+    pub revision: Option<&'a Revision>,
 }
 
 /// How many rows of each kind a plan has, and how many members need nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Summary {
     pub invite: usize,
+    pub reinvite: usize,
     pub role: usize,
     pub disable: usize,
     pub held: usize,
+    pub settling: usize,
     pub waiting: usize,
     pub unfixable: usize,
     pub drift: usize,
@@ -53,9 +64,11 @@ impl Summary {
         let count = |kind| rows.iter().filter(|row| row.kind == kind).count();
         Self {
             invite: count(Kind::Invite),
+            reinvite: count(Kind::Reinvite),
             role: count(Kind::Role),
             disable: count(Kind::Disable),
             held: count(Kind::Held),
+            settling: count(Kind::Settling),
             waiting: count(Kind::Waiting),
             unfixable: count(Kind::Unfixable),
             drift: count(Kind::Drift),
@@ -66,20 +79,22 @@ impl Summary {
 
     /// Whether nothing could be applied and nothing is held.
     pub fn is_in_sync(&self) -> bool {
-        self.invite + self.role + self.disable + self.held == 0
+        self.invite + self.reinvite + self.role + self.disable + self.held == 0
     }
 }
 
 impl fmt::Display for Summary {
     /// `1 to invite, 1 role to change, 9 held, 29 in sync`: only the parts that are not zero.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // In full, so that a new count must be decided on here.
-        let Self { invite, role, disable, held, waiting, unfixable, drift, noted, in_sync } = self;
+        let Self { invite, reinvite, role, disable, held, .. } = self;
+        let Self { settling, waiting, unfixable, drift, noted, in_sync, .. } = self;
         let parts = [
             (invite, "to invite"),
+            (reinvite, "to invite again"),
             (role, if *role == 1 { "role to change" } else { "roles to change" }),
             (disable, "to disable"),
             (held, "held"),
+            (settling, "settling"),
             (waiting, "waiting"),
             (unfixable, "unfixable"),
             (drift, "reported only"),

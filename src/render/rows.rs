@@ -1,6 +1,8 @@
 //! What one row says, for every format.
 
-use super::{View, at};
+use jiff::Timestamp;
+
+use super::{View, at, findings, time};
 use crate::diagnostic::{Place, Sources};
 use crate::escape::escape;
 use crate::guard::{Held, Verdict};
@@ -11,8 +13,10 @@ use crate::plan::{Finding, FindingKind, Plan, Standing};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
     Invite,
+    Reinvite,
     Role,
     Disable,
+    Settling,
     Waiting,
     Held,
     Unfixable,
@@ -39,10 +43,10 @@ pub struct Row {
 impl Kind {
     pub fn symbol(self) -> char {
         match self {
-            Self::Invite => '+',
+            Self::Invite | Self::Reinvite => '+',
             Self::Role => '~',
             Self::Disable => '-',
-            Self::Waiting => '…',
+            Self::Settling | Self::Waiting => '…',
             Self::Held => '!',
             Self::Unfixable => '×',
             Self::Drift => '≠',
@@ -53,8 +57,10 @@ impl Kind {
     pub fn word(self) -> &'static str {
         match self {
             Self::Invite => "invite",
+            Self::Reinvite => "reinvite",
             Self::Role => "role",
             Self::Disable => "disable",
+            Self::Settling => "settling",
             Self::Waiting => "waiting",
             Self::Held => "held",
             Self::Unfixable => "unfixable",
@@ -71,6 +77,7 @@ impl Kind {
     fn of_change(change: &Change) -> Self {
         match change.action {
             Action::Invite { .. } => Self::Invite,
+            Action::Reinvite { .. } => Self::Reinvite,
             Action::UpdateRole { .. } => Self::Role,
             Action::Disable { .. } => Self::Disable,
         }
@@ -78,6 +85,7 @@ impl Kind {
 
     fn of_finding(kind: &FindingKind) -> Self {
         match kind.standing() {
+            Standing::Settling => Self::Settling,
             Standing::Waiting => Self::Waiting,
             Standing::Unfixable => Self::Unfixable,
             Standing::Drift => Self::Drift,
@@ -107,15 +115,16 @@ pub(super) fn of_plan(plan: &Plan, verdict: &Verdict, sources: &Sources) -> Vec<
 
 /// The rows that applying does not touch.
 pub(super) fn others(plan: &Plan, verdict: &Verdict, sources: &Sources) -> Vec<Row> {
-    let findings = plan.findings().iter().map(of_finding);
-    let mut rows: Vec<Row> = held(verdict, sources).into_iter().chain(findings).collect();
+    let now = plan.now();
+    let findings = plan.findings().iter().map(|finding| of_finding(finding, now));
+    let mut rows: Vec<Row> = held(verdict, now, sources).into_iter().chain(findings).collect();
     rows.sort_by_key(|row| row.kind);
     rows
 }
 
 /// The rows of what is held.
-pub(super) fn held(verdict: &Verdict, sources: &Sources) -> Vec<Row> {
-    verdict.held.iter().map(|held| of_held(held, sources)).collect()
+pub(super) fn held(verdict: &Verdict, now: Timestamp, sources: &Sources) -> Vec<Row> {
+    verdict.held.iter().map(|held| of_held(held, now, sources)).collect()
 }
 
 pub(super) fn of_change(change: &Change, sources: &Sources) -> Row {
@@ -131,22 +140,28 @@ pub(super) fn of_change(change: &Change, sources: &Sources) -> Row {
     }
 }
 
-fn of_held(held: &Held, sources: &Sources) -> Row {
+fn of_held(held: &Held, now: Timestamp, sources: &Sources) -> Row {
     let row = of_change(&held.change, sources);
     let guards: Vec<String> = held.by.iter().map(ToString::to_string).collect();
     let what = match row.kind {
         Kind::Disable => row.kind.word().to_owned(),
         kind => format!("{} {}", kind.word(), row.what),
     };
-    Row { kind: Kind::Held, what, held_by: guards.join(", "), ..row }
+    let age = held.since.and_then(|since| time::span(now.duration_since(since)));
+    let why = match (age, row.why.as_str()) {
+        (None, why) => why.to_owned(),
+        (Some(age), "") => format!("for {age}"),
+        (Some(age), why) => format!("{why}, for {age}"),
+    };
+    Row { kind: Kind::Held, what, why, held_by: guards.join(", "), ..row }
 }
 
-fn of_finding(finding: &Finding) -> Row {
+fn of_finding(finding: &Finding, now: Timestamp) -> Row {
     Row {
         kind: Kind::of_finding(&finding.kind),
         email: escape(finding.email.as_str()).into_owned(),
         what: escape(finding.role.as_str()).into_owned(),
-        why: finding_words(finding),
+        why: findings::words(finding, now),
         warning: "",
         held_by: String::new(),
         place: finding.place,
@@ -156,7 +171,9 @@ fn of_finding(finding: &Finding) -> Row {
 /// `DEVELOPER`, or `ADMIN → BUSINESS`.
 fn role_words(change: &Change) -> String {
     match &change.action {
-        Action::Invite { role } | Action::Disable { role, .. } => escape(role.as_str()).into(),
+        Action::Invite { role } | Action::Reinvite { role } | Action::Disable { role, .. } => {
+            escape(role.as_str()).into()
+        }
         Action::UpdateRole { from, to, .. } => {
             format!("{} → {}", escape(from.as_str()), escape(to.as_str()))
         }
@@ -170,66 +187,4 @@ fn why(change: &Change, sources: &Sources) -> String {
         (Reason::NotInRoster, Some((_, file)), None) => format!("not in {}", escape(&file.name)),
         (reason, ..) => reason.words().to_owned(),
     }
-}
-
-/// The stable name of a finding in JSON.
-pub(super) fn finding_name(kind: &FindingKind) -> &'static str {
-    match kind {
-        FindingKind::Invited => "invited",
-        FindingKind::InvitedWithOtherRole { .. } => "invited_with_other_role",
-        FindingKind::InvitationExpired => "invitation_expired",
-        FindingKind::StartsLater { .. } => "starts_later",
-        FindingKind::NotYet { .. } => "not_yet",
-        FindingKind::KnownAs { .. } => "known_as",
-        FindingKind::SeveralAccounts { .. } => "several_accounts",
-        FindingKind::UninvitedPending => "uninvited_pending",
-        FindingKind::UninvitedExpired => "uninvited_expired",
-        FindingKind::Drift => "drift",
-        FindingKind::UnknownStatus { .. } => "unknown_status",
-    }
-}
-
-/// The sentence of a finding, escaped.
-pub(super) fn finding_words(finding: &Finding) -> String {
-    match &finding.kind {
-        FindingKind::Invited => "invited, not yet accepted".into(),
-        FindingKind::InvitedWithOtherRole { wanted } => {
-            let more = wanted.grows_to(&finding.role);
-            let start =
-                if more { "invited with MORE than the roster's" } else { "invited, not as" };
-            format!("{start} {}: it can be corrected once accepted", escape(wanted.as_str()))
-        }
-        FindingKind::InvitationExpired => {
-            "the invitation has expired: a person has to send it again".into()
-        }
-        FindingKind::StartsLater { at } => {
-            format!("access begins {at}: the account is left alone until then")
-        }
-        FindingKind::NotYet { at } => format!("access begins {at}: nothing to do yet"),
-        FindingKind::KnownAs { account } => {
-            format!("has the account {}: write that address", escape(account.as_str()))
-        }
-        FindingKind::SeveralAccounts { accounts } => several(accounts),
-        FindingKind::UninvitedPending => {
-            "invited, not in the roster: the API cannot withdraw it; once accepted, it is an \
-             account like any other"
-                .into()
-        }
-        FindingKind::UninvitedExpired => "not in the roster, the invitation has expired".into(),
-        FindingKind::Drift => "not in the roster; `on_removed: report` leaves the account".into(),
-        FindingKind::UnknownStatus { status } => {
-            format!("unknown invitation status {}, taken as pending", escape(status))
-        }
-    }
-}
-
-fn several(accounts: &[crate::email::Email]) -> String {
-    const SHOWN: usize = 5;
-    let shown: Vec<_> = accounts.iter().take(SHOWN).map(|email| escape(email.as_str())).collect();
-    let more = if accounts.len() > SHOWN { ", …" } else { "" };
-    format!(
-        "{} accounts match ({}{more}): none is touched, disable all but one of them",
-        accounts.len(),
-        shown.join(", ")
-    )
 }

@@ -8,12 +8,14 @@ use anstyle::{AnsiColor, Style};
 use unicode_width::UnicodeWidthStr as _;
 
 use super::rows::{self, Kind, Row};
-use super::{Summary, View, counts, files};
+use super::{Summary, View, WITHOUT_A_LEDGER, counts, files};
 use crate::diagnostic::Sources;
 use crate::escape::escape;
-use crate::guard::Refusal;
+use crate::guard::{Refusal, Verdict};
+use crate::plan::Standing;
 use crate::plan::change::Change;
 use crate::report::{Applied, End, Outcome, Residue, RunReport, Status, Verification};
+use crate::revision::Revision;
 
 /// So many rows of what the plan does not change are shown unless all of them are asked for.
 const FOLDED: usize = 8;
@@ -26,25 +28,26 @@ const DIM: Style = Style::new().dimmed();
 pub fn plan(view: &View<'_>, verbose: bool) -> String {
     let rows = rows::of_view(view);
     let summary = Summary::of(view.plan, &rows);
-    let head = head(view.workspace, view.sources);
+    let head = head(view.workspace, view.sources, view.revision);
     if rows.is_empty() {
         let members = view.plan.facts().members;
         let members = if members == 1 { "1 member".into() } else { format!("{members} members") };
-        return format!("{head}   in sync: {members}, nothing to do\n");
+        let unknown = without_a_ledger(view);
+        return format!("{head}   in sync: {members}, nothing to do\n{unknown}");
     }
     let mut text = format!("{head}   plan {}\n\n", view.plan.fingerprint().short());
     let lines: Vec<Line<'_>> =
         rows.iter().map(|row| Line::of(row, view.sources, verbose)).collect();
     write_lines(&mut text, &lines, verbose);
-    refusals(&mut text, &view.verdict.refusals);
+    refusals(&mut text, view.verdict);
     let _ = writeln!(text, "\n{BOLD}{summary}{BOLD:#}");
-    text
+    text + &without_a_ledger(view)
 }
 
 /// What a run did, what it held and what is left. Whatever else the plan says has been shown
 /// with the plan, so a run that did nothing is one line.
 pub fn run(report: &RunReport, sources: &Sources, verbose: bool) -> String {
-    let head = head(&report.workspace, sources);
+    let head = head(&report.workspace, sources, None);
     let stale =
         if report.stale { "   (the last good roster: the files cannot be used)" } else { "" };
     match &report.end {
@@ -66,14 +69,14 @@ fn did(applied: &Applied, status: Status, sources: &Sources, verbose: bool) -> S
     if changed.is_empty() {
         return format!("   {end}\n");
     }
-    let held = rows::held(&applied.verdict, sources);
+    let held = rows::held(&applied.verdict, applied.plan.now(), sources);
     let done = changed.iter().zip(&applied.outcomes);
     let mut lines: Vec<Line<'_>> =
         done.map(|(row, (_, outcome))| Line::of_outcome(row, outcome, sources)).collect();
     lines.extend(held.iter().map(|row| Line::of(row, sources, verbose)));
     let mut text = format!("   plan {}\n\n", applied.plan.fingerprint().short());
     write_lines(&mut text, &lines, verbose);
-    refusals(&mut text, &applied.verdict.refusals);
+    refusals(&mut text, &applied.verdict);
     if let Verification::Read(residue) = &applied.verification {
         left(&mut text, residue, &applied.outcomes, sources);
     }
@@ -88,7 +91,7 @@ fn ending(applied: &Applied, status: Status) -> String {
     };
     let (in_sync, left) = match &applied.verification {
         Verification::Read(residue) => {
-            (residue.in_sync, residue.applicable.len() + residue.missing.len())
+            (residue.in_sync, residue.applicable.len())
         }
         _ => (applied.plan.facts().in_sync, 0),
     };
@@ -99,6 +102,7 @@ fn ending(applied: &Applied, status: Status) -> String {
         (outcome(|it| matches!(it, Outcome::NotSent(_))), "not sent"),
         (applied.verdict.held.len(), "held"),
         (left, "left"),
+        (settling(applied), "settling"),
         (in_sync, "in sync"),
     ]);
     match (&applied.stopped, &applied.verification) {
@@ -116,11 +120,7 @@ fn ending(applied: &Applied, status: Status) -> String {
 fn left(text: &mut String, residue: &Residue, outcomes: &[(Change, Outcome)], sources: &Sources) {
     let tried: BTreeSet<_> = outcomes.iter().map(|(change, _)| change.sort_key()).collect();
     let new = residue.applicable.iter().filter(|change| !tried.contains(&change.sort_key()));
-    let lists: [(Vec<&Change>, &str); 3] = [
-        (
-            residue.missing.iter().collect(),
-            "answered with ok, and the fresh reading does not show it",
-        ),
+    let lists: [(Vec<&Change>, &str); 2] = [
         (new.collect(), "newly to do, the next run decides anew"),
         (residue.released.iter().collect(), "no longer held, the next run makes it"),
     ];
@@ -132,8 +132,29 @@ fn left(text: &mut String, residue: &Residue, outcomes: &[(Change, Outcome)], so
     }
 }
 
-fn head(workspace: &str, sources: &Sources) -> String {
-    format!("{BOLD}{}{BOLD:#}   {}", escape(workspace), files(sources))
+/// What was done and is not shown yet, by the last reading.
+fn settling(applied: &Applied) -> usize {
+    match &applied.verification {
+        Verification::Read(residue) => residue.settling,
+        _ => {
+            let findings = applied.plan.findings().iter();
+            findings.filter(|it| it.kind.standing() == Standing::Settling).count()
+        }
+    }
+}
+
+/// What cannot be known where nothing is remembered.
+fn without_a_ledger(view: &View<'_>) -> String {
+    if view.plan.remembers() {
+        return String::new();
+    }
+    format!("{DIM}{WITHOUT_A_LEDGER}{DIM:#}\n")
+}
+
+fn head(workspace: &str, sources: &Sources, revision: Option<&Revision>) -> String {
+    let commit = revision.map(|revision| format!(" @ {}", escape(&revision.to_string())));
+    let (name, commit) = (escape(workspace), commit.unwrap_or_default());
+    format!("{BOLD}{name}{BOLD:#}   {}{commit}", files(sources))
 }
 
 /// One line of the table: its cells as plain text, and how it looks.
@@ -221,23 +242,29 @@ fn pad(cell: &str, width: usize) -> String {
     format!("{cell}{}", " ".repeat(width.saturating_sub(cell.width())))
 }
 
-fn refusals(text: &mut String, refusals: &[Refusal]) {
-    for (position, refusal) in refusals.iter().enumerate() {
+fn refusals(text: &mut String, verdict: &Verdict) {
+    for (position, refusal) in verdict.refusals.iter().enumerate() {
         let style = tone(Kind::Held);
         let gap = if position == 0 { "\n" } else { "" };
-        let Refusal { guard, message, hint } = refusal;
+        let Refusal { guard, message, hint, approval: _ } = refusal;
         let _ = writeln!(text, "{gap}{style}held by {guard}{style:#}: {}", escape(message));
         let _ = writeln!(text, "  {DIM}hint:{DIM:#} {}", escape(hint));
+    }
+    if let Some(block) = verdict.approvals() {
+        let _ = writeln!(text, "\nthese lines of users.yaml release it, once they are committed:\n");
+        for line in block.lines() {
+            let _ = writeln!(text, "  {line}");
+        }
     }
 }
 
 fn tone(kind: Kind) -> Style {
     let colour = match kind {
-        Kind::Invite => AnsiColor::Green,
+        Kind::Invite | Kind::Reinvite => AnsiColor::Green,
         Kind::Role => AnsiColor::Cyan,
         Kind::Disable | Kind::Unfixable => AnsiColor::Red,
         Kind::Held | Kind::Drift => AnsiColor::Yellow,
-        Kind::Waiting | Kind::Noted => return DIM,
+        Kind::Settling | Kind::Waiting | Kind::Noted => return DIM,
     };
     Style::new().fg_color(Some(colour.into()))
 }

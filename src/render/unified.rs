@@ -63,11 +63,11 @@ fn both<'a>(view: &View<'a>, changes: &'a [Change]) -> (Vec<Entry<'a>>, Vec<Entr
         match entry.uid.and_then(|uid| by_uid.get(uid)).map(|change| &change.action) {
             Some(Action::Disable { .. }) => {}
             Some(Action::UpdateRole { to, .. }) => after.push(Entry { role: to, ..entry }),
-            Some(Action::Invite { .. }) | None => after.push(entry),
+            Some(Action::Invite { .. } | Action::Reinvite { .. }) | None => after.push(entry),
         }
     }
     for change in changes {
-        if let Action::Invite { role } = &change.action {
+        if let Action::Invite { role } | Action::Reinvite { role } = &change.action {
             after.push(Entry { email: &change.email, role, uid: None });
         }
     }

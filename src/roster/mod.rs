@@ -13,6 +13,7 @@ use std::collections::HashMap;
 
 use jiff::Timestamp;
 
+use crate::action::BudgetName;
 use crate::diagnostic::Place;
 use crate::email::Email;
 use crate::role::Role;
@@ -96,18 +97,9 @@ pub struct Unmanaged {
 /// A line of `approvals:`: these people, this action.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Approval {
-    pub action: ApprovalAction,
+    pub budget: BudgetName,
     pub people: Vec<(Email, Place)>,
     pub reason: Option<String>,
-}
-
-/// What an approval releases, in the words of the plan.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum ApprovalAction {
-    Disable,
-    Demote,
-    GrantAdmin,
-    Invite,
 }
 
 /// Two entries that cannot both stand.
@@ -143,6 +135,12 @@ impl Roster {
 
     pub fn approvals(&self) -> &[Approval] {
         &self.approvals
+    }
+
+    /// Who is named in `approvals`, for what.
+    pub fn approved(&self) -> impl Iterator<Item = (BudgetName, &Email)> {
+        let lines = self.approvals.iter();
+        lines.flat_map(|line| line.people.iter().map(|(email, _)| (line.budget, email)))
     }
 
     pub fn digest(&self) -> Digest {
@@ -247,20 +245,6 @@ impl Unmanaged {
 
     pub fn into_patterns(self) -> Vec<Pattern> {
         self.patterns
-    }
-}
-
-impl ApprovalAction {
-    pub const ALL: [Self; 4] = [Self::Disable, Self::Demote, Self::GrantAdmin, Self::Invite];
-
-    /// The key in `approvals`.
-    pub fn key(self) -> &'static str {
-        match self {
-            Self::Disable => "disable",
-            Self::Demote => "demote",
-            Self::GrantAdmin => "grant_admin",
-            Self::Invite => "invite",
-        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::ApprovalAction;
+use crate::action::BudgetName;
 use crate::role::Role;
 
 /// JSON Schema, draft 2020-12. It describes the shape; what depends on more than one place
@@ -76,7 +76,7 @@ fn member() -> Value {
 }
 
 fn approval() -> Value {
-    let actions = ApprovalAction::ALL.map(ApprovalAction::key);
+    let actions = BudgetName::ALL.map(BudgetName::key);
     let mut properties = serde_json::Map::new();
     for action in actions {
         let list = json!({ "type": "array", "items": shown_address(), "minItems": 1 });

@@ -1,8 +1,9 @@
 //! What belongs to the whole roster, and so to its first file.
 
 use super::super::raw::APPROVAL;
-use super::super::{Approval, ApprovalAction, Pattern};
+use super::super::{Approval, Pattern};
 use super::{Reader, bad_address};
+use crate::action::BudgetName;
 use crate::diagnostic::{Diagnostic, Place};
 use crate::email::{Email, EmailError};
 use crate::escape::escape;
@@ -51,7 +52,7 @@ impl Reader<'_> {
     fn approval(&mut self, node: &Node<'_>) -> Option<Approval> {
         let fields = Fields::of(node, "an approval", &APPROVAL, &mut self.found)?;
         let reason = self.words_of(&fields, "reason").map(str::to_owned);
-        let mut actions = ApprovalAction::ALL
+        let mut actions = BudgetName::ALL
             .into_iter()
             .filter_map(|action| fields.place_of(action.key()).map(|place| (action, place)));
         let Some((action, _)) = actions.next() else {
@@ -79,7 +80,7 @@ impl Reader<'_> {
             }
             people.extend(self.person(item).map(|email| (email, item.place)));
         }
-        Some(Approval { action, people, reason })
+        Some(Approval { budget: action, people, reason })
     }
 
     /// An address that an approval names. It is one that the workspace shows, so it need not be

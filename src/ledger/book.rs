@@ -1,0 +1,178 @@
+//! One run's writing.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::chain::{Link, Row};
+use super::sqlite::Sqlite;
+use super::store::{Draft, Store as _};
+use super::{Ledger, LedgerError, draft, guard, verify};
+use crate::memory::Memory;
+use crate::memory::entry::{Anchor, Entry, Noted, Seq};
+
+/// The right to write what happens to one workspace, and what is remembered of it.
+#[derive(Debug)]
+pub struct Book {
+    ledger: Ledger,
+    store: Arc<Mutex<Sqlite>>,
+    scope: String,
+    /// How far the memory goes.
+    link: Link,
+    memory: Memory,
+    /// The time of the newest row that this run has written.
+    written: Option<Timestamp>,
+}
+
+impl Book {
+    pub(super) fn new(
+        ledger: Ledger,
+        store: Arc<Mutex<Sqlite>>,
+        scope: String,
+        link: Link,
+        memory: Memory,
+    ) -> Self {
+        Self { ledger, store, scope, link, memory, written: None }
+    }
+
+    pub fn memory(&self) -> &Memory {
+        &self.memory
+    }
+
+    /// The hash of the last row that this run knows of.
+    pub fn head(&self) -> &Link {
+        &self.link
+    }
+
+    /// Writes entries, all or none, and remembers them; they are on disk when this returns. The
+    /// answer is their numbers.
+    pub async fn write(
+        &mut self,
+        entries: Vec<Entry>,
+        at: Timestamp,
+    ) -> Result<Vec<Seq>, LedgerError> {
+        if entries.is_empty() {
+            return Ok(Vec::new());
+        }
+        let drafts: Vec<Draft> = entries
+            .iter()
+            .map(|entry| draft(&self.scope, entry, at))
+            .collect::<Result<_, _>>()?;
+        let (store, after) = (Arc::clone(&self.store), self.link.seq);
+        let (between, rows) = blocking(move || {
+            let mut store = guard(&store);
+            let rows = store.append(&drafts, None)?;
+            let first = rows.first().map_or(after + 1, |row| row.seq);
+            Ok::<_, LedgerError>((between(&*store, after, first)?, rows))
+        })
+        .await?;
+        let numbers: Vec<Seq> = rows.iter().map(|row| row.seq).collect();
+        for row in between.iter().filter(|row| row.scope == self.scope) {
+            self.memory.fold(&row.read()?);
+        }
+        // A clock is compared with what was there before the run.
+        let newest = self.memory.newest();
+        for (row, entry) in rows.iter().zip(entries) {
+            self.memory.fold(&Noted { seq: row.seq, at, entry });
+        }
+        self.memory.keep_newest(newest);
+        self.written = self.written.max(Some(at));
+        self.advance(&rows);
+        Ok(numbers)
+    }
+
+    fn advance(&mut self, rows: &[Row]) {
+        if let Some(last) = rows.last() {
+            self.link = Link { seq: last.seq, hash: last.hash.clone() };
+            self.ledger.note(&self.link);
+        }
+    }
+
+    /// Drops what is older than `retention`, once there is a day of it. What any rule still needs
+    /// stays, within an anchor: effects as old as `needed`, and everything that has no end.
+    pub async fn prune(
+        &mut self,
+        now: Timestamp,
+        retention: SignedDuration,
+        needed: SignedDuration,
+    ) -> Result<(), LedgerError> {
+        let before = |age: SignedDuration| now.saturating_sub(age).unwrap_or(Timestamp::MIN);
+        let (cut, spare) = (before(retention), before(retention + DAY));
+        let needed = before(needed);
+        let store = Arc::clone(&self.store);
+        let rows = blocking(move || prune(&mut *guard(&store), cut, spare, needed, now)).await?;
+        self.advance(&rows);
+        self.memory.forget(needed);
+        Ok(())
+    }
+
+    /// Gives the memory back for the next run.
+    pub fn close(mut self) {
+        let newest = self.memory.newest().max(self.written);
+        self.memory.keep_newest(newest);
+        self.ledger.keep(&self.scope, self.link, self.memory);
+    }
+}
+
+/// What others wrote meanwhile: other workspaces, or an earlier run of this one that was dropped
+/// while it wrote.
+fn between(store: &Sqlite, after: Seq, first: Seq) -> Result<Vec<Row>, LedgerError> {
+    let mut rows = Vec::new();
+    if first > after + 1 {
+        store.rows(after, &mut |row| {
+            if row.seq < first {
+                rows.push(row);
+            }
+            Ok(())
+        })?;
+    }
+    Ok(rows)
+}
+
+const DAY: SignedDuration = SignedDuration::from_hours(24);
+
+fn prune(
+    store: &mut Sqlite,
+    cut: Timestamp,
+    spare: Timestamp,
+    needed: Timestamp,
+    now: Timestamp,
+) -> Result<Vec<Row>, LedgerError> {
+    let earlier = verify::anchor(store)?;
+    let mut link = earlier.as_ref().map_or_else(Link::root, Link::after);
+    let first = store.row(link.seq + 1)?.map(|row| row.read()).transpose()?;
+    if first.is_none_or(|first| first.at >= spare) {
+        return Ok(Vec::new());
+    }
+    let mut kept: BTreeMap<String, Memory> = earlier.map(|it| it.kept).unwrap_or_default();
+    let mut is_old = true;
+    store.rows(link.seq, &mut |row| {
+        let noted = row.read()?;
+        is_old &= noted.at < cut;
+        if is_old {
+            link.follow(&row)?;
+            if !row.scope.is_empty() {
+                kept.entry(row.scope).or_insert_with(Memory::of_ledger).fold(&noted);
+            }
+        }
+        Ok(())
+    })?;
+    for memory in kept.values_mut() {
+        memory.forget(needed);
+    }
+    let anchor = Anchor { through: link.seq, hash: link.hash, kept };
+    let through = anchor.through;
+    let entry = Entry::Anchor(Box::new(anchor));
+    store.append(&[draft("", &entry, now)?], Some(through))
+}
+
+/// Does something that may block, away from the threads that serve everybody.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done,
+        Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+        // The runtime is being shut down, and this task with it.
+        Err(_) => std::future::pending().await,
+    }
+}

@@ -1,0 +1,140 @@
+//! The chain: every row is hashed together with the hash of the row before it, so that one that was
+//! edited, removed or moved shows.
+
+use sha2::{Digest as _, Sha256};
+
+use crate::memory::entry::{Anchor, Entry, Noted, Seq};
+
+use super::LedgerError;
+
+/// The hash before the first row.
+pub const ROOT: &str = "0000000000000000000000000000000000000000000000000000000000000000";
+
+/// One row as it is stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Row {
+    pub seq: Seq,
+    pub at: String,
+    pub scope: String,
+    pub kind: String,
+    pub subject: Option<String>,
+    pub body: String,
+    pub hash: String,
+}
+
+/// Where a chain has come to: the number and the hash of its last row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Link {
+    pub seq: Seq,
+    pub hash: String,
+}
+
+/// Why a row does not belong where it stands.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Break {
+    #[error("row {missing} is missing: row {found} follows row {after}")]
+    Missing { missing: Seq, after: Seq, found: Seq },
+    #[error(
+        "row {0} is not what was written: it, or the row before it, was edited or moved, or rows \
+         were exchanged"
+    )]
+    Changed(Seq),
+    #[error("row {0} cannot be understood: {1}")]
+    Unreadable(Seq, String),
+    #[error("the rows begin with {0}, and no anchor tells of earlier ones")]
+    NoBeginning(Seq),
+}
+
+impl Row {
+    /// The hash that the row must have after `before`.
+    pub fn hash_after(&self, before: &str) -> String {
+        let Self { seq, at, scope, kind, subject, body, hash: _ } = self;
+        let seq = seq.to_string();
+        let subject = subject.as_deref().unwrap_or_default();
+        let mut hash = Sha256::new();
+        for part in [before, &seq, at, scope, kind, subject, body] {
+            hash.update(part.len().to_string());
+            hash.update(":");
+            hash.update(part);
+            hash.update("\n");
+        }
+        crate::roster::Digest(hash.finalize().into()).hex()
+    }
+
+    /// What the row says.
+    pub fn read(&self) -> Result<Noted, LedgerError> {
+        let unreadable =
+            |why: String| LedgerError::Broken(Break::Unreadable(self.seq, why));
+        let at = self.at.parse().map_err(|error: jiff::Error| unreadable(error.to_string()))?;
+        let entry: Entry =
+            serde_json::from_str(&self.body).map_err(|error| unreadable(error.to_string()))?;
+        Ok(Noted { seq: self.seq, at, entry })
+    }
+}
+
+impl Link {
+    /// Before the first row.
+    pub fn root() -> Self {
+        Self { seq: 0, hash: ROOT.to_owned() }
+    }
+
+    /// After the rows that an anchor stands for.
+    pub fn after(anchor: &Anchor) -> Self {
+        Self { seq: anchor.through, hash: anchor.hash.clone() }
+    }
+
+    /// Goes on to the next row, if it follows.
+    pub fn follow(&mut self, row: &Row) -> Result<(), Break> {
+        if row.seq != self.seq + 1 {
+            return Err(match self.seq {
+                0 => Break::NoBeginning(row.seq),
+                after => Break::Missing { missing: after + 1, after, found: row.seq },
+            });
+        }
+        if row.hash_after(&self.hash) != row.hash {
+            return Err(Break::Changed(row.seq));
+        }
+        *self = Self { seq: row.seq, hash: row.hash.clone() };
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(seq: Seq, body: &str, before: &str) -> Row {
+        let mut row = Row {
+            seq,
+            at: "2026-11-25T12:00:00Z".into(),
+            scope: "acme".into(),
+            kind: "run".into(),
+            subject: None,
+            body: body.into(),
+            hash: String::new(),
+        };
+        row.hash = row.hash_after(before);
+        row
+    }
+
+    #[test]
+    fn a_row_that_was_edited_removed_or_moved_breaks_the_chain() {
+        let one = row(1, "{}", ROOT);
+        let two = row(2, "[]", &one.hash);
+        let follow = |rows: &[&Row]| {
+            let mut link = Link::root();
+            rows.iter().try_for_each(|row| link.follow(row))
+        };
+        assert_eq!(follow(&[&one, &two]), Ok(()));
+        let edited = Row { body: "{ }".into(), ..one.clone() };
+        assert_eq!(follow(&[&edited, &two]), Err(Break::Changed(1)));
+        let moved = Row { seq: 1, ..two.clone() };
+        assert_eq!(follow(&[&moved]), Err(Break::Changed(1)));
+        assert_eq!(follow(&[&two]), Err(Break::NoBeginning(2)));
+        let three = row(3, "", &two.hash);
+        let gap = Break::Missing { missing: 2, after: 1, found: 3 };
+        assert_eq!(follow(&[&one, &three]), Err(gap));
+        let other = Row { subject: Some("matt@acme.io".into()), ..one };
+        assert_eq!(follow(&[&other]), Err(Break::Changed(1)));
+    }
+}

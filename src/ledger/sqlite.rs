@@ -1,0 +1,285 @@
+//! The ledger in one SQLite file.
+
+use std::fs;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Transaction, TransactionBehavior};
+
+use super::LedgerError;
+use super::chain::{Link, ROOT, Row};
+use super::store::{Draft, Store, Take};
+use crate::memory::entry::Seq;
+
+/// Each brings the schema from the version before it to its own, its place in this list.
+const MIGRATIONS: [&str; 1] = [include_str!("migrations/0001_entries.sql")];
+
+/// Somebody else's transaction is waited for so long.
+const BUSY: Duration = Duration::from_secs(5);
+
+const COLUMNS: &str = "seq, at, scope, kind, subject, body, hash";
+
+#[derive(Debug)]
+pub struct Sqlite {
+    connection: Connection,
+    /// The file, and which one it was when it was opened; None in memory.
+    file: Option<(PathBuf, Identity)>,
+}
+
+/// Device and inode: another file at the same place is another ledger.
+type Identity = (u64, u64);
+
+impl Sqlite {
+    /// A ledger that is forgotten with the process.
+    pub fn in_memory() -> Result<Self, LedgerError> {
+        let mut store = Self { connection: Connection::open_in_memory()?, file: None };
+        store.migrate()?;
+        Ok(store)
+    }
+
+    /// Makes a new ledger, whole or not at all. An existing file is left alone.
+    pub fn create(path: &Path) -> Result<Self, LedgerError> {
+        if let Some(folder) = path.parent().filter(|folder| *folder != Path::new("")) {
+            fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+        }
+        // Whoever comes second finds a file, and opens it.
+        match fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
+            Ok(_) => {}
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error.into()),
+        }
+        Self::open(path)
+    }
+
+    /// Opens an existing ledger for writing, and brings it to the present schema.
+    pub fn open(path: &Path) -> Result<Self, LedgerError> {
+        let identity = identity(path)?;
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(path, flags)?;
+        let mut store = Self { connection, file: Some((path.to_owned(), identity)) };
+        store.connection.busy_timeout(BUSY)?;
+        store.connection.pragma_update(None, "journal_mode", "WAL")?;
+        store.connection.pragma_update(None, "synchronous", "FULL")?;
+        store.migrate()?;
+        Ok(store)
+    }
+
+    /// Opens an existing ledger for reading; nothing about it changes, and a read-only file system
+    /// will do.
+    pub fn open_read_only(path: &Path) -> Result<Self, LedgerError> {
+        let identity = identity(path)?;
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
+            | OpenFlags::SQLITE_OPEN_NO_MUTEX
+            | OpenFlags::SQLITE_OPEN_URI;
+        let open = |uri: &str| -> Result<Self, LedgerError> {
+            let connection = Connection::open_with_flags(uri, flags)?;
+            connection.busy_timeout(BUSY)?;
+            let file = Some((path.to_owned(), identity));
+            let store = Self { connection, file };
+            store.check_version()?;
+            Ok(store)
+        };
+        let uri = format!("file:{}", escaped(path));
+        let opened = open(&uri);
+        // Without a right to write beside the file there is no shared memory for its journal.
+        let journal = fs::metadata(beside(path, "-wal")).map_or(0, |it| it.len());
+        match opened {
+            Err(LedgerError::ReadOnly | LedgerError::Io(_)) if journal == 0 => {
+                open(&format!("{uri}?immutable=1"))
+            }
+            opened => opened,
+        }
+    }
+
+    fn version(&self) -> Result<usize, LedgerError> {
+        let sql = "SELECT COUNT(*) FROM sqlite_master WHERE type = 'table' AND name = 'meta'";
+        let tables: i64 = self.connection.query_row(sql, [], |row| row.get(0))?;
+        if tables == 0 {
+            return Ok(0);
+        }
+        let sql = "SELECT value FROM meta WHERE name = 'schema'";
+        let written: Option<String> =
+            self.connection.query_row(sql, [], |row| row.get(0)).optional()?;
+        written.unwrap_or_default().parse().map_err(|_| LedgerError::NotALedger)
+    }
+
+    fn check_version(&self) -> Result<usize, LedgerError> {
+        let found = self.version()?;
+        if found > MIGRATIONS.len() {
+            return Err(LedgerError::Newer { found, known: MIGRATIONS.len() });
+        }
+        if found == 0 && self.holds_other_tables()? {
+            return Err(LedgerError::NotALedger);
+        }
+        Ok(found)
+    }
+
+    fn holds_other_tables(&self) -> Result<bool, LedgerError> {
+        let sql = "SELECT COUNT(*) FROM sqlite_master";
+        Ok(self.connection.query_row(sql, [], |row| row.get::<_, i64>(0))? > 0)
+    }
+
+    fn migrate(&mut self) -> Result<(), LedgerError> {
+        if self.check_version()? == MIGRATIONS.len() {
+            return Ok(());
+        }
+        let transaction =
+            self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        // Another process may have been faster.
+        let sql = "SELECT COUNT(*) FROM sqlite_master WHERE name = 'meta'";
+        let made = transaction.query_row(sql, [], |row| row.get::<_, i64>(0))? > 0;
+        if !made {
+            for sql in MIGRATIONS {
+                transaction.execute_batch(sql)?;
+            }
+            let insert = "INSERT INTO meta (name, value) VALUES (?1, ?2)";
+            transaction.execute(insert, ["schema", &MIGRATIONS.len().to_string()])?;
+            let identity = format!("{:016x}{:016x}", fastrand::u64(..), fastrand::u64(..));
+            transaction.execute(insert, ["identity", &identity])?;
+        }
+        transaction.commit()?;
+        Ok(())
+    }
+
+    /// A file that was removed can still be written to, and nobody would ever read it.
+    fn is_still_there(&self) -> Result<(), LedgerError> {
+        let Some((path, opened)) = &self.file else { return Ok(()) };
+        match identity(path) {
+            Ok(found) if found == *opened => Ok(()),
+            Ok(_) => Err(LedgerError::Replaced("another file has taken its place".into())),
+            Err(_) => Err(LedgerError::Gone),
+        }
+    }
+}
+
+impl Store for Sqlite {
+    fn identity(&self) -> Result<String, LedgerError> {
+        let sql = "SELECT value FROM meta WHERE name = 'identity'";
+        self.connection
+            .query_row(sql, [], |row| row.get(0))
+            .optional()?
+            .ok_or(LedgerError::NotALedger)
+    }
+
+    fn tail(&self) -> Result<Option<Link>, LedgerError> {
+        tail(&self.connection)
+    }
+
+    fn row(&self, seq: Seq) -> Result<Option<Row>, LedgerError> {
+        let sql = format!("SELECT {COLUMNS} FROM entries WHERE seq = ?1");
+        Ok(self.connection.query_row(&sql, [number(seq)], read).optional()?)
+    }
+
+    fn newest(&self, kind: &str) -> Result<Option<Row>, LedgerError> {
+        let sql =
+            format!("SELECT {COLUMNS} FROM entries WHERE kind = ?1 ORDER BY seq DESC LIMIT 1");
+        Ok(self.connection.query_row(&sql, [kind], read).optional()?)
+    }
+
+    fn rows(&self, after: Seq, take: &mut Take<'_>) -> Result<(), LedgerError> {
+        let sql = format!("SELECT {COLUMNS} FROM entries WHERE seq > ?1 ORDER BY seq");
+        let mut statement = self.connection.prepare(&sql)?;
+        let rows = statement.query_map([number(after)], read)?;
+        for row in rows {
+            take(row?)?;
+        }
+        Ok(())
+    }
+
+    fn append(&mut self, drafts: &[Draft], through: Option<Seq>) -> Result<Vec<Row>, LedgerError> {
+        self.is_still_there()?;
+        let transaction =
+            self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let rows = insert(&transaction, drafts)?;
+        if let Some(through) = through {
+            transaction.execute("DELETE FROM entries WHERE seq <= ?1", [number(through)])?;
+        }
+        transaction.commit()?;
+        // Written to a file that was removed meanwhile is not written.
+        self.is_still_there()?;
+        Ok(rows)
+    }
+}
+
+fn insert(transaction: &Transaction<'_>, drafts: &[Draft]) -> Result<Vec<Row>, LedgerError> {
+    let mut link = tail(transaction)?.unwrap_or_else(Link::root);
+    let sql = format!("INSERT INTO entries ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)");
+    let mut statement = transaction.prepare(&sql)?;
+    let mut rows = Vec::with_capacity(drafts.len());
+    for draft in drafts {
+        let Draft { at, scope, kind, subject, body } = draft.clone();
+        let (seq, kind, hash) = (link.seq + 1, kind.to_owned(), ROOT.to_owned());
+        let mut row = Row { seq, at, scope, kind, subject, body, hash };
+        row.hash = row.hash_after(&link.hash);
+        let Row { seq, at, scope, kind, subject, body, hash } = &row;
+        statement.execute(rusqlite::params![
+            number(*seq),
+            at,
+            scope,
+            kind,
+            subject,
+            body,
+            hash
+        ])?;
+        link = Link { seq: *seq, hash: hash.clone() };
+        rows.push(row);
+    }
+    Ok(rows)
+}
+
+fn tail(connection: &Connection) -> Result<Option<Link>, LedgerError> {
+    let sql = "SELECT seq, hash FROM entries ORDER BY seq DESC LIMIT 1";
+    let read = |row: &rusqlite::Row<'_>| {
+        let seq: i64 = row.get(0)?;
+        Ok(Link { seq: seq.try_into().unwrap_or_default(), hash: row.get(1)? })
+    };
+    Ok(connection.query_row(sql, [], read).optional()?)
+}
+
+fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
+    let seq: i64 = row.get(0)?;
+    Ok(Row {
+        seq: seq.try_into().unwrap_or_default(),
+        at: row.get(1)?,
+        scope: row.get(2)?,
+        kind: row.get(3)?,
+        subject: row.get(4)?,
+        body: row.get(5)?,
+        hash: row.get(6)?,
+    })
+}
+
+/// SQL knows no unsigned numbers; a ledger never comes near the difference.
+fn number(seq: Seq) -> i64 {
+    i64::try_from(seq).unwrap_or(i64::MAX)
+}
+
+fn identity(path: &Path) -> Result<Identity, LedgerError> {
+    let about = fs::metadata(path)?;
+    if !about.is_file() {
+        return Err(LedgerError::NotALedger);
+    }
+    Ok((about.dev(), about.ino()))
+}
+
+/// The path of a file that SQLite keeps beside its own.
+pub fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
+
+/// A path as it stands in a URI.
+fn escaped(path: &Path) -> String {
+    let text = path.to_string_lossy();
+    text.chars().fold(String::new(), |mut uri, c| {
+        match c {
+            '%' => uri.push_str("%25"),
+            '?' => uri.push_str("%3f"),
+            '#' => uri.push_str("%23"),
+            c => uri.push(c),
+        }
+        uri
+    })
+}

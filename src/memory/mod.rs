@@ -1,0 +1,331 @@
+//! What the ledger remembers of one workspace, as plain data.
+//!
+//! [`entry`] is what is written, [`fold`] turns entries into a [`Memory`], [`observe`] says what a
+//! reading adds to it. All of it is pure: the store knows only text, and a plan depends on nothing
+//! that it was not given.
+
+pub mod entry;
+mod fold;
+pub mod ladder;
+pub mod observe;
+mod pairs;
+pub mod story;
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::action::{Action, BudgetName};
+use crate::directory::Uid;
+use crate::email::Email;
+use crate::revision::Revision;
+use crate::role::Role;
+use entry::{End, Fate, Key, Seq};
+
+/// For so long after an effect of ours a reading may not show it yet.
+pub const SETTLING: SignedDuration = SignedDuration::from_mins(10);
+
+/// What is known beyond the two states. It is an argument of the planner and of the guards.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Memory {
+    /// There is a ledger; without one nothing at all is known.
+    known: bool,
+    /// The last entry that is part of this, and the time of the newest.
+    through: Seq,
+    newest: Option<Timestamp>,
+    /// The workspace's name in the configuration.
+    workspace: String,
+    /// The digest of the roster that was in force last.
+    roster: Option<String>,
+    /// Every commit that a roster came from; others point into this list.
+    revisions: Vec<Revision>,
+    revision: Option<u32>,
+    /// Every account that a reading has ever shown.
+    accounts: HashMap<Uid, Known>,
+    /// The account that was seen last under an address.
+    by_address: HashMap<Email, Uid>,
+    /// The invitations that the last reading showed.
+    invitations: HashMap<Email, Invited>,
+    /// Invitations of ours that may have left and have not led to a new account.
+    sent: HashMap<Email, Vec<(Seq, Timestamp)>>,
+    #[serde(with = "pairs")]
+    refused: HashMap<Key, Refused>,
+    /// Mutations that were intended, in order.
+    deeds: Vec<Deed>,
+    ends: HashSet<End>,
+    #[serde(with = "pairs")]
+    holds: BTreeMap<Key, Hold>,
+    /// Approvals that have served, since when.
+    #[serde(with = "pairs")]
+    used: BTreeMap<(BudgetName, Email), Timestamp>,
+    /// The end of the last run that converged.
+    converged: Option<Timestamp>,
+}
+
+/// An account that was seen.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Known {
+    pub email: Email,
+    pub role: Role,
+    /// When a reading showed it for the first time.
+    pub since: Timestamp,
+    /// When it was first shown with this role.
+    pub role_since: Timestamp,
+    /// Since when no reading shows it.
+    pub gone: Option<Timestamp>,
+    /// It is gone because rosterd disabled it.
+    pub disabled: bool,
+    /// When it was shown after it had not been.
+    appeared: Timestamp,
+    /// The commit that gave it its role.
+    by: Option<u32>,
+}
+
+/// An invitation that was seen.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Invited {
+    pub role: Role,
+    pub expired: bool,
+    /// When a reading first showed it so: pending, or expired where it never was seen pending.
+    pub since: Timestamp,
+    by: Option<u32>,
+}
+
+/// Attempts at one change that led to nothing by themselves.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Refused {
+    pub times: usize,
+    pub last: Timestamp,
+    pub why: String,
+}
+
+/// A mutation that was intended, and what is known of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Deed {
+    pub seq: Seq,
+    pub at: Timestamp,
+    pub action: Action,
+    pub email: Email,
+    pub also: Vec<Email>,
+    pub fate: Fate,
+    /// A reading has shown its effect.
+    pub shown: bool,
+    pub foreseen: bool,
+    pub batch: usize,
+    by: Option<u32>,
+}
+
+/// A change that guards hold.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Hold {
+    pub since: Timestamp,
+    /// The names of the guards.
+    pub by: Vec<String>,
+    /// Since when each guard has held it at all.
+    pub first: BTreeMap<String, Timestamp>,
+}
+
+/// The invitations of ours to one person that may have left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sent {
+    pub times: usize,
+    pub last: Timestamp,
+}
+
+/// The account that one person had.
+#[derive(Clone, Copy, Debug)]
+pub struct Former<'a> {
+    pub account: &'a Known,
+    pub gone: Timestamp,
+}
+
+/// Whom an effect concerns and what it comes to, so that two attempts at one thing are one.
+pub type Target<'a> = (Option<&'a Uid>, Option<&'a Email>, Option<&'a Role>);
+
+/// The target of an action on a person.
+pub fn target<'a>(action: &'a Action, email: &'a Email) -> Target<'a> {
+    let uid = action.uid();
+    (uid, uid.is_none().then_some(email), action.to())
+}
+
+impl Memory {
+    /// Nothing is known of earlier runs.
+    pub fn empty() -> Self {
+        Self::default()
+    }
+
+    /// Whether there is a ledger at all.
+    pub fn is_known(&self) -> bool {
+        self.known
+    }
+
+    /// The last entry that is part of this.
+    pub fn through(&self) -> Seq {
+        self.through
+    }
+
+    /// The time of the newest entry.
+    pub fn newest(&self) -> Option<Timestamp> {
+        self.newest
+    }
+
+    pub fn workspace(&self) -> &str {
+        &self.workspace
+    }
+
+    /// The digest of the roster that was in force last.
+    pub fn roster(&self) -> Option<&str> {
+        self.roster.as_deref()
+    }
+
+    /// The commit of the roster that was in force last.
+    pub fn revision(&self) -> Option<&Revision> {
+        self.revision_of(self.revision)
+    }
+
+    pub fn converged(&self) -> Option<Timestamp> {
+        self.converged
+    }
+
+    fn revision_of(&self, index: Option<u32>) -> Option<&Revision> {
+        self.revisions.get(usize::try_from(index?).ok()?)
+    }
+
+    /// The uid that was seen last under an address.
+    pub fn uid_of(&self, email: &Email) -> Option<&Uid> {
+        self.by_address.get(email)
+    }
+
+    pub fn account(&self, uid: &Uid) -> Option<&Known> {
+        self.accounts.get(uid)
+    }
+
+    /// The commit that gave an account its role, or an invitation its own.
+    pub fn given_by(&self, uid: &Uid) -> Option<&Revision> {
+        self.revision_of(self.accounts.get(uid)?.by)
+    }
+
+    pub fn invitation(&self, email: &Email) -> Option<&Invited> {
+        self.invitations.get(email)
+    }
+
+    pub fn invited_by(&self, email: &Email) -> Option<&Revision> {
+        self.revision_of(self.invitations.get(email)?.by)
+    }
+
+    /// The account that one of these addresses had and that no reading shows any more: the last
+    /// one to go.
+    pub fn former<'a>(
+        &self,
+        addresses: impl IntoIterator<Item = &'a Email>,
+    ) -> Option<Former<'_>> {
+        let uids = addresses.into_iter().filter_map(|email| self.by_address.get(email));
+        let known = uids.filter_map(|uid| self.accounts.get(uid));
+        known
+            .filter_map(|account| Some(Former { account, gone: account.gone? }))
+            .max_by_key(|former| former.gone)
+    }
+
+    /// The invitations of ours to any of these addresses that may have left and came to nothing.
+    pub fn sent<'a>(&self, addresses: impl IntoIterator<Item = &'a Email>) -> Option<Sent> {
+        let lists = addresses.into_iter().filter_map(|email| self.sent.get(email));
+        let all: Vec<Timestamp> = lists.flatten().map(|(_, at)| *at).collect();
+        Some(Sent { times: all.len(), last: all.iter().copied().max()? })
+    }
+
+    /// How often the API refused this very change.
+    pub fn refused(&self, action: &Action, email: &Email) -> Option<&Refused> {
+        if self.refused.is_empty() {
+            return None;
+        }
+        self.refused.get(&Key::of(action, email))
+    }
+
+    /// Mutations that were intended, in order.
+    pub fn deeds(&self) -> &[Deed] {
+        &self.deeds
+    }
+
+    /// The commit that asked for a deed.
+    pub fn asked_by(&self, deed: &Deed) -> Option<&Revision> {
+        self.revision_of(deed.by)
+    }
+
+    /// What may have happened so shortly before `now` that a reading need not show it.
+    pub fn settling(&self, now: Timestamp) -> HashMap<Target<'_>, Timestamp> {
+        let fresh = self.deeds.iter().filter(|deed| deed.is_settling(now));
+        fresh.map(|deed| (target(&deed.action, &deed.email), deed.at)).collect()
+    }
+
+    /// Accounts from which ADMIN may have been taken so shortly before `now` that a reading need
+    /// not show it.
+    pub fn losing_admin(&self, now: Timestamp) -> HashSet<&Uid> {
+        let fresh = self.deeds.iter().filter(|deed| {
+            deed.action.takes_admin() && deed.fate.may_have_happened() && deed.is_young(now)
+        });
+        fresh.filter_map(|deed| deed.action.uid()).collect()
+    }
+
+    /// What a budget has used since an instant: attempts at one thing count once, and what was
+    /// approved by having been committed ahead does not count.
+    pub fn spent(&self, name: BudgetName, since: Timestamp) -> HashSet<Target<'_>> {
+        let counted = self.deeds.iter().filter(|deed| {
+            deed.at > since
+                && deed.fate.may_have_happened()
+                && !deed.foreseen
+                && name.counts(&deed.action)
+        });
+        counted.map(|deed| target(&deed.action, &deed.email)).collect()
+    }
+
+    /// The size of the request in which each thing was last tried without anybody knowing what
+    /// became of it.
+    pub fn unknown_batches(&self) -> HashMap<Target<'_>, usize> {
+        let mut found = HashMap::new();
+        for deed in &self.deeds {
+            let key = target(&deed.action, &deed.email);
+            if matches!(deed.fate, Fate::Unknown | Fate::Open) && !deed.shown {
+                found.insert(key, deed.batch);
+            } else if deed.fate != Fate::NotSent {
+                found.remove(&key);
+            }
+        }
+        found
+    }
+
+    pub fn foresaw(&self, end: &End) -> bool {
+        self.ends.contains(end)
+    }
+
+    pub fn holds(&self) -> &BTreeMap<Key, Hold> {
+        &self.holds
+    }
+
+    /// Since when a change has been held.
+    pub fn hold(&self, action: &Action, email: &Email) -> Option<&Hold> {
+        if self.holds.is_empty() {
+            return None;
+        }
+        self.holds.get(&Key::of(action, email))
+    }
+
+    /// Since when an approval has served.
+    pub fn used(&self, budget: BudgetName, email: &Email) -> Option<Timestamp> {
+        self.used.get(&(budget, email.clone())).copied()
+    }
+}
+
+impl Deed {
+    fn is_young(&self, now: Timestamp) -> bool {
+        now.duration_since(self.at) < SETTLING
+    }
+
+    fn is_settling(&self, now: Timestamp) -> bool {
+        !self.shown
+            && self.fate.may_have_happened()
+            && self.fate != Fate::NoEffect
+            && self.is_young(now)
+    }
+}

@@ -1,0 +1,177 @@
+//! The entries of one workspace, told as what happened to whom.
+
+use jiff::Timestamp;
+
+use super::Memory;
+use super::entry::{Entry, Fate, Intent, Noted, Seen, Seq};
+use crate::action::{Action, BudgetName};
+use crate::directory::Uid;
+use crate::email::Email;
+use crate::revision::Revision;
+use crate::role::Role;
+
+/// One thing that happened to one person.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    pub at: Timestamp,
+    pub email: Email,
+    pub what: What,
+    /// The commit of the roster that was in force.
+    pub revision: Option<Revision>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum What {
+    /// A mutation was sent, or was about to be.
+    Change(Box<Change>),
+    Held { action: Action, by: Vec<String> },
+    Released { action: Action },
+    ApprovalUsed { budget: BudgetName },
+    /// A reading showed an account for the first time, or again.
+    Appeared { role: Role },
+    /// Another hand changed the role.
+    OtherRole { from: Role, to: Role },
+    /// The same account has another address.
+    OtherAddress { from: Email },
+    /// No reading shows the account any more.
+    Gone { role: Role, by_us: bool },
+    Invited { role: Role },
+    InvitationExpired { role: Role },
+    InvitationEnded,
+}
+
+/// A mutation and what became of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    pub intent: Intent,
+    pub fate: Fate,
+    pub detail: Option<String>,
+    /// A reading has shown its effect.
+    pub shown: bool,
+}
+
+/// Everything that happened, in order. What a reading showed is told only of the people `of`,
+/// where some are named, and only they are told of then.
+pub fn story(entries: &[Noted], of: Option<&[Email]>) -> Vec<Event> {
+    let mut teller =
+        Teller { memory: Memory::of_ledger(), events: Vec::new(), changes: Vec::new(), of };
+    for noted in entries {
+        teller.hear(noted);
+        teller.memory.fold(noted);
+    }
+    teller.events
+}
+
+struct Teller<'a> {
+    memory: Memory,
+    events: Vec<Event>,
+    /// Where each intent stands in `events`, by its number.
+    changes: Vec<(Seq, usize)>,
+    of: Option<&'a [Email]>,
+}
+
+impl Teller<'_> {
+    fn hear(&mut self, noted: &Noted) {
+        let Noted { seq, at, entry } = noted;
+        match entry {
+            Entry::Intent(intent) => self.intent(*seq, *at, intent),
+            Entry::Outcome(closing) => {
+                let detail = closing.detail.clone();
+                self.with_change(closing.of, |change| {
+                    change.fate = closing.fate;
+                    change.detail = detail;
+                });
+            }
+            Entry::Shown { of } => {
+                for seq in of {
+                    self.with_change(*seq, |change| {
+                        change.shown = true;
+                        change.fate = Fate::Done;
+                        change.detail = None;
+                    });
+                }
+            }
+            Entry::Held { change, by } => {
+                let what = What::Held { action: change.action.clone(), by: by.clone() };
+                self.tell(*at, &change.email, what);
+            }
+            Entry::Released { change } => {
+                let what = What::Released { action: change.action.clone() };
+                self.tell(*at, &change.email, what);
+            }
+            Entry::ApprovalUsed { budget, email } => {
+                self.tell(*at, email, What::ApprovalUsed { budget: *budget });
+            }
+            Entry::Seen(seen) if self.of.is_some() => self.seen(seen, *at),
+            _ => {}
+        }
+    }
+
+    fn intent(&mut self, seq: Seq, at: Timestamp, intent: &Intent) {
+        let all = std::iter::once(&intent.email).chain(&intent.also);
+        if !self.of.is_none_or(|of| all.into_iter().any(|email| of.contains(email))) {
+            return;
+        }
+        self.changes.push((seq, self.events.len()));
+        let (intent, email) = (intent.clone(), intent.email.clone());
+        let change = Change { intent, fate: Fate::Open, detail: None, shown: false };
+        let revision = self.memory.revision().cloned();
+        self.events.push(Event { at, email, what: What::Change(Box::new(change)), revision });
+    }
+
+    fn with_change(&mut self, seq: Seq, edit: impl FnOnce(&mut Change)) {
+        let Ok(found) = self.changes.binary_search_by_key(&seq, |(seq, _)| *seq) else { return };
+        if let What::Change(change) = &mut self.events[self.changes[found].1].what {
+            edit(change);
+        }
+    }
+
+    fn seen(&mut self, seen: &Seen, at: Timestamp) {
+        for (email, uid, role) in &seen.accounts {
+            self.account(email, uid, role, at);
+        }
+        for uid in &seen.gone {
+            let Some(known) = self.memory.account(uid).cloned() else { continue };
+            let by_us = self.memory.deeds().iter().any(|deed| {
+                let disables = matches!(deed.action, Action::Disable { .. });
+                disables && deed.action.uid() == Some(uid) && deed.fate.may_have_happened()
+            });
+            self.tell(at, &known.email, What::Gone { role: known.role, by_us });
+        }
+        for (email, role, expired) in &seen.invitations {
+            let role = role.clone();
+            let what =
+                if *expired { What::InvitationExpired { role } } else { What::Invited { role } };
+            self.tell(at, email, what);
+        }
+        for email in &seen.ended {
+            self.tell(at, email, What::InvitationEnded);
+        }
+    }
+
+    fn account(&mut self, email: &Email, uid: &Uid, role: &Role, at: Timestamp) {
+        let Some(known) = self.memory.account(uid).cloned() else {
+            return self.tell(at, email, What::Appeared { role: role.clone() });
+        };
+        if known.gone.is_some() {
+            self.tell(at, email, What::Appeared { role: role.clone() });
+        }
+        if known.email != *email {
+            self.tell(at, email, What::OtherAddress { from: known.email });
+        }
+        let ours = self.memory.deeds().iter().any(|deed| {
+            deed.action.uid() == Some(uid) && deed.action.to() == Some(role) && !deed.shown
+        });
+        if known.role != *role && !ours {
+            let what = What::OtherRole { from: known.role, to: role.clone() };
+            self.tell(at, email, what);
+        }
+    }
+
+    fn tell(&mut self, at: Timestamp, email: &Email, what: What) {
+        if self.of.is_none_or(|of| of.contains(email)) {
+            let (email, revision) = (email.clone(), self.memory.revision().cloned());
+            self.events.push(Event { at, email, what, revision });
+        }
+    }
+}

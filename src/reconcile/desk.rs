@@ -1,0 +1,132 @@
+//! The place at which a run is made: the lock that keeps others away, and the open ledger.
+
+use std::time::Duration;
+
+use jiff::SignedDuration;
+use tokio_util::sync::CancellationToken;
+
+use super::{Loaded, Target, record};
+use crate::apply::journal;
+use crate::clock::Clock;
+use crate::guard::Limits;
+use crate::ledger::lock::Lock;
+use crate::ledger::{Book, Ledger};
+use crate::report::{CANCELLED, End, Failure, RunReport};
+
+/// How often a lock that somebody else holds is tried.
+const KNOCK: Duration = Duration::from_millis(250);
+
+/// Where the record of one workspace is kept, and how.
+#[derive(Clone, Debug)]
+pub struct Records {
+    pub ledger: Ledger,
+    /// The endpoint, and the workspace or the key.
+    pub scope: String,
+    /// What is over is kept for so long.
+    pub retention: SignedDuration,
+    /// Another run of the same workspace is waited for so long.
+    pub lock_timeout: Duration,
+}
+
+/// The right to make one run.
+#[derive(Debug)]
+pub struct Desk {
+    pub book: Book,
+    pub lock: Lock,
+    /// Another process had to be waited for: what was read before is old.
+    pub waited: bool,
+    pub(super) retention: SignedDuration,
+}
+
+/// Waits for the lock and opens the ledger. Nothing is read of the directory before.
+pub async fn sit_down(
+    records: &Records,
+    clock: &dyn Clock,
+    cancel: &CancellationToken,
+) -> Result<Desk, Failure> {
+    let (lock, waited) = lock(records, clock, cancel).await?;
+    let (ledger, scope, now) = (records.ledger.clone(), records.scope.clone(), clock.now());
+    let opened = tokio::task::spawn_blocking(move || ledger.open(&scope, now)).await;
+    let book = match opened {
+        Ok(book) => book.map_err(|error| journal::failure(&error))?,
+        Err(error) => return Err(Failure { kind: "ledger", message: error.to_string() }),
+    };
+    Ok(Desk { book, lock, waited, retention: records.retention })
+}
+
+async fn lock(
+    records: &Records,
+    clock: &dyn Clock,
+    cancel: &CancellationToken,
+) -> Result<(Lock, bool), Failure> {
+    let holder = holder(clock);
+    let mut waited = Duration::ZERO;
+    loop {
+        match records.ledger.lock(&records.scope, &holder) {
+            Ok(Ok(lock)) => return Ok((lock, waited > Duration::ZERO)),
+            Ok(Err(by)) if waited >= records.lock_timeout => {
+                let message = format!(
+                    "another run of this workspace is under way, by {by}; waited {} s \
+                     (--lock-timeout)",
+                    waited.as_secs()
+                );
+                return Err(Failure { kind: "locked", message });
+            }
+            Ok(Err(by)) if waited.is_zero() => {
+                tracing::info!(by, "waiting for another run of this workspace to end");
+            }
+            Ok(Err(_)) => {}
+            Err(error) => return Err(journal::failure(&error)),
+        }
+        let pause = KNOCK.min(records.lock_timeout.saturating_sub(waited)).max(KNOCK / 10);
+        tokio::select! {
+            () = tokio::time::sleep(pause) => waited += pause,
+            () = cancel.cancelled() => {
+                let message = "ended while it waited for another run".to_owned();
+                return Err(Failure { kind: CANCELLED, message });
+            }
+        }
+    }
+}
+
+fn holder(clock: &dyn Clock) -> String {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let host = match host.trim() {
+        "" => String::new(),
+        host => format!(" on {host}"),
+    };
+    let since = clock.now().strftime("%Y-%m-%dT%H:%M:%SZ");
+    format!("process {}{host}, since {since}", std::process::id())
+}
+
+/// Writes how the run ended, and drops what is too old. A run that cannot be written down has not
+/// ended well.
+pub(super) async fn finish(
+    mut report: RunReport,
+    loaded: &Loaded,
+    target: &Target,
+    desk: (Book, SignedDuration),
+    clock: &dyn Clock,
+) -> RunReport {
+    let (mut book, retention) = desk;
+    let run = record::run(&report, loaded);
+    let written = match book.write(vec![run], clock.now()).await {
+        Ok(_) => book.prune(clock.now(), retention, longest_window(&target.limits)).await,
+        Err(error) => Err(error),
+    };
+    report.ledger = Some(book.head().hash.clone());
+    match written {
+        Ok(()) => book.close(),
+        Err(error) => {
+            if let End::Applied(applied) = &mut report.end {
+                applied.stopped.get_or_insert_with(|| journal::failure(&error));
+            }
+        }
+    }
+    report
+}
+
+/// Effects are counted for so long.
+fn longest_window(limits: &Limits) -> SignedDuration {
+    limits.budgets.values().map(|budget| budget.window).max().unwrap_or_default()
+}
