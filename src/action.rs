@@ -10,11 +10,22 @@ use crate::role::Role;
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Action {
-    Invite { role: Role },
+    Invite {
+        role: Role,
+    },
     /// The same mutation again, after an invitation that led to nothing.
-    Reinvite { role: Role },
-    UpdateRole { uid: Uid, from: Role, to: Role },
-    Disable { uid: Uid, role: Role },
+    Reinvite {
+        role: Role,
+    },
+    UpdateRole {
+        uid: Uid,
+        from: Role,
+        to: Role,
+    },
+    Disable {
+        uid: Uid,
+        role: Role,
+    },
 }
 
 /// The order classes, each a barrier: a later one starts when every request of the earlier one
@@ -32,9 +43,7 @@ pub enum Class {
 
 /// What one budget counts, and what a line of `approvals:` releases: the same four words in both
 /// files.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum BudgetName {
     Disable,

@@ -18,8 +18,8 @@
 pub mod diagnostic;
 pub mod email;
 pub mod escape;
-pub mod role;
 pub mod revision;
+pub mod role;
 // 1: desired state, actual state, what is remembered
 pub mod action;
 pub mod directory;

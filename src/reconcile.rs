@@ -19,7 +19,7 @@ use crate::diagnostic::{Diagnostic, Sources};
 use crate::directory::Snapshot;
 use crate::guard::{self, Lift, Limits, Verdict};
 use crate::ledger::Book;
-use crate::memory::entry::{Entry, Noted};
+use crate::memory::entry::{Entry, Fate, Noted};
 use crate::memory::observe::observe;
 use crate::memory::{self, Memory};
 use crate::plan::{self, OnRemoved, Plan};
@@ -162,9 +162,11 @@ pub async fn reconcile<D: ReadDirectory + WriteDirectory>(
     let Pass { trigger, stale } = pass;
     let started = setting.clock.now();
     let look = read(directory, target, loaded, &mut book, setting, started).await;
-    let end = match look.and_then(|look| (setting.seen)(&look).map(|()| look)) {
-        Ok(look) => {
-            let applied = enact(directory, target, loaded, look, carry, &mut book, setting).await;
+    let end = match look.and_then(|(look, lost)| (setting.seen)(&look).map(|()| (look, lost))) {
+        Ok((look, lost)) => {
+            let mut applied =
+                enact(directory, target, loaded, look, carry, &mut book, setting).await;
+            applied.lost = lost;
             End::Applied(Box::new(applied))
         }
         Err(failure) => End::Failed(failure),
@@ -178,24 +180,28 @@ pub async fn reconcile<D: ReadDirectory + WriteDirectory>(
 }
 
 /// Reads the directory, settles what earlier runs left open, and says what is to be done; all that
-/// is new is in the ledger when this returns.
-pub async fn read<D: ReadDirectory>(
+/// is new is in the ledger when this returns. The number is that of effects that were lost.
+async fn read<D: ReadDirectory>(
     directory: &D,
     target: &Target,
     loaded: &Loaded,
     book: &mut Book,
     setting: &Setting<'_>,
     now: Timestamp,
-) -> Result<Look, Failure> {
+) -> Result<(Look, usize), Failure> {
     let unreadable = |error: ClientError| Failure { kind: error.kind, message: error.message };
     let snapshot = directory.list().await.map_err(unreadable)?;
     let roster = &loaded.roster;
-    let mut entries: Vec<Entry> = record::roster(book.memory(), target, loaded).into_iter().collect();
+    let mut entries: Vec<Entry> =
+        record::roster(book.memory(), target, loaded).into_iter().collect();
     entries.extend(observe(book.memory(), &snapshot, roster, now));
+    let is_lost =
+        |entry: &&Entry| matches!(entry, Entry::Outcome(closing) if closing.fate == Fate::NoEffect);
+    let lost = entries.iter().filter(is_lost).count();
     write(book, entries, setting.clock).await?;
     let look = consider(snapshot, target, roster, book.memory(), setting.lift, now);
     write(book, record::holds(book.memory(), &look.verdict), setting.clock).await?;
-    Ok(look)
+    Ok((look, lost))
 }
 
 async fn write(book: &mut Book, entries: Vec<Entry>, clock: &dyn Clock) -> Result<(), Failure> {
@@ -245,7 +251,7 @@ async fn enact<D: ReadDirectory + WriteDirectory>(
     };
     carry.refuses_batches |= effects.refuses_batches;
     let Effects { outcomes, stopped, .. } = effects;
-    Applied { plan, verdict, outcomes, verification, stopped, next }
+    Applied { plan, verdict, outcomes, verification, lost: 0, stopped, next }
 }
 
 impl Carry {

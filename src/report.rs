@@ -64,6 +64,8 @@ pub struct Applied {
     pub outcomes: Vec<(Change, Outcome)>,
     /// The reading after the changes; none was needed where nothing was sent.
     pub verification: Verification,
+    /// Effects of earlier runs that were answered with `ok`, and that no reading has shown since.
+    pub lost: usize,
     /// Why the run stopped early, if it did.
     pub stopped: Option<Failure>,
     /// The first instant at which something that waits, settles or is held may be acted on.
@@ -189,11 +191,8 @@ impl Applied {
             Verification::Read(residue) => !residue.applicable.is_empty(),
             Verification::Failed(_) => true,
         };
-        let failed = self
-            .outcomes
-            .iter()
-            .any(|(_, outcome)| *outcome != Outcome::Done);
-        if unfinished || failed || self.stopped.is_some() {
+        let failed = self.outcomes.iter().any(|(_, outcome)| *outcome != Outcome::Done);
+        if unfinished || failed || self.lost > 0 || self.stopped.is_some() {
             Status::Failed
         } else if self.verdict.held.is_empty() {
             Status::Converged

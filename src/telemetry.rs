@@ -12,6 +12,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use crate::diagnostic::{Diagnostic, Place, Severity, Sources};
 use crate::escape::escape;
 use crate::guard::Held;
+use crate::plan::Standing;
 use crate::plan::change::Change;
 use crate::report::{Applied, End, Outcome, RunReport, Status, Verification};
 
@@ -150,9 +151,14 @@ pub fn log_run(report: &RunReport, sources: &Sources, next: Option<Timestamp>) {
             if let Some(block) = applied.verdict.approvals() {
                 // As one line, which YAML takes as well.
                 let block = block.replace("\n    reason: \"\"", "");
-                let lines: Vec<&str> = block.lines().skip(1).map(|it| it.trim_start_matches("  - ")).collect();
+                let lines: Vec<&str> =
+                    block.lines().skip(1).map(|it| it.trim_start_matches("  - ")).collect();
                 let approvals = format!("approvals: [{{ {} }}]", lines.join(" }, { "));
-                tracing::warn!(workspace, approvals, "these lines of the roster release what is held");
+                tracing::warn!(
+                    workspace,
+                    approvals,
+                    "these lines of the roster release what is held"
+                );
             }
             log_applied(report, applied, next);
         }
@@ -242,6 +248,10 @@ fn log_applied(report: &RunReport, applied: &Applied, next: Option<Timestamp>) {
     let count = |wanted: fn(&Outcome) -> bool| {
         applied.outcomes.iter().filter(|(_, outcome)| wanted(outcome)).count()
     };
+    let standing = |standing| {
+        let findings = applied.plan.findings().iter();
+        findings.filter(|finding| finding.kind.standing() == standing).count()
+    };
     let (in_sync, left, error) = after(applied);
     event_at!(
         level,
@@ -253,6 +263,10 @@ fn log_applied(report: &RunReport, applied: &Applied, next: Option<Timestamp>) {
         unknown = count(|outcome| matches!(outcome, Outcome::Unknown(_))),
         not_sent = count(|outcome| matches!(outcome, Outcome::NotSent(_))),
         held = applied.verdict.held.len(),
+        lost = some(applied.lost),
+        waiting = some(standing(Standing::Waiting)),
+        settling = some(standing(Standing::Settling)),
+        unfixable = some(standing(Standing::Unfixable)),
         left,
         in_sync,
         duration_ms = duration(report),
@@ -265,15 +279,18 @@ fn log_applied(report: &RunReport, applied: &Applied, next: Option<Timestamp>) {
     );
 }
 
+/// A count that is told only where it is not zero.
+fn some(count: usize) -> Option<usize> {
+    (count > 0).then_some(count)
+}
+
 /// Members in sync and changes left by the last reading, and why the run did not end well.
 fn after(applied: &Applied) -> (usize, usize, Option<Cow<'_, str>>) {
     let stopped = applied.stopped.as_ref().map(|failure| failure.message.as_str());
     let (in_sync, left, unread) = match &applied.verification {
         Verification::NotNeeded => (applied.plan.facts().in_sync, 0, None),
         Verification::Failed(error) => (applied.plan.facts().in_sync, 0, Some(error.as_str())),
-        Verification::Read(residue) => {
-            (residue.in_sync, residue.applicable.len(), None)
-        }
+        Verification::Read(residue) => (residue.in_sync, residue.applicable.len(), None),
     };
     (in_sync, left, stopped.or(unread).map(escape))
 }

@@ -14,10 +14,10 @@ use super::output;
 use crate::client::{Client, Settings, Transport};
 use crate::clock::SystemClock;
 use crate::config::{self, Config, SecretSource, WorkspaceConfig};
-use crate::diagnostic::Diagnostic;
-use crate::reconcile::{Records, Target};
 use crate::daemon::Connected;
+use crate::diagnostic::Diagnostic;
 use crate::ledger::{Ledger, Place};
+use crate::reconcile::{Records, Target};
 use crate::report::Failure;
 use crate::sandbox;
 
@@ -57,7 +57,9 @@ impl Context {
             ledgers: Mutex::default(),
         };
         if global.state.is_some() && !global.sandbox {
-            return Err(Stop::Usage("--state belongs to --sandbox, or to `rosterd sandbox`".into()));
+            return Err(Stop::Usage(
+                "--state belongs to --sandbox, or to `rosterd sandbox`".into(),
+            ));
         }
         let config::Loaded { mut config, sources, warnings } = context.reload()?;
         output::problems(global, None, &sources, &warnings);
@@ -94,8 +96,7 @@ impl Context {
         let records = Records {
             ledger: self.ledger(workspace)?,
             scope: workspace.scope(&credentials),
-            retention: SignedDuration::try_from(workspace.retention)
-                .unwrap_or(SignedDuration::MAX),
+            retention: SignedDuration::try_from(workspace.retention).unwrap_or(SignedDuration::MAX),
             lock_timeout: self.lock_timeout,
         };
         let directory = Client::new(self.transport(workspace)?, credentials);
@@ -207,10 +208,7 @@ fn store(global: &Global) -> Option<Place> {
     global.sandbox.then(|| global.state.as_ref().map_or(Place::Memory, beside))
 }
 
-async fn start_sandbox(
-    config: &Config,
-    state: Option<PathBuf>,
-) -> Result<sandbox::Running, Stop> {
+async fn start_sandbox(config: &Config, state: Option<PathBuf>) -> Result<sandbox::Running, Stop> {
     let names = config.workspaces.iter().map(|workspace| workspace.target.workspace.clone());
     let default = sandbox::Options::default();
     let options = sandbox::Options { workspaces: names.collect(), state, ..default };

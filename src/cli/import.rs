@@ -26,8 +26,11 @@ pub async fn run(global: &Global, args: &ImportArgs) -> Result<u8, Stop> {
     let path = destination(workspace)?;
     let connected =
         context.connect(workspace).map_err(|failure| plan::failed(workspace, &failure.message))?;
-    let snapshot =
-        connected.directory.list().await.map_err(|error| plan::failed(workspace, &error.message))?;
+    let snapshot = connected
+        .directory
+        .list()
+        .await
+        .map_err(|error| plan::failed(workspace, &error.message))?;
     let unmanaged = reconcile::load(&workspace.target, SystemClock.now())
         .map(|loaded| loaded.roster.unmanaged().to_vec())
         .unwrap_or_default();

@@ -76,8 +76,7 @@ pub async fn one(
     let mut carry = Carry::default();
     let pass = Pass { trigger: Trigger::Start, stale: false };
     let target = &workspace.target;
-    let run =
-        reconcile::reconcile(&directory, target, &loaded, pass, &mut carry, desk, &setting);
+    let run = reconcile::reconcile(&directory, target, &loaded, pass, &mut carry, desk, &setting);
     let report = tokio::select! {
         biased;
         report = run => report,

@@ -95,9 +95,8 @@ async fn plan(
 
 /// What the ledger remembers; it is only read, and none is created.
 pub fn remembered(workspace: &WorkspaceConfig, records: &Records) -> Result<Memory, Stop> {
-    let failed = |error: LedgerError| {
-        failed(workspace, &format!("{}: {error}", records.ledger.place()))
-    };
+    let failed =
+        |error: LedgerError| failed(workspace, &format!("{}: {error}", records.ledger.place()));
     records.ledger.look(&records.scope).map_err(failed)
 }
 

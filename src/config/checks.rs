@@ -13,8 +13,8 @@ use super::keys::{FILE, SCHEDULE, WATCH};
 use super::secrets::TOKEN_PREFIX;
 use super::state::default_store;
 use super::{Config, Request, ScheduleSettings, WatchSettings, conceal, text, values};
-use crate::ledger::Place;
 use crate::diagnostic::{Diagnostic, Sources, any_error};
+use crate::ledger::Place;
 use crate::yaml::{self, Fields, Node, closest};
 
 const SECOND: Duration = Duration::from_secs(1);

@@ -75,15 +75,18 @@ mod tests {
             reason: Reason::NotInRoster,
             place: None,
             name: None,
+            foreseen: false,
         };
-        let held = vec![Held { change: change.clone(), by: vec![by] }];
+        let held = vec![Held { change: change.clone(), by: vec![by], since: None }];
         let residue = Residue { released: vec![change], ..Residue::default() };
         let applied = Applied {
             plan: plan::plan(&roster, &snapshot, &Memory::empty(), OnRemoved::Disable, now),
             verdict: Verdict { held, ..Verdict::default() },
             outcomes: Vec::new(),
             verification: Verification::Read(Box::new(residue)),
+            lost: 0,
             stopped: None,
+            next: None,
         };
         RunReport {
             workspace: "acme".into(),
@@ -91,6 +94,7 @@ mod tests {
             started: now,
             finished: now,
             stale: false,
+            ledger: None,
             end: End::Applied(Box::new(applied)),
         }
     }

@@ -285,9 +285,8 @@ impl<H: Hooks> Keeper<H> {
         let target = &settings.workspace.target;
         let ended = {
             let pass = Pass { trigger, stale };
-            let run = reconcile::reconcile(
-                directory, target, loaded, pass, &mut carry, desk, &setting,
-            );
+            let run =
+                reconcile::reconcile(directory, target, loaded, pass, &mut carry, desk, &setting);
             tokio::pin!(run);
             let mut comparing = None;
             let ended = loop {

@@ -1,7 +1,7 @@
 //! The guards against a lock-out. No approval lifts them.
 
-use super::judge::{Case, Docket};
 use super::Guard;
+use super::judge::{Case, Docket};
 use crate::plan::change::Change;
 
 /// Whoever is named in `required_admins` stays ADMIN, whatever the roster says.

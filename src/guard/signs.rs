@@ -5,8 +5,8 @@ use std::collections::HashSet;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::judge::{Case, Docket};
 use super::Guard;
+use super::judge::{Case, Docket};
 use crate::plan::change::{Change, Class, Reason};
 
 /// How far our clock and the server's may lie apart before dates are not trusted.

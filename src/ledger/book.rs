@@ -55,10 +55,8 @@ impl Book {
         if entries.is_empty() {
             return Ok(Vec::new());
         }
-        let drafts: Vec<Draft> = entries
-            .iter()
-            .map(|entry| draft(&self.scope, entry, at))
-            .collect::<Result<_, _>>()?;
+        let drafts: Vec<Draft> =
+            entries.iter().map(|entry| draft(&self.scope, entry, at)).collect::<Result<_, _>>()?;
         let (store, after) = (Arc::clone(&self.store), self.link.seq);
         let (between, rows) = blocking(move || {
             let mut store = guard(&store);

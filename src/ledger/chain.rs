@@ -63,8 +63,7 @@ impl Row {
 
     /// What the row says.
     pub fn read(&self) -> Result<Noted, LedgerError> {
-        let unreadable =
-            |why: String| LedgerError::Broken(Break::Unreadable(self.seq, why));
+        let unreadable = |why: String| LedgerError::Broken(Break::Unreadable(self.seq, why));
         let at = self.at.parse().map_err(|error: jiff::Error| unreadable(error.to_string()))?;
         let entry: Entry =
             serde_json::from_str(&self.body).map_err(|error| unreadable(error.to_string()))?;

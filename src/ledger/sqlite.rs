@@ -213,15 +213,7 @@ fn insert(transaction: &Transaction<'_>, drafts: &[Draft]) -> Result<Vec<Row>, L
         let mut row = Row { seq, at, scope, kind, subject, body, hash };
         row.hash = row.hash_after(&link.hash);
         let Row { seq, at, scope, kind, subject, body, hash } = &row;
-        statement.execute(rusqlite::params![
-            number(*seq),
-            at,
-            scope,
-            kind,
-            subject,
-            body,
-            hash
-        ])?;
+        statement.execute(rusqlite::params![number(*seq), at, scope, kind, subject, body, hash])?;
         link = Link { seq: *seq, hash: hash.clone() };
         rows.push(row);
     }

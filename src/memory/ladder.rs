@@ -30,9 +30,8 @@ mod tests {
     #[test]
     fn the_fourth_attempt_is_the_last() {
         let at = Timestamp::UNIX_EPOCH;
-        let hours = |times| {
-            next(&INVITATIONS, times, at).map(|next| next.duration_since(at).as_hours())
-        };
+        let hours =
+            |times| next(&INVITATIONS, times, at).map(|next| next.duration_since(at).as_hours());
         assert_eq!([hours(1), hours(2), hours(3), hours(4)], [Some(24), Some(72), Some(168), None]);
         assert_eq!(next(&REFUSALS, 0, at), Some(Timestamp::MIN));
         assert_eq!(next(&REFUSALS, 4, at), None);

@@ -217,10 +217,7 @@ impl Memory {
 
     /// The account that one of these addresses had and that no reading shows any more: the last
     /// one to go.
-    pub fn former<'a>(
-        &self,
-        addresses: impl IntoIterator<Item = &'a Email>,
-    ) -> Option<Former<'_>> {
+    pub fn former<'a>(&self, addresses: impl IntoIterator<Item = &'a Email>) -> Option<Former<'_>> {
         let uids = addresses.into_iter().filter_map(|email| self.by_address.get(email));
         let known = uids.filter_map(|uid| self.accounts.get(uid));
         known

@@ -137,12 +137,7 @@ fn ends(memory: &Memory, roster: &Roster, now: Timestamp) -> Option<Entry> {
 
 /// Approvals that have served, as a reading shows what they released, and those that had served
 /// and have left the file.
-fn approvals(
-    memory: &Memory,
-    roster: &Roster,
-    visible: &[&Deed],
-    shown: &Shown<'_>,
-) -> Vec<Entry> {
+fn approvals(memory: &Memory, roster: &Roster, visible: &[&Deed], shown: &Shown<'_>) -> Vec<Entry> {
     let written: HashSet<(BudgetName, &Email)> = roster.approved().collect();
     let mut served: Vec<(BudgetName, &Email)> = Vec::new();
     let mut serve = |action: &Action, email: &Email| {
@@ -168,10 +163,8 @@ fn approvals(
         .into_iter()
         .map(|(budget, email)| Entry::ApprovalUsed { budget, email: email.clone() });
     let gone = memory.used.keys().filter(|(budget, email)| !written.contains(&(*budget, email)));
-    let gone = gone.map(|(budget, email)| Entry::ApprovalGone {
-        budget: *budget,
-        email: email.clone(),
-    });
+    let gone =
+        gone.map(|(budget, email)| Entry::ApprovalGone { budget: *budget, email: email.clone() });
     used.chain(gone).collect()
 }
 
@@ -205,11 +198,7 @@ impl<'a> Shown<'a> {
 
     /// Whether the reading shows the effect of an action on the person of these addresses, not
     /// merely no more need for it.
-    pub fn has<'e>(
-        &self,
-        action: &Action,
-        mut addresses: impl Iterator<Item = &'e Email>,
-    ) -> bool {
+    pub fn has<'e>(&self, action: &Action, mut addresses: impl Iterator<Item = &'e Email>) -> bool {
         match action {
             Action::Invite { role } | Action::Reinvite { role } => addresses.any(|address| {
                 self.accounts.contains(address) || self.pending.contains(&(address, role))

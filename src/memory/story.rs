@@ -24,19 +24,40 @@ pub struct Event {
 pub enum What {
     /// A mutation was sent, or was about to be.
     Change(Box<Change>),
-    Held { action: Action, by: Vec<String> },
-    Released { action: Action },
-    ApprovalUsed { budget: BudgetName },
+    Held {
+        action: Action,
+        by: Vec<String>,
+    },
+    Released {
+        action: Action,
+    },
+    ApprovalUsed {
+        budget: BudgetName,
+    },
     /// A reading showed an account for the first time, or again.
-    Appeared { role: Role },
+    Appeared {
+        role: Role,
+    },
     /// Another hand changed the role.
-    OtherRole { from: Role, to: Role },
+    OtherRole {
+        from: Role,
+        to: Role,
+    },
     /// The same account has another address.
-    OtherAddress { from: Email },
+    OtherAddress {
+        from: Email,
+    },
     /// No reading shows the account any more.
-    Gone { role: Role, by_us: bool },
-    Invited { role: Role },
-    InvitationExpired { role: Role },
+    Gone {
+        role: Role,
+        by_us: bool,
+    },
+    Invited {
+        role: Role,
+    },
+    InvitationExpired {
+        role: Role,
+    },
     InvitationEnded,
 }
 

@@ -185,11 +185,8 @@ impl Draft<'_> {
             Some(next) => {
                 self.wait_for(next);
                 let gone = invitation.is_none();
-                let kind = if gone {
-                    FindingKind::InvitationGone
-                } else {
-                    FindingKind::InvitationExpired
-                };
+                let kind =
+                    if gone { FindingKind::InvitationGone } else { FindingKind::InvitationExpired };
                 return self.push(member, kind, role, Some(last), Some(next));
             }
             None => FindingKind::InvitationsExhausted { times },

@@ -114,9 +114,9 @@ fn by_uid<'m>(
     }
     let mut strays = HashMap::new();
     for (position, member) in members.iter().enumerate() {
-        strays.extend(member.addresses().filter_map(|address| {
-            Some((memory.uid_of(address)?, position))
-        }));
+        strays.extend(
+            member.addresses().filter_map(|address| Some((memory.uid_of(address)?, position))),
+        );
     }
     strays
 }

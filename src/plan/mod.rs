@@ -11,12 +11,12 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
+use crate::action::BudgetName;
 use crate::diagnostic::Place;
 use crate::directory::Uid;
 use crate::email::Email;
 use crate::role::Role;
 use crate::roster::Digest;
-use crate::action::BudgetName;
 use change::Change;
 
 pub use diff::plan;

@@ -46,18 +46,14 @@ impl<D: ReadDirectory> Again<'_, D> {
             Ok(fresh) => {
                 settle(&fresh.snapshot, outcomes);
                 let next = fresh.plan.next().into_iter().chain(fresh.verdict.next).min();
-                let residue = residue(&fresh, self.verdict, outcomes);
+                let residue = residue(&fresh, self.verdict);
                 (Verification::Read(Box::new(residue)), next)
             }
             Err(failure) => (Verification::Failed(failure.message), None),
         }
     }
 
-    async fn read(
-        &self,
-        outcomes: &[(Change, Outcome)],
-        book: &mut Book,
-    ) -> Result<Look, Failure> {
+    async fn read(&self, outcomes: &[(Change, Outcome)], book: &mut Book) -> Result<Look, Failure> {
         let Self { directory, target, loaded, plan, setting, .. } = self;
         let unreadable = |error: crate::client::ClientError| Failure {
             kind: error.kind,
@@ -102,11 +98,8 @@ fn settle(snapshot: &Snapshot, outcomes: &mut [(Change, Outcome)]) {
 }
 
 /// What the fresh reading still wants, told apart by what this run made of it.
-fn residue(fresh: &Look, verdict: &Verdict, outcomes: &[(Change, Outcome)]) -> Residue {
-    let done = outcomes.iter().filter(|(_, outcome)| *outcome == Outcome::Done);
-    let done: HashSet<Effect<'_>> = done.map(|(change, _)| key(change)).collect();
+fn residue(fresh: &Look, verdict: &Verdict) -> Residue {
     let held: HashSet<Effect<'_>> = verdict.held.iter().map(|held| key(&held.change)).collect();
-    let tried: HashSet<Effect<'_>> = outcomes.iter().map(|(change, _)| key(change)).collect();
     let settling = fresh.plan.findings().iter();
     let mut residue = Residue {
         in_sync: fresh.plan.facts().in_sync,
@@ -120,11 +113,6 @@ fn residue(fresh: &Look, verdict: &Verdict, outcomes: &[(Change, Outcome)]) -> R
             residue.applicable.push(change.clone());
         }
     }
-    // What the rest of the run did may have shrunk a limit. That holds the change from now on, and
-    // makes a failed attempt no success.
-    let held_since = fresh.verdict.held.iter().map(|held| &held.change);
-    let failed = held_since.filter(|c| tried.contains(&key(c)) && !done.contains(&key(c)));
-    residue.applicable.extend(failed.cloned());
     residue
 }
 

@@ -61,7 +61,10 @@ pub(super) fn words(finding: &Finding, now: Timestamp) -> String {
             format!("refused{ago}: {}; tried again {next}", escape(why))
         }
         FindingKind::NeedsPerson { why } => {
-            format!("needs a person, in the settings of the workspace; the API says: {}", escape(why))
+            format!(
+                "needs a person, in the settings of the workspace; the API says: {}",
+                escape(why)
+            )
         }
         FindingKind::StartsLater { at } => {
             format!("access begins {at}: the account is left alone until then")

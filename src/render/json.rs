@@ -274,9 +274,9 @@ impl SavedPlan {
             roster: SavedRoster {
                 digest: plan.roster().hex(),
                 files: sources.iter().map(|(_, file)| file.name.clone()).collect(),
-                commit: view.revision.map(|it| {
-                    format!("{}{}", it.commit, if it.dirty { "+" } else { "" })
-                }),
+                commit: view
+                    .revision
+                    .map(|it| format!("{}{}", it.commit, if it.dirty { "+" } else { "" })),
             },
             fingerprint: plan.fingerprint().hex(),
             made_at: plan.now().to_string(),
@@ -303,11 +303,8 @@ impl SavedPlan {
             differences.push(Difference::Roster { saved, now });
         }
         let nowhere = Sources::default();
-        let present: Vec<SavedChange> = plan
-            .changes()
-            .iter()
-            .map(|change| SavedChange::of(change, None, &nowhere))
-            .collect();
+        let present: Vec<SavedChange> =
+            plan.changes().iter().map(|change| SavedChange::of(change, None, &nowhere)).collect();
         let mut times: BTreeMap<Key, (isize, &SavedChange)> = BTreeMap::new();
         for (changes, step) in [(&self.changes, -1), (&present, 1)] {
             for change in changes {

@@ -139,7 +139,9 @@ fn refusals(text: &mut String, verdict: &Verdict) {
         let _ = writeln!(text, ">\n> hint: {}", prose(hint));
     }
     if let Some(block) = verdict.approvals() {
-        text.push_str("\nThese lines of the roster release it, once they are committed:\n\n```yaml\n");
+        text.push_str(
+            "\nThese lines of the roster release it, once they are committed:\n\n```yaml\n",
+        );
         text.push_str(&block);
         text.push_str("```\n");
     }

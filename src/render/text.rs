@@ -90,9 +90,7 @@ fn ending(applied: &Applied, status: Status) -> String {
         applied.outcomes.iter().filter(|(_, outcome)| wanted(outcome)).count()
     };
     let (in_sync, left) = match &applied.verification {
-        Verification::Read(residue) => {
-            (residue.in_sync, residue.applicable.len())
-        }
+        Verification::Read(residue) => (residue.in_sync, residue.applicable.len()),
         _ => (applied.plan.facts().in_sync, 0),
     };
     let counted = counts([
@@ -101,6 +99,7 @@ fn ending(applied: &Applied, status: Status) -> String {
         (outcome(|it| matches!(it, Outcome::Unknown(_))), "unknown"),
         (outcome(|it| matches!(it, Outcome::NotSent(_))), "not sent"),
         (applied.verdict.held.len(), "held"),
+        (applied.lost, "answered with ok before and never shown"),
         (left, "left"),
         (settling(applied), "settling"),
         (in_sync, "in sync"),
@@ -251,7 +250,8 @@ fn refusals(text: &mut String, verdict: &Verdict) {
         let _ = writeln!(text, "  {DIM}hint:{DIM:#} {}", escape(hint));
     }
     if let Some(block) = verdict.approvals() {
-        let _ = writeln!(text, "\nthese lines of users.yaml release it, once they are committed:\n");
+        let _ =
+            writeln!(text, "\nthese lines of users.yaml release it, once they are committed:\n");
         for line in block.lines() {
             let _ = writeln!(text, "  {line}");
         }

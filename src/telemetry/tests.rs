@@ -4,7 +4,7 @@ use super::*;
 use crate::diagnostic::FileId;
 use crate::directory::{Account, Snapshot, Uid};
 use crate::email::Email;
-use crate::guard::{self, Limits, Spent};
+use crate::guard::{self, Lift, Limits};
 use crate::memory::Memory;
 use crate::plan::OnRemoved;
 use crate::report::{Failure, Trigger};
@@ -77,17 +77,19 @@ fn report() -> RunReport {
     let mut limits = Limits::default();
     let budget = limits.budgets.get_mut(&guard::BudgetName::Disable).unwrap();
     (budget.floor, budget.percent) = (0, 0);
-    let verdict = guard::judge(&plan, &limits, &Spent::new());
+    let verdict = guard::judge(&plan, &limits, &Memory::empty(), Lift::Nothing);
     let approved = verdict.approved.changes().iter();
     let outcomes = approved.map(|change| (change.clone(), Outcome::Done)).collect();
     let verification = Verification::NotNeeded;
-    let applied = Applied { plan, verdict, outcomes, verification, stopped: None };
+    let applied =
+        Applied { plan, verdict, outcomes, verification, lost: 0, stopped: None, next: None };
     RunReport {
         workspace: "acme".into(),
         trigger: Trigger::File,
         started: now,
         finished: "2026-11-25T10:00:01.5Z".parse().unwrap(),
         stale: false,
+        ledger: None,
         end: End::Applied(Box::new(applied)),
     }
 }

@@ -22,6 +22,7 @@ fn env(name: &str) -> Option<String> {
         "PARADIME_API_ENDPOINT" => "https://api.acme.io/graphql",
         "HOST" => "api.acme.io",
         "EMPTY" => "",
+        "HOME" => "/home/matt",
         _ => return None,
     };
     Some(value.to_owned())

@@ -1,10 +1,12 @@
 //! Each guard: what it holds, what it lets go, and what it says.
 
-use rosterd::guard::{self, Budget, BudgetName, Guard, Limits, Spent, Verdict};
+use rosterd::guard::{self, Budget, BudgetName, Guard, Lift, Limits, Verdict};
+use rosterd::memory::Memory;
+use rosterd::plan::Plan;
 use rosterd::plan::change::{Change, Class};
 use rosterd::role::Role;
 
-use crate::support::world::{World, dates, elevated, email, hours, uid};
+use crate::support::world::{World, dates, disable, elevated, email, hours, intent, uid};
 
 fn held(verdict: &Verdict) -> Vec<String> {
     let row = |held: &guard::Held| {
@@ -143,12 +145,15 @@ fn an_elevation_and_an_update_to_admin_count_as_granted() {
 
 #[test]
 fn what_was_spent_before_counts() {
-    let world = World::converged().no_member("john");
-    let spent = |used| Spent::from([(BudgetName::Disable, used)]);
-    let judge = |used| guard::judge(&world.plan(), &world.limits, &spent(used));
-    assert!(judge(2).held.is_empty());
-    assert_eq!(judge(3).held.len(), 1);
-    assert!(messages(&judge(3))[0].starts_with("4 of 5 accounts within 24 h, 3 of them already"));
+    let disables = |used: i64, at: i64| {
+        let entries = (0..used).map(|n| intent(&format!("user{n}"), disable(&format!("user{n}"))));
+        World::converged().no_member("john").remember(at, entries).verdict()
+    };
+    assert!(disables(2, -1).held.is_empty());
+    assert_eq!(disables(3, -1).held.len(), 1);
+    assert!(disables(3, -24).held.is_empty(), "out of the window");
+    let told = "4 of 5 accounts within 24 h, 3 of them already";
+    assert!(messages(&disables(3, -1))[0].starts_with(told));
 }
 
 #[test]
@@ -341,6 +346,10 @@ fn several_guards_are_all_named() {
     assert!(verdict.refusals.is_sorted_by_key(|refusal| refusal.guard));
 }
 
+fn rejudge(plan: &Plan, limits: &Limits, left: &[Change], effects: &[Change]) -> Verdict {
+    guard::rejudge(plan, limits, &Memory::empty(), Lift::Nothing, left, effects)
+}
+
 #[test]
 fn judging_again_counts_what_has_happened() {
     let world = World::converged()
@@ -352,8 +361,7 @@ fn judging_again_counts_what_has_happened() {
     assert_eq!(plan.facts().lasting_admins.len(), 2);
     let (left, none): (Vec<Change>, Vec<Change>) =
         (plan.changes().iter().filter(|c| c.class() == Class::Disable).cloned().collect(), vec![]);
-    let again =
-        |effects: &[Change]| guard::rejudge(&plan, &world.limits, &Spent::new(), &left, effects);
+    let again = |effects: &[Change]| rejudge(&plan, &world.limits, &left, effects);
     assert!(again(&none).held.is_empty(), "zoe stays");
     let mut gone = left[0].clone();
     gone.action = rosterd::plan::change::Action::Disable { uid: uid("zoe"), role: Role::Admin };
@@ -363,13 +371,11 @@ fn judging_again_counts_what_has_happened() {
 #[test]
 fn judging_again_counts_budgets_with_what_has_happened() {
     let world = World::converged().no_member("john").no_member("matt");
-    let world = world.limits(budget(BudgetName::Disable, 0, 2));
+    let world = world.limits(budget(BudgetName::Disable, 0, 1));
     let plan = world.plan();
-    let again = |effects: usize, left: usize| {
-        let changes = plan.changes();
-        let effects = &changes[..effects];
-        guard::rejudge(&plan, &world.limits, &Spent::new(), &changes[..left], effects)
-    };
-    assert!(again(1, 1).held.is_empty());
-    assert_eq!(again(1, 2).held.len(), 2);
+    let (first, second) = plan.changes().split_at(1);
+    let again = |left: &[Change], effects: &[Change]| rejudge(&plan, &world.limits, left, effects);
+    assert!(again(second, &[]).held.is_empty());
+    assert!(again(first, first).held.is_empty(), "a second attempt at one thing");
+    assert_eq!(again(second, first).held.len(), 1);
 }

@@ -3,7 +3,8 @@
 use jiff::{SignedDuration, Timestamp};
 use rosterd::client::{Answer, ErrorClass, Reply};
 use rosterd::clock::Clock;
-use rosterd::guard::{Budget, BudgetName};
+use rosterd::guard::Limits;
+use rosterd::ledger::{Ledger, Place};
 use rosterd::plan::change::Class;
 use rosterd::reconcile::{Carry, SECOND_LOOK_AFTER};
 use rosterd::report::{Applied, Outcome, Residue, RunReport, Status, Verification};
@@ -11,7 +12,7 @@ use rosterd::role::Role;
 
 use crate::support::directory::{Fake, done, error, refused, take_effect, timed_out};
 use crate::support::run::Run;
-use crate::support::world::{World, dates, elevated, lines, now};
+use crate::support::world::{World, dates, elevated, now};
 
 async fn run(world: &World, fake: &Fake) -> RunReport {
     Run::of(world).go(fake, &mut Carry::default()).await
@@ -129,15 +130,26 @@ async fn a_listing_that_lags_is_read_once_more() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_ok_that_no_reading_shows_is_not_believed() {
+async fn an_ok_that_no_reading_shows_settles_first_and_fails_then() {
     let world = one_of_each();
     let fake =
         Fake::new(&world).answer(|_, batch, _| Reply::Answered(vec![Answer::Done; batch.len()]));
-    let report = run(&world, &fake).await;
-    assert_eq!(report.status(), Status::Failed);
-    assert_eq!(residue(&report).missing.len(), 4);
-    assert!(residue(&report).applicable.is_empty());
+    let ledger = Ledger::at(Place::Memory);
+    let after = async |minutes| {
+        let clock = After(SignedDuration::from_mins(minutes));
+        Run::of(&world).ledger(&ledger).clock(&clock).go(&fake, &mut Carry::default()).await
+    };
+    let report = after(0).await;
+    assert_eq!((report.status(), residue(&report).settling), (Status::Converged, 4));
     assert_eq!(fake.lists(), 3, "and no more than that");
+    assert_eq!(report.next(), Some(now() + SignedDuration::from_mins(10)));
+    let report = after(9).await;
+    assert_eq!((report.status(), fake.sent().len()), (Status::Converged, 4), "not sent again");
+    let report = after(10).await;
+    assert_eq!((report.status(), applied(&report).lost), (Status::Failed, 3));
+    assert_eq!(fake.sent().len(), 4, "the ladder of refusals, and the one of invitations");
+    after(70).await;
+    assert_eq!(fake.sent().len(), 7, "an hour after they were found to be lost");
 }
 
 #[tokio::test(start_paused = true)]
@@ -151,30 +163,6 @@ async fn a_rejected_change_fails_the_run_and_only_itself() {
     assert_eq!((report.status(), report.status().exit_code()), (Status::Failed, 1));
     assert_eq!(residue(&report).applicable.len(), 1);
     assert_eq!(applied(&report).outcomes.iter().filter(|(_, o)| *o == Outcome::Done).count(), 3);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_failed_attempt_is_no_success_though_a_shrunken_limit_holds_it_since() {
-    // Half of the accounts leave, and half of the rest is less than the five invitations.
-    let names: Vec<String> = (0..5).map(|n| format!("user{n}")).collect();
-    let full = names.iter().fold(World::converged(), |world, name| {
-        world.member(name, Role::Business).account(&format!("{name}-old"), Role::Business)
-    });
-    let world = full.limits(|limits| {
-        limits.budgets.insert(BudgetName::Invite, budget(50, 0));
-        limits.budgets.insert(BudgetName::Disable, budget(100, 9));
-    });
-    let fake = Fake::new(&world).answer(|_, batch, world| match batch[0].class() {
-        Class::Invite => timed_out(),
-        _ => done(batch, world),
-    });
-    let report = run(&world, &fake).await;
-    assert_eq!(residue(&report).applicable.len(), 5, "{:?}", report.end);
-    assert_eq!(report.status(), Status::Failed);
-}
-
-fn budget(percent: u8, floor: usize) -> Budget {
-    Budget { percent, floor, window: SignedDuration::from_hours(24) }
 }
 
 #[tokio::test(start_paused = true)]
@@ -203,6 +191,15 @@ async fn a_failed_reading_at_the_end_fails_the_run() {
     assert!(matches!(applied(&report).verification, Verification::Failed(_)));
 }
 
+/// A clock that stands so long after the instant of the plans.
+struct After(SignedDuration);
+
+impl Clock for After {
+    fn now(&self) -> Timestamp {
+        now() + self.0
+    }
+}
+
 /// A clock that stands at one instant for the plan and ten minutes later from then on.
 struct Slow(std::sync::atomic::AtomicBool);
 
@@ -226,7 +223,7 @@ async fn a_long_run_does_not_distrust_the_clock() {
     });
     let clock = Slow(std::sync::atomic::AtomicBool::new(false));
     let report = Run::of(&world).clock(&clock).go(&fake, &mut Carry::default()).await;
-    assert_eq!(residue(&report).applicable.len(), 2, "{:?}", lines(&residue(&report).applicable));
+    assert_eq!((residue(&report).settling, applied(&report).verdict.held.len()), (2, 0));
     assert_eq!(report.status(), Status::Failed);
 }
 
@@ -245,20 +242,31 @@ async fn a_cancelled_run_reads_nothing_more() {
 
 #[tokio::test(start_paused = true)]
 async fn a_batch_without_effect_goes_out_in_halves_next_time() {
-    let world = (0..16)
-        .fold(World::converged(), |world, n| world.member(&format!("user{n:02}"), Role::Business));
+    let world = (0..16).fold(World::converged().limits(boundless), |world, n| {
+        let name = format!("user{n:02}");
+        world.both(&name, Role::Developer).member(&name, Role::Business)
+    });
     let fake = Fake::new(&world)
         .answer(|_, batch, world| if batch.len() > 2 { timed_out() } else { done(batch, world) });
-    let mut carry = Carry::default();
+    let ledger = Ledger::at(Place::Memory);
     let mut largest = Vec::new();
-    for _ in 0..3 {
+    for minutes in [0, 5, 11, 22] {
         let before = fake.sent().len();
-        let report = Run::of(&world).sending(2, 100).go(&fake, &mut carry).await;
+        let clock = After(SignedDuration::from_mins(minutes));
+        let run = Run::of(&world).sending(2, 100).ledger(&ledger).clock(&clock);
+        // Each time as a new process would.
+        let report = run.go(&fake, &mut Carry::default()).await;
         largest.push((fake.sizes()[before..].iter().max().copied(), report.status()));
     }
-    let failed = Status::Failed;
-    assert_eq!(largest, [(Some(8), failed), (Some(4), failed), (Some(2), Status::Converged)]);
-    assert_eq!(carry.batch, None, "the configured size again");
+    let (failed, converged) = (Status::Failed, Status::Converged);
+    assert_eq!(
+        largest,
+        [(Some(8), failed), (None, converged), (Some(4), failed), (Some(2), converged)]
+    );
+}
+
+fn boundless(limits: &mut Limits) {
+    limits.budgets.values_mut().for_each(|budget| budget.floor = 1_000);
 }
 
 #[tokio::test(start_paused = true)]

@@ -11,7 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 use rosterd::diagnostic::{FileId, Place, Sources};
 use rosterd::directory::{Account, Invitation, InviteStatus, Snapshot, Uid};
 use rosterd::email::Email;
-use rosterd::guard::{Limits, Spent, Verdict, judge};
+use rosterd::guard::{Lift, Limits, Verdict, judge};
 use rosterd::memory::Memory;
 use rosterd::plan::{OnRemoved, Plan, plan};
 use rosterd::render::View;
@@ -52,7 +52,7 @@ impl World {
         let roster = Roster::new(members, unmanaged, Vec::new(), digest).unwrap();
         let snapshot = Snapshot::new(accounts, invitations, None).unwrap();
         let plan = plan(&roster, &snapshot, &Memory::empty(), on_removed, now());
-        let verdict = judge(&plan, limits, &Spent::new());
+        let verdict = judge(&plan, limits, &Memory::empty(), Lift::Nothing);
         Self { sources, roster, snapshot, plan, verdict }
     }
 
@@ -64,6 +64,7 @@ impl World {
             snapshot: &self.snapshot,
             plan: &self.plan,
             verdict: &self.verdict,
+            revision: None,
         }
     }
 }

@@ -88,6 +88,7 @@ impl Stage {
             .args(arguments)
             .current_dir(self.folder.path())
             .env_clear()
+            .env("XDG_STATE_HOME", self.path("state"))
             .envs(self.variables.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null());
         command

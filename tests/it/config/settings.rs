@@ -11,6 +11,7 @@ use rosterd::config::{
     Config, Request, ScheduleSettings, SecretSource, WatchSettings, WorkspaceConfig, load,
 };
 use rosterd::guard::{Budget, BudgetName, Limits};
+use rosterd::ledger::Place;
 use rosterd::plan::OnRemoved;
 
 use super::{codes, env, folder, good, minimal};
@@ -39,9 +40,11 @@ fn a_minimal_file_gives_exactly_the_defaults() {
     };
     let watch = WatchSettings { settle: Duration::from_secs(1), poll: Duration::from_secs(30) };
     assert_eq!((&config.schedule, &config.watch), (&schedule, &watch));
-    assert_eq!((&config.store, config.listen), (&None, None));
+    let store = Place::File("/home/matt/.local/state/rosterd/ledger.db".into());
+    assert_eq!((&config.store, config.listen), (&Some(store), None));
     assert_eq!(config.retention, Duration::from_hours(400 * 24));
-    let WorkspaceConfig { target, connection, credentials } = only(&config);
+    let WorkspaceConfig { target, connection, credentials, store, retention } = only(&config);
+    assert_eq!((store, *retention), (&config.store, config.retention));
     assert_eq!((&*target.workspace, &target.users), ("acme", &vec!["users.yaml".to_owned()]));
     assert_eq!((&target.zone, target.on_removed), (&TimeZone::UTC, OnRemoved::Disable));
     assert_eq!(target.sending, Sending { concurrency: 4, batch: 25 });
@@ -67,7 +70,7 @@ fn a_minimal_file_gives_exactly_the_defaults() {
 #[test]
 fn the_complete_example_loads_and_says_what_the_defaults_say() {
     let complete = good(COMPLETE, &Request::default());
-    assert_eq!(complete.store.as_deref(), Some("sqlite:///var/lib/rosterd/ledger.db"));
+    assert_eq!(complete.store, Some(Place::File("/var/lib/rosterd/ledger.db".into())));
     assert_eq!(complete.listen, Some("127.0.0.1:9464".parse().unwrap()));
     let secret = SecretSource::File("/run/secrets/paradime_api_secret".into());
     assert_eq!(only(&complete).credentials.api_secret, secret);

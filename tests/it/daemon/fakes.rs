@@ -16,19 +16,22 @@ use rosterd::config::{
     Config, CredentialSource, ScheduleSettings, SecretSource, WatchSettings, WorkspaceConfig,
 };
 use rosterd::daemon::events::Event;
-use rosterd::daemon::{self, Hooks, Inbox};
+use rosterd::daemon::{self, Connected, Hooks, Inbox};
 use rosterd::diagnostic::{Diagnostic, FileId, Place, Sources};
 use rosterd::directory::{Account, Invitation, InviteStatus, Snapshot, Uid};
 use rosterd::email::Email;
 use rosterd::guard::Limits;
+use rosterd::ledger::{Ledger, Place as Kept};
 use rosterd::plan::OnRemoved;
 use rosterd::plan::change::{Action, Change};
-use rosterd::reconcile::{InputOutage, Loaded, Look, Target};
+use rosterd::reconcile::{InputOutage, Loaded, Look, Records, Target};
 use rosterd::report::{Failure, RunReport, Status, Trigger};
 use rosterd::role::Role;
 use rosterd::roster::{Digest, Member, Period, Roster};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
+
+use crate::support::run::records;
 
 /// The wall clock at the start of every test.
 pub const START: &str = "2026-11-25T10:00:01Z";
@@ -68,6 +71,7 @@ pub struct State {
     pub reports: Vec<RunReport>,
     /// The number of workspaces of each configuration that came into force later.
     pub in_force: Vec<usize>,
+    pub ledger: Ledger,
 }
 
 #[derive(Clone)]
@@ -112,6 +116,7 @@ impl World {
             config: Ok(config(&["acme"])),
             reports: Vec::new(),
             in_force: Vec::new(),
+            ledger: Ledger::at(Kept::Memory),
         })));
         world.add("acme");
         world
@@ -211,6 +216,8 @@ pub fn workspace(name: &str) -> WorkspaceConfig {
             api_key: None,
             api_secret: SecretSource::Sandbox("prdm_wsp_sandbox"),
         },
+        store: None,
+        retention: Duration::from_secs(1),
     }
 }
 
@@ -241,8 +248,10 @@ fn broken(message: &str) -> InputOutage {
 impl Hooks for World {
     type Directory = Directory;
 
-    fn connect(&self, workspace: &WorkspaceConfig) -> Result<Directory, Failure> {
-        Ok(Directory { world: self.clone(), workspace: workspace.target.workspace.clone() })
+    fn connect(&self, workspace: &WorkspaceConfig) -> Result<Connected<Directory>, Failure> {
+        let name = workspace.target.workspace.clone();
+        let records = Records { scope: name.clone(), ..records(&self.state().ledger) };
+        Ok(Connected { directory: Directory { world: self.clone(), workspace: name }, records })
     }
 
     fn reload(&self) -> Result<Config, InputOutage> {
@@ -255,7 +264,7 @@ impl Hooks for World {
             Some(lines) => {
                 let mut sources = Sources::default();
                 sources.add("users.yaml", text(lines));
-                Ok(Loaded { roster: roster(lines), sources, warnings: vec![] })
+                Ok(Loaded { roster: roster(lines), sources, warnings: vec![], revision: None })
             }
         }
     }
@@ -341,7 +350,7 @@ impl Side {
             return Answer::Rejected("not like this".into());
         }
         match &change.action {
-            Action::Invite { role } => {
+            Action::Invite { role } | Action::Reinvite { role } => {
                 self.invitations.push((change.email.to_string(), role.as_str().into()));
             }
             Action::Disable { uid, .. } => self.accounts.retain(|(email, _)| *email != *uid.0),

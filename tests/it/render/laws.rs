@@ -109,11 +109,12 @@ proptest! {
         let on_removed = if report { OnRemoved::Report } else { OnRemoved::Disable };
         let world = World::with(members, accounts, invitations, on_removed, &limits);
         let rows = rows::of_view(&world.view());
-        let Summary { invite, role, disable, held, waiting, unfixable, drift, noted, in_sync: _ } =
+        let Summary { invite, reinvite, role, disable, held, .. } = Summary::of(&world.plan, &rows);
+        let Summary { settling, waiting, unfixable, drift, noted, .. } =
             Summary::of(&world.plan, &rows);
-        prop_assert_eq!(invite + role + disable, world.verdict.approved.len());
+        prop_assert_eq!(invite + reinvite + role + disable, world.verdict.approved.len());
         prop_assert_eq!(held, world.verdict.held.len());
-        prop_assert_eq!(waiting + unfixable + drift + noted, world.plan.findings().len());
+        prop_assert_eq!(settling + waiting + unfixable + drift + noted, world.plan.findings().len());
         let shown = plain(&text::plan(&world.view(), true));
         for row in &rows {
             let tells = |line: &str| line.contains(row.kind.word()) && line.contains(&row.email);

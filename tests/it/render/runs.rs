@@ -13,7 +13,9 @@ fn report(world: &World, outcomes: &[Outcome], verification: Verification) -> Ru
         verdict: world.verdict.clone(),
         outcomes: approved.zip(outcomes.iter().cloned()).collect(),
         verification,
+        lost: 0,
         stopped: None,
+        next: None,
     };
     let end = End::Applied(Box::new(applied));
     RunReport {
@@ -22,6 +24,7 @@ fn report(world: &World, outcomes: &[Outcome], verification: Verification) -> Ru
         started: now(),
         finished: now(),
         stale: false,
+        ledger: None,
         end,
     }
 }
@@ -135,14 +138,8 @@ fn what_was_not_sent_is_folded() {
 #[test]
 fn what_the_fresh_reading_does_not_show_is_told() {
     let world = rich();
-    let approved = world.verdict.approved.changes();
     let held = world.verdict.held[0].change.clone();
-    let residue = Residue {
-        missing: approved[..1].to_vec(),
-        released: vec![held],
-        in_sync: 4,
-        ..Residue::default()
-    };
+    let residue = Residue { settling: 1, released: vec![held], in_sync: 4, ..Residue::default() };
     let done = [Outcome::Done, Outcome::Done, Outcome::Done];
     let report = report(&world, &done, Verification::Read(Box::new(residue)));
     let shown = plain(&text::run(&report, &world.sources, false));

@@ -124,7 +124,7 @@ fn roster(roster: &Roster) -> String {
     }
     for approval in roster.approvals() {
         let people: Vec<&str> = approval.people.iter().map(|(email, _)| email.as_str()).collect();
-        let _ = write!(text, "    approved {} {}", approval.action.key(), people.join(" "));
+        let _ = write!(text, "    approved {} {}", approval.budget.key(), people.join(" "));
         let _ = writeln!(text, " {:?}", approval.reason.as_deref().unwrap_or_default());
     }
     text

@@ -16,11 +16,14 @@ use super::world::{World, now};
 /// Applies a change to the directory side of a world, as the API would.
 pub fn take_effect(world: &mut World, change: &Change) {
     match &change.action {
-        Action::Invite { role } => world.invitations.push(Invitation {
-            email: change.email.clone(),
-            role: role.clone(),
-            status: InviteStatus::Pending,
-        }),
+        Action::Invite { role } | Action::Reinvite { role } => {
+            world.invitations.retain(|invitation| invitation.email != change.email);
+            world.invitations.push(Invitation {
+                email: change.email.clone(),
+                role: role.clone(),
+                status: InviteStatus::Pending,
+            });
+        }
         Action::UpdateRole { uid, to, .. } => {
             let is_theirs = |account: &&mut Account| account.uid == *uid;
             world.accounts.iter_mut().find(is_theirs).expect("an account").role = to.clone();

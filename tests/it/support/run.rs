@@ -1,10 +1,17 @@
 //! The real run over a world.
 
+use std::time::Duration;
+
+use jiff::SignedDuration;
 use jiff::tz::TimeZone;
 use rosterd::apply::Sending;
 use rosterd::clock::Clock;
 use rosterd::diagnostic::Sources;
-use rosterd::reconcile::{Carry, Loaded, Look, Setting, Target, reconcile};
+use rosterd::guard::Lift;
+use rosterd::ledger::{Ledger, Place};
+use rosterd::reconcile::{
+    Carry, Loaded, Look, Pass, Records, Setting, Target, reconcile, sit_down,
+};
 use rosterd::report::{RunReport, Trigger};
 use tokio_util::sync::CancellationToken;
 
@@ -16,9 +23,23 @@ use super::world::World;
 pub struct Run<'a> {
     target: Target,
     loaded: Loaded,
+    pub ledger: Ledger,
     pub cancel: CancellationToken,
     clock: &'a dyn Clock,
     seen: &'a (dyn Fn(&Look) + Sync),
+}
+
+/// The scope of every run.
+pub const SCOPE: &str = "acme";
+
+/// Where runs are recorded.
+pub fn records(ledger: &Ledger) -> Records {
+    Records {
+        ledger: ledger.clone(),
+        scope: SCOPE.into(),
+        retention: SignedDuration::from_hours(400 * 24),
+        lock_timeout: Duration::from_secs(1),
+    }
 }
 
 impl<'a> Run<'a> {
@@ -34,9 +55,17 @@ impl<'a> Run<'a> {
             sending: Sending { concurrency: 2, batch: 2 },
         };
         let roster = world.roster();
-        let loaded = Loaded { roster, sources: Sources::default(), warnings: Vec::new() };
+        let sources = Sources::default();
+        let loaded = Loaded { roster, sources, warnings: Vec::new(), revision: None };
         let cancel = CancellationToken::new();
-        Self { target, loaded, cancel, clock: &Standing, seen: &|_| {} }
+        let ledger = Ledger::at(Place::Memory);
+        Self { target, loaded, ledger, cancel, clock: &Standing, seen: &|_| {} }
+    }
+
+    /// On a ledger of its own that outlives this run.
+    pub fn ledger(mut self, ledger: &Ledger) -> Self {
+        self.ledger = ledger.clone();
+        self
     }
 
     pub fn sending(mut self, concurrency: usize, batch: usize) -> Self {
@@ -58,11 +87,18 @@ impl<'a> Run<'a> {
         let setting = Setting {
             clock: self.clock,
             cancel: &self.cancel,
-            seen: self.seen,
+            lift: Lift::Nothing,
+            seen: &|look| {
+                (self.seen)(look);
+                Ok(())
+            },
             progress: &|_, _| {},
         };
         let (target, loaded) = (&self.target, &self.loaded);
-        reconcile(fake, target, loaded, false, Trigger::Start, carry, &setting).await
+        let pass = Pass { trigger: Trigger::Start, stale: false };
+        let records = records(&self.ledger);
+        let desk = sit_down(&records, self.clock, &CancellationToken::new()).await.unwrap();
+        reconcile(fake, target, loaded, pass, carry, desk, &setting).await
     }
 
     /// The same outside of a runtime.

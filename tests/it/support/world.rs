@@ -1,15 +1,18 @@
 //! A world to perturb: a roster, a directory and the settings of a workspace, in a few words.
 
 use jiff::{SignedDuration, Timestamp};
+use rosterd::action::BudgetName;
 use rosterd::diagnostic::{FileId, Place};
 use rosterd::directory::{Account, Invitation, InviteStatus, Snapshot, Uid};
 use rosterd::email::Email;
-use rosterd::guard::{self, Limits, Spent, Verdict};
+use rosterd::guard::{self, Lift, Limits, Verdict};
 use rosterd::memory::Memory;
-use rosterd::plan::change::Change;
+use rosterd::memory::entry::{Entry, Intent, Noted};
+use rosterd::memory::observe::observe;
+use rosterd::plan::change::{Action, Change};
 use rosterd::plan::{self, Finding, OnRemoved, Plan};
 use rosterd::role::Role;
-use rosterd::roster::{Digest, Elevation, Member, Pattern, Period, Roster};
+use rosterd::roster::{Approval, Digest, Elevation, Member, Pattern, Period, Roster};
 
 /// The instant of every plan.
 pub fn now() -> Timestamp {
@@ -40,6 +43,8 @@ pub struct World {
     pub server_time: Option<Timestamp>,
     pub on_removed: OnRemoved,
     pub limits: Limits,
+    pub approvals: Vec<Approval>,
+    pub memory: Memory,
 }
 
 impl World {
@@ -121,6 +126,29 @@ impl World {
         self
     }
 
+    /// A line of `approvals:`.
+    pub fn approve(mut self, budget: BudgetName, people: &[&str]) -> Self {
+        let place = Place { file: FileId(0), line: 90, column: 1, start: 0, end: 0 };
+        let people = people.iter().map(|name| (email(name), place)).collect();
+        self.approvals.push(Approval { budget, people, reason: None });
+        self
+    }
+
+    /// Lets something happen so many hours from [`now`], and remembers it.
+    pub fn remember(mut self, at: i64, entries: impl IntoIterator<Item = Entry>) -> Self {
+        for entry in entries {
+            let seq = self.memory.through() + 1;
+            self.memory.fold(&Noted { seq, at: hours(at), entry });
+        }
+        self
+    }
+
+    /// Remembers what the directory shows now, as seen so many hours from [`now`].
+    pub fn seen(self, at: i64) -> Self {
+        let entries = observe(&self.memory, &self.snapshot(), &self.roster(), hours(at));
+        self.remember(at, entries)
+    }
+
     pub fn limits(mut self, set: impl FnOnce(&mut Limits)) -> Self {
         set(&mut self.limits);
         self
@@ -129,8 +157,8 @@ impl World {
     pub fn roster(&self) -> Roster {
         let place = Place { file: FileId(0), line: 1, column: 1, start: 0, end: 0 };
         let patterns = self.unmanaged.iter().map(|text| Pattern::parse(text, place).unwrap());
-        Roster::new(self.members.clone(), patterns.collect(), Vec::new(), Digest::default())
-            .unwrap()
+        let (members, approvals) = (self.members.clone(), self.approvals.clone());
+        Roster::new(members, patterns.collect(), approvals, Digest::default()).unwrap()
     }
 
     pub fn snapshot(&self) -> Snapshot {
@@ -139,13 +167,31 @@ impl World {
     }
 
     pub fn plan(&self) -> Plan {
-        let memory = Memory::empty();
-        plan::plan(&self.roster(), &self.snapshot(), &memory, self.on_removed, now())
+        plan::plan(&self.roster(), &self.snapshot(), &self.memory, self.on_removed, now())
     }
 
     pub fn verdict(&self) -> Verdict {
-        guard::judge(&self.plan(), &self.limits, &Spent::new())
+        guard::judge(&self.plan(), &self.limits, &self.memory, Lift::Nothing)
     }
+}
+
+/// An intent of ours, as the ledger has it.
+pub fn intent(name: &str, action: Action) -> Entry {
+    Entry::Intent(Box::new(Intent {
+        action,
+        email: email(name),
+        also: Vec::new(),
+        reason: "for a test".into(),
+        place: None,
+        foreseen: false,
+        lifted: Vec::new(),
+        batch: 1,
+    }))
+}
+
+/// Disables the account of a developer.
+pub fn disable(name: &str) -> Action {
+    Action::Disable { uid: uid(name), role: Role::Developer }
 }
 
 /// Sets dates, in hours from [`now`].
