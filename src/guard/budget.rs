@@ -73,7 +73,10 @@ fn words(
         window(budget.window),
         budget.limit(managed),
     );
-    let hint = "if all of them are meant, approve them by name in a reviewed commit".to_owned();
+    let hint = format!(
+        "if all of them are meant, approve them by name, or raise `guard.budgets.{key}`, in a \
+         reviewed commit"
+    );
     (message, hint)
 }
 

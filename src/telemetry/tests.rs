@@ -98,7 +98,7 @@ fn report() -> RunReport {
 fn a_run_is_a_line_a_change_and_a_line_for_itself() {
     let log = logged(LogFormat::Json, None, 0, || log_run(&report(), &sources(), None));
     let rows = rows(&log);
-    assert_eq!(rows.len(), 4, "{log}");
+    assert_eq!(rows.len(), 5, "{log}");
     let change = &rows[0];
     assert_eq!((&change["change"], &change["email"]), (&"invite".into(), &"matt@acme.io".into()));
     assert_eq!((&change["to"], &change["outcome"]), (&"ANALYST".into(), &"done".into()));
@@ -109,7 +109,9 @@ fn a_run_is_a_line_a_change_and_a_line_for_itself() {
     assert_eq!(rows[1]["email"], "evil\\u{1b}[31m\\u{a}@acme.io");
     assert_eq!((&rows[2]["level"], &rows[2]["guard"]), (&"WARN".into(), &"disable-budget".into()));
     assert!(rows[2]["hint"].as_str().is_some_and(|hint| !hint.is_empty()));
-    let run = &rows[3];
+    let block = "approvals: [{ disable: [\"evil\\U0000001B[31m\\U0000000A@acme.io\"] }]";
+    assert_eq!(rows[3]["approvals"], block);
+    let run = &rows[4];
     assert_eq!((&run["trigger"], &run["status"]), (&"file".into(), &"held".into()));
     assert_eq!((&run["done"], &run["held"], &run["in_sync"]), (&1.into(), &1.into(), &1.into()));
     assert_eq!((&run["duration_ms"], &run["stale"]), (&1500.into(), &false.into()));
@@ -119,7 +121,7 @@ fn a_run_is_a_line_a_change_and_a_line_for_itself() {
 #[test]
 fn text_has_the_same_lines_without_an_escape_sequence() {
     let log = logged(LogFormat::Text, None, 0, || log_run(&report(), &sources(), None));
-    assert_eq!(log.lines().count(), 4, "{log}");
+    assert_eq!(log.lines().count(), 5, "{log}");
     assert!(!log.contains('\u{1b}'));
     assert!(log.contains("place=\"users.yaml:7\""), "{log}");
 }

@@ -140,9 +140,19 @@ async fn what_the_api_refuses_by_itself_is_not_hurried() {
         acme.roster.as_mut().unwrap().push(("matt@acme.io", "ANALYST", None));
     });
     let daemon = world.start();
-    daemon.pass(1000).await;
-    assert_eq!(daemon.triggers(), [Trigger::Start, Trigger::Schedule]);
-    assert_eq!(daemon.last().status(), Status::Failed);
+    let invitations = |daemon: &fakes::Daemon| {
+        let state = daemon.world.state();
+        let applied = state.reports.iter().filter_map(|report| report.applied());
+        applied.map(|applied| applied.outcomes.len()).sum::<usize>()
+    };
+    daemon.pass(1).await;
+    assert_eq!((daemon.last().status(), invitations(&daemon)), (Status::Failed, 1));
+    daemon.pass(3590).await;
+    assert_eq!((daemon.last().status(), invitations(&daemon)), (Status::Converged, 1));
+    daemon.pass(20).await;
+    assert_eq!((daemon.last().status(), invitations(&daemon)), (Status::Failed, 2));
+    daemon.pass(5 * 3600).await;
+    assert_eq!(invitations(&daemon), 2, "six hours after the second time");
 }
 
 #[tokio::test(start_paused = true)]

@@ -68,8 +68,8 @@ async fn without_a_reading_there_is_no_plan() {
 
 #[tokio::test(start_paused = true)]
 async fn an_unknown_change_is_done_where_the_reading_shows_it() {
-    for class in Class::ALL {
-        let world = one_of_each();
+    for class in &Class::ALL[..4] {
+        let (world, class) = (one_of_each(), *class);
         let fake = Fake::new(&world).answer(move |_, batch, world| {
             let reply = done(batch, world);
             if batch[0].class() == class { timed_out() } else { reply }
@@ -82,15 +82,14 @@ async fn an_unknown_change_is_done_where_the_reading_shows_it() {
 
 #[tokio::test(start_paused = true)]
 async fn an_unknown_change_without_effect_stays_unknown_and_fails_the_run() {
-    for class in Class::ALL {
-        let world = one_of_each();
+    for class in &Class::ALL[..4] {
+        let (world, class) = (one_of_each(), *class);
         let fake = Fake::new(&world).answer(move |_, batch, world| {
             if batch[0].class() == class { timed_out() } else { done(batch, world) }
         });
         let report = run(&world, &fake).await;
         assert_eq!(report.status(), Status::Failed, "{class:?}");
-        assert_eq!(residue(&report).applicable.len(), 1);
-        assert_eq!(residue(&report).applicable[0].class(), class);
+        assert_eq!((residue(&report).applicable.len(), residue(&report).settling), (0, 1));
         assert_eq!(fake.sent().len(), 4, "never sent again in this run");
     }
 }
@@ -161,7 +160,7 @@ async fn a_rejected_change_fails_the_run_and_only_itself() {
     });
     let report = run(&world, &fake).await;
     assert_eq!((report.status(), report.status().exit_code()), (Status::Failed, 1));
-    assert_eq!(residue(&report).applicable.len(), 1);
+    assert!(residue(&report).applicable.is_empty(), "it is tried again later");
     assert_eq!(applied(&report).outcomes.iter().filter(|(_, o)| *o == Outcome::Done).count(), 3);
 }
 
@@ -200,12 +199,13 @@ impl Clock for After {
     }
 }
 
-/// A clock that stands at one instant for the plan and ten minutes later from then on.
-struct Slow(std::sync::atomic::AtomicBool);
+/// A clock that stands at one instant until something is sent, and ten minutes later from then on.
+#[derive(Clone, Default)]
+struct Slow(std::sync::Arc<std::sync::atomic::AtomicBool>);
 
 impl Clock for Slow {
     fn now(&self) -> Timestamp {
-        let later = self.0.swap(true, std::sync::atomic::Ordering::SeqCst);
+        let later = self.0.load(std::sync::atomic::Ordering::SeqCst);
         now() + SignedDuration::from_mins(if later { 10 } else { 0 })
     }
 }
@@ -216,12 +216,17 @@ async fn a_long_run_does_not_distrust_the_clock() {
         .member_with("matt", Role::Developer, dates(None, Some(0)))
         .member_with("max", Role::Developer, elevated(Role::Admin, 1));
     world.server_time = Some(now());
-    let fake = Fake::new(&world).answer(|_, _, _| timed_out()).list_as(|nth, world, before| {
+    let clock = Slow::default();
+    let time = clock.clone();
+    let fake = Fake::new(&world).answer(move |_, _, _| {
+        time.0.store(true, std::sync::atomic::Ordering::SeqCst);
+        timed_out()
+    });
+    let fake = fake.list_as(|nth, world, before| {
         let mut later = world.clone();
         later.server_time = Some(now() + SignedDuration::from_mins(10));
         Ok(if nth == 0 { before } else { later.snapshot() })
     });
-    let clock = Slow(std::sync::atomic::AtomicBool::new(false));
     let report = Run::of(&world).clock(&clock).go(&fake, &mut Carry::default()).await;
     assert_eq!((residue(&report).settling, applied(&report).verdict.held.len()), (2, 0));
     assert_eq!(report.status(), Status::Failed);
@@ -280,9 +285,9 @@ async fn a_server_without_batches_is_remembered() {
             },
         )
     };
-    let (mut carry, run) = (Carry::default(), Run::of(&world).sending(1, 4));
+    let mut carry = Carry::default();
     let (first, second) = (fake(), fake());
-    run.go(&first, &mut carry).await;
-    run.go(&second, &mut carry).await;
+    Run::of(&world).sending(1, 4).go(&first, &mut carry).await;
+    Run::of(&world).sending(1, 4).go(&second, &mut carry).await;
     assert_eq!((first.sizes()[0], second.sizes()), (4, vec![1; 6]));
 }
