@@ -122,7 +122,7 @@ pub async fn look<D: ReadDirectory>(
     roster: &Roster,
     mut memory: Memory,
     now: Timestamp,
-) -> Result<Look, ClientError> {
+) -> Result<(Look, Memory), ClientError> {
     let snapshot = directory.list().await?;
     if memory.is_known() {
         let (newest, through) = (memory.newest(), memory.through());
@@ -131,7 +131,8 @@ pub async fn look<D: ReadDirectory>(
         }
         memory.keep_newest(newest);
     }
-    Ok(consider(snapshot, target, roster, &memory, Lift::Nothing, now))
+    let look = consider(snapshot, target, roster, &memory, Lift::Nothing, now);
+    Ok((look, memory))
 }
 
 /// Plans and judges one reading.

@@ -56,6 +56,14 @@ pub enum Command {
     Check(CheckArgs),
     /// Write the roster from the workspace as it is
     Import(ImportArgs),
+    /// Tell one person's story: line and commit, live state, invitations, holds, what comes next
+    Why(WhyArgs),
+    /// Tell what was changed, when, why, and by which commit
+    History(HistoryArgs),
+    /// Review access: who has which role, since when, by which commit, until when
+    Access(AccessArgs),
+    /// Begin a new ledger, or check the one that is there
+    Ledger(LedgerArgs),
     /// Serve the User Management API on this machine
     Sandbox(SandboxArgs),
     /// Print the schema of a file or of the API
@@ -126,6 +134,65 @@ pub struct ImportArgs {
     /// Replace an existing roster without asking
     #[arg(long)]
     pub yes: bool,
+}
+
+#[derive(Args, Debug)]
+pub struct WhyArgs {
+    #[arg(value_name = "EMAIL")]
+    pub email: String,
+}
+
+#[derive(Args, Debug)]
+pub struct HistoryArgs {
+    /// Only this person, and then also what readings showed
+    #[arg(value_name = "EMAIL")]
+    pub email: Option<String>,
+    /// Write text, json or csv
+    #[arg(long, value_enum, value_name = "FORMAT", default_value = "text")]
+    #[arg(hide_possible_values = true, hide_default_value = true)]
+    pub format: TableFormat,
+    /// Only what happened since: 7d, 2026-11-01 or 2026-11-01T08:00:00Z
+    #[arg(long, value_name = "WHEN")]
+    pub since: Option<String>,
+}
+
+#[derive(Args, Debug)]
+pub struct AccessArgs {
+    /// Write text, csv or json
+    #[arg(long, value_enum, value_name = "FORMAT", default_value = "text")]
+    #[arg(hide_possible_values = true, hide_default_value = true)]
+    pub format: TableFormat,
+    /// Mark what ends within so many days
+    #[arg(long, value_name = "DAYS", default_value_t = 30)]
+    pub expiring: u16,
+}
+
+#[derive(Args, Debug)]
+pub struct LedgerArgs {
+    #[command(subcommand)]
+    pub command: LedgerCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum LedgerCommand {
+    /// Begin a new ledger; one that is there is left alone
+    Init,
+    /// Check every row, and that none was edited, removed or moved
+    Verify {
+        /// A head that an earlier check or a log line showed: finds rows cut off at the end as well
+        #[arg(long, value_name = "HASH")]
+        head: Option<String>,
+    },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum TableFormat {
+    /// For people
+    Text,
+    /// For programs
+    Json,
+    /// For spreadsheets
+    Csv,
 }
 
 #[derive(Args, Debug)]

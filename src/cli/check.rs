@@ -2,11 +2,15 @@
 
 use super::args::{CheckArgs, CheckFormat, Global};
 use super::exit::{self, Stop};
-use super::{context, output};
+use super::{context, history, output};
 use crate::clock::{Clock as _, SystemClock};
+use crate::config::WorkspaceConfig;
 use crate::diagnostic::{Diagnostic, Sources, any_error};
+use crate::memory::Memory;
+use crate::plan::approvals;
 use crate::reconcile;
 use crate::render;
+use crate::roster::Roster;
 
 /// Validates the configuration, then every selected roster. No variable that only says where the
 /// API is has to be set, and nothing is asked of any server.
@@ -30,11 +34,34 @@ fn problems(global: &Global) -> Result<Vec<(Sources, Vec<Diagnostic>)>, Stop> {
     let mut found = vec![(loaded.sources, loaded.warnings)];
     for workspace in &loaded.config.workspaces {
         found.push(match reconcile::load(&workspace.target, SystemClock.now()) {
-            Ok(loaded) => (loaded.sources, loaded.warnings),
+            Ok(loaded) => {
+                let mut warnings = loaded.warnings;
+                warnings.extend(approvals(global, workspace, &loaded.roster)?);
+                (loaded.sources, warnings)
+            }
             Err(outage) => (outage.sources, outage.diagnostics),
         });
     }
     Ok(found)
+}
+
+/// What is to be said about the approvals. Without a ledger, or where it cannot be read, the file
+/// alone speaks.
+fn approvals(
+    global: &Global,
+    workspace: &WorkspaceConfig,
+    roster: &Roster,
+) -> Result<Vec<Diagnostic>, Stop> {
+    if roster.approvals().is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut memory = Memory::empty();
+    if let Ok(ledger) = context::ledger(global, workspace) {
+        for noted in history::entries(&ledger, &workspace.target.workspace)? {
+            memory.fold(&noted);
+        }
+    }
+    Ok(approvals::problems(roster, &memory, SystemClock.now()))
 }
 
 fn written(found: &[(Sources, Vec<Diagnostic>)], format: CheckFormat, code: u8) -> String {

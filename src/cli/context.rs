@@ -106,12 +106,8 @@ impl Context {
     /// The ledger of a workspace.
     pub fn ledger(&self, workspace: &WorkspaceConfig) -> Result<Ledger, Failure> {
         let place = self.store.as_ref().or(workspace.store.as_ref()).cloned();
-        let place = place.ok_or_else(|| Failure {
-            kind: "ledger",
-            message: "there is no place for a ledger: set `store` in the configuration, or \
-                      XDG_STATE_HOME"
-                .into(),
-        })?;
+        let message = NO_PLACE.to_owned();
+        let place = place.ok_or(Failure { kind: "ledger", message })?;
         let mut ledgers = self.ledgers.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(ledgers.entry(place.clone()).or_insert_with(|| Ledger::at(place)).clone())
     }
@@ -149,6 +145,15 @@ impl Context {
             };
         }
     }
+}
+
+const NO_PLACE: &str =
+    "there is no place for a ledger: set `store` in the configuration, or XDG_STATE_HOME";
+
+/// The ledger for those who look at it alone.
+pub fn ledger(global: &Global, workspace: &WorkspaceConfig) -> Result<Ledger, Stop> {
+    let place = store(global).or_else(|| workspace.store.clone());
+    place.map(Ledger::at).ok_or_else(|| Stop::Failed(NO_PLACE.into()))
 }
 
 /// The configuration for those who look at the files alone.

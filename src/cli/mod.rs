@@ -1,13 +1,16 @@
 //! The commands: one file each. What is typed comes in, results go to stdout, everything else to
 //! stderr, and the exit code says how it ended.
 
+mod access;
 mod apply;
 mod args;
 mod check;
 mod context;
 mod daemon;
 mod exit;
+mod history;
 mod import;
+mod ledger;
 mod once;
 mod output;
 mod plan;
@@ -15,6 +18,7 @@ mod progress;
 pub mod sandbox;
 mod schema;
 mod stop;
+mod why;
 
 use std::process::ExitCode;
 
@@ -62,6 +66,10 @@ async fn run(cli: Cli) -> Result<u8, Stop> {
         Some(Command::Apply(args)) => apply::run(&global, &args).await,
         Some(Command::Check(args)) => check::run(&global, &args),
         Some(Command::Import(args)) => import::run(&global, &args).await,
+        Some(Command::Why(args)) => why::run(&global, &args).await,
+        Some(Command::History(args)) => history::run(&global, &args),
+        Some(Command::Access(args)) => access::run(&global, &args).await,
+        Some(Command::Ledger(args)) => ledger::run(&global, &args),
         Some(Command::Sandbox(args)) => sandbox::run(&global, args).await,
         Some(Command::Schema(args)) => schema::run(&args),
     }

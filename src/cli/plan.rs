@@ -82,19 +82,29 @@ async fn plan(
     context: &Context,
     workspace: &WorkspaceConfig,
 ) -> Result<(Loaded, Look), Stop> {
+    known(global, context, workspace).await.map(|(loaded, look, _)| (loaded, look))
+}
+
+/// The same, with what is remembered once the reading has been taken in.
+pub async fn known(
+    global: &Global,
+    context: &Context,
+    workspace: &WorkspaceConfig,
+) -> Result<(Loaded, Look, Memory), Stop> {
     let now = SystemClock.now();
     let loaded = load(global, workspace)?;
     let Connected { directory, records } =
         context.connect(workspace).map_err(|failure| failed(workspace, &failure.message))?;
     let memory = remembered(workspace, &records)?;
-    let look = reconcile::look(&directory, &workspace.target, &loaded.roster, memory, now)
-        .await
-        .map_err(|error| failed(workspace, &error.message))?;
-    Ok((loaded, look))
+    let (look, memory) =
+        reconcile::look(&directory, &workspace.target, &loaded.roster, memory, now)
+            .await
+            .map_err(|error| failed(workspace, &error.message))?;
+    Ok((loaded, look, memory))
 }
 
 /// What the ledger remembers; it is only read, and none is created.
-pub fn remembered(workspace: &WorkspaceConfig, records: &Records) -> Result<Memory, Stop> {
+fn remembered(workspace: &WorkspaceConfig, records: &Records) -> Result<Memory, Stop> {
     let failed =
         |error: LedgerError| failed(workspace, &format!("{}: {error}", records.ledger.place()));
     records.ledger.look(&records.scope).map_err(failed)

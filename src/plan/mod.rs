@@ -1,11 +1,12 @@
 //! The plan: every change from snapshot to roster, and everything that cannot be changed, each
 //! with its reason. [`diff`] makes it; nothing here does I/O or reads a clock.
 
+pub mod approvals;
 pub mod change;
 pub mod diff;
 mod draft;
 pub mod fingerprint;
-mod matching;
+pub mod matching;
 
 use std::collections::BTreeSet;
 

@@ -3,15 +3,19 @@
 //! [`rows`] decides the words, the symbol and the order of whatever is shown, once for all
 //! formats, so that they cannot disagree.
 
+pub mod access;
 pub mod diagnostics;
 mod findings;
 pub mod github;
+pub mod history;
 pub mod json;
 pub mod markdown;
 pub mod rows;
+pub mod table;
 pub mod text;
 pub mod time;
 pub mod unified;
+pub mod why;
 
 use std::fmt;
 

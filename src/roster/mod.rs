@@ -152,6 +152,11 @@ impl Roster {
         self.unmanaged.find(email).is_some()
     }
 
+    /// The pattern that covers an address, if one does.
+    pub fn unmanaged_by(&self, email: &Email) -> Option<&Pattern> {
+        self.unmanaged.find(email)
+    }
+
     /// The patterns of `unmanaged`, in the order written.
     pub fn unmanaged(&self) -> &[Pattern] {
         &self.unmanaged.patterns

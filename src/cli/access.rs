@@ -1,0 +1,32 @@
+//! `rosterd access`: the access review of an auditor.
+
+use jiff::SignedDuration;
+
+use super::args::{AccessArgs, Global, TableFormat};
+use super::context::Context;
+use super::exit::{self, Stop};
+use super::{output, plan};
+use crate::render::access;
+
+/// From a fresh reading and the ledger. Who cannot be read completely is not reviewed.
+pub async fn run(global: &Global, args: &AccessArgs) -> Result<u8, Stop> {
+    let (context, config) = Context::start(global).await?;
+    let within = SignedDuration::from_hours(24 * i64::from(args.expiring));
+    let mut rows = Vec::new();
+    for (position, workspace) in config.workspaces.iter().enumerate() {
+        let (loaded, look, memory) = plan::known(global, &context, workspace).await?;
+        let name = &workspace.target.workspace;
+        let found = access::rows(&plan::view(name, &loaded, &look), &memory, within);
+        if args.format == TableFormat::Text {
+            let gap = if position > 0 { "\n" } else { "" };
+            output::result(&format!("{gap}{}", access::as_text(name, &found, within)))?;
+        }
+        rows.extend(found);
+    }
+    match args.format {
+        TableFormat::Text => {}
+        TableFormat::Json => output::result(&access::as_json(&rows))?,
+        TableFormat::Csv => output::result(&access::as_csv(&rows))?,
+    }
+    Ok(exit::OK)
+}

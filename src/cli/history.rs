@@ -1,0 +1,95 @@
+//! `rosterd history`: what was changed, when, why, by which commit.
+
+use std::collections::HashMap;
+
+use jiff::civil::{Date, Time};
+use jiff::{SignedDuration, Timestamp, tz::TimeZone};
+
+use super::args::{Global, HistoryArgs, TableFormat};
+use super::context;
+use super::exit::{self, Stop};
+use super::output;
+use crate::clock::{Clock as _, SystemClock};
+use crate::config::WorkspaceConfig;
+use crate::config::values;
+use crate::email::Email;
+use crate::ledger::Ledger;
+use crate::memory::entry::{Entry, Noted};
+use crate::memory::story::story;
+use crate::render::history::{self, Row};
+
+/// Reads the ledger alone: no network, and no secret.
+pub fn run(global: &Global, args: &HistoryArgs) -> Result<u8, Stop> {
+    let since = args.since.as_deref().map(since).transpose()?;
+    let config = context::read_files(global)??.config;
+    let mut rows = Vec::new();
+    for workspace in &config.workspaces {
+        let name = &workspace.target.workspace;
+        let ledger = context::ledger(global, workspace)?;
+        rows.extend(of_workspace(&ledger, workspace, args.email.as_deref())?.into_iter().filter(
+            |row| since.is_none_or(|since| row.at.parse::<Timestamp>().is_ok_and(|at| at >= since)),
+        ));
+        if args.format == TableFormat::Text && config.workspaces.len() > 1 {
+            output::result(&format!("{name}\n\n{}\n", history::as_text(&rows)))?;
+            rows.clear();
+        }
+    }
+    match args.format {
+        TableFormat::Text if config.workspaces.len() > 1 => {}
+        TableFormat::Text => output::result(&history::as_text(&rows))?,
+        TableFormat::Json => output::result(&history::as_json(&rows))?,
+        TableFormat::Csv => output::result(&history::as_csv(&rows))?,
+    }
+    Ok(exit::OK)
+}
+
+fn of_workspace(
+    ledger: &Ledger,
+    workspace: &WorkspaceConfig,
+    email: Option<&str>,
+) -> Result<Vec<Row>, Stop> {
+    let name = &workspace.target.workspace;
+    let entries = entries(ledger, name)?;
+    let email = email.map(Email::remote);
+    Ok(history::rows(name, &story(&entries, email.as_ref().map(std::slice::from_ref))))
+}
+
+/// What has been recorded under a workspace's name, whatever key or address it had.
+pub fn entries(ledger: &Ledger, name: &str) -> Result<Vec<Noted>, Stop> {
+    let all = ledger
+        .entries()
+        .map_err(|error| Stop::Failed(format!("{}: {error}", ledger.place())))?;
+    let mut names: HashMap<String, String> = HashMap::new();
+    for (scope, noted) in &all {
+        match &noted.entry {
+            Entry::Roster(fact) => {
+                names.insert(scope.clone(), fact.workspace.clone());
+            }
+            Entry::Anchor(anchor) => {
+                for (scope, memory) in &anchor.kept {
+                    let name = memory.workspace().to_owned();
+                    names.entry(scope.clone()).or_insert(name);
+                }
+            }
+            _ => {}
+        }
+    }
+    let is_ours = |scope: &String| names.get(scope).is_some_and(|it| it == name);
+    Ok(all.into_iter().filter(|(scope, _)| is_ours(scope)).map(|(_, noted)| noted).collect())
+}
+
+/// `7d`, `2026-11-01` (the start of that day, UTC) or `2026-11-01T08:00:00Z`.
+fn since(text: &str) -> Result<Timestamp, Stop> {
+    if let Some(age) = values::duration(text) {
+        let age = SignedDuration::try_from(age).unwrap_or(SignedDuration::MAX);
+        return Ok(SystemClock.now().saturating_sub(age).unwrap_or(Timestamp::MIN));
+    }
+    if let Ok(at) = text.parse() {
+        return Ok(at);
+    }
+    let day = text.parse::<Date>().ok();
+    let start = day.and_then(|day| TimeZone::UTC.to_timestamp(day.to_datetime(Time::midnight())).ok());
+    start.ok_or_else(|| {
+        Stop::Usage(format!("--since {text}: write 7d, 2026-11-01 or 2026-11-01T08:00:00Z"))
+    })
+}

@@ -1,0 +1,59 @@
+//! `rosterd ledger`: a new ledger, and the chain of an old one.
+
+use std::collections::BTreeSet;
+
+use super::args::{Global, LedgerArgs, LedgerCommand};
+use super::context;
+use super::exit::{self, Stop};
+use super::output;
+use crate::clock::{Clock as _, SystemClock};
+use crate::ledger::{Ledger, LedgerError, Verified};
+
+pub fn run(global: &Global, args: &LedgerArgs) -> Result<u8, Stop> {
+    let config = context::read_files(global)??.config;
+    let mut seen = BTreeSet::new();
+    for workspace in &config.workspaces {
+        let ledger = context::ledger(global, workspace)?;
+        if !seen.insert(ledger.place().to_string()) {
+            continue;
+        }
+        let failed = |error: LedgerError| Stop::Failed(format!("{}: {error}", ledger.place()));
+        match &args.command {
+            LedgerCommand::Init => {
+                ledger.init(SystemClock.now()).map_err(failed)?;
+                output::result(&format!("{}: a new ledger begins\n", ledger.place()))?;
+            }
+            LedgerCommand::Verify { head } => {
+                let head = head.as_deref();
+                let verified = ledger.verify(head).map_err(failed)?;
+                output::result(&told(&ledger, &verified))?;
+                if !verified.leads_over {
+                    return Err(Stop::Failed(lost(&ledger, &verified, head)));
+                }
+            }
+        }
+    }
+    Ok(exit::OK)
+}
+
+fn told(ledger: &Ledger, verified: &Verified) -> String {
+    let Verified { rows, dropped, head, .. } = verified;
+    let before = match dropped {
+        0 => String::new(),
+        dropped => format!(", {dropped} older ones dropped by retention"),
+    };
+    format!("{}: {rows} rows{before}, no break\nhead {} {}\n", ledger.place(), head.seq, head.hash)
+}
+
+fn lost(ledger: &Ledger, verified: &Verified, head: Option<&str>) -> String {
+    let dropped = match verified.dropped {
+        0 => "",
+        _ => ", unless that row was among those that retention dropped",
+    };
+    format!(
+        "{}: the chain does not lead over {}: rows after an earlier look were cut off, or all of \
+         it was written anew{dropped}",
+        ledger.place(),
+        head.unwrap_or_default()
+    )
+}

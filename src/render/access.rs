@@ -1,0 +1,228 @@
+//! The access review: who has which role, since when, by which commit, until when.
+
+use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
+
+use super::{View, at, json, table, time};
+use crate::directory::{Account, Invitation};
+use crate::memory::Memory;
+use crate::plan::matching::Matching;
+use crate::revision::Revision;
+use crate::roster::{Member, Phase};
+
+/// One person with access, or about to have it. Fields that do not apply are absent.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Row {
+    pub workspace: String,
+    pub email: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// The role that the workspace shows.
+    pub role: String,
+    /// `member`, `elevated`, `other role`, `expired`, `not yet`, `not in roster`, `unmanaged`,
+    /// `pending` or `invitation expired`.
+    pub status: String,
+    /// When a reading first showed the account or the invitation: RFC 3339, UTC. The ledger knows
+    /// nothing older than itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since: Option<String>,
+    /// When it was first shown with this role.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub role_since: Option<String>,
+    /// The commit of the roster that gave it; absent for what was there before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub commit: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub author: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
+    /// When access or an elevation ends.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub until: Option<String>,
+    /// It ends within the time that was asked for.
+    pub expiring: bool,
+    /// The line of the roster.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub place: Option<String>,
+}
+
+const COLUMNS: [&str; 13] = [
+    "workspace", "email", "name", "role", "status", "since", "role_since", "commit", "author",
+    "subject", "until", "expiring", "place",
+];
+
+/// Everybody, sorted by address. What ends within `within` of the plan's instant is marked.
+pub fn rows(view: &View<'_>, memory: &Memory, within: SignedDuration) -> Vec<Row> {
+    let review = Review { view, memory, now: view.plan.now(), within };
+    let matching = Matching::new(view.roster, view.snapshot, memory);
+    let mut rows = Vec::new();
+    for (member, found) in matching.members() {
+        rows.extend(found.accounts().iter().map(|account| review.member(member, account)));
+        if found.accounts().is_empty() {
+            let invitation = found.invitation();
+            rows.extend(invitation.map(|it| review.invitation(it, Some(member))));
+        }
+    }
+    rows.extend(matching.strangers().map(|account| review.account(account, "not in roster")));
+    rows.extend(matching.uninvited().map(|invitation| review.invitation(invitation, None)));
+    let unmanaged = |email| view.roster.is_unmanaged(email);
+    let others = view.snapshot.accounts().iter().filter(|account| unmanaged(&account.email));
+    rows.extend(others.map(|account| review.account(account, "unmanaged")));
+    let others = view.snapshot.invitations().iter().filter(|it| unmanaged(&it.email));
+    rows.extend(others.map(|invitation| Row {
+        status: "unmanaged".into(),
+        ..review.invitation(invitation, None)
+    }));
+    rows.sort_by(|a, b| {
+        let key = |row: &Row| (row.email.to_ascii_lowercase(), row.role.clone());
+        key(a).cmp(&key(b))
+    });
+    rows
+}
+
+struct Review<'a> {
+    view: &'a View<'a>,
+    memory: &'a Memory,
+    now: Timestamp,
+    within: SignedDuration,
+}
+
+impl Review<'_> {
+    fn member(&self, member: &Member, account: &Account) -> Row {
+        let elevated = member.elevation().is_some_and(|elevation| self.now < elevation.until);
+        let status = match member.phase(self.now) {
+            Phase::Past => "expired",
+            Phase::Future => "not yet",
+            Phase::Present if *member.role_at(self.now) != account.role => "other role",
+            Phase::Present if elevated => "elevated",
+            Phase::Present => "member",
+        };
+        let row = self.until(self.account(account, status), member);
+        let name = row.name.or_else(|| member.name.as_deref().map(str::to_owned));
+        Row { name, place: Some(at(self.view.sources, member.place)), ..row }
+    }
+
+    fn until(&self, row: Row, member: &Member) -> Row {
+        let period = member.time.as_deref();
+        let elevation = member.elevation().map(|elevation| elevation.until);
+        let ends = period.and_then(|period| period.ends);
+        let until = ends.into_iter().chain(elevation).filter(|at| *at > self.now).min();
+        let expiring = until.is_some_and(|until| until.duration_since(self.now) <= self.within);
+        Row { until: until.map(time::exact), expiring, ..row }
+    }
+
+    fn account(&self, account: &Account, status: &str) -> Row {
+        let known = self.memory.account(&account.uid);
+        let row = Row {
+            workspace: self.view.workspace.to_owned(),
+            email: account.email.as_str().to_owned(),
+            name: account.name.as_deref().map(str::to_owned),
+            role: account.role.as_str().to_owned(),
+            status: status.to_owned(),
+            since: known.map(|known| time::exact(known.since)),
+            role_since: known.map(|known| time::exact(known.role_since)),
+            ..Row::default()
+        };
+        row.by(self.memory.given_by(&account.uid))
+    }
+
+    fn invitation(&self, invitation: &Invitation, member: Option<&Member>) -> Row {
+        let pending = invitation.status.is_pending();
+        let known = self.memory.invitation(&invitation.email);
+        let row = Row {
+            workspace: self.view.workspace.to_owned(),
+            email: invitation.email.as_str().to_owned(),
+            name: member.and_then(|member| member.name.as_deref().map(str::to_owned)),
+            role: invitation.role.as_str().to_owned(),
+            status: if pending { "pending" } else { "invitation expired" }.to_owned(),
+            since: known.map(|known| time::exact(known.since)),
+            place: member.map(|member| at(self.view.sources, member.place)),
+            ..Row::default()
+        };
+        let row = row.by(self.memory.invited_by(&invitation.email));
+        match member {
+            Some(member) => self.until(row, member),
+            None => row,
+        }
+    }
+}
+
+impl Row {
+    fn by(self, revision: Option<&Revision>) -> Self {
+        let Some(revision) = revision else { return self };
+        Self {
+            commit: Some(revision.commit.clone()),
+            author: revision.author.clone(),
+            subject: revision.subject.clone(),
+            ..self
+        }
+    }
+
+    fn cells(&self) -> Vec<String> {
+        let text = |text: &Option<String>| text.clone().unwrap_or_default();
+        vec![
+            self.workspace.clone(),
+            self.email.clone(),
+            text(&self.name),
+            self.role.clone(),
+            self.status.clone(),
+            text(&self.since),
+            text(&self.role_since),
+            text(&self.commit),
+            text(&self.author),
+            text(&self.subject),
+            text(&self.until),
+            self.expiring.to_string(),
+            text(&self.place),
+        ]
+    }
+
+    fn line(&self) -> Vec<String> {
+        let day = |at: &Option<String>| {
+            at.as_deref().map_or("–".to_owned(), |at| at.chars().take(10).collect())
+        };
+        let until = match &self.until {
+            Some(_) => format!("until {}{}", day(&self.until), if self.expiring { " !" } else { "" }),
+            None => String::new(),
+        };
+        let by = match (&self.commit, &self.author) {
+            (Some(commit), author) => {
+                let short: String = commit.chars().take(7).collect();
+                let author = author.as_deref().unwrap_or_default();
+                format!("@ {short} {author}").trim_end().to_owned()
+            }
+            (None, _) => String::new(),
+        };
+        let tail = [until, by, self.place.clone().unwrap_or_default()];
+        let tail: Vec<String> = tail.into_iter().filter(|part| !part.is_empty()).collect();
+        let (email, role) = (self.email.clone(), self.role.clone());
+        vec![email, role, self.status.clone(), day(&self.since), tail.join("   ")]
+    }
+}
+
+/// As a JSON array.
+pub fn as_json(rows: &[Row]) -> String {
+    json::pretty(&rows)
+}
+
+pub fn as_csv(rows: &[Row]) -> String {
+    table::csv(&COLUMNS, rows.iter().map(Row::cells))
+}
+
+/// For people: one line a person, and a count of each status.
+pub fn as_text(workspace: &str, rows: &[Row], within: SignedDuration) -> String {
+    let lines: Vec<Vec<String>> = rows.iter().map(Row::line).collect();
+    let mut counts = std::collections::BTreeMap::<&str, usize>::new();
+    for row in rows {
+        *counts.entry(&row.status).or_default() += 1;
+    }
+    let mut told: Vec<String> =
+        counts.iter().map(|(status, count)| format!("{count} {status}")).collect();
+    let expiring = rows.iter().filter(|row| row.expiring).count();
+    if expiring > 0 {
+        told.push(format!("{expiring} ending within {} days (!)", within.as_hours() / 24));
+    }
+    let told = if told.is_empty() { "nobody".to_owned() } else { told.join(", ") };
+    let name = crate::escape::escape(workspace);
+    format!("{name}\n\n{}\n{told}\n", table::aligned(&lines))
+}

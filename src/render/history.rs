@@ -1,0 +1,220 @@
+//! What happened, from the ledger.
+
+use serde::Serialize;
+
+use super::{json, table, time};
+use crate::action::Action;
+use crate::memory::story::{Change, Event, What};
+use crate::revision::Revision;
+
+/// One event for programs. Fields that do not apply are absent.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Row {
+    pub workspace: String,
+    /// RFC 3339, UTC.
+    pub at: String,
+    pub email: String,
+    /// `invite`, `reinvite`, `update_role`, `disable`, `held`, `released`, `approval_used`,
+    /// `appeared`, `other_role`, `other_address`, `gone`, `invited`, `invitation_expired` or
+    /// `invitation_ended`.
+    pub event: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub to: Option<String>,
+    /// What became of a change: `done`, `rejected`, `unknown`, `not sent`, `no effect` or `open`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<String>,
+    /// Whether a reading has shown its effect.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shown: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// In the words of the API, or the guards concerned.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+    /// `users.yaml:14`
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub place: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub commit: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub author: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
+}
+
+const COLUMNS: [&str; 14] = [
+    "workspace", "at", "email", "event", "from", "to", "outcome", "shown", "reason", "detail",
+    "place", "commit", "author", "subject",
+];
+
+/// The events of one workspace as rows.
+pub fn rows(workspace: &str, events: &[Event]) -> Vec<Row> {
+    events.iter().map(|event| Row::of(workspace, event)).collect()
+}
+
+/// As a JSON array.
+pub fn as_json(rows: &[Row]) -> String {
+    json::pretty(&rows)
+}
+
+pub fn as_csv(rows: &[Row]) -> String {
+    table::csv(&COLUMNS, rows.iter().map(Row::cells))
+}
+
+/// For people: when, what, whom, how it ended, and who asked for it.
+pub fn as_text(rows: &[Row]) -> String {
+    if rows.is_empty() {
+        return "nothing has been recorded\n".to_owned();
+    }
+    let lines: Vec<Vec<String>> = rows.iter().map(Row::line).collect();
+    table::aligned(&lines)
+}
+
+impl Row {
+    fn of(workspace: &str, event: &Event) -> Self {
+        let Event { at, email, what, revision } = event;
+        let row = Self {
+            workspace: workspace.to_owned(),
+            at: time::exact(*at),
+            email: email.as_str().to_owned(),
+            ..Self::default()
+        };
+        row.by(revision.as_ref()).with(what)
+    }
+
+    fn by(self, revision: Option<&Revision>) -> Self {
+        let Some(revision) = revision else { return self };
+        let dirty = if revision.dirty { "+" } else { "" };
+        Self {
+            commit: Some(format!("{}{dirty}", revision.commit)),
+            author: revision.author.clone(),
+            subject: revision.subject.clone(),
+            ..self
+        }
+    }
+
+    fn with(self, what: &What) -> Self {
+        let text = |text: &str| Some(text.to_owned());
+        match what {
+            What::Change(change) => self.change(change),
+            What::Held { action, by } => Self {
+                reason: Some(format!("{} held", action.kind())),
+                detail: Some(by.join(", ")),
+                ..self.action("held", action)
+            },
+            What::Released { action } => Self {
+                reason: Some(format!("{} no longer held", action.kind())),
+                ..self.action("released", action)
+            },
+            What::ApprovalUsed { budget } => {
+                Self { event: "approval_used".into(), detail: text(budget.key()), ..self }
+            }
+            What::Appeared { role } => {
+                Self { event: "appeared".into(), to: text(role.as_str()), ..self }.observed()
+            }
+            What::OtherRole { from, to } => Self {
+                event: "other_role".into(),
+                from: text(from.as_str()),
+                to: text(to.as_str()),
+                reason: text("by another hand"),
+                ..self
+            }
+            .observed(),
+            What::OtherAddress { from } => {
+                Self { event: "other_address".into(), from: text(from.as_str()), ..self }.observed()
+            }
+            What::Gone { role, by_us } => Self {
+                event: "gone".into(),
+                from: text(role.as_str()),
+                reason: text(if *by_us { "disabled by rosterd" } else { "by another hand" }),
+                ..self
+            }
+            .observed(),
+            What::Invited { role } => {
+                Self { event: "invited".into(), to: text(role.as_str()), ..self }.observed()
+            }
+            What::InvitationExpired { role } => {
+                Self { event: "invitation_expired".into(), to: text(role.as_str()), ..self }
+                    .observed()
+            }
+            What::InvitationEnded => Self { event: "invitation_ended".into(), ..self }.observed(),
+        }
+    }
+
+    fn action(self, event: &str, action: &Action) -> Self {
+        Self {
+            event: event.to_owned(),
+            from: action.from().map(ToString::to_string),
+            to: action.to().map(ToString::to_string),
+            ..self
+        }
+    }
+
+    /// Nobody's commit made what a reading merely showed.
+    fn observed(self) -> Self {
+        Self { commit: None, author: None, subject: None, ..self }
+    }
+
+    fn change(self, change: &Change) -> Self {
+        let Change { intent, fate, detail, shown } = change;
+        let mut reason = intent.reason.clone();
+        if !intent.lifted.is_empty() {
+            reason = format!("{reason}; approved against {}", intent.lifted.join(", "));
+        }
+        Self {
+            outcome: Some(fate.word().to_owned()),
+            shown: Some(*shown),
+            reason: Some(reason),
+            detail: detail.clone(),
+            place: intent.place.clone(),
+            ..self.action(intent.action.kind(), &intent.action)
+        }
+    }
+
+    fn cells(&self) -> Vec<String> {
+        let text = |text: &Option<String>| text.clone().unwrap_or_default();
+        vec![
+            self.workspace.clone(),
+            self.at.clone(),
+            self.email.clone(),
+            self.event.clone(),
+            text(&self.from),
+            text(&self.to),
+            text(&self.outcome),
+            self.shown.map(|shown| shown.to_string()).unwrap_or_default(),
+            text(&self.reason),
+            text(&self.detail),
+            text(&self.place),
+            text(&self.commit),
+            text(&self.author),
+            text(&self.subject),
+        ]
+    }
+
+    fn line(&self) -> Vec<String> {
+        let role = match (&self.from, &self.to) {
+            (Some(from), Some(to)) => format!("{from} → {to}"),
+            (from, to) => from.as_ref().or(to.as_ref()).cloned().unwrap_or_default(),
+        };
+        let word = match self.event.as_str() {
+            "update_role" => "role".to_owned(),
+            other => other.replace('_', " "),
+        };
+        let mut tail: Vec<String> = self.outcome.iter().cloned().collect();
+        tail.extend(self.reason.clone());
+        tail.extend(self.detail.clone());
+        tail.extend(self.place.clone());
+        if let Some(commit) = &self.commit {
+            let short: String = commit.chars().take(7).collect();
+            let dirty = if commit.ends_with('+') { "+" } else { "" };
+            let author = self.author.as_deref().map(|author| format!(" {author}"));
+            let subject = self.subject.as_deref().map(|subject| format!(": {subject}"));
+            let (author, subject) = (author.unwrap_or_default(), subject.unwrap_or_default());
+            tail.push(format!("@ {short}{dirty}{author}{subject}"));
+        }
+        let at = self.at.replace('T', " ").replace('Z', "");
+        vec![at, word, self.email.clone(), role, tail.join("   ")]
+    }
+}

@@ -1,0 +1,224 @@
+//! One person's story: what the file says, what the workspace shows, what comes next and why.
+
+use std::fmt::Write as _;
+
+use jiff::Timestamp;
+
+use super::history::{self, Row};
+use super::{View, at, findings, rows, table, time};
+use crate::directory::{Account, Invitation};
+use crate::email::Email;
+use crate::escape::escape;
+use crate::memory::story::Event;
+use crate::memory::{Memory, ladder};
+use crate::plan::matching::Matching;
+use crate::revision::Revision;
+use crate::roster::{Member, Phase};
+
+/// The member whose address or alias this is, and so every address of the person.
+pub fn person<'a>(view: &View<'a>, email: &Email) -> (Option<&'a Member>, Vec<Email>) {
+    let member = view.roster.members().iter().find(|it| it.addresses().any(|a| a == email));
+    let addresses = match member {
+        Some(member) => member.addresses().cloned().collect(),
+        None => vec![email.clone()],
+    };
+    (member, addresses)
+}
+
+/// Everything there is to say, for people.
+pub fn text(view: &View<'_>, memory: &Memory, events: &[Event], email: &Email) -> String {
+    let (member, addresses) = person(view, email);
+    let teller = Teller { view, memory, member, addresses: &addresses, now: view.plan.now() };
+    let mut text = format!("{} in {}\n\n", escape(email.as_str()), escape(view.workspace));
+    let sections = [
+        ("roster", teller.roster(email)),
+        ("workspace", teller.workspace()),
+        ("invitations", teller.invitations()),
+        ("next", teller.next()),
+    ];
+    let rows: Vec<Vec<String>> = sections.into_iter().flat_map(|it| section(it.0, it.1)).collect();
+    text.push_str(&table::aligned(&rows));
+    let rows: Vec<Row> = history::rows(view.workspace, events);
+    text.push_str("\nhistory\n");
+    if rows.is_empty() {
+        let known = memory.is_known();
+        let why = if known { "nothing has been recorded" } else { "there is no ledger here" };
+        let _ = writeln!(text, "  {why}");
+    } else {
+        text.push_str(&history::as_text(&rows));
+    }
+    text
+}
+
+/// Lines below a head that stands beside the first.
+fn section(head: &str, lines: Vec<String>) -> impl Iterator<Item = Vec<String>> {
+    let heads = std::iter::once(head.to_owned()).chain(std::iter::repeat(String::new()));
+    heads.zip(lines).map(|(head, line)| vec![head, line])
+}
+
+struct Teller<'a> {
+    view: &'a View<'a>,
+    memory: &'a Memory,
+    member: Option<&'a Member>,
+    addresses: &'a [Email],
+    now: Timestamp,
+}
+
+impl Teller<'_> {
+    fn roster(&self, email: &Email) -> Vec<String> {
+        let Some(member) = self.member else {
+            let pattern = self.view.roster.unmanaged_by(email);
+            return vec![match pattern {
+                Some(pattern) => format!(
+                    "unmanaged by `{}`, {}: never touched",
+                    pattern.written,
+                    at(self.view.sources, pattern.place)
+                ),
+                None => "no line names this address".to_owned(),
+            }];
+        };
+        let mut lines =
+            vec![format!("{}   {}", at(self.view.sources, member.place), member.role)];
+        if member.email != *email {
+            lines.push(format!("as an alias of {}", member.email));
+        }
+        lines.extend(dates(member, self.now));
+        if let Some(revision) = self.view.revision {
+            lines.push(commit(revision));
+        }
+        lines
+    }
+
+    fn workspace(&self) -> Vec<String> {
+        let matching = Matching::new(self.view.roster, self.view.snapshot, self.memory);
+        let theirs = self.member.and_then(|member| {
+            matching.members().find(|(other, _)| other.email == member.email)
+        });
+        let is_theirs = |email: &Email| self.addresses.contains(email);
+        let accounts: Vec<&Account> = match theirs {
+            Some((_, found)) => found.accounts().to_vec(),
+            None => {
+                let all = self.view.snapshot.accounts().iter();
+                all.filter(|account| is_theirs(&account.email)).collect()
+            }
+        };
+        let invitations = self.view.snapshot.invitations().iter();
+        let mut lines: Vec<String> = accounts.iter().flat_map(|it| self.account(it)).collect();
+        lines.extend(
+            invitations.filter(|it| is_theirs(&it.email)).flat_map(|it| self.invitation(it)),
+        );
+        if lines.is_empty() {
+            lines.push("neither account nor invitation".to_owned());
+            lines.extend(self.memory.former(self.addresses).map(|former| {
+                let how =
+                    if former.account.disabled { "disabled by rosterd" } else { "by another hand" };
+                let role = &former.account.role;
+                format!("had an account, {role}, until {}: gone {how}", time::at(former.gone))
+            }));
+        }
+        lines
+    }
+
+    fn account(&self, account: &Account) -> Vec<String> {
+        let Account { uid, email, role, .. } = account;
+        let known = self.memory.account(uid);
+        let since = known.map(|known| {
+            let since = format!(", since {}", time::at(known.since));
+            if known.role_since == known.since {
+                return since;
+            }
+            format!("{since}, with this role since {}", time::at(known.role_since))
+        });
+        let mut lines =
+            vec![format!("account {email}, {role}{}", since.unwrap_or_default())];
+        lines.extend(self.memory.given_by(uid).map(commit));
+        lines
+    }
+
+    fn invitation(&self, invitation: &Invitation) -> Vec<String> {
+        let Invitation { email, role, status } = invitation;
+        let state = if status.is_pending() { "pending" } else { "expired" };
+        let known = self.memory.invitation(email);
+        let since = known.map(|known| format!(", since {}", time::at(known.since)));
+        let mut lines =
+            vec![format!("invitation of {email}, {role}, {state}{}", since.unwrap_or_default())];
+        lines.extend(self.memory.invited_by(email).map(commit));
+        lines
+    }
+
+    fn invitations(&self) -> Vec<String> {
+        let Some(sent) = self.memory.sent(self.addresses) else { return Vec::new() };
+        let next = match ladder::next(&ladder::INVITATIONS, sent.times, sent.last) {
+            Some(next) => format!("another one, if it is needed, no sooner than {}", time::at(next)),
+            None => "no further one is sent by itself".to_owned(),
+        };
+        vec![format!("{} sent, the last {}; {next}", sent.times, time::at(sent.last))]
+    }
+
+    fn next(&self) -> Vec<String> {
+        let is_theirs = |email: &Email| self.addresses.contains(email);
+        let View { plan, verdict, sources, .. } = self.view;
+        let mut lines = Vec::new();
+        let due = verdict.approved.changes().iter().filter(|it| it.addresses().any(is_theirs));
+        for change in due {
+            let row = rows::of_change(change, sources);
+            let reason = change.reason.words();
+            lines.push(format!("{} {}, at the next run: {reason}", row.kind.word(), row.what));
+        }
+        for held in verdict.held.iter().filter(|held| held.change.addresses().any(is_theirs)) {
+            let row = rows::of_change(&held.change, sources);
+            let since = held.since.map(|since| format!(" since {}", time::at(since)));
+            let kind = row.kind.word();
+            lines.push(format!("{kind} {}, held{}:", row.what, since.unwrap_or_default()));
+            let refusals = verdict.refusals.iter().filter(|it| held.by.contains(&it.guard));
+            lines.extend(refusals.map(|it| format!("{}: {}", it.guard, it.message)));
+        }
+        let found = plan.findings().iter().filter(|finding| is_theirs(&finding.email));
+        lines.extend(found.map(|finding| findings::words(finding, self.now)));
+        lines.extend(self.member.and_then(|member| boundary(member, self.now)));
+        if lines.is_empty() {
+            lines.push("nothing to do".to_owned());
+        }
+        lines
+    }
+}
+
+fn dates(member: &Member, now: Timestamp) -> Vec<String> {
+    let Some(period) = member.time.as_deref() else { return Vec::new() };
+    let mut lines = Vec::new();
+    lines.extend(period.starts.map(|at| {
+        format!("access begins {}{}", time::at(at), if at <= now { " (it has)" } else { "" })
+    }));
+    lines.extend(period.ends.map(|at| {
+        format!("access ends {}{}", time::at(at), if at <= now { " (it has)" } else { "" })
+    }));
+    if let Some(elevation) = &period.elevate {
+        let over = if elevation.until <= now { " (over)" } else { "" };
+        let reason = elevation.reason.as_deref().map(|reason| format!(": {reason}"));
+        let (role, until) = (&elevation.role, time::at(elevation.until));
+        lines.push(format!("elevated to {role} until {until}{over}{}", reason.unwrap_or_default()));
+    }
+    lines
+}
+
+/// The next date of the roster that changes something for this member.
+fn boundary(member: &Member, now: Timestamp) -> Option<String> {
+    let period = member.time.as_deref()?;
+    let elevation = period.elevate.as_ref().map(|elevation| elevation.until);
+    let next = [period.starts, period.ends, elevation];
+    let next = next.into_iter().flatten().filter(|at| *at > now).min()?;
+    let what = match member.phase(next) {
+        Phase::Past => "access ends",
+        _ if period.starts == Some(next) => "access begins",
+        _ => "the elevation ends",
+    };
+    Some(format!("{what} {}", time::at(next)))
+}
+
+fn commit(revision: &Revision) -> String {
+    let author = revision.author.as_deref().map(|author| format!(" by {author}"));
+    let subject = revision.subject.as_deref().map(|subject| format!(": {subject}"));
+    let when = revision.at.map(|at| format!(", {}", time::at(at)));
+    let parts = [author, when, subject].map(Option::unwrap_or_default).concat();
+    format!("commit {revision}{parts}")
+}
