@@ -1,7 +1,8 @@
 //! Applying what was approved: batches, several in flight, one order class after the other.
 //!
-//! What is about to be sent is in the ledger before it is. Nothing is sent twice unless it certainly did not run; what nobody knows is left for the next
-//! reading. Before each class that takes something away the guards judge what is left again.
+//! What is about to be sent is in the ledger before it is. Nothing is sent twice unless it
+//! certainly did not run; what nobody knows is left for the next reading. Before each class that
+//! takes something away the guards judge what is left again.
 
 pub mod journal;
 mod line;

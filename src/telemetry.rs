@@ -148,17 +148,9 @@ pub fn log_run(report: &RunReport, sources: &Sources, next: Option<Timestamp>) {
                 let (guard, hint) = (refusal.guard.to_string(), escape(&refusal.hint));
                 tracing::warn!(workspace, guard, %hint, "held: {}", escape(&refusal.message));
             }
-            if let Some(block) = applied.verdict.approvals() {
-                // As one line, which YAML takes as well.
-                let block = block.replace("\n    reason: \"\"", "");
-                let lines: Vec<&str> =
-                    block.lines().skip(1).map(|it| it.trim_start_matches("  - ")).collect();
-                let approvals = format!("approvals: [{{ {} }}]", lines.join(" }, { "));
-                tracing::warn!(
-                    workspace,
-                    approvals,
-                    "these lines of the roster release what is held"
-                );
+            if let Some(approvals) = applied.verdict.approvals_in_short() {
+                let words = "these lines of the roster release what is held";
+                tracing::warn!(workspace, approvals, "{words}");
             }
             log_applied(report, applied, next);
         }

@@ -1,6 +1,5 @@
 //! `rosterd apply PLAN.json`: what was planned then, if it is still what would be planned now.
 
-use std::fmt::Write as _;
 use std::io::Read as _;
 use std::path::Path;
 
@@ -10,7 +9,8 @@ use super::exit::{self, Stop};
 use super::{once, output, stop};
 use crate::guard::Lift;
 use crate::reconcile::Look;
-use crate::render::json::{self, SavedPlans};
+use crate::render::json::SavedPlans;
+use crate::render::saved;
 use crate::report::Failure;
 
 /// A larger file is no plan of ours: a hundred thousand changes are a quarter of it.
@@ -19,14 +19,14 @@ const MAX_BYTES: u64 = 256 * 1024 * 1024;
 /// Plans anew from the present roster and a fresh reading. Equal sets are applied (the new plan,
 /// never the file), unequal ones are refused with the differences.
 pub async fn run(global: &Global, args: &ApplyArgs) -> Result<u8, Stop> {
-    let saved = read(&args.plan)?;
+    let plans = read(&args.plan)?;
     let (context, config) = Context::start(global).await?;
     let cancel = stop::on_signal(stop::AT_A_BOUNDARY)?;
     let lift = if args.include_held { Lift::Everything } else { Lift::Nothing };
     let mut codes = Vec::new();
     for workspace in &config.workspaces {
         let name = &workspace.target.workspace;
-        let Some(saved) = saved.workspace(name) else {
+        let Some(plan) = plans.workspace(name) else {
             if config.workspaces.len() == 1 || !global.workspace.is_empty() {
                 output::stop(
                     global,
@@ -40,8 +40,11 @@ pub async fn run(global: &Global, args: &ApplyArgs) -> Result<u8, Stop> {
             continue;
         };
         let gate = |look: &Look| {
-            let differences = saved.differences(&look.plan);
-            if differences.is_empty() { Ok(()) } else { Err(stale(&differences)) }
+            let differences = plan.differences(&look.plan);
+            if differences.is_empty() {
+                return Ok(());
+            }
+            Err(Failure { kind: "stale", message: saved::stale(&differences) })
         };
         let run = once::one(&context, workspace, &cancel, global, lift, &gate);
         codes.push(run.await.unwrap_or_else(|stop| {
@@ -58,19 +61,6 @@ pub async fn run(global: &Global, args: &ApplyArgs) -> Result<u8, Stop> {
     Ok(exit::worst(codes))
 }
 
-fn stale(differences: &[json::Difference]) -> Failure {
-    const SHOWN: usize = 20;
-    let mut text = String::from("the plan is stale, and nothing was changed:");
-    for difference in differences.iter().take(SHOWN) {
-        let _ = write!(text, "\n  {difference}");
-    }
-    if let Some(more) = differences.len().checked_sub(SHOWN + 1) {
-        let _ = write!(text, "\n  and {} more differences", more + 1);
-    }
-    text.push_str("\nhint: look at a new plan and save that: rosterd --plan --format json --out …");
-    Failure { kind: "stale", message: text }
-}
-
 fn read(path: &Path) -> Result<SavedPlans, Stop> {
     let failed = |why: String| Stop::Failed(format!("{}: {why}", path.display()));
     let file = std::fs::File::open(path).map_err(|error| failed(error.to_string()))?;
@@ -81,5 +71,5 @@ fn read(path: &Path) -> Result<SavedPlans, Stop> {
     if text.len() as u64 > MAX_BYTES {
         return Err(failed(format!("it is too large for a plan, limit {MAX_BYTES} bytes")));
     }
-    json::read(&text).map_err(|error| failed(error.to_string()))
+    saved::read(&text).map_err(|error| failed(error.to_string()))
 }

@@ -56,9 +56,8 @@ fn of_workspace(
 
 /// What has been recorded under a workspace's name, whatever key or address it had.
 pub fn entries(ledger: &Ledger, name: &str) -> Result<Vec<Noted>, Stop> {
-    let all = ledger
-        .entries()
-        .map_err(|error| Stop::Failed(format!("{}: {error}", ledger.place())))?;
+    let all =
+        ledger.entries().map_err(|error| Stop::Failed(format!("{}: {error}", ledger.place())))?;
     let mut names: HashMap<String, String> = HashMap::new();
     for (scope, noted) in &all {
         match &noted.entry {
@@ -88,7 +87,8 @@ fn since(text: &str) -> Result<Timestamp, Stop> {
         return Ok(at);
     }
     let day = text.parse::<Date>().ok();
-    let start = day.and_then(|day| TimeZone::UTC.to_timestamp(day.to_datetime(Time::midnight())).ok());
+    let start =
+        day.and_then(|day| TimeZone::UTC.to_timestamp(day.to_datetime(Time::midnight())).ok());
     start.ok_or_else(|| {
         Stop::Usage(format!("--since {text}: write 7d, 2026-11-01 or 2026-11-01T08:00:00Z"))
     })

@@ -19,7 +19,8 @@ pub async fn run(global: &Global, args: &WhyArgs) -> Result<u8, Stop> {
         let (loaded, look, memory) = plan::known(global, &context, workspace).await?;
         let name = &workspace.target.workspace;
         let view = plan::view(name, &loaded, &look);
-        let ledger = context.ledger(workspace).map_err(|it| plan::failed(workspace, &it.message))?;
+        let ledger =
+            context.ledger(workspace).map_err(|it| plan::failed(workspace, &it.message))?;
         let (_, addresses) = why::person(&view, &email);
         let events = story(&history::entries(&ledger, name)?, Some(&addresses));
         let gap = if position > 0 { "\n" } else { "" };

@@ -128,20 +128,41 @@ impl Approved {
 }
 
 impl Verdict {
-    /// The block for the roster that would release what is held, as far as anything can.
-    pub fn approvals(&self) -> Option<String> {
+    /// Whom an approval of which action would release, as far as one can.
+    pub fn releasable(&self) -> BTreeMap<BudgetName, Vec<&Email>> {
         let mut people: BTreeMap<BudgetName, Vec<&Email>> = BTreeMap::new();
         for (budget, emails) in self.refusals.iter().filter_map(|it| it.approval.as_ref()) {
             people.entry(*budget).or_default().extend(emails);
         }
-        let lines = people.into_iter().map(|(budget, mut emails)| {
+        for emails in people.values_mut() {
             emails.sort();
             emails.dedup();
-            let emails: Vec<String> = emails.into_iter().map(quoted).collect();
+        }
+        people
+    }
+
+    /// The block for the roster that would release what is held, ready to paste.
+    pub fn approvals(&self) -> Option<String> {
+        let lines = self.releasable().into_iter().map(|(budget, emails)| {
+            let mut emails: Vec<String> = emails.into_iter().map(quoted).collect();
+            if emails.len() > ON_ONE_LINE {
+                emails = emails.into_iter().map(|email| format!("\n      - {email}")).collect();
+                return format!("  - {}:{}\n    reason: \"\"\n", budget.key(), emails.concat());
+            }
             format!("  - {}: [{}]\n    reason: \"\"\n", budget.key(), emails.join(", "))
         });
         let lines: String = lines.collect();
         (!lines.is_empty()).then(|| format!("approvals:\n{lines}"))
+    }
+
+    /// The same on one line.
+    pub fn approvals_in_short(&self) -> Option<String> {
+        let lines = self.releasable().into_iter().map(|(budget, emails)| {
+            let emails: Vec<String> = emails.into_iter().map(quoted).collect();
+            format!("{{ {}: [{}] }}", budget.key(), emails.join(", "))
+        });
+        let lines: Vec<String> = lines.collect();
+        (!lines.is_empty()).then(|| format!("approvals: [{}]", lines.join(", ")))
     }
 
     /// Adds what was held when the guards judged again.
@@ -172,6 +193,9 @@ impl Guard {
         }
     }
 }
+
+/// More people than this stand on lines of their own, so that a review shows each.
+const ON_ONE_LINE: usize = 3;
 
 /// An address as YAML: plain where that is safe, in quotes with escapes where it is not.
 fn quoted(email: &Email) -> String {

@@ -26,8 +26,8 @@ pub enum LedgerError {
     #[error("the ledger cannot be written; let the user that runs rosterd write it and its folder")]
     ReadOnly,
     #[error(
-        "the ledger is corrupt ({0}); restore it from a backup, or move it away and begin a new one \
-         with `rosterd ledger init`"
+        "the ledger is corrupt ({0}); restore it from a backup, or move it away and begin a new \
+         one with `rosterd ledger init`"
     )]
     Corrupt(String),
     #[error(

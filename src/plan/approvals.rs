@@ -26,7 +26,10 @@ pub fn problems(roster: &Roster, memory: &Memory, now: Timestamp) -> Vec<Diagnos
             } else if let Some(why) = idle(roster, memory, budget, email, now) {
                 found.push(warning(
                     "approval-idle",
-                    format!("the approval of `{}` for {email} releases nothing: {why}", budget.key()),
+                    format!(
+                        "the approval of `{}` for {email} releases nothing: {why}",
+                        budget.key()
+                    ),
                     "look at the address and the action, or remove it",
                 ));
             }

@@ -3,7 +3,7 @@
 //! | roster | directory, and what is remembered | plan |
 //! |---|---|---|
 //! | member | nothing, never seen | invite |
-//! | member | nothing; its account was seen, and not disabled by us | invite, which `vanished` holds |
+//! | member | nothing; its account was seen, not disabled by us | invite; `vanished` holds it |
 //! | member | nothing; its account was disabled by us | invite; if refused, a person has to act |
 //! | member | nothing; an invitation of ours may have left | waiting, then reinvite by the ladder |
 //! | member | account, same role | in sync |

@@ -47,8 +47,19 @@ pub struct Row {
 }
 
 const COLUMNS: [&str; 13] = [
-    "workspace", "email", "name", "role", "status", "since", "role_since", "commit", "author",
-    "subject", "until", "expiring", "place",
+    "workspace",
+    "email",
+    "name",
+    "role",
+    "status",
+    "since",
+    "role_since",
+    "commit",
+    "author",
+    "subject",
+    "until",
+    "expiring",
+    "place",
 ];
 
 /// Everybody, sorted by address. What ends within `within` of the plan's instant is marked.
@@ -182,7 +193,9 @@ impl Row {
             at.as_deref().map_or("–".to_owned(), |at| at.chars().take(10).collect())
         };
         let until = match &self.until {
-            Some(_) => format!("until {}{}", day(&self.until), if self.expiring { " !" } else { "" }),
+            Some(_) => {
+                format!("until {}{}", day(&self.until), if self.expiring { " !" } else { "" })
+            }
             None => String::new(),
         };
         let by = match (&self.commit, &self.author) {

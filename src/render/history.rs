@@ -45,8 +45,20 @@ pub struct Row {
 }
 
 const COLUMNS: [&str; 14] = [
-    "workspace", "at", "email", "event", "from", "to", "outcome", "shown", "reason", "detail",
-    "place", "commit", "author", "subject",
+    "workspace",
+    "at",
+    "email",
+    "event",
+    "from",
+    "to",
+    "outcome",
+    "shown",
+    "reason",
+    "detail",
+    "place",
+    "commit",
+    "author",
+    "subject",
 ];
 
 /// The events of one workspace as rows.

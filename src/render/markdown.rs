@@ -139,6 +139,12 @@ fn refusals(text: &mut String, verdict: &Verdict) {
         let _ = writeln!(text, ">\n> hint: {}", prose(hint));
     }
     if let Some(block) = verdict.approvals() {
+        if text.len() + block.len() > LIMIT {
+            text.push_str(
+                "\nThe lines that release it are too long for a comment: see the plan itself.\n",
+            );
+            return;
+        }
         text.push_str(
             "\nThese lines of the roster release it, once they are committed:\n\n```yaml\n",
         );

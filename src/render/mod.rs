@@ -11,6 +11,7 @@ pub mod history;
 pub mod json;
 pub mod markdown;
 pub mod rows;
+pub mod saved;
 pub mod table;
 pub mod text;
 pub mod time;

@@ -77,8 +77,7 @@ impl Teller<'_> {
                 None => "no line names this address".to_owned(),
             }];
         };
-        let mut lines =
-            vec![format!("{}   {}", at(self.view.sources, member.place), member.role)];
+        let mut lines = vec![format!("{}   {}", at(self.view.sources, member.place), member.role)];
         if member.email != *email {
             lines.push(format!("as an alias of {}", member.email));
         }
@@ -91,9 +90,9 @@ impl Teller<'_> {
 
     fn workspace(&self) -> Vec<String> {
         let matching = Matching::new(self.view.roster, self.view.snapshot, self.memory);
-        let theirs = self.member.and_then(|member| {
-            matching.members().find(|(other, _)| other.email == member.email)
-        });
+        let theirs = self
+            .member
+            .and_then(|member| matching.members().find(|(other, _)| other.email == member.email));
         let is_theirs = |email: &Email| self.addresses.contains(email);
         let accounts: Vec<&Account> = match theirs {
             Some((_, found)) => found.accounts().to_vec(),
@@ -129,8 +128,7 @@ impl Teller<'_> {
             }
             format!("{since}, with this role since {}", time::at(known.role_since))
         });
-        let mut lines =
-            vec![format!("account {email}, {role}{}", since.unwrap_or_default())];
+        let mut lines = vec![format!("account {email}, {role}{}", since.unwrap_or_default())];
         lines.extend(self.memory.given_by(uid).map(commit));
         lines
     }
@@ -149,7 +147,9 @@ impl Teller<'_> {
     fn invitations(&self) -> Vec<String> {
         let Some(sent) = self.memory.sent(self.addresses) else { return Vec::new() };
         let next = match ladder::next(&ladder::INVITATIONS, sent.times, sent.last) {
-            Some(next) => format!("another one, if it is needed, no sooner than {}", time::at(next)),
+            Some(next) => {
+                format!("another one, if it is needed, no sooner than {}", time::at(next))
+            }
             None => "no further one is sent by itself".to_owned(),
         };
         vec![format!("{} sent, the last {}; {next}", sent.times, time::at(sent.last))]

@@ -51,8 +51,9 @@ impl World {
         let digest = Digest::of(["version: 1\nusers:\n"]);
         let roster = Roster::new(members, unmanaged, Vec::new(), digest).unwrap();
         let snapshot = Snapshot::new(accounts, invitations, None).unwrap();
-        let plan = plan(&roster, &snapshot, &Memory::empty(), on_removed, now());
-        let verdict = judge(&plan, limits, &Memory::empty(), Lift::Nothing);
+        let memory = Memory::of_ledger();
+        let plan = plan(&roster, &snapshot, &memory, on_removed, now());
+        let verdict = judge(&plan, limits, &memory, Lift::Nothing);
         Self { sources, roster, snapshot, plan, verdict }
     }
 

@@ -7,15 +7,17 @@ use crate::support::rust::{bare, functions, heads, names, without_tests};
 
 /// The rank of every top-level module, times ten: it imports lower ones, and its own folder. Where
 /// the map has two neighbours in one rank and one builds on the other, that one ends in 5.
-const RANKS: [(&str, u8); 24] = [
+const RANKS: [(&str, u8); 27] = [
     ("diagnostic", 0),
     ("email", 0),
     ("escape", 0),
+    ("revision", 0),
     ("role", 0),
     ("directory", 10),
-    ("memory", 10),
+    ("action", 12),
     ("yaml", 10),
     ("roster", 15),
+    ("memory", 17),
     ("plan", 20),
     ("guard", 30),
     ("retry", 30),
@@ -24,6 +26,7 @@ const RANKS: [(&str, u8); 24] = [
     ("render", 45),
     ("client", 50),
     ("clock", 50),
+    ("ledger", 50),
     ("source", 50),
     ("apply", 60),
     ("reconcile", 70),

@@ -167,7 +167,8 @@ fn a_kill_in_the_middle_of_an_apply_is_mended_by_the_next_run() {
     daemon.signal("KILL");
     drop(daemon);
     stage.run(&["--once", "-u", "users.yaml"]).expect(0);
-    let (held, plan) = (stage.state().to_string(), stage.run(&["--plan", "-v", "-u", "users.yaml"]));
+    let (held, plan) =
+        (stage.state().to_string(), stage.run(&["--plan", "-v", "-u", "users.yaml"]));
     let plan = plan.expect(0).stdout();
     for n in 0..40 {
         let email = format!("user{n}@acme.io");

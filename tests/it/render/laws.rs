@@ -5,7 +5,7 @@ use rosterd::directory::Account;
 use rosterd::guard::Limits;
 use rosterd::plan::OnRemoved;
 use rosterd::render::rows::Kind;
-use rosterd::render::{Summary, View, github, json, markdown, rows, text, unified};
+use rosterd::render::{Summary, View, github, json, markdown, rows, saved, text, unified};
 use rosterd::role::Role;
 
 use super::{World, account, invitation, member, plain, rich};
@@ -52,7 +52,7 @@ fn hostile_text_is_inert_in_every_format() {
     "#);
     let row = formats[2].lines().find(|line| line.starts_with("| `-` disable")).unwrap();
     insta::assert_snapshot!(row, @r#"| `-` disable | `x\u{1b}[31m\u{7c}\u{60}</details><b>@team\u{a}::error::[a](http://e)\u{202e}%"@acme.io` | `R\u{1b}\u{7c}\u{60}<i>\u{a}- email: z` | not in users.yaml; cannot be undone through the API |  |"#);
-    let saved = json::read(&formats[4]).unwrap();
+    let saved = saved::read(&formats[4]).unwrap();
     let verbatim = saved.workspaces[0].changes.iter().any(|change| change.email == HOSTILE);
     assert!(verbatim, "JSON keeps the address as it is");
     assert_eq!(saved.workspaces[0].differences(&world.plan), []);
@@ -114,13 +114,15 @@ proptest! {
             Summary::of(&world.plan, &rows);
         prop_assert_eq!(invite + reinvite + role + disable, world.verdict.approved.len());
         prop_assert_eq!(held, world.verdict.held.len());
-        prop_assert_eq!(settling + waiting + unfixable + drift + noted, world.plan.findings().len());
+        let findings = settling + waiting + unfixable + drift + noted;
+        prop_assert_eq!(findings, world.plan.findings().len());
         let shown = plain(&text::plan(&world.view(), true));
         for row in &rows {
             let tells = |line: &str| line.contains(row.kind.word()) && line.contains(&row.email);
             prop_assert!(shown.lines().any(tells));
         }
-        let lines = shown.lines().filter(|line| line.starts_with("  ") && line.contains('@'));
+        let (table, _) = shown.split_once("\nheld by ").unwrap_or((&shown, ""));
+        let lines = table.lines().filter(|line| line.starts_with("  ") && line.contains('@'));
         prop_assert_eq!(lines.count(), rows.len());
         prop_assert!(rows.is_sorted_by_key(|row| row.kind));
         // The diff has a line for each change and for nothing else.

@@ -40,7 +40,7 @@ fn a_run_tells_what_was_done_and_what_is_left() {
     let left = world.verdict.approved.changes()[1..].to_vec();
     let residue = Residue { applicable: left, in_sync: 2, ..Residue::default() };
     let report = report(&world, &outcomes, Verification::Read(Box::new(residue)));
-    insta::assert_snapshot!(plain(&text::run(&report, &world.sources, false)), @r"
+    insta::assert_snapshot!(plain(&text::run(&report, &world.sources, false)), @r#"
     acme   users.yaml   plan 80d4a020
 
       ✓ role       matt@acme.io    DEVELOPER → ADMIN  done   elevated   users.yaml:7
@@ -57,10 +57,28 @@ fn a_run_tells_what_was_done_and_what_is_left() {
       ! held       …               4 more
 
     held by disable-budget: 12 of 15 accounts within 24 h, limit 3 (guard.budgets.disable in rosterd.yaml)
-      hint: if all of them are meant, raise `guard.budgets.disable` in rosterd.yaml in a reviewed commit, and lower it again afterwards
+      hint: if all of them are meant, approve them by name, or raise `guard.budgets.disable`, in a reviewed commit
+
+    these lines of users.yaml release it, once they are committed:
+
+      approvals:
+        - disable:
+            - user10@acme.io
+            - user11@acme.io
+            - user12@acme.io
+            - user1@acme.io
+            - user2@acme.io
+            - user3@acme.io
+            - user4@acme.io
+            - user5@acme.io
+            - user6@acme.io
+            - user7@acme.io
+            - user8@acme.io
+            - user9@acme.io
+          reason: ""
 
     1 done, 1 rejected, 1 unknown, 12 held, 2 left, 2 in sync
-    ");
+    "#);
 }
 
 #[test]
@@ -143,15 +161,12 @@ fn what_the_fresh_reading_does_not_show_is_told() {
     let done = [Outcome::Done, Outcome::Done, Outcome::Done];
     let report = report(&world, &done, Verification::Read(Box::new(residue)));
     let shown = plain(&text::run(&report, &world.sources, false));
-    let (_, after) = shown.split_once("afterwards\n").unwrap();
+    let (_, after) = shown.split_once("reason: \"\"\n").unwrap();
     insta::assert_snapshot!(after, @"
-
-    answered with ok, and the fresh reading does not show it:
-      ~ role       matt@acme.io  DEVELOPER → ADMIN  elevated   users.yaml:7
 
     no longer held, the next run makes it:
       - disable    user10@acme.io  DEVELOPER  not in users.yaml   cannot be undone through the API
 
-    3 done, 12 held, 1 left, 4 in sync
+    3 done, 12 held, 1 settling, 4 in sync
     ");
 }

@@ -5,7 +5,7 @@ use rosterd::email::Email;
 use rosterd::guard::Limits;
 use rosterd::memory::Memory;
 use rosterd::plan::{OnRemoved, plan};
-use rosterd::render::json;
+use rosterd::render::{json, saved};
 use rosterd::role::Role;
 use rosterd::roster::{Digest, Roster};
 
@@ -93,11 +93,14 @@ fn json_tells_every_field() {
               "hint": "nothing releases this but another `guard.required_admins`"
             }
           ],
+          "remembers": true,
           "summary": {
             "invite": 1,
+            "reinvite": 0,
             "role": 0,
             "disable": 0,
             "held": 1,
+            "settling": 0,
             "waiting": 1,
             "unfixable": 0,
             "drift": 0,
@@ -114,7 +117,7 @@ fn json_tells_every_field() {
 fn what_is_written_is_read_back_without_a_difference() {
     let world = rich();
     let written = json::write(&[world.view()]);
-    let read = json::read(&written).unwrap();
+    let read = saved::read(&written).unwrap();
     let saved = read.workspace("acme").unwrap();
     assert_eq!(saved.differences(&world.plan), []);
     assert_eq!(saved.changes.len(), world.plan.changes().len());
@@ -126,7 +129,7 @@ fn what_is_written_is_read_back_without_a_difference() {
 #[test]
 fn a_stale_plan_says_what_is_different() {
     let mut world = rich();
-    let saved = json::read(&json::write(&[world.view()])).unwrap().workspaces.remove(0);
+    let saved = saved::read(&json::write(&[world.view()])).unwrap().workspaces.remove(0);
     let mut accounts = world.snapshot.accounts().to_vec();
     accounts.retain(|account| account.email.as_str() != "user3@acme.io");
     accounts.push(account("alice@acme.io", Role::Business));
@@ -138,8 +141,8 @@ fn a_stale_plan_says_what_is_different() {
     let snapshot = Snapshot::new(accounts, world.snapshot.invitations().to_vec(), None).unwrap();
     let fresh = plan(&world.roster, &snapshot, &Memory::empty(), OnRemoved::Disable, now());
     let differences = saved.differences(&fresh);
-    insta::assert_snapshot!(json::stale("acme", &differences), @"
-    the plan for acme is stale: now, something else would be done
+    insta::assert_snapshot!(saved::stale(&differences), @"
+    the plan is stale, and nothing was changed:
       the roster is another one: d00e1c0c then, 3464a539 now
       no longer wanted: invite alice@acme.io DEVELOPER
       new since then:   update_role alice@acme.io BUSINESS → DEVELOPER (uid uid-alice@acme.io)
@@ -147,15 +150,15 @@ fn a_stale_plan_says_what_is_different() {
       new since then:   update_role jonny@acme.io ADMIN → BUSINESS (uid uid-again)
       no longer wanted: update_role jonny@acme.io ADMIN → BUSINESS (uid uid-jonny@acme.io)
       no longer wanted: disable user3@acme.io DEVELOPER (uid uid-user3@acme.io)
-    make a new plan with `rosterd --plan --out FILE`, and review it
+    hint: look at a new plan and save that: rosterd --plan --format json --out …
     ");
     let many = vec![differences[0].clone(); 25];
-    assert!(json::stale("acme", &many).contains("  … 5 more\n"));
+    assert!(saved::stale(&many).contains("  … 5 more differences\n"));
 }
 
 #[test]
 fn what_is_no_plan_says_so() {
-    let told = |text: &str| json::read(text).unwrap_err().to_string();
+    let told = |text: &str| saved::read(text).unwrap_err().to_string();
     let version = r#"{"format_version": 2, "workspaces": []}"#;
     let damaged = r#"{"format_version": 1, "workspaces": [{"workspace": 3}]}"#;
     let all = [told("users:\n"), told("{}"), told("[1]"), told(version), told(damaged)];
@@ -170,6 +173,10 @@ fn what_is_no_plan_says_so() {
 
 #[test]
 fn the_committed_schema_is_the_format() {
-    let committed = include_str!("../../../config/plan.schema.json");
-    assert_eq!(committed, json::schema(), "write it anew from `render::json::schema`");
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/config/plan.schema.json");
+    if std::env::var_os("UPDATE_FIXTURES").is_some() {
+        std::fs::write(path, json::schema()).unwrap();
+    }
+    let committed = std::fs::read_to_string(path).unwrap();
+    assert_eq!(committed, json::schema(), "write it anew with UPDATE_FIXTURES=1");
 }

@@ -9,7 +9,7 @@ use super::{World, account, member, plain, rich};
 
 #[test]
 fn text_says_every_row_once_and_folds_what_is_held() {
-    insta::assert_snapshot!(plain(&text::plan(&rich().view(), false)), @"
+    insta::assert_snapshot!(plain(&text::plan(&rich().view(), false)), @r#"
     acme   users.yaml   plan 80d4a020
 
       + invite     alice@acme.io   DEVELOPER          users.yaml:9
@@ -31,10 +31,28 @@ fn text_says_every_row_once_and_folds_what_is_held() {
       · noted      yan@acme.io     ANALYST            access begins 2026-12-01T00:00:00Z: nothing to do yet   users.yaml:15
 
     held by disable-budget: 12 of 15 accounts within 24 h, limit 3 (guard.budgets.disable in rosterd.yaml)
-      hint: if all of them are meant, raise `guard.budgets.disable` in rosterd.yaml in a reviewed commit, and lower it again afterwards
+      hint: if all of them are meant, approve them by name, or raise `guard.budgets.disable`, in a reviewed commit
+
+    these lines of users.yaml release it, once they are committed:
+
+      approvals:
+        - disable:
+            - user10@acme.io
+            - user11@acme.io
+            - user12@acme.io
+            - user1@acme.io
+            - user2@acme.io
+            - user3@acme.io
+            - user4@acme.io
+            - user5@acme.io
+            - user6@acme.io
+            - user7@acme.io
+            - user8@acme.io
+            - user9@acme.io
+          reason: ""
 
     1 to invite, 2 roles to change, 12 held, 2 waiting, 1 unfixable, 2 noted, 1 in sync
-    ");
+    "#);
 }
 
 #[test]
@@ -129,7 +147,7 @@ fn the_diff_is_the_plan() {
 
 #[test]
 fn markdown_is_ready_for_a_comment() {
-    insta::assert_snapshot!(markdown::plan(&rich().view()), @"
+    insta::assert_snapshot!(markdown::plan(&rich().view()), @r#"
     <!-- rosterd:plan:acme -->
     ### rosterd plan for `acme`: 1 to invite, 2 roles to change, 12 held, 2 waiting, 1 unfixable, 2 noted, 1 in sync
 
@@ -162,7 +180,27 @@ fn markdown_is_ready_for_a_comment() {
 
     > **held by disable-budget**: 12 of 15 accounts within 24 h, limit 3 (guard.budgets.disable in rosterd.yaml)
     >
-    > hint: if all of them are meant, raise `guard.budgets.disable` in rosterd.yaml in a reviewed commit, and lower it again afterwards
+    > hint: if all of them are meant, approve them by name, or raise `guard.budgets.disable`, in a reviewed commit
+
+    These lines of the roster release it, once they are committed:
+
+    ```yaml
+    approvals:
+      - disable:
+          - user10@acme.io
+          - user11@acme.io
+          - user12@acme.io
+          - user1@acme.io
+          - user2@acme.io
+          - user3@acme.io
+          - user4@acme.io
+          - user5@acme.io
+          - user6@acme.io
+          - user7@acme.io
+          - user8@acme.io
+          - user9@acme.io
+        reason: ""
+    ```
 
     <details><summary>1 unfixable</summary>
 
@@ -189,7 +227,7 @@ fn markdown_is_ready_for_a_comment() {
     | `·` noted | `yan@acme.io` | `ANALYST` | access begins 2026-12-01T00:00:00Z: nothing to do yet | `users.yaml:15` |
 
     </details>
-    ");
+    "#);
 }
 
 #[test]
@@ -206,7 +244,7 @@ fn github_annotates_the_lines_of_the_roster() {
     ::warning title=acme%3A unfixable::zoe@acme.io DEVELOPER; invited, not in the roster: the API cannot withdraw it; once accepted, it is an account like any other
     ::notice file=users.yaml,line=13,col=12,title=acme%3A noted::max@acme.io ADMIN; unknown invitation status QUEUED, taken as pending
     ::notice file=users.yaml,line=15,col=12,title=acme%3A noted::yan@acme.io ANALYST; access begins 2026-12-01T00:00:00Z: nothing to do yet
-    ::warning title=acme%3A held by disable-budget::12 of 15 accounts within 24 h, limit 3 (guard.budgets.disable in rosterd.yaml)%0Ahint: if all of them are meant, raise `guard.budgets.disable` in rosterd.yaml in a reviewed commit, and lower it again afterwards
+    ::warning title=acme%3A held by disable-budget::12 of 15 accounts within 24 h, limit 3 (guard.budgets.disable in rosterd.yaml)%0Ahint: if all of them are meant, approve them by name, or raise `guard.budgets.disable`, in a reviewed commit
     ::notice title=rosterd plan for acme::1 to invite, 2 roles to change, 12 held, 2 waiting, 1 unfixable, 2 noted, 1 in sync
     ");
 }
