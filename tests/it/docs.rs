@@ -80,6 +80,18 @@ fn the_mistake_of_the_readme_is_told_as_it_says() {
     assert_eq!(String::from_utf8(checked.stdout).unwrap().trim_end(), drawn.trim_end());
 }
 
+/// The commands with options of their own.
+const COMMANDS: [&[&str]; 8] = [
+    &[],
+    &["import"],
+    &["check"],
+    &["sandbox"],
+    &["apply"],
+    &["history"],
+    &["access"],
+    &["ledger", "verify"],
+];
+
 #[test]
 fn every_command_and_flag_of_the_readme_exists() {
     let readme = document("README.md");
@@ -95,7 +107,7 @@ fn every_command_and_flag_of_the_readme_exists() {
     for flag in readme.split(['`', ' ', '(', ')', '\n']).filter(|word| word.starts_with("--")) {
         let flag = flag.trim_end_matches(|c: char| !c.is_ascii_alphanumeric());
         let known = ["--release", "--force", "--path"].contains(&flag)
-            || [&[][..], &["import"], &["check"], &["sandbox"], &["apply"]]
+            || COMMANDS
                 .iter()
                 .any(|command| stdout(&[*command, &["--help"]].concat()).contains(flag));
         assert!(known, "{flag} is in the README and in no --help");

@@ -1,6 +1,7 @@
 //! The binary as a user drives it: exit codes, streams, files, signals.
 
 mod daemon;
+mod ledger;
 mod secrets;
 mod stage;
 

@@ -1,0 +1,279 @@
+//! What the binary remembers, and what it tells of it.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::stage::{ROSTER, Stage, eventually};
+
+const ONCE: [&str; 3] = ["--once", "-u", "users.yaml"];
+const PLAN: [&str; 4] = ["--plan", "-v", "-u", "users.yaml"];
+
+/// A crowd of members, all of them in the workspace, and the roster that names them.
+fn crowd(count: usize) -> (Stage, String) {
+    let stage = Stage::with_sandbox(&["--people", &count.to_string()]);
+    stage.run(&["import", "--yes", "-u", "users.yaml"]).expect(0);
+    let roster = stage.read("users.yaml");
+    (stage, roster)
+}
+
+/// The roster without the first so many people of the crowd, and their addresses.
+fn without(roster: &str, count: usize) -> (String, Vec<String>) {
+    let mut removed = Vec::new();
+    let mut lines: Vec<&str> = Vec::new();
+    let mut skipping = false;
+    for line in roster.lines() {
+        if let Some(email) = line.trim().strip_prefix("- email: ") {
+            skipping = removed.len() < count && email.starts_with("user");
+            if skipping {
+                removed.push(email.to_owned());
+            }
+        }
+        if !skipping {
+            lines.push(line);
+        }
+    }
+    assert_eq!(removed.len(), count, "{roster}");
+    (lines.join("\n") + "\n", removed)
+}
+
+#[test]
+fn a_plan_creates_no_ledger_and_says_what_it_does_not_know() {
+    let stage = Stage::new();
+    let unknown = "there is no ledger here yet";
+    assert!(stage.run(&PLAN).expect(0).stdout().contains(unknown));
+    assert!(!stage.path("state").exists());
+    stage.run(&ONCE).expect(0);
+    assert!(stage.path("state/rosterd/ledger.db").exists());
+    assert!(!stage.run(&PLAN).expect(0).stdout().contains(unknown));
+}
+
+#[test]
+fn what_was_done_is_told_as_text_json_and_csv() {
+    let stage = Stage::new();
+    let nothing = stage.run(&["history", "-u", "users.yaml"]).expect(0).stdout();
+    assert_eq!(nothing, "nothing has been recorded\n");
+    stage.run(&ONCE).expect(0);
+    // No key is needed to read it.
+    let mut stage = stage;
+    stage.key("", "");
+    let text = stage.run(&["history", "-u", "users.yaml"]).expect(0).stdout();
+    assert_eq!(text.lines().count(), 2, "{text}");
+    assert!(text.contains("jonny@acme.io  ADMIN → BUSINESS  done"), "{text}");
+    let json = stage.run(&["history", "--format", "json", "-u", "users.yaml"]).expect(0).stdout();
+    let rows: Value = serde_json::from_str(&json).unwrap();
+    let invite = &rows[1];
+    assert_eq!((&invite["event"], &invite["email"]), (&"invite".into(), &"alice@acme.io".into()));
+    assert_eq!((&invite["outcome"], &invite["shown"]), (&"done".into(), &true.into()));
+    assert_eq!(invite["place"], "users.yaml:7");
+    let csv = ["history", "--format", "csv", "alice@acme.io", "-u", "users.yaml"];
+    let csv = stage.run(&csv).expect(0).stdout();
+    assert!(csv.starts_with("workspace,at,email,event,"), "{csv}");
+    assert!(csv.contains(",alice@acme.io,invited,") && !csv.contains("jonny"), "{csv}");
+    for (since, lines) in [("1h", 2), ("2999-01-01", 1), ("2020-01-01T00:00:00Z", 2)] {
+        let text = stage.run(&["history", "--since", since, "-u", "users.yaml"]).expect(0).stdout();
+        assert_eq!(text.lines().count(), lines, "{since}: {text}");
+    }
+    stage.run(&["history", "--since", "yesterday", "-u", "users.yaml"]).expect(64);
+}
+
+#[test]
+fn one_person_is_told_whole() {
+    let stage = Stage::new();
+    stage.run(&ONCE).expect(0);
+    let why = |email: &str| stage.run(&["why", email, "-u", "users.yaml"]).expect(0).stdout();
+    let alice = why("Alice@acme.io");
+    for part in [
+        "users.yaml:7   DEVELOPER",
+        "invitation of alice@acme.io, DEVELOPER, pending, since",
+        "1 sent, the last",
+        "another one, if it is needed, no sooner than",
+        "invited, not yet accepted",
+        "invite   alice@acme.io",
+    ] {
+        assert!(alice.contains(part), "{part}\n{alice}");
+    }
+    let jonny = why("jonny@acme.io");
+    assert!(jonny.contains("with this role since") && jonny.contains("nothing to do"), "{jonny}");
+    let max = why("max@acme.io");
+    assert!(max.contains("no line names this address"), "{max}");
+    assert!(max.contains("invitation of max@acme.io, ADMIN, expired"), "{max}");
+    let nobody = why("nobody@acme.io");
+    assert!(nobody.contains("neither account nor invitation"), "{nobody}");
+    stage.run(&["why", "matt", "-u", "users.yaml"]).expect(64);
+}
+
+#[test]
+fn the_access_review_names_everybody_once() {
+    let stage = Stage::new();
+    let roster = format!("{ROSTER}unmanaged: [max@acme.io]\n").replace(
+        "matt@acme.io, role: DEVELOPER",
+        "matt@acme.io, role: DEVELOPER, expires: 2999-12-31",
+    );
+    stage.write("users.yaml", &roster);
+    stage.run(&ONCE).expect(0);
+    let access = ["access", "--format", "json", "-u", "users.yaml"];
+    let rows: Value = serde_json::from_str(&stage.run(&access).expect(0).stdout()).unwrap();
+    let told: Vec<String> = rows
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|row| format!("{} {} {}", row["email"], row["role"], row["status"]).replace('"', ""))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            "alexandra@acme.io ADMIN member",
+            "alice@acme.io DEVELOPER pending",
+            "john@acme.io ADMIN pending",
+            "jonny@acme.io BUSINESS member",
+            "matt@acme.io DEVELOPER member",
+            "max@acme.io ADMIN unmanaged",
+        ]
+    );
+    let matt = &rows[4];
+    assert_eq!(
+        (&matt["until"], &matt["expiring"]),
+        (&"3000-01-01T00:00:00Z".into(), &false.into())
+    );
+    assert!(matt["since"].is_string() && matt["place"] == "users.yaml:5", "{matt}");
+    let csv = stage.run(&["access", "--format", "csv", "-u", "users.yaml"]).expect(0).stdout();
+    assert_eq!(csv.lines().count(), 7);
+    let text = stage.run(&["access", "-u", "users.yaml"]).expect(0).stdout();
+    assert!(text.ends_with("3 member, 2 pending, 1 unmanaged\n"), "{text}");
+}
+
+#[test]
+fn a_budget_counts_across_processes() {
+    let (stage, roster) = crowd(20);
+    stage.run(&ONCE).expect(0);
+    // The limit is 4 of 23.
+    let (fewer, _) = without(&roster, 3);
+    stage.write("users.yaml", &fewer);
+    stage.run(&ONCE).expect(0);
+    let (fewer, _) = without(&roster, 5);
+    stage.write("users.yaml", &fewer);
+    let held = stage.run(&ONCE).expect(3).stdout();
+    assert!(held.contains("5 of 20 accounts within 24 h, 3 of them already made"), "{held}");
+}
+
+#[test]
+fn a_pasted_approval_releases_exactly_what_it_names_and_once() {
+    let (stage, roster) = crowd(20);
+    stage.run(&ONCE).expect(0);
+    let (fewer, removed) = without(&roster, 6);
+    stage.write("users.yaml", &fewer);
+    let held = stage.run(&ONCE).expect(3).stdout();
+    let block = held.split_once("once they are committed:\n").expect("a block").1;
+    let block: String = block
+        .lines()
+        .skip(1)
+        .take_while(|line| !line.is_empty())
+        .map(|line| format!("{}\n", line.strip_prefix("  ").unwrap()))
+        .collect();
+    // All but one of them.
+    let named = block.replace(&format!("      - {}\n", removed[5]), "");
+    stage.write("users.yaml", &format!("{fewer}{named}"));
+    let ran = stage.run(&ONCE).expect(3).stdout();
+    assert_eq!(ran.matches("✓ disable").count(), 5, "{ran}");
+    assert_eq!(ran.matches("! held").count(), 1 + 1, "in the plan and after it\n{ran}");
+    let history = stage.run(&["history", &removed[0], "-u", "users.yaml"]).expect(0).stdout();
+    assert!(history.contains("approved against disable-budget"), "{history}");
+    assert!(history.contains("approval used"), "{history}");
+    // The line has served: it says so, and the same person again is held again.
+    let check = stage.run(&["check", "-u", "users.yaml"]).expect(0).stdout();
+    assert_eq!(check.matches("warning[approval-used]").count(), 5, "{check}");
+    let enable = format!("{{\"email\": \"{}\"}}", removed[0]);
+    stage.control("POST", "enable", &enable);
+    let again = stage.run(&ONCE).expect(3).stdout();
+    let line = again.lines().find(|line| line.contains(&removed[0]) && line.contains("held"));
+    assert!(line.is_some(), "{again}");
+    // Out of the file and in again it counts anew.
+    stage.write("users.yaml", &fewer);
+    stage.run(&ONCE).expect(3);
+    let one = format!("approvals:\n  - disable: [{}]\n", removed[0]);
+    stage.write("users.yaml", &format!("{fewer}{one}"));
+    let ran = stage.run(&ONCE).expect(3).stdout();
+    assert_eq!(ran.matches("✓ disable").count(), 1, "{ran}");
+}
+
+#[test]
+fn by_hand_a_held_plan_is_applied_as_it_was_seen() {
+    let (stage, roster) = crowd(20);
+    stage.run(&ONCE).expect(0);
+    let (fewer, _) = without(&roster, 6);
+    stage.write("users.yaml", &fewer);
+    let save = ["--plan", "--format", "json", "--out", "plan.json", "-u", "users.yaml"];
+    stage.run(&save).expect(0);
+    stage.run(&["apply", "plan.json", "-u", "users.yaml"]).expect(3);
+    let ran = stage.run(&["apply", "plan.json", "--include-held", "-u", "users.yaml"]).expect(0);
+    assert_eq!(ran.stdout().matches("✓ disable").count(), 6, "{}", ran.stdout());
+    let stale = stage.run(&["apply", "plan.json", "--include-held", "-u", "users.yaml"]).expect(1);
+    assert!(stale.stderr().contains("the plan is stale"), "{}", stale.stderr());
+}
+
+#[test]
+fn somebody_who_was_removed_by_hand_is_not_invited_unasked() {
+    let stage = Stage::new();
+    stage.run(&ONCE).expect(0);
+    stage.control("POST", "remove", r#"{"email": "matt@acme.io"}"#);
+    let held = stage.run(&ONCE).expect(3).stdout();
+    assert!(held.contains("held by vanished: 1 of 1 invitations"), "{held}");
+    assert!(!stage.knows("matt@acme.io"));
+    stage.write("users.yaml", &format!("{ROSTER}approvals:\n  - invite: [matt@acme.io]\n"));
+    stage.run(&ONCE).expect(0);
+    assert!(stage.knows("matt@acme.io"));
+}
+
+#[test]
+fn a_second_process_waits_for_the_lock_and_is_told_who_holds_it() {
+    let mut stage = Stage::with_sandbox(&["--latency", "1500ms"]);
+    stage.set("RUST_LOG", "off");
+    let first = stage.spawn(&ONCE);
+    let locked = || {
+        let files = std::fs::read_dir(stage.path("state/rosterd")).into_iter().flatten().flatten();
+        files.into_iter().any(|file| file.file_name().to_string_lossy().ends_with(".lock"))
+    };
+    eventually(Duration::from_secs(5), "the lock", locked);
+    let second = stage.run(&["--lock-timeout", "10ms", "--once", "-u", "users.yaml"]).expect(1);
+    let told = second.stderr();
+    assert!(told.contains("another run of this workspace is under way, by process "), "{told}");
+    // One that waits goes on with what the first one left.
+    let third = stage.run(&ONCE).expect(0).stdout();
+    assert!(third.contains("nothing to do: 3 in sync"), "{third}");
+    first.ended_within(Duration::from_secs(20)).expect(0);
+}
+
+#[test]
+fn the_chain_is_verified_and_its_head_is_in_the_log() {
+    let stage = Stage::new();
+    let verify =
+        |more: &[&str]| stage.run(&[&["ledger", "verify", "-u", "users.yaml"], more].concat());
+    assert!(verify(&[]).expect(1).stderr().contains("there is no ledger"));
+    let log = stage.run(&["--log-format", "json", "--once", "-u", "users.yaml"]).expect(0).stderr();
+    let rows = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let head = rows.filter_map(|row| row["ledger"].as_str().map(str::to_owned)).last().unwrap();
+    assert!(verify(&[]).expect(0).stdout().contains(&head));
+    stage.run(&ONCE).expect(0);
+    verify(&["--head", &head]).expect(0);
+    let lost = verify(&["--head", &head.replace(['0', '1', '2', '3'], "f")]).expect(1).stderr();
+    assert!(lost.contains("does not lead over"), "{lost}");
+    stage.run(&["ledger", "init", "-u", "users.yaml"]).expect(1);
+    std::fs::rename(stage.path("state"), stage.path("old")).unwrap();
+    stage.run(&["ledger", "init", "-u", "users.yaml"]).expect(0);
+    assert!(verify(&[]).expect(0).stdout().contains("1 rows, no break"));
+}
+
+#[test]
+fn a_kept_sandbox_keeps_its_ledger_beside_it() {
+    let stage = Stage::new();
+    let with = |more: &[&str]| {
+        stage.run(&[&["--sandbox", "--state", "kept.json", "-u", "users.yaml"], more].concat())
+    };
+    with(&["--once"]).expect(0);
+    assert!(stage.path("kept.json.ledger.db").exists() && !stage.path("state").exists());
+    assert!(with(&["history"]).expect(0).stdout().contains("alice@acme.io"));
+    assert!(with(&["--plan"]).expect(0).stdout().contains("waiting    alice@acme.io"));
+    let alone = stage.run(&["--state", "kept.json", "--once", "-u", "users.yaml"]).expect(64);
+    assert!(alone.stderr().contains("--state belongs to --sandbox"), "{}", alone.stderr());
+}
