@@ -1,14 +1,13 @@
 //! One run's writing.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
 use super::chain::{Link, Row};
-use super::sqlite::Sqlite;
-use super::store::{Draft, Store as _};
-use super::{Ledger, LedgerError, draft, guard, verify};
+use super::store::{Draft, Store};
+use super::{Ledger, LedgerError, Open, draft, guard, verify};
 use crate::memory::Memory;
 use crate::memory::entry::{Anchor, Entry, Noted, Seq};
 
@@ -16,7 +15,7 @@ use crate::memory::entry::{Anchor, Entry, Noted, Seq};
 #[derive(Debug)]
 pub struct Book {
     ledger: Ledger,
-    store: Arc<Mutex<Sqlite>>,
+    store: Open,
     scope: String,
     /// How far the memory goes.
     link: Link,
@@ -28,7 +27,7 @@ pub struct Book {
 impl Book {
     pub(super) fn new(
         ledger: Ledger,
-        store: Arc<Mutex<Sqlite>>,
+        store: Open,
         scope: String,
         link: Link,
         memory: Memory,
@@ -115,7 +114,7 @@ impl Book {
 
 /// What others wrote meanwhile: other workspaces, or an earlier run of this one that was dropped
 /// while it wrote.
-fn between(store: &Sqlite, after: Seq, first: Seq) -> Result<Vec<Row>, LedgerError> {
+fn between(store: &dyn Store, after: Seq, first: Seq) -> Result<Vec<Row>, LedgerError> {
     let mut rows = Vec::new();
     if first > after + 1 {
         store.rows(after, &mut |row| {
@@ -131,7 +130,7 @@ fn between(store: &Sqlite, after: Seq, first: Seq) -> Result<Vec<Row>, LedgerErr
 const DAY: SignedDuration = SignedDuration::from_hours(24);
 
 fn prune(
-    store: &mut Sqlite,
+    store: &mut dyn Store,
     cut: Timestamp,
     spare: Timestamp,
     needed: Timestamp,

@@ -48,7 +48,7 @@ pub enum LedgerError {
     Io(String),
 }
 
-/// What SQLite says of a file or a disk, in our words.
+/// What `SQLite` says of a file or a disk, in our words.
 impl From<rusqlite::Error> for LedgerError {
     fn from(error: rusqlite::Error) -> Self {
         let Some(code) = error.sqlite_error_code() else { return Self::Io(error.to_string()) };

@@ -19,6 +19,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
 
+use crate::email::Email;
 use crate::memory::Memory;
 use crate::memory::entry::{Begun, Entry, Noted, Seq};
 use chain::{Link, Row};
@@ -29,6 +30,9 @@ use store::{Draft, Store};
 pub use book::Book;
 pub use error::LedgerError;
 pub use verify::{Verified, verify};
+
+/// An open store, shared by the runs of several workspaces.
+type Open = Arc<Mutex<dyn Store>>;
 
 /// Where a ledger is kept.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -48,7 +52,7 @@ pub struct Ledger {
 #[derive(Default)]
 struct Shared {
     /// A ledger in memory lives as long as this.
-    in_memory: Mutex<Option<Arc<Mutex<Sqlite>>>>,
+    in_memory: Mutex<Option<Open>>,
     holders: Holders,
     /// What this process has seen of the ledger: another one in its place is noticed.
     last: Mutex<Option<Last>>,
@@ -149,7 +153,7 @@ impl Ledger {
     }
 
     /// The store for a run: the one this process knows, or a new one where it knows none.
-    fn store(&self, now: Timestamp) -> Result<Arc<Mutex<Sqlite>>, LedgerError> {
+    fn store(&self, now: Timestamp) -> Result<Open, LedgerError> {
         let known = lock_of(&self.shared.last).clone();
         let store = match self.existing() {
             Err(LedgerError::None) if known.is_some() => return Err(LedgerError::Gone),
@@ -162,8 +166,8 @@ impl Ledger {
         }
         let identity = open.identity()?;
         match known {
-            Some(last) if last.identity != identity => self.adopt(&open)?,
-            Some(last) => follows(&open, &last)?,
+            Some(last) if last.identity != identity => self.adopt(&*open)?,
+            Some(last) => follows(&*open, &last)?,
             None => {}
         }
         if let Some(tail) = open.tail()? {
@@ -173,39 +177,39 @@ impl Ledger {
         Ok(store)
     }
 
-    fn existing(&self) -> Result<Arc<Mutex<Sqlite>>, LedgerError> {
+    fn existing(&self) -> Result<Open, LedgerError> {
         match &self.place {
             Place::Memory => self.in_memory(),
             Place::File(path) => Ok(Arc::new(Mutex::new(Sqlite::open(path)?))),
         }
     }
 
-    fn create(&self) -> Result<Arc<Mutex<Sqlite>>, LedgerError> {
+    fn create(&self) -> Result<Open, LedgerError> {
         match &self.place {
             Place::Memory => self.in_memory(),
             Place::File(path) => Ok(Arc::new(Mutex::new(Sqlite::create(path)?))),
         }
     }
 
-    fn read_only(&self) -> Result<Arc<Mutex<Sqlite>>, LedgerError> {
+    fn read_only(&self) -> Result<Open, LedgerError> {
         match &self.place {
             Place::Memory => self.in_memory(),
             Place::File(path) => Ok(Arc::new(Mutex::new(Sqlite::open_read_only(path)?))),
         }
     }
 
-    fn in_memory(&self) -> Result<Arc<Mutex<Sqlite>>, LedgerError> {
+    fn in_memory(&self) -> Result<Open, LedgerError> {
         let mut kept = lock_of(&self.shared.in_memory);
         if let Some(store) = &*kept {
             return Ok(Arc::clone(store));
         }
-        let store = Arc::new(Mutex::new(Sqlite::in_memory()?));
+        let store: Open = Arc::new(Mutex::new(Sqlite::in_memory()?));
         *kept = Some(Arc::clone(&store));
         Ok(store)
     }
 
     /// Goes on with another ledger, if an operator began it.
-    fn adopt(&self, store: &Sqlite) -> Result<(), LedgerError> {
+    fn adopt(&self, store: &dyn Store) -> Result<(), LedgerError> {
         let first = store.row(1)?.map(|row| row.read()).transpose()?;
         match first.map(|noted| noted.entry) {
             Some(Entry::Begun(Begun { by_operator: true, .. })) => {
@@ -218,7 +222,7 @@ impl Ledger {
 
     /// The memory of a workspace, from the end of its last run or from the beginning. Every row on
     /// the way is checked.
-    fn memory(&self, store: &Sqlite, scope: &str) -> Result<(Link, Memory), LedgerError> {
+    fn memory(&self, store: &dyn Store, scope: &str) -> Result<(Link, Memory), LedgerError> {
         let kept = lock_of(&self.shared.memories).remove(scope);
         let (mut link, mut memory) = match kept {
             Some((link, memory)) if stands(store, &link)? => (link, memory),
@@ -249,7 +253,7 @@ impl Ledger {
 }
 
 /// The memory before the first row that is still there.
-fn beginning_of(store: &Sqlite, scope: &str) -> Result<(Link, Memory), LedgerError> {
+fn beginning_of(store: &dyn Store, scope: &str) -> Result<(Link, Memory), LedgerError> {
     let mut memory = Memory::of_ledger();
     if let Some(anchor) = verify::anchor(store)?
         && let Some(kept) = anchor.kept.get(scope)
@@ -260,12 +264,12 @@ fn beginning_of(store: &Sqlite, scope: &str) -> Result<(Link, Memory), LedgerErr
 }
 
 /// Whether a row is still what it was.
-fn stands(store: &Sqlite, link: &Link) -> Result<bool, LedgerError> {
+fn stands(store: &dyn Store, link: &Link) -> Result<bool, LedgerError> {
     Ok(store.row(link.seq)?.is_some_and(|row| row.hash == link.hash))
 }
 
 /// A copy from before this process last wrote is not the same ledger.
-fn follows(store: &Sqlite, last: &Last) -> Result<(), LedgerError> {
+fn follows(store: &dyn Store, last: &Last) -> Result<(), LedgerError> {
     let seq: Seq = last.tail.seq;
     match store.row(seq)? {
         Some(row) if row.hash == last.tail.hash => Ok(()),
@@ -275,7 +279,7 @@ fn follows(store: &Sqlite, last: &Last) -> Result<(), LedgerError> {
     }
 }
 
-fn begin(store: &mut Sqlite, by_operator: bool, now: Timestamp) -> Result<(), LedgerError> {
+fn begin(store: &mut dyn Store, by_operator: bool, now: Timestamp) -> Result<(), LedgerError> {
     let version = env!("CARGO_PKG_VERSION").to_owned();
     let entry = Entry::Begun(Begun { by_operator, version });
     store.append(&[draft("", &entry, now)?], None)?;
@@ -289,12 +293,12 @@ fn draft(scope: &str, entry: &Entry, at: Timestamp) -> Result<Draft, LedgerError
         at: at.to_string(),
         scope: scope.to_owned(),
         kind: entry.kind(),
-        subject: entry.subject().map(|email| email.folded()),
+        subject: entry.subject().map(Email::folded),
         body,
     })
 }
 
-fn guard<T>(store: &Mutex<T>) -> MutexGuard<'_, T> {
+fn guard<T: ?Sized>(store: &Mutex<T>) -> MutexGuard<'_, T> {
     store.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

@@ -1,4 +1,4 @@
-//! The ledger in one SQLite file.
+//! The ledger in one `SQLite` file.
 
 use std::fs;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
@@ -255,7 +255,7 @@ fn identity(path: &Path) -> Result<Identity, LedgerError> {
     Ok((about.dev(), about.ino()))
 }
 
-/// The path of a file that SQLite keeps beside its own.
+/// The path of a file that `SQLite` keeps beside its own.
 pub fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);

@@ -1,4 +1,4 @@
-//! What a store has to do. The second implementation beside SQLite will be a server, so nothing
+//! What a store has to do. The second implementation beside `SQLite` will be a server, so nothing
 //! here knows of files.
 
 use super::LedgerError;
@@ -20,7 +20,7 @@ pub type Take<'a> = dyn FnMut(Row) -> Result<(), LedgerError> + 'a;
 
 /// An open ledger. Rows are only ever added; numbers and hashes are given under the store's own
 /// lock, so that several processes may write.
-pub trait Store: Send {
+pub trait Store: Send + std::fmt::Debug {
     /// A random text that tells this ledger from any other.
     fn identity(&self) -> Result<String, LedgerError>;
 

@@ -84,7 +84,7 @@ fn seen(memory: &Memory, snapshot: &Snapshot) -> Vec<Entry> {
         }
     }
     let (gone, ended) = missed(memory, snapshot);
-    in_parts(Seen { accounts, gone, invitations, ended })
+    in_parts(&Seen { accounts, gone, invitations, ended })
 }
 
 /// What was there and is not any more, in a settled order.
@@ -102,11 +102,11 @@ fn missed(memory: &Memory, snapshot: &Snapshot) -> (Vec<Uid>, Vec<Email>) {
 }
 
 /// One entry of reasonable size after the other.
-fn in_parts(seen: Seen) -> Vec<Entry> {
+fn in_parts(seen: &Seen) -> Vec<Entry> {
     fn part<T: Clone>(rows: &[T], at: usize) -> Vec<T> {
         rows.chunks(ROWS).nth(at).unwrap_or_default().to_vec()
     }
-    let Seen { accounts, gone, invitations, ended } = &seen;
+    let Seen { accounts, gone, invitations, ended } = seen;
     let longest = [accounts.len(), gone.len(), invitations.len(), ended.len()].into_iter().max();
     let parts = longest.unwrap_or_default().div_ceil(ROWS);
     let one = |at| Seen {

@@ -195,15 +195,14 @@ impl<'m> Draft<'m> {
             let budget = approval.budget;
             for (email, place) in &approval.people {
                 let used = self.memory.used(budget, email);
-                let kind = match used {
-                    Some(_) => FindingKind::ApprovalUsed { budget },
-                    None => {
-                        granted.push(Granted { budget, email: email.clone() });
-                        if wanted.contains(&(budget, email)) {
-                            continue;
-                        }
-                        FindingKind::ApprovalIdle { budget }
+                let kind = if used.is_some() {
+                    FindingKind::ApprovalUsed { budget }
+                } else {
+                    granted.push(Granted { budget, email: email.clone() });
+                    if wanted.contains(&(budget, email)) {
+                        continue;
                     }
+                    FindingKind::ApprovalIdle { budget }
                 };
                 self.findings.push(Finding {
                     kind,

@@ -133,13 +133,11 @@ fn left(text: &mut String, residue: &Residue, outcomes: &[(Change, Outcome)], so
 
 /// What was done and is not shown yet, by the last reading.
 fn settling(applied: &Applied) -> usize {
-    match &applied.verification {
-        Verification::Read(residue) => residue.settling,
-        _ => {
-            let findings = applied.plan.findings().iter();
-            findings.filter(|it| it.kind.standing() == Standing::Settling).count()
-        }
+    if let Verification::Read(residue) = &applied.verification {
+        return residue.settling;
     }
+    let findings = applied.plan.findings().iter();
+    findings.filter(|it| it.kind.standing() == Standing::Settling).count()
 }
 
 /// What cannot be known where nothing is remembered.

@@ -94,12 +94,11 @@ impl Teller<'_> {
             .member
             .and_then(|member| matching.members().find(|(other, _)| other.email == member.email));
         let is_theirs = |email: &Email| self.addresses.contains(email);
-        let accounts: Vec<&Account> = match theirs {
-            Some((_, found)) => found.accounts().to_vec(),
-            None => {
-                let all = self.view.snapshot.accounts().iter();
-                all.filter(|account| is_theirs(&account.email)).collect()
-            }
+        let accounts: Vec<&Account> = if let Some((_, found)) = theirs {
+            found.accounts().to_vec()
+        } else {
+            let all = self.view.snapshot.accounts().iter();
+            all.filter(|account| is_theirs(&account.email)).collect()
         };
         let invitations = self.view.snapshot.invitations().iter();
         let mut lines: Vec<String> = accounts.iter().flat_map(|it| self.account(it)).collect();

@@ -252,7 +252,8 @@ fn the_chain_is_verified_and_its_head_is_in_the_log() {
     assert!(verify(&[]).expect(1).stderr().contains("there is no ledger"));
     let log = stage.run(&["--log-format", "json", "--once", "-u", "users.yaml"]).expect(0).stderr();
     let rows = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let head = rows.filter_map(|row| row["ledger"].as_str().map(str::to_owned)).last().unwrap();
+    let head = rows.filter_map(|row| row["ledger"].as_str().map(str::to_owned));
+    let head = head.reduce(|_, last| last).unwrap();
     assert!(verify(&[]).expect(0).stdout().contains(&head));
     stage.run(&ONCE).expect(0);
     verify(&["--head", &head]).expect(0);
