@@ -1,5 +1,6 @@
 //! One run: load, list, plan, guard, apply, verify, record.
 
+mod credit;
 mod desk;
 mod record;
 mod verify;
@@ -107,7 +108,8 @@ pub fn load(target: &Target, now: Timestamp) -> Result<Loaded, InputOutage> {
     let (roster, diagnostics) = checks::validate(raw::read(&sources), &sources, &target.zone, now);
     match roster {
         Some(roster) => {
-            let revision = None;
+            let env = |name: &str| std::env::var(name).ok();
+            let revision = source::revision::of(&target.users, &target.base, &sources, &env);
             Ok(Loaded { roster, sources, warnings: diagnostics, revision })
         }
         None => Err(InputOutage { sources, diagnostics }),
@@ -153,7 +155,7 @@ fn consider(
 pub async fn reconcile<D: ReadDirectory + WriteDirectory>(
     directory: &D,
     target: &Target,
-    loaded: &Loaded,
+    loaded: &Arc<Loaded>,
     pass: Pass,
     carry: &mut Carry,
     desk: Desk,
@@ -214,7 +216,7 @@ async fn write(book: &mut Book, entries: Vec<Entry>, clock: &dyn Clock) -> Resul
 async fn enact<D: ReadDirectory + WriteDirectory>(
     directory: &D,
     target: &Target,
-    loaded: &Loaded,
+    loaded: &Arc<Loaded>,
     look: Look,
     carry: &mut Carry,
     book: &mut Book,
@@ -230,11 +232,18 @@ async fn enact<D: ReadDirectory + WriteDirectory>(
         progress: setting.progress,
     };
     let lifted = std::mem::take(&mut verdict.lifted);
+    let asked = {
+        let (target, loaded, now) = (target.clone(), Arc::clone(loaded), plan.now());
+        let changes = verdict.approved.changes().to_vec();
+        let credited = move || credit::credit(&target, &loaded, &changes, now);
+        tokio::task::spawn_blocking(credited).await.unwrap_or_default()
+    };
     let mut journal = Journal {
         book,
         clock: setting.clock,
         sources: &loaded.sources,
         lifted: &lifted,
+        asked: &asked,
         pending: Vec::new(),
     };
     let mut effects = apply::apply(directory, &verdict, &terms, &mut journal).await;

@@ -1,5 +1,8 @@
 //! Reads the roster's files: all of them, as they were at one moment, or none.
 
+mod git;
+pub mod revision;
+
 use std::collections::BTreeSet;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};

@@ -1,7 +1,7 @@
 //! Intent before effect: what is about to be sent is on disk before it is, and what became of it
 //! afterwards.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use crate::clock::Clock;
 use crate::diagnostic::Sources;
@@ -11,6 +11,7 @@ use crate::memory::Memory;
 use crate::memory::entry::{Closing, Entry, Fate, Intent, Key, Seq};
 use crate::plan::change::Change;
 use crate::report::{Failure, Outcome};
+use crate::revision::Revision;
 
 /// The pages of the ledger that one apply writes.
 pub struct Journal<'a> {
@@ -20,6 +21,8 @@ pub struct Journal<'a> {
     pub sources: &'a Sources,
     /// The guards that approvals lifted.
     pub lifted: &'a BTreeMap<Key, Vec<Guard>>,
+    /// The commits that asked for changes, where they are known.
+    pub asked: &'a HashMap<Key, Revision>,
     /// Outcomes that are written together with the next intents, or by [`Journal::flush`].
     pub pending: Vec<Entry>,
 }
@@ -43,7 +46,10 @@ impl Journal<'_> {
     }
 
     fn intent(&self, change: &Change, batch: usize) -> Entry {
-        let lifted = self.lifted.get(&Key::of(&change.action, &change.email));
+        let key = Key::of(&change.action, &change.email);
+        let lifted = self.lifted.get(&key);
+        let in_force = self.memory().revision();
+        let revision = self.asked.get(&key).filter(|revision| Some(*revision) != in_force);
         let place = change.place;
         Entry::Intent(Box::new(Intent {
             action: change.action.clone(),
@@ -52,6 +58,7 @@ impl Journal<'_> {
             reason: change.reason.words().to_owned(),
             place: place.map(|place| format!("{}:{}", self.sources.name(place.file), place.line)),
             foreseen: change.foreseen,
+            revision: revision.cloned(),
             lifted: lifted.into_iter().flatten().map(ToString::to_string).collect(),
             batch,
         }))

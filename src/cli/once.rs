@@ -1,5 +1,6 @@
 //! `rosterd --once`: one run of every selected workspace, one after the other.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio_util::sync::CancellationToken;
@@ -54,11 +55,11 @@ pub async fn one(
     gate: &Gate<'_>,
 ) -> Result<u8, Stop> {
     let failed = |failure: Failure| plan::failed(workspace, &failure.message);
-    let mut loaded = plan::load(global, workspace)?;
+    let mut loaded = Arc::new(plan::load(global, workspace)?);
     let Connected { directory, records } = context.connect(workspace).map_err(failed)?;
     let desk = reconcile::sit_down(&records, &SystemClock, cancel).await.map_err(failed)?;
     if desk.waited {
-        loaded = plan::load(global, workspace)?;
+        loaded = Arc::new(plan::load(global, workspace)?);
     }
     let (progress, planned) = (Progress::default(), AtomicBool::new(false));
     let setting = Setting {

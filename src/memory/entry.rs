@@ -123,6 +123,9 @@ pub struct Intent {
     /// An end that was committed while it lay ahead: budgets do not count it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub foreseen: bool,
+    /// The commit that asked for it, where that is not the last one that touched the roster.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision: Option<Revision>,
     /// The guards that an approval lifted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub lifted: Vec<String>,

@@ -9,6 +9,7 @@ use super::{Deed, Hold, Invited, Known, Memory, Refused, SETTLING};
 use crate::action::Action;
 use crate::directory::Uid;
 use crate::email::Email;
+use crate::revision::Revision;
 use crate::role::Role;
 
 impl Memory {
@@ -62,14 +63,16 @@ impl Memory {
     fn roster_in_force(&mut self, fact: &RosterFact) {
         self.workspace.clone_from(&fact.workspace);
         self.roster = Some(fact.digest.clone());
-        self.revision = fact.revision.as_ref().map(|revision| {
-            let known = self.revisions.iter().position(|it| it == revision);
-            let index = known.unwrap_or_else(|| {
-                self.revisions.push(revision.clone());
-                self.revisions.len() - 1
-            });
-            u32::try_from(index).unwrap_or(u32::MAX)
+        self.revision = fact.revision.as_ref().map(|revision| self.index_of(revision));
+    }
+
+    fn index_of(&mut self, revision: &Revision) -> u32 {
+        let known = self.revisions.iter().rposition(|it| it == revision);
+        let index = known.unwrap_or_else(|| {
+            self.revisions.push(revision.clone());
+            self.revisions.len() - 1
         });
+        u32::try_from(index).unwrap_or(u32::MAX)
     }
 
     fn see(&mut self, seen: &Seen, at: Timestamp) {
@@ -164,7 +167,8 @@ impl Memory {
     }
 
     fn intend(&mut self, seq: Seq, at: Timestamp, intent: &Intent) {
-        let Intent { action, email, also, foreseen, batch, .. } = intent;
+        let Intent { action, email, also, foreseen, batch, revision, .. } = intent;
+        let by = revision.as_ref().map(|it| self.index_of(it)).or(self.revision);
         if action.class().invites() {
             self.sent.entry(email.clone()).or_default().push((seq, at));
         }
@@ -178,7 +182,7 @@ impl Memory {
             shown: false,
             foreseen: *foreseen,
             batch: *batch,
-            by: self.revision,
+            by,
         });
     }
 

@@ -134,9 +134,9 @@ impl Teller<'_> {
             return;
         }
         self.changes.push((seq, self.events.len()));
+        let revision = intent.revision.clone().or_else(|| self.memory.revision().cloned());
         let (intent, email) = (intent.clone(), intent.email.clone());
         let change = Change { intent, fate: Fate::Open, detail: None, shown: false };
-        let revision = self.memory.revision().cloned();
         self.events.push(Event { at, email, what: What::Change(Box::new(change)), revision });
     }
 

@@ -162,7 +162,7 @@ impl Row {
     fn by(self, revision: Option<&Revision>) -> Self {
         let Some(revision) = revision else { return self };
         Self {
-            commit: Some(revision.commit.clone()),
+            commit: Some(format!("{}{}", revision.commit, if revision.dirty { "+" } else { "" })),
             author: revision.author.clone(),
             subject: revision.subject.clone(),
             ..self
@@ -200,9 +200,10 @@ impl Row {
         };
         let by = match (&self.commit, &self.author) {
             (Some(commit), author) => {
+                let dirty = if commit.ends_with('+') { "+" } else { "" };
                 let short: String = commit.chars().take(7).collect();
                 let author = author.as_deref().unwrap_or_default();
-                format!("@ {short} {author}").trim_end().to_owned()
+                format!("@ {short}{dirty} {author}").trim_end().to_owned()
             }
             (None, _) => String::new(),
         };

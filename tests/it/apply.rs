@@ -1,6 +1,6 @@
 //! Applying: every reply, the barriers, the limits, and what the next run is told.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Mutex;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -55,6 +55,7 @@ impl Stage {
             clock: &Standing,
             sources: &sources,
             lifted: &lifted,
+            asked: &HashMap::new(),
             pending: Vec::new(),
         };
         apply::apply(fake, verdict, &terms, &mut journal).await

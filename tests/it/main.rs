@@ -14,6 +14,7 @@ mod guards;
 mod laws;
 mod reconcile;
 mod render;
+mod revision;
 mod roster;
 mod sandbox;
 mod scale;

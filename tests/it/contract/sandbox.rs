@@ -196,7 +196,7 @@ async fn every_fault_has_its_meaning() {
 }
 
 /// A roster that wants two dozen invitations, a role update and a disable.
-fn roster() -> Loaded {
+fn roster() -> Arc<Loaded> {
     let mut text = "version: 1\nusers:\n  - { email: alexandra@acme.io, role: ADMIN }\n  \
                     - { email: jonny@acme.io, role: BUSINESS }\n"
         .to_owned();
@@ -206,12 +206,12 @@ fn roster() -> Loaded {
     let raw = raw::read(&sources);
     let (roster, found) = checks::validate(raw, &sources, &TimeZone::UTC, SystemClock.now());
     let roster = roster.unwrap_or_else(|| panic!("{found:?}"));
-    Loaded { roster, sources, warnings: Vec::new(), revision: None }
+    Arc::new(Loaded { roster, sources, warnings: Vec::new(), revision: None })
 }
 
 async fn run(
     running: &Running,
-    loaded: &Loaded,
+    loaded: &Arc<Loaded>,
     carry: &mut Carry,
     ledger: &Ledger,
     clock: &dyn Clock,

@@ -1,5 +1,6 @@
 //! The real run over a world.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::SignedDuration;
@@ -22,7 +23,7 @@ use super::world::World;
 #[must_use]
 pub struct Run<'a> {
     target: Target,
-    loaded: Loaded,
+    loaded: Arc<Loaded>,
     pub ledger: Ledger,
     pub cancel: CancellationToken,
     clock: &'a dyn Clock,
@@ -57,6 +58,7 @@ impl<'a> Run<'a> {
         let roster = world.roster();
         let sources = Sources::default();
         let loaded = Loaded { roster, sources, warnings: Vec::new(), revision: None };
+        let loaded = Arc::new(loaded);
         let cancel = CancellationToken::new();
         let ledger = Ledger::at(Place::Memory);
         Self { target, loaded, ledger, cancel, clock: &Standing, seen: &|_| {} }

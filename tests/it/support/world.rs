@@ -184,6 +184,7 @@ pub fn intent(name: &str, action: Action) -> Entry {
         reason: "for a test".into(),
         place: None,
         foreseen: false,
+        revision: None,
         lifted: Vec::new(),
         batch: 1,
     }))
