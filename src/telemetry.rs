@@ -14,6 +14,7 @@ use crate::escape::escape;
 use crate::guard::Held;
 use crate::plan::Standing;
 use crate::plan::change::Change;
+use crate::render::findings;
 use crate::report::{Applied, End, Outcome, RunReport, Status, Verification};
 
 /// How log lines are written.
@@ -148,6 +149,7 @@ pub fn log_run(report: &RunReport, sources: &Sources, next: Option<Timestamp>) {
                 let (guard, hint) = (refusal.guard.to_string(), escape(&refusal.hint));
                 tracing::warn!(workspace, guard, %hint, "held: {}", escape(&refusal.message));
             }
+            log_persons(workspace, applied);
             if let Some(approvals) = applied.verdict.approvals_in_short() {
                 let words = "these lines of the roster release what is held";
                 tracing::warn!(workspace, approvals, "{words}");
@@ -222,6 +224,19 @@ impl<'a> Told<'a> {
             to: change.to().map(|role| escape(role.as_str())),
             place: change.place.map(|place| file_and_line(place, sources)),
         }
+    }
+}
+
+/// So many lines at most for what needs a person; the line of the run has the number.
+const PERSONS: usize = 20;
+
+/// What rosterd cannot do is told at every run, until somebody has done it.
+fn log_persons(workspace: &str, applied: &Applied) {
+    let findings = applied.plan.findings().iter();
+    let unfixable = findings.filter(|it| it.kind.standing() == Standing::Unfixable);
+    for finding in unfixable.take(PERSONS) {
+        let words = findings::words(finding, applied.plan.now());
+        tracing::warn!(workspace, email = escape(finding.email.as_str()).as_ref(), "{words}");
     }
 }
 

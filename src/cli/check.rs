@@ -36,7 +36,7 @@ fn problems(global: &Global) -> Result<Vec<(Sources, Vec<Diagnostic>)>, Stop> {
         found.push(match reconcile::load(&workspace.target, SystemClock.now()) {
             Ok(loaded) => {
                 let mut warnings = loaded.warnings;
-                warnings.extend(approvals(global, workspace, &loaded.roster)?);
+                warnings.extend(approvals(global, workspace, &loaded.roster));
                 (loaded.sources, warnings)
             }
             Err(outage) => (outage.sources, outage.diagnostics),
@@ -47,21 +47,17 @@ fn problems(global: &Global) -> Result<Vec<(Sources, Vec<Diagnostic>)>, Stop> {
 
 /// What is to be said about the approvals. Without a ledger, or where it cannot be read, the file
 /// alone speaks.
-fn approvals(
-    global: &Global,
-    workspace: &WorkspaceConfig,
-    roster: &Roster,
-) -> Result<Vec<Diagnostic>, Stop> {
+fn approvals(global: &Global, workspace: &WorkspaceConfig, roster: &Roster) -> Vec<Diagnostic> {
     if roster.approvals().is_empty() {
-        return Ok(Vec::new());
+        return Vec::new();
     }
     let mut memory = Memory::empty();
     if let Ok(ledger) = context::ledger(global, workspace) {
-        for noted in history::entries(&ledger, &workspace.target.workspace)? {
+        for noted in history::entries(&ledger, &workspace.target.workspace).unwrap_or_default() {
             memory.fold(&noted);
         }
     }
-    Ok(approvals::problems(roster, &memory, SystemClock.now()))
+    approvals::problems(roster, &memory, SystemClock.now())
 }
 
 fn written(found: &[(Sources, Vec<Diagnostic>)], format: CheckFormat, code: u8) -> String {

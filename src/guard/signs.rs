@@ -52,7 +52,9 @@ pub(super) fn clock(case: &Case<'_>, docket: &mut Docket) {
     docket.hold(case, Guard::Clock, dated, |held| {
         let (held, all) = (held.len(), case.changes.len());
         let message = format!("{held} of {all} changes come from dates, and {why}");
-        (message, "correct the clock of this machine; the next run decides anew".into())
+        let hint = "correct the clock of this machine; the next run decides anew (where an earlier \
+                    clock was wrong, begin a new ledger)";
+        (message, hint.into())
     });
 }
 

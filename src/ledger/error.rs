@@ -44,7 +44,7 @@ pub enum LedgerError {
     Newer { found: usize, known: usize },
     #[error("a ledger is there already; move it away first")]
     Exists,
-    #[error("{0}")]
+    #[error("the ledger cannot be used: {0}")]
     Io(String),
 }
 

@@ -124,12 +124,14 @@ impl Ledger {
             Err(error) => return Err(error),
         };
         let store = guard(&store);
-        let mut link = verify::beginning(&*store)?;
         let mut entries = Vec::new();
-        store.rows(link.seq, &mut |row| {
-            link.follow(&row)?;
-            entries.push((row.scope.clone(), row.read()?));
-            Ok(())
+        store.at_once(&mut || {
+            let mut link = verify::beginning(&*store)?;
+            store.rows(link.seq, &mut |row| {
+                link.follow(&row)?;
+                entries.push((row.scope.clone(), row.read()?));
+                Ok(())
+            })
         })?;
         Ok(entries)
     }
@@ -138,7 +140,12 @@ impl Ledger {
     pub fn verify(&self, head: Option<&str>) -> Result<Verified, LedgerError> {
         let store = self.read_only()?;
         let store = guard(&store);
-        verify(&*store, head)
+        let mut verified = Err(LedgerError::None);
+        store.at_once(&mut || {
+            verified = verify(&*store, head);
+            Ok(())
+        })?;
+        verified
     }
 
     /// Begins a new ledger because an operator says so. One that is there is left alone.
@@ -223,19 +230,24 @@ impl Ledger {
     /// The memory of a workspace, from the end of its last run or from the beginning. Every row on
     /// the way is checked.
     fn memory(&self, store: &dyn Store, scope: &str) -> Result<(Link, Memory), LedgerError> {
-        let kept = lock_of(&self.shared.memories).remove(scope);
-        let (mut link, mut memory) = match kept {
-            Some((link, memory)) if stands(store, &link)? => (link, memory),
-            _ => beginning_of(store, scope)?,
-        };
-        store.rows(link.seq, &mut |row: Row| {
-            link.follow(&row)?;
-            if row.scope == scope {
-                memory.fold(&row.read()?);
-            }
+        let mut kept = lock_of(&self.shared.memories).remove(scope);
+        let mut found = None;
+        store.at_once(&mut || {
+            let (mut link, mut memory) = match kept.take() {
+                Some((link, memory)) if stands(store, &link)? => (link, memory),
+                _ => beginning_of(store, scope)?,
+            };
+            store.rows(link.seq, &mut |row: Row| {
+                link.follow(&row)?;
+                if row.scope == scope {
+                    memory.fold(&row.read()?);
+                }
+                Ok(())
+            })?;
+            found = Some((link, memory));
             Ok(())
         })?;
-        Ok((link, memory))
+        found.ok_or(LedgerError::None)
     }
 
     fn keep(&self, scope: &str, link: Link, memory: Memory) {

@@ -21,6 +21,10 @@ pub type Take<'a> = dyn FnMut(Row) -> Result<(), LedgerError> + 'a;
 /// An open ledger. Rows are only ever added; numbers and hashes are given under the store's own
 /// lock, so that several processes may write.
 pub trait Store: Send + std::fmt::Debug {
+    /// Lets `read` see one state of the ledger, whatever others write meanwhile.
+    fn at_once(&self, read: &mut dyn FnMut() -> Result<(), LedgerError>)
+    -> Result<(), LedgerError>;
+
     /// A random text that tells this ledger from any other.
     fn identity(&self) -> Result<String, LedgerError>;
 

@@ -161,6 +161,8 @@ pub enum Fate {
     NotSent,
     /// It was answered with `ok`, and no reading has shown it since.
     NoEffect,
+    /// Nobody knew what became of it, and a reading long enough after it shows that nothing did.
+    Lapsed,
 }
 
 /// What a change does to whom: the identity of a change across runs.
@@ -257,6 +259,7 @@ impl Fate {
             Self::Unknown => "unknown",
             Self::NotSent => "not sent",
             Self::NoEffect => "no effect",
+            Self::Lapsed => "lapsed",
         }
     }
 

@@ -133,7 +133,8 @@ impl Memory {
             return HashMap::new();
         }
         let disables = self.deeds.iter().filter(|deed| {
-            matches!(deed.action, Action::Disable { .. }) && deed.fate.may_have_happened()
+            matches!(deed.action, Action::Disable { .. })
+                && matches!(deed.fate, Fate::Open | Fate::Done | Fate::Unknown)
         });
         disables.filter_map(|deed| Some((deed.action.uid()?.clone(), deed.at))).collect()
     }

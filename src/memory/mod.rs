@@ -283,7 +283,7 @@ impl Memory {
         let mut found = HashMap::new();
         for deed in &self.deeds {
             let key = target(&deed.action, &deed.email);
-            if matches!(deed.fate, Fate::Unknown | Fate::Open) && !deed.shown {
+            if matches!(deed.fate, Fate::Unknown | Fate::Open | Fate::Lapsed) && !deed.shown {
                 found.insert(key, deed.batch);
             } else if deed.fate != Fate::NotSent {
                 found.remove(&key);
@@ -315,8 +315,9 @@ impl Memory {
 }
 
 impl Deed {
+    /// Whether it may have happened so near to `now`, by a clock that may have been corrected.
     fn is_young(&self, now: Timestamp) -> bool {
-        now.duration_since(self.at) < SETTLING
+        now.duration_since(self.at).abs() < SETTLING
     }
 
     fn is_settling(&self, now: Timestamp) -> bool {

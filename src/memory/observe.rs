@@ -55,6 +55,9 @@ fn decided(deed: &Deed, now: Timestamp) -> Option<Entry> {
         Fate::Done if is_old && !deed.action.class().invites() => {
             close(Fate::NoEffect, "answered with ok, and no reading shows it")
         }
+        Fate::Unknown if is_old && !deed.action.class().invites() => {
+            close(Fate::Lapsed, "nobody knew, and no reading shows it")
+        }
         _ => None,
     }
 }

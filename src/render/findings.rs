@@ -31,7 +31,7 @@ pub(super) fn name(kind: &FindingKind) -> &'static str {
 }
 
 /// The sentence of a finding, escaped; `now` is the instant of its plan.
-pub(super) fn words(finding: &Finding, now: Timestamp) -> String {
+pub fn words(finding: &Finding, now: Timestamp) -> String {
     let ago = finding.since.map(|since| time::ago(since, now)).unwrap_or_default();
     let next = finding.next.map(time::at).unwrap_or_default();
     match &finding.kind {

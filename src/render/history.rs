@@ -22,7 +22,8 @@ pub struct Row {
     pub from: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub to: Option<String>,
-    /// What became of a change: `done`, `rejected`, `unknown`, `not sent`, `no effect` or `open`.
+    /// What became of a change: `done`, `rejected`, `unknown`, `not sent`, `no effect`, `lapsed`
+    /// or `open`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub outcome: Option<String>,
     /// Whether a reading has shown its effect.

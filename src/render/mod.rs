@@ -5,7 +5,7 @@
 
 pub mod access;
 pub mod diagnostics;
-mod findings;
+pub mod findings;
 pub mod github;
 pub mod history;
 pub mod json;

@@ -177,7 +177,8 @@ impl<'s> Checkout<'s> {
         let mut paths = Vec::new();
         for entry in folder.iter().flatten() {
             let name = entry.filename().to_string();
-            let is_yaml = name.ends_with(".yaml") || name.ends_with(".yml");
+            let extension = Path::new(&name).extension().and_then(|it| it.to_str());
+            let is_yaml = matches!(extension, Some("yaml" | "yml"));
             if is_yaml && !name.starts_with('.') && entry.mode().kind() != EntryKind::Tree {
                 paths.push(root.join(name));
             }

@@ -11,12 +11,13 @@ fn document(name: &str) -> String {
     std::fs::read_to_string(root().join(name)).unwrap()
 }
 
-/// The binary in the project's folder, as the README has it, in an empty environment.
+/// The binary in the project's folder, as the README has it, at the commit that the README shows.
 fn rosterd(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_rosterd"))
         .args(arguments)
         .current_dir(root())
         .env_clear()
+        .env("ROSTERD_REVISION", "3f2c1ab")
         .stdin(Stdio::null())
         .output()
         .unwrap()
