@@ -209,7 +209,7 @@ async fn read<D: ReadDirectory>(
 
 async fn write(book: &mut Book, entries: Vec<Entry>, clock: &dyn Clock) -> Result<(), Failure> {
     let written = book.write(entries, clock.now()).await;
-    written.map(|_| ()).map_err(|error| journal::failure(&error))
+    written.map(|_| ()).map_err(|error| journal::failure(book.ledger(), &error))
 }
 
 /// Applies what the guards approved of `look`, and reads again.

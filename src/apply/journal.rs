@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 use crate::clock::Clock;
 use crate::diagnostic::Sources;
 use crate::guard::Guard;
-use crate::ledger::{Book, LedgerError};
+use crate::ledger::{Book, Ledger, LedgerError};
 use crate::memory::Memory;
 use crate::memory::entry::{Closing, Entry, Fate, Intent, Key, Seq};
 use crate::plan::change::Change;
@@ -87,6 +87,6 @@ impl Journal<'_> {
 }
 
 /// What a run says about a ledger that it cannot use.
-pub fn failure(error: &LedgerError) -> Failure {
-    Failure { kind: "ledger", message: error.to_string() }
+pub fn failure(ledger: &Ledger, error: &LedgerError) -> Failure {
+    Failure { kind: "ledger", message: format!("{}: {error}", ledger.place()) }
 }

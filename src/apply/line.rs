@@ -136,7 +136,7 @@ impl<'a> Line<'a> {
                 true
             }
             Err(error) => {
-                self.stopped.get_or_insert(journal::failure(&error));
+                self.stopped.get_or_insert(journal::failure(journal.book.ledger(), &error));
                 self.queue.push_front(batch.clone());
                 false
             }
@@ -156,7 +156,7 @@ impl<'a> Line<'a> {
     /// open, and the next run's reading decides.
     async fn write(&mut self, journal: &mut Journal<'_>) {
         if let Err(error) = journal.flush().await {
-            self.stopped.get_or_insert(journal::failure(&error));
+            self.stopped.get_or_insert(journal::failure(journal.book.ledger(), &error));
         }
     }
 

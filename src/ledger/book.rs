@@ -35,6 +35,10 @@ impl Book {
         Self { ledger, store, scope, link, memory, written: None }
     }
 
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
     pub fn memory(&self) -> &Memory {
         &self.memory
     }

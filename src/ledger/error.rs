@@ -58,6 +58,13 @@ impl From<rusqlite::Error> for LedgerError {
             ErrorCode::ReadOnly | ErrorCode::PermissionDenied => Self::ReadOnly,
             ErrorCode::DatabaseCorrupt => Self::Corrupt(error.to_string()),
             ErrorCode::NotADatabase => Self::Corrupt("it is no SQLite file".to_owned()),
+            // A full disk that has no room for the shared memory of the journal is told so.
+            ErrorCode::SystemIoFailure => {
+                Self::Io(format!("{error}: is the disk full, or does it fail?"))
+            }
+            ErrorCode::CannotOpen => {
+                Self::Io(format!("{error}: may the user that runs rosterd write there?"))
+            }
             _ => Self::Io(error.to_string()),
         }
     }

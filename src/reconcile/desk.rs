@@ -48,7 +48,7 @@ pub async fn sit_down(
     let (ledger, scope, now) = (records.ledger.clone(), records.scope.clone(), clock.now());
     let opened = tokio::task::spawn_blocking(move || ledger.open(&scope, now)).await;
     let book = match opened {
-        Ok(book) => book.map_err(|error| journal::failure(&error))?,
+        Ok(book) => book.map_err(|error| journal::failure(&records.ledger, &error))?,
         Err(error) => return Err(Failure { kind: "ledger", message: error.to_string() }),
     };
     Ok(Desk { book, lock, waited, retention: records.retention })
@@ -76,7 +76,7 @@ async fn lock(
                 tracing::info!(by, "waiting for another run of this workspace to end");
             }
             Ok(Err(_)) => {}
-            Err(error) => return Err(journal::failure(&error)),
+            Err(error) => return Err(journal::failure(&records.ledger, &error)),
         }
         let pause = KNOCK.min(records.lock_timeout.saturating_sub(waited)).max(KNOCK / 10);
         tokio::select! {
@@ -119,7 +119,8 @@ pub(super) async fn finish(
         Ok(()) => book.close(),
         Err(error) => {
             if let End::Applied(applied) = &mut report.end {
-                applied.stopped.get_or_insert_with(|| journal::failure(&error));
+                let failure = || journal::failure(book.ledger(), &error);
+                applied.stopped.get_or_insert_with(failure);
             }
         }
     }
