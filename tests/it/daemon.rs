@@ -135,6 +135,8 @@ async fn a_key_that_is_refused_is_not_tried_again_within_a_minute() {
 #[tokio::test(start_paused = true)]
 async fn what_the_api_refuses_by_itself_is_not_hurried() {
     let world = World::new();
+    // Nothing but the ladder makes it run again.
+    world.state().config.as_mut().unwrap().schedule.cron = "0 0 1 1 *".parse().unwrap();
     world.acme(|acme| {
         acme.reject = true;
         acme.roster.as_mut().unwrap().push(("matt@acme.io", "ANALYST", None));
@@ -148,7 +150,7 @@ async fn what_the_api_refuses_by_itself_is_not_hurried() {
     daemon.pass(1).await;
     assert_eq!((daemon.last().status(), invitations(&daemon)), (Status::Failed, 1));
     daemon.pass(3590).await;
-    assert_eq!((daemon.last().status(), invitations(&daemon)), (Status::Converged, 1));
+    assert_eq!((daemon.triggers().len(), invitations(&daemon)), (1, 1));
     daemon.pass(20).await;
     assert_eq!((daemon.last().status(), invitations(&daemon)), (Status::Failed, 2));
     daemon.pass(5 * 3600).await;
