@@ -11,7 +11,7 @@ use super::args::Global;
 use super::context::Context;
 use super::exit::{self, Stop};
 use super::progress::Progress;
-use super::{once, output, plan};
+use super::{once, output};
 use crate::client::Client;
 use crate::clock::SystemClock;
 use crate::config::{Config, WorkspaceConfig};
@@ -19,7 +19,6 @@ use crate::daemon::{self, Connected, Hooks};
 use crate::diagnostic::{Diagnostic, Sources};
 use crate::escape::escape;
 use crate::reconcile::{InputOutage, Loaded, Look};
-use crate::render;
 use crate::report::{Failure, RunReport};
 use crate::telemetry::{self, LogFormat};
 
@@ -60,7 +59,7 @@ struct World {
 #[derive(Default)]
 struct Told {
     bars: HashMap<String, Progress>,
-    /// The plan last shown, by workspace.
+    /// The plan last shown, by workspace, without its ages.
     plans: HashMap<String, String>,
     /// The warnings of the configuration.
     warnings: Vec<Diagnostic>,
@@ -98,6 +97,15 @@ impl World {
         let (dim, files) = (anstyle::Style::new().dimmed(), listed(&files));
         output::paragraph(&format!("{dim}watching {files}{next}{dim:#}"));
     }
+}
+
+/// What a plan says, but for how long it has been so.
+fn essence(loaded: &Loaded, look: &Look) -> String {
+    let findings = look.plan.findings().iter().map(|it| (&it.email, &it.kind));
+    let held = look.verdict.held.iter().map(|it| (&it.change.email, &it.by));
+    let (findings, held): (Vec<_>, Vec<_>) = (findings.collect(), held.collect());
+    let fingerprint = look.plan.fingerprint().hex();
+    format!("{fingerprint} {:?} {findings:?} {held:?}", loaded.revision)
 }
 
 fn listed<T: AsRef<str>>(files: &[T]) -> String {
@@ -140,10 +148,9 @@ impl Hooks for World {
         if !self.shown {
             return;
         }
-        let view = plan::view(workspace, loaded, look);
-        let text = render::text::plan(&view, self.global.verbose > 0);
-        let before = self.told().plans.insert(workspace.to_owned(), text.clone());
-        if before.as_ref() != Some(&text) {
+        let essence = essence(loaded, look);
+        let before = self.told().plans.insert(workspace.to_owned(), essence.clone());
+        if before.as_ref() != Some(&essence) {
             once::show_plan(workspace, loaded, look, &self.global);
         }
     }
