@@ -134,13 +134,6 @@ pub struct Sent {
     pub last: Timestamp,
 }
 
-/// The account that one person had.
-#[derive(Clone, Copy, Debug)]
-pub struct Former<'a> {
-    pub account: &'a Known,
-    pub gone: Timestamp,
-}
-
 /// Whom an effect concerns and what it comes to, so that two attempts at one thing are one.
 pub type Target<'a> = (Option<&'a Uid>, Option<&'a Email>, Option<&'a Role>);
 
@@ -215,14 +208,12 @@ impl Memory {
         self.revision_of(self.invitations.get(email)?.by)
     }
 
-    /// The account that one of these addresses had and that no reading shows any more: the last
-    /// one to go.
-    pub fn former<'a>(&self, addresses: impl IntoIterator<Item = &'a Email>) -> Option<Former<'_>> {
+    /// The account that was seen last under one of these addresses: where no reading shows it
+    /// there any more, it is gone, or has another address that is not the person's. Of several the
+    /// one that went last.
+    pub fn former<'a>(&self, addresses: impl IntoIterator<Item = &'a Email>) -> Option<&Known> {
         let uids = addresses.into_iter().filter_map(|email| self.by_address.get(email));
-        let known = uids.filter_map(|uid| self.accounts.get(uid));
-        known
-            .filter_map(|account| Some(Former { account, gone: account.gone? }))
-            .max_by_key(|former| former.gone)
+        uids.filter_map(|uid| self.accounts.get(uid)).max_by_key(|account| account.gone)
     }
 
     /// The invitations of ours to any of these addresses that may have left and came to nothing.

@@ -137,7 +137,7 @@ impl Draft<'_> {
             (Some(sent), _) => {
                 self.reinvite(member, None, sent.times, sent.last, Reason::InvitationGone);
             }
-            (None, Some(former)) if former.account.disabled => {
+            (None, Some(former)) if former.disabled => {
                 self.change(member, None, invite, Reason::WantedAgain);
             }
             (None, Some(_)) => self.change(member, None, invite, Reason::Vanished),
@@ -154,9 +154,8 @@ impl Draft<'_> {
             InviteStatus::Expired if !self.memory.is_known() => FindingKind::InvitationExpired,
             InviteStatus::Expired => {
                 // What nobody here sent counts as sent when it was first seen.
-                let last = since.into_iter().chain(sent.map(|sent| sent.last)).max();
                 let times = sent.map_or(1, |sent| sent.times);
-                let last = last.unwrap_or(self.now);
+                let last = sent.map(|sent| sent.last).or(since).unwrap_or(self.now);
                 self.unknown_status(invitation, Some(member));
                 let reason = Reason::InvitationExpired;
                 return self.reinvite(member, Some(invitation), times, last, reason);

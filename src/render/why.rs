@@ -10,7 +10,7 @@ use crate::directory::{Account, Invitation};
 use crate::email::Email;
 use crate::escape::escape;
 use crate::memory::story::Event;
-use crate::memory::{Memory, ladder};
+use crate::memory::{Known, Memory, ladder};
 use crate::plan::matching::Matching;
 use crate::revision::Revision;
 use crate::roster::{Member, Phase};
@@ -108,10 +108,14 @@ impl Teller<'_> {
         if lines.is_empty() {
             lines.push("neither account nor invitation".to_owned());
             lines.extend(self.memory.former(self.addresses).map(|former| {
-                let how =
-                    if former.account.disabled { "disabled by rosterd" } else { "by another hand" };
-                let role = &former.account.role;
-                format!("had an account, {role}, until {}: gone {how}", time::at(former.gone))
+                let Known { role, email, gone, disabled, .. } = former;
+                let how = if *disabled { "disabled by rosterd" } else { "gone by another hand" };
+                match gone {
+                    Some(gone) => {
+                        format!("had an account, {role}, until {}: {how}", time::at(*gone))
+                    }
+                    None => format!("had an account, {role}, which is now {email}"),
+                }
             }));
         }
         lines

@@ -1,5 +1,7 @@
 //! The table of what a plan says, enumerated: one person against the table written out, two and
-//! three people by independence.
+//! three people by independence. What is remembered is the third dimension.
+
+mod past;
 
 use rosterd::plan::OnRemoved;
 
@@ -109,7 +111,7 @@ fn in_short(world: &World) -> Vec<String> {
         let role = |role: Option<&rosterd::role::Role>| role.map(ToString::to_string);
         let why = change.reason.words();
         match (role(change.from()), role(change.to())) {
-            (None, Some(to)) => format!("invite {to}: {why}"),
+            (None, Some(to)) => format!("{} {to}: {why}", change.kind()),
             (Some(from), Some(to)) => format!("role {from} > {to}: {why}"),
             _ => format!("disable: {why}"),
         }
