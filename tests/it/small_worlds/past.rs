@@ -3,6 +3,7 @@
 use jiff::SignedDuration;
 use rosterd::action::Action;
 use rosterd::email::Email;
+use rosterd::memory::Memory;
 use rosterd::memory::entry::{Begun, Closing, Entry, Fate, Noted, Seen};
 use rosterd::plan::OnRemoved;
 use rosterd::role::Role;
@@ -114,7 +115,7 @@ fn with(mut world: World, name: &str, past: Past) -> World {
             note(&mut world, hours * HOUR, [seen]);
         }
         Past::Tried { fate, times, minutes } => {
-            let plan = World { memory: Default::default(), ..world.clone() }.plan();
+            let plan = World { memory: Memory::default(), ..world.clone() }.plan();
             let alias = email(&format!("{name}-alt"));
             let theirs = |address: &Email| *address == email(name) || *address == alias;
             let mut invitations = world.invitations.iter().filter(|it| theirs(&it.email));
