@@ -25,7 +25,7 @@ pub struct Executed {
 }
 
 /// The mutations of the API, by the names of their fields.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Kind {
     InviteUser,
