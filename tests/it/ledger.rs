@@ -1,0 +1,3 @@
+//! The ledger on real files: processes that are killed, disks that fail, hands that tamper.
+
+mod lag;
