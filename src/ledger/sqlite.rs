@@ -77,8 +77,11 @@ impl Sqlite {
             connection.busy_timeout(BUSY)?;
             let file = Some((path.to_owned(), identity));
             let store = Self { connection, file };
-            store.check_version()?;
-            Ok(store)
+            match store.check_version()? {
+                // Whoever began to make it was ended before it was one.
+                0 => Err(LedgerError::None),
+                _ => Ok(store),
+            }
         };
         let uri = format!("file:{}", escaped(path));
         let opened = open(&uri);

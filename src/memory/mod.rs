@@ -241,10 +241,20 @@ impl Memory {
         self.revision_of(deed.by)
     }
 
-    /// What may have happened so shortly before `now` that a reading need not show it.
+    /// What may have happened so shortly before `now` that a reading need not show it. One that
+    /// has shown it does not end this: the next may come from a server that lags. What is done to
+    /// the same account later does.
     pub fn settling(&self, now: Timestamp) -> HashMap<Target<'_>, Timestamp> {
-        let fresh = self.deeds.iter().filter(|deed| deed.is_settling(now));
-        fresh.map(|deed| (target(&deed.action, &deed.email), deed.at)).collect()
+        let (mut fresh, mut later) = (HashMap::new(), HashSet::new());
+        for deed in self.deeds.iter().rev().filter(|deed| deed.is_young(now)) {
+            let uid = deed.action.uid();
+            let is_last = uid.is_some_and(|uid| !later.contains(uid));
+            if deed.is_settling() && (is_last || !deed.shown) {
+                fresh.entry(target(&deed.action, &deed.email)).or_insert(deed.at);
+            }
+            later.extend(uid.filter(|_| deed.fate.may_have_happened()));
+        }
+        fresh
     }
 
     /// Accounts from which ADMIN may have been taken so shortly before `now` that a reading need
@@ -311,10 +321,7 @@ impl Deed {
         now.duration_since(self.at).abs() < SETTLING
     }
 
-    fn is_settling(&self, now: Timestamp) -> bool {
-        !self.shown
-            && self.fate.may_have_happened()
-            && self.fate != Fate::NoEffect
-            && self.is_young(now)
+    fn is_settling(&self) -> bool {
+        self.fate.may_have_happened() && self.fate != Fate::NoEffect
     }
 }

@@ -7,6 +7,7 @@
 pub mod auth;
 mod connection;
 mod control;
+pub mod executed;
 pub mod faults;
 pub mod schema;
 mod seed;

@@ -170,15 +170,16 @@ impl Mutation {
         account_type: AccountType,
     ) -> Result<UpdateUserAccountType> {
         let request = context.data::<std::sync::Arc<Request>>()?;
-        let ok = request
-            .change(|world, workspace| world.set_account_type(workspace, &uid, account_type))?;
+        let ok = request.change(|world, workspace| {
+            world.set_account_type(workspace, &uid, account_type, request.now)
+        })?;
         Ok(UpdateUserAccountType { ok })
     }
 
     /// Takes a user's access away.
     async fn disable_user(&self, context: &Context<'_>, uid: String) -> Result<DisableUser> {
         let request = context.data::<std::sync::Arc<Request>>()?;
-        let ok = request.change(|world, workspace| world.disable(workspace, &uid))?;
+        let ok = request.change(|world, workspace| world.disable(workspace, &uid, request.now))?;
         Ok(DisableUser { ok })
     }
 }

@@ -3,13 +3,15 @@
 
 use jiff::Timestamp;
 
+use super::executed::Record;
 use super::world::{Account, AccountType, Invitation, Workspace, World};
 
 impl World {
     /// Workspaces of these names, each with the people of the vendor's documentation, and so many
     /// more.
     pub fn seeded(names: &[String], people: usize, seed: u64, now: Timestamp) -> Self {
-        let mut world = Self { workspaces: Vec::new(), seed, given: 0 };
+        let mut world =
+            Self { workspaces: Vec::new(), seed, given: 0, executed: Record::default() };
         for name in names {
             let uid = world.uid(name, "");
             world.workspaces.push(Workspace {

@@ -5,6 +5,8 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+use super::executed::{Executed, Kind, Record};
+
 /// An invitation can be accepted for so long.
 pub const INVITATION_LASTS: SignedDuration = SignedDuration::from_hours(7 * 24);
 
@@ -31,6 +33,9 @@ pub struct World {
     pub(super) seed: u64,
     /// How many uids have been given out.
     pub(super) given: u64,
+    /// The mutations of the API that took effect.
+    #[serde(default)]
+    pub executed: Record,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -145,6 +150,8 @@ impl World {
             Some(_) => return Err(Refusal::AlreadyInvited),
             None => workspace.invitations.push(sent),
         }
+        let workspace = workspace.uid.clone();
+        self.record(now, workspace, Kind::InviteUser, email, Some(account_type));
         Ok(())
     }
 
@@ -154,21 +161,40 @@ impl World {
         workspace: &str,
         uid: &str,
         account_type: AccountType,
+        now: Timestamp,
     ) -> Result<(), Refusal> {
-        self.active(workspace, uid)?.account_type = account_type;
+        let (workspace, account) = self.active(workspace, uid)?;
+        account.account_type = account_type;
+        self.record(now, workspace, Kind::UpdateUserAccountType, uid, Some(account_type));
         Ok(())
     }
 
     /// `disableUser`.
-    pub fn disable(&mut self, workspace: &str, uid: &str) -> Result<(), Refusal> {
-        self.active(workspace, uid)?.disabled = true;
+    pub fn disable(&mut self, workspace: &str, uid: &str, now: Timestamp) -> Result<(), Refusal> {
+        let (workspace, account) = self.active(workspace, uid)?;
+        account.disabled = true;
+        self.record(now, workspace, Kind::DisableUser, uid, None);
         Ok(())
     }
 
-    fn active(&mut self, workspace: &str, uid: &str) -> Result<&mut Account, Refusal> {
-        let accounts = &mut self.workspace_mut(workspace)?.accounts;
-        let found = accounts.iter_mut().find(|account| account.uid == uid && !account.disabled);
-        found.ok_or(Refusal::UnknownUid)
+    /// An account that can be changed, and the uid of its workspace.
+    fn active(&mut self, which: &str, uid: &str) -> Result<(String, &mut Account), Refusal> {
+        let workspace = self.workspace_mut(which)?;
+        let mut accounts = workspace.accounts.iter_mut();
+        let found = accounts.find(|account| account.uid == uid && !account.disabled);
+        Ok((workspace.uid.clone(), found.ok_or(Refusal::UnknownUid)?))
+    }
+
+    fn record(
+        &mut self,
+        at: Timestamp,
+        workspace: String,
+        kind: Kind,
+        target: &str,
+        account_type: Option<AccountType>,
+    ) {
+        let target = target.to_owned();
+        self.executed.add(Executed { at, workspace, kind, target, account_type });
     }
 }
 
@@ -292,20 +318,20 @@ mod tests {
     fn a_disabled_user_is_gone_and_not_forgotten() {
         let mut world = acme();
         let uid = DOCUMENTED[2].0;
-        assert_eq!(world.disable("acme", uid), Ok(()));
-        assert_eq!(world.disable("acme", uid), Err(Refusal::UnknownUid));
-        assert_eq!(world.set_account_type("acme", uid, Admin), Err(Refusal::UnknownUid));
+        assert_eq!(world.disable("acme", uid, now()), Ok(()));
+        assert_eq!(world.disable("acme", uid, now()), Err(Refusal::UnknownUid));
+        assert_eq!(world.set_account_type("acme", uid, Admin, now()), Err(Refusal::UnknownUid));
         assert_eq!(world.workspaces[0].active().count(), 2);
         let invited = world.invite("acme", "matt@acme.io", Developer, now());
         assert_eq!(invited, Err(Refusal::Disabled));
         world.by_email("acme", "matt@acme.io").unwrap().disabled = false;
-        assert_eq!(world.set_account_type("acme", uid, Admin), Ok(()));
+        assert_eq!(world.set_account_type("acme", uid, Admin, now()), Ok(()));
     }
 
     #[test]
     fn who_is_active_again_hides_the_disabled_one() {
         let mut world = acme();
-        world.disable("acme", DOCUMENTED[2].0).unwrap();
+        world.disable("acme", DOCUMENTED[2].0, now()).unwrap();
         world.add("acme", "matt@acme.io", None, Analyst).unwrap();
         let invited = world.invite("acme", "matt@acme.io", Admin, now());
         assert_eq!(invited, Err(Refusal::AlreadyActive));
@@ -336,9 +362,37 @@ mod tests {
     #[test]
     fn workspaces_are_apart() {
         let mut world = World::seeded(&["acme".to_owned(), "other".to_owned()], 0, 1, now());
-        assert_eq!(world.disable("other", DOCUMENTED[0].0), Err(Refusal::UnknownUid));
+        assert_eq!(world.disable("other", DOCUMENTED[0].0, now()), Err(Refusal::UnknownUid));
         assert_eq!(world.invite("nowhere", "a@acme.io", Admin, now()), Err(Refusal::NoWorkspace));
         world.remove("other", "jonny@acme.io").unwrap();
         assert!(world.by_email("acme", "jonny@acme.io").is_ok());
+    }
+
+    #[test]
+    fn what_took_effect_is_recorded_and_what_was_refused_is_not() {
+        let mut world = acme();
+        let uid = DOCUMENTED[2].0;
+        world.invite("acme", "alice@acme.io", Developer, now()).unwrap();
+        world.invite("acme", "alice@acme.io", Developer, now()).unwrap_err();
+        world.set_account_type("acme", uid, Analyst, now()).unwrap();
+        world.disable("acme", uid, now()).unwrap();
+        world.disable("acme", uid, now()).unwrap_err();
+        world.accept("acme", "alice@acme.io", now()).unwrap();
+        let recorded: Vec<_> =
+            world.executed.iter().map(|it| (it.kind, &*it.target, it.account_type)).collect();
+        let expected = [
+            (Kind::InviteUser, "alice@acme.io", Some(Developer)),
+            (Kind::UpdateUserAccountType, uid, Some(Analyst)),
+            (Kind::DisableUser, uid, None),
+        ];
+        assert_eq!(recorded, expected);
+        assert!(world.executed.iter().all(|it| it.workspace == world.workspaces[0].uid));
+    }
+
+    #[test]
+    fn a_state_from_before_the_record_is_read() {
+        let mut state = serde_json::to_value(acme()).unwrap();
+        assert!(state.as_object_mut().unwrap().remove("executed").is_some());
+        assert_eq!(serde_json::from_value::<World>(state).unwrap(), acme());
     }
 }

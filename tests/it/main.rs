@@ -12,6 +12,7 @@ mod docs;
 mod e2e;
 mod guards;
 mod laws;
+mod ledger;
 mod reconcile;
 mod render;
 mod revision;

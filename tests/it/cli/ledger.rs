@@ -183,8 +183,8 @@ fn a_pasted_approval_releases_exactly_what_it_names_and_once() {
     // The line has served: it says so, and the same person again is held again.
     let check = stage.run(&["check", "-u", "users.yaml"]).expect(0).stdout();
     assert_eq!(check.matches("warning[approval-used]").count(), 5, "{check}");
-    let enable = format!("{{\"email\": \"{}\"}}", removed[0]);
-    stage.control("POST", "enable", &enable);
+    let account = format!("{{\"email\": \"{}\", \"accountType\": \"DEVELOPER\"}}", removed[0]);
+    stage.control("POST", "account", &account);
     let again = stage.run(&ONCE).expect(3).stdout();
     let line = again.lines().find(|line| line.contains(&removed[0]) && line.contains("held"));
     assert!(line.is_some(), "{again}");

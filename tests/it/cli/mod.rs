@@ -3,7 +3,7 @@
 mod daemon;
 mod ledger;
 mod secrets;
-mod stage;
+pub mod stage;
 
 use stage::{ROSTER, Stage};
 

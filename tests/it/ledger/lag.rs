@@ -1,0 +1,42 @@
+//! A reading that shows less than an earlier one did.
+
+use rosterd::memory::entry::{Entry, Noted};
+use rosterd::plan::change::Action;
+use rosterd::role::Role;
+
+use crate::support::world::{World, disable, intent, now, told, uid};
+
+/// Something of ours happened so many minutes ago, and a reading showed it at once.
+fn shown(mut world: World, minutes: i64, name: &str, action: Action) -> World {
+    let at = now() - jiff::SignedDuration::from_mins(minutes);
+    let seq = world.memory.through() + 1;
+    world.memory.fold(&Noted { seq, at, entry: intent(name, action) });
+    world.memory.fold(&Noted { seq: seq + 1, at, entry: Entry::Shown { of: vec![seq] } });
+    world
+}
+
+fn role(from: Role, to: Role) -> Action {
+    Action::UpdateRole { uid: uid("matt"), from, to }
+}
+
+#[test]
+fn what_was_shown_and_is_shown_no_longer_settles_first() {
+    let without = World::converged().no_member("matt");
+    assert_eq!(told(&without.plan()).len(), 1);
+    let disabled = shown(without.clone(), 9, "matt", disable("matt"));
+    assert_eq!(told(&disabled.plan()), ["Settling matt@acme.io DEVELOPER"]);
+    let long_ago = shown(without, 10, "matt", disable("matt"));
+    assert!(told(&long_ago.plan())[0].starts_with("disable matt@acme.io"));
+
+    let analyst = World::converged().member("matt", Role::Analyst);
+    let updated = shown(analyst, 1, "matt", role(Role::Developer, Role::Analyst));
+    assert!(told(&updated.plan())[0].starts_with("Settling matt@acme.io"));
+}
+
+#[test]
+fn who_goes_back_and_forth_does_not_wait_for_the_first_time() {
+    let world = World::converged().member("matt", Role::Analyst);
+    let there = shown(world, 3, "matt", role(Role::Developer, Role::Analyst));
+    let back = shown(there, 2, "matt", role(Role::Analyst, Role::Developer));
+    assert!(told(&back.plan())[0].starts_with("update_role matt@acme.io"));
+}
