@@ -1,5 +1,7 @@
 //! Each guard: what it holds, what it lets go, and what it says.
 
+mod remembered;
+
 use rosterd::guard::{self, Budget, BudgetName, Guard, Lift, Limits, Verdict};
 use rosterd::memory::Memory;
 use rosterd::plan::Plan;
