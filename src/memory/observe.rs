@@ -49,15 +49,16 @@ fn decided(deed: &Deed, now: Timestamp) -> Option<Entry> {
         let detail = Some(detail.to_owned());
         Some(Entry::Outcome(Closing { of: deed.seq, fate, detail }))
     };
-    let is_old = now.duration_since(deed.at) >= SETTLING;
+    // An invitation that may have left counts as sent, whatever a reading shows.
+    let is_decided = now.duration_since(deed.at) >= SETTLING && !deed.action.class().invites();
     match deed.fate {
-        Fate::Open => close(Fate::Unknown, "the process ended before the answer"),
-        Fate::Done if is_old && !deed.action.class().invites() => {
+        Fate::Done if is_decided => {
             close(Fate::NoEffect, "answered with ok, and no reading shows it")
         }
-        Fate::Unknown if is_old && !deed.action.class().invites() => {
+        Fate::Open | Fate::Unknown if is_decided => {
             close(Fate::Lapsed, "nobody knew, and no reading shows it")
         }
+        Fate::Open => close(Fate::Unknown, "the process ended before the answer"),
         _ => None,
     }
 }

@@ -1,0 +1,238 @@
+//! What is remembered: laws of observing and folding, and the promises over time.
+
+use jiff::{SignedDuration, Timestamp};
+use proptest::prelude::*;
+use rosterd::action::{Action, BudgetName, Class};
+use rosterd::directory::InviteStatus;
+use rosterd::memory::Memory;
+use rosterd::memory::entry::{Closing, Entry, Fate, Noted};
+use rosterd::memory::observe::observe;
+use rosterd::plan;
+use rosterd::role::Role;
+
+use crate::support::states::{LINES, shown};
+use crate::support::world::{World, disable, email, intent, now, uid};
+
+/// Two people in any states, as a reading shows them.
+fn world() -> impl Strategy<Value = World> {
+    let person = || (0..LINES.len(), 0..shown().len());
+    (person(), person()).prop_map(|(matt, max)| {
+        let world = World::default().person("matt", LINES[matt.0], shown()[matt.1]);
+        world.person("max", LINES[max.0], shown()[max.1])
+    })
+}
+
+/// So many minutes after the instant of the plans.
+fn minutes(minutes: i64) -> Timestamp {
+    now() + SignedDuration::from_mins(minutes)
+}
+
+/// A memory that grows, with everything that was written.
+#[derive(Clone, Debug)]
+struct Book {
+    memory: Memory,
+    written: Vec<Noted>,
+}
+
+impl Book {
+    fn new() -> Self {
+        Self { memory: Memory::of_ledger(), written: Vec::new() }
+    }
+
+    fn write(&mut self, at: Timestamp, entries: impl IntoIterator<Item = Entry>) {
+        for entry in entries {
+            let noted = Noted { seq: self.memory.through() + 1, at, entry };
+            self.memory.fold(&noted);
+            self.written.push(noted);
+        }
+    }
+
+    fn observe(&mut self, world: &World, at: Timestamp) {
+        let entries = observe(&self.memory, &world.snapshot(), &world.roster(), at);
+        self.write(at, entries);
+    }
+
+    fn plan(&self, world: &World, at: Timestamp) -> plan::Plan {
+        let (roster, snapshot) = (world.roster(), world.snapshot());
+        plan::plan(&roster, &snapshot, &self.memory, world.on_removed, at)
+    }
+
+    /// Intends everything that is planned, as it would be sent now, and closes it so.
+    fn act(&mut self, world: &World, at: Timestamp, fate: Fate) -> Vec<Action> {
+        let plan = self.plan(world, at);
+        for change in plan.changes() {
+            self.write(at, [intent(change.email.as_str(), change.action.clone())]);
+            let of = self.memory.through();
+            let closing = Entry::Outcome(Closing { of, fate, detail: None });
+            self.write(at, (fate != Fate::Open).then_some(closing));
+        }
+        plan.changes().iter().map(|change| change.action.clone()).collect()
+    }
+}
+
+const FATES: [Fate; 5] = [Fate::Done, Fate::Open, Fate::Unknown, Fate::Rejected, Fate::NotSent];
+
+/// A life of readings and deeds.
+fn lived(worlds: &[(World, i64, usize)]) -> Book {
+    let (mut book, mut at) = (Book::new(), 0);
+    for (world, pause, fate) in worlds {
+        at += pause;
+        book.observe(world, minutes(at));
+        book.act(world, minutes(at), FATES[*fate]);
+    }
+    book
+}
+
+fn life() -> impl Strategy<Value = Vec<(World, i64, usize)>> {
+    prop::collection::vec((world(), 0_i64..2000, 0..FATES.len()), 0..8)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(128))]
+
+    #[test]
+    fn a_reading_that_was_taken_in_adds_nothing(life in life(), world in world()) {
+        let mut book = lived(&life);
+        let at = minutes(20_000);
+        book.observe(&world, at);
+        let again = observe(&book.memory, &world.snapshot(), &world.roster(), at);
+        prop_assert_eq!(again, Vec::<Entry>::new());
+    }
+
+    #[test]
+    fn what_is_written_is_read_back(life in life()) {
+        let book = lived(&life);
+        let mut read = Memory::of_ledger();
+        for noted in &book.written {
+            let text = serde_json::to_string(&noted.entry).unwrap();
+            let entry: Entry = serde_json::from_str(&text).unwrap();
+            prop_assert_eq!(&entry, &noted.entry);
+            read.fold(&Noted { entry, ..noted.clone() });
+        }
+        prop_assert_eq!(&read, &book.memory);
+        let text = serde_json::to_string(&read).unwrap();
+        prop_assert_eq!(serde_json::from_str::<Memory>(&text).unwrap(), read);
+    }
+
+    #[test]
+    fn the_order_of_a_listing_does_not_matter(life in life(), world in world()) {
+        let book = lived(&life);
+        let mut other = world.clone();
+        other.accounts.reverse();
+        other.invitations.reverse();
+        let entries = |world: &World| {
+            observe(&book.memory, &world.snapshot(), &world.roster(), minutes(20_000))
+        };
+        prop_assert_eq!(entries(&world), entries(&other));
+    }
+
+    /// Whatever the readings show, as long as nobody accepts.
+    #[test]
+    fn no_invitation_comes_sooner_than_the_ladder_allows(
+        steps in prop::collection::vec((0_u8..5, 1_i64..3000, 0..3_usize), 1..60),
+    ) {
+        // A former account that we disabled: a listing that lags may show it again.
+        let member = World::default().member("matt", Role::Developer);
+        let with_account = member.clone().account("matt", Role::Developer);
+        let mut book = Book::new();
+        book.observe(&with_account, minutes(-5000));
+        book.write(minutes(-4000), [intent("matt", disable("matt"))]);
+        let of = book.memory.through();
+        book.write(minutes(-4000), [Entry::Outcome(Closing { of, fate: Fate::Done, detail: None })]);
+        book.observe(&member, minutes(-3999));
+        let (mut at, mut sent) = (0, Vec::new());
+        for (shows, pause, fate) in steps {
+            at += pause;
+            let world = match shows {
+                0 => with_account.clone(),
+                1 => member.clone().invitation("matt", Role::Developer, InviteStatus::Pending),
+                2 => member.clone().invitation("matt", Role::Admin, InviteStatus::Expired),
+                _ => member.clone(),
+            };
+            book.observe(&world, minutes(at));
+            let actions = book.act(&world, minutes(at), FATES[fate]);
+            let is_invitation = |action: &&Action| action.class().invites();
+            if actions.iter().find(is_invitation).is_some() {
+                sent.push(at);
+            }
+            // A blip is over before it can count as a return.
+            book.observe(&member, minutes(at + 1));
+            at += 1;
+        }
+        let waits = [24 * 60, 72 * 60, 168 * 60];
+        prop_assert!(sent.len() <= 4, "{sent:?}");
+        for (pair, wait) in sent.windows(2).zip(waits) {
+            prop_assert!(pair[1] - pair[0] >= wait, "{sent:?}");
+        }
+    }
+}
+
+#[test]
+fn acceptance_begins_the_ladder_anew() {
+    let member = World::default().member("matt", Role::Developer);
+    let mut book = Book::new();
+    for day in [0, 1, 4] {
+        book.observe(&member, minutes(day * 1440));
+        assert_eq!(book.act(&member, minutes(day * 1440), Fate::Done).len(), 1, "{day}");
+    }
+    let accepted = member.clone().account("matt", Role::Developer);
+    book.observe(&accepted, minutes(5 * 1440));
+    assert_eq!(book.memory.sent([&email("matt")]), None);
+    let role = |book: &Book| book.memory.account(&uid("matt")).unwrap().role.clone();
+    assert_eq!(role(&book), Role::Developer);
+}
+
+#[test]
+fn an_approval_serves_once_and_counts_anew_after_it_has_left_the_file() {
+    let before = World::converged();
+    let after = World::converged().no_member("john").approve(BudgetName::Disable, &["john"]);
+    let mut gone = after.clone();
+    gone.accounts.retain(|account| account.email != email("john"));
+    let used = |book: &Book| book.memory.used(BudgetName::Disable, &email("john")).is_some();
+    let mut book = Book::new();
+    book.observe(&before, minutes(0));
+    book.observe(&after, minutes(1));
+    book.act(&after, minutes(1), Fate::Unknown);
+    assert!(!used(&book), "no reading shows it");
+    book.observe(&gone, minutes(2));
+    assert!(used(&book));
+    book.observe(&World { approvals: Vec::new(), ..gone.clone() }, minutes(3));
+    assert!(!used(&book), "it has left the file");
+    book.observe(&gone, minutes(4));
+    assert!(!used(&book), "and counts anew");
+}
+
+#[test]
+fn an_approval_serves_also_where_another_hand_was_faster() {
+    let after = World::converged().no_member("john").approve(BudgetName::Disable, &["john"]);
+    let mut book = Book::new();
+    book.observe(&World::converged(), minutes(0));
+    book.observe(&after, minutes(1));
+    let plan = book.plan(&after, minutes(1));
+    let change = plan.changes().iter().find(|it| it.class() == Class::Disable).unwrap();
+    let key = rosterd::memory::entry::Key::of(&change.action, &change.email);
+    book.write(minutes(1), [Entry::Held { change: key, by: vec!["disable-budget".into()] }]);
+    let mut gone = after;
+    gone.accounts.retain(|account| account.email != email("john"));
+    book.observe(&gone, minutes(2));
+    assert!(book.memory.used(BudgetName::Disable, &email("john")).is_some());
+}
+
+#[test]
+fn what_is_dropped_with_age_is_not_asked_for() {
+    let world = World::converged().no_member("john");
+    let mut book = Book::new();
+    book.observe(&World::converged(), minutes(0));
+    book.observe(&world, minutes(1));
+    book.act(&world, minutes(1), Fate::Done);
+    let mut later = world.clone();
+    later.accounts.retain(|account| account.email != email("john"));
+    book.observe(&later, minutes(2));
+    let (mut kept, at) = (book.memory.clone(), minutes(3 * 1440));
+    kept.forget(minutes(1440));
+    assert!(kept.deeds().is_empty() && !book.memory.deeds().is_empty());
+    let wanted = World { accounts: later.accounts.clone(), ..World::converged() };
+    let plan = |memory: &Memory| Book { memory: memory.clone(), ..book.clone() }.plan(&wanted, at);
+    assert_eq!(plan(&kept), plan(&book.memory));
+    assert_eq!(plan(&kept).changes()[0].reason.words(), "wanted again after a disable");
+}
