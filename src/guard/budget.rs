@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::judge::{Case, Docket};
 use super::{Budget, BudgetName, Guard};
-use crate::memory;
+use crate::memory::{self, Spent};
 use crate::plan::Facts;
 
 impl Budget {
@@ -31,16 +31,16 @@ pub(super) fn budgets(case: &Case<'_>, docket: &mut Docket) {
             continue;
         }
         let since = case.now.saturating_sub(budget.window).unwrap_or(Timestamp::MIN);
-        let mut used = case.memory.spent(name, since);
+        let Spent { certain, mut possible } = case.memory.spent(name, since);
         let effects = case.effects.iter().filter(|it| name.counts(&it.action) && !it.foreseen);
-        used.extend(effects.map(|change| memory::target(&change.action, &change.email)));
-        let before = used.len();
+        possible.extend(effects.map(|change| memory::target(&change.action, &change.email)));
+        let before = certain + possible.len();
         // A second attempt at one thing is one thing.
-        used.extend(wanted.iter().map(|at| {
+        possible.extend(wanted.iter().map(|at| {
             let change = &case.changes[*at];
             memory::target(&change.action, &change.email)
         }));
-        let all = used.len();
+        let all = certain + possible.len();
         if all > budget.limit(case.facts.managed) {
             docket.hold(case, Guard::Budget(name), wanted, |_| {
                 words(name, *budget, case, before, all)

@@ -161,7 +161,8 @@ pub enum Fate {
     NotSent,
     /// It was answered with `ok`, and no reading has shown it since.
     NoEffect,
-    /// Nobody knew what became of it, and a reading long enough after it shows that nothing did.
+    /// Nobody knew what became of it, and a reading long enough after it does not show it. It is
+    /// tried again, and counted all the same.
     Lapsed,
 }
 
@@ -265,6 +266,6 @@ impl Fate {
 
     /// Whether the mutation may have happened.
     pub fn may_have_happened(self) -> bool {
-        matches!(self, Self::Open | Self::Done | Self::Unknown | Self::NoEffect)
+        !matches!(self, Self::Rejected | Self::NotSent)
     }
 }

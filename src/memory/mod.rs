@@ -134,6 +134,15 @@ pub struct Sent {
     pub last: Timestamp,
 }
 
+/// What a budget has used.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Spent<'a> {
+    /// Effects that a reading has shown.
+    pub certain: usize,
+    /// What may have happened; attempts at one thing are one.
+    pub possible: HashSet<Target<'a>>,
+}
+
 /// Whom an effect concerns and what it comes to, so that two attempts at one thing are one.
 pub type Target<'a> = (Option<&'a Uid>, Option<&'a Email>, Option<&'a Role>);
 
@@ -266,16 +275,24 @@ impl Memory {
         fresh.filter_map(|deed| deed.action.uid()).collect()
     }
 
-    /// What a budget has used since an instant: attempts at one thing count once, and what was
-    /// approved by having been committed ahead does not count.
-    pub fn spent(&self, name: BudgetName, since: Timestamp) -> HashSet<Target<'_>> {
+    /// What a budget has used since an instant. What was approved by having been committed ahead
+    /// does not count.
+    pub fn spent(&self, name: BudgetName, since: Timestamp) -> Spent<'_> {
         let counted = self.deeds.iter().filter(|deed| {
             deed.at > since
                 && deed.fate.may_have_happened()
                 && !deed.foreseen
                 && name.counts(&deed.action)
         });
-        counted.map(|deed| target(&deed.action, &deed.email)).collect()
+        let mut spent = Spent::default();
+        for deed in counted {
+            if deed.shown {
+                spent.certain += 1;
+            } else {
+                spent.possible.insert(target(&deed.action, &deed.email));
+            }
+        }
+        spent
     }
 
     /// The size of the request in which each thing was last tried without anybody knowing what
@@ -322,6 +339,6 @@ impl Deed {
     }
 
     fn is_settling(&self) -> bool {
-        self.fate.may_have_happened() && self.fate != Fate::NoEffect
+        matches!(self.fate, Fate::Open | Fate::Done | Fate::Unknown)
     }
 }

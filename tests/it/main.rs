@@ -13,6 +13,7 @@ mod e2e;
 mod guards;
 mod laws;
 mod ledger;
+mod lives;
 mod memory;
 mod reconcile;
 mod render;

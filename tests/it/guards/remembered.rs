@@ -26,10 +26,10 @@ fn only_what_may_have_happened_is_counted() {
         let world = one_leaves().remember(-1, [intent("zoe", disable("zoe"))]);
         closed(world, fate).verdict().held.len()
     };
-    for fate in [Fate::Done, Fate::Unknown, Fate::NoEffect] {
+    for fate in [Fate::Done, Fate::Unknown, Fate::NoEffect, Fate::Lapsed] {
         assert_eq!(after(fate), 1, "{fate:?}");
     }
-    for fate in [Fate::Rejected, Fate::NotSent, Fate::Lapsed] {
+    for fate in [Fate::Rejected, Fate::NotSent] {
         assert_eq!(after(fate), 0, "{fate:?}");
     }
     let open = one_leaves().remember(-1, [intent("zoe", disable("zoe"))]);
@@ -41,6 +41,10 @@ fn attempts_at_one_thing_are_one_thing() {
     let again = || intent("john", Action::Disable { uid: uid("john"), role: Role::Business });
     let world = one_leaves().remember(-3, [again()]).remember(-2, [again()]);
     assert!(world.verdict().held.is_empty());
+    // What a reading has shown is not an attempt: somebody undid it, and it is done once more.
+    let of = world.memory.through();
+    let shown = world.remember(-1, [Entry::Shown { of: vec![of] }]);
+    assert_eq!(shown.verdict().held.len(), 1);
 }
 
 #[test]
