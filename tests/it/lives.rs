@@ -195,7 +195,7 @@ fn directory(world: &World, seed: u64, time: &Time, done: &Done, bad: &Arc<Mutex
         }
         if luck == 2 { unknown() } else { Reply::Answered(answers) }
     });
-    let (random, earlier) = (Mutex::new(Rng::with_seed(seed ^ 77)), Mutex::new(None::<Snapshot>));
+    let (random, earlier) = (Mutex::new(Rng::with_seed(seed ^ 0x4d)), Mutex::new(None::<Snapshot>));
     let is_bad = Arc::clone(bad);
     fake.list_as(move |_, world, _| {
         let mut random = random.lock().unwrap();
