@@ -1,5 +1,8 @@
 //! The ledger on real files: processes that are killed, disks that fail, hands that tamper.
 
+mod bench;
+mod faults;
+mod full;
 mod kill;
 mod lag;
 mod site;
