@@ -5,4 +5,6 @@ mod faults;
 mod full;
 mod kill;
 mod lag;
+mod retention;
 mod site;
+mod tamper;
