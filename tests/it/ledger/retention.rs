@@ -106,7 +106,7 @@ fn needed(ledger: &Ledger, now: Timestamp) -> Memory {
 
 #[test]
 fn what_is_remembered_does_not_depend_on_what_was_dropped() {
-    for seed in 0..6 {
+    for seed in [0, 1, 2, 127] {
         let (_folder, whole, pruned) = files();
         let now = weeks(&at(&whole), seed);
         std::fs::copy(&whole, &pruned).unwrap();
