@@ -53,10 +53,12 @@ impl Memory {
         self.newest = newest;
     }
 
-    /// Drops what happened so long ago that no rule asks for it: what is older than `needed`.
+    /// Drops what happened so long ago that no rule asks for it: what is over and older than
+    /// `before`.
     pub fn forget(&mut self, before: Timestamp) {
-        let kept = |deed: &Deed| deed.at >= before || (deed.fate == Fate::Open && !deed.shown);
-        self.deeds.retain(kept);
+        // What a later reading may still show is not over.
+        let is_open = |deed: &Deed| !deed.shown && deed.fate.may_have_happened();
+        self.deeds.retain(|deed| deed.at >= before || is_open(deed));
         self.ends.retain(|end| end.at >= before);
     }
 

@@ -13,7 +13,7 @@ use rosterd::ledger::{Ledger, Place};
 use rosterd::reconcile::{
     Carry, Loaded, Look, Pass, Records, Setting, Target, reconcile, sit_down,
 };
-use rosterd::report::{RunReport, Trigger};
+use rosterd::report::{Failure, RunReport, Trigger};
 use tokio_util::sync::CancellationToken;
 
 use super::directory::{Fake, Standing};
@@ -86,6 +86,11 @@ impl<'a> Run<'a> {
     }
 
     pub async fn go(&self, fake: &Fake, carry: &mut Carry) -> RunReport {
+        self.attempt(fake, carry).await.unwrap()
+    }
+
+    /// A run that need not come to be: the ledger may be unusable.
+    pub async fn attempt(&self, fake: &Fake, carry: &mut Carry) -> Result<RunReport, Failure> {
         let setting = Setting {
             clock: self.clock,
             cancel: &self.cancel,
@@ -99,17 +104,21 @@ impl<'a> Run<'a> {
         let (target, loaded) = (&self.target, &self.loaded);
         let pass = Pass { trigger: Trigger::Start, stale: false };
         let records = records(&self.ledger);
-        let desk = sit_down(&records, self.clock, &CancellationToken::new()).await.unwrap();
-        reconcile(fake, target, loaded, pass, carry, desk, &setting).await
+        let desk = sit_down(&records, self.clock, &CancellationToken::new()).await?;
+        Ok(reconcile(fake, target, loaded, pass, carry, desk, &setting).await)
     }
 
     /// The same outside of a runtime.
     pub fn blocking(&self, fake: &Fake) -> RunReport {
+        self.attempt_blocking(fake).unwrap()
+    }
+
+    pub fn attempt_blocking(&self, fake: &Fake) -> Result<RunReport, Failure> {
         tokio::runtime::Builder::new_current_thread()
             .enable_time()
             .start_paused(true)
             .build()
             .unwrap()
-            .block_on(self.go(fake, &mut Carry::default()))
+            .block_on(self.attempt(fake, &mut Carry::default()))
     }
 }

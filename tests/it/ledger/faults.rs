@@ -1,0 +1,195 @@
+//! What can happen to the file: nothing is changed meanwhile, the reason is told, and all goes on
+//! by itself afterwards.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+
+use rosterd::ledger::{Ledger, LedgerError, Place};
+use rosterd::report::{End, Failure, Outcome, RunReport, Status};
+use rosterd::role::Role;
+use rusqlite::Connection;
+
+use super::bench::Bench;
+use crate::support::directory::Fake;
+use crate::support::run::{Run, SCOPE};
+use crate::support::world::{World, now};
+
+/// Does something to a good ledger, and says what the error has to tell.
+type Harm = (&'static str, fn(&Bench), &'static str);
+
+/// What neither this process nor a later one goes on with.
+const HARMS: [Harm; 8] = [
+    ("garbage", |it| it.write(&b"no database ".repeat(2_000)), "no SQLite file"),
+    ("cut short", |it| it.cut(), "corrupt"),
+    ("another database", |it| it.sql("DROP TABLE meta"), "not a ledger of rosterd"),
+    ("a newer schema", |it| it.sql("UPDATE meta SET value = '99' WHERE name = 'schema'"), "99"),
+    ("no schema", |it| it.sql("DELETE FROM meta"), "not a ledger of rosterd"),
+    ("read-only", |it| it.make_read_only(), "cannot be written"),
+    ("a folder", |it| it.replace_by_folder(), "not a ledger of rosterd"),
+    ("a folder that is a file", |it| it.replace_folder(), "ledger.db"),
+];
+
+/// What only a process that knew the ledger before can notice.
+const CHANGELINGS: [Harm; 5] = [
+    ("gone", |it| fs::remove_file(&it.path).unwrap(), "gone while rosterd runs"),
+    ("empty", |it| it.write(b""), "replaced"),
+    ("another ledger", |it| it.replace_by_another(), "replaced while rosterd runs"),
+    ("an older copy", |it| it.restore("earlier"), "is missing in it"),
+    ("an older copy that went on", |it| it.fork(), "not what was written"),
+];
+
+#[test]
+fn a_ledger_that_cannot_be_used_keeps_everything_as_it_is() {
+    for (name, harm, says) in HARMS {
+        let bench = Bench::new();
+        harm(&bench);
+        bench.stays_still(&bench.ledger, name, says);
+        bench.restore("good");
+        harm(&bench);
+        bench.stays_still(&Ledger::at(Place::File(bench.path.clone())), name, says);
+        bench.goes_on(name);
+    }
+}
+
+/// Who knows what was written goes on with that; who would have to believe it does not.
+#[test]
+fn a_changed_byte_is_not_believed() {
+    let bench = Bench::new();
+    bench.flip("\"status\":\"converged\"");
+    let later = Ledger::at(Place::File(bench.path.clone()));
+    bench.stays_still(&later, "a changed byte", "not what was written");
+    assert!(matches!(later.look(SCOPE), Err(LedgerError::Broken(_))));
+    assert!(matches!(later.entries(), Err(LedgerError::Broken(_))));
+    let (report, _) = bench.run(&bench.ledger);
+    assert_eq!(report.unwrap().status(), Status::Converged);
+    assert!(matches!(bench.ledger.verify(None), Err(LedgerError::Broken(_))));
+}
+
+#[test]
+fn another_ledger_in_its_place_is_noticed() {
+    for (name, harm, says) in CHANGELINGS {
+        let bench = Bench::new();
+        harm(&bench);
+        bench.stays_still(&bench.ledger, name, says);
+        bench.stays_still(&bench.ledger, name, says);
+        bench.goes_on(name);
+    }
+}
+
+#[test]
+fn an_operator_may_begin_anew() {
+    let bench = Bench::new();
+    assert!(matches!(bench.ledger.init(now()), Err(LedgerError::Exists)));
+    fs::remove_file(&bench.path).unwrap();
+    bench.stays_still(&bench.ledger, "gone", "gone");
+    // From another process.
+    Ledger::at(Place::File(bench.path.clone())).init(now()).unwrap();
+    let (report, fake) = bench.run(&bench.ledger);
+    assert_eq!((report.unwrap().status(), fake.sent().len()), (Status::Converged, 1));
+    let rows = bench.ledger.verify(None).unwrap().rows;
+    assert!(rows < bench.rows, "it is a new one: {rows}");
+}
+
+#[test]
+fn a_lock_of_another_program_is_waited_for_and_told() {
+    let bench = Bench::new();
+    let other = Connection::open(&bench.path).unwrap();
+    // What takes a copy or repairs a file works so.
+    other.execute_batch("PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE").unwrap();
+    bench.stays_still(&bench.ledger, "locked", "keeps the ledger locked");
+    drop(other);
+    bench.goes_on("locked");
+}
+
+#[test]
+fn two_runs_of_one_workspace_are_kept_apart() {
+    let bench = Bench::new();
+    let other = Ledger::at(Place::File(bench.path.clone()));
+    let lock = other.lock(SCOPE, "process 7").unwrap().unwrap();
+    let (report, fake) = bench.run(&bench.ledger);
+    let Failure { kind, message } = report.unwrap_err();
+    assert_eq!((kind, fake.lists(), fake.sent().len()), ("locked", 0, 0));
+    assert!(message.contains("process 7"), "{message}");
+    drop(lock);
+    bench.goes_on("locked");
+}
+
+#[test]
+fn an_unfinished_beginning_becomes_a_ledger() {
+    let bench = Bench::new();
+    bench.write(b"");
+    let ledger = Ledger::at(Place::File(bench.path.clone()));
+    assert!(!ledger.look(SCOPE).unwrap().is_known(), "nothing is known yet");
+    assert!(matches!(ledger.verify(None), Err(LedgerError::None)));
+    let (report, _) = bench.run(&ledger);
+    assert_eq!(report.unwrap().status(), Status::Converged);
+    assert!(ledger.verify(None).unwrap().rows > 0);
+}
+
+#[test]
+fn a_file_of_the_first_schema_is_opened() {
+    let bench = Bench::new();
+    let file = Connection::open(&bench.path).unwrap();
+    let sql = "SELECT value FROM meta WHERE name = 'schema'";
+    assert_eq!(file.query_row(sql, [], |row| row.get::<_, String>(0)).unwrap(), "1");
+    drop(file);
+    bench.goes_on("the first schema");
+}
+
+/// The file goes while the first answers arrive: what was intended is sent, and nothing else.
+#[test]
+fn a_ledger_lost_in_the_middle_ends_the_sending() {
+    let bench = Bench::new();
+    let (path, saved) = (bench.path.clone(), bench.folder.path().join("saved.db"));
+    let crowd = (0..12).fold(World::converged(), |world, n| {
+        let name = format!("user{n}");
+        world.account(&name, Role::Business).member(&name, Role::Developer)
+    });
+    let (from, to) = (path.clone(), saved.clone());
+    let fake = Fake::new(&crowd).answer(move |nth, batch, world| {
+        if nth == 0 {
+            fs::rename(&from, &to).unwrap();
+        }
+        crate::support::directory::done(batch, world)
+    });
+    let ledger = &bench.ledger;
+    let report = Run::of(&crowd).ledger(ledger).attempt_blocking(&fake).unwrap();
+    assert_eq!(fake.sizes(), [2, 2], "two requests were under way");
+    let applied = applied(&report);
+    let stopped = applied.stopped.as_ref().unwrap();
+    assert_eq!((stopped.kind, report.status()), ("ledger", Status::Failed));
+    let count = |wanted: fn(&Outcome) -> bool| {
+        applied.outcomes.iter().filter(|(_, outcome)| wanted(outcome)).count()
+    };
+    assert_eq!(count(|it| *it == Outcome::Done), 4);
+    assert_eq!(count(|it| matches!(it, Outcome::NotSent(_))), 8);
+    // Back again, it knows what was under way.
+    fs::rename(saved, &path).unwrap();
+    let fake = Fake::new(&World { members: crowd.members.clone(), ..fake.world() });
+    let report = Run::of(&crowd).ledger(ledger).attempt_blocking(&fake).unwrap();
+    assert_eq!(report.status(), Status::Converged);
+    assert_eq!(fake.sizes().iter().sum::<usize>(), 8, "the others, and they alone");
+    bench.ledger.verify(None).unwrap();
+}
+
+fn applied(report: &RunReport) -> &rosterd::report::Applied {
+    match &report.end {
+        End::Applied(applied) => applied,
+        End::Failed(failure) => panic!("{failure:?}"),
+    }
+}
+
+#[test]
+fn the_path_of_a_ledger_may_be_any_path() {
+    let folder = tempfile::tempdir().unwrap();
+    let path: PathBuf = folder.path().join("a %20 b?mode=ro#c/ledger.db");
+    let ledger = Ledger::at(Place::File(path.clone()));
+    let world = World::converged();
+    Run::of(&world).ledger(&ledger).blocking(&Fake::new(&world));
+    assert!(Path::new(&path).exists());
+    assert!(ledger.look(SCOPE).unwrap().is_known());
+    let link = folder.path().join("link.db");
+    symlink(&path, &link).unwrap();
+    assert!(Ledger::at(Place::File(link)).verify(None).unwrap().rows > 0);
+}

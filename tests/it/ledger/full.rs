@@ -1,0 +1,61 @@
+//! A disk that fills at any point of a run.
+
+use std::process::{Command, Stdio};
+
+use rosterd::ledger::LedgerError;
+
+use super::site::Site;
+
+/// The seed of the roster and of where the room ends.
+const SEED: u64 = 20;
+
+/// No file may grow beyond so many blocks of 512 bytes, and the process is told so as it is told
+/// of a full disk: by a write that fails.
+fn once_within(site: &Site, blocks: u32) -> Command {
+    let once = site.once();
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", &format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$@\""), "sh"])
+        .arg(once.get_program())
+        .args(once.get_args())
+        .current_dir(once.get_current_dir().unwrap())
+        .env_clear()
+        .envs(once.get_envs().filter_map(|(name, value)| Some((name, value?))))
+        .stdin(Stdio::null());
+    command
+}
+
+#[test]
+fn a_disk_that_is_full_in_the_middle_ends_the_sending_and_nothing_is_lost() {
+    let mut site = Site::new(SEED);
+    let (mut before, mut during) = (0, 0);
+    for _ in 0..25 {
+        site.change_the_roster();
+        let (blocks, executed) = (site.random.u32(..260), site.executed());
+        let ran = once_within(&site, blocks).output().unwrap();
+        let said = String::from_utf8_lossy(&ran.stdout) + String::from_utf8_lossy(&ran.stderr);
+        site.chain_holds();
+        site.ledger_is_true();
+        if ran.status.code() == Some(0) {
+            continue;
+        }
+        assert_eq!(ran.status.code(), Some(1), "{said}");
+        assert!(said.contains("ledger.db") && said.contains("full"), "{blocks}: {said}");
+        *(if site.executed() == executed { &mut before } else { &mut during }) += 1;
+        assert_eq!(site.run().0, 0, "with room again it goes on by itself");
+        assert_eq!(site.workspace_equals_roster(), 0);
+    }
+    assert!(before > 3 && during > 3, "{before} before anything was sent, {during} in the middle");
+    site.ledger_is_true();
+    site.file_is_sound();
+}
+
+#[test]
+fn a_full_disk_is_told_by_its_name() {
+    let file = rusqlite::Connection::open_in_memory().unwrap();
+    file.execute_batch("CREATE TABLE t (a); PRAGMA max_page_count = 3").unwrap();
+    let error = file.execute("INSERT INTO t VALUES (zeroblob(100000))", []).unwrap_err();
+    assert!(matches!(LedgerError::from(error), LedgerError::Full));
+    let error = std::io::Error::from(std::io::ErrorKind::StorageFull);
+    assert!(matches!(LedgerError::from(error), LedgerError::Full));
+}
