@@ -17,7 +17,7 @@ use crate::roster::Digest;
 /// The right to make a run on one workspace; dropping it gives it back.
 #[derive(Debug, Default)]
 pub struct Lock {
-    _file: Option<File>,
+    file: Option<File>,
     _within: Option<Within>,
 }
 
@@ -53,7 +53,7 @@ pub fn beside_file(
             file.rewind()?;
             // The words are for people; the lock holds without them.
             let _ = file.write_all(holder.as_bytes());
-            Ok(Ok(Lock { _file: Some(file), ..Lock::default() }))
+            Ok(Ok(Lock { file: Some(file), _within: None }))
         }
         Err(TryLockError::WouldBlock) => {
             let mut holder = String::new();
@@ -72,7 +72,17 @@ pub fn within(holders: &Holders, scope: &str, holder: &str) -> Result<Lock, Stri
     }
     held.insert(scope.to_owned(), holder.to_owned());
     let within = Within { holders: Arc::clone(holders), scope: scope.to_owned() };
-    Ok(Lock { _within: Some(within), ..Lock::default() })
+    Ok(Lock { file: None, _within: Some(within) })
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // A process that is being started holds a copy of every open file for a moment; the lock
+        // ends now all the same.
+        if let Some(file) = &self.file {
+            let _ = file.unlock();
+        }
+    }
 }
 
 impl Drop for Within {
@@ -99,8 +109,11 @@ mod tests {
         let first = take("acme", "process 1 since noon").unwrap();
         assert_eq!(take("acme", "process 2").unwrap_err(), "process 1 since noon");
         take("other", "process 2").unwrap();
+        // As a process that is being started has it.
+        let copy = first.file.as_ref().unwrap().try_clone().unwrap();
         drop(first);
         take("acme", "process 2").unwrap();
+        drop(copy);
     }
 
     #[test]

@@ -138,7 +138,8 @@ proptest! {
         book.observe(&with_account, minutes(-5000));
         book.write(minutes(-4000), [intent("matt", disable("matt"))]);
         let of = book.memory.through();
-        book.write(minutes(-4000), [Entry::Outcome(Closing { of, fate: Fate::Done, detail: None })]);
+        let closing = Closing { of, fate: Fate::Done, detail: None };
+        book.write(minutes(-4000), [Entry::Outcome(closing)]);
         book.observe(&member, minutes(-3999));
         let (mut at, mut sent) = (0, Vec::new());
         for (shows, pause, fate) in steps {
