@@ -140,12 +140,12 @@ fn prune(
     needed: Timestamp,
     now: Timestamp,
 ) -> Result<Vec<Row>, LedgerError> {
-    let earlier = verify::anchor(store)?;
-    let mut link = earlier.as_ref().map_or_else(Link::root, Link::after);
-    let first = store.row(link.seq + 1)?.map(|row| row.read()).transpose()?;
-    if first.is_none_or(|first| first.at >= spare) {
+    let first = store.first()?.map(|row| row.at.parse::<Timestamp>());
+    if first.is_none_or(|at| at.is_ok_and(|at| at >= spare)) {
         return Ok(Vec::new());
     }
+    let earlier = verify::anchor(store)?;
+    let mut link = earlier.as_ref().map_or_else(Link::root, Link::after);
     let mut kept: BTreeMap<String, Memory> = earlier.map(|it| it.kept).unwrap_or_default();
     let mut is_old = true;
     store.rows(link.seq, &mut |row| {

@@ -266,13 +266,11 @@ impl Ledger {
 
 /// The memory before the first row that is still there.
 fn beginning_of(store: &dyn Store, scope: &str) -> Result<(Link, Memory), LedgerError> {
-    let mut memory = Memory::of_ledger();
-    if let Some(anchor) = verify::anchor(store)?
-        && let Some(kept) = anchor.kept.get(scope)
-    {
-        memory = kept.clone();
-    }
-    Ok((verify::beginning(store)?, memory))
+    let Some(mut anchor) = verify::anchor(store)? else {
+        return Ok((Link::root(), Memory::of_ledger()));
+    };
+    let memory = anchor.kept.remove(scope).unwrap_or_else(Memory::of_ledger);
+    Ok((Link::after(&anchor), memory))
 }
 
 /// Whether a row is still what it was.

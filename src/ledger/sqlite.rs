@@ -178,6 +178,11 @@ impl Store for Sqlite {
         tail(&self.connection)
     }
 
+    fn first(&self) -> Result<Option<Row>, LedgerError> {
+        let sql = format!("SELECT {COLUMNS} FROM entries ORDER BY seq LIMIT 1");
+        Ok(self.connection.query_row(&sql, [], read).optional()?)
+    }
+
     fn row(&self, seq: Seq) -> Result<Option<Row>, LedgerError> {
         let sql = format!("SELECT {COLUMNS} FROM entries WHERE seq = ?1");
         Ok(self.connection.query_row(&sql, [number(seq)], read).optional()?)

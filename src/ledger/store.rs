@@ -31,6 +31,9 @@ pub trait Store: Send + std::fmt::Debug {
     /// The last row.
     fn tail(&self) -> Result<Option<Link>, LedgerError>;
 
+    /// The first row that is there.
+    fn first(&self) -> Result<Option<Row>, LedgerError>;
+
     /// One row.
     fn row(&self, seq: Seq) -> Result<Option<Row>, LedgerError>;
 
