@@ -284,7 +284,7 @@ async fn bad_days_end_in_the_same_place() {
     for (seed, faults) in [
         (1, "throttle=0.3 truncate=0.2"),
         (2, "reset-after=0.3 reset-before=0.2"),
-        (3, "unavailable=0.3 html=0.1"),
+        (3, "unavailable=0.1 html=0.1"),
         (4, "not-ok=0.3 stale=0.2"),
     ] {
         let faults = faults.split(' ').map(|it| it.parse().unwrap()).collect();
