@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::LedgerError;
-use super::sqlite::beside;
+use super::sqlite::{beside, make_folder_of};
 use crate::roster::Digest;
 
 /// The right to make a run on one workspace; dropping it gives it back.
@@ -37,9 +37,7 @@ pub fn beside_file(
     holder: &str,
 ) -> Result<Result<Lock, String>, LedgerError> {
     let path = path(ledger, scope);
-    if let Some(folder) = path.parent().filter(|folder| *folder != Path::new("")) {
-        std::fs::create_dir_all(folder)?;
-    }
+    make_folder_of(&path)?;
     let mut file = OpenOptions::new()
         .read(true)
         .write(true)

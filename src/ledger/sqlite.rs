@@ -40,9 +40,7 @@ impl Sqlite {
 
     /// Makes a new ledger, whole or not at all. An existing file is left alone.
     pub fn create(path: &Path) -> Result<Self, LedgerError> {
-        if let Some(folder) = path.parent().filter(|folder| *folder != Path::new("")) {
-            fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-        }
+        make_folder_of(path)?;
         // Whoever comes second finds a file, and opens it.
         match fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
             Ok(_) => {}
@@ -270,6 +268,14 @@ fn identity(path: &Path) -> Result<Identity, LedgerError> {
         return Err(LedgerError::NotALedger);
     }
     Ok((about.dev(), about.ino()))
+}
+
+/// Makes the folder of a file, for nobody else to look into.
+pub fn make_folder_of(path: &Path) -> std::io::Result<()> {
+    match path.parent().filter(|folder| *folder != Path::new("")) {
+        Some(folder) => fs::DirBuilder::new().recursive(true).mode(0o700).create(folder),
+        None => Ok(()),
+    }
 }
 
 /// The path of a file that `SQLite` keeps beside its own.

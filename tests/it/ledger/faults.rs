@@ -2,7 +2,7 @@
 //! by itself afterwards.
 
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 
 use rosterd::ledger::{Ledger, LedgerError, Place};
@@ -135,6 +135,14 @@ fn a_file_of_the_first_schema_is_opened() {
     assert_eq!(file.query_row(sql, [], |row| row.get::<_, String>(0)).unwrap(), "1");
     drop(file);
     bench.goes_on("the first schema");
+}
+
+#[test]
+fn nobody_else_can_read_it() {
+    let bench = Bench::new();
+    for path in [&*bench.path, bench.path.parent().unwrap()] {
+        assert_eq!(fs::metadata(path).unwrap().permissions().mode() & 0o077, 0, "{path:?}");
+    }
 }
 
 /// The file goes while the first answers arrive: what was intended is sent, and nothing else.

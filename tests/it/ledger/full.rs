@@ -27,7 +27,7 @@ fn once_within(site: &Site, blocks: u32) -> Command {
 
 #[test]
 fn a_disk_that_is_full_in_the_middle_ends_the_sending_and_nothing_is_lost() {
-    let mut site = Site::new(SEED);
+    let mut site = Site::new(SEED, "0ms");
     let (mut before, mut during) = (0, 0);
     for _ in 0..25 {
         site.change_the_roster();

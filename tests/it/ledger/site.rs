@@ -74,10 +74,10 @@ struct Told {
 }
 
 impl Site {
-    /// A sandbox and a roster that it agrees with; no ledger.
-    pub fn new(seed: u64) -> Self {
+    /// A sandbox that answers after `latency`, and a roster that it agrees with; no ledger.
+    pub fn new(seed: u64, latency: &str) -> Self {
         let (people, seed_text) = (PEOPLE.to_string(), seed.to_string());
-        let flags = ["--people", &people, "--latency", "4ms", "--seed", &seed_text];
+        let flags = ["--people", &people, "--latency", latency, "--seed", &seed_text];
         let stage = Stage::with_sandbox(&flags);
         stage.write("rosterd.yaml", CONFIG);
         let random = fastrand::Rng::with_seed(seed);
