@@ -42,7 +42,7 @@ fn a_kill_at_any_instant_loses_no_row_and_repeats_no_mutation() {
 /// The life of one site. The answer is the number of processes that were killed.
 fn whole(seed: u64) -> usize {
     // What is slow is found under way; what is fast is there before anything that comes too late.
-    let latency = if seed % 2 == 0 { "5ms" } else { "0ms" };
+    let latency = if seed.is_multiple_of(2) { "5ms" } else { "0ms" };
     let mut site = Site::new(seed, latency);
     let mut killed = beginnings(&mut site);
     site.change_the_roster();
