@@ -36,7 +36,7 @@ fn a_kill_at_any_instant_loses_no_row_and_repeats_no_mutation() {
         });
         ended.sum()
     });
-    assert!(killed >= 300, "only {killed} kills found a process that ran");
+    assert!(killed >= 200, "only {killed} kills found a process that ran");
 }
 
 /// The life of one site. The answer is the number of processes that were killed.
