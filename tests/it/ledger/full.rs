@@ -45,7 +45,7 @@ fn a_disk_that_is_full_in_the_middle_ends_the_sending_and_nothing_is_lost() {
         assert_eq!(site.run().0, 0, "with room again it goes on by itself");
         assert_eq!(site.workspace_equals_roster(), 0);
     }
-    assert!(before > 3 && during > 3, "{before} before anything was sent, {during} in the middle");
+    assert!(before > 1 && during > 1, "{before} before anything was sent, {during} in the middle");
     site.ledger_is_true();
     site.file_is_sound();
 }
