@@ -21,7 +21,7 @@
 //! | nobody | expired invitation | noted |
 //! | unmanaged | anything | untouched, never counted |
 //!
-//! Every change passes [`Draft::propose`]: what may have happened a moment ago is settling, and
+//! Every change passes `Draft::propose`: what may have happened a moment ago is settling, and
 //! what the API refused is left alone for a while.
 
 use jiff::Timestamp;
