@@ -203,7 +203,6 @@ async fn read<D: ReadDirectory>(
     let lost = entries.iter().filter(is_lost).count();
     write(book, entries, setting.clock).await?;
     let look = consider(snapshot, target, roster, book.memory(), setting.lift, now);
-    write(book, record::held(book.memory(), &look.verdict), setting.clock).await?;
     Ok((look, lost))
 }
 
@@ -257,7 +256,7 @@ async fn enact<D: ReadDirectory + WriteDirectory>(
         let again = Again { directory, target, loaded, plan: &plan, verdict: &verdict, setting };
         let (verification, then) = again.verify(outcomes, book).await;
         next = then.or(next);
-        if verification == Verification::NotNeeded {
+        if !matches!(verification, Verification::Read(_)) {
             let holds = record::holds(book.memory(), &verdict);
             let written = write(book, holds, setting.clock).await;
             effects.stopped = effects.stopped.or(written.err());

@@ -23,27 +23,22 @@ pub fn roster(memory: &Memory, target: &Target, loaded: &Loaded) -> Option<Entry
     (!same).then_some(Entry::Roster(fact))
 }
 
-/// What is held now and was not, or by other guards.
-pub fn held(memory: &Memory, verdict: &Verdict) -> Vec<Entry> {
+/// What is held now and was not, or by other guards, and what is held no longer. Guards ask how
+/// long something has been held, so that this is written once they have judged for the last time.
+pub fn holds(memory: &Memory, verdict: &Verdict) -> Vec<Entry> {
     let mut entries = Vec::new();
+    let mut held = HashSet::new();
     for hold in &verdict.held {
         let change = Key::of(&hold.change.action, &hold.change.email);
         let by: Vec<String> = hold.by.iter().map(ToString::to_string).collect();
         if memory.holds().get(&change).is_none_or(|known| known.by != by) {
-            entries.push(Entry::Held { change, by });
+            entries.push(Entry::Held { change: change.clone(), by });
         }
+        held.insert(change);
     }
+    let released = memory.holds().keys().filter(|change| !held.contains(*change));
+    entries.extend(released.map(|change| Entry::Released { change: change.clone() }));
     entries
-}
-
-/// The same, and what is held no longer. Guards ask how long something has been held, so that
-/// this is only written once they have judged for the last time.
-pub fn holds(memory: &Memory, verdict: &Verdict) -> Vec<Entry> {
-    let held_now = verdict.held.iter().map(|it| Key::of(&it.change.action, &it.change.email));
-    let held_now: HashSet<Key> = held_now.collect();
-    let released = memory.holds().keys().filter(|change| !held_now.contains(*change));
-    let released = released.map(|change| Entry::Released { change: change.clone() });
-    held(memory, verdict).into_iter().chain(released).collect()
 }
 
 /// The run in numbers.

@@ -301,3 +301,16 @@ fn an_account_that_changes_its_address_stays_the_members() {
         assert_eq!(in_short(&moved.unmanaged("matthew@acme.io")), expected, "{line:?}");
     }
 }
+
+#[test]
+fn whoever_was_disabled_and_is_refused_needs_a_person_at_once() {
+    let refused = |past, minutes| {
+        let world = World::default().member("matt", Role::Developer);
+        let mut world = with(world, "matt", past);
+        let action = Action::Invite { role: Role::Developer };
+        tried(&mut world, &action, "matt", (Fate::Rejected, 1, minutes));
+        in_short(&world.seen(0))
+    };
+    assert_eq!(refused(Past::Disabled(Fate::Done), 400 * DAY), ["NeedsPerson"]);
+    assert_eq!(refused(Past::Fresh, HOUR - 1), ["Refused"]);
+}
