@@ -1,8 +1,8 @@
 //! What the ledger remembers of one workspace, as plain data.
 //!
-//! [`entry`] is what is written, `fold` turns entries into a [`Memory`], [`mod@observe`] says what a
-//! reading adds to it. All of it is pure: the store knows only text, and a plan depends on nothing
-//! that it was not given.
+//! [`entry`] is what is written, `fold` turns entries into a [`Memory`], [`mod@observe`] says what
+//! a reading adds to it. All of it is pure: the store knows only text, and a plan depends on
+//! nothing that it was not given.
 
 pub mod entry;
 mod fold;
