@@ -250,16 +250,16 @@ impl Memory {
         self.revision_of(deed.by)
     }
 
-    /// What may have happened so shortly before `now` that a reading need not show it. One that
-    /// has shown it does not end this: the next may come from a server that lags. What is done to
-    /// the same account later does.
-    pub fn settling(&self, now: Timestamp) -> HashMap<Target<'_>, Timestamp> {
+    /// What may have happened so shortly before `now` that a reading need not show it. One that has
+    /// shown it does not end this: the next may come from a server that lags. What is done to the
+    /// same account later does.
+    pub fn settling(&self, now: Timestamp) -> HashMap<Target<'_>, &Deed> {
         let (mut fresh, mut later) = (HashMap::new(), HashSet::new());
         for deed in self.deeds.iter().rev().filter(|deed| deed.is_young(now)) {
             let uid = deed.action.uid();
             let is_last = uid.is_some_and(|uid| !later.contains(uid));
             if deed.is_settling() && (is_last || !deed.shown) {
-                fresh.entry(target(&deed.action, &deed.email)).or_insert(deed.at);
+                fresh.entry(target(&deed.action, &deed.email)).or_insert(deed);
             }
             later.extend(uid.filter(|_| deed.fate.may_have_happened()));
         }

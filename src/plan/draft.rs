@@ -10,8 +10,8 @@ use super::{Facts, Finding, FindingKind, Fingerprint, Granted, Plan};
 use crate::action::BudgetName;
 use crate::directory::{Account, Invitation, InviteStatus, Snapshot, Uid};
 use crate::email::Email;
-use crate::memory::entry::{End, EndKind};
-use crate::memory::{self, Memory, Target, ladder};
+use crate::memory::entry::{End, EndKind, Fate};
+use crate::memory::{self, Deed, Memory, Target, ladder};
 use crate::role::Role;
 use crate::roster::{Member, Roster};
 
@@ -20,7 +20,7 @@ pub(super) struct Draft<'m> {
     pub now: Timestamp,
     pub memory: &'m Memory,
     /// What may have happened so shortly before that the reading need not show it.
-    settling: HashMap<Target<'m>, Timestamp>,
+    pub settling: HashMap<Target<'m>, &'m Deed>,
     pub losing_admin: HashSet<&'m Uid>,
     changes: Vec<Change>,
     pub findings: Vec<Finding>,
@@ -93,10 +93,12 @@ impl<'m> Draft<'m> {
 
     /// Plans a change, unless it may have happened a moment ago or was refused too recently.
     pub fn propose(&mut self, change: Change) {
-        if let Some(&at) = self.settling.get(&memory::target(&change.action, &change.email)) {
+        if let Some(deed) = self.settling.get(&memory::target(&change.action, &change.email)) {
+            let (at, answered) = (deed.at, deed.fate == Fate::Done);
             let next = at.saturating_add(memory::SETTLING).unwrap_or(at);
             self.wait_for(next);
-            return self.instead(&change, FindingKind::Settling, Some(at), Some(next));
+            let kind = FindingKind::Settling { answered };
+            return self.instead(&change, kind, Some(at), Some(next));
         }
         let Some(refused) = self.memory.refused(&change.action, &change.email) else {
             return self.changes.push(change);
@@ -129,7 +131,11 @@ impl<'m> Draft<'m> {
     pub fn settles(&mut self, member: &Member, at: Timestamp) {
         let next = at.saturating_add(memory::SETTLING).unwrap_or(at);
         self.wait_for(next);
-        self.push(member, FindingKind::Settling, member.role.clone(), Some(at), Some(next));
+        let theirs = |deed: &&&Deed| member.addresses().any(|address| *address == deed.email);
+        let invitations = self.settling.values().filter(|deed| deed.action.class().invites());
+        let answered = invitations.filter(theirs).any(|deed| deed.fate == Fate::Done);
+        let kind = FindingKind::Settling { answered };
+        self.push(member, kind, member.role.clone(), Some(at), Some(next));
     }
 
     pub fn wait_for(&mut self, next: Timestamp) {

@@ -72,8 +72,8 @@ pub enum FindingKind {
     InvitationGone,
     /// So many invitations led to nothing: a person has to ask what is wrong.
     InvitationsExhausted { times: usize },
-    /// It may have happened a moment ago, and the reading does not show it yet.
-    Settling,
+    /// It was done a moment ago, or may have been, and the reading does not show it yet.
+    Settling { answered: bool },
     /// The API refused it, and it is tried again later.
     Refused { why: String },
     /// The API refuses it: a person has to do it in the workspace.
@@ -197,7 +197,7 @@ impl FindingKind {
             | Self::InvitationGone
             | Self::Refused { .. }
             | Self::StartsLater { .. } => Standing::Waiting,
-            Self::Settling => Standing::Settling,
+            Self::Settling { .. } => Standing::Settling,
             Self::InvitationsExhausted { .. }
             | Self::NeedsPerson { .. }
             | Self::SeveralAccounts { .. }

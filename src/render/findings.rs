@@ -14,7 +14,7 @@ pub(super) fn name(kind: &FindingKind) -> &'static str {
         FindingKind::InvitationExpired => "invitation_expired",
         FindingKind::InvitationGone => "invitation_gone",
         FindingKind::InvitationsExhausted { .. } => "invitations_exhausted",
-        FindingKind::Settling => "settling",
+        FindingKind::Settling { .. } => "settling",
         FindingKind::Refused { .. } => "refused",
         FindingKind::NeedsPerson { .. } => "needs_person",
         FindingKind::StartsLater { .. } => "starts_later",
@@ -54,8 +54,11 @@ pub fn words(finding: &Finding, now: Timestamp) -> String {
         FindingKind::InvitationsExhausted { times } => format!(
             "{times} invitations led to nothing, the last{ago}: ask the person, or invite by hand"
         ),
-        FindingKind::Settling => {
+        FindingKind::Settling { answered: true } => {
             format!("done{ago}, and the reading does not show it yet; looked at again {next}")
+        }
+        FindingKind::Settling { answered: false } => {
+            format!("sent{ago}, and nobody knows yet whether it was done; looked at again {next}")
         }
         FindingKind::Refused { why } => {
             format!("refused{ago}: {}; tried again {next}", escape(why))
@@ -102,4 +105,40 @@ fn several(accounts: &[crate::email::Email]) -> String {
         accounts.len(),
         shown.join(", ")
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::email::Email;
+    use crate::role::Role;
+
+    fn told(kind: FindingKind) -> String {
+        let at = |text: &str| Some(text.parse().unwrap());
+        let finding = Finding {
+            kind,
+            email: Email::remote("matt@acme.io"),
+            role: Role::Developer,
+            place: None,
+            since: at("2026-11-25T11:55:00Z"),
+            next: at("2026-11-25T12:05:00Z"),
+        };
+        words(&finding, "2026-11-25T12:00:00Z".parse().unwrap())
+    }
+
+    #[test]
+    fn what_may_have_been_done_is_not_told_as_done() {
+        let answered = told(FindingKind::Settling { answered: true });
+        assert!(answered.starts_with("done 5 min ago, and"), "{answered}");
+        let open = told(FindingKind::Settling { answered: false });
+        assert!(open.starts_with("sent 5 min ago, and nobody knows yet"), "{open}");
+        assert!(open.ends_with("looked at again 2026-11-25 12:05 UTC"), "{open}");
+    }
+
+    #[test]
+    fn what_the_api_says_is_harmless() {
+        let why = "no\u{1b}[2J".to_owned();
+        assert!(told(FindingKind::Refused { why: why.clone() }).contains("no\\u{1b}[2J"));
+        assert!(told(FindingKind::NeedsPerson { why }).contains("no\\u{1b}[2J"));
+    }
 }
