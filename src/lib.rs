@@ -36,6 +36,7 @@ pub mod schedule;
 pub mod render;
 pub mod report;
 // 5: effects
+pub mod aside;
 pub mod client;
 pub mod clock;
 pub mod ledger;

@@ -5,6 +5,7 @@ mod desk;
 mod record;
 mod verify;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -14,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::apply::journal::{self, Journal};
 use crate::apply::{self, Effects, Sending, Terms};
+use crate::aside::aside;
 use crate::client::{ClientError, ReadDirectory, WriteDirectory};
 use crate::clock::Clock;
 use crate::diagnostic::{Diagnostic, Sources};
@@ -235,7 +237,8 @@ async fn enact<D: ReadDirectory + WriteDirectory>(
         let (target, loaded, now) = (target.clone(), Arc::clone(loaded), plan.now());
         let changes = verdict.approved.changes().to_vec();
         let credited = move || credit::credit(&target, &loaded, &changes, now);
-        tokio::task::spawn_blocking(credited).await.unwrap_or_default()
+        // A history that cannot be read costs the commit's name, not the run.
+        aside(move || catch_unwind(AssertUnwindSafe(credited)).unwrap_or_default()).await
     };
     let mut journal = Journal {
         book,

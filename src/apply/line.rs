@@ -108,6 +108,7 @@ impl<'a> Line<'a> {
             self.write(journal).await;
             let pause = self.pause();
             tokio::select! {
+                biased;
                 Some((batch, reply)) = flying.next() => {
                     self.take_in(batch, reply);
                     self.close(journal);

@@ -121,7 +121,7 @@ impl Context {
             return Ok(Arc::clone(transport));
         }
         let settings = workspace.connection.clone();
-        let transport = Transport::new(settings.clone())
+        let transport = Transport::new(&settings)
             .map_err(|error| Failure { kind: error.kind, message: error.message })?;
         let transport = Arc::new(transport);
         transports.insert(name.clone(), (settings, Arc::clone(&transport)));

@@ -5,6 +5,7 @@ pub mod answer;
 pub mod document;
 pub mod graphql;
 pub mod interpret;
+mod network;
 pub mod pace;
 pub mod transport;
 pub mod wire;

@@ -1,33 +1,77 @@
 //! HTTP: one POST and its whole answer, within a deadline and a size.
 
-use std::error::Error as _;
 use std::fmt;
-use std::path::Path;
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use jiff::fmt::rfc2822::DateTimeParser;
+use reqwest::Url;
 use reqwest::header::{self, HeaderMap, HeaderName, HeaderValue};
-use reqwest::{Certificate, ClientBuilder, Url};
 use secrecy::ExposeSecret;
 
 use super::answer::{Response, Telling};
+use super::network::Network;
 use super::pace::Throttle;
-use super::{ClientError, Credentials, ErrorClass, Settings, endpoint_is_safe, is_loopback};
+use super::{ClientError, Credentials, ErrorClass, Settings, endpoint_is_safe};
 
 /// The longest answer that is read, after decompression: far more than 100,000 users need.
 pub const MAX_BODY: usize = 256 << 20;
-/// So much is read of an answer whose status already tells that it failed.
-const MAX_FAILED_BODY: usize = 64 << 10;
-/// A connection is made within this, or half of the request's deadline.
-const CONNECT: Duration = Duration::from_secs(10);
 /// A longer `Retry-After` counts as this.
 const LONGEST_STOP: Duration = Duration::from_hours(24);
 
-/// The connections to one endpoint, and the pace at which it is asked; shared by every run.
+/// What carries requests to the endpoint: the network, or a simulation of it. It neither follows
+/// a redirect nor sends anything twice.
+pub trait Wire: Send + Sync {
+    /// Sends it once, and waits for the whole answer.
+    fn post(&self, post: Post) -> BoxFuture<'_, Result<Answered, Broken>>;
+}
+
+/// One request. The headers hold secrets.
+#[derive(Debug)]
+pub struct Post {
+    pub headers: HeaderMap,
+    pub body: String,
+    /// An answer may have so many bytes.
+    pub max_body: usize,
+}
+
+/// A whole answer, whatever it says.
+#[derive(Debug)]
+pub struct Answered {
+    pub status: u16,
+    pub headers: HeaderMap,
+    pub body: Vec<u8>,
+}
+
+/// No answer, or not the whole of it.
+#[derive(Debug)]
+pub struct Broken {
+    pub how: How,
+    /// The innermost reason, in words that hold no URL.
+    pub cause: String,
+}
+
+/// The ways in which a request ends without an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum How {
+    /// The other side shows a certificate that is not trusted: nothing was sent.
+    Certificate,
+    /// There was no connection: nothing was sent.
+    Connect,
+    /// The deadline of the request has passed.
+    Timeout,
+    /// The answer broke off.
+    Truncated,
+    /// The connection ended without an answer.
+    Reset,
+    /// The answer is longer than it may be.
+    TooLarge,
+}
+
+/// The way to one endpoint, and the pace at which it is asked; shared by every run.
 pub struct Transport {
-    http: reqwest::Client,
-    endpoint: Url,
+    wire: Box<dyn Wire>,
     shown: String,
     timeout: Duration,
     workspace: Option<HeaderValue>,
@@ -46,14 +90,17 @@ pub struct Unanswered {
 impl Transport {
     /// Refuses an endpoint that would carry the credentials in the clear, one that carries a
     /// password itself, and a CA file that cannot be used.
-    pub fn new(settings: Settings) -> Result<Self, ClientError> {
-        let shown = shown(&settings.endpoint);
-        check(&settings.endpoint, &shown)?;
+    pub fn new(settings: &Settings) -> Result<Self, ClientError> {
+        check(&settings.endpoint, &shown(&settings.endpoint))?;
+        Self::over(Box::new(Network::new(settings)?), settings)
+    }
+
+    /// The same over something else than the network.
+    pub fn over(wire: Box<dyn Wire>, settings: &Settings) -> Result<Self, ClientError> {
         let workspace = settings.workspace_uid.as_deref().map(workspace).transpose()?;
         Ok(Self {
-            http: connect(&settings)?,
-            endpoint: settings.endpoint,
-            shown,
+            wire,
+            shown: shown(&settings.endpoint),
             timeout: settings.timeout,
             workspace,
             max_body: MAX_BODY,
@@ -82,25 +129,10 @@ impl Transport {
     ) -> Result<Response, Unanswered> {
         let headers =
             self.headers(credentials).map_err(|error| Unanswered { error, sent: false })?;
-        let request =
-            self.http.post(self.endpoint.clone()).headers(headers).timeout(self.timeout).body(body);
-        let sent = request.send().await;
-        let mut answer = sent.map_err(|error| self.unanswered(&error, telling))?;
-        let mut response = head(answer.status().as_u16(), answer.headers());
-        let limit = if answer.status().is_success() { self.max_body } else { MAX_FAILED_BODY };
-        let length = answer.content_length().and_then(|length| usize::try_from(length).ok());
-        response.body.reserve(length.unwrap_or_default().min(limit));
-        loop {
-            match answer.chunk().await {
-                Ok(None) => return Ok(response),
-                Ok(Some(chunk)) if response.body.len() + chunk.len() <= limit => {
-                    response.body.extend_from_slice(&chunk);
-                }
-                // The status tells enough.
-                _ if !answer.status().is_success() => return Ok(response),
-                Ok(Some(_)) => return Err(self.too_large(limit)),
-                Err(error) => return Err(self.unanswered(&error, telling)),
-            }
+        let post = Post { headers, body, max_body: self.max_body };
+        match self.wire.post(post).await {
+            Ok(answered) => Ok(response(answered)),
+            Err(broken) => Err(self.unanswered(&broken, telling)),
         }
     }
 
@@ -126,31 +158,37 @@ impl Transport {
         Ok(headers)
     }
 
-    fn too_large(&self, limit: usize) -> Unanswered {
-        let message = format!("{} answered with more than {limit} bytes", self.shown);
-        Unanswered { error: error(ErrorClass::Protocol, "too-large", message), sent: true }
-    }
-
-    /// The cause alone is told: what is around it names the URL, which may hold a secret.
-    fn unanswered(&self, failed: &reqwest::Error, telling: &Telling<'_>) -> Unanswered {
-        let sent = !failed.is_connect() && !failed.is_builder();
-        let at = &self.shown;
-        let cause = telling.remote(&cause(failed));
-        let (class, kind, message) = if failed.is_connect() && is_certificate(failed) {
-            let hint = "a private authority is named by `http.ca_file`";
-            let message = format!("{at} shows a certificate that is not trusted: {cause}; {hint}");
-            (ErrorClass::Protocol, "tls", message)
-        } else if !sent {
-            (ErrorClass::Transient, "connect", format!("cannot connect to {at}: {cause}"))
-        } else if failed.is_timeout() {
-            let limit = self.timeout;
-            (ErrorClass::Transient, "timeout", format!("{at} did not answer within {limit:?}"))
-        } else if failed.is_body() || failed.is_decode() {
-            (ErrorClass::Transient, "truncated", format!("the answer of {at} broke off: {cause}"))
-        } else {
-            let message = format!("{at} closed the connection without an answer: {cause}");
-            (ErrorClass::Transient, "reset", message)
+    fn unanswered(&self, broken: &Broken, telling: &Telling<'_>) -> Unanswered {
+        let (at, cause) = (&self.shown, telling.remote(&broken.cause));
+        let (class, kind, message) = match broken.how {
+            How::Certificate => {
+                let hint = "a private authority is named by `http.ca_file`";
+                let shows =
+                    format!("{at} shows a certificate that is not trusted: {cause}; {hint}");
+                (ErrorClass::Protocol, "tls", shows)
+            }
+            How::Connect => {
+                (ErrorClass::Transient, "connect", format!("cannot connect to {at}: {cause}"))
+            }
+            How::Timeout => {
+                let limit = self.timeout;
+                (ErrorClass::Transient, "timeout", format!("{at} did not answer within {limit:?}"))
+            }
+            How::Truncated => {
+                let message = format!("the answer of {at} broke off: {cause}");
+                (ErrorClass::Transient, "truncated", message)
+            }
+            How::Reset => {
+                let message = format!("{at} closed the connection without an answer: {cause}");
+                (ErrorClass::Transient, "reset", message)
+            }
+            How::TooLarge => {
+                let limit = self.max_body;
+                let message = format!("{at} answered with more than {limit} bytes");
+                (ErrorClass::Protocol, "too-large", message)
+            }
         };
+        let sent = !matches!(broken.how, How::Certificate | How::Connect);
         Unanswered { error: error(class, kind, message), sent }
     }
 }
@@ -165,7 +203,7 @@ fn error(class: ErrorClass, kind: &'static str, message: String) -> ClientError 
     ClientError { class, kind, message }
 }
 
-fn unusable(message: String) -> ClientError {
+pub(super) fn unusable(message: String) -> ClientError {
     error(ErrorClass::Protocol, "settings", message)
 }
 
@@ -207,62 +245,9 @@ fn secret_value(what: &str, text: &str) -> Result<HeaderValue, ClientError> {
     Ok(value)
 }
 
-/// The usual roots and the private authority; where the system has no roots, the bundled ones.
-fn connect(settings: &Settings) -> Result<reqwest::Client, ClientError> {
-    // Another part of the process may have installed it before: that is as good.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let private = settings.ca_file.as_deref().map_or_else(|| Ok(Vec::new()), authorities)?;
-    let built = if settings.endpoint.scheme() == "http" {
-        builder(settings).tls_certs_only([]).build() // nothing to verify: the roots are not read
-    } else if private.is_empty() {
-        let usual = builder(settings).build();
-        usual.or_else(|_| builder(settings).tls_certs_only(bundled()).build())
-    } else if reqwest::Client::builder().build().is_ok() {
-        builder(settings).tls_certs_merge(private).build()
-    } else {
-        builder(settings).tls_certs_only(bundled().chain(private)).build()
-    };
-    built.map_err(|failed| unusable(format!("cannot prepare connections: {}", cause(&failed))))
-}
-
-fn builder(settings: &Settings) -> ClientBuilder {
-    let builder = reqwest::Client::builder()
-        .user_agent(concat!("rosterd/", env!("CARGO_PKG_VERSION")))
-        // A redirect would carry the credentials elsewhere.
-        .redirect(reqwest::redirect::Policy::none())
-        // Whether something may be sent again is decided by its meaning, not by the protocol.
-        .retry(reqwest::retry::never())
-        .connect_timeout(CONNECT.min(settings.timeout / 2));
-    // What stays on this machine needs no proxy, and in the clear it must not meet one.
-    if is_loopback(&settings.endpoint) { builder.no_proxy() } else { builder }
-}
-
-/// A pipe or a device is not waited for.
-fn regular(file: &Path) -> std::io::Result<Vec<u8>> {
-    if std::fs::metadata(file)?.is_file() {
-        return std::fs::read(file);
-    }
-    Err(std::io::Error::new(std::io::ErrorKind::InvalidInput, "this is not a regular file"))
-}
-
-fn authorities(file: &Path) -> Result<Vec<Certificate>, ClientError> {
-    let at = file.display();
-    let bytes = regular(file)
-        .map_err(|error| unusable(format!("cannot read the CA file {at}: {error}")))?;
-    match Certificate::from_pem_bundle(&bytes) {
-        Ok(found) if !found.is_empty() => Ok(found),
-        _ => Err(unusable(format!("the CA file {at} holds no certificate in PEM form"))),
-    }
-}
-
-fn bundled() -> impl Iterator<Item = Certificate> {
-    webpki_root_certs::TLS_SERVER_ROOT_CERTS
-        .iter()
-        .filter_map(|root| Certificate::from_der(root.as_ref()).ok())
-}
-
-/// The head of an answer, its body still to come.
-fn head(status: u16, headers: &HeaderMap) -> Response {
+/// What of an answer matters.
+fn response(answered: Answered) -> Response {
+    let Answered { status, headers, body } = answered;
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
     let server_time = text(header::DATE).and_then(instant);
     Response {
@@ -273,7 +258,7 @@ fn head(status: u16, headers: &HeaderMap) -> Response {
             .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()),
         retry_after: text(header::RETRY_AFTER).and_then(|asked| wait(asked, server_time)),
         server_time,
-        body: Vec::new(),
+        body,
     }
 }
 
@@ -291,26 +276,6 @@ fn wait(asked: &str, server_time: Option<Timestamp>) -> Option<Duration> {
 fn instant(text: &str) -> Option<Timestamp> {
     static PARSER: DateTimeParser = DateTimeParser::new();
     PARSER.parse_timestamp(text).ok()
-}
-
-/// The innermost error: what happened, without where.
-fn cause(failed: &reqwest::Error) -> String {
-    let mut innermost: &dyn std::error::Error = failed;
-    while let Some(source) = innermost.source() {
-        innermost = source;
-    }
-    // Without a source the error's own text would name the URL.
-    if failed.source().is_none() { "no reason given".into() } else { innermost.to_string() }
-}
-
-/// Whether a certificate is what it failed of. An I/O error may hold another error, and hides it
-/// from `source`.
-fn is_certificate(error: &(dyn std::error::Error + 'static)) -> bool {
-    if let Some(rustls::Error::InvalidCertificate(_)) = error.downcast_ref() {
-        return true;
-    }
-    let held = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-    held.is_some_and(|held| is_certificate(held)) || error.source().is_some_and(is_certificate)
 }
 
 #[cfg(test)]
@@ -340,10 +305,10 @@ mod tests {
 
     #[test]
     fn secrets_travel_in_headers_that_do_not_show_them() {
-        let transport = Transport::new(Settings {
+        let transport = Transport::new(&Settings {
             endpoint: "https://api.acme.io/graphql".parse().unwrap(),
             workspace_uid: None,
-            timeout: CONNECT,
+            timeout: Duration::from_secs(1),
             rate: None,
             ca_file: None,
         });
@@ -355,10 +320,5 @@ mod tests {
             assert!(headers.values().any(HeaderValue::is_sensitive));
             assert!(!format!("{headers:?} {transport:?}").contains("hush"), "{headers:?}");
         }
-    }
-
-    #[test]
-    fn there_are_bundled_roots() {
-        assert!(bundled().count() > 50);
     }
 }

@@ -299,7 +299,7 @@ impl Reader<'_> {
         let http = fields.get("http").and_then(|node| Fields::of(node, "", &HTTP, &mut Vec::new()));
         if let Some(node) = http.and_then(|fields| fields.get("ca_file"))
             && connection.ca_file.is_some()
-            && let Err(error) = Transport::new(connection.clone())
+            && let Err(error) = Transport::new(connection)
         {
             self.refuse(node, "ca_file", &error, "the path of a file of certificates, PEM");
         }

@@ -11,7 +11,8 @@ use tokio_util::sync::CancellationToken;
 use super::ending::{self, NO_ROSTER};
 use super::mailbox::{Duty, Mailbox, Orders};
 use super::timers::Timers;
-use super::{Connected, Hooks, blocking, digest};
+use super::{Connected, Hooks, digest};
+use crate::aside::aside;
 use crate::clock::Clock;
 use crate::config::{ScheduleSettings, WorkspaceConfig};
 use crate::diagnostic::Sources;
@@ -173,11 +174,11 @@ impl<H: Hooks> Keeper<H> {
         now: Timestamp,
     ) -> (RunReport, Sources) {
         let (hooks, read) = (Arc::clone(&self.hooks), Arc::clone(settings));
-        let connected = blocking(move || hooks.connect(&read.workspace)).await;
+        let connected = aside(move || hooks.connect(&read.workspace)).await;
         let directory = self.sit_down(connected).await;
         // The lock is waited for first, so that the roster is not an old one.
         let (hooks, read) = (Arc::clone(&self.hooks), Arc::clone(settings));
-        let roster = blocking(move || hooks.load(&read.workspace.target, now)).await;
+        let roster = aside(move || hooks.load(&read.workspace.target, now)).await;
         let unusable = self.take_in(settings, roster);
         let loaded = self.carry.last_good.clone();
         let (clock, stale) = (Arc::clone(&self.clock), self.outage);
@@ -363,7 +364,7 @@ impl Settings {
 }
 
 async fn contents<H: Hooks>(hooks: Arc<H>, settings: Arc<Settings>) -> Digest {
-    blocking(move || hooks.contents(&settings.workspace.target)).await
+    aside(move || hooks.contents(&settings.workspace.target)).await
 }
 
 /// The result of the comparison under way; never, where there is none.

@@ -9,7 +9,8 @@ use tokio::task::JoinSet;
 use super::events::Event;
 use super::keeper::{Keeper, Settings};
 use super::mailbox::{Duty, Mailbox};
-use super::{Hooks, blocking, digest};
+use super::{Hooks, digest};
+use crate::aside::aside;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::reconcile::InputOutage;
@@ -75,7 +76,7 @@ impl<H: Hooks> Keepers<H> {
             Reload::Idle => {
                 let (hooks, events) = (Arc::clone(&self.hooks), self.events.clone());
                 tokio::spawn(async move {
-                    let result = blocking(move || hooks.reload()).await.map(Box::new);
+                    let result = aside(move || hooks.reload()).await.map(Box::new);
                     let _ = events.send(Event::Reloaded { trigger, result }).await;
                 });
                 Reload::Reading

@@ -175,13 +175,3 @@ fn digest(sources: &Sources, diagnostics: &[Diagnostic]) -> Digest {
     let files = sources.iter().map(|(_, file)| file);
     Digest::of(files.flat_map(|file| [file.name.as_str(), file.text.as_str()]))
 }
-
-/// Does something that may block, away from the threads that serve everybody.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(done) => done,
-        Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-        // The runtime is being shut down, and this task with it.
-        Err(_) => std::future::pending().await,
-    }
-}

@@ -18,8 +18,8 @@ use jiff::{SignedDuration, Timestamp};
 use notify::{ErrorKind, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 use tokio::sync::{Notify, mpsc, watch};
 
-use super::blocking;
 use super::events::Event;
+use crate::aside::aside;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::source;
@@ -91,7 +91,7 @@ async fn keep_watch(
     loop {
         let now = watched.borrow_and_update().clone();
         let (settle, poll, time) = (now.settle, now.poll, clock.now());
-        let (opened, view) = blocking(move || {
+        let (opened, view) = aside(move || {
             let view = eyes.look(&now, time);
             (eyes, view)
         })

@@ -8,6 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::chain::{Link, Row};
 use super::store::{Draft, Store};
 use super::{Ledger, LedgerError, Open, draft, guard, verify};
+use crate::aside::aside;
 use crate::memory::Memory;
 use crate::memory::entry::{Anchor, Entry, Noted, Seq};
 
@@ -61,7 +62,7 @@ impl Book {
         let drafts: Vec<Draft> =
             entries.iter().map(|entry| draft(&self.scope, entry, at)).collect::<Result<_, _>>()?;
         let (store, after) = (Arc::clone(&self.store), self.link.seq);
-        let (between, rows) = blocking(move || {
+        let (between, rows) = aside(move || {
             let mut store = guard(&store);
             let rows = store.append(&drafts, None)?;
             let first = rows.first().map_or(after + 1, |row| row.seq);
@@ -102,7 +103,7 @@ impl Book {
         let (cut, spare) = (before(retention), before(retention + DAY));
         let needed = before(needed);
         let store = Arc::clone(&self.store);
-        let rows = blocking(move || prune(&mut *guard(&store), cut, spare, needed, now)).await?;
+        let rows = aside(move || prune(&mut *guard(&store), cut, spare, needed, now)).await?;
         self.advance(&rows);
         self.memory.forget(needed);
         Ok(())
@@ -166,14 +167,4 @@ fn prune(
     let through = anchor.through;
     let entry = Entry::Anchor(Box::new(anchor));
     store.append(&[draft("", &entry, now)?], Some(through))
-}
-
-/// Does something that may block, away from the threads that serve everybody.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(done) => done,
-        Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-        // The runtime is being shut down, and this task with it.
-        Err(_) => std::future::pending().await,
-    }
 }

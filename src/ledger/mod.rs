@@ -86,6 +86,23 @@ impl Ledger {
         Self { place, shared: Arc::default() }
     }
 
+    /// A ledger in a store that somebody else keeps open.
+    pub fn on(store: impl Store + 'static) -> Self {
+        let ledger = Self::at(Place::Memory);
+        *lock_of(&ledger.shared.in_memory) = Some(Arc::new(Mutex::new(store)));
+        ledger
+    }
+
+    /// The same ledger as another process has it that knows nothing of it yet.
+    pub fn afresh(&self) -> Self {
+        let shared = Shared {
+            in_memory: Mutex::new(lock_of(&self.shared.in_memory).clone()),
+            holders: Arc::clone(&self.shared.holders),
+            ..Shared::default()
+        };
+        Self { place: self.place.clone(), shared: Arc::new(shared) }
+    }
+
     pub fn place(&self) -> &Place {
         &self.place
     }

@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Loaded, Target, record};
 use crate::apply::journal;
+use crate::aside::aside;
 use crate::clock::Clock;
 use crate::guard::Limits;
 use crate::ledger::lock::Lock;
@@ -46,11 +47,8 @@ pub async fn sit_down(
 ) -> Result<Desk, Failure> {
     let (lock, waited) = lock(records, clock, cancel).await?;
     let (ledger, scope, now) = (records.ledger.clone(), records.scope.clone(), clock.now());
-    let opened = tokio::task::spawn_blocking(move || ledger.open(&scope, now)).await;
-    let book = match opened {
-        Ok(book) => book.map_err(|error| journal::failure(&records.ledger, &error))?,
-        Err(error) => return Err(Failure { kind: "ledger", message: error.to_string() }),
-    };
+    let opened = aside(move || ledger.open(&scope, now)).await;
+    let book = opened.map_err(|error| journal::failure(&records.ledger, &error))?;
     Ok(Desk { book, lock, waited, retention: records.retention })
 }
 
@@ -80,6 +78,7 @@ async fn lock(
         }
         let pause = KNOCK.min(records.lock_timeout.saturating_sub(waited)).max(KNOCK / 10);
         tokio::select! {
+            biased;
             () = tokio::time::sleep(pause) => waited += pause,
             () = cancel.cancelled() => {
                 let message = "ended while it waited for another run".to_owned();

@@ -62,6 +62,7 @@ impl<D: ReadDirectory> Again<'_, D> {
         let mut snapshot = directory.list().await.map_err(unreadable)?;
         if !shows_all(&snapshot, outcomes) {
             tokio::select! {
+                biased;
                 () = tokio::time::sleep(SECOND_LOOK_AFTER) => {
                     snapshot = directory.list().await.map_err(unreadable)?;
                 }

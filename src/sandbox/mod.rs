@@ -9,6 +9,7 @@ mod connection;
 mod control;
 pub mod executed;
 pub mod faults;
+mod inside;
 pub mod schema;
 mod seed;
 mod server;
@@ -29,6 +30,8 @@ use connection::Resettable;
 use faults::Odds;
 use server::Shared;
 use world::World;
+
+pub use inside::Inside;
 
 /// How a sandbox behaves.
 #[derive(Clone, Debug)]

@@ -11,7 +11,8 @@ use async_graphql::{Response as Answer, Value};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{ConnectInfo, DefaultBodyLimit, Request as HttpRequest, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::middleware::map_response_with_state;
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{any, get, post};
 use futures_util::stream::{self, StreamExt as _};
@@ -112,7 +113,17 @@ pub(super) fn routes(shared: Arc<Shared>) -> Router {
         .route("/control/{what}", post(control::change))
         .fallback(any(nothing_here))
         .layer(DefaultBodyLimit::max(MAX_BODY))
+        .layer(map_response_with_state(Arc::clone(&shared), dated))
         .with_state(shared)
+}
+
+/// `Date` by the clock of the sandbox, which need not be the system's.
+async fn dated(State(shared): State<Arc<Shared>>, mut response: Response) -> Response {
+    let now = shared.clock.now().strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
+    if let Ok(now) = HeaderValue::try_from(now) {
+        response.headers_mut().insert(header::DATE, now);
+    }
+    response
 }
 
 async fn graphiql() -> Html<String> {

@@ -37,7 +37,7 @@ fn key_pair() -> Credentials {
 }
 
 fn client_with(settings: Settings) -> Client {
-    Client::new(Arc::new(Transport::new(settings).unwrap()), key_pair())
+    Client::new(Arc::new(Transport::new(&settings).unwrap()), key_pair())
 }
 
 fn client(server: &Scripted) -> Client {

@@ -42,7 +42,7 @@ fn private_tls(protocol: &[u8]) -> (String, TlsAcceptor) {
 }
 
 fn refused(endpoint: &str) -> String {
-    let error = Transport::new(settings(endpoint)).unwrap_err();
+    let error = Transport::new(&settings(endpoint)).unwrap_err();
     assert_eq!((error.class, error.kind), (ErrorClass::Protocol, "settings"));
     error.message
 }
@@ -69,14 +69,14 @@ fn an_endpoint_that_gives_secrets_away_is_refused() {
     assert!(message.contains("https://api.acme.io/graphql"), "{message}");
     assert!(!message.contains(SECRET), "{message}");
     refused("https://user@api.acme.io/graphql");
-    assert!(Transport::new(settings("https://api.acme.io/graphql")).is_ok());
+    assert!(Transport::new(&settings("https://api.acme.io/graphql")).is_ok());
 }
 
 #[test]
 fn a_workspace_that_no_header_can_carry_is_refused() {
     let mut settings = settings("https://api.acme.io/graphql");
     settings.workspace_uid = Some("w\n1".into());
-    assert!(Transport::new(settings).unwrap_err().message.contains("workspace_uid"));
+    assert!(Transport::new(&settings).unwrap_err().message.contains("workspace_uid"));
 }
 
 #[tokio::test]
@@ -144,10 +144,10 @@ fn a_ca_file_that_cannot_be_used_is_refused() {
     let file = folder.path().join("ca.pem");
     let mut settings = settings("https://localhost/");
     settings.ca_file = Some(file.clone());
-    assert!(Transport::new(settings.clone()).unwrap_err().message.contains("cannot read"));
+    assert!(Transport::new(&settings).unwrap_err().message.contains("cannot read"));
     for text in ["", "hello", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"] {
         std::fs::write(&file, text).unwrap();
-        let error = Transport::new(settings.clone()).unwrap_err();
+        let error = Transport::new(&settings).unwrap_err();
         assert!(error.message.contains("ca.pem") || error.message.contains("cannot"), "{error}");
     }
 }
@@ -211,7 +211,7 @@ async fn child_lists() {
 async fn child_cannot_connect() {
     if let Ok(endpoint) = std::env::var(CHILD) {
         let client =
-            Client::new(Arc::new(Transport::new(settings(&endpoint)).unwrap()), key_pair());
+            Client::new(Arc::new(Transport::new(&settings(&endpoint)).unwrap()), key_pair());
         let listing = tokio::time::timeout(Duration::from_millis(400), client.list()).await;
         assert!(listing.is_err() || listing.unwrap().unwrap_err().kind == "connect");
     }

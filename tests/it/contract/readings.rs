@@ -183,7 +183,7 @@ async fn the_wait_that_a_server_asks_for_is_obeyed() {
 #[tokio::test]
 async fn a_stop_holds_every_client_of_the_transport() {
     let server = Scripted::start([answer(503, &["Retry-After: 500"], b""), json(NOBODY)]).await;
-    let transport = Arc::new(Transport::new(settings(&server.url())).unwrap());
+    let transport = Arc::new(Transport::new(&settings(&server.url())).unwrap());
     let one = Client::new(transport.clone(), key_pair());
     assert_eq!(one.list().await.unwrap_err().kind, "server");
     let another = Client::new(transport, key_pair()).list().await.unwrap_err();
@@ -204,7 +204,7 @@ async fn a_long_answer_is_not_read_to_its_end() {
     assert!(bomb.len() < 16_000);
     for act in [answer(200, &headers, &bomb), json(&" ".repeat(2 << 20))] {
         let server = Scripted::start([act]).await;
-        let transport = Transport::new(settings(&server.url())).unwrap().with_max_body(1 << 20);
+        let transport = Transport::new(&settings(&server.url())).unwrap().with_max_body(1 << 20);
         let error = Client::new(Arc::new(transport), key_pair()).list().await.unwrap_err();
         assert_eq!((error.class, error.kind), (Protocol, "too-large"), "{error}");
         assert_eq!(server.count(), 1);

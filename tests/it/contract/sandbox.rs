@@ -45,7 +45,7 @@ fn client_of(running: &Running, credentials: Credentials, uid: Option<String>) -
         timeout: Duration::from_millis(700),
         ..settings(&running.endpoint())
     };
-    Client::new(Arc::new(Transport::new(settings).unwrap()), credentials)
+    Client::new(Arc::new(Transport::new(&settings).unwrap()), credentials)
 }
 
 fn admin(running: &Running) -> Client {

@@ -38,7 +38,7 @@ async fn both_authentications_are_sent_as_documented() {
     let mut company = settings(&server.url());
     company.workspace_uid = Some("w1".into());
     client_with(settings(&server.url())).list().await.unwrap();
-    let transport = Arc::new(Transport::new(company).unwrap());
+    let transport = Arc::new(Transport::new(&company).unwrap());
     Client::new(transport, Credentials::Token(TOKEN.into())).list().await.unwrap();
     let seen = server.seen();
     assert_eq!(seen[0].header("x-api-key"), Some(KEY));
@@ -77,7 +77,7 @@ async fn a_secret_that_the_server_repeats_is_hidden() {
 #[tokio::test]
 async fn a_secret_that_no_header_can_carry_is_denied_without_being_shown() {
     let server = Scripted::start([json(NOBODY)]).await;
-    let transport = Arc::new(Transport::new(settings(&server.url())).unwrap());
+    let transport = Arc::new(Transport::new(&settings(&server.url())).unwrap());
     let secret = format!("{SECRET}\n").into();
     let client = Client::new(transport, Credentials::KeyPair { key: KEY.into(), secret });
     let error = client.list().await.unwrap_err();
@@ -101,7 +101,7 @@ async fn the_log_at_trace_level_holds_no_secret_and_no_body() {
     async {
         let mut settings = settings(&format!("{}?token={TOKEN}", server.url()));
         settings.workspace_uid = Some("w1".into());
-        let client = Client::new(Arc::new(Transport::new(settings).unwrap()), key_pair());
+        let client = Client::new(Arc::new(Transport::new(&settings).unwrap()), key_pair());
         client.list().await.unwrap();
         assert!(matches!(client.send(&[&change]).await, Reply::Answered(_)));
     }

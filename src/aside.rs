@@ -1,0 +1,84 @@
+//! Work that may block: files, the ledger. It is done aside, on threads for that, so that nobody
+//! who waits for something else waits for it.
+
+use std::cell::RefCell;
+use std::panic::resume_unwind;
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use tokio::sync::oneshot;
+
+/// Something to do once.
+pub type Work = Box<dyn FnOnce() + Send>;
+
+/// Another place for such work. A simulation has one: in it, work is done on the thread that
+/// asks for it, and takes as long as the simulation says.
+pub trait Elsewhere {
+    /// Does the work, before the future resolves; one that never resolves has lost it.
+    fn take(&self, work: Work) -> BoxFuture<'static, ()>;
+}
+
+thread_local! {
+    static ELSEWHERE: RefCell<Option<Arc<dyn Elsewhere>>> = const { RefCell::new(None) };
+}
+
+/// From now on, what this thread asks for is done there; without a place, on threads for it.
+pub fn set(elsewhere: Option<Arc<dyn Elsewhere>>) {
+    ELSEWHERE.with(|here| *here.borrow_mut() = elsewhere);
+}
+
+/// Does something that may block.
+pub async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    let taken = {
+        let (tell, told) = oneshot::channel();
+        let elsewhere = ELSEWHERE.with(|here| here.borrow().clone());
+        match elsewhere {
+            None => Err(work),
+            Some(elsewhere) => {
+                let work = Box::new(move || {
+                    let _ = tell.send(work());
+                });
+                Ok((elsewhere.take(work), told))
+            }
+        }
+    };
+    let done = match taken {
+        Ok((taken, told)) => {
+            taken.await;
+            told.await.ok()
+        }
+        Err(work) => match tokio::task::spawn_blocking(work).await {
+            Ok(done) => Some(done),
+            Err(error) if error.is_panic() => resume_unwind(error.into_panic()),
+            // The runtime is being shut down, and this task with it.
+            Err(_) => None,
+        },
+    };
+    match done {
+        Some(done) => done,
+        None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Here;
+
+    impl Elsewhere for Here {
+        fn take(&self, work: Work) -> BoxFuture<'static, ()> {
+            Box::pin(async move { work() })
+        }
+    }
+
+    #[tokio::test]
+    async fn work_is_done_on_another_thread_unless_there_is_a_place_for_it() {
+        let thread = || std::thread::current().id();
+        assert_ne!(aside(thread).await, thread());
+        set(Some(Arc::new(Here)));
+        assert_eq!(aside(thread).await, thread());
+        set(None);
+        assert_ne!(aside(thread).await, thread());
+    }
+}

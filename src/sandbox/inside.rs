@@ -1,0 +1,49 @@
+//! The sandbox without a network: a request is handed in, and its answer comes back.
+
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::connect_info::MockConnectInfo;
+use axum::http::{Request, Response};
+use tower::ServiceExt as _;
+
+use super::connection::Switch;
+use super::server::{self, Shared};
+use super::world::World;
+use super::{Options, faults::Odds};
+use crate::clock::Clock;
+
+/// A sandbox within this process. Faults that are a matter of connections do nothing here.
+#[derive(Clone, Debug)]
+pub struct Inside {
+    shared: Arc<Shared>,
+    routes: Router,
+}
+
+impl Inside {
+    pub fn new(options: Options, clock: Arc<dyn Clock>, world: World) -> Self {
+        let shared = Arc::new(Shared::new(options, clock, world));
+        let here = MockConnectInfo(Switch::default());
+        let routes = server::routes(Arc::clone(&shared)).layer(here);
+        Self { shared, routes }
+    }
+
+    /// The answer to one request.
+    pub async fn answer(&self, request: Request<Body>) -> Response<Body> {
+        match self.routes.clone().oneshot(request).await {
+            Ok(response) => response,
+            Err(never) => match never {},
+        }
+    }
+
+    /// The world itself, for hands that change it behind the API's back.
+    pub fn hands(&self) -> Arc<Mutex<World>> {
+        Arc::clone(&self.shared.world)
+    }
+
+    /// What goes wrong from now on, and nothing else.
+    pub fn fault(&self, odds: impl IntoIterator<Item = Odds>) {
+        server::lock(&self.shared.faults).set(odds);
+    }
+}
