@@ -94,7 +94,13 @@ impl Memory {
     }
 
     fn see_account(&mut self, email: &Email, uid: &Uid, role: &Role, at: Timestamp) {
-        self.by_address.insert(email.clone(), uid.clone());
+        if self.by_address.get(email) != Some(uid)
+            && let Some(before) = self.by_address.insert(email.clone(), uid.clone())
+        {
+            let all = self.before.entry(email.clone()).or_default();
+            all.retain(|it| it != uid);
+            all.push(before);
+        }
         if let Some(known) = self.accounts.get_mut(uid) {
             if known.gone.take().is_some() {
                 known.appeared = at;

@@ -46,6 +46,8 @@ pub struct Memory {
     accounts: HashMap<Uid, Known>,
     /// The account that was seen last under an address.
     by_address: HashMap<Email, Uid>,
+    /// Accounts that were seen under it before that one: they may be there still, elsewhere.
+    before: HashMap<Email, Vec<Uid>>,
     /// The invitations that the last reading showed.
     invitations: HashMap<Email, Invited>,
     /// Invitations of ours that may have left and have not led to a new account.
@@ -195,9 +197,10 @@ impl Memory {
         self.revisions.get(usize::try_from(index?).ok()?)
     }
 
-    /// The uid that was seen last under an address.
-    pub fn uid_of(&self, email: &Email) -> Option<&Uid> {
-        self.by_address.get(email)
+    /// The uids that were ever seen under an address.
+    pub fn uids_of(&self, email: &Email) -> impl Iterator<Item = &Uid> {
+        let before = self.before.get(email).into_iter().flatten();
+        self.by_address.get(email).into_iter().chain(before)
     }
 
     pub fn account(&self, uid: &Uid) -> Option<&Known> {

@@ -114,9 +114,8 @@ fn by_uid<'m>(
     }
     let mut strays = HashMap::new();
     for (position, member) in members.iter().enumerate() {
-        strays.extend(
-            member.addresses().filter_map(|address| Some((memory.uid_of(address)?, position))),
-        );
+        let uids = member.addresses().flat_map(|address| memory.uids_of(address));
+        strays.extend(uids.map(|uid| (uid, position)));
     }
     strays
 }

@@ -3,11 +3,11 @@
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 use rosterd::action::{Action, BudgetName, Class};
-use rosterd::directory::InviteStatus;
+use rosterd::directory::{Account, InviteStatus};
 use rosterd::memory::Memory;
 use rosterd::memory::entry::{Closing, Entry, Fate, Noted};
 use rosterd::memory::observe::observe;
-use rosterd::plan;
+use rosterd::plan::{self, FindingKind};
 use rosterd::role::Role;
 
 use crate::support::states::{LINES, shown};
@@ -181,6 +181,35 @@ fn acceptance_begins_the_ladder_anew() {
     assert_eq!(book.memory.sent([&email("matt")]), None);
     let role = |book: &Book| book.memory.account(&uid("matt")).unwrap().role.clone();
     assert_eq!(role(&book), Role::Developer);
+}
+
+#[test]
+fn an_account_that_moved_away_is_remembered_when_another_takes_its_address() {
+    let matt = |id: &str, address: &str| Account {
+        uid: uid(id),
+        email: email(address),
+        name: None,
+        role: Role::Developer,
+    };
+    let mut book = Book::new();
+    let mut world = World::converged().member("matt", Role::Developer);
+    for (hours, accounts) in [
+        vec![matt("first", "matt")],
+        vec![matt("first", "matthew")],
+        vec![matt("first", "matthew"), matt("second", "matt")],
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let his = ["matt", "matthew"].map(email);
+        world.accounts.retain(|account| !his.contains(&account.email));
+        world.accounts.extend(accounts);
+        book.observe(&world, minutes(60 * i64::try_from(hours).unwrap()));
+    }
+    let plan = book.plan(&world, minutes(240));
+    assert!(plan.changes().is_empty(), "{plan:?}");
+    let several = |kind: &FindingKind| matches!(kind, FindingKind::SeveralAccounts { .. });
+    assert!(plan.findings().iter().any(|it| several(&it.kind)), "{plan:?}");
 }
 
 #[test]
