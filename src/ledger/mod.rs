@@ -94,6 +94,7 @@ impl Ledger {
     }
 
     /// The same ledger as another process has it that knows nothing of it yet.
+    #[must_use]
     pub fn afresh(&self) -> Self {
         let shared = Shared {
             in_memory: Mutex::new(lock_of(&self.shared.in_memory).clone()),

@@ -36,12 +36,12 @@ fn key_pair() -> Credentials {
     Credentials::KeyPair { key: KEY.into(), secret: SECRET.into() }
 }
 
-fn client_with(settings: Settings) -> Client {
-    Client::new(Arc::new(Transport::new(&settings).unwrap()), key_pair())
+fn client_with(settings: &Settings) -> Client {
+    Client::new(Arc::new(Transport::new(settings).unwrap()), key_pair())
 }
 
 fn client(server: &Scripted) -> Client {
-    client_with(settings(&server.url()))
+    client_with(&settings(&server.url()))
 }
 
 fn change(email: &str, action: Action) -> Change {

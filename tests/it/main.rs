@@ -21,6 +21,7 @@ mod revision;
 mod roster;
 mod sandbox;
 mod scale;
+mod simulation;
 mod small_worlds;
 mod source;
 mod support;

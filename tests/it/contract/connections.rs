@@ -87,15 +87,15 @@ async fn a_private_authority_is_trusted_when_it_is_named() {
     let file = folder.path().join("ca.pem");
     std::fs::write(&file, authority).unwrap();
     let mut settings = settings(&format!("https://localhost:{}/", server.address.port()));
-    let error = client_with(settings.clone()).list().await.unwrap_err();
+    let error = client_with(&settings.clone()).list().await.unwrap_err();
     assert_eq!((error.class, error.kind), (ErrorClass::Protocol, "tls"), "{error}");
     assert!(error.message.contains("http.ca_file"), "{error}");
     assert_eq!(server.count(), 0);
     settings.ca_file = Some(file);
-    client_with(settings.clone()).list().await.unwrap();
+    client_with(&settings.clone()).list().await.unwrap();
     assert_eq!(server.count(), 1);
     settings.endpoint.set_host(Some("127.0.0.1")).unwrap();
-    let another = client_with(settings).list().await.unwrap_err();
+    let another = client_with(&settings).list().await.unwrap_err();
     assert_eq!(another.kind, "tls", "the certificate names another host: {another}");
 }
 
@@ -133,7 +133,7 @@ async fn a_stream_that_is_refused_is_not_opened_again() {
     settings.ca_file = Some(folder.path().join("ca.pem"));
     std::fs::write(settings.ca_file.as_ref().unwrap(), authority).unwrap();
     let change = invite("alice@acme.io", Role::Analyst);
-    let reply = client_with(settings).send(&[&change]).await;
+    let reply = client_with(&settings).send(&[&change]).await;
     assert!(matches!(&reply, Reply::Unknown(error) if error.kind == "reset"), "{reply:?}");
     assert_eq!(streams.load(Ordering::SeqCst), 1);
 }
@@ -202,7 +202,7 @@ async fn without_roots_of_the_system_the_bundled_ones_serve() {
 #[tokio::test]
 async fn child_lists() {
     if let Ok(endpoint) = std::env::var(CHILD) {
-        client_with(settings(&endpoint)).list().await.unwrap();
+        client_with(&settings(&endpoint)).list().await.unwrap();
     }
 }
 

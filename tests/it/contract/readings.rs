@@ -31,7 +31,7 @@ async fn recovers_from(act: Act) {
     let server = Scripted::start([act, json(NOBODY)]).await;
     let mut settings = settings(&server.url());
     settings.timeout = Duration::from_millis(300);
-    client_with(settings).list().await.unwrap();
+    client_with(&settings).list().await.unwrap();
     assert_eq!(server.count(), 2);
 }
 

@@ -37,7 +37,7 @@ async fn both_authentications_are_sent_as_documented() {
     let server = Scripted::start([json(NOBODY)]).await;
     let mut company = settings(&server.url());
     company.workspace_uid = Some("w1".into());
-    client_with(settings(&server.url())).list().await.unwrap();
+    client_with(&settings(&server.url())).list().await.unwrap();
     let transport = Arc::new(Transport::new(&company).unwrap());
     Client::new(transport, Credentials::Token(TOKEN.into())).list().await.unwrap();
     let seen = server.seen();

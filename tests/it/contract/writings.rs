@@ -31,7 +31,7 @@ async fn reply(act: Act) -> Reply {
     let mut settings = settings(&server.url());
     settings.timeout = Duration::from_millis(300);
     let changes = three();
-    let reply = client_with(settings).send(&changes.iter().collect::<Vec<_>>()).await;
+    let reply = client_with(&settings).send(&changes.iter().collect::<Vec<_>>()).await;
     assert_eq!(server.count(), 1, "a mutation is never sent twice");
     reply
 }
@@ -204,7 +204,7 @@ async fn without_a_connection_nothing_ran() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/", listener.local_addr().unwrap());
     drop(listener);
-    let got = failure(client_with(settings(&url)).send(&[&three()[0]]).await);
+    let got = failure(client_with(&settings(&url)).send(&[&three()[0]]).await);
     assert_eq!((got.0, got.1, got.2), ("not run", Transient, "connect"), "{}", got.3);
 }
 
@@ -252,7 +252,7 @@ async fn the_rate_is_kept_by_all_together() {
     let server = Scripted::start([json(r#"{"data":{"m0":{"ok":true}}}"#)]).await;
     let mut settings = settings(&server.url());
     settings.rate = Some(50.0);
-    let (client, change) = (client_with(settings), invite("alice@acme.io", Role::Analyst));
+    let (client, change) = (client_with(&settings), invite("alice@acme.io", Role::Analyst));
     let began = tokio::time::Instant::now();
     let twice = || async {
         for _ in 0..10 {
@@ -271,7 +271,7 @@ async fn trouble_slows_the_next_request() {
         let server = Scripted::start([act, done()]).await;
         let mut settings = settings(&server.url());
         (settings.rate, settings.timeout) = (Some(4.0), Duration::from_millis(100));
-        let (client, change) = (client_with(settings), invite("alice@acme.io", Role::Analyst));
+        let (client, change) = (client_with(&settings), invite("alice@acme.io", Role::Analyst));
         client.send(&[&change]).await;
         let began = tokio::time::Instant::now();
         assert_eq!(client.send(&[&change]).await, Reply::Answered(vec![Done]));

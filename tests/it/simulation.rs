@@ -1,0 +1,158 @@
+//! Thousands of bad days, each from one number: the real daemon, run, guards, client, ledger and
+//! API, with nothing simulated but time, the network, the disk and the power switch.
+//!
+//! `ROSTERD_SEED=7 cargo test --test it simulation::one -- --nocapture` tells one story again, and
+//! `ROSTERD_SEED=7:3,12` no more of it than these steps, which is what a failure prints.
+//! `ROSTERD_SEEDS=1000..5000` makes `simulation::many` tell these instead of its own, as many of them
+//! as `ROSTERD_MINUTES` allow.
+
+mod checks;
+mod ending;
+mod hands;
+mod machine;
+mod process;
+mod promises;
+mod reached;
+mod scenario;
+mod site;
+mod story;
+mod wish;
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use reached::REACHED;
+use scenario::Scenario;
+use story::{Told, tell};
+
+/// The seeds of every `cargo test`.
+const SEEDS: Range<u64> = 0..80;
+
+/// One story, whatever it does.
+fn told(scenario: &Scenario) -> Told {
+    let told = std::panic::catch_unwind(|| tell(scenario));
+    told.unwrap_or_else(|_| Told {
+        counts: BTreeMap::new(),
+        log: Vec::new(),
+        wrong: Some("it panicked".into()),
+    })
+}
+
+fn seeds() -> Range<u64> {
+    let asked = std::env::var("ROSTERD_SEEDS").ok();
+    let range = asked.as_deref().and_then(|asked| asked.split_once(".."));
+    let number = |text: &str| text.parse().expect("ROSTERD_SEEDS=FROM..TO");
+    range.map_or(SEEDS, |(from, to)| number(from)..number(to))
+}
+
+/// No story begins later than this.
+fn longest() -> Duration {
+    let minutes = std::env::var("ROSTERD_MINUTES").ok();
+    minutes.map_or(Duration::MAX, |minutes| Duration::from_mins(minutes.parse().unwrap()))
+}
+
+#[test]
+fn many() {
+    let (seeds, found) = (seeds(), Mutex::new(Vec::new()));
+    let (next, began, longest) = (AtomicU64::new(seeds.start), Instant::now(), longest());
+    let counts = Mutex::new(BTreeMap::<String, u64>::new());
+    let threads = std::thread::available_parallelism().map_or(2, usize::from);
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if began.elapsed() > longest {
+                        break;
+                    }
+                    if seed >= seeds.end || found.lock().unwrap().len() >= 3 {
+                        break;
+                    }
+                    let told = told(&Scenario::new(seed));
+                    for (what, times) in told.counts {
+                        *counts.lock().unwrap().entry(what).or_default() += times;
+                    }
+                    if let Some(wrong) = told.wrong {
+                        found.lock().unwrap().push((seed, wrong));
+                    }
+                }
+            });
+        }
+    });
+    let counts = counts.into_inner().unwrap();
+    let found = found.into_inner().unwrap();
+    let found: Vec<String> = found.iter().map(|(seed, wrong)| replay(*seed, wrong)).collect();
+    let stories = next.into_inner().min(seeds.end) - seeds.start;
+    println!("{stories} stories");
+    for (what, times) in &counts {
+        println!("{times:>8}  {what}");
+    }
+    assert!(found.is_empty(), "broken promises:\n{}", found.join("\n"));
+    // Fewer stories need not have come through everything.
+    let enough = stories >= SEEDS.end;
+    let is_missed = |what: &&&str| enough && !counts.contains_key(**what);
+    let missed: Vec<_> = REACHED.iter().filter(is_missed).collect();
+    assert!(missed.is_empty(), "never reached: {missed:?}");
+}
+
+/// The command that tells the shortest story that breaks a promise.
+fn replay(seed: u64, wrong: &str) -> String {
+    let whole = Scenario::new(seed);
+    let steps: Vec<String> = shrunk(&whole).iter().map(ToString::to_string).collect();
+    let steps = steps.join(",");
+    let command = "cargo test --test it simulation::one -- --nocapture";
+    format!("{wrong}\n    ROSTERD_SEED={seed}:{steps} {command}")
+}
+
+/// As few steps as still break a promise.
+fn shrunk(whole: &Scenario) -> Vec<usize> {
+    let mut kept: Vec<usize> = (0..whole.steps.len()).collect();
+    let mut size = kept.len();
+    while size > 0 {
+        let mut at = 0;
+        while at < kept.len() {
+            let end = (at + size).min(kept.len());
+            let fewer = [&kept[..at], &kept[end..]].concat();
+            if told(&whole.keep(&fewer)).wrong.is_some() {
+                kept = fewer;
+            } else {
+                at = end;
+            }
+        }
+        size /= 2;
+    }
+    kept
+}
+
+/// The story that is asked for.
+fn asked() -> Scenario {
+    let asked = std::env::var("ROSTERD_SEED").unwrap_or_else(|_| "0".into());
+    let number = |text: &str| text.parse::<u64>().expect("ROSTERD_SEED=SEED or SEED:STEP,STEP");
+    let Some((seed, steps)) = asked.split_once(':') else { return Scenario::new(number(&asked)) };
+    let steps = steps.split(',').filter(|step| !step.is_empty());
+    let steps: Vec<usize> = steps.map(|step| step.parse().unwrap()).collect();
+    Scenario::new(number(seed)).keep(&steps)
+}
+
+#[test]
+fn one() {
+    let scenario = asked();
+    let first = told(&scenario);
+    println!("{}", first.log.join("\n"));
+    let again = told(&scenario);
+    let differs = first.log.iter().zip(&again.log).find(|(one, other)| one != other);
+    assert_eq!(differs, None, "a seed tells the same story every time");
+    assert_eq!(first.wrong, None);
+}
+
+#[test]
+fn fewer_steps_leave_time_as_it_was() {
+    let whole = Scenario::new(3);
+    let time = |scenario: &Scenario| scenario.steps.iter().map(|step| step.wait).sum::<Duration>();
+    let last = whole.steps.len() - 1;
+    let kept = whole.keep(&[1, last]);
+    assert_eq!((kept.steps.len(), time(&kept)), (2, time(&whole)));
+}

@@ -1,0 +1,223 @@
+//! What a story keeps in mind in order to judge what rosterd does, and the promises about runs and
+//! the ledger. The promises about each effect are in `promises`.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use jiff::Timestamp;
+use rosterd::guard::Guard;
+use rosterd::memory::entry::{Entry, Fate, Noted};
+use rosterd::plan::change::{Action, Change};
+use rosterd::reconcile::Look;
+use rosterd::report::{End, Outcome, RunReport, Verification};
+
+use super::site::{Reading, Run, Site};
+
+/// An intent of the ledger, and whether an effect in the world has answered to it.
+#[derive(Debug)]
+pub struct Intended {
+    pub at: Timestamp,
+    pub change: (String, String, Option<String>),
+    pub executed: bool,
+    pub fate: Fate,
+}
+
+/// What happened to one address.
+#[derive(Debug, Default)]
+pub struct Invitations {
+    /// When invitations took effect since the last acceptance, by the machine's clock.
+    pub sent: Vec<Timestamp>,
+}
+
+#[derive(Default)]
+pub struct Record {
+    pub intents: BTreeMap<u64, Intended>,
+    /// Pairs of address and uid that complete readings have shown.
+    pub seen: HashSet<(String, String)>,
+    /// By uid: the roles that hands took, and when.
+    pub taken_by_hand: Vec<(Timestamp, String)>,
+    pub disabled: HashSet<String>,
+    pub invitations: HashMap<String, Invitations>,
+    /// By budget: when effects took place that no approval and no date excuses, by the machine's
+    /// clock and truly.
+    pub spent: HashMap<&'static str, Vec<[Timestamp; 2]>>,
+    /// Ends that an earlier run saw before they came: address and instant.
+    pub foreseen: HashSet<(String, Timestamp)>,
+    /// The time of the newest row.
+    pub newest: Option<Timestamp>,
+    /// How many mutations of the world have been looked at.
+    pub looked_at: usize,
+}
+
+/// kind, address or uid, role
+pub fn short(action: &Action, email: &str) -> (String, String, Option<String>) {
+    let kind = match action {
+        Action::Invite { .. } | Action::Reinvite { .. } => "invite",
+        Action::UpdateRole { .. } => "update",
+        Action::Disable { .. } => "disable",
+    };
+    let target = action.uid().map_or_else(|| email.to_ascii_lowercase(), |uid| uid.0.to_string());
+    (kind.to_owned(), target, action.to().map(|role| role.as_str().to_owned()))
+}
+
+impl Site {
+    pub fn new_run(&mut self) -> usize {
+        self.runs.push(Run {
+            knobs: self.knobs,
+            version: None,
+            complete: false,
+            reading: None,
+            approved: Vec::new(),
+            now: self.clocks.machine(),
+            waiting: 0,
+        });
+        self.runs.len() - 1
+    }
+
+    /// A run turns to the API. No other may be at it, and none may have begun after it.
+    pub fn asks(&mut self, run: usize) {
+        self.runs[run].waiting += 1;
+        let busy = (0..self.runs.len()).find(|it| *it != run && self.runs[*it].waiting > 0);
+        if let Some(busy) = busy {
+            self.fail(format!("run {run} asks the API while run {busy} waits for it"));
+        }
+        let later = (run + 1..self.runs.len()).find(|it| self.runs[*it].reading.is_some());
+        if let Some(later) = later {
+            self.fail(format!("run {run} goes on after run {later} has begun to read"));
+        }
+    }
+
+    /// What a run was shown last, if that was complete.
+    pub fn shown(&self, run: usize) -> Option<Reading> {
+        self.runs.get(run).filter(|it| it.complete).and_then(|it| it.reading.clone())
+    }
+
+    /// A listing has reached a run; it was a complete one if there is a reading.
+    pub fn deliver(&mut self, run: usize, reading: Option<Reading>) {
+        self.runs[run].complete = reading.is_some();
+        let Some(reading) = reading else { return };
+        for (uid, email, _) in &reading.accounts {
+            self.record.seen.insert((email.to_ascii_lowercase(), uid.clone()));
+        }
+        self.runs[run].reading = Some(reading);
+    }
+
+    /// A run has made its plan, and the guards have judged it.
+    pub fn planned(&mut self, run: usize, look: &Look) {
+        let now = look.plan.now();
+        let approved = look.verdict.approved.changes().iter();
+        self.runs[run].approved =
+            approved.map(|change| short(&change.action, change.email.as_str())).collect();
+        self.runs[run].now = now;
+        if !self.runs[run].complete {
+            self.fail(format!("run {run} plans without a complete reading"));
+        }
+        for change in look.plan.changes() {
+            self.count(&format!("plan {} {:?}", change.kind(), change.reason));
+        }
+        for finding in look.plan.findings() {
+            let shown = format!("{:?}", finding.kind);
+            let name = shown.split([' ', '{']).next().unwrap_or_default();
+            self.count(&format!("plan finds {name}"));
+        }
+        let held: Vec<Guard> =
+            look.verdict.held.iter().flat_map(|held| held.by.iter().copied()).collect();
+        for guard in held {
+            self.count(&format!("held by {guard}"));
+        }
+        for guards in look.verdict.lifted.values() {
+            for guard in guards {
+                self.count(&format!("lifted {guard}"));
+            }
+        }
+        let told = look.plan.changes().iter().map(|change| words(change, look));
+        let told: Vec<String> = told.collect();
+        self.tell("plan", &format!("run {run}: {}", told.join(", ")));
+        self.foresee(run, now);
+    }
+
+    /// Ends that lie ahead are seen by this run.
+    fn foresee(&mut self, run: usize, now: Timestamp) {
+        let Some(wish) = self.runs[run].version.and_then(|at| self.versions[at].wish.as_ref())
+        else {
+            return;
+        };
+        let mut ahead = Vec::new();
+        for line in &wish.lines {
+            let ends = [line.ends(&self.zone), line.elevate.map(|(_, until)| until)];
+            for end in ends.into_iter().flatten().filter(|end| *end > now) {
+                ahead.push((line.email.to_ascii_lowercase(), end));
+            }
+        }
+        self.record.foreseen.extend(ahead);
+    }
+
+    pub fn finished(&mut self, report: &RunReport) {
+        let end = match &report.end {
+            End::Failed(failure) => format!("failed: {} {}", failure.kind, failure.message),
+            End::Applied(applied) => {
+                for (_, outcome) in &applied.outcomes {
+                    self.count(match outcome {
+                        Outcome::Done => "outcome done",
+                        Outcome::Rejected(_) => "outcome rejected",
+                        Outcome::Unknown(_) => "outcome unknown",
+                        Outcome::NotSent(_) => "outcome not sent",
+                    });
+                }
+                if let Verification::Failed(_) = applied.verification {
+                    self.count("verification failed");
+                }
+                let stopped = applied.stopped.as_ref().map(|failure| &failure.message);
+                format!("{:?}, stopped: {stopped:?}, lost: {}", report.status(), applied.lost)
+            }
+        };
+        self.count(&format!("trigger {}", report.trigger.word()));
+        self.count(&format!("run {}", report.status().word()));
+        if report.stale {
+            self.count("run on an earlier roster");
+        }
+        self.tell("finished", &format!("by {}: {end}", report.trigger.word()));
+        self.reports.push(report.clone());
+    }
+
+    /// A row has been written into the ledger.
+    pub fn written(&mut self, noted: &Noted) {
+        self.record.newest = self.record.newest.max(Some(noted.at));
+        match &noted.entry {
+            Entry::Intent(intent) => {
+                let change = short(&intent.action, intent.email.as_str());
+                let (executed, fate) = (false, Fate::Open);
+                let intended = Intended { at: noted.at, change, executed, fate };
+                self.record.intents.insert(noted.seq, intended);
+            }
+            Entry::Outcome(closing) => {
+                let fate = closing.fate;
+                let Some(intended) = self.record.intents.get_mut(&closing.of) else {
+                    self.fail(format!("an outcome without an intent: {closing:?}"));
+                    return;
+                };
+                intended.fate = fate;
+                let (executed, what) = (intended.executed, format!("{:?}", intended.change));
+                self.count(&format!("fate {}", fate.word()));
+                let is_true = match fate {
+                    Fate::Done => executed,
+                    Fate::Rejected | Fate::NotSent => !executed,
+                    _ => true,
+                };
+                if !is_true {
+                    self.fail(format!("the ledger calls {what} {fate:?}; executed: {executed}"));
+                }
+            }
+            other => self.count(&format!("row {}", other.kind())),
+        }
+    }
+}
+
+fn words(change: &Change, look: &Look) -> String {
+    let held = look.verdict.held.iter().find(|held| held.change == *change);
+    let held = held.map_or_else(String::new, |held| {
+        let guards: Vec<String> = held.by.iter().map(ToString::to_string).collect();
+        format!(" (held by {})", guards.join(", "))
+    });
+    let to = change.to().map_or("", |role| role.as_str());
+    format!("{} {} {to}{held}", change.kind(), change.email)
+}

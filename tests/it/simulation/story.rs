@@ -1,0 +1,342 @@
+//! Tells one story: sets the scene, lets everything happen that the scenario says, then lets calm
+//! return and looks at what is left.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::SignedDuration;
+use rosterd::daemon::events::{Event, QUEUE};
+use rosterd::daemon::{self, Inbox};
+use rosterd::ledger::Ledger;
+use rosterd::report::Failure;
+use rosterd::sandbox::world::{AccountType, World};
+use rosterd::sandbox::{Inside, Options};
+use tokio::sync::{Mutex, mpsc};
+use tokio::task::JoinHandle;
+
+use super::machine::{Api, Kept, Threads};
+use super::process::{Process, folder};
+use super::scenario::{Edit, Knob, Scenario, What};
+use super::site::{Clocks, MachineClock, ServerClock, Shared, WORKSPACE};
+use super::wish::{Line, Wish};
+
+/// What a story came to.
+pub struct Told {
+    pub counts: BTreeMap<String, u64>,
+    pub log: Vec<String>,
+    /// The promise that was broken, if one was.
+    pub wrong: Option<String>,
+}
+
+/// SIGTERM leaves within this.
+const LEAVES: Duration = Duration::from_secs(8);
+/// So many days of calm at the end: every ladder is climbed by then.
+const CALM_DAYS: usize = 16;
+/// So many runs are enough for them.
+const CALM_RUNS: usize = 150;
+
+/// What is broken is repaired after this.
+const REPAIRED: Duration = Duration::from_hours(3);
+
+struct Story {
+    shared: Shared,
+    clocks: Arc<Clocks>,
+    api: Arc<Api>,
+    ledger: Ledger,
+    daemon: Option<Daemon>,
+    rivals: Vec<JoinHandle<()>>,
+}
+
+struct Daemon {
+    events: mpsc::Sender<Event>,
+    ended: JoinHandle<Result<(), Failure>>,
+}
+
+/// Tells the story on this thread.
+pub fn tell(scenario: &Scenario) -> Told {
+    fastrand::seed(scenario.seed);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .unwrap();
+    let told = runtime.block_on(async {
+        let (_folder, path) = folder();
+        let mut story = Story::begin(scenario);
+        story.shared.site().folder = path;
+        story.set_scene(scenario);
+        rosterd::aside::set(Some(Arc::new(Threads(story.shared.clone()))));
+        story.start();
+        for step in &scenario.steps {
+            story.live(step.wait).await;
+            story.happen(step.what).await;
+            if story.shared.site().wrong.is_some() {
+                break;
+            }
+        }
+        story.end().await;
+        let mut site = story.shared.site();
+        Told {
+            counts: std::mem::take(&mut site.counts),
+            log: std::mem::take(&mut site.log),
+            wrong: site.wrong.take(),
+        }
+    });
+    rosterd::aside::set(None);
+    drop(runtime);
+    told
+}
+
+impl Story {
+    fn begin(scenario: &Scenario) -> Self {
+        let clocks = Arc::new(Clocks::new(scenario.start));
+        let options = Options {
+            abort_batches: scenario.server.aborts,
+            max_batch: scenario.server.max_batch,
+            sent: scenario.server.sent,
+            ..Options::default()
+        };
+        let mut world = World::seeded(&[WORKSPACE.into()], 0, scenario.seed, scenario.start);
+        world.workspaces[0].accounts.clear();
+        let clock = || Arc::new(ServerClock(Arc::clone(&clocks)));
+        let server = Inside::new(options.clone(), clock(), world.clone());
+        let mirror = Inside::new(options, clock(), world);
+        let shared = Shared::new(scenario, server.hands(), Arc::clone(&clocks));
+        let ledger = Ledger::on(Kept::new(shared.clone()));
+        let api = Arc::new(Api { server: Mutex::new(server), mirror: Mutex::new(mirror) });
+        Self { shared, clocks, api, ledger, daemon: None, rivals: Vec::new() }
+    }
+
+    /// Who is there, and what the roster says at first.
+    fn set_scene(&self, scenario: &Scenario) {
+        let mut site = self.shared.site();
+        let mut wish = Wish { unmanaged: vec!["*@ops.acme.io".into()], ..Wish::default() };
+        {
+            let world = Arc::clone(&site.world);
+            let mut world = world.lock().unwrap();
+            for n in 0..scenario.people {
+                let email = format!("user{n}@acme.io");
+                let role = if n < 2 { "ADMIN" } else { ["DEVELOPER", "ANALYST"][n % 2] };
+                wish.lines.push(Line::new(&email, role));
+                let luck = site.random.u8(..10);
+                let kind = match (luck, n) {
+                    (0, _) => continue,
+                    (1, _) => AccountType::Business,
+                    (_, 0 | 1) => AccountType::Admin,
+                    _ => [AccountType::Developer, AccountType::Analyst][n % 2],
+                };
+                world.add(WORKSPACE, &email, Some(format!("user{n}")), kind).unwrap();
+            }
+            let bot = "bot@ops.acme.io";
+            world.add(WORKSPACE, bot, None, AccountType::Admin).unwrap();
+        }
+        site.head = wish;
+        site.remember_world();
+        let head = site.head.clone();
+        site.write(Some(&head.text()), Some(head.clone()));
+    }
+
+    fn start(&mut self) {
+        let world = Process::start(&self.shared, &self.api, &self.ledger);
+        let config = world.config();
+        let (sender, events) = mpsc::channel(QUEUE);
+        let inbox = Inbox { sender: sender.clone(), events };
+        let clock = Arc::new(MachineClock(Arc::clone(&self.clocks)));
+        let run = daemon::run(Arc::new(world), config, clock, inbox, |_| {});
+        self.daemon = Some(Daemon { events: sender, ended: tokio::spawn(run) });
+    }
+
+    /// Lets time pass; the power may go meanwhile.
+    async fn wait(&mut self, time: Duration) {
+        let until = tokio::time::Instant::now() + time;
+        let cut = Arc::clone(&self.shared.site().cut);
+        loop {
+            tokio::select! {
+                biased;
+                () = cut.notified() => self.lose_power(Duration::from_mins(1)).await,
+                () = tokio::time::sleep_until(until) => break,
+            }
+        }
+        self.look_after_daemon().await;
+    }
+
+    /// The daemon must live.
+    async fn look_after_daemon(&mut self) {
+        let Some(daemon) = self.daemon.take_if(|daemon| daemon.ended.is_finished()) else { return };
+        let ended = daemon.ended.await;
+        self.shared.site().fail(format!("the daemon has ended by itself: {ended:?}"));
+    }
+
+    async fn lose_power(&mut self, down: Duration) {
+        if let Some(daemon) = self.daemon.take() {
+            daemon.ended.abort();
+            let _ = daemon.ended.await;
+        }
+        for rival in self.rivals.drain(..) {
+            rival.abort();
+            let _ = rival.await;
+        }
+        tokio::time::sleep(down).await;
+        {
+            let mut site = self.shared.site();
+            site.epoch += 1;
+            site.on = true;
+            site.cut_in = None;
+            site.tell("power is back", "");
+        }
+        self.start();
+    }
+
+    async fn send(&mut self, event: Event) {
+        if let Some(daemon) = &self.daemon {
+            let _ = daemon.events.try_send(event);
+        }
+        tokio::task::yield_now().await;
+    }
+
+    /// Lets time pass; whatever is broken is repaired before the day is over.
+    async fn live(&mut self, time: Duration) {
+        self.wait(time.min(REPAIRED)).await;
+        if time > REPAIRED {
+            self.shared.site().repair();
+            self.wait(time.saturating_sub(REPAIRED)).await;
+        }
+    }
+
+    async fn happen(&mut self, what: What) {
+        match what {
+            What::Commit { edit, which, missed } => {
+                self.shared.site().commit(edit, which);
+                if !missed {
+                    self.send(Event::Moved).await;
+                }
+            }
+            What::Hand { act, which } => self.shared.site().act(act, which),
+            What::Weather(odds) => {
+                let mut site = self.shared.site();
+                site.tell("weather", &format!("{odds:?}"));
+                site.weather = odds.to_vec();
+            }
+            What::Calm => self.shared.site().weather.clear(),
+            What::Clock { seconds } => {
+                self.shared.site().tell("clock jumps", &format!("{seconds} s"));
+                self.clocks.jump(SignedDuration::from_secs(seconds));
+            }
+            What::ClockRight => {
+                self.shared.site().tell("clock is right", "");
+                self.clocks.right();
+            }
+            What::PowerCut { moments, down } => {
+                self.shared.site().cut_in = Some(moments);
+                self.send(Event::Hangup).await;
+                let cut = Arc::clone(&self.shared.site().cut);
+                tokio::select! {
+                    biased;
+                    () = cut.notified() => self.lose_power(down).await,
+                    () = tokio::time::sleep(Duration::from_mins(5)) => {}
+                }
+            }
+            What::Restart { down } => self.restart(down).await,
+            What::Hangup => self.send(Event::Hangup).await,
+            What::Knob { knob, value } => {
+                self.turn(knob, value);
+                self.send(Event::Moved).await;
+            }
+            What::Key(key) => {
+                let mut site = self.shared.site();
+                site.tell(&format!("key {key:?}"), "");
+                site.key = key;
+            }
+            What::Rival => {
+                self.shared.site().tell("rival", "");
+                let rival = Process::start(&self.shared, &self.api, &self.ledger);
+                self.rivals.push(tokio::spawn(async move { rival.once().await }));
+            }
+            What::Disk(disk) => {
+                let mut site = self.shared.site();
+                site.tell(&format!("disk {disk:?}"), "");
+                site.disk = disk;
+            }
+        }
+    }
+
+    async fn restart(&mut self, down: Duration) {
+        self.shared.site().tell("SIGTERM", "");
+        self.send(Event::Stop).await;
+        let cut = Arc::clone(&self.shared.site().cut);
+        let Some(mut daemon) = self.daemon.take() else { return };
+        tokio::select! {
+            biased;
+            () = cut.notified() => {
+                self.daemon = Some(daemon);
+                return self.lose_power(down).await;
+            }
+            ended = tokio::time::timeout(LEAVES, &mut daemon.ended) => match ended {
+                Ok(Ok(Ok(()))) => {}
+                other => self.shared.site().fail(format!("SIGTERM: {other:?}")),
+            }
+        }
+        // What was dropped where it stood belongs to a process that is no more.
+        let gone = self.shared.site().epoch;
+        self.wait_down(down).await;
+        self.shared.site().epoch = gone + 1;
+        self.start();
+    }
+
+    async fn wait_down(&mut self, down: Duration) {
+        for rival in self.rivals.drain(..) {
+            rival.abort();
+            let _ = rival.await;
+        }
+        tokio::time::sleep(down).await;
+    }
+
+    fn turn(&self, knob: Knob, value: usize) {
+        let mut site = self.shared.site();
+        site.tell(&format!("knob {knob:?}"), &value.to_string());
+        let knobs = &mut site.knobs;
+        match knob {
+            Knob::MinAdmins => knobs.min_admins = value % 4,
+            Knob::RequireFirst => knobs.require_first = value.is_multiple_of(2),
+            Knob::Floor => knobs.budget = [(0, 0), (0, 1), (20, 3), (50, 2), (100, 9)][value % 5],
+            Knob::Report => knobs.report = value.is_multiple_of(2),
+            Knob::Suspend => knobs.suspend = value.is_multiple_of(3),
+            Knob::Batch => knobs.batch = value + 1,
+            Knob::Concurrency => knobs.concurrency = value % 4 + 1,
+            Knob::Unreadable => site.unreadable = value.is_multiple_of(2),
+        }
+    }
+
+    /// Nothing goes wrong any more; what is left must be honest.
+    async fn end(&mut self) {
+        {
+            let mut site = self.shared.site();
+            site.tell("calm", "for good");
+            site.repair();
+            (site.unreadable, site.cut_in) = (false, None);
+            site.knobs.cron = "0 12 * * *";
+            site.knobs.suspend = false;
+            site.commit(Edit::Repair, 0);
+        }
+        self.clocks.right();
+        self.send(Event::Hangup).await;
+        let before = self.shared.site().reports.len();
+        for _ in 0..CALM_DAYS {
+            self.wait(Duration::from_hours(24)).await;
+            if self.shared.site().wrong.is_some() {
+                return;
+            }
+        }
+        self.send(Event::Hangup).await;
+        self.wait(Duration::from_mins(3)).await;
+        let mut site = self.shared.site();
+        let runs = site.reports.len() - before;
+        if runs > CALM_RUNS {
+            site.fail(format!("{runs} runs in {CALM_DAYS} days of calm"));
+        }
+        if let Err(why) = site.is_honest() {
+            site.fail(why);
+        }
+    }
+}
