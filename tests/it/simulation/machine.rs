@@ -369,8 +369,7 @@ impl Store for Kept {
 
     fn append(&mut self, drafts: &[Draft], through: Option<u64>) -> Result<Vec<Row>, LedgerError> {
         self.works()?;
-        if self.shared.site().disk == scenario::Disk::Full {
-            self.shared.site().count("disk full");
+        if self.shared.site().disk_is_full() {
             return Err(LedgerError::Full);
         }
         let rows = self.inner.append(drafts, through)?;

@@ -201,6 +201,15 @@ impl Site {
         (self.key, self.disk) = (Key::Full, Disk::Good);
     }
 
+    /// Whether there is no room now. Others use the disk too, so that there may be some again.
+    pub fn disk_is_full(&mut self) -> bool {
+        let full = self.disk == Disk::Full && self.random.u8(..3) > 0;
+        if full {
+            self.count("disk full");
+        }
+        full
+    }
+
     fn survives(&mut self, epoch: usize, what: &str) -> bool {
         if !self.on || epoch != self.epoch {
             return false;
