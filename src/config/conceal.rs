@@ -67,9 +67,10 @@ pub(super) fn conceal(found: &mut [Diagnostic], text: &str) {
         // Lines between two places may be drawn with them.
         let first = places.iter().map(|place| *lines(*place, text).start()).min();
         let last = places.iter().map(|place| *lines(*place, text).end()).max();
-        let spans = first.zip(last).is_some_and(|(from, to)| any(&held, &(from..=to)));
-        problem.conceal |= touches || spans;
-        if touches || spans {
+        let spans =
+            |marked: &[bool]| first.zip(last).is_some_and(|(from, to)| any(marked, &(from..=to)));
+        problem.conceal |= touches || spans(&held) || spans(&hidden);
+        if touches || spans(&held) {
             redact(problem);
         }
     }
