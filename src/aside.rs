@@ -13,7 +13,7 @@ pub type Work = Box<dyn FnOnce() + Send>;
 
 /// Another place for such work. A simulation has one: in it, work is done on the thread that
 /// asks for it, and takes as long as the simulation says.
-pub trait Elsewhere {
+pub trait Elsewhere: Send + Sync {
     /// Does the work, before the future resolves; one that never resolves has lost it.
     fn take(&self, work: Work) -> BoxFuture<'static, ()>;
 }
@@ -29,33 +29,24 @@ pub fn set(elsewhere: Option<Arc<dyn Elsewhere>>) {
 
 /// Does something that may block.
 pub async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    let taken = {
-        let (tell, told) = oneshot::channel();
-        let elsewhere = ELSEWHERE.with(|here| here.borrow().clone());
-        match elsewhere {
-            None => Err(work),
-            Some(elsewhere) => {
-                let work = Box::new(move || {
-                    let _ = tell.send(work());
-                });
-                Ok((elsewhere.take(work), told))
-            }
-        }
-    };
-    let done = match taken {
-        Ok((taken, told)) => {
-            taken.await;
+    let done = match ELSEWHERE.with(|here| here.borrow().clone()) {
+        Some(elsewhere) => {
+            let (tell, told) = oneshot::channel();
+            let work = move || {
+                let _ = tell.send(work());
+            };
+            elsewhere.take(Box::new(work)).await;
             told.await.ok()
         }
-        Err(work) => match tokio::task::spawn_blocking(work).await {
+        None => match tokio::task::spawn_blocking(work).await {
             Ok(done) => Some(done),
             Err(error) if error.is_panic() => resume_unwind(error.into_panic()),
-            // The runtime is being shut down, and this task with it.
             Err(_) => None,
         },
     };
     match done {
         Some(done) => done,
+        // The runtime is being shut down, or the power is gone, and this task with it.
         None => std::future::pending().await,
     }
 }
