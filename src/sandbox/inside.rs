@@ -47,3 +47,26 @@ impl Inside {
         server::lock(&self.shared.faults).set(odds);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use jiff::Timestamp;
+
+    struct Then;
+
+    impl Clock for Then {
+        fn now(&self) -> Timestamp {
+            "2027-03-28T01:00:00Z".parse().unwrap()
+        }
+    }
+
+    #[tokio::test]
+    async fn an_answer_carries_the_time_of_the_sandbox_and_not_of_the_system() {
+        let world = World::seeded(&["acme".to_owned()], 0, 1, Then.now());
+        let inside = Inside::new(Options::default(), Arc::new(Then), world);
+        let request = Request::post("/graphql").body(Body::from("{}")).unwrap();
+        let answer = inside.answer(request).await;
+        assert_eq!(answer.headers()["date"], "Sun, 28 Mar 2027 01:00:00 GMT");
+    }
+}
