@@ -11,6 +11,7 @@ use rosterd::reconcile::Look;
 use rosterd::report::{End, Outcome, RunReport, Verification};
 
 use super::site::{Reading, Run, Site};
+use super::wish::{Line, Wish};
 
 /// An intent of the ledger, and whether an effect in the world has answered to it.
 #[derive(Debug)]
@@ -24,7 +25,7 @@ pub struct Intended {
 /// What happened to one address.
 #[derive(Debug, Default)]
 pub struct Invitations {
-    /// When invitations took effect since the last acceptance, by the machine's clock.
+    /// When those that took effect since the last acceptance were sent, by the machine's clock.
     pub sent: Vec<Timestamp>,
 }
 
@@ -46,6 +47,21 @@ pub struct Record {
     pub newest: Option<Timestamp>,
     /// How many mutations of the world have been looked at.
     pub looked_at: usize,
+}
+
+impl Record {
+    /// Whose account this is: the line with its address, else a line under whose address it was
+    /// once seen.
+    pub fn owner<'w>(&self, wish: &'w Wish, uid: &str, email: &str) -> Option<&'w Line> {
+        if let Some(line) = wish.line_of(email) {
+            return Some(line);
+        }
+        if wish.is_unmanaged(email) {
+            return None;
+        }
+        let knew = |line: &&Line| self.seen.iter().any(|(it, id)| id == uid && line.has(it));
+        wish.lines.iter().find(knew)
+    }
 }
 
 /// kind, address or uid, role

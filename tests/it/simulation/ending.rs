@@ -71,12 +71,7 @@ impl Site {
     }
 
     fn owner_of(&self, account: &Account) -> Option<&Line> {
-        if let Some(line) = self.head.line_of(&account.email) {
-            return Some(line);
-        }
-        let seen = &self.record.seen;
-        let knew = |line: &&Line| seen.iter().any(|(it, uid)| *uid == account.uid && line.has(it));
-        self.head.lines.iter().find(knew)
+        self.record.owner(&self.head, &account.uid, &account.email)
     }
 
     /// Each hold of the last report has its reason.

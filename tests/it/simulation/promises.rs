@@ -77,32 +77,14 @@ impl Site {
         let intent = intents.find(|it| !it.executed && it.change == change);
         let Some(intent) = intent else { return Err("the ledger has no intent for it".into()) };
         intent.executed = true;
+        let intended = intent.at;
         let Run { wish, reading, now } = self.grounds(run, shown)?;
-        let case = Case {
-            kind,
-            target: target.to_owned(),
-            to,
-            wish: &wish,
-            reading: &reading,
-            now,
-            site: self,
-            run,
-        };
+        let (wish, reading, target_of) = (&wish, &reading, target.to_owned());
+        let case = Case { kind, target: target_of, to, wish, reading, now, site: self, run };
         case.is_wanted()?;
         case.leaves_admins(after)?;
+        let (budgets, limit) = (case.budgets(), case.limit());
         let (stamp, truly) = (self.clocks.machine(), self.clocks.truly());
-        let case = Case {
-            kind,
-            target: target.to_owned(),
-            to,
-            wish: &wish,
-            reading: &reading,
-            now,
-            site: self,
-            run,
-        };
-        let budgets = case.budgets();
-        let limit = case.limit();
         for budget in budgets {
             let spent = self.record.spent.entry(budget).or_default();
             let times = [stamp, truly];
@@ -116,7 +98,7 @@ impl Site {
             }
         }
         match kind {
-            "invite" => self.ladder(target, stamp)?,
+            "invite" => self.ladder(target, intended)?,
             "disable" => {
                 self.record.disabled.insert(target.to_owned());
             }
@@ -133,7 +115,8 @@ impl Site {
         Ok(Run { wish, reading, now: at.now })
     }
 
-    /// No invitation comes sooner than the ladder allows.
+    /// No invitation is sent sooner after the one before than the ladder allows. When it was sent
+    /// is what its intent says: how long a request is on its way is nobody's choice.
     fn ladder(&mut self, address: &str, stamp: Timestamp) -> Result<(), String> {
         let sent = &mut self.record.invitations.entry(address.to_owned()).or_default().sent;
         sent.push(stamp);
@@ -175,18 +158,8 @@ impl Case<'_> {
         Ok((email, role))
     }
 
-    /// Whose account this is: the line with its address, else a line under whose address it was
-    /// once seen.
     fn owner(&self, uid: &str, email: &str) -> Option<&Line> {
-        if let Some(line) = self.wish.line_of(email) {
-            return Some(line);
-        }
-        if self.wish.is_unmanaged(email) {
-            return None;
-        }
-        let seen = &self.site.record.seen;
-        let knew = |line: &&Line| seen.iter().any(|(it, id)| id == uid && line.has(it));
-        self.wish.lines.iter().find(knew)
+        self.site.record.owner(self.wish, uid, email)
     }
 
     fn accounts_of(&self, line: &Line) -> usize {
@@ -270,9 +243,13 @@ impl Case<'_> {
         self.has_not_vanished(line)
     }
 
-    /// An account that was seen and that nobody here disabled is not invited again unasked.
+    /// An account that was seen and that nobody here disabled is not invited again unasked. Once it
+    /// was, because somebody asked, the ladder says when the next one may follow.
     fn has_not_vanished(&self, line: &Line) -> Result<(), String> {
         let record = &self.site.record;
+        if record.invitations.get(&self.target).is_some_and(|it| !it.sent.is_empty()) {
+            return Ok(());
+        }
         let elsewhere = |uid: &str| self.reading.accounts.iter().any(|(it, ..)| it == uid);
         let mut seen = record.seen.iter().filter(|(email, _)| line.has(email));
         let vanished = seen.find(|(_, uid)| !record.disabled.contains(uid) && !elsewhere(uid));
