@@ -10,6 +10,7 @@ use rosterd::plan::change::{Action, Change};
 use rosterd::reconcile::Look;
 use rosterd::report::{End, Outcome, RunReport, Verification};
 
+use super::scenario::Knobs;
 use super::site::{Reading, Run, Site};
 use super::wish::{Line, Wish};
 
@@ -76,9 +77,10 @@ pub fn short(action: &Action, email: &str) -> (String, String, Option<String>) {
 }
 
 impl Site {
-    pub fn new_run(&mut self) -> usize {
+    /// A run begins, with this configuration in force.
+    pub fn new_run(&mut self, knobs: Knobs) -> usize {
         self.runs.push(Run {
-            knobs: self.knobs,
+            knobs,
             version: None,
             complete: false,
             reading: None,

@@ -30,7 +30,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::machine::{Api, Net, TIMEOUT};
 use super::scenario::{Key, Knobs};
-use super::site::{MachineClock, Shared, WORKSPACE};
+use super::site::{MachineClock, Shared, Site, WORKSPACE};
 
 /// A process, from its start to its end.
 pub struct Process {
@@ -129,25 +129,29 @@ impl World {
                 jitter: Duration::from_secs(30),
             },
             watch: WatchSettings::default(),
-            workspaces: vec![WorkspaceConfig {
-                target: Target {
-                    workspace: WORKSPACE.into(),
-                    users: vec!["users.yaml".into()],
-                    base: site.folder.clone(),
-                    zone: site.zone.clone(),
-                    on_removed: if knobs.report { OnRemoved::Report } else { OnRemoved::Disable },
-                    limits: limits(&knobs),
-                    sending: Sending { concurrency: knobs.concurrency, batch: knobs.batch },
-                },
-                connection: connection(),
-                credentials: CredentialSource {
-                    api_key: None,
-                    api_secret: SecretSource::Sandbox("prdm_wsp_sandbox"),
-                },
-                store: None,
-                retention: retention(&knobs),
-            }],
+            workspaces: vec![workspace(&site, &knobs)],
         }
+    }
+}
+
+fn workspace(site: &Site, knobs: &Knobs) -> WorkspaceConfig {
+    WorkspaceConfig {
+        target: Target {
+            workspace: WORKSPACE.into(),
+            users: vec!["users.yaml".into()],
+            base: site.folder.clone(),
+            zone: site.zone.clone(),
+            on_removed: if knobs.report { OnRemoved::Report } else { OnRemoved::Disable },
+            limits: limits(knobs),
+            sending: Sending { concurrency: knobs.concurrency, batch: knobs.batch },
+        },
+        connection: connection(),
+        credentials: CredentialSource {
+            api_key: None,
+            api_secret: SecretSource::Sandbox("prdm_wsp_sandbox"),
+        },
+        store: None,
+        retention: retention(knobs),
     }
 }
 
@@ -189,13 +193,17 @@ fn credentials(key: Key) -> Credentials {
 impl Hooks for World {
     type Directory = Directory;
 
-    fn connect(&self, _workspace: &WorkspaceConfig) -> Result<Connected<Directory>, Failure> {
-        let (run, key) = {
+    fn connect(&self, in_force: &WorkspaceConfig) -> Result<Connected<Directory>, Failure> {
+        let (run, key, knobs) = {
             let mut site = self.process.shared.site();
-            (site.new_run(), site.key)
+            let all = site.earlier_knobs.iter().chain([&site.knobs]).rev();
+            let mut all = all.copied();
+            let same = all.find(|knobs| workspace(&site, knobs) == *in_force);
+            let knobs = same.expect("a configuration that somebody wrote");
+            drop(all);
+            (site.new_run(knobs), site.key, knobs)
         };
         self.process.run.store(run, Ordering::SeqCst);
-        let knobs = self.process.shared.site().knobs;
         let records = Records {
             ledger: self.process.ledger.clone(),
             scope: WORKSPACE.into(),

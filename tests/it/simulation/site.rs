@@ -107,7 +107,10 @@ pub struct Site {
     pub weather: Vec<(Fault, u8)>,
     pub key: Key,
     pub disk: Disk,
+    /// What the configuration says.
     pub knobs: Knobs,
+    /// What it said before: it stays in force while a later one cannot be read.
+    pub earlier_knobs: Vec<Knobs>,
     /// The configuration cannot be read.
     pub unreadable: bool,
     /// Counts the times at which the power came back.
@@ -145,6 +148,7 @@ impl Shared {
             key: Key::Full,
             disk: Disk::Good,
             knobs: scenario.knobs,
+            earlier_knobs: Vec::new(),
             unreadable: false,
             epoch: 0,
             on: true,
@@ -229,6 +233,12 @@ impl Site {
             }
             None => true,
         }
+    }
+
+    /// Changes the configuration.
+    pub fn turn(&mut self, turn: impl FnOnce(&mut Knobs)) {
+        self.earlier_knobs.push(self.knobs);
+        turn(&mut self.knobs);
     }
 
     /// Whether this goes wrong now.

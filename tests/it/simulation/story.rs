@@ -295,8 +295,10 @@ impl Story {
     fn turn(&self, knob: Knob, value: usize) {
         let mut site = self.shared.site();
         site.tell(&format!("knob {knob:?}"), &value.to_string());
-        let knobs = &mut site.knobs;
-        match knob {
+        if knob == Knob::Unreadable {
+            site.unreadable = value.is_multiple_of(2);
+        }
+        site.turn(|knobs| match knob {
             Knob::MinAdmins => knobs.min_admins = value % 4,
             Knob::RequireFirst => knobs.require_first = value.is_multiple_of(2),
             Knob::Floor => knobs.budget = [(0, 0), (0, 1), (20, 3), (50, 2), (100, 9)][value % 5],
@@ -304,8 +306,8 @@ impl Story {
             Knob::Suspend => knobs.suspend = value.is_multiple_of(3),
             Knob::Batch => knobs.batch = value + 1,
             Knob::Concurrency => knobs.concurrency = value % 4 + 1,
-            Knob::Unreadable => site.unreadable = value.is_multiple_of(2),
-        }
+            Knob::Unreadable => {}
+        });
     }
 
     /// Nothing goes wrong any more; what is left must be honest.
@@ -315,8 +317,7 @@ impl Story {
             site.tell("calm", "for good");
             site.repair();
             (site.unreadable, site.cut_in) = (false, None);
-            site.knobs.cron = "0 12 * * *";
-            site.knobs.suspend = false;
+            site.turn(|knobs| (knobs.cron, knobs.suspend) = ("0 12 * * *", false));
             site.commit(Edit::Repair, 0);
         }
         self.clocks.right();
