@@ -19,7 +19,7 @@ use crate::plan::change::{Change, Class};
 
 pub use crate::action::BudgetName;
 pub use judge::{judge, rejudge};
-pub use signs::{CLOCK_TOLERANCE, RENAME_HOLDS};
+pub use signs::{CLOCK_TOLERANCE, RENAME_HOLDS, clock_is_trusted};
 
 /// The safety settings of one workspace.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -8,6 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::Guard;
 use super::judge::{Case, Docket};
 use crate::plan::change::{Change, Class, Reason};
+use crate::plan::{Facts, Plan};
 
 /// How far our clock and the server's may lie apart before dates are not trusted.
 pub const CLOCK_TOLERANCE: SignedDuration = SignedDuration::from_mins(5);
@@ -58,9 +59,19 @@ pub(super) fn clock(case: &Case<'_>, docket: &mut Docket) {
     });
 }
 
+/// By how much the server's clock is ahead of ours, where that is too much.
+fn apart(facts: &Facts, now: Timestamp) -> Option<SignedDuration> {
+    let apart = facts.server_time?.duration_since(now);
+    (apart.abs() > CLOCK_TOLERANCE).then_some(apart)
+}
+
+/// Whether nothing that a reading shows speaks against our clock.
+pub fn clock_is_trusted(plan: &Plan) -> bool {
+    apart(plan.facts(), plan.now()).is_none()
+}
+
 fn clock_is_wrong(case: &Case<'_>) -> Option<String> {
-    let apart = case.facts.server_time.map(|server| server.duration_since(case.now));
-    if let Some(apart) = apart.filter(|apart| apart.abs() > CLOCK_TOLERANCE) {
+    if let Some(apart) = apart(case.facts, case.now) {
         let side = if apart.is_negative() { "ahead of" } else { "behind" };
         return Some(format!(
             "this machine's clock is {} s {side} the server's, limit {} s",

@@ -9,9 +9,10 @@ use super::{Loaded, Target, record};
 use crate::apply::journal;
 use crate::aside::aside;
 use crate::clock::Clock;
-use crate::guard::Limits;
+use crate::guard::{self, Limits};
 use crate::ledger::lock::Lock;
 use crate::ledger::{Book, Ledger};
+use crate::plan::Plan;
 use crate::report::{CANCELLED, End, Failure, RunReport};
 
 /// How often a lock that somebody else holds is tried.
@@ -109,9 +110,12 @@ pub(super) async fn finish(
 ) -> RunReport {
     let (mut book, retention) = desk;
     let run = record::run(&report, loaded);
-    let written = match book.write(vec![run], clock.now()).await {
-        Ok(_) => book.prune(clock.now(), retention, longest_window(&target.limits)).await,
-        Err(error) => Err(error),
+    // A clock that leapt ahead makes everything old: what it drops would be missed once it is right.
+    let now = report.applied().map(|applied| &applied.plan);
+    let now = now.filter(|plan| guard::clock_is_trusted(plan)).map(Plan::now);
+    let written = match (book.write(vec![run], clock.now()).await, now) {
+        (Ok(_), Some(now)) => book.prune(now, retention, longest_window(&target.limits)).await,
+        (written, _) => written.map(|_| ()),
     };
     report.ledger = Some(book.head().hash.clone());
     match written {

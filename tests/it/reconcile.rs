@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use rosterd::client::{Answer, ErrorClass, Reply};
 use rosterd::clock::Clock;
-use rosterd::guard::Limits;
+use rosterd::guard::{BudgetName, Limits};
 use rosterd::ledger::{Ledger, Place};
 use rosterd::plan::change::Class;
 use rosterd::reconcile::{Carry, SECOND_LOOK_AFTER};
@@ -12,7 +12,7 @@ use rosterd::role::Role;
 
 use crate::support::directory::{Fake, done, error, refused, take_effect, timed_out};
 use crate::support::run::Run;
-use crate::support::world::{World, dates, elevated, now};
+use crate::support::world::{World, dates, elevated, email, now};
 
 async fn run(world: &World, fake: &Fake) -> RunReport {
     Run::of(world).go(fake, &mut Carry::default()).await
@@ -290,4 +290,23 @@ async fn a_server_without_batches_is_remembered() {
     Run::of(&world).sending(1, 4).go(&first, &mut carry).await;
     Run::of(&world).sending(1, 4).go(&second, &mut carry).await;
     assert_eq!((first.sizes()[0], second.sizes()), (4, vec![1; 6]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_leaps_ahead_and_back_does_not_forget_what_a_budget_has_used() {
+    let one = |limits: &mut Limits| {
+        let disable = limits.budgets.get_mut(&BudgetName::Disable).unwrap();
+        (disable.percent, disable.floor) = (0, 1);
+    };
+    let mut world = World::converged().limits(one).no_member("max");
+    world.server_time = Some(now());
+    let (fake, ledger) = (Fake::new(&world), Ledger::at(Place::Memory));
+    for (days, gone) in [(0, "max"), (12, "max"), (0, "john")] {
+        world = world.no_member(gone);
+        let clock = After(SignedDuration::from_hours(24 * days));
+        Run::of(&world).ledger(&ledger).clock(&clock).go(&fake, &mut Carry::default()).await;
+    }
+    let sent = fake.sent();
+    let sent: Vec<_> = sent.iter().flat_map(|it| &it.changes).map(|it| it.email.clone()).collect();
+    assert_eq!(sent, [email("max")], "the second one of a day is held");
 }
