@@ -18,6 +18,8 @@ use super::wish::{Line, Wish};
 #[derive(Debug)]
 pub struct Intended {
     pub at: Timestamp,
+    /// The same by a clock that is right.
+    pub truly: Timestamp,
     pub change: (String, String, Option<String>),
     pub executed: bool,
     pub fate: Fate,
@@ -39,7 +41,7 @@ pub struct Record {
     pub taken_by_hand: Vec<(Timestamp, String)>,
     pub disabled: HashSet<String>,
     pub invitations: HashMap<String, Invitations>,
-    /// By budget: when effects took place that no approval and no date excuses, by the machine's
+    /// By budget: when effects were sent that no approval and no date excuses, by the machine's
     /// clock and truly.
     pub spent: HashMap<&'static str, Vec<[Timestamp; 2]>>,
     /// Ends that an earlier run saw before they came: address and instant.
@@ -204,7 +206,8 @@ impl Site {
             Entry::Intent(intent) => {
                 let change = short(&intent.action, intent.email.as_str());
                 let (executed, fate) = (false, Fate::Open);
-                let intended = Intended { at: noted.at, change, executed, fate };
+                let truly = self.clocks.truly();
+                let intended = Intended { at: noted.at, truly, change, executed, fate };
                 self.record.intents.insert(noted.seq, intended);
             }
             Entry::Outcome(closing) => {

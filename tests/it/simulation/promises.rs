@@ -77,17 +77,16 @@ impl Site {
         let intent = intents.find(|it| !it.executed && it.change == change);
         let Some(intent) = intent else { return Err("the ledger has no intent for it".into()) };
         intent.executed = true;
-        let intended = intent.at;
+        // When it was sent: how long a request is on its way is nobody's choice.
+        let times = [intent.at, intent.truly];
         let Run { wish, reading, now } = self.grounds(run, shown)?;
         let (wish, reading, target_of) = (&wish, &reading, target.to_owned());
         let case = Case { kind, target: target_of, to, wish, reading, now, site: self, run };
         case.is_wanted()?;
         case.leaves_admins(after)?;
         let (budgets, limit) = (case.budgets(), case.limit());
-        let (stamp, truly) = (self.clocks.machine(), self.clocks.truly());
         for budget in budgets {
             let spent = self.record.spent.entry(budget).or_default();
-            let times = [stamp, truly];
             spent.push(times);
             // A clock that leaps ahead lets a day pass, and one that is put back lets none return.
             let day = SignedDuration::from_hours(24);
@@ -98,7 +97,7 @@ impl Site {
             }
         }
         match kind {
-            "invite" => self.ladder(target, intended)?,
+            "invite" => self.ladder(target, times[0])?,
             "disable" => {
                 self.record.disabled.insert(target.to_owned());
             }
@@ -115,8 +114,7 @@ impl Site {
         Ok(Run { wish, reading, now: at.now })
     }
 
-    /// No invitation is sent sooner after the one before than the ladder allows. When it was sent
-    /// is what its intent says: how long a request is on its way is nobody's choice.
+    /// No invitation is sent sooner after the one before than the ladder allows.
     fn ladder(&mut self, address: &str, stamp: Timestamp) -> Result<(), String> {
         let sent = &mut self.record.invitations.entry(address.to_owned()).or_default().sent;
         sent.push(stamp);
