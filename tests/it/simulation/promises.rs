@@ -245,7 +245,8 @@ impl Case<'_> {
     /// was, because somebody asked, the ladder says when the next one may follow.
     fn has_not_vanished(&self, line: &Line) -> Result<(), String> {
         let record = &self.site.record;
-        if record.invitations.get(&self.target).is_some_and(|it| !it.sent.is_empty()) {
+        let sent = |it: &str| record.invitations.get(&it.to_ascii_lowercase());
+        if line.addresses().filter_map(sent).any(|it| !it.sent.is_empty()) {
             return Ok(());
         }
         let elsewhere = |uid: &str| self.reading.accounts.iter().any(|(it, ..)| it == uid);
