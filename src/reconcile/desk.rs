@@ -110,7 +110,8 @@ pub(super) async fn finish(
 ) -> RunReport {
     let (mut book, retention) = desk;
     let run = record::run(&report, loaded);
-    // A clock that leapt ahead makes everything old: what it drops would be missed once it is right.
+    // To a clock that leapt ahead everything is old; what is dropped would be missed once it is
+    // right again.
     let now = report.applied().map(|applied| &applied.plan);
     let now = now.filter(|plan| guard::clock_is_trusted(plan)).map(Plan::now);
     let written = match (book.write(vec![run], clock.now()).await, now) {
