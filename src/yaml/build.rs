@@ -25,6 +25,7 @@ pub(super) fn document<'t>(
         text,
         parser: Parser::new_from_str_with_options(text, options),
         file,
+        marks: (0..).zip(text.chars()).take_while(|(_, c)| *c == '\u{feff}').fold(0, |n, _| n + 1),
         anchors: HashMap::new(),
         anchored: 0,
         aliased: 0,
@@ -39,6 +40,8 @@ struct Builder<'t, 'o> {
     text: &'t str,
     parser: Parser<'t, StrInput<'t>>,
     file: FileId,
+    /// So many byte order marks begin the text.
+    marks: u32,
     /// The nodes that an alias may repeat, with the weight of each.
     anchors: HashMap<usize, (Node<'t>, usize)>,
     /// So much do the anchors keep: one within another keeps its values once more.
@@ -196,16 +199,23 @@ impl<'t> Builder<'t, '_> {
     }
 
     fn syntax(&self, error: &ScanError) -> Diagnostic {
-        let place = self.between(*error.marker(), *error.marker());
+        let place = self.first_character(self.between(*error.marker(), *error.marker()));
         if error.info().contains("recursion limit") {
             return Diagnostic::error("too-deep", format!("nested more than {MAX_DEPTH} deep"))
-                .at(Place { end: place.start + 1, ..place })
+                .at(place)
                 .label("one too many")
                 .hint("is this the right file?");
         }
         Diagnostic::error("yaml-syntax", format!("this is not YAML: {}", error.info()))
-            .at(Place { end: place.start + 1, ..place })
+            .at(place)
             .hint(self.syntax_hint(place.start))
+    }
+
+    /// The place with the whole of its first character, if the text has one there.
+    fn first_character(&self, place: Place) -> Place {
+        let next = usize::try_from(place.start).unwrap_or_default() + 1;
+        let end = self.text.ceil_char_boundary(next);
+        Place { end: u32::try_from(end).unwrap_or(u32::MAX), ..place }
     }
 
     /// Addresses and globs often begin with a character that means something else in YAML.
@@ -226,12 +236,12 @@ impl<'t> Builder<'t, '_> {
     fn between(&self, from: Marker, to: Marker) -> Place {
         let number = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
         let start = number(from.byte_offset().unwrap_or_default());
-        // The parser does not count the byte order mark as a character of the first line.
-        let mark = from.line() <= 1 && self.text.starts_with('\u{feff}');
+        // The parser does not count byte order marks as characters of the first line.
+        let marks = if from.line() <= 1 { self.marks } else { 0 };
         Place {
             file: self.file,
             line: number(from.line()).max(1),
-            column: number(from.col()) + 1 + u32::from(mark),
+            column: number(from.col()) + 1 + marks,
             start,
             end: number(to.byte_offset().unwrap_or_default()).max(start),
         }

@@ -188,13 +188,23 @@ fn tabs(text: &str, file: FileId) -> Vec<Diagnostic> {
         .collect()
 }
 
-/// Every line with its number and the byte at which it starts.
+/// Every line with its number and the byte at which it starts. As for the parser, a carriage
+/// return by itself ends a line too.
 fn lines(text: &str) -> impl Iterator<Item = (u32, u32, &str)> {
-    let mut start = 0;
-    (1..).zip(text.split_inclusive('\n')).map(move |(number, line)| {
+    let (mut rest, mut start) = (text, 0);
+    (1..).map_while(move |number| {
+        let end = rest.find(['\n', '\r']).unwrap_or(rest.len());
+        let (line, ending) = rest.split_at(end);
+        let next = match ending.as_bytes() {
+            [] if line.is_empty() => return None,
+            [] => end,
+            [b'\r', b'\n', ..] => end + 2,
+            _ => end + 1,
+        };
         let at = start;
-        start += length(line);
-        (number, at, line.trim_end_matches(['\n', '\r']))
+        start += length(&rest[..next]);
+        rest = &rest[next..];
+        Some((number, at, line))
     })
 }
 

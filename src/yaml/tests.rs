@@ -186,6 +186,29 @@ fn a_byte_order_mark_is_not_text() {
     assert_eq!((marked(text, key.place), key.place.column), ("a", 2));
     assert_eq!((marked(text, value.place), value.place.column), ("b", 5));
     assert_eq!(entry(&root, "c").0.place.column, 1);
+    let twice = good("\u{feff}\u{feff}a: b");
+    assert_eq!((entry(&twice, "a").0.place.column, twice.place.start), (3, 6));
+}
+
+#[test]
+fn a_syntax_error_marks_a_whole_character_of_the_file_or_its_end() {
+    let cases = [("a: b\n é: c", ":"), ("a: 1\n😀", "😀"), ("[a]é", "é"), ("%é", "")];
+    for (text, shown) in cases {
+        let found = read(text).1;
+        let [problem] = &found[..] else { panic!("{found:?}") };
+        assert_eq!(marked(text, problem.place.unwrap()), shown, "{text}: {problem:?}");
+    }
+}
+
+#[test]
+fn a_carriage_return_by_itself_ends_a_line() {
+    let places = |text: &str| -> Vec<(u32, u32, String)> {
+        let places = read(text).1.into_iter().filter_map(|it| it.place);
+        places.map(|it| (it.line, it.column, marked(text, it).to_owned())).collect()
+    };
+    let marker = |line| (line, 1, "<<<<<<< a".to_owned());
+    assert_eq!(places("a: 1\rb: 2\r\n<<<<<<< a\n\r<<<<<<< a"), [marker(3), marker(5)]);
+    assert_eq!(places("a:\rb:\r\n\tc: [}"), [(3, 1, "\t".to_owned())]);
 }
 
 #[test]
