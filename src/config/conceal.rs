@@ -128,9 +128,11 @@ fn hidden(text: &str, indented: bool) -> Vec<bool> {
     text.lines().map(hides).collect()
 }
 
-/// The lines of a place, from 0.
+/// The lines of a place, from 0, as [`str::lines`] counts them: the place itself counts a carriage
+/// return by itself too.
 fn lines(place: Place, text: &str) -> RangeInclusive<usize> {
-    let first = place.line.saturating_sub(1) as usize;
+    let before = text.get(..place.start as usize).unwrap_or(text);
+    let first = before.matches('\n').count();
     let part = text.get(place.start as usize..place.end as usize).unwrap_or_default();
     first..=first + part.matches('\n').count()
 }
