@@ -88,18 +88,27 @@ impl<'a> Telling<'a> {
 
     /// All errors in one line, up to a limit.
     pub fn errors(&self, errors: &Errors) -> String {
-        let told = errors.list.iter().take(TOLD).map(|error| self.remote(&error.message));
+        self.some_of(errors.list.iter(), errors.total)
+    }
+
+    /// Some errors in one line, up to a limit.
+    pub fn own(&self, errors: &[&GraphqlError]) -> String {
+        self.some_of(errors.iter().copied(), errors.len())
+    }
+
+    fn some_of<'e>(&self, errors: impl Iterator<Item = &'e GraphqlError>, total: usize) -> String {
+        let told = errors.take(TOLD).map(|error| self.remote(&error.message));
         let mut line = told.collect::<Vec<_>>().join("; ");
-        if errors.total > TOLD {
-            let _ = write!(line, "; and {} more errors", errors.total - TOLD);
+        if total > TOLD {
+            let _ = write!(line, "; and {} more errors", total - TOLD);
         }
         line
     }
 
-    /// The beginning of a body that should not have come.
+    /// The beginning of a body that should not have come. It is cut last: a part of a secret is
+    /// one that nothing hides.
     fn excerpt(&self, body: &[u8]) -> String {
-        let head = body.get(..EXCERPT * 8).unwrap_or(body);
-        let text = self.remote(String::from_utf8_lossy(head).trim());
+        let text = self.remote(String::from_utf8_lossy(body).trim());
         let mut shown: String = text.chars().take(EXCERPT).collect();
         if shown.len() < text.len() {
             shown.push('…');

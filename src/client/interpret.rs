@@ -119,8 +119,7 @@ fn answer(alias: &str, data: &Answers, errors: &Errors, telling: &Telling<'_>) -
     let ok = data.get(alias).and_then(Option::as_ref).and_then(|Object(done)| done.ok);
     let own: Vec<&GraphqlError> =
         errors.list.iter().filter(|error| error.field.as_deref() == Some(alias)).collect();
-    let said =
-        own.iter().map(|error| telling.remote(&error.message)).collect::<Vec<_>>().join("; ");
+    let said = telling.own(&own);
     match (ok, own.is_empty()) {
         (Some(true), true) => Answer::Done,
         (Some(true), false) => Answer::Unknown(format!("answered `ok: true` and an error: {said}")),
@@ -211,6 +210,34 @@ mod tests {
         for none in ["[]", "null"] {
             let body = LISTING.replace(r#""errors":null"#, &format!(r#""errors":{none}"#));
             assert!(read(body.as_bytes()).is_ok());
+        }
+    }
+
+    #[test]
+    fn a_flood_of_errors_about_one_change_is_told_in_short() {
+        let error = json!({ "message": "no".repeat(200), "path": ["m0"] });
+        let body = json!({ "data": {}, "errors": vec![error; 1_000] });
+        let body = serde_json::to_vec(&body).unwrap();
+        let response = Response { status: 200, body, ..Response::default() };
+        let credentials = Credentials::Token("prdm_wsp_of-a-test".into());
+        let telling = Telling::new("https://api.acme.io/", &credentials);
+        let Reply::Answered(answers) = writing(&response, &["m0".into()], &telling) else {
+            panic!("the answer is about one change")
+        };
+        let [Answer::Rejected(why)] = &answers[..] else { panic!("{answers:?}") };
+        assert!(why.ends_with("; and 992 more errors") && why.len() < 4_000, "{why}");
+    }
+
+    #[test]
+    fn a_secret_at_the_cut_of_an_excerpt_is_hidden_whole() {
+        let secret = "prdm_wsp_of-a-test";
+        for body in [" ".repeat(950) + secret, secret.repeat(60)] {
+            let error = read(body.as_bytes()).unwrap_err();
+            assert_eq!(error.kind, "not-json");
+            assert!(
+                error.message.contains("[hidden]") && !error.message.contains("prdm"),
+                "{error}"
+            );
         }
     }
 
