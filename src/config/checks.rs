@@ -183,7 +183,8 @@ impl Reader<'_> {
         }
     }
 
-    /// A value that reads itself; its own words say what is wrong.
+    /// A value that reads itself; its own words say what is wrong. They may repeat the value, so
+    /// they are not told where the environment gave a part of it.
     pub fn parsed<T: FromStr<Err: Display>>(
         &mut self,
         fields: &Fields<'_, '_>,
@@ -192,7 +193,12 @@ impl Reader<'_> {
     ) -> Option<T> {
         let node = fields.get(key)?;
         let text = self.expanded(node, &format!("`{key}`"))?;
-        text.parse().map_err(|error| self.refuse(node, key, &error, wanted)).ok()
+        let is_written = node.text("", &mut Vec::new()) == Some(&*text);
+        let read = text.parse().map_err(|error: T::Err| match is_written {
+            true => self.refuse(node, key, &error, wanted),
+            false => self.refuse(node, key, &"unreadable with what the environment gives", wanted),
+        });
+        read.ok()
     }
 
     pub fn zone(&mut self, fields: &Fields<'_, '_>) -> TimeZone {
