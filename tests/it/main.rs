@@ -6,6 +6,7 @@ mod apply;
 mod cli;
 mod config;
 mod contract;
+mod corpus;
 mod daemon;
 mod docs;
 #[cfg(feature = "e2e")]

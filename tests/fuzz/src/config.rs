@@ -1,0 +1,116 @@
+//! The configuration: a file, an environment that never changes, and secrets that stay unseen.
+
+use std::path::Path;
+
+use rosterd::config::{Invalid, Loaded, Request, load};
+use rosterd::diagnostic::{FileId, Sources, any_error};
+use rosterd::yaml::{self, Node, Value};
+use tempfile::TempDir;
+
+use super::told;
+
+/// What a careless person would write: the tail of a token, or a secret of its own.
+const SECRET: &str = "s3cr3t";
+/// Secrets of the environment, which no setting may repeat.
+const HIDDEN: [(&str, &str); 2] =
+    [("PARADIME_API_SECRET", "prdm_wsp_of-the-environment"), ("TOKEN", "prdm_cmp_of-another")];
+const WORDS: [&str; 3] = ["credentials", "api_key", "api_secret"];
+
+thread_local! {
+    /// Where the file is, for the checks of this thread.
+    static FOLDER: TempDir = tempfile::tempdir().expect("a folder for the file");
+}
+
+/// What is said about any file: at places of it, harmless, and without a secret.
+pub fn check(data: &[u8]) {
+    FOLDER.with(|folder| check_in(folder.path(), data));
+}
+
+fn check_in(folder: &Path, data: &[u8]) {
+    std::fs::write(folder.join("rosterd.yaml"), data).expect("the file is written");
+    for offline in [false, true] {
+        let request = Request { offline, ..Request::default() };
+        match load(&request, &env, folder) {
+            Ok(Loaded { config, sources, warnings }) => {
+                assert!(!any_error(&warnings), "{warnings:?}");
+                assert!(!config.workspaces.is_empty());
+                holds(&warnings, &sources);
+            }
+            Err(Invalid { sources, diagnostics }) => {
+                assert!(any_error(&diagnostics), "{diagnostics:?}");
+                holds(&diagnostics, &sources);
+            }
+        }
+    }
+}
+
+fn env(name: &str) -> Option<String> {
+    let hidden = HIDDEN.iter().find(|(key, _)| *key == name).map(|(_, value)| *value);
+    let value = match name {
+        "PARADIME_API_ENDPOINT" => "https://api.acme.io/graphql",
+        "HOST" => "api.acme.io",
+        "EMPTY" => "",
+        "HOME" => "/home/matt",
+        _ => hidden?,
+    };
+    Some(value.to_owned())
+}
+
+fn holds(found: &[rosterd::diagnostic::Diagnostic], sources: &Sources) {
+    found.iter().for_each(|problem| told::is_placed(problem, sources));
+    let shown = told::renderings(found, sources);
+    let text = sources.get(FileId(0)).map_or("", |file| &*file.text);
+    for shown in &shown {
+        for token in ["prdm_wsp_", "prdm_cmp_"] {
+            let mut tails = shown.split(token).skip(1);
+            let is_shown = tails.any(|tail| tail.starts_with(|c: char| c.is_ascii_alphanumeric()));
+            assert!(!is_shown, "a token of {text:?} in {shown}");
+        }
+        assert!(
+            !(is_a_secret(text) && shown.contains(SECRET)),
+            "the secret of {text:?} in {shown}"
+        );
+    }
+}
+
+/// Whether the one [`SECRET`] of the text stands where a secret might.
+fn is_a_secret(text: &str) -> bool {
+    let Some((before, after)) = text.split_once(SECRET) else { return false };
+    // What is named as a variable is meant to be told.
+    if after.contains(SECRET) || before.contains("${") {
+        return false;
+    }
+    let line = before.rsplit('\n').next().unwrap_or_default();
+    if WORDS.iter().any(|word| line.contains(word)) {
+        return true;
+    }
+    match yaml::parse(text, FileId(0), &mut Vec::new()) {
+        Some(document) => credentials(&document).any(|node| holds_secret(node)),
+        None => WORDS.iter().any(|word| before.contains(word)),
+    }
+}
+
+/// The credentials of every workspace.
+fn credentials<'n>(document: &'n Node<'_>) -> impl Iterator<Item = &'n Node<'n>> {
+    let items = match value(document, "workspaces").map(|node| &node.value) {
+        Some(Value::Seq(items)) => &items[..],
+        _ => &[],
+    };
+    items.iter().filter_map(|workspace| value(workspace, "credentials"))
+}
+
+fn value<'n>(node: &'n Node<'_>, key: &str) -> Option<&'n Node<'n>> {
+    let Value::Map(entries) = &node.value else { return None };
+    entries.iter().find(|(it, _)| it.text == key).map(|(_, node)| node)
+}
+
+fn holds_secret(node: &Node<'_>) -> bool {
+    match &node.value {
+        Value::Null => false,
+        Value::Scalar { text, .. } => text.contains(SECRET),
+        Value::Seq(items) => items.iter().any(holds_secret),
+        Value::Map(entries) => {
+            entries.iter().any(|(key, node)| key.text.contains(SECRET) || holds_secret(node))
+        }
+    }
+}

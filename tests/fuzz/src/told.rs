@@ -1,0 +1,64 @@
+//! What holds of every diagnostic and of everything that is shown.
+
+use rosterd::diagnostic::{Diagnostic, Place, Sources};
+use rosterd::escape::is_hostile;
+use rosterd::render;
+use serde_json::Value;
+
+/// Every rendering of these problems; none of them can move a cursor or hide text.
+pub fn renderings(found: &[Diagnostic], sources: &Sources) -> [String; 3] {
+    let shown = [
+        render::diagnostics::text(found, sources, false),
+        render::diagnostics::json([(found, sources)]),
+        render::github::diagnostics(found, sources),
+    ];
+    shown.iter().for_each(|text| is_harmless(text));
+    let rows: Vec<Value> = serde_json::from_str(&shown[1]).expect("JSON");
+    assert_eq!(rows.len(), found.len());
+    for (row, problem) in rows.iter().zip(found) {
+        assert_eq!(row["message"], problem.message, "JSON says what was meant");
+    }
+    assert_eq!(shown[2].lines().count(), found.len(), "an annotation is one line");
+    assert!(shown[2].lines().all(|line| line.starts_with("::")));
+    shown
+}
+
+/// No character but a line feed that a terminal would obey.
+pub fn is_harmless(text: &str) {
+    let bad = text.chars().find(|c| *c != '\n' && is_hostile(*c));
+    assert_eq!(bad, None, "a hostile character in {text:?}");
+}
+
+/// Every place of a problem is one of its file.
+pub fn is_placed(problem: &Diagnostic, sources: &Sources) {
+    let related = problem.related.iter().map(|(place, _)| place);
+    for place in problem.place.iter().chain(related) {
+        is_inside(*place, sources);
+    }
+    assert!(!problem.message.is_empty() && !problem.code.is_empty());
+}
+
+fn is_inside(place: Place, sources: &Sources) {
+    let Place { file, line, column, start, end } = place;
+    let text = &sources.get(file).expect("a file that was read").text;
+    let (start, end) = (start as usize, end as usize);
+    let marked = text.get(start..end);
+    assert!(marked.is_some(), "{place:?} is no part of the {} bytes of its file", text.len());
+    let before = &text[..start];
+    assert_eq!(line as usize, lines(before) + 1, "the line is that of the byte: {place:?}");
+    let head = before.rfind(['\n', '\r']).map_or(before, |at| &before[at + 1..]);
+    let columns = head.chars().count() + 1;
+    // The parser does not count a byte order mark before the content of a later line.
+    let marks = if line > 1 { head.matches('\u{feff}').count() } else { 0 };
+    let near = columns - marks..=columns;
+    assert!(near.contains(&(column as usize)), "the column is {columns}: {place:?}");
+}
+
+/// How many lines end in this text; YAML knows three ways to end one.
+fn lines(text: &str) -> usize {
+    let bytes = text.as_bytes();
+    let ends = |at: &usize| {
+        bytes[*at] == b'\n' || bytes[*at] == b'\r' && bytes.get(at + 1) != Some(&b'\n')
+    };
+    (0..bytes.len()).filter(ends).count()
+}
