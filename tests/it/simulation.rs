@@ -29,7 +29,7 @@ use scenario::Scenario;
 use story::{Told, tell};
 
 /// The seeds of every `cargo test`.
-const SEEDS: Range<u64> = 0..80;
+const SEEDS: Range<u64> = 0..240;
 
 /// One story, whatever it does.
 fn told(scenario: &Scenario) -> Told {
