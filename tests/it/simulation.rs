@@ -4,7 +4,7 @@
 //! `ROSTERD_SEED=7 cargo test --test it simulation::one -- --nocapture` tells one story again, and
 //! `ROSTERD_SEED=7:3,12` no more of it than these steps, which is what a failure prints.
 //! `ROSTERD_SEEDS=1000..5000` makes `simulation::many` tell these instead of its own, as many of them
-//! as `ROSTERD_MINUTES` allow.
+//! as `ROSTERD_MINUTES` allow; `ROSTERD_BRIEF=1` ends it at the first broken promise, told unshrunk.
 
 mod checks;
 mod ending;
@@ -54,9 +54,15 @@ fn longest() -> Duration {
     minutes.map_or(Duration::MAX, |minutes| Duration::from_mins(minutes.parse().unwrap()))
 }
 
+/// How many broken promises are told, and whether each is looked into.
+fn telling() -> (usize, bool) {
+    if std::env::var_os("ROSTERD_BRIEF").is_some() { (1, false) } else { (3, true) }
+}
+
 #[test]
 fn many() {
     let (seeds, found) = (seeds(), Mutex::new(Vec::new()));
+    let (most, shrinks) = telling();
     let (next, began, longest) = (AtomicU64::new(seeds.start), Instant::now(), longest());
     let counts = Mutex::new(BTreeMap::<String, u64>::new());
     let threads = std::thread::available_parallelism().map_or(2, usize::from);
@@ -68,7 +74,7 @@ fn many() {
                     if began.elapsed() > longest {
                         break;
                     }
-                    if seed >= seeds.end || found.lock().unwrap().len() >= 3 {
+                    if seed >= seeds.end || found.lock().unwrap().len() >= most {
                         break;
                     }
                     let told = told(&Scenario::new(seed));
@@ -84,7 +90,8 @@ fn many() {
     });
     let counts = counts.into_inner().unwrap();
     let found = found.into_inner().unwrap();
-    let found: Vec<String> = found.iter().map(|(seed, wrong)| replay(*seed, wrong)).collect();
+    let found: Vec<String> =
+        found.iter().map(|(seed, wrong)| replay(*seed, wrong, shrinks)).collect();
     let stories = next.into_inner().min(seeds.end) - seeds.start;
     println!("{stories} stories");
     for (what, times) in &counts {
@@ -98,13 +105,16 @@ fn many() {
     assert!(missed.is_empty(), "never reached: {missed:?}");
 }
 
-/// The command that tells the shortest story that breaks a promise.
-fn replay(seed: u64, wrong: &str) -> String {
-    let whole = Scenario::new(seed);
-    let steps: Vec<String> = shrunk(&whole).iter().map(ToString::to_string).collect();
-    let steps = steps.join(",");
+/// The command that tells the story that breaks a promise, the shortest one if that is asked for.
+fn replay(seed: u64, wrong: &str, shrinks: bool) -> String {
+    let mut story = seed.to_string();
+    if shrinks {
+        let steps = shrunk(&Scenario::new(seed));
+        let steps: Vec<String> = steps.iter().map(ToString::to_string).collect();
+        story = format!("{seed}:{}", steps.join(","));
+    }
     let command = "cargo test --test it simulation::one -- --nocapture";
-    format!("{wrong}\n    ROSTERD_SEED={seed}:{steps} {command}")
+    format!("{wrong}\n    ROSTERD_SEED={story} {command}")
 }
 
 /// As few steps as still break a promise.
