@@ -116,6 +116,7 @@ mod tests {
             reason: Reason::NotInWorkspace,
             place: None,
             name: None,
+            dated: false,
             foreseen: false,
         }
     }

@@ -194,9 +194,10 @@ impl Reader<'_> {
         let node = fields.get(key)?;
         let text = self.expanded(node, &format!("`{key}`"))?;
         let is_written = node.text("", &mut Vec::new()) == Some(&*text);
-        let read = text.parse().map_err(|error: T::Err| match is_written {
-            true => self.refuse(node, key, &error, wanted),
-            false => self.refuse(node, key, &"unreadable with what the environment gives", wanted),
+        let read = text.parse().map_err(|error: T::Err| {
+            let unsaid = "unreadable with what the environment gives".to_owned();
+            let said = if is_written { error.to_string() } else { unsaid };
+            self.refuse(node, key, &said, wanted);
         });
         read.ok()
     }

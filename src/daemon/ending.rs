@@ -75,6 +75,7 @@ mod tests {
             reason: Reason::NotInRoster,
             place: None,
             name: None,
+            dated: false,
             foreseen: false,
         };
         let held = vec![Held { change: change.clone(), by: vec![by], since: None }];

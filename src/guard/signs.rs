@@ -46,13 +46,15 @@ pub(super) fn empty_roster(case: &Case<'_>, docket: &mut Docket) {
 }
 
 /// Dates are not trusted while our clock and the server's lie apart, or while it is earlier than
-/// something that has already been written down.
+/// something that has already been written down. That holds every change of a member who has one:
+/// an invitation that has expired, say, is no reason to invite somebody whose access is over by the
+/// right clock.
 pub(super) fn clock(case: &Case<'_>, docket: &mut Docket) {
     let Some(why) = clock_is_wrong(case) else { return };
-    let dated = positions(case.changes, |change| change.reason.is_dated());
+    let dated = positions(case.changes, |change| change.dated);
     docket.hold(case, Guard::Clock, dated, |held| {
         let (held, all) = (held.len(), case.changes.len());
-        let message = format!("{held} of {all} changes come from dates, and {why}");
+        let message = format!("{held} of {all} changes concern people with dates, and {why}");
         let hint = "correct the clock of this machine; the next run decides anew (where an earlier \
                     clock was wrong, begin a new ledger)";
         (message, hint.into())

@@ -20,6 +20,9 @@ pub struct Change {
     pub place: Option<Place>,
     /// The account's or the member's name, if one is known. Escape it before showing it.
     pub name: Option<Box<str>>,
+    /// Access or an elevation of this member begins or ends at a date, so that another clock could
+    /// ask for something else.
+    pub dated: bool,
     /// The end of access or of an elevation that asks for it was committed while it lay ahead.
     pub foreseen: bool,
 }
@@ -52,11 +55,6 @@ pub enum Reason {
 }
 
 impl Reason {
-    /// Whether a date of the roster caused the change, rather than an edit.
-    pub fn is_dated(self) -> bool {
-        matches!(self, Self::Started | Self::Elevated | Self::ElevationEnded | Self::Expired)
-    }
-
     /// A few words for people.
     pub fn words(self) -> &'static str {
         match self {

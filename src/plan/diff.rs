@@ -213,6 +213,7 @@ impl Draft<'_> {
                 reason: Reason::NotInRoster,
                 place: None,
                 name: account.name.clone(),
+                dated: false,
                 foreseen: false,
             }),
             OnRemoved::Report => self.findings.push(Finding {

@@ -73,6 +73,7 @@ impl<'m> Draft<'m> {
             reason,
             place: Some(member.place),
             name: account.and_then(|a| a.name.clone()).or_else(|| member.name.clone()),
+            dated: member.time.is_some(),
             foreseen,
         });
     }

@@ -46,7 +46,8 @@ impl fmt::Display for Fingerprint {
 /// their lengths stand before them.
 fn row(change: &Change) -> String {
     // In full, so that a new field of a change must be decided on here.
-    let Change { action: _, email, also: _, reason: _, place: _, name: _, foreseen: _ } = change;
+    let Change { action: _, email, also: _, reason: _, place: _, name: _, dated: _, foreseen: _ } =
+        change;
     let parts = [
         change.kind().to_owned(),
         email.folded(),
@@ -73,6 +74,7 @@ mod tests {
             reason: Reason::RoleDiffers,
             place: None,
             name: None,
+            dated: false,
             foreseen: false,
         }
     }

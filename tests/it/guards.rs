@@ -337,6 +337,20 @@ fn dates_wait_while_the_clocks_disagree() {
 }
 
 #[test]
+fn nothing_is_done_for_a_member_with_dates_while_the_clocks_disagree() {
+    let mut world = World::converged()
+        .member_with("matt", Role::Developer, dates(None, Some(48)))
+        .account("matt", Role::Business)
+        .member("zoe", Role::Developer)
+        .account("zoe", Role::Business);
+    world.server_time = Some(hours(72));
+    let verdict = world.verdict();
+    let matt = ["update_role matt@acme.io by clock"];
+    assert_eq!(held(&verdict), matt, "his access is over by the server's clock");
+    assert_eq!(approved(&verdict), ["update_role zoe@acme.io"]);
+}
+
+#[test]
 fn several_guards_are_all_named() {
     let world = World::default()
         .account("zoe", Role::Admin)
