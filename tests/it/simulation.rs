@@ -10,6 +10,7 @@ mod checks;
 mod ending;
 mod hands;
 mod machine;
+mod network;
 mod process;
 mod promises;
 mod reached;

@@ -88,6 +88,7 @@ impl Site {
             reading: None,
             approved: Vec::new(),
             now: self.clocks.machine(),
+            truly: self.clocks.truly(),
             waiting: 0,
         });
         self.runs.len() - 1
@@ -127,7 +128,7 @@ impl Site {
         let approved = look.verdict.approved.changes().iter();
         self.runs[run].approved =
             approved.map(|change| short(&change.action, change.email.as_str())).collect();
-        self.runs[run].now = now;
+        (self.runs[run].now, self.runs[run].truly) = (now, self.clocks.truly());
         if !self.runs[run].complete {
             self.fail(format!("run {run} plans without a complete reading"));
         }

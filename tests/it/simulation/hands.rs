@@ -125,9 +125,16 @@ impl Site {
         }
     }
 
-    /// A hand is faster than a request that is on its way.
-    pub fn sabotage(&mut self) {
-        let which = self.random.usize(..1_000);
+    /// A hand is faster than a request that is on its way, often with somebody whom it is about.
+    pub fn sabotage(&mut self, request: &str) {
+        let world = std::sync::Arc::clone(&self.world);
+        let about = {
+            let world = world.lock().unwrap();
+            let mut active = world.workspaces[0].active();
+            active.position(|account| request.contains(&account.uid))
+        };
+        let anybody = self.random.usize(..1_000);
+        let which = about.filter(|_| self.random.u8(..3) > 0).unwrap_or(anybody);
         let acts = [Act::Disable, Act::Remove, Act::ChangeRole];
         let act = *self.random.choice(&acts).unwrap();
         self.act(act, which);

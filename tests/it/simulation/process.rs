@@ -28,7 +28,7 @@ use rosterd::revision::Revision;
 use rosterd::sandbox::auth;
 use tokio_util::sync::CancellationToken;
 
-use super::machine::{Api, Net, TIMEOUT};
+use super::network::{Api, Net, TIMEOUT};
 use super::scenario::{Key, Knobs};
 use super::site::{MachineClock, Shared, Site, WORKSPACE};
 
@@ -201,6 +201,7 @@ impl Hooks for World {
             let same = all.find(|knobs| workspace(&site, knobs) == *in_force);
             let knobs = same.expect("a configuration that somebody wrote");
             drop(all);
+            site.begins_anew();
             (site.new_run(knobs), site.key, knobs)
         };
         self.process.run.store(run, Ordering::SeqCst);

@@ -23,6 +23,9 @@ pub fn role_name(role: AccountType) -> &'static str {
     }
 }
 
+/// A clock may be off by as much, and a listing is half a minute old at most when a plan is made.
+const CLOCK_TOLERANCE: SignedDuration = SignedDuration::from_mins(6);
+
 /// One effect and everything that judges it.
 struct Case<'a> {
     kind: &'static str,
@@ -79,10 +82,16 @@ impl Site {
         intent.executed = true;
         // When it was sent: how long a request is on its way is nobody's choice.
         let times = [intent.at, intent.truly];
-        let Run { wish, reading, now } = self.grounds(run, shown)?;
+        let (wish, reading) = self.grounds(run, shown)?;
         let (wish, reading, target_of) = (&wish, &reading, target.to_owned());
+        let (now, truly) = (self.runs[run].now, self.runs[run].truly);
         let case = Case { kind, target: target_of, to, wish, reading, now, site: self, run };
         case.is_wanted()?;
+        if truly.duration_since(now).abs() > CLOCK_TOLERANCE {
+            let by_the_right_clock = Case { now: truly, target: case.target.clone(), ..case };
+            let why = by_the_right_clock.is_wanted();
+            why.map_err(|why| format!("only by a wrong clock ({now}, truly {truly}): {why}"))?;
+        }
         case.leaves_admins(after)?;
         let (budgets, limit) = (case.budgets(), case.limit());
         for budget in budgets {
@@ -106,12 +115,13 @@ impl Site {
         Ok(())
     }
 
-    fn grounds(&self, run: usize, shown: Option<&Reading>) -> Result<Run, String> {
+    /// What a run wants, and what it was shown.
+    fn grounds(&self, run: usize, shown: Option<&Reading>) -> Result<(Wish, Reading), String> {
         let at = &self.runs[run];
         let reading = shown.cloned().ok_or("the last listing of its run was not complete")?;
         let wish = at.version.and_then(|version| self.versions[version].wish.clone());
         let wish = wish.ok_or("its run had no roster")?;
-        Ok(Run { wish, reading, now: at.now })
+        Ok((wish, reading))
     }
 
     /// No invitation is sent sooner after the one before than the ladder allows.
@@ -131,12 +141,6 @@ impl Site {
         }
         Ok(())
     }
-}
-
-struct Run {
-    wish: Wish,
-    reading: Reading,
-    now: Timestamp,
 }
 
 /// What the mutation did to the accounts.

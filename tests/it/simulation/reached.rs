@@ -1,22 +1,25 @@
 //! What the stories of every `cargo test` must have come through, or they prove nothing: each
 //! fault, each guard, each row of the plan, each outcome.
 
-pub const REACHED: [&str; 80] = [
+pub const REACHED: [&str; 83] = [
     "fate done",
     "fate lapsed",
     "fate not sent",
     "fate rejected",
     "fate unknown",
     "fault Broken",
+    "fault BrokenAfter",
     "fault Connect",
     "fault ErrorsBeside",
     "fault Html",
     "fault Late",
     "fault MissingList",
+    "fault Mute",
     "fault NoData",
     "fault NotOk",
     "fault ResetAfter",
     "fault ResetBefore",
+    "fault Sabotage",
     "fault Shrunk",
     "fault SlowDisk",
     "fault Stale",

@@ -76,8 +76,9 @@ pub enum What {
         moments: u32,
         down: Duration,
     },
-    /// SIGTERM, and a start later.
+    /// SIGTERM after so many moments of a run, and a start later.
     Restart {
+        moments: u32,
         down: Duration,
     },
     Hangup,
@@ -148,9 +149,13 @@ pub enum Fault {
     Late,
     Throttle,
     Broken,
+    /// 5xx from a gateway, and the server has done its work all the same.
+    BrokenAfter,
     Unavailable,
     Html,
     NotOk,
+    /// Data that does not say what became of any field, beside an error that names none.
+    Mute,
     Truncate,
     /// GraphQL errors and no data; nothing ran.
     NoData,
@@ -232,7 +237,7 @@ const ACTS: [(Act, u8); 13] = [
     (Act::InviteOutsider, 3),
 ];
 
-pub const FAULTS: [Fault; 20] = [
+pub const FAULTS: [Fault; 22] = [
     Fault::Connect,
     Fault::ResetBefore,
     Fault::ResetAfter,
@@ -241,9 +246,11 @@ pub const FAULTS: [Fault; 20] = [
     Fault::Late,
     Fault::Throttle,
     Fault::Broken,
+    Fault::BrokenAfter,
     Fault::Unavailable,
     Fault::Html,
     Fault::NotOk,
+    Fault::Mute,
     Fault::Truncate,
     Fault::NoData,
     Fault::Stale,
@@ -336,7 +343,7 @@ fn what(random: &mut Rng) -> What {
         75..79 => What::Calm,
         79..83 => What::Clock {
             seconds: *random
-                .choice(&[-100_000, -3_600, -20, 20, 400, 3_600, 100_000, 1_000_000])
+                .choice(&[-1_000_000, -100_000, -3_600, -20, 20, 400, 3_600, 100_000, 1_000_000])
                 .unwrap(),
         },
         83 => What::ClockRight,
@@ -344,9 +351,12 @@ fn what(random: &mut Rng) -> What {
             let down = Duration::from_secs(*random.choice(&[1, 30, 700, 90_000]).unwrap());
             What::PowerCut { moments: random.u32(..30), down }
         }
-        89 => What::Restart { down: Duration::from_secs(random.u64(1..900)) },
-        90 => What::Hangup,
-        91..94 => What::Knob { knob: knob(random), value: random.usize(..5) },
+        89 | 90 => {
+            let down = Duration::from_secs(random.u64(1..900));
+            What::Restart { moments: random.u32(..30), down }
+        }
+        91 => What::Hangup,
+        92..94 => What::Knob { knob: knob(random), value: random.usize(..5) },
         94..96 => What::Key(*random.choice(&[Key::Full, Key::Viewer, Key::Refused]).unwrap()),
         96..98 => What::Rival,
         _ => What::Disk(*random.choice(&[Disk::Good, Disk::Full, Disk::Unreadable]).unwrap()),

@@ -21,6 +21,9 @@ use super::wish::Wish;
 
 pub const WORKSPACE: &str = "acme";
 
+/// Every schedule of a scenario has a run within this, on the longest day of the year too.
+const PACE: SignedDuration = SignedDuration::from_hours(26);
+
 /// True time, and how far the machine of the daemon is off.
 pub struct Clocks {
     start: Timestamp,
@@ -93,8 +96,9 @@ pub struct Run {
     pub reading: Option<Reading>,
     /// kind, address or uid, role
     pub approved: Vec<(String, String, Option<String>)>,
-    /// The instant of its plan.
+    /// The instant of its plan, and the same truly.
     pub now: Timestamp,
+    pub truly: Timestamp,
     /// Requests that it waits for.
     pub waiting: usize,
 }
@@ -115,10 +119,17 @@ pub struct Site {
     pub unreadable: bool,
     /// Counts the times at which the power came back.
     pub epoch: usize,
+    /// The daemon begins a run before this, truly; none while it is not there.
+    pub due: Option<Timestamp>,
+    /// Requests to change for whose answers nobody waits any more.
+    pub forsaken: usize,
     pub on: bool,
     /// The power goes after so many moments.
     pub cut_in: Option<u32>,
     pub cut: Arc<Notify>,
+    /// Somebody has waited for so many such moments, and is told.
+    pub told_in: Option<u32>,
+    pub moments_passed: Arc<Notify>,
     pub folder: PathBuf,
     /// What the authors last meant.
     pub head: Wish,
@@ -151,9 +162,13 @@ impl Shared {
             earlier_knobs: Vec::new(),
             unreadable: false,
             epoch: 0,
+            due: None,
+            forsaken: 0,
             on: true,
             cut_in: None,
             cut: Arc::default(),
+            told_in: None,
+            moments_passed: Arc::default(),
             folder: PathBuf::new(),
             head: Wish::default(),
             versions: Vec::new(),
@@ -205,6 +220,20 @@ impl Site {
         (self.key, self.disk) = (Key::Full, Disk::Good);
     }
 
+    /// The daemon has begun a run, was started or has got another clock.
+    pub fn begins_anew(&mut self) {
+        self.due = Some(self.clocks.truly() + PACE);
+    }
+
+    /// No clock that is wrong and no failure keeps the daemon from its schedule.
+    pub fn keeps_pace(&mut self) {
+        let now = self.clocks.truly();
+        if let Some(due) = self.due.filter(|due| *due < now) {
+            self.due = None;
+            self.fail(format!("no run has begun until {due}"));
+        }
+    }
+
     /// Whether there is no room now. Others use the disk too, so that there may be some again.
     pub fn disk_is_full(&mut self) -> bool {
         let full = self.disk == Disk::Full && self.random.u8(..3) > 0;
@@ -217,6 +246,10 @@ impl Site {
     fn survives(&mut self, epoch: usize, what: &str) -> bool {
         if !self.on || epoch != self.epoch {
             return false;
+        }
+        self.told_in = self.told_in.and_then(|left| left.checked_sub(1));
+        if self.told_in == Some(0) {
+            self.moments_passed.notify_one();
         }
         match &mut self.cut_in {
             Some(0) => {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 use rosterd::daemon::events::{Event, QUEUE};
-use rosterd::daemon::{self, Inbox};
+use rosterd::daemon::{self, GRACE, Inbox};
 use rosterd::ledger::Ledger;
 use rosterd::report::Failure;
 use rosterd::sandbox::world::{AccountType, World};
@@ -15,7 +15,8 @@ use rosterd::sandbox::{Inside, Options};
 use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinHandle;
 
-use super::machine::{Api, Kept, Threads};
+use super::machine::{Kept, Threads};
+use super::network::Api;
 use super::process::{Process, folder};
 use super::scenario::{Edit, Knob, Scenario, What};
 use super::site::{Clocks, MachineClock, ServerClock, Shared, WORKSPACE};
@@ -145,6 +146,7 @@ impl Story {
         let clock = Arc::new(MachineClock(Arc::clone(&self.clocks)));
         let run = daemon::run(Arc::new(world), config, clock, inbox, |_| {});
         self.daemon = Some(Daemon { events: sender, ended: tokio::spawn(run) });
+        self.shared.site().begins_anew();
     }
 
     /// Lets time pass; the power may go meanwhile.
@@ -159,6 +161,7 @@ impl Story {
             }
         }
         self.look_after_daemon().await;
+        self.shared.site().keeps_pace();
     }
 
     /// The daemon must live.
@@ -169,6 +172,7 @@ impl Story {
     }
 
     async fn lose_power(&mut self, down: Duration) {
+        self.shared.site().due = None;
         if let Some(daemon) = self.daemon.take() {
             daemon.ended.abort();
             let _ = daemon.ended.await;
@@ -222,10 +226,12 @@ impl Story {
             What::Clock { seconds } => {
                 self.shared.site().tell("clock jumps", &format!("{seconds} s"));
                 self.clocks.jump(SignedDuration::from_secs(seconds));
+                self.shared.site().begins_anew();
             }
             What::ClockRight => {
                 self.shared.site().tell("clock is right", "");
                 self.clocks.right();
+                self.shared.site().begins_anew();
             }
             What::PowerCut { moments, down } => {
                 self.shared.site().cut_in = Some(moments);
@@ -237,7 +243,7 @@ impl Story {
                     () = tokio::time::sleep(Duration::from_mins(5)) => {}
                 }
             }
-            What::Restart { down } => self.restart(down).await,
+            What::Restart { moments, down } => self.restart(moments, down).await,
             What::Hangup => self.send(Event::Hangup).await,
             What::Knob { knob, value } => {
                 self.turn(knob, value);
@@ -261,11 +267,24 @@ impl Story {
         }
     }
 
-    async fn restart(&mut self, down: Duration) {
-        self.shared.site().tell("SIGTERM", "");
+    /// SIGTERM in the middle of a run, or when it is over, and a start later.
+    async fn restart(&mut self, moments: u32, down: Duration) {
+        let (cut, passed) = {
+            let mut site = self.shared.site();
+            site.told_in = Some(moments + 1);
+            (Arc::clone(&site.cut), Arc::clone(&site.moments_passed))
+        };
+        self.send(Event::Hangup).await;
+        let _ = tokio::time::timeout(Duration::from_mins(5), passed.notified()).await;
+        let forsaken = {
+            let mut site = self.shared.site();
+            (site.due, site.told_in) = (None, None);
+            site.tell("SIGTERM", "");
+            site.forsaken
+        };
         self.send(Event::Stop).await;
-        let cut = Arc::clone(&self.shared.site().cut);
         let Some(mut daemon) = self.daemon.take() else { return };
+        let stopped = tokio::time::Instant::now();
         tokio::select! {
             biased;
             () = cut.notified() => {
@@ -276,6 +295,10 @@ impl Story {
                 Ok(Ok(Ok(()))) => {}
                 other => self.shared.site().fail(format!("SIGTERM: {other:?}")),
             }
+        }
+        let forsaken = self.shared.site().forsaken - forsaken;
+        if forsaken > 0 && stopped.elapsed() < GRACE {
+            self.shared.site().fail(format!("SIGTERM: {forsaken} requests to change forsaken"));
         }
         // What was dropped where it stood belongs to a process that is no more.
         let gone = self.shared.site().epoch;
@@ -321,6 +344,7 @@ impl Story {
             site.commit(Edit::Repair, 0);
         }
         self.clocks.right();
+        self.shared.site().begins_anew();
         self.send(Event::Hangup).await;
         let before = self.shared.site().reports.len();
         for _ in 0..CALM_DAYS {
