@@ -172,7 +172,7 @@ impl Site {
         self.record.foreseen.extend(ahead);
     }
 
-    pub fn finished(&mut self, report: &RunReport) {
+    pub fn finished(&mut self, run: usize, report: &RunReport) {
         let end = match &report.end {
             End::Failed(failure) => format!("failed: {} {}", failure.kind, failure.message),
             End::Applied(applied) => {
@@ -197,7 +197,31 @@ impl Site {
             self.count("run on an earlier roster");
         }
         self.tell("finished", &format!("by {}: {end}", report.trigger.word()));
+        if let Err(why) = self.tells_the_truth(run, report) {
+            self.fail(format!("the report says {why}"));
+        }
         self.reports.push(report.clone());
+    }
+
+    /// What a report calls done has had its effect, or a complete reading shows it; what it calls
+    /// rejected has had none.
+    fn tells_the_truth(&self, run: usize, report: &RunReport) -> Result<(), String> {
+        let outcomes = report.applied().into_iter().flat_map(|applied| &applied.outcomes);
+        for (change, outcome) in outcomes {
+            let change = short(&change.action, change.email.as_str());
+            let mut intents = self.record.intents.values().rev();
+            let executed = intents.find(|it| it.change == change).is_some_and(|it| it.executed);
+            let is_shown = || self.shown(run).is_some_and(|reading| reading.shows(&change));
+            let is_true = match outcome {
+                Outcome::Done => executed || is_shown(),
+                Outcome::Rejected(_) => !executed,
+                Outcome::NotSent(_) | Outcome::Unknown(_) => true,
+            };
+            if !is_true {
+                return Err(format!("{outcome:?} of {change:?}; executed: {executed}"));
+            }
+        }
+        Ok(())
     }
 
     /// A row has been written into the ledger.

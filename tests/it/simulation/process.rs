@@ -255,7 +255,7 @@ impl Hooks for World {
     fn problems(&self, _workspace: Option<&str>, _sources: &Sources, _found: &[Diagnostic]) {}
 
     fn finished(&self, report: &RunReport, _sources: &Sources, _next: Option<Timestamp>) {
-        self.process.shared.site().finished(report);
+        self.process.shared.site().finished(self.process.run(), report);
     }
 }
 

@@ -87,6 +87,22 @@ pub struct Reading {
     pub as_of: Timestamp,
 }
 
+impl Reading {
+    /// Whether this is as the change would have it.
+    pub fn shows(&self, (kind, target, to): &(String, String, Option<String>)) -> bool {
+        let account = self.accounts.iter().find(|(uid, ..)| uid == target);
+        let by_address = |it: &str| it.eq_ignore_ascii_case(target);
+        match kind.as_str() {
+            "disable" => account.is_none(),
+            "update" => account.is_some_and(|(.., role)| Some(role) == to.as_ref()),
+            _ => {
+                self.accounts.iter().any(|(_, email, _)| by_address(email))
+                    || self.invitations.iter().any(|(email, open)| *open && by_address(email))
+            }
+        }
+    }
+}
+
 /// What the story knows of one run.
 pub struct Run {
     pub knobs: Knobs,
