@@ -6,9 +6,12 @@ use std::panic::catch_unwind;
 #[path = "../fuzz/src/lib.rs"]
 mod fuzz;
 
+/// A fuzz target: it panics where a promise is broken.
+type Check = fn(&[u8]);
+
 #[test]
 fn what_is_parsed_keeps_its_promises_for_every_input_of_the_corpus() {
-    let targets: [(&str, fn(&[u8])); 5] = [
+    let targets: [(&str, Check); 5] = [
         ("roster", fuzz::roster::check),
         ("config", fuzz::config::check),
         ("response", fuzz::response::check),

@@ -57,7 +57,9 @@ fn env(name: &str) -> Option<String> {
 }
 
 fn holds(found: &[rosterd::diagnostic::Diagnostic], sources: &Sources) {
-    found.iter().for_each(|problem| told::is_placed(problem, sources));
+    for problem in found {
+        told::is_placed(problem, sources);
+    }
     let shown = told::renderings(found, sources);
     let text = sources.get(FileId(0)).map_or("", |file| &*file.text);
     for shown in &shown {

@@ -42,10 +42,14 @@ pub fn check(data: &[u8]) {
     for aliases in [&["m0"][..], &["m0", "m1", "m2"]] {
         let names: Vec<String> = aliases.iter().map(|&alias| alias.to_owned()).collect();
         let reply = interpret::writing(&response, &names, &telling);
-        said.iter().for_each(|said| means(&reply, aliases, &response, said));
+        if let Some(said) = &said {
+            means(&reply, aliases, &response, said);
+        }
         texts.extend(words(reply));
     }
-    texts.iter().for_each(|text| is_harmless(text));
+    for text in &texts {
+        is_harmless(text);
+    }
     if has_no_other_secret(&data.escape_ascii().to_string()) {
         assert!(!texts.iter().any(|text| text.contains(PART)), "a secret in {texts:?}");
     }

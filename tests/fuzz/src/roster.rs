@@ -19,7 +19,9 @@ pub fn check(data: &[u8]) {
     }
     let (roster, found) = validate(&sources);
     assert_eq!(roster.is_some(), !any_error(&found), "{found:?}");
-    found.iter().for_each(|problem| told::is_placed(problem, &sources));
+    for problem in &found {
+        told::is_placed(problem, &sources);
+    }
     told::renderings(&found, &sources);
     if let Some(roster) = roster {
         is_read_back(&roster);

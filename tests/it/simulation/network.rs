@@ -74,7 +74,7 @@ async fn exchange(process: Arc<Process>, post: Post) -> Result<Answered, Broken>
     });
     let waiting = Waiting { shared: shared.clone(), writes, answered: false };
     let answer = tokio::time::timeout(TIMEOUT, told).await;
-    waiting.is_over();
+    waiting.ends();
     shared.moment(epoch, "after a request").await;
     let answer = match answer {
         Err(_) => Err(Broken { how: How::Timeout, cause: "time-out".into() }),
@@ -108,7 +108,7 @@ struct Waiting {
 }
 
 impl Waiting {
-    fn is_over(mut self) {
+    fn ends(mut self) {
         self.answered = true;
     }
 }
@@ -127,7 +127,7 @@ fn fits(fault: Fault, writes: bool) -> bool {
         Fault::Stale | Fault::Shrunk | Fault::MissingList | Fault::Twice | Fault::ErrorsBeside => {
             !writes
         }
-        Fault::Late | Fault::Sabotage | Fault::BrokenAfter | Fault::Mute => writes,
+        Fault::Late | Fault::Sabotage | Fault::BrokenAfter | Fault::Mute | Fault::Partly => writes,
         _ => true,
     }
 }
@@ -184,25 +184,35 @@ impl Errand {
 
     /// Runs it against the world, and looks at what has become of the world.
     async fn execute(&mut self, api: &Api) -> (Answered, jiff::Timestamp) {
-        let asked = self.post.body.clone();
-        let request = request(&mut self.post);
         if let Some((world, as_of)) = self.another_world() {
             let mirror = api.mirror.lock().await;
             *mirror.hands().lock().unwrap() = world;
-            return (answered(mirror.answer(request).await).await, as_of);
+            return (answered(mirror.answer(request(&mut self.post)).await).await, as_of);
         }
         let server = api.server.lock().await;
         match self.fault {
             Fault::NotOk => server.fault(["not-ok=1".parse::<Odds>().unwrap()]),
-            Fault::Sabotage => self.shared.site().sabotage(&asked),
+            Fault::Sabotage => self.shared.site().sabotage(&self.post.body),
+            Fault::Partly => self.ask_amiss(),
             _ => {}
         }
         let before = self.shared.site().world.lock().unwrap().clone();
-        let answer = answered(server.answer(request).await).await;
+        let answer = answered(server.answer(request(&mut self.post)).await).await;
         server.fault([]);
         let mut site = self.shared.site();
         site.executed(self.run, self.shown.as_ref(), &before);
         (answer, site.clocks.truly())
+    }
+
+    /// One field asks for somebody whom the server cannot find.
+    fn ask_amiss(&mut self) {
+        let mut body: Value = serde_json::from_str(&self.post.body).unwrap();
+        let Some(variables) = body["variables"].as_object_mut() else { return };
+        let whom = |name: &&String| name.starts_with("uid") || name.starts_with("email");
+        let names: Vec<String> = variables.keys().filter(whom).cloned().collect();
+        let name = self.shared.site().random.choice(names).unwrap();
+        variables.insert(name, "nobody".into());
+        self.post.body = body.to_string();
     }
 
     /// What a gateway says that has lost its server.

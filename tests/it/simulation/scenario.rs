@@ -154,6 +154,8 @@ pub enum Fault {
     Unavailable,
     Html,
     NotOk,
+    /// One field of the request is refused, the others are not.
+    Partly,
     /// Data that does not say what became of any field, beside an error that names none.
     Mute,
     Truncate,
@@ -237,7 +239,7 @@ const ACTS: [(Act, u8); 13] = [
     (Act::InviteOutsider, 3),
 ];
 
-pub const FAULTS: [Fault; 22] = [
+pub const FAULTS: [Fault; 23] = [
     Fault::Connect,
     Fault::ResetBefore,
     Fault::ResetAfter,
@@ -250,6 +252,7 @@ pub const FAULTS: [Fault; 22] = [
     Fault::Unavailable,
     Fault::Html,
     Fault::NotOk,
+    Fault::Partly,
     Fault::Mute,
     Fault::Truncate,
     Fault::NoData,
