@@ -6,6 +6,7 @@
 //! `ROSTERD_SEEDS=1000..5000` makes `simulation::many` tell these instead of its own, as many of them
 //! as `ROSTERD_MINUTES` allow; `ROSTERD_BRIEF=1` ends it at the first broken promise, told unshrunk.
 
+mod chance;
 mod checks;
 mod ending;
 mod hands;

@@ -198,6 +198,12 @@ impl Site {
                     wish.lines.push(Line { name, ..Line::new(&email, role) });
                 }
             }
+            Edit::ChangeRoles => {
+                for (n, line) in wish.lines.iter_mut().enumerate().skip(2) {
+                    let role = role_name(TYPES[1 + (which + n) % (TYPES.len() - 1)]);
+                    edit_line(line, Edit::ChangeRole, which, role, now);
+                }
+            }
             Edit::RemoveMany => wish.lines.truncate(count.div_ceil(2)),
             Edit::RemoveAll => wish.lines.clear(),
             Edit::Unmanage => {

@@ -9,7 +9,7 @@ use rosterd::ledger::chain::{Link, Row};
 use rosterd::ledger::sqlite::Sqlite;
 use rosterd::ledger::store::{Draft, Store, Take};
 
-use super::scenario::{self, Fault};
+use super::scenario;
 use super::site::{Shared, Site};
 
 /// Work that blocks, on a disk that may be slow, on a machine that may lose its power.
@@ -21,7 +21,7 @@ impl Elsewhere for Threads {
         Box::pin(async move {
             let (epoch, before, after) = {
                 let mut site = shared.site();
-                let slow = site.draws(Fault::SlowDisk);
+                let slow = site.is_slow();
                 if slow {
                     site.count("fault SlowDisk");
                 }

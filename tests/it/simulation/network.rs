@@ -45,8 +45,7 @@ async fn exchange(process: Arc<Process>, post: Post) -> Result<Answered, Broken>
     let run = process.run();
     let (fault, there, back) = {
         let mut site = shared.site();
-        let fault = site.fault();
-        let fault = if fits(fault, writes) { fault } else { Fault::None };
+        let fault = site.fault(writes);
         let what = if writes { "request to change" } else { "request to list" };
         site.tell(what, &format!("run {run}, {fault:?}"));
         if fault != Fault::None {
@@ -118,17 +117,6 @@ impl Drop for Waiting {
         if self.writes && !self.answered {
             self.shared.site().forsaken += 1;
         }
-    }
-}
-
-/// Whether this can go wrong with such a request.
-fn fits(fault: Fault, writes: bool) -> bool {
-    match fault {
-        Fault::Stale | Fault::Shrunk | Fault::MissingList | Fault::Twice | Fault::ErrorsBeside => {
-            !writes
-        }
-        Fault::Late | Fault::Sabotage | Fault::BrokenAfter | Fault::Mute | Fault::Partly => writes,
-        _ => true,
     }
 }
 

@@ -71,6 +71,14 @@ impl Clock for MachineClock {
     }
 }
 
+/// What goes wrong at present, with its odds in percent: with requests to change alone, and with
+/// everything.
+#[derive(Clone, Debug, Default)]
+pub struct Weather {
+    pub changes: Vec<(Fault, u8)>,
+    pub all: Vec<(Fault, u8)>,
+}
+
 /// A commit, as it lies on the disk: what it means, if it can be used.
 pub struct Version {
     pub wish: Option<Wish>,
@@ -124,7 +132,7 @@ pub struct Site {
     pub random: Rng,
     pub clocks: Arc<Clocks>,
     pub zone: TimeZone,
-    pub weather: Vec<(Fault, u8)>,
+    pub weather: Weather,
     pub key: Key,
     pub disk: Disk,
     /// What the configuration says.
@@ -171,7 +179,7 @@ impl Shared {
             random: Rng::with_seed(scenario.seed ^ 0x5eed),
             clocks,
             zone: TimeZone::get(scenario.zone).unwrap(),
-            weather: Vec::new(),
+            weather: Weather::default(),
             key: Key::Full,
             disk: Disk::Good,
             knobs: scenario.knobs,
@@ -232,7 +240,7 @@ impl Site {
 
     /// The network, the key and the disk are good again.
     pub fn repair(&mut self) {
-        self.weather.clear();
+        self.weather = Weather::default();
         (self.key, self.disk) = (Key::Full, Disk::Good);
     }
 
@@ -290,20 +298,19 @@ impl Site {
         turn(&mut self.knobs);
     }
 
-    /// Whether this goes wrong now.
-    pub fn draws(&mut self, fault: Fault) -> bool {
-        let odds = self.weather.iter().filter(|(it, _)| *it == fault).map(|(_, odds)| *odds).max();
-        odds.is_some_and(|odds| self.random.u8(..100) < odds)
+    /// Whether the disk is slow now.
+    pub fn is_slow(&mut self) -> bool {
+        let odds = self.weather.all.iter().filter(|(it, _)| *it == Fault::SlowDisk).map(|it| it.1);
+        odds.max().is_some_and(|odds| self.random.u8(..100) < odds)
     }
 
     /// What goes wrong with a request.
-    pub fn fault(&mut self) -> Fault {
-        let weather = self.weather.clone();
-        let drawn = weather.iter().filter(|(fault, _)| *fault != Fault::SlowDisk).find(|it| {
-            let odds = it.1;
-            self.random.u8(..100) < odds
-        });
-        drawn.map_or(Fault::None, |(fault, _)| *fault)
+    pub fn fault(&mut self, writes: bool) -> Fault {
+        let Weather { changes, all } = self.weather.clone();
+        let of_changes = changes.into_iter().filter(|_| writes);
+        let mut faults = of_changes.chain(all).filter(|(fault, _)| fault.fits(writes));
+        let drawn = faults.find(|(_, odds)| self.random.u8(..100) < *odds);
+        drawn.map_or(Fault::None, |(fault, _)| fault)
     }
 
     /// How long a request is on its way.

@@ -19,7 +19,7 @@ use super::machine::{Kept, Threads};
 use super::network::Api;
 use super::process::{Process, folder};
 use super::scenario::{Edit, Knob, Scenario, What};
-use super::site::{Clocks, MachineClock, ServerClock, Shared, WORKSPACE};
+use super::site::{Clocks, MachineClock, ServerClock, Shared, WORKSPACE, Weather};
 use super::wish::{Line, Wish};
 
 /// What a story came to.
@@ -217,12 +217,12 @@ impl Story {
                 }
             }
             What::Hand { act, which } => self.shared.site().act(act, which),
-            What::Weather(odds) => {
+            What::Weather { changes, all } => {
                 let mut site = self.shared.site();
-                site.tell("weather", &format!("{odds:?}"));
-                site.weather = odds.to_vec();
+                site.tell("weather", &format!("{changes:?}, {all:?}"));
+                site.weather = Weather { changes: vec![changes], all: all.to_vec() };
             }
-            What::Calm => self.shared.site().weather.clear(),
+            What::Calm => self.shared.site().weather = Weather::default(),
             What::Clock { seconds } => {
                 self.shared.site().tell("clock jumps", &format!("{seconds} s"));
                 self.clocks.jump(SignedDuration::from_secs(seconds));
