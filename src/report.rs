@@ -201,3 +201,15 @@ impl Applied {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_and_exit_codes_are_what_logs_and_scripts_look_for() {
+        let all = [Status::Converged, Status::Held, Status::Failed];
+        assert_eq!(all.map(Status::word), ["converged", "held", "failed"]);
+        assert_eq!(all.map(Status::exit_code), [0, 3, 1]);
+    }
+}

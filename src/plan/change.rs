@@ -97,11 +97,6 @@ impl Change {
         self.action.to()
     }
 
-    /// Whether it gives ADMIN to somebody who does not have it.
-    pub fn gives_admin(&self) -> bool {
-        self.action.gives_admin()
-    }
-
     /// Whether it takes ADMIN from somebody who has it.
     pub fn takes_admin(&self) -> bool {
         self.action.takes_admin()

@@ -27,6 +27,18 @@ fn error(text: &str) -> String {
 }
 
 #[test]
+fn what_is_written_twice_or_as_a_range_of_one_is_meant_once() {
+    let sundays = due("0 0 * * SUN", "UTC", "2026-11-25T00:00:00Z", 3);
+    for same in ["0 0 * * SUN-SUN", "0 0 * * 0-0", "0 0 * * 7-7", "0 0 * * 0,7", "0 0 * * 7,SUN"] {
+        assert_eq!(due(same, "UTC", "2026-11-25T00:00:00Z", 3), sundays, "{same}");
+    }
+    let noon = due("0 12 * * *", "UTC", "2026-11-25T00:00:00Z", 3);
+    for same in ["0 12,12 * * *", "0 12-12 * * *", "0,0 12 * * *"] {
+        assert_eq!(due(same, "UTC", "2026-11-25T00:00:00Z", 3), noon, "{same}");
+    }
+}
+
+#[test]
 fn the_default_is_every_quarter_of_an_hour() {
     let now: Timestamp = "2026-11-25T10:07:30.5Z".parse().unwrap();
     let next = Cron::default().next_after(&TimeZone::UTC, now).unwrap();
@@ -36,6 +48,7 @@ fn the_default_is_every_quarter_of_an_hour() {
         cron("*/15 * * * *").next_after(&TimeZone::UTC, next)
     );
     assert_eq!(Cron::default(), cron(" */15 * * * * "));
+    assert_ne!(Cron::default(), cron("*/10 * * * *"));
 }
 
 #[test]

@@ -16,6 +16,7 @@ mod laws;
 mod ledger;
 mod lives;
 mod memory;
+mod plan;
 mod reconcile;
 mod render;
 mod revision;

@@ -236,6 +236,34 @@ fn no_approval_lifts_what_keeps_people_from_being_locked_out() {
 }
 
 #[test]
+fn the_block_is_short_for_a_few_and_a_list_for_more() {
+    let block = |count: usize| {
+        let world = World::converged().limits(budget(BudgetName::Disable, 0, 0));
+        let world = (0..count).fold(world, |it, n| it.account(&format!("user{n}"), Role::Analyst));
+        world.verdict().approvals().unwrap()
+    };
+    let users = "user0@acme.io, user1@acme.io, user2@acme.io";
+    assert_eq!(block(3), format!("approvals:\n  - disable: [{users}]\n    reason: \"\"\n"));
+    let users: String = (0..4).map(|n| format!("\n      - user{n}@acme.io")).collect();
+    assert_eq!(block(4), format!("approvals:\n  - disable:{users}\n    reason: \"\"\n"));
+}
+
+#[test]
+fn what_is_held_later_is_told_once_and_in_order() {
+    let one = |name: &str| {
+        let world = World::converged().limits(budget(BudgetName::Disable, 0, 0));
+        world.account(name, Role::Analyst).verdict()
+    };
+    let (mut first, later) = (one("yan"), one("bob"));
+    first.add(later.held.clone(), later.refusals.clone());
+    let order = ["disable bob@acme.io by disable-budget", "disable yan@acme.io by disable-budget"];
+    assert_eq!(held(&first), order);
+    assert_eq!(first.refusals.len(), 2, "they concern different people");
+    first.add(Vec::new(), later.refusals);
+    assert_eq!(first.refusals.len(), 2, "the same again");
+}
+
+#[test]
 fn a_person_lifts_what_an_approval_could() {
     let world = all_kinds();
     let verdict = guard::judge(&world.plan(), &world.limits, &world.memory, Lift::Everything);

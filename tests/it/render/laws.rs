@@ -153,3 +153,21 @@ fn kinds_are_told_apart_without_colour() {
     let words: std::collections::BTreeSet<&str> = kinds.iter().map(|kind| kind.word()).collect();
     assert_eq!((symbols.len(), words.len()), (kinds.len(), kinds.len()));
 }
+
+#[test]
+fn anything_to_do_or_held_is_out_of_sync() {
+    assert!(Summary::default().is_in_sync());
+    let counts: [fn(&mut Summary); 5] = [
+        |it| it.invite = 1,
+        |it| it.reinvite = 1,
+        |it| it.role = 1,
+        |it| it.disable = 1,
+        |it| it.held = 1,
+    ];
+    for (at, count) in counts.into_iter().enumerate() {
+        let mut summary = Summary { waiting: 3, in_sync: 9, ..Summary::default() };
+        assert!(summary.is_in_sync());
+        count(&mut summary);
+        assert!(!summary.is_in_sync(), "{at}");
+    }
+}
