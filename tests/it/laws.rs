@@ -75,7 +75,8 @@ fn check_subset(before: &World, subset: &[&Change]) -> Result<(), TestCaseError>
     let after = after(before, subset.iter().copied());
     let (was, floor) = (lasting(before), before.limits.min_admins);
     // A grant only helps, so the promise must hold without it.
-    let takers: Vec<&Change> = subset.iter().copied().filter(|it| !it.action.gives_admin()).collect();
+    let takers: Vec<&Change> =
+        subset.iter().copied().filter(|it| !it.action.gives_admin()).collect();
     let without_grants = self::after(before, takers);
     prop_assert!(lasting(&without_grants) >= was.min(floor), "lasting admins");
     if was == 0 && floor > 0 {

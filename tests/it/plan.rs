@@ -48,11 +48,9 @@ fn of_two_invitations_the_one_that_can_be_accepted_counts_then_the_one_to_the_ow
     };
     let own = ["InvitedWithOtherRole matt@acme.io ADMIN"];
     let old = ["InvitedWithOtherRole old@acme.io ANALYST"];
-    for (matt, alias, expected) in [
-        ("SENT", "SENT", own),
-        ("SENT", "EXPIRED", own),
-        ("EXPIRED", "SENT", old),
-    ] {
+    for (matt, alias, expected) in
+        [("SENT", "SENT", own), ("SENT", "EXPIRED", own), ("EXPIRED", "SENT", old)]
+    {
         assert_eq!(kinds([("matt", matt), ("old", alias)]), expected, "{matt} {alias}");
         assert_eq!(kinds([("old", alias), ("matt", matt)]), expected, "{alias} {matt}");
     }
@@ -61,9 +59,11 @@ fn of_two_invitations_the_one_that_can_be_accepted_counts_then_the_one_to_the_ow
 #[test]
 fn without_a_ledger_nothing_is_waited_for_and_the_plan_says_so() {
     let expired = InviteStatus::Expired;
-    let world = World::converged()
-        .member("zoe", Role::Developer)
-        .invitation("zoe", Role::Developer, expired);
+    let world = World::converged().member("zoe", Role::Developer).invitation(
+        "zoe",
+        Role::Developer,
+        expired,
+    );
     let without = World { memory: Memory::empty(), ..world.clone() }.plan();
     assert_eq!((without.remembers(), without.next()), (false, None));
     assert_eq!(told(&without), ["InvitationExpired zoe@acme.io DEVELOPER"]);
