@@ -33,6 +33,9 @@ use story::{Told, tell};
 /// The seeds of every `cargo test`.
 const SEEDS: Range<u64> = 0..240;
 
+/// So many lines of a story are shown, up to the broken promise.
+const TIMELINE: usize = 40;
+
 /// One story, whatever it does.
 fn told(scenario: &Scenario) -> Told {
     let told = std::panic::catch_unwind(|| tell(scenario));
@@ -107,16 +110,21 @@ fn many() {
     assert!(missed.is_empty(), "never reached: {missed:?}");
 }
 
-/// The command that tells the story that breaks a promise, the shortest one if that is asked for.
+/// The broken promise, the command that tells the story again, and how it ends: of the shortest one
+/// that breaks a promise, if that is asked for.
 fn replay(seed: u64, wrong: &str, shrinks: bool) -> String {
-    let mut story = seed.to_string();
-    if shrinks {
-        let steps = shrunk(&Scenario::new(seed));
-        let steps: Vec<String> = steps.iter().map(ToString::to_string).collect();
-        story = format!("{seed}:{}", steps.join(","));
-    }
     let command = "cargo test --test it simulation::one -- --nocapture";
-    format!("{wrong}\n    ROSTERD_SEED={story} {command}")
+    if !shrinks {
+        return format!("{wrong}\n    ROSTERD_SEED={seed} {command}");
+    }
+    let whole = Scenario::new(seed);
+    let steps = shrunk(&whole);
+    let log = told(&whole.keep(&steps)).log;
+    let end = log.iter().position(|line| line.contains("WRONG")).map_or(log.len(), |at| at + 1);
+    let timeline = log[end.saturating_sub(TIMELINE)..end].join("\n    ");
+    let steps: Vec<String> = steps.iter().map(ToString::to_string).collect();
+    let story = format!("{seed}:{}", steps.join(","));
+    format!("{wrong}\n    ROSTERD_SEED={story} {command}\n\n    {timeline}\n")
 }
 
 /// As few steps as still break a promise.
