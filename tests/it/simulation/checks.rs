@@ -86,6 +86,7 @@ impl Site {
             version: None,
             complete: false,
             reading: None,
+            turn: None,
             approved: Vec::new(),
             now: self.clocks.machine(),
             truly: self.clocks.truly(),
@@ -94,16 +95,17 @@ impl Site {
         self.runs.len() - 1
     }
 
-    /// A run turns to the API. No other may be at it, and none may have begun after it.
+    /// A run turns to the API. No other may be at it, and none may have turned to it meanwhile.
     pub fn asks(&mut self, run: usize) {
+        let newest = self.runs.iter().filter_map(|it| it.turn).max().unwrap_or_default();
+        let turn = *self.runs[run].turn.get_or_insert(newest + 1);
         self.runs[run].waiting += 1;
         let busy = (0..self.runs.len()).find(|it| *it != run && self.runs[*it].waiting > 0);
         if let Some(busy) = busy {
             self.fail(format!("run {run} asks the API while run {busy} waits for it"));
         }
-        let later = (run + 1..self.runs.len()).find(|it| self.runs[*it].reading.is_some());
-        if let Some(later) = later {
-            self.fail(format!("run {run} goes on after run {later} has begun to read"));
+        if turn < newest {
+            self.fail(format!("run {run} goes on after another has begun to read"));
         }
     }
 

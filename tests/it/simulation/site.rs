@@ -118,6 +118,8 @@ pub struct Run {
     /// Whether the last listing that it was given was complete.
     pub complete: bool,
     pub reading: Option<Reading>,
+    /// When it first turned to the API, among all of them.
+    pub turn: Option<usize>,
     /// kind, address or uid, role
     pub approved: Vec<(String, String, Option<String>)>,
     /// The instant of its plan, and the same truly.

@@ -131,6 +131,10 @@ impl Wish {
 
     /// What is left where only this much of the text was written, if that can be used at all.
     pub fn cut(&self, length: usize) -> Option<Self> {
+        if self.lines.is_empty() {
+            let whole = self.text().trim_end().len();
+            return (whole <= length).then(|| self.clone());
+        }
         let (mut end, mut lines) = (self.head().len() + "users:\n".len(), 0);
         for line in &self.lines {
             // The last line may have lost its end.
@@ -190,4 +194,8 @@ fn a_text_that_was_cut_means_what_its_whole_lines_say() {
     assert_eq!(whole(&wish.cut(second + 1)), Some(1));
     assert_eq!(whole(&wish.cut(second + 3)), None);
     assert_eq!(whole(&wish.cut(text.find("users").unwrap())), None);
+    let nobody = Wish::default();
+    let length = nobody.text().len();
+    assert_eq!(whole(&nobody.cut(length - 1)), Some(0), "only the end of the line is missing");
+    assert_eq!(whole(&nobody.cut(length - 2)), None);
 }
