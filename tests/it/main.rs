@@ -14,7 +14,6 @@ mod e2e;
 mod guards;
 mod laws;
 mod ledger;
-mod lives;
 mod memory;
 mod plan;
 mod reconcile;

@@ -107,11 +107,6 @@ impl Fake {
         self.lists.load(Ordering::SeqCst)
     }
 
-    /// Changes the directory by another hand.
-    pub fn edit(&self, hand: impl FnOnce(&mut World)) {
-        hand(&mut self.world.lock().unwrap());
-    }
-
     pub fn world(&self) -> World {
         self.world.lock().unwrap().clone()
     }
