@@ -11,6 +11,7 @@ mod checks;
 mod ending;
 mod hands;
 mod machine;
+mod neighbour;
 mod network;
 mod process;
 mod promises;

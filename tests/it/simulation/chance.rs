@@ -130,6 +130,7 @@ impl Scenario {
             people: random.usize(2..12),
             server,
             knobs,
+            neighbour: random.u8(..4) == 0,
             steps,
         }
     }
@@ -143,10 +144,11 @@ fn step(random: &mut Rng) -> Step {
 fn what(random: &mut Rng) -> What {
     let which = random.usize(..1_000);
     match random.u8(..100) {
-        0..40 => {
+        0..38 => {
             let edit = weighed(random, &EDITS);
             What::Commit { edit, which, missed: random.u8(..8) == 0 }
         }
+        38..40 => What::NextDoor { which },
         40..66 => What::Hand { act: weighed(random, &ACTS), which },
         66..75 => {
             let mut odds = |faults: &[Fault], percent: [u8; 3]| {

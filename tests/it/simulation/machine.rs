@@ -9,6 +9,7 @@ use rosterd::ledger::chain::{Link, Row};
 use rosterd::ledger::sqlite::Sqlite;
 use rosterd::ledger::store::{Draft, Store, Take};
 
+use super::neighbour::NEIGHBOUR;
 use super::scenario;
 use super::site::{Shared, Site};
 
@@ -110,7 +111,12 @@ impl Store for Kept {
         let rows = self.inner.append(drafts, through)?;
         let mut site = self.shared.site();
         for row in &rows {
-            site.written(&row.read()?);
+            let noted = row.read()?;
+            if row.scope == NEIGHBOUR {
+                site.written_next_door(&noted.entry);
+            } else {
+                site.written(&noted);
+            }
         }
         Ok(rows)
     }

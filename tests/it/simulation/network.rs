@@ -285,13 +285,13 @@ fn mute(mut answered: Answered) -> Answered {
     answered
 }
 
-fn request(post: &mut Post) -> Request<Body> {
+pub fn request(post: &mut Post) -> Request<Body> {
     let mut request = Request::post("/graphql");
     *request.headers_mut().unwrap() = std::mem::take(&mut post.headers);
     request.body(Body::from(std::mem::take(&mut post.body))).unwrap()
 }
 
-async fn answered(response: Response<Body>) -> Answered {
+pub async fn answered(response: Response<Body>) -> Answered {
     let (head, body) = response.into_parts();
     let body = axum::body::to_bytes(body, usize::MAX).await.unwrap().to_vec();
     Answered { status: head.status.as_u16(), headers: head.headers, body }

@@ -28,6 +28,7 @@ use rosterd::revision::Revision;
 use rosterd::sandbox::auth;
 use tokio_util::sync::CancellationToken;
 
+use super::neighbour::{self, NEIGHBOUR, QuietNet};
 use super::network::{Api, Net, TIMEOUT};
 use super::scenario::{Key, Knobs};
 use super::site::{MachineClock, Shared, Site, WORKSPACE};
@@ -46,13 +47,14 @@ pub struct Process {
 pub struct World {
     pub process: Arc<Process>,
     transport: Arc<Transport>,
+    next_door: Arc<Transport>,
 }
 
 /// The real client, watched for runs that overlap.
 pub struct Directory {
     client: Client,
-    run: usize,
-    shared: Shared,
+    /// The run, where it is one of the first workspace.
+    watched: Option<(usize, Shared)>,
 }
 
 impl Process {
@@ -67,7 +69,11 @@ impl Process {
         });
         let net = Box::new(Net(Arc::clone(&process)));
         let transport = Transport::over(net, &connection()).unwrap();
-        World { process, transport: Arc::new(transport) }
+        let uid = shared.site().neighbour.as_ref().map(|it| it.uid.clone());
+        let settings = client::Settings { workspace_uid: uid, ..connection() };
+        let quiet = Box::new(QuietNet(Arc::clone(&process)));
+        let next_door = Transport::over(quiet, &settings).unwrap();
+        World { process, transport: Arc::new(transport), next_door: Arc::new(next_door) }
     }
 
     /// The run that it is making.
@@ -129,9 +135,15 @@ impl World {
                 jitter: Duration::from_secs(30),
             },
             watch: WatchSettings::default(),
-            workspaces: vec![workspace(&site, &knobs)],
+            workspaces: workspaces(&site, &knobs),
         }
     }
+}
+
+fn workspaces(site: &Site, knobs: &Knobs) -> Vec<WorkspaceConfig> {
+    let first = workspace(site, knobs);
+    let second = site.neighbour.as_ref().map(|it| neighbour::workspace(&first, it));
+    [first].into_iter().chain(second).collect()
 }
 
 fn workspace(site: &Site, knobs: &Knobs) -> WorkspaceConfig {
@@ -194,26 +206,32 @@ impl Hooks for World {
     type Directory = Directory;
 
     fn connect(&self, in_force: &WorkspaceConfig) -> Result<Connected<Directory>, Failure> {
-        let (run, key, knobs) = {
+        let records = Records {
+            ledger: self.process.ledger.clone(),
+            scope: in_force.target.workspace.clone(),
+            retention: in_force.retention.try_into().unwrap(),
+            lock_timeout: Duration::from_mins(1),
+        };
+        if in_force.target.workspace == NEIGHBOUR {
+            let credentials = Credentials::Token(auth::COMPANY_TOKEN.into());
+            let client = Client::new(Arc::clone(&self.next_door), credentials);
+            return Ok(Connected { directory: Directory { client, watched: None }, records });
+        }
+        let (run, key) = {
             let mut site = self.process.shared.site();
             let all = site.earlier_knobs.iter().chain([&site.knobs]).rev();
             let mut all = all.copied();
             let same = all.find(|knobs| workspace(&site, knobs) == *in_force);
             let knobs = same.expect("a configuration that somebody wrote");
             drop(all);
-            site.begins_anew();
-            (site.new_run(knobs), site.key, knobs)
+            site.has_begun();
+            (site.new_run(knobs), site.key)
         };
         self.process.run.store(run, Ordering::SeqCst);
-        let records = Records {
-            ledger: self.process.ledger.clone(),
-            scope: WORKSPACE.into(),
-            retention: jiff::SignedDuration::from_hours(24 * knobs.retention_days),
-            lock_timeout: Duration::from_mins(1),
-        };
         let client = Client::new(Arc::clone(&self.transport), credentials(key));
         let shared = self.process.shared.clone();
-        Ok(Connected { directory: Directory { client, run, shared }, records })
+        let watched = Some((run, shared));
+        Ok(Connected { directory: Directory { client, watched }, records })
     }
 
     fn reload(&self) -> Result<Config, InputOutage> {
@@ -227,6 +245,9 @@ impl Hooks for World {
     /// The real reading of real files; whether they could be read must be as their authors think.
     fn load(&self, target: &Target, now: Timestamp) -> Result<Loaded, InputOutage> {
         let loaded = reconcile::load(target, now);
+        if target.workspace == NEIGHBOUR {
+            return loaded;
+        }
         let mut site = self.process.shared.site();
         let newest = site.versions.len() - 1;
         let can_be_used = site.versions[newest].wish.is_some();
@@ -246,7 +267,10 @@ impl Hooks for World {
         loaded.map(|loaded| Loaded { revision: Some(revision(newest)), ..loaded })
     }
 
-    fn seen(&self, _workspace: &str, _loaded: &Loaded, look: &Look) {
+    fn seen(&self, workspace: &str, _loaded: &Loaded, look: &Look) {
+        if workspace == NEIGHBOUR {
+            return;
+        }
         self.process.shared.site().planned(self.process.run(), look);
     }
 
@@ -255,6 +279,9 @@ impl Hooks for World {
     fn problems(&self, _workspace: Option<&str>, _sources: &Sources, _found: &[Diagnostic]) {}
 
     fn finished(&self, report: &RunReport, _sources: &Sources, _next: Option<Timestamp>) {
+        if report.workspace == NEIGHBOUR {
+            return self.process.shared.site().count("run next door");
+        }
         self.process.shared.site().finished(self.process.run(), report);
     }
 }
@@ -285,19 +312,23 @@ impl WriteDirectory for Directory {
 }
 
 /// A run that waits for an answer.
-struct Waiting<'a>(&'a Directory);
+struct Waiting<'a>(Option<&'a (usize, Shared)>);
 
 impl<'a> Waiting<'a> {
     fn of(directory: &'a Directory) -> Self {
-        let mut site = directory.shared.site();
-        site.asks(directory.run);
-        Self(directory)
+        let watched = directory.watched.as_ref();
+        if let Some((run, shared)) = watched {
+            shared.site().asks(*run);
+        }
+        Self(watched)
     }
 }
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        self.0.shared.site().runs[self.0.run].waiting -= 1;
+        if let Some((run, shared)) = self.0 {
+            shared.site().runs[*run].waiting -= 1;
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! What the stories of every `cargo test` must have come through, or they prove nothing: each
 //! fault, each guard, each row of the plan, each outcome.
 
-pub const REACHED: [&str; 84] = [
+pub const REACHED: [&str; 85] = [
     "fate done",
     "fate lapsed",
     "fate not sent",
@@ -86,4 +86,5 @@ pub const REACHED: [&str; 84] = [
     "trigger schedule",
     "trigger signal",
     "trigger start",
+    "EFFECT next door",
 ];

@@ -14,6 +14,8 @@ pub struct Scenario {
     pub people: usize,
     pub server: Server,
     pub knobs: Knobs,
+    /// A second workspace is there.
+    pub neighbour: bool,
     pub steps: Vec<Step>,
 }
 
@@ -60,6 +62,10 @@ pub enum What {
     /// Somebody acts in the workspace.
     Hand {
         act: Act,
+        which: usize,
+    },
+    /// Somebody acts in the second workspace.
+    NextDoor {
         which: usize,
     },
     /// From now on these go wrong, each with its odds in percent: the first with requests to

@@ -16,6 +16,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::checks::Record;
+use super::neighbour::Neighbour;
 use super::scenario::{Disk, Fault, Key, Knobs, Scenario};
 use super::wish::Wish;
 
@@ -166,6 +167,7 @@ pub struct Site {
     pub past: VecDeque<(Timestamp, World)>,
     pub world: Arc<Mutex<World>>,
     pub record: Record,
+    pub neighbour: Option<Neighbour>,
     pub counts: BTreeMap<String, u64>,
     pub log: Vec<String>,
     /// The first promise that was broken.
@@ -203,6 +205,7 @@ impl Shared {
             past: VecDeque::new(),
             world,
             record: Record::default(),
+            neighbour: None,
             counts: BTreeMap::new(),
             log: Vec::new(),
             wrong: None,
@@ -246,9 +249,15 @@ impl Site {
         (self.key, self.disk) = (Key::Full, Disk::Good);
     }
 
-    /// The daemon has begun a run, was started or has got another clock.
-    pub fn begins_anew(&mut self) {
+    /// The daemon has begun a run.
+    pub fn has_begun(&mut self) {
         self.due = Some(self.clocks.truly() + PACE);
+    }
+
+    /// The daemon was started or has got another clock.
+    pub fn begins_anew(&mut self) {
+        self.has_begun();
+        self.neighbour_waits_anew();
     }
 
     /// No clock that is wrong and no failure keeps the daemon from its schedule.

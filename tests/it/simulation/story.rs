@@ -16,6 +16,7 @@ use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinHandle;
 
 use super::machine::{Kept, Threads};
+use super::neighbour::NEIGHBOUR;
 use super::network::Api;
 use super::process::{Process, folder};
 use super::scenario::{Edit, Knob, Scenario, What};
@@ -98,8 +99,10 @@ impl Story {
             sent: scenario.server.sent,
             ..Options::default()
         };
-        let mut world = World::seeded(&[WORKSPACE.into()], 0, scenario.seed, scenario.start);
-        world.workspaces[0].accounts.clear();
+        let places = [WORKSPACE.to_owned(), NEIGHBOUR.to_owned()];
+        let places = &places[..if scenario.neighbour { 2 } else { 1 }];
+        let mut world = World::seeded(places, 0, scenario.seed, scenario.start);
+        world.workspaces.iter_mut().for_each(|place| place.accounts.clear());
         let clock = || Arc::new(ServerClock(Arc::clone(&clocks)));
         let server = Inside::new(options.clone(), clock(), world.clone());
         let mirror = Inside::new(options, clock(), world);
@@ -133,6 +136,9 @@ impl Story {
             world.add(WORKSPACE, bot, None, AccountType::Admin).unwrap();
         }
         site.head = wish;
+        if scenario.neighbour {
+            site.neighbour_moves_in();
+        }
         site.remember_world();
         let head = site.head.clone();
         site.write(Some(&head.text()), Some(head.clone()));
@@ -161,7 +167,9 @@ impl Story {
             }
         }
         self.look_after_daemon().await;
-        self.shared.site().keeps_pace();
+        let mut site = self.shared.site();
+        site.keeps_pace();
+        site.looks_after_neighbour();
     }
 
     /// The daemon must live.
@@ -217,6 +225,7 @@ impl Story {
                 }
             }
             What::Hand { act, which } => self.shared.site().act(act, which),
+            What::NextDoor { which } => self.shared.site().meddle_next_door(which),
             What::Weather { changes, all } => {
                 let mut site = self.shared.site();
                 site.tell("weather", &format!("{changes:?}, {all:?}"));
