@@ -1,6 +1,7 @@
 //! A second workspace, in some of the stories. Its roster never changes, nobody breaks its network
 //! and no budget binds it: whatever becomes of the first one, this one is looked after.
 
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
@@ -93,7 +94,8 @@ impl Site {
         let uid = {
             let mut world = self.world.lock().unwrap();
             for (email, role) in PEOPLE {
-                text += &format!("  - {{ email: {email}, role: {} }}\n", role_name(role));
+                let role_name = role_name(role);
+                let _ = writeln!(text, "  - {{ email: {email}, role: {role_name} }}");
                 world.add(NEIGHBOUR, email, None, role).unwrap();
             }
             world.workspaces[1].uid.clone()
