@@ -47,7 +47,9 @@ pub mod reconcile;
 // 8: settings, logs, the API's other side
 pub mod config;
 pub mod sandbox;
+pub mod systemd;
 pub mod telemetry;
 // 9, 10: the loop, the commands
 pub mod cli;
 pub mod daemon;
+pub mod web;

@@ -1,5 +1,6 @@
 //! The command line, as it is typed.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -64,10 +65,16 @@ pub enum Command {
     Access(AccessArgs),
     /// Begin a new ledger, or check the one that is there
     Ledger(LedgerArgs),
+    /// Ask the daemon on this machine whether it lives
+    Health(HealthArgs),
     /// Serve the User Management API on this machine
     Sandbox(SandboxArgs),
     /// Print the schema of a file or of the API
     Schema(SchemaArgs),
+    /// Print what completes the command line in a shell
+    Completions(CompletionsArgs),
+    /// Print the manual page
+    Man(ManArgs),
 }
 
 /// Options of every command.
@@ -84,6 +91,9 @@ pub struct Global {
     /// Only this workspace; may be repeated
     #[arg(long, global = true, value_name = "NAME")]
     pub workspace: Vec<String>,
+    /// Where the daemon answers health checks, in place of the configuration's `listen`
+    #[arg(long, global = true, value_name = "ADDRESS", env = "ROSTERD_LISTEN", hide_env = true)]
+    pub listen: Option<SocketAddr>,
     /// Start an embedded User Management API, seeded with example users, and work on that
     #[arg(long, global = true)]
     pub sandbox: bool,
@@ -165,6 +175,26 @@ pub struct AccessArgs {
     /// Mark what ends within so many days
     #[arg(long, value_name = "DAYS", default_value_t = 30)]
     pub expiring: u16,
+}
+
+#[derive(Args, Debug)]
+pub struct HealthArgs {
+    /// Ask whether it has a roster for every workspace
+    #[arg(long)]
+    pub ready: bool,
+}
+
+#[derive(Args, Debug)]
+pub struct CompletionsArgs {
+    #[arg(value_enum)]
+    pub shell: clap_complete::Shell,
+}
+
+#[derive(Args, Debug)]
+pub struct ManArgs {
+    /// Write the pages of all commands into this folder
+    #[arg(long, value_name = "FOLDER")]
+    pub out: Option<PathBuf>,
 }
 
 #[derive(Args, Debug)]

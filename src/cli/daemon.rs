@@ -15,12 +15,14 @@ use super::{once, output};
 use crate::client::Client;
 use crate::clock::SystemClock;
 use crate::config::{Config, WorkspaceConfig};
-use crate::daemon::{self, Connected, Hooks};
+use crate::daemon::{self, Connected, Hooks, Inbox, Pulse};
 use crate::diagnostic::{Diagnostic, Sources};
 use crate::escape::escape;
-use crate::reconcile::{InputOutage, Loaded, Look};
+use crate::reconcile::{self, InputOutage, Loaded, Look, Target};
 use crate::report::{Failure, RunReport};
 use crate::telemetry::{self, LogFormat};
+use crate::web::board::Board;
+use crate::{systemd, web};
 
 /// Runs until SIGTERM or SIGINT.
 pub async fn run(global: &Global) -> Result<u8, Stop> {
@@ -34,12 +36,43 @@ pub async fn run(global: &Global) -> Result<u8, Stop> {
         global: global.clone(),
         path: config.path.clone(),
         told: Mutex::new(told),
+        board: Arc::default(),
     };
+    let inbox = Inbox::new();
     world.greet(&config);
-    daemon::serve(Arc::new(world), config, Arc::new(SystemClock))
-        .await
-        .map_err(|failure| Stop::Failed(failure.message))?;
+    listen(&config, &world, inbox.pulse()).await?;
+    watch_dog(inbox.pulse());
+    let ended = daemon::serve(Arc::new(world), config, Arc::new(SystemClock), inbox).await;
+    systemd::stopping();
+    ended.map_err(|failure| Stop::Failed(failure.message))?;
     Ok(exit::OK)
+}
+
+/// Answers health checks, where that is wanted. A sandbox to try things with shares its machine
+/// with another one.
+async fn listen(config: &Config, world: &World, pulse: Pulse) -> Result<(), Stop> {
+    let Some(address) = world.global.listen.or(config.listen) else { return Ok(()) };
+    match web::start(address, Arc::clone(&world.board), pulse).await {
+        Ok(address) => tracing::debug!(%address, "listening"),
+        Err(error) if world.global.sandbox => {
+            tracing::warn!(%address, %error, "nobody is told of this daemon's health");
+        }
+        Err(error) => return Err(Stop::Failed(format!("listen: {address}: {error}"))),
+    }
+    Ok(())
+}
+
+/// Tells the service manager that the loop goes round, as often as it asks for that.
+fn watch_dog(pulse: Pulse) {
+    let Some(every) = systemd::watchdog() else { return };
+    tokio::spawn(async move {
+        loop {
+            if pulse.beats().await {
+                systemd::alive();
+            }
+            tokio::time::sleep(every).await;
+        }
+    });
 }
 
 /// What the daemon reaches the world through.
@@ -53,6 +86,7 @@ struct World {
     /// The configuration, if it is a file.
     path: Option<PathBuf>,
     told: Mutex<Told>,
+    board: Arc<Board>,
 }
 
 /// What has been told, so that it is not told again.
@@ -108,6 +142,13 @@ fn essence(loaded: &Loaded, look: &Look) -> String {
     format!("{fingerprint} {:?} {findings:?} {held:?}", loaded.revision)
 }
 
+/// One line about a run.
+fn standing(report: &RunReport, next: Option<Timestamp>) -> String {
+    let (name, status) = (escape(&report.workspace), report.status().word());
+    let next = next.map_or_else(String::new, |next| format!(", next run {next:.0}"));
+    format!("{name}: {status} at {:.0}{next}", report.finished)
+}
+
 fn listed<T: AsRef<str>>(files: &[T]) -> String {
     const SHOWN: usize = 4;
     let names: Vec<&str> = files.iter().take(SHOWN).map(AsRef::as_ref).collect();
@@ -119,6 +160,22 @@ fn listed<T: AsRef<str>>(files: &[T]) -> String {
 
 impl Hooks for World {
     type Directory = Client;
+
+    fn adopted(&self, config: &Config) {
+        let names = config.workspaces.iter().map(|workspace| &*workspace.target.workspace);
+        self.board.keep(names);
+    }
+
+    fn load(&self, target: &Target, now: Timestamp) -> Result<Loaded, InputOutage> {
+        let loaded = reconcile::load(target, now);
+        if loaded.is_ok() {
+            self.board.loaded(&target.workspace);
+            if self.board.waiting().is_empty() {
+                systemd::ready();
+            }
+        }
+        loaded
+    }
 
     fn connect(&self, workspace: &WorkspaceConfig) -> Result<Connected<Client>, Failure> {
         self.context.connect(workspace)
@@ -161,6 +218,7 @@ impl Hooks for World {
 
     fn finished(&self, report: &RunReport, sources: &Sources, next: Option<Timestamp>) {
         self.told().bars.remove(&report.workspace);
+        systemd::status(&standing(report, next));
         if self.logged {
             telemetry::log_run(report, sources, next);
         } else {

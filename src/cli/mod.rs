@@ -5,9 +5,11 @@ mod access;
 mod apply;
 mod args;
 mod check;
+mod completions;
 mod context;
 mod daemon;
 mod exit;
+mod health;
 mod history;
 mod import;
 mod ledger;
@@ -72,6 +74,9 @@ async fn run(cli: Cli) -> Result<u8, Stop> {
         Some(Command::Ledger(args)) => ledger::run(&global, &args),
         Some(Command::Sandbox(args)) => sandbox::run(&global, args).await,
         Some(Command::Schema(args)) => schema::run(&args),
+        Some(Command::Health(args)) => health::run(&global, &args).await,
+        Some(Command::Completions(args)) => completions::completions(&args),
+        Some(Command::Man(args)) => completions::man(&args),
     }
 }
 

@@ -1,5 +1,7 @@
 //! What can happen to the daemon. The list is closed: sources of events only send one of these.
 
+use tokio::sync::oneshot;
+
 use crate::config::Config;
 use crate::reconcile::InputOutage;
 use crate::report::Trigger;
@@ -15,6 +17,8 @@ pub enum Event {
     Hangup,
     /// SIGTERM or SIGINT: leave at the next batch boundary; a second one leaves at once.
     Stop,
+    /// Somebody asks whether the loop goes round.
+    Ping(oneshot::Sender<()>),
     /// The configuration has been read again, because of `trigger`.
     Reloaded { trigger: Trigger, result: Result<Box<Config>, InputOutage> },
 }

@@ -138,6 +138,7 @@ impl<H: Hooks> Keepers<H> {
     }
 
     fn adopt(&mut self, config: Config) {
+        self.hooks.adopted(&config);
         let (old, new) = (settings(&self.config), settings(&config));
         for name in old.keys().filter(|name| !new.contains_key(*name)) {
             tracing::info!(workspace = name, "the workspace has left the configuration");

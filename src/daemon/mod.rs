@@ -15,6 +15,7 @@ pub mod events;
 mod keeper;
 mod keepers;
 mod mailbox;
+mod pulse;
 pub mod signals;
 mod timers;
 pub mod watch;
@@ -35,6 +36,7 @@ use crate::roster::Digest;
 use crate::{source, telemetry};
 use events::{Event, QUEUE};
 use keepers::Keepers;
+pub use pulse::Pulse;
 
 /// After being asked to leave, runs have so long to reach a batch boundary.
 pub const GRACE: Duration = Duration::from_secs(7);
@@ -62,6 +64,9 @@ pub trait Hooks: Send + Sync + 'static {
     fn load(&self, target: &Target, now: Timestamp) -> Result<Loaded, InputOutage> {
         reconcile::load(target, now)
     }
+
+    /// A configuration has come into force.
+    fn adopted(&self, _config: &Config) {}
 
     /// A digest of what [`Hooks::load`] would read, without understanding it.
     fn contents(&self, target: &Target) -> Digest {
@@ -95,8 +100,9 @@ pub async fn serve<H: Hooks>(
     hooks: Arc<H>,
     config: Config,
     clock: Arc<dyn Clock>,
+    inbox: Inbox,
 ) -> Result<(), Failure> {
-    let (sender, events) = mpsc::channel(QUEUE);
+    let sender = &inbox.sender;
     signals::listen(sender.clone()).map_err(|error| Failure {
         kind: "signals",
         message: format!("the system does not let rosterd listen for signals: {error}"),
@@ -105,7 +111,7 @@ pub async fn serve<H: Hooks>(
     let on_config = move |config: &Config| {
         watched.send_replace(watch::Watched::of(config));
     };
-    run(hooks, config, clock, Inbox { sender, events }, on_config).await
+    run(hooks, config, clock, inbox, on_config).await
 }
 
 /// Where events arrive. The sender is for the daemon's own answers.
@@ -113,6 +119,24 @@ pub async fn serve<H: Hooks>(
 pub struct Inbox {
     pub sender: mpsc::Sender<Event>,
     pub events: mpsc::Receiver<Event>,
+}
+
+impl Inbox {
+    pub fn new() -> Self {
+        let (sender, events) = mpsc::channel(QUEUE);
+        Self { sender, events }
+    }
+
+    /// Asks the loop that takes events from here.
+    pub fn pulse(&self) -> Pulse {
+        Pulse(self.sender.clone())
+    }
+}
+
+impl Default for Inbox {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 /// The loop itself, without signals and files: until [`Event::Stop`]. `on_config` is told each
@@ -132,6 +156,7 @@ pub async fn run<H: Hooks>(
             event = inbox.events.recv() => match event {
                 Some(Event::Moved) => keepers.moved(),
                 Some(Event::Hangup) => keepers.hangup(),
+                Some(Event::Ping(answer)) => drop(answer.send(())),
                 Some(Event::Reloaded { trigger, result }) => {
                     if let Some(config) = keepers.reloaded(trigger, result) {
                         on_config(config);
@@ -151,8 +176,10 @@ async fn leave<H: Hooks>(mut keepers: Keepers<H>, mut events: mpsc::Receiver<Eve
     tracing::info!("leaving; a run in progress ends at its next batch boundary");
     let again = async {
         while let Some(event) = events.recv().await {
-            if matches!(event, Event::Stop) {
-                return;
+            match event {
+                Event::Stop => return,
+                Event::Ping(answer) => drop(answer.send(())),
+                _ => {}
             }
         }
         std::future::pending::<()>().await;

@@ -82,7 +82,7 @@ fn the_mistake_of_the_readme_is_told_as_it_says() {
 }
 
 /// The commands with options of their own.
-const COMMANDS: [&[&str]; 8] = [
+const COMMANDS: [&[&str]; 10] = [
     &[],
     &["import"],
     &["check"],
@@ -91,6 +91,8 @@ const COMMANDS: [&[&str]; 8] = [
     &["history"],
     &["access"],
     &["ledger", "verify"],
+    &["health"],
+    &["man"],
 ];
 
 #[test]

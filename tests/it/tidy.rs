@@ -7,7 +7,7 @@ use crate::support::rust::{bare, functions, heads, names, without_tests};
 
 /// The rank of every top-level module, times ten: it imports lower ones, and its own folder. Where
 /// the map has two neighbours in one rank and one builds on the other, that one ends in 5.
-const RANKS: [(&str, u8); 28] = [
+const RANKS: [(&str, u8); 30] = [
     ("diagnostic", 0),
     ("email", 0),
     ("escape", 0),
@@ -33,8 +33,10 @@ const RANKS: [(&str, u8); 28] = [
     ("reconcile", 70),
     ("config", 80),
     ("sandbox", 80),
+    ("systemd", 80),
     ("telemetry", 80),
     ("daemon", 90),
+    ("web", 95),
     ("cli", 100),
 ];
 

@@ -1,6 +1,7 @@
 //! The binary as a user drives it: exit codes, streams, files, signals.
 
 mod daemon;
+mod health;
 mod ledger;
 mod secrets;
 pub mod stage;

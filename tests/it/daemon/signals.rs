@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rosterd::clock::SystemClock;
-use rosterd::daemon;
+use rosterd::daemon::{self, Inbox};
 
 use super::fakes::World;
 
@@ -27,7 +27,8 @@ async fn serves_as_a_child() {
         }
         println!("running");
     });
-    let ended = daemon::serve(Arc::new(world.clone()), config, Arc::new(SystemClock)).await;
+    let ended =
+        daemon::serve(Arc::new(world.clone()), config, Arc::new(SystemClock), Inbox::new()).await;
     let triggers: Vec<_> = world.state().reports.iter().map(|run| run.trigger.word()).collect();
     println!("ended {ended:?} {}", triggers.join(" "));
 }

@@ -1,0 +1,38 @@
+//! `rosterd health`: asks a daemon on this machine how it fares. For whoever has no curl, as in a
+//! container.
+
+use std::net::SocketAddr;
+
+use super::args::{Global, HealthArgs};
+use super::exit::{self, Stop};
+use super::{context, output};
+use crate::escape::escape;
+use crate::web;
+
+pub async fn run(global: &Global, args: &HealthArgs) -> Result<u8, Stop> {
+    let path = if args.ready { "/readyz" } else { "/livez" };
+    let (status, said) = web::ask(address(global)?, path).await.map_err(Stop::Failed)?;
+    if status != 200 {
+        return Err(Stop::Failed(
+            said.trim_end().lines().map(escape).collect::<Vec<_>>().join("; "),
+        ));
+    }
+    output::result("ok\n")?;
+    Ok(exit::OK)
+}
+
+/// What a daemon was told in its environment is told here too: its configuration may have become
+/// unreadable meanwhile, and then it goes on with the one before.
+fn address(global: &Global) -> Result<SocketAddr, Stop> {
+    if let Some(address) = global.listen {
+        return Ok(address);
+    }
+    let loaded = context::read_files(global)?;
+    let config = loaded.map_err(|invalid| Stop::Invalid {
+        sources: invalid.sources,
+        diagnostics: invalid.diagnostics,
+    })?;
+    config.config.listen.ok_or_else(|| {
+        Stop::Usage("the daemon listens nowhere: write `listen:`, or set ROSTERD_LISTEN".into())
+    })
+}

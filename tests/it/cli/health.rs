@@ -1,0 +1,137 @@
+//! What those are told who look after a process: health checks, and a service manager.
+
+use std::net::TcpListener;
+use std::os::unix::net::UnixDatagram;
+use std::time::{Duration, Instant};
+
+use super::stage::{ROSTER, Running, Stage, eventually};
+
+const SOON: Duration = Duration::from_secs(20);
+const BROKEN: &str = "version: 1\nusers:\n  - { email: matt@acme.io";
+
+/// A stage whose daemon listens on a free port.
+fn stage() -> Stage {
+    let mut stage = Stage::new();
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    stage.set("ROSTERD_LISTEN", &free.to_string());
+    stage
+}
+
+fn lives(stage: &Stage) -> bool {
+    stage.run(&["health"]).code() == 0
+}
+
+fn is_ready(stage: &Stage) -> bool {
+    stage.run(&["health", "--ready"]).code() == 0
+}
+
+fn leave(daemon: Running) {
+    daemon.signal("TERM");
+    daemon.ended_within(Duration::from_secs(8)).expect(0);
+}
+
+#[test]
+fn a_daemon_is_ready_once_it_has_a_roster_and_stays_so() {
+    let stage = stage();
+    let before = stage.run(&["health"]).expect(1);
+    assert!(before.stderr().contains("/livez: Connection refused"), "{}", before.stderr());
+    stage.write("users.yaml", BROKEN);
+    let daemon = stage.spawn(&["-u", "users.yaml"]);
+    eventually(SOON, "it lives", || lives(&stage));
+    let waiting = stage.run(&["health", "--ready"]).expect(1);
+    assert!(waiting.stderr().contains("default: no roster can be used"), "{}", waiting.stderr());
+    stage.write("users.yaml", ROSTER);
+    eventually(SOON, "it is ready", || is_ready(&stage));
+    stage.write("users.yaml", BROKEN);
+    std::thread::sleep(Duration::from_secs(3));
+    assert!(is_ready(&stage), "the last good roster is in force");
+    leave(daemon);
+    assert!(!lives(&stage));
+}
+
+#[test]
+fn health_has_nothing_to_do_with_the_api() {
+    let mut stage = stage();
+    stage.endpoint = "http://127.0.0.1:9/graphql".into();
+    stage.key("key", "secret");
+    let daemon = stage.spawn(&["-u", "users.yaml"]);
+    eventually(SOON, "it is ready", || is_ready(&stage));
+    assert!(lives(&stage));
+    leave(daemon);
+}
+
+#[test]
+fn an_address_that_is_taken_ends_the_start() {
+    let mut stage = Stage::new();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    stage.set("ROSTERD_LISTEN", &address);
+    let ran = stage.run(&["-u", "users.yaml"]).expect(1);
+    assert!(ran.stderr().contains(&format!("listen: {address}: Address already in use")));
+}
+
+#[test]
+fn the_address_may_be_written_in_the_configuration() {
+    let stage = Stage::new();
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let workspace = "{ name: acme, endpoint: \"${PARADIME_API_ENDPOINT}\", users: users.yaml, \
+        credentials: { api_key: { env: PARADIME_API_KEY }, \
+        api_secret: { env: PARADIME_API_SECRET } } }";
+    let config = format!("version: 1\nlisten: {free}\nworkspaces: [{workspace}]\n");
+    stage.write("rosterd.yaml", &config);
+    let daemon = stage.spawn(&[]);
+    eventually(SOON, "it is ready", || is_ready(&stage));
+    leave(daemon);
+    stage.write("rosterd.yaml", &config.replace("listen", "#"));
+    let ran = stage.run(&["health"]).expect(64);
+    assert!(ran.stderr().contains("ROSTERD_LISTEN"), "{}", ran.stderr());
+}
+
+#[test]
+fn systemd_is_told_that_it_is_ready_alive_and_leaving() {
+    let mut stage = Stage::new();
+    let socket = stage.path("notify");
+    let manager = UnixDatagram::bind(&socket).unwrap();
+    manager.set_read_timeout(Some(Duration::from_secs(1))).unwrap();
+    stage.set("NOTIFY_SOCKET", socket.to_str().unwrap());
+    stage.set("WATCHDOG_USEC", "400000");
+    stage.write("users.yaml", BROKEN);
+    let daemon = stage.spawn(&["-u", "users.yaml"]);
+    let mut told = String::new();
+    let mut hears = |what: &str| {
+        let until = Instant::now() + SOON;
+        while !told.contains(what) && Instant::now() < until {
+            let mut message = [0; 4096];
+            let length = manager.recv(&mut message).unwrap_or_default();
+            told += &String::from_utf8_lossy(&message[..length]);
+        }
+        assert!(told.contains(what), "{what} is not in\n{told}");
+        std::mem::take(&mut told)
+    };
+    let early = hears("WATCHDOG=1") + &hears("STATUS=default: failed");
+    assert!(!early.contains("READY"), "without a roster it is not ready:\n{early}");
+    stage.write("users.yaml", ROSTER);
+    hears("READY=1");
+    hears("STATUS=default: converged at");
+    daemon.signal("TERM");
+    hears("STOPPING=1");
+    daemon.ended_within(Duration::from_secs(8)).expect(0);
+}
+
+#[test]
+fn shells_and_man_know_every_command() {
+    let stage = Stage::new();
+    for shell in ["bash", "zsh", "fish"] {
+        let script = stage.run(&["completions", shell]).expect(0).stdout();
+        assert!(script.contains("detailed-exitcode") && script.contains("health"), "{shell}");
+    }
+    let page = stage.run(&["man"]).expect(0).stdout();
+    assert!(page.contains(".SH OPTIONS") && page.contains("rosterd\\-health(1)"), "{page}");
+    stage.run(&["man", "--out", "pages"]).expect(0);
+    let mut pages: Vec<_> = std::fs::read_dir(stage.path("pages"))
+        .unwrap()
+        .map(|page| page.unwrap().file_name().into_string().unwrap())
+        .collect();
+    pages.sort();
+    assert!(pages.contains(&"rosterd-ledger-verify.1".to_owned()), "{pages:?}");
+}
