@@ -1,6 +1,7 @@
 //! The views of a plan: one small rich plan in every format, hostile text inert in each.
 #![allow(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
 
+mod access;
 mod diagnostics;
 mod laws;
 mod runs;
