@@ -1,4 +1,8 @@
-//! What needs more than a Rust toolchain: Python and its package registry.
+//! What needs more than a Rust toolchain: Python and its package registry, a Docker engine, the
+//! images and the package that `.ci/docker` and `deploy/systemd/package` make.
+
+mod container;
+mod systemd;
 
 use std::path::Path;
 use std::process::Command;

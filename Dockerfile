@@ -1,0 +1,52 @@
+# The image of rosterd: one static binary, no shell, no root.
+#
+#   docker build -t rosterd .
+#
+# Both bases can be others: --build-arg BUILD_IMAGE=… --build-arg RUNTIME_IMAGE=…
+ARG BUILD_IMAGE=docker.io/library/rust:1.95-slim-bookworm
+ARG RUNTIME_IMAGE=gcr.io/distroless/static-debian12:nonroot
+
+FROM ${BUILD_IMAGE} AS build
+WORKDIR /build
+# glibc goes into the binary; `--target` keeps that from the macros of the compiler.
+ENV RUSTFLAGS="-C target-feature=+crt-static" CARGO_TERM_COLOR=never
+ARG PROFILE=dist
+
+# The dependencies are a layer of their own, which a change of the sources leaves alone.
+COPY Cargo.toml Cargo.lock ./
+RUN mkdir -p src tests/it \
+    && echo 'fn main() {}' >src/main.rs && touch src/lib.rs tests/it/main.rs \
+    && rustc -vV | sed -n 's/^host: //p' >/target \
+    && cargo build --locked --profile "$PROFILE" --target "$(cat /target)" \
+    && rm -r src
+
+COPY src src
+RUN touch src/main.rs src/lib.rs \
+    && cargo build --locked --profile "$PROFILE" --target "$(cat /target)" \
+    && mkdir -p /image/usr/bin /image/var/lib/rosterd /image/etc/rosterd \
+        /image/usr/share/bash-completion/completions /image/usr/share/man/man1 \
+    && cp "target/$(cat /target)/$PROFILE/rosterd" /image/usr/bin/rosterd \
+    && /image/usr/bin/rosterd completions bash >/image/usr/share/bash-completion/completions/rosterd \
+    && /image/usr/bin/rosterd man --out /image/usr/share/man/man1
+
+FROM ${RUNTIME_IMAGE}
+COPY --from=build /image /
+COPY --from=build --chown=65532:65532 /image/var/lib/rosterd /var/lib/rosterd
+
+ARG VERSION=0.1.0
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="rosterd" \
+      org.opencontainers.image.description="Keeps the users of a Paradime workspace equal to a file in git" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}" \
+      org.opencontainers.image.licenses="MIT OR Apache-2.0"
+
+USER 65532:65532
+WORKDIR /etc/rosterd
+# The ledger: mount a volume, or it is lost with the container.
+ENV XDG_STATE_HOME=/var/lib \
+    ROSTERD_LISTEN=127.0.0.1:9464
+VOLUME /var/lib/rosterd
+STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=30s --timeout=10s --start-period=10s CMD ["/usr/bin/rosterd", "health"]
+ENTRYPOINT ["/usr/bin/rosterd"]
