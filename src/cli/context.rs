@@ -173,7 +173,11 @@ fn load(request: &config::Request, folder: &Path) -> Result<config::Loaded, conf
 }
 
 fn name_from(folder: &Path, target: &mut Target) {
+    // Below the root, a path without its slash would look like another one.
     let Ok(within) = target.base.strip_prefix(folder) else { return };
+    if folder.parent().is_none() {
+        return;
+    }
     let within = within.to_string_lossy().into_owned();
     if within.is_empty() || within.contains(['*', '?', '[', '\u{fffd}']) {
         return;

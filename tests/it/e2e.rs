@@ -1,17 +1,36 @@
 //! What needs more than a Rust toolchain: Python and its package registry, a Docker engine, the
 //! images and the package that `.ci/docker` and `deploy/systemd/package` make.
 
+mod compose;
 mod container;
+mod image;
 mod systemd;
 
 use std::path::Path;
 use std::process::Command;
 
-#[test]
-fn the_vendors_python_client_works_against_the_sandbox() {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/sdk/run");
-    let venv = Path::new(env!("CARGO_TARGET_TMPDIR")).join("sdk-venv");
-    let ran = Command::new(script).arg(env!("CARGO_BIN_EXE_rosterd")).arg(venv).output().unwrap();
+const ROSTERD: &str = env!("CARGO_BIN_EXE_rosterd");
+
+/// Runs `tests/NAME/run` with these arguments, and a folder for what it installs.
+fn run(name: &str, arguments: &[&str]) {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(name).join("run");
+    let tools = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let ran = Command::new(script).args(arguments).arg(tools).output().unwrap();
     let said = [ran.stdout, ran.stderr].map(|said| String::from_utf8_lossy(&said).into_owned());
     assert!(ran.status.success(), "{}", said.join("\n"));
+}
+
+#[test]
+fn the_vendors_python_client_works_against_the_sandbox() {
+    run("sdk", &[ROSTERD]);
+}
+
+#[test]
+fn the_manifests_are_what_kubernetes_takes() {
+    run("kubernetes", &[ROSTERD]);
+}
+
+#[test]
+fn the_templates_are_what_their_own_tools_take() {
+    run("pipelines", &[]);
 }

@@ -3,6 +3,7 @@
 mod daemon;
 mod health;
 mod ledger;
+mod pipelines;
 mod secrets;
 pub mod stage;
 

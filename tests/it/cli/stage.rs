@@ -69,6 +69,11 @@ impl Stage {
         self.variables.push((name.into(), value.into()));
     }
 
+    /// What the binary finds in its environment.
+    pub fn variables(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.variables.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
     pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }

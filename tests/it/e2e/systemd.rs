@@ -21,6 +21,8 @@ fn machine() -> Container {
         "rosterd-test/systemd",
         "/sbin/init",
     ]);
+    // As on a machine that is none of these: what a service's namespace mounts is seen there.
+    machine.sh("mount --make-rshared /").expect(0);
     until(SOON, "it has booted", || {
         let state = machine.exec(&["systemctl", "is-system-running"]).out;
         matches!(state.trim(), "running" | "degraded")

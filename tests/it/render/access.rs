@@ -2,6 +2,8 @@
 
 use jiff::{SignedDuration, Timestamp};
 use rosterd::memory::Memory;
+use rosterd::memory::entry::Noted;
+use rosterd::memory::observe::observe;
 use rosterd::render::access::{Row, rows};
 use rosterd::role::Role;
 use rosterd::roster::{Elevation, Member, Period};
@@ -89,7 +91,7 @@ fn an_end_is_told_while_it_lies_ahead_and_marked_when_it_is_near() {
         vec![
             during(None, Some(48), "matt@acme.io"),
             elevated(24, "max@acme.io"),
-            elevated(-1, "yan@acme.io"),
+            elevated(0, "yan@acme.io"),
             during(None, Some(72), "zoe@acme.io"),
         ],
         vec![
@@ -104,4 +106,32 @@ fn an_end_is_told_while_it_lies_ahead_and_marked_when_it_is_near() {
     let day = |day: &str| Some(format!("2026-11-{day}T12:00:00Z"));
     let expected = [(day("27"), true), (day("26"), true), (None, false), (day("28"), false)];
     assert_eq!(ends, expected);
+}
+
+#[test]
+fn a_row_tells_everything_that_is_known_of_a_person() {
+    let named = Member { name: Some("Matt".into()), ..member("matt@acme.io", Role::Developer, 3) };
+    let world = World::new(
+        vec![named, member("zoe@acme.io", Role::Analyst, 4)],
+        vec![account("matt@acme.io", Role::Developer)],
+        vec![invitation("zoe@acme.io", Role::Analyst, "SENT")],
+    );
+    let mut memory = Memory::of_ledger();
+    for entry in observe(&memory, &world.snapshot, &world.roster, hours(-48)) {
+        memory.fold(&Noted { seq: memory.through() + 1, at: hours(-48), entry });
+    }
+    let since = || Some("2026-11-23T12:00:00Z".to_owned());
+    let row = |email: &str, role: &str, status: &str, line: u32| Row {
+        workspace: "acme".into(),
+        email: email.into(),
+        role: role.into(),
+        status: status.into(),
+        since: since(),
+        place: Some(format!("users.yaml:{line}")),
+        ..Row::default()
+    };
+    let matt = row("matt@acme.io", "DEVELOPER", "member", 3);
+    let matt = Row { name: Some("matt".into()), role_since: since(), ..matt };
+    let zoe = row("zoe@acme.io", "ANALYST", "pending", 4);
+    assert_eq!(rows(&world.view(), &memory, SignedDuration::ZERO), [matt, zoe]);
 }

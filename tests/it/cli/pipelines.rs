@@ -1,0 +1,155 @@
+//! The templates for pull requests, run: their own scripts, with a stand-in for Docker that hands
+//! what is behind the image to the binary, and one for each program that speaks to the forge.
+
+use std::process::Command;
+
+use serde_yaml::Value;
+
+use super::stage::{ROSTER, Stage};
+
+const DOCKER: &str = "#!/bin/sh\n\
+    while [ \"$1\" != \"$IMAGE\" ]; do shift; done\n\
+    shift\n\
+    exec \"$ROSTERD\" \"$@\"\n";
+/// Notes what it is asked, and answers as if the comment with the number in `mine` were there.
+const GH: &str = "#!/bin/sh\n\
+    echo \"$@\" >>calls\n\
+    case \"$*\" in *--jq*) cat mine; exit ;; esac\n\
+    for argument; do case $argument in body=@*) cp \"${argument#body=@}\" body ;; esac; done\n";
+const CURL: &str = "#!/bin/sh\n\
+    echo \"$@\" >>calls\n\
+    case \"$*\" in *per_page*) cat mine; exit ;; esac\n\
+    cp note.md body\n";
+const CONFIG: &str = "version: 1\nworkspaces:\n  - name: acme\n    endpoint: ${PARADIME_API_ENDPOINT}\n    \
+    credentials: { api_key: { env: PARADIME_API_KEY }, api_secret: { env: PARADIME_API_SECRET } }\n    \
+    users: users.yaml\n";
+
+/// A stage with a checked-out repository and the stand-ins on the path.
+fn stage() -> Stage {
+    let stage = Stage::new();
+    std::fs::create_dir_all(stage.path(".base")).unwrap();
+    for name in ["rosterd.yaml", ".base/rosterd.yaml", ".base-rosterd.yaml"] {
+        stage.write(name, CONFIG);
+    }
+    std::fs::create_dir_all(stage.path("bin")).unwrap();
+    for (name, text) in [("docker", DOCKER), ("gh", GH), ("curl", CURL)] {
+        stage.write(&format!("bin/{name}"), text);
+        use std::os::unix::fs::PermissionsExt as _;
+        let executable = std::fs::Permissions::from_mode(0o755);
+        std::fs::set_permissions(stage.path(&format!("bin/{name}")), executable).unwrap();
+    }
+    stage.write("mine", "");
+    stage
+}
+
+/// Runs a script as a runner does; the answer is its exit code and what it wrote.
+fn runs(stage: &Stage, script: &str) -> (i32, String) {
+    let path = format!("{}:{}", stage.path("bin").display(), std::env::var("PATH").unwrap());
+    let mut command = Command::new("bash");
+    command.args(["-e", "-o", "pipefail", "-c", script]).current_dir(stage.path("."));
+    command.envs(stage.variables()).env("PATH", path);
+    command.env("ROSTERD", env!("CARGO_BIN_EXE_rosterd")).env("IMAGE", "the-image");
+    command.env("ROSTER", "users.yaml").env("RUNNER_TEMP", stage.path(".").as_os_str());
+    command.env("GITHUB_REPOSITORY", "acme/access").env("NUMBER", "7");
+    command.env("CI_API_V4_URL", "https://forge/api").env("CI_PROJECT_ID", "1");
+    command.env("CI_MERGE_REQUEST_IID", "7").env("ROSTERD_NOTES", "token");
+    let ran = command.output().unwrap();
+    let text = [ran.stdout, ran.stderr].map(|said| String::from_utf8_lossy(&said).into_owned());
+    (ran.status.code().unwrap(), text.concat())
+}
+
+fn template(name: &str) -> Value {
+    let text = std::fs::read_to_string(format!("deploy/ci/{name}")).unwrap();
+    serde_yaml::from_str(&text).unwrap()
+}
+
+/// The script of a step of the workflow for GitHub.
+fn step(job: &str, name: &str) -> String {
+    let workflow = template("github.yml");
+    let steps = workflow["jobs"][job]["steps"].as_sequence().unwrap();
+    let step = steps.iter().find(|step| step["name"] == name).unwrap();
+    step["run"].as_str().unwrap().to_owned()
+}
+
+/// A line of the job's script for GitLab.
+fn line(job: &str, contains: &str) -> String {
+    let jobs = template("gitlab.yml");
+    let lines = jobs[job]["script"].as_sequence().unwrap();
+    let mut lines = lines.iter().map(|line| line.as_str().unwrap());
+    lines.find(|line| line.contains(contains)).unwrap().to_owned()
+}
+
+#[test]
+fn a_pull_request_is_checked_with_annotations() {
+    let stage = stage();
+    let check = step("check", "Check the configuration and the roster");
+    assert_eq!(runs(&stage, &check).0, 0);
+    stage.write("users.yaml", &ROSTER.replace("BUSINESS", "BOSS"));
+    let (code, said) = runs(&stage, &check);
+    assert_eq!(code, 78, "{said}");
+    assert!(said.contains("::error file=users.yaml,line=4,"), "{said}");
+    assert_eq!(runs(&stage, &line("rosterd-check", "check")).0, 78, "and so on GitLab");
+}
+
+#[test]
+fn a_plan_is_one_comment_that_is_updated_in_place() {
+    let stage = stage();
+    let (plan, show) = (step("plan", "Make the plan"), step("plan", "Show it on the pull request"));
+    assert_eq!(runs(&stage, &plan).0, 0, "changes are no failure");
+    assert_eq!(runs(&stage, &show).0, 0);
+    let body = stage.read("body");
+    assert!(body.starts_with("<!-- rosterd -->\n") && body.contains("alice@acme.io"), "{body}");
+    let comments = "repos/acme/access/issues/7/comments";
+    assert!(stage.read("calls").contains(&format!("--method POST {comments}")));
+    stage.write("mine", "42\n43\n");
+    assert_eq!(runs(&stage, &show).0, 0);
+    let update = "--method PATCH repos/acme/access/issues/comments/42";
+    assert!(stage.read("calls").contains(update), "{}", stage.read("calls"));
+}
+
+#[test]
+fn a_plan_that_is_held_is_shown_and_one_that_cannot_be_made_fails() {
+    let stage = stage();
+    let plans = [step("plan", "Make the plan"), line("rosterd-plan", "--plan")];
+    stage.write("users.yaml", "version: 1\nusers: []\n");
+    for plan in &plans {
+        assert_eq!(runs(&stage, plan).0, 0, "held");
+    }
+    stage.write("users.yaml", "users: [");
+    for plan in &plans {
+        assert_eq!(runs(&stage, plan).0, 78);
+    }
+}
+
+#[test]
+fn a_pull_request_cannot_say_where_the_key_goes() {
+    let stage = stage();
+    let aside = CONFIG.replace("${PARADIME_API_ENDPOINT}", "http://127.0.0.1:9/elsewhere");
+    stage.write("rosterd.yaml", &aside);
+    for plan in [step("plan", "Make the plan"), line("rosterd-plan", "--plan")] {
+        assert_eq!(runs(&stage, &plan).0, 0, "the configuration of the branch below counts");
+    }
+    let workflow = std::fs::read_to_string("deploy/ci/github.yml").unwrap();
+    assert!(!workflow.contains("pull_request_target"));
+    let condition = "github.event.pull_request.head.repo.full_name == github.repository";
+    assert_eq!(template("github.yml")["jobs"]["plan"]["if"], condition);
+}
+
+/// It needs `jq`.
+#[cfg(feature = "e2e")]
+#[test]
+fn a_merge_request_has_one_note_that_is_updated_in_place() {
+    let stage = stage();
+    assert_eq!(runs(&stage, &line("rosterd-plan", "--plan")).0, 0);
+    let show = line("rosterd-plan", "note.md");
+    stage.write("mine", "[]");
+    let (code, said) = runs(&stage, &show);
+    assert_eq!(code, 0, "{said}");
+    assert!(stage.read("body").contains("alice@acme.io"));
+    assert!(stage.read("calls").contains("--request POST"), "{}", stage.read("calls"));
+    stage.write("mine", r#"[{ "id": 5, "body": "<!-- rosterd -->\nold" }]"#);
+    assert_eq!(runs(&stage, &show).0, 0);
+    let update = "merge_requests/7/notes/5";
+    assert!(stage.read("calls").contains("--request PUT"), "{}", stage.read("calls"));
+    assert!(stage.read("calls").trim_end().ends_with(update));
+}

@@ -1,0 +1,145 @@
+//! The image as a user runs it: without a shell, without root, on a file system that is read-only.
+
+use std::path::Path;
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use super::container::{Container, IMAGE, docker, until};
+
+const SOON: Duration = Duration::from_secs(30);
+/// Megabytes. It is one binary.
+const LARGEST: u64 = 24;
+/// As little as a container can have.
+const CONFINED: [&str; 3] = ["--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges"];
+const ROSTER: &str = "\
+version: 1
+users:
+  - { email: alexandra@acme.io, role: ADMIN }
+  - { email: alice@acme.io, role: DEVELOPER }
+";
+const CONFIG: &str = "\
+version: 1
+workspaces:
+  - name: acme
+    endpoint: http://127.0.0.1:8787/graphql
+    credentials:
+      api_key: { file: /run/secrets/api_key }
+      api_secret: { file: /run/secrets/api_secret }
+    users: users.yaml
+";
+
+/// A folder with a configuration, a roster and the sandbox's key, which the image's user can read.
+fn folder() -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), "rosterd.yaml", CONFIG);
+    write(folder.path(), "users.yaml", ROSTER);
+    std::fs::create_dir(folder.path().join("secrets")).unwrap();
+    write(&folder.path().join("secrets"), "api_key", "sandbox-key\n");
+    write(&folder.path().join("secrets"), "api_secret", "sandbox-secret\n");
+    for path in ["", "secrets"] {
+        open(&folder.path().join(path), 0o755);
+    }
+    folder
+}
+
+fn write(folder: &Path, name: &str, text: &str) {
+    let (path, beside) = (folder.join(name), folder.join(format!(".{name}")));
+    std::fs::write(&beside, text).unwrap();
+    open(&beside, 0o644);
+    std::fs::rename(beside, path).unwrap();
+}
+
+fn open(path: &Path, mode: u32) {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+}
+
+fn mount(folder: &Path, at: &str) -> String {
+    format!("--volume={}:{at}:ro", folder.display())
+}
+
+/// Runs the image once with these options of Docker's and arguments of rosterd's.
+fn once(options: &[&str], arguments: &[&str]) -> super::container::Ran {
+    docker(&[&["run", "--rm"], &CONFINED, options, &[IMAGE], arguments].concat())
+}
+
+#[test]
+fn the_image_is_one_small_binary_of_an_ordinary_user() {
+    let shown = |format: &str| {
+        let ran = docker(&["image", "inspect", "--format", format, IMAGE]);
+        ran.expect(0).trim().to_owned()
+    };
+    let megabytes = shown("{{.Size}}").parse::<u64>().unwrap() / 1_000_000;
+    assert!(megabytes <= LARGEST, "{megabytes} MB");
+    assert_eq!(shown("{{.Config.User}}"), "65532:65532");
+    assert_eq!(
+        shown("{{json .Config.Healthcheck.Test}}"),
+        r#"["CMD","/usr/bin/rosterd","health"]"#
+    );
+    let label = |name: &str| {
+        shown(&format!("{{{{index .Config.Labels \"org.opencontainers.image.{name}\"}}}}"))
+    };
+    assert_eq!(label("version"), env!("CARGO_PKG_VERSION"));
+    assert_eq!(label("licenses"), env!("CARGO_PKG_LICENSE"));
+    assert_eq!(label("revision").len(), 40);
+    let shell = docker(&["run", "--rm", "--entrypoint", "/bin/sh", IMAGE, "-c", "true"]);
+    assert_ne!(shell.code, 0, "there is no shell");
+}
+
+#[test]
+fn a_plan_needs_no_network_and_nothing_that_can_be_written() {
+    let folder = folder();
+    let mounted = mount(folder.path(), "/etc/rosterd");
+    let options = ["--network=none", &mounted];
+    let plan = once(&options, &["--sandbox", "--plan", "--users", "users.yaml"]).expect(0);
+    assert!(plan.contains("+ invite") && plan.contains("alice@acme.io"), "{plan}");
+    let zones = "version: 1\nusers:\n  - { email: a@acme.io, role: ADMIN, expires: 2027-01-01 }\n";
+    write(folder.path(), "users.yaml", zones);
+    once(&options, &["check", "--users", "users.yaml"]).expect(0);
+    write(folder.path(), "users.yaml", "users: [");
+    once(&options, &["check", "--users", "users.yaml"]).expect(78);
+}
+
+#[test]
+fn the_daemon_sees_edits_tells_its_health_keeps_its_ledger_and_leaves_when_asked() {
+    let folder = folder();
+    let mounted = mount(folder.path(), "/etc/rosterd");
+    let secrets = mount(&folder.path().join("secrets"), "/run/secrets");
+    let volume = docker(&["volume", "create"]).expect(0);
+    let state = format!("--volume={}:/var/lib/rosterd", volume.trim());
+    let listen = ["sandbox", "--listen", "127.0.0.1:8787"];
+    let sandbox = Container::run(&[&CONFINED, &[IMAGE][..], &listen].concat());
+    let network = format!("--network=container:{}", sandbox.id());
+    let often = ["--health-interval=1s", "--health-start-period=0s"];
+    let options = [&CONFINED[..], &often, &[&network, &mounted, &secrets, &state]].concat();
+    let history = || {
+        let ran = once(&[&mounted, &secrets, &state], &["history", "--format", "csv"]);
+        ran.expect(0)
+    };
+
+    let daemon = Container::run(&[&options[..], &[IMAGE]].concat());
+    until(SOON, "it is healthy", || daemon.inspect("{{.State.Health.Status}}") == "healthy");
+    until(SOON, "the first run", || history().contains("alice@acme.io"));
+    write(
+        folder.path(),
+        "users.yaml",
+        &format!("{ROSTER}  - {{ email: bob@acme.io, role: ANALYST }}\n"),
+    );
+    until(SOON, "the edit is seen", || history().contains("bob@acme.io"));
+    assert_eq!(daemon.exec(&["/usr/bin/rosterd", "health", "--ready"]).code, 0);
+
+    let begun = std::time::Instant::now();
+    docker(&["stop", "--time=20", daemon.id()]).expect(0);
+    assert!(begun.elapsed() < Duration::from_secs(10), "it leaves when asked");
+    assert_eq!(daemon.inspect("{{.State.ExitCode}}"), "0");
+    assert!(!daemon.logs().contains("sandbox-secret"), "{}", daemon.logs());
+
+    // Another one goes on where the first has left.
+    let next = Container::run(&[&options[..], &[IMAGE]].concat());
+    until(SOON, "the next one runs", || next.logs().contains("status=\"converged\""));
+    assert_eq!(history().matches("bob@acme.io").count(), 1, "{}", history());
+    drop(next);
+    drop(daemon);
+    docker(&["volume", "rm", volume.trim()]).expect(0);
+}
