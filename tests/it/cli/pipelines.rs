@@ -1,6 +1,7 @@
 //! The templates for pull requests, run: their own scripts, with a stand-in for Docker that hands
 //! what is behind the image to the binary, and one for each program that speaks to the forge.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 
 use serde_yaml::Value;
@@ -34,7 +35,6 @@ fn stage() -> Stage {
     std::fs::create_dir_all(stage.path("bin")).unwrap();
     for (name, text) in [("docker", DOCKER), ("gh", GH), ("curl", CURL)] {
         stage.write(&format!("bin/{name}"), text);
-        use std::os::unix::fs::PermissionsExt as _;
         let executable = std::fs::Permissions::from_mode(0o755);
         std::fs::set_permissions(stage.path(&format!("bin/{name}")), executable).unwrap();
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::container::{IMAGE, Ran, ran, until};
 
-const SOON: Duration = Duration::from_secs(60);
+const SOON: Duration = Duration::from_mins(1);
 
 /// `docker-compose` with one of the files, as a project of its own.
 struct Project {
@@ -28,7 +28,7 @@ impl Project {
         let command = command.args(arguments).env("ROSTERD_IMAGE", IMAGE);
         let command = command.env("ROSTER_FOLDER", self.folder.path());
         let command = command.env("SECRETS_FOLDER", self.folder.path());
-        ran(command.env("PARADIME_API_ENDPOINT", "https://acme.io/graphql").output().unwrap())
+        ran(&command.env("PARADIME_API_ENDPOINT", "https://acme.io/graphql").output().unwrap())
     }
 
     fn write(&self, name: &str, text: &str) {
@@ -46,6 +46,7 @@ impl Project {
 }
 
 impl Drop for Project {
+    #[expect(clippy::print_stderr, reason = "whoever looks into a failure needs it")]
     fn drop(&mut self) {
         if std::thread::panicking() {
             eprintln!("{}", self.compose(&["logs", "--no-color"]).out);

@@ -23,8 +23,8 @@ impl Ran {
     }
 }
 
-pub fn ran(output: Output) -> Ran {
-    let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
+pub fn ran(output: &Output) -> Ran {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     Ran {
         code: output.status.code().unwrap_or(-1),
         out: text(&output.stdout),
@@ -33,7 +33,7 @@ pub fn ran(output: Output) -> Ran {
 }
 
 pub fn docker(arguments: &[&str]) -> Ran {
-    ran(Command::new(DOCKER).args(arguments).stdin(Stdio::null()).output().unwrap())
+    ran(&Command::new(DOCKER).args(arguments).stdin(Stdio::null()).output().unwrap())
 }
 
 /// A container that is gone when it is dropped.
@@ -71,6 +71,7 @@ impl Container {
 }
 
 impl Drop for Container {
+    #[expect(clippy::print_stderr, reason = "whoever looks into a failure needs it")]
     fn drop(&mut self) {
         if std::thread::panicking() {
             let journal = self.exec(&["journalctl", "--no-pager", "--lines=40"]).out;

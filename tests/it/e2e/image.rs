@@ -61,7 +61,7 @@ fn mount(folder: &Path, at: &str) -> String {
 
 /// Runs the image once with these options of Docker's and arguments of rosterd's.
 fn once(options: &[&str], arguments: &[&str]) -> super::container::Ran {
-    docker(&[&["run", "--rm"], &CONFINED, options, &[IMAGE], arguments].concat())
+    docker(&[&["run", "--rm"][..], &CONFINED, options, &[IMAGE], arguments].concat())
 }
 
 #[test]
@@ -109,7 +109,7 @@ fn the_daemon_sees_edits_tells_its_health_keeps_its_ledger_and_leaves_when_asked
     let volume = docker(&["volume", "create"]).expect(0);
     let state = format!("--volume={}:/var/lib/rosterd", volume.trim());
     let listen = ["sandbox", "--listen", "127.0.0.1:8787"];
-    let sandbox = Container::run(&[&CONFINED, &[IMAGE][..], &listen].concat());
+    let sandbox = Container::run(&[&CONFINED[..], &[IMAGE], &listen].concat());
     let network = format!("--network=container:{}", sandbox.id());
     let often = ["--health-interval=1s", "--health-start-period=0s"];
     let options = [&CONFINED[..], &often, &[&network, &mounted, &secrets, &state]].concat();

@@ -128,7 +128,7 @@ fn a_daemon_that_hangs_is_started_anew_and_one_that_is_misconfigured_is_not() {
     std::thread::sleep(Duration::from_secs(5));
     assert_eq!(shown(&machine, "NRestarts"), "0", "a loop that goes round is left alone");
     machine.sh("kill -STOP $(systemctl show --value --property MainPID rosterd)").expect(0);
-    until(Duration::from_secs(60), "the watchdog bites", || {
+    until(Duration::from_mins(1), "the watchdog bites", || {
         shown(&machine, "NRestarts") == "1" && shown(&machine, "ActiveState") == "active"
     });
 
