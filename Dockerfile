@@ -23,7 +23,7 @@ RUN mkdir -p src tests/it \
 COPY src src
 RUN touch src/main.rs src/lib.rs \
     && cargo build --locked --profile "$PROFILE" --target "$(cat /target)" \
-    && mkdir -p /image/usr/bin /image/var/lib/rosterd /image/etc/rosterd \
+    && mkdir -p /state/rosterd /image/usr/bin /image/etc/rosterd \
         /image/usr/share/bash-completion/completions /image/usr/share/man/man1 \
     && cp "target/$(cat /target)/$PROFILE/rosterd" /image/usr/bin/rosterd \
     && /image/usr/bin/rosterd completions bash >/image/usr/share/bash-completion/completions/rosterd \
@@ -31,7 +31,7 @@ RUN touch src/main.rs src/lib.rs \
 
 FROM ${RUNTIME_IMAGE}
 COPY --from=build /image /
-COPY --from=build --chown=65532:65532 /image/var/lib/rosterd /var/lib/rosterd
+COPY --from=build --chown=65532:65532 /state /var/lib
 
 ARG VERSION=0.1.0
 ARG REVISION=unknown
