@@ -92,7 +92,7 @@ fn the_package_lives_through_everything_that_systemd_does_to_it() {
     until(SOON, "its status", || shown(&machine, "StatusText").contains("acme: "));
     assert_eq!(machine.exec(&["rosterd", "health", "--ready"]).code, 0);
     let owner = machine.sh("stat --format '%U %a' /var/lib/rosterd/ledger.db").expect(0);
-    assert_eq!(owner.trim(), "rosterd 640");
+    assert_eq!(owner.trim(), "rosterd 600");
 
     edit(&machine, "bob");
     until(SOON, "the edit is seen", || invited(&machine, "bob@acme.io"));
