@@ -1,5 +1,6 @@
 //! What needs more than a Rust toolchain: Python and its package registry, a Docker engine, the
-//! images and the package that `.ci/docker` and `deploy/systemd/package` make.
+//! image that `.ci/docker` makes, and the package of `deploy/systemd/package`, whose path is in
+//! `ROSTERD_PACKAGE`.
 
 mod compose;
 mod container;
