@@ -51,13 +51,13 @@ pub struct RunArgs {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Apply exactly the plan in a file; refused as stale if the workspace or the roster has moved
+    /// Apply exactly the plan in a file; refused as stale if anything has moved
     Apply(ApplyArgs),
     /// Validate the configuration and the roster; no network
     Check(CheckArgs),
     /// Write the roster from the workspace as it is
     Import(ImportArgs),
-    /// Tell one person's story: line and commit, live state, invitations, holds, what comes next
+    /// Tell one person's story: line, commit, live state, invitations, holds, what comes next
     Why(WhyArgs),
     /// Tell what was changed, when, why, and by which commit
     History(HistoryArgs),
@@ -91,7 +91,7 @@ pub struct Global {
     /// Only this workspace; may be repeated
     #[arg(long, global = true, value_name = "NAME")]
     pub workspace: Vec<String>,
-    /// Where the daemon answers health checks, in place of the configuration's `listen`
+    /// Where the daemon answers health checks, in place of `listen`
     #[arg(long, global = true, value_name = "ADDRESS", env = "ROSTERD_LISTEN", hide_env = true)]
     pub listen: Option<SocketAddr>,
     /// Start an embedded User Management API, seeded with example users, and work on that
