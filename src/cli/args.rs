@@ -57,7 +57,7 @@ pub enum Command {
     Check(CheckArgs),
     /// Write the roster from the workspace as it is
     Import(ImportArgs),
-    /// Tell one person's story: line, commit, live state, invitations, holds, what comes next
+    /// Tell one person's story: line, commit, live state, holds, what comes next
     Why(WhyArgs),
     /// Tell what was changed, when, why, and by which commit
     History(HistoryArgs),
