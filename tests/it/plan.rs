@@ -5,11 +5,11 @@ use rosterd::directory::InviteStatus;
 use rosterd::email::Email;
 use rosterd::guard;
 use rosterd::memory::Memory;
-use rosterd::memory::entry::{Closing, Entry, Fate};
-use rosterd::plan::FindingKind;
+use rosterd::memory::entry::{Closing, Entry, Fate, Key};
+use rosterd::plan::{FindingKind, approvals};
 use rosterd::role::Role;
 
-use crate::support::world::{World, disable, email, hours, intent, told};
+use crate::support::world::{World, dates, disable, email, hours, intent, now, told};
 
 /// A member under a new address, whose account still has the old one.
 fn moved() -> World {
@@ -124,4 +124,64 @@ fn a_clock_is_trusted_until_the_server_shows_another() {
     assert!(guard::clock_is_trusted(&world.plan()));
     world.server_time = Some(hours(1));
     assert!(!guard::clock_is_trusted(&world.plan()));
+}
+
+/// What is said of the approval of one budget for one person: nothing, or the code and the reason.
+fn said(world: &World, budget: BudgetName, name: &str) -> Option<String> {
+    let world = world.clone().approve(budget, &[name]);
+    let mut found = approvals::problems(&world.roster(), &world.memory, now());
+    assert!(found.len() <= 1, "{found:?}");
+    let problem = found.pop()?;
+    let reason = problem.message.split_once("releases nothing: ").map_or("", |(_, reason)| reason);
+    Some(format!("{} {reason}", problem.code))
+}
+
+#[test]
+fn an_approval_that_releases_nothing_says_why() {
+    let without = World { memory: Memory::empty(), ..World::converged() };
+    let without = without.unmanaged("*@ops.acme.io").account("zoe", Role::Developer).member_with(
+        "past",
+        Role::Developer,
+        dates(None, Some(0)),
+    );
+    let known = World { memory: Memory::of_ledger(), ..without.clone() };
+    let held = known.clone().remember(
+        -1,
+        [
+            Entry::Held { change: key(disable("zoe"), "zoe"), by: vec![] },
+            Entry::Held { change: key(Action::Invite { role: Role::Admin }, "max"), by: vec![] },
+        ],
+    );
+    let (disable, invite) = (BudgetName::Disable, BudgetName::Invite);
+    let (grant, demote) = (BudgetName::GrantAdmin, BudgetName::Demote);
+    let unmanaged = Some("approval-idle it is unmanaged");
+    let member = Some("approval-idle it is a member");
+    let stranger = Some("approval-idle it is no member");
+    let not_held = Some("approval-idle nothing of it was held at the last run");
+    for (world, budget, name, expected) in [
+        (&known, disable, "bot@ops.acme.io", unmanaged),
+        (&known, disable, "matt", member),
+        (&known, invite, "zoe", stranger),
+        (&known, grant, "zoe", stranger),
+        (&known, demote, "past", stranger),
+        (&without, disable, "past", None),
+        (&without, disable, "zoe", None),
+        (&without, invite, "max", None),
+        (&known, disable, "past", not_held),
+        (&known, invite, "max", not_held),
+        (&held, disable, "zoe", None),
+        (&held, disable, "past", not_held),
+        (&held, invite, "max", None),
+        (&held, demote, "max", not_held),
+        (&held, invite, "matt", not_held),
+    ] {
+        assert_eq!(said(world, budget, name).as_deref(), expected, "{budget:?} {name}");
+    }
+    let used = Entry::ApprovalUsed { budget: disable, email: email("zoe") };
+    let served = held.remember(0, [used]);
+    assert_eq!(said(&served, disable, "zoe").as_deref(), Some("approval-used "));
+}
+
+fn key(action: Action, name: &str) -> Key {
+    Key { action, email: email(name) }
 }
