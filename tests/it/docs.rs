@@ -107,13 +107,14 @@ fn every_command_and_flag_of_the_readme_exists() {
         told += 1;
     }
     assert!(told >= 6, "only {told} commands are told");
-    for flag in readme.split(['`', ' ', '(', ')', '\n']).filter(|word| word.starts_with("--")) {
+    let told = readme + &document("deploy/README.md");
+    for flag in told.split(['`', ' ', '(', ')', '\n']).filter(|word| word.starts_with("--")) {
         let flag = flag.trim_end_matches(|c: char| !c.is_ascii_alphanumeric());
         let known = ["--release", "--force", "--path"].contains(&flag)
             || COMMANDS
                 .iter()
                 .any(|command| stdout(&[*command, &["--help"]].concat()).contains(flag));
-        assert!(known, "{flag} is in the README and in no --help");
+        assert!(known, "{flag} is told of and in no --help");
     }
 }
 
@@ -143,11 +144,12 @@ fn the_exit_codes_are_the_same_everywhere() {
 
 #[test]
 fn every_link_within_the_project_leads_somewhere() {
-    for name in ["README.md", "ARCHITECTURE.md", "CHANGELOG.md"] {
+    for name in ["README.md", "ARCHITECTURE.md", "CHANGELOG.md", "deploy/README.md"] {
         let text = document(name);
+        let folder = root().join(name).parent().unwrap().to_owned();
         for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
             let within = !link.starts_with("http") && !link.starts_with('#');
-            assert!(!within || root().join(link).exists(), "{name}: {link} leads nowhere");
+            assert!(!within || folder.join(link).exists(), "{name}: {link} leads nowhere");
         }
     }
 }
