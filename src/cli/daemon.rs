@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::io::IsTerminal as _;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -37,10 +38,11 @@ pub async fn run(global: &Global) -> Result<u8, Stop> {
         path: config.path.clone(),
         told: Mutex::new(told),
         board: Arc::default(),
+        listen: global.listen.or(config.listen),
     };
     let inbox = Inbox::new();
     world.greet(&config);
-    listen(&config, &world, inbox.pulse()).await?;
+    listen(&world, inbox.pulse()).await?;
     watch_dog(inbox.pulse());
     let ended = daemon::serve(Arc::new(world), config, Arc::new(SystemClock), inbox).await;
     systemd::stopping();
@@ -50,8 +52,8 @@ pub async fn run(global: &Global) -> Result<u8, Stop> {
 
 /// Answers health checks, where that is wanted. A sandbox to try things with shares its machine
 /// with another one.
-async fn listen(config: &Config, world: &World, pulse: Pulse) -> Result<(), Stop> {
-    let Some(address) = world.global.listen.or(config.listen) else { return Ok(()) };
+async fn listen(world: &World, pulse: Pulse) -> Result<(), Stop> {
+    let Some(address) = world.listen else { return Ok(()) };
     match web::start(address, Arc::clone(&world.board), pulse).await {
         Ok(address) => tracing::debug!(%address, "listening"),
         Err(error) if world.global.sandbox => {
@@ -87,6 +89,8 @@ struct World {
     path: Option<PathBuf>,
     told: Mutex<Told>,
     board: Arc<Board>,
+    /// Where health checks are answered.
+    listen: Option<SocketAddr>,
 }
 
 /// What has been told, so that it is not told again.
@@ -164,6 +168,9 @@ impl Hooks for World {
     fn adopted(&self, config: &Config) {
         let names = config.workspaces.iter().map(|workspace| &*workspace.target.workspace);
         self.board.keep(names);
+        if self.global.listen.or(config.listen) != self.listen {
+            tracing::warn!("`listen` has changed, which counts from the next start on");
+        }
     }
 
     fn load(&self, target: &Target, now: Timestamp) -> Result<Loaded, InputOutage> {

@@ -81,7 +81,11 @@ fn the_address_may_be_written_in_the_configuration() {
     stage.write("rosterd.yaml", &config);
     let daemon = stage.spawn(&[]);
     eventually(SOON, "it is ready", || is_ready(&stage));
-    leave(daemon);
+    stage.write("rosterd.yaml", &config.replace(&free.to_string(), "127.0.0.1:1"));
+    std::thread::sleep(Duration::from_secs(3));
+    daemon.signal("TERM");
+    let ran = daemon.ended_within(Duration::from_secs(8)).expect(0);
+    assert!(ran.stderr().contains("`listen` has changed"), "{}", ran.stderr());
     stage.write("rosterd.yaml", &config.replace("listen", "#"));
     let ran = stage.run(&["health"]).expect(64);
     assert!(ran.stderr().contains("ROSTERD_LISTEN"), "{}", ran.stderr());
