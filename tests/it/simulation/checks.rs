@@ -23,6 +23,17 @@ pub struct Intended {
     pub change: (String, String, Option<String>),
     pub executed: bool,
     pub fate: Fate,
+    /// A reading has shown it, and the ledger says so.
+    pub shown: bool,
+}
+
+/// An effect that counts against a budget.
+#[derive(Clone, Copy, Debug)]
+pub struct Spent {
+    /// When it was sent, by the machine's clock and truly.
+    pub times: [Timestamp; 2],
+    /// Its intent.
+    pub intent: u64,
 }
 
 /// What happened to one address.
@@ -41,9 +52,8 @@ pub struct Record {
     pub taken_by_hand: Vec<(Timestamp, String)>,
     pub disabled: HashSet<String>,
     pub invitations: HashMap<String, Invitations>,
-    /// By budget: when effects were sent that no approval and no date excuses, by the machine's
-    /// clock and truly.
-    pub spent: HashMap<&'static str, Vec<[Timestamp; 2]>>,
+    /// By budget: effects that no approval and no date excuses.
+    pub spent: HashMap<&'static str, Vec<Spent>>,
     /// Ends that an earlier run saw before they came: address and instant.
     pub foreseen: HashSet<(String, Timestamp)>,
     /// The time of the newest row.
@@ -53,6 +63,27 @@ pub struct Record {
 }
 
 impl Record {
+    /// Counts an effect against a budget. The answer is how many there were within a day.
+    pub fn spend(&mut self, budget: &'static str, one: Spent) -> usize {
+        let spent = self.spent.entry(budget).or_default();
+        spent.push(one);
+        let spent = self.spent[budget].iter();
+        // A clock that leaps ahead lets a day pass, and one that is put back lets none return.
+        let day = jiff::SignedDuration::from_hours(24);
+        let is_within = |it: &&Spent| (0..2).all(|by| it.times[by] > one.times[by] - day);
+        let again = |it: &&Spent| {
+            let same = self.intents[&it.intent].change == self.intents[&one.intent].change;
+            it.intent != one.intent && same && !self.is_known(it.intent)
+        };
+        spent.filter(is_within).filter(|it| !again(it)).count()
+    }
+
+    /// Whether the ledger knows that this has happened: what nobody knows and what is tried again is
+    /// one thing.
+    pub fn is_known(&self, intent: u64) -> bool {
+        self.intents.get(&intent).is_some_and(|it| it.fate == Fate::Done || it.shown)
+    }
+
     /// Whose account this is: the line with its address, else a line under whose address it was
     /// once seen.
     pub fn owner<'w>(&self, wish: &'w Wish, uid: &str, email: &str) -> Option<&'w Line> {
@@ -234,7 +265,8 @@ impl Site {
                 let change = short(&intent.action, intent.email.as_str());
                 let (executed, fate) = (false, Fate::Open);
                 let truly = self.clocks.truly();
-                let intended = Intended { at: noted.at, truly, change, executed, fate };
+                let shown = false;
+                let intended = Intended { at: noted.at, truly, change, executed, fate, shown };
                 self.record.intents.insert(noted.seq, intended);
             }
             Entry::Outcome(closing) => {
@@ -253,6 +285,13 @@ impl Site {
                 };
                 if !is_true {
                     self.fail(format!("the ledger calls {what} {fate:?}; executed: {executed}"));
+                }
+            }
+            Entry::Shown { of } => {
+                for seq in of {
+                    if let Some(intended) = self.record.intents.get_mut(seq) {
+                        intended.shown = true;
+                    }
                 }
             }
             other => self.count(&format!("row {}", other.kind())),

@@ -5,6 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use rosterd::sandbox::executed::{Executed, Kind};
 use rosterd::sandbox::world::{Account, AccountType, World};
 
+use super::checks::Spent;
 use super::site::{Reading, Site};
 use super::wish::{Line, Phase, Wish, tier};
 
@@ -76,9 +77,11 @@ impl Site {
         if !self.runs[run].approved.contains(&change) {
             return Err("it was not planned and approved".into());
         }
-        let mut intents = self.record.intents.values_mut().rev();
-        let intent = intents.find(|it| !it.executed && it.change == change);
-        let Some(intent) = intent else { return Err("the ledger has no intent for it".into()) };
+        let mut intents = self.record.intents.iter_mut().rev();
+        let intent = intents.find(|(_, it)| !it.executed && it.change == change);
+        let Some((&seq, intent)) = intent else {
+            return Err("the ledger has no intent for it".into());
+        };
         intent.executed = true;
         // When it was sent: how long a request is on its way is nobody's choice.
         let times = [intent.at, intent.truly];
@@ -95,12 +98,7 @@ impl Site {
         case.leaves_admins(after)?;
         let (budgets, limit) = (case.budgets(), case.limit());
         for budget in budgets {
-            let spent = self.record.spent.entry(budget).or_default();
-            spent.push(times);
-            // A clock that leaps ahead lets a day pass, and one that is put back lets none return.
-            let day = SignedDuration::from_hours(24);
-            let is_within = |at: &&[Timestamp; 2]| (0..2).all(|it| at[it] > times[it] - day);
-            let within = spent.iter().filter(is_within).count();
+            let within = self.record.spend(budget, Spent { times, intent: seq });
             if within > limit {
                 return Err(format!("{within} within a day against {budget}, limit {limit}"));
             }
