@@ -33,6 +33,7 @@ use crate::source;
 use verify::Again;
 
 pub use desk::{Desk, Records, sit_down};
+pub use record::holds;
 pub use verify::SECOND_LOOK_AFTER;
 
 /// Which workspace is kept equal to which roster, and within which limits.
@@ -260,7 +261,7 @@ async fn enact<D: ReadDirectory + WriteDirectory>(
         let (verification, then) = again.verify(outcomes, book).await;
         next = then.or(next);
         if !matches!(verification, Verification::Read(_)) {
-            let holds = record::holds(book.memory(), &verdict);
+            let holds = record::holds(book.memory(), &verdict, plan.now());
             let written = write(book, holds, setting.clock).await;
             effects.stopped = effects.stopped.or(written.err());
         }

@@ -246,8 +246,11 @@ impl Memory {
             first: std::collections::BTreeMap::new(),
         });
         hold.by = by.to_vec();
+        // An earlier clock may have been ahead.
+        hold.since = hold.since.min(at);
         for guard in by {
-            hold.first.entry(guard.clone()).or_insert(at);
+            let first = hold.first.entry(guard.clone()).or_insert(at);
+            *first = (*first).min(at);
         }
     }
 

@@ -26,6 +26,12 @@ use entry::{End, Fate, Key, Seq};
 /// For so long after an effect of ours a reading may not show it yet.
 pub const SETTLING: SignedDuration = SignedDuration::from_mins(10);
 
+/// Whether something that happened at `at` may not be shown yet. By a clock that was ahead, it may
+/// lie in the future.
+pub fn is_young(at: Timestamp, now: Timestamp) -> bool {
+    now.duration_since(at).abs() < SETTLING
+}
+
 /// What is known beyond the two states. It is an argument of the planner and of the guards.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -338,7 +344,7 @@ impl Memory {
 impl Deed {
     /// Whether it may have happened so near to `now`, by a clock that may have been corrected.
     fn is_young(&self, now: Timestamp) -> bool {
-        now.duration_since(self.at).abs() < SETTLING
+        is_young(self.at, now)
     }
 
     fn is_settling(&self) -> bool {

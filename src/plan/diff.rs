@@ -131,7 +131,7 @@ impl Draft<'_> {
         let invite = Action::Invite { role: member.role.clone() };
         let started = member.time.as_deref().is_some_and(|period| period.starts.is_some());
         match (sent, former) {
-            (Some(sent), _) if self.now.duration_since(sent.last) < memory::SETTLING => {
+            (Some(sent), _) if memory::is_young(sent.last, self.now) => {
                 self.settles(member, sent.last);
             }
             (Some(sent), _) => {

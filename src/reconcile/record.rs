@@ -2,9 +2,11 @@
 
 use std::collections::HashSet;
 
+use jiff::Timestamp;
+
 use crate::guard::Verdict;
-use crate::memory::Memory;
 use crate::memory::entry::{Entry, Key, RosterFact, RunFact};
+use crate::memory::{Hold, Memory};
 use crate::report::{End, Outcome, RunReport, Verification};
 
 use super::{Loaded, Target};
@@ -25,13 +27,15 @@ pub fn roster(memory: &Memory, target: &Target, loaded: &Loaded) -> Option<Entry
 
 /// What is held now and was not, or by other guards, and what is held no longer. Guards ask how
 /// long something has been held, so that this is written once they have judged for the last time.
-pub fn holds(memory: &Memory, verdict: &Verdict) -> Vec<Entry> {
+/// What is held since a time that has not come yet, by a clock that was ahead, is held since now.
+pub fn holds(memory: &Memory, verdict: &Verdict, now: Timestamp) -> Vec<Entry> {
     let mut entries = Vec::new();
     let mut held = HashSet::new();
     for hold in &verdict.held {
         let change = Key::of(&hold.change.action, &hold.change.email);
         let by: Vec<String> = hold.by.iter().map(ToString::to_string).collect();
-        if memory.holds().get(&change).is_none_or(|known| known.by != by) {
+        let is_told = |known: &Hold| known.by == by && known.first.values().all(|at| *at <= now);
+        if !memory.holds().get(&change).is_some_and(is_told) {
             entries.push(Entry::Held { change: change.clone(), by });
         }
         held.insert(change);

@@ -75,7 +75,8 @@ impl<D: ReadDirectory> Again<'_, D> {
         write(book, observe(book.memory(), &snapshot, &loaded.roster, now), setting.clock).await?;
         let memory = book.memory();
         let fresh = consider(snapshot, target, &loaded.roster, memory, setting.lift, plan.now());
-        write(book, record::holds(book.memory(), &fresh.verdict), setting.clock).await?;
+        write(book, record::holds(book.memory(), &fresh.verdict, fresh.plan.now()), setting.clock)
+            .await?;
         Ok(fresh)
     }
 }

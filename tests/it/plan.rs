@@ -108,6 +108,17 @@ fn what_settles_says_whether_the_api_has_answered() {
 }
 
 #[test]
+fn what_was_sent_by_a_clock_that_was_ahead_does_not_settle_until_that_day() {
+    let invite = Action::Invite { role: Role::Developer };
+    let world = World::converged().member("zoe", Role::Developer);
+    let world = world.seen(-2).remember(240, [intent("zoe", invite)]);
+    let of = world.memory.through();
+    let world =
+        world.remember(240, [Entry::Outcome(Closing { of, fate: Fate::Done, detail: None })]);
+    assert_eq!(told(&world.plan()), ["InvitationGone zoe@acme.io DEVELOPER"]);
+}
+
+#[test]
 fn an_approval_of_what_is_planned_is_not_idle() {
     let world = World::converged()
         .account("zoe", Role::Developer)

@@ -133,6 +133,19 @@ fn a_suspected_change_of_address_is_held_for_a_day_and_no_longer() {
 }
 
 #[test]
+fn a_hold_that_a_clock_began_that_was_ahead_counts_from_now_on() {
+    let ahead = held_since(renamed(), 240, Guard::Rename);
+    let verdict = ahead.verdict();
+    assert_eq!(held(&verdict), ["disable matt@acme.io by rename"]);
+    let again = rosterd::reconcile::holds(&ahead.memory, &verdict, now());
+    assert_eq!(again.len(), 1, "it is written anew");
+    let corrected = ahead.remember(0, again);
+    let verdict = corrected.verdict();
+    assert_eq!(verdict.next, Some(now() + RENAME_HOLDS), "and for a day from now");
+    assert!(rosterd::reconcile::holds(&corrected.memory, &verdict, now()).is_empty());
+}
+
+#[test]
 fn a_hold_has_an_age() {
     let world = one_leaves().limits(budget(BudgetName::Disable, 0, 0));
     assert_eq!(world.verdict().held[0].since, None);
