@@ -3,7 +3,7 @@
 #   docker build -t rosterd .
 #
 # Both bases can be others: --build-arg BUILD_IMAGE=… --build-arg RUNTIME_IMAGE=…
-ARG BUILD_IMAGE=docker.io/library/rust:1.95-slim-bookworm
+ARG BUILD_IMAGE=rust:1.95-slim-bookworm
 ARG RUNTIME_IMAGE=gcr.io/distroless/static-debian12:nonroot
 
 FROM ${BUILD_IMAGE} AS build

@@ -32,8 +32,8 @@ fn machine() -> Container {
 
 fn install(machine: &Container) {
     let package = std::env::var("ROSTERD_PACKAGE").expect("ROSTERD_PACKAGE: a Debian package");
-    docker(&["cp", &package, &format!("{}:/root/rosterd.deb", machine.id())]).expect(0);
-    machine.sh("dpkg --install /root/rosterd.deb").expect(0);
+    docker(&["cp", &package, &format!("{}:/opt/rosterd.deb", machine.id())]).expect(0);
+    machine.sh("dpkg --install /opt/rosterd.deb").expect(0);
 }
 
 /// A sandbox of its own, the key of it, and a roster that wants one change.
