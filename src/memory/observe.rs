@@ -6,7 +6,7 @@ use std::collections::{HashMap, HashSet};
 use jiff::Timestamp;
 
 use super::entry::{Closing, End, EndKind, Entry, Fate, Seen, Seq};
-use super::{Deed, Memory, is_young};
+use super::{Deed, Memory};
 use crate::action::{Action, BudgetName};
 use crate::directory::{Account, Snapshot, Uid};
 use crate::email::Email;
@@ -50,7 +50,7 @@ fn decided(deed: &Deed, now: Timestamp) -> Option<Entry> {
         Some(Entry::Outcome(Closing { of: deed.seq, fate, detail }))
     };
     // An invitation that may have left counts as sent, whatever a reading shows.
-    let is_decided = !is_young(deed.at, now) && !deed.action.class().invites();
+    let is_decided = !deed.is_young(now) && !deed.action.class().invites();
     match deed.fate {
         Fate::Done if is_decided => {
             close(Fate::NoEffect, "answered with ok, and no reading shows it")
