@@ -59,7 +59,10 @@ async fn listen(world: &World, pulse: Pulse) -> Result<(), Stop> {
         Err(error) if world.global.sandbox => {
             tracing::warn!(%address, %error, "nobody is told of this daemon's health");
         }
-        Err(error) => return Err(Stop::Failed(format!("listen: {address}: {error}"))),
+        Err(error) => {
+            let hint = "write another `listen:`, or set ROSTERD_LISTEN";
+            return Err(Stop::Failed(format!("listen: {address}: {error}; {hint}")));
+        }
     }
     Ok(())
 }

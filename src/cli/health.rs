@@ -11,7 +11,9 @@ use crate::web;
 
 pub async fn run(global: &Global, args: &HealthArgs) -> Result<u8, Stop> {
     let path = if args.ready { "/readyz" } else { "/livez" };
-    let (status, said) = web::ask(address(global)?, path).await.map_err(Stop::Failed)?;
+    let asked = web::ask(address(global)?, path).await;
+    let (status, said) =
+        asked.map_err(|why| Stop::Failed(format!("{why}; does a daemon run here?")))?;
     if status != 200 {
         return Err(Stop::Failed(
             said.trim_end().lines().map(escape).collect::<Vec<_>>().join("; "),

@@ -101,7 +101,7 @@ pub struct Config {
     pub watch: WatchSettings,
     /// Where the ledger is kept; None where neither the file nor the environment names a place.
     pub store: Option<Place>,
-    /// Where the page and the metrics listen, once there are any.
+    /// Where the daemon answers health checks; None for nowhere.
     pub listen: Option<SocketAddr>,
     /// How long the ledger keeps what is over.
     pub retention: Duration,
