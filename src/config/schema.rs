@@ -29,7 +29,7 @@ pub fn schema() -> Value {
                 "poll": duration("How often contents are compared where no events arrive.", "30s"),
             })),
             "store": text("The ledger: sqlite:///PATH.", "sqlite:///var/lib/rosterd/ledger.db"),
-            "listen": text("Address and port on which the daemon answers health checks; without it, nowhere.", "127.0.0.1:9464"),
+            "listen": text("Address and port of the health checks, if any.", "127.0.0.1:9464"),
             "retention": duration("How long the ledger keeps what is over.", "400d"),
             "workspaces": { "type": "array", "minItems": 1, "items": workspace() },
         },
