@@ -74,6 +74,16 @@ pub struct Carry {
     pub last_good: Option<Arc<Loaded>>,
     /// The server takes changes only one at a time.
     pub refuses_batches: bool,
+    /// What the last run read in the end, where it read anything.
+    pub picture: Option<Arc<Picture>>,
+}
+
+/// The workspace as a run left it: the last reading, what is still wanted, what is remembered.
+#[derive(Debug)]
+pub struct Picture {
+    pub loaded: Arc<Loaded>,
+    pub look: Look,
+    pub memory: Arc<Memory>,
 }
 
 /// What a reading says against a roster: the plan and the verdict on it.
@@ -168,20 +178,23 @@ pub async fn reconcile<D: ReadDirectory + WriteDirectory>(
     let Pass { trigger, stale } = pass;
     let started = setting.clock.now();
     let look = read(directory, target, loaded, &mut book, setting, started).await;
-    let end = match look.and_then(|(look, lost)| (setting.seen)(&look).map(|()| (look, lost))) {
+    let (end, look) = match look.and_then(|(look, lost)| (setting.seen)(&look).map(|()| (look, lost))) {
         Ok((look, lost)) => {
-            let mut applied =
+            let (mut applied, look) =
                 enact(directory, target, loaded, look, carry, &mut book, setting).await;
             applied.lost = lost;
-            End::Applied(Box::new(applied))
+            (End::Applied(Box::new(applied)), Some(look))
         }
-        Err(failure) => End::Failed(failure),
+        Err(failure) => (End::Failed(failure), None),
     };
     let workspace = target.workspace.clone();
     let finished = setting.clock.now();
     let report = RunReport { workspace, trigger, started, finished, stale, ledger: None, end };
-    let report = desk::finish(report, loaded, target, (book, retention), setting.clock).await;
+    let (report, memory) =
+        desk::finish(report, loaded, target, (book, retention), setting.clock).await;
     drop(lock);
+    let loaded = Arc::clone(loaded);
+    carry.picture = look.map(|look| Arc::new(Picture { loaded, look, memory }));
     report
 }
 
@@ -223,8 +236,8 @@ async fn enact<D: ReadDirectory + WriteDirectory>(
     carry: &mut Carry,
     book: &mut Book,
     setting: &Setting<'_>,
-) -> Applied {
-    let Look { plan, mut verdict, .. } = look;
+) -> (Applied, Look) {
+    let Look { snapshot, plan, mut verdict } = look;
     let terms = Terms {
         plan: &plan,
         limits: &target.limits,
@@ -253,13 +266,16 @@ async fn enact<D: ReadDirectory + WriteDirectory>(
     verdict.add(std::mem::take(&mut effects.held), std::mem::take(&mut effects.refusals));
     verdict.lifted = lifted;
     let mut next = plan.next().into_iter().chain(verdict.next).min();
+    let mut fresh = None;
     let verification = if setting.cancel.is_cancelled() && effects.stopped.is_some() {
         Verification::Failed("the run ended early".to_owned())
     } else {
         let outcomes = &mut effects.outcomes;
         let again = Again { directory, target, loaded, plan: &plan, verdict: &verdict, setting };
-        let (verification, then) = again.verify(outcomes, book).await;
-        next = then.or(next);
+        let (verification, look) = again.verify(outcomes, book).await;
+        let then = |look: &Look| look.plan.next().into_iter().chain(look.verdict.next).min();
+        next = look.as_ref().and_then(then).or(next);
+        fresh = look;
         if !matches!(verification, Verification::Read(_)) {
             let holds = record::holds(book.memory(), &verdict, plan.now());
             let written = write(book, holds, setting.clock).await;
@@ -269,7 +285,9 @@ async fn enact<D: ReadDirectory + WriteDirectory>(
     };
     carry.refuses_batches |= effects.refuses_batches;
     let Effects { outcomes, stopped, .. } = effects;
-    Applied { plan, verdict, outcomes, verification, lost: 0, stopped, next }
+    let look =
+        fresh.unwrap_or_else(|| Look { snapshot, plan: plan.clone(), verdict: verdict.clone() });
+    (Applied { plan, verdict, outcomes, verification, lost: 0, stopped, next }, look)
 }
 
 impl Carry {

@@ -14,6 +14,8 @@ pub enum Trigger {
     Schedule,
     File,
     Signal,
+    /// Somebody asked for it over HTTP.
+    Http,
     /// A date of the roster fell due.
     Boundary,
     /// An earlier run failed.
@@ -124,6 +126,7 @@ impl Trigger {
             Self::Schedule => "schedule",
             Self::File => "file",
             Self::Signal => "signal",
+            Self::Http => "http",
             Self::Boundary => "boundary",
             Self::Retry => "retry",
         }

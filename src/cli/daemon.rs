@@ -16,7 +16,7 @@ use super::{once, output};
 use crate::client::Client;
 use crate::clock::SystemClock;
 use crate::config::{Config, WorkspaceConfig};
-use crate::daemon::{self, Connected, Hooks, Inbox, Pulse};
+use crate::daemon::{self, Connected, Finished, Hooks, Inbox, Pulse};
 use crate::diagnostic::{Diagnostic, Sources};
 use crate::escape::escape;
 use crate::reconcile::{self, InputOutage, Loaded, Look, Target};
@@ -226,7 +226,9 @@ impl Hooks for World {
         self.told().bars.entry(workspace.to_owned()).or_default().update(done, of);
     }
 
-    fn finished(&self, report: &RunReport, sources: &Sources, next: Option<Timestamp>) {
+    fn finished(&self, run: &Finished<'_>) {
+        let Finished { report, sources, .. } = run;
+        let next = run.next.map(|due| due.at);
         self.told().bars.remove(&report.workspace);
         systemd::status(&standing(report, next));
         if self.logged {

@@ -19,6 +19,8 @@ pub enum Event {
     Stop,
     /// Somebody asks whether the loop goes round.
     Ping(oneshot::Sender<()>),
+    /// Somebody asks for a run of a workspace. The answer says whether there is such a workspace.
+    Wanted { workspace: String, answer: oneshot::Sender<bool> },
     /// The configuration has been read again, because of `trigger`.
     Reloaded { trigger: Trigger, result: Result<Box<Config>, InputOutage> },
 }
@@ -37,8 +39,9 @@ fn weight(trigger: Trigger) -> u8 {
         Trigger::Schedule => 1,
         Trigger::Start => 2,
         Trigger::Boundary => 3,
-        Trigger::Signal => 4,
-        Trigger::File => 5,
+        Trigger::Http => 4,
+        Trigger::Signal => 5,
+        Trigger::File => 6,
     }
 }
 

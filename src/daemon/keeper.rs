@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::ending::{self, NO_ROSTER};
 use super::mailbox::{Duty, Mailbox, Orders};
 use super::timers::Timers;
-use super::{Connected, Hooks, digest};
+use super::{Connected, Finished, Hooks, digest};
 use crate::aside::aside;
 use crate::clock::Clock;
 use crate::config::{ScheduleSettings, WorkspaceConfig};
@@ -85,7 +85,9 @@ impl<H: Hooks> Keeper<H> {
             // What waits, settles or is held for a time is looked at when its time has come.
             self.timers.retry = self.timers.retry.into_iter().chain(report.next()).min();
             let sources = self.carry.last_good.as_ref().map_or(&sources, |loaded| &loaded.sources);
-            self.hooks.finished(&report, sources, self.timers.next());
+            let picture = self.carry.picture.take();
+            let next = self.timers.next();
+            self.hooks.finished(&Finished { report: &report, sources, next, picture });
         }
     }
 

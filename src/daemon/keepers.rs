@@ -71,6 +71,16 @@ impl<H: Hooks> Keepers<H> {
         self.read_again(Trigger::Signal);
     }
 
+    /// Somebody asks for a run. The answer says whether the workspace is kept.
+    pub(super) fn wanted(&self, workspace: &str) -> bool {
+        let kept = self.config.workspaces.iter().any(|it| it.target.workspace == workspace);
+        let mailbox = self.boxes.get(workspace).filter(|_| kept);
+        if let Some(mailbox) = mailbox {
+            mailbox.post(|orders| orders.want(Trigger::Http));
+        }
+        mailbox.is_some()
+    }
+
     fn read_again(&mut self, trigger: Trigger) {
         self.reload = match self.reload {
             Reload::Idle => {

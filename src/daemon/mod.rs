@@ -30,13 +30,14 @@ use crate::client::{ReadDirectory, WriteDirectory};
 use crate::clock::Clock;
 use crate::config::{Config, WorkspaceConfig};
 use crate::diagnostic::{Diagnostic, Sources};
-use crate::reconcile::{self, InputOutage, Loaded, Look, Records, Target};
+use crate::reconcile::{self, InputOutage, Loaded, Look, Picture, Records, Target};
 use crate::report::{Failure, RunReport};
 use crate::roster::Digest;
 use crate::{source, telemetry};
 use events::{Event, QUEUE};
 use keepers::Keepers;
 pub use pulse::Pulse;
+pub use timers::Due;
 
 /// After being asked to leave, runs have so long to reach a batch boundary.
 pub const GRACE: Duration = Duration::from_secs(7);
@@ -46,6 +47,18 @@ pub const GRACE: Duration = Duration::from_secs(7);
 pub struct Connected<D> {
     pub directory: D,
     pub records: Records,
+}
+
+/// A run that has ended, and what there is to know after it.
+#[derive(Debug)]
+pub struct Finished<'a> {
+    pub report: &'a RunReport,
+    /// The files of the roster in force, or of the one that could not be used.
+    pub sources: &'a Sources,
+    /// When the next run is due by itself, and why.
+    pub next: Option<Due>,
+    /// What the last reading of the run showed; None where there was none.
+    pub picture: Option<Arc<Picture>>,
 }
 
 /// What the daemon reaches the world through. `connect`, `reload`, `load` and `contents` may
@@ -88,10 +101,8 @@ pub trait Hooks: Send + Sync + 'static {
         telemetry::log_diagnostics(workspace, sources, found);
     }
 
-    /// A run has ended, and the next is due at `next` by itself; `sources` are the files of the
-    /// roster in force, or of the one that could not be used. This is the place for
-    /// [`telemetry::log_run`].
-    fn finished(&self, report: &RunReport, sources: &Sources, next: Option<Timestamp>);
+    /// A run has ended. This is the place for [`telemetry::log_run`].
+    fn finished(&self, run: &Finished<'_>);
 }
 
 /// Runs until SIGTERM or SIGINT. An error is one of the daemon itself; runs that fail are
@@ -157,6 +168,9 @@ pub async fn run<H: Hooks>(
                 Some(Event::Moved) => keepers.moved(),
                 Some(Event::Hangup) => keepers.hangup(),
                 Some(Event::Ping(answer)) => drop(answer.send(())),
+                Some(Event::Wanted { workspace, answer }) => {
+                    let _ = answer.send(keepers.wanted(&workspace));
+                }
                 Some(Event::Reloaded { trigger, result }) => {
                     if let Some(config) = keepers.reloaded(trigger, result) {
                         on_config(config);

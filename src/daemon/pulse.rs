@@ -1,4 +1,5 @@
-//! Whether the daemon's loop goes round. Nothing beats by itself: who wants to know asks.
+//! What others ask of the daemon's loop: whether it goes round, and a run. Nothing beats by
+//! itself: who wants to know asks.
 
 use std::time::Duration;
 
@@ -20,5 +21,18 @@ impl Pulse {
         let asked =
             async { self.0.send(Event::Ping(answer)).await.is_ok() && answered.await.is_ok() };
         tokio::time::timeout(PATIENCE, asked).await.unwrap_or(false)
+    }
+
+    /// Asks for a run of a workspace; runs that are asked for while one is under way are one. The
+    /// answer says whether there is such a workspace; None where the loop does not answer within
+    /// five seconds.
+    pub async fn reconcile(&self, workspace: &str) -> Option<bool> {
+        let (answer, answered) = oneshot::channel();
+        let wanted = Event::Wanted { workspace: workspace.to_owned(), answer };
+        let asked = async {
+            self.0.send(wanted).await.ok()?;
+            answered.await.ok()
+        };
+        tokio::time::timeout(PATIENCE, asked).await.unwrap_or(None)
     }
 }

@@ -25,6 +25,13 @@ pub(super) struct Timers {
     seen: Option<Timestamp>,
 }
 
+/// When a run is due by itself, and what for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Due {
+    pub at: Timestamp,
+    pub trigger: Trigger,
+}
+
 impl Timers {
     /// Takes out everything that is due at `now`.
     pub(super) fn due(&mut self, now: Timestamp) -> Option<Trigger> {
@@ -44,13 +51,19 @@ impl Timers {
 
     /// How long nothing needs to be looked at; None while nothing will ever be due.
     pub(super) fn rest(&self, now: Timestamp) -> Option<Duration> {
-        let left = Duration::try_from(self.next()?.duration_since(now)).unwrap_or_default();
+        let left = Duration::try_from(self.next()?.at.duration_since(now)).unwrap_or_default();
         Some(left.min(RECHECK))
     }
 
     /// The first instant at which a run is due by itself.
-    pub(super) fn next(&self) -> Option<Timestamp> {
-        [self.schedule, self.boundary, self.retry].into_iter().flatten().min()
+    pub(super) fn next(&self) -> Option<Due> {
+        let due = |at: Option<Timestamp>, trigger| at.map(|at| Due { at, trigger });
+        let all = [
+            due(self.boundary, Trigger::Boundary),
+            due(self.schedule, Trigger::Schedule),
+            due(self.retry, Trigger::Retry),
+        ];
+        all.into_iter().flatten().min_by_key(|due| due.at)
     }
 
     /// Notes the time. Where the clock has been put back, what was due by the old one is moved:
@@ -84,6 +97,7 @@ mod tests {
             seen: None,
         };
         assert_eq!(timers.due(at(8)), None);
+        assert_eq!(timers.next(), Some(Due { at: at(9), trigger: Trigger::Boundary }));
         assert_eq!(timers.rest(at(8)), Some(Duration::from_secs(1)));
         assert_eq!(timers.due(at(10)), Some(Trigger::Boundary));
         assert_eq!(timers.due(at(10)), None);

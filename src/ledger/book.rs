@@ -20,7 +20,8 @@ pub struct Book {
     scope: String,
     /// How far the memory goes.
     link: Link,
-    memory: Memory,
+    /// Whoever looks at it between two runs keeps what it was.
+    memory: Arc<Memory>,
     /// The time of the newest row that this run has written.
     written: Option<Timestamp>,
 }
@@ -31,7 +32,7 @@ impl Book {
         store: Open,
         scope: String,
         link: Link,
-        memory: Memory,
+        memory: Arc<Memory>,
     ) -> Self {
         Self { ledger, store, scope, link, memory, written: None }
     }
@@ -42,6 +43,11 @@ impl Book {
 
     pub fn memory(&self) -> &Memory {
         &self.memory
+    }
+
+    /// The memory as it is now, to keep.
+    pub fn shared_memory(&self) -> Arc<Memory> {
+        Arc::clone(&self.memory)
     }
 
     /// The hash of the last row that this run knows of.
@@ -70,15 +76,16 @@ impl Book {
         })
         .await?;
         let numbers: Vec<Seq> = rows.iter().map(|row| row.seq).collect();
+        let memory = Arc::make_mut(&mut self.memory);
         for row in between.iter().filter(|row| row.scope == self.scope) {
-            self.memory.fold(&row.read()?);
+            memory.fold(&row.read()?);
         }
         // A clock is compared with what was there before the run.
-        let newest = self.memory.newest();
+        let newest = memory.newest();
         for (row, entry) in rows.iter().zip(entries) {
-            self.memory.fold(&Noted { seq: row.seq, at, entry });
+            memory.fold(&Noted { seq: row.seq, at, entry });
         }
-        self.memory.keep_newest(newest);
+        memory.keep_newest(newest);
         self.written = self.written.max(Some(at));
         self.advance(&rows);
         Ok(numbers)
@@ -105,15 +112,16 @@ impl Book {
         let store = Arc::clone(&self.store);
         let rows = aside(move || prune(&mut *guard(&store), cut, spare, needed, now)).await?;
         self.advance(&rows);
-        self.memory.forget(needed);
+        Arc::make_mut(&mut self.memory).forget(needed);
         Ok(())
     }
 
-    /// Gives the memory back for the next run.
-    pub fn close(mut self) {
+    /// Gives the memory back for the next run, and to whoever wants to look at it.
+    pub fn close(mut self) -> Arc<Memory> {
         let newest = self.memory.newest().max(self.written);
-        self.memory.keep_newest(newest);
-        self.ledger.keep(&self.scope, self.link, self.memory);
+        Arc::make_mut(&mut self.memory).keep_newest(newest);
+        self.ledger.keep(&self.scope, self.link, Arc::clone(&self.memory));
+        self.memory
     }
 }
 

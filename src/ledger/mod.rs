@@ -57,7 +57,7 @@ struct Shared {
     /// What this process has seen of the ledger: another one in its place is noticed.
     last: Mutex<Option<Last>>,
     /// Memories as of the end of each workspace's last run.
-    memories: Mutex<HashMap<String, (Link, Memory)>>,
+    memories: Mutex<HashMap<String, (Link, Arc<Memory>)>>,
 }
 
 #[derive(Clone, Debug)]
@@ -128,7 +128,7 @@ impl Ledger {
     /// It may block.
     pub fn look(&self, scope: &str) -> Result<Memory, LedgerError> {
         match self.read_only() {
-            Ok(store) => Ok(self.memory(&*guard(&store), scope)?.1),
+            Ok(store) => Ok(Arc::unwrap_or_clone(self.memory(&*guard(&store), scope)?.1)),
             Err(LedgerError::None) => Ok(Memory::empty()),
             Err(error) => Err(error),
         }
@@ -247,18 +247,18 @@ impl Ledger {
 
     /// The memory of a workspace, from the end of its last run or from the beginning. Every row on
     /// the way is checked.
-    fn memory(&self, store: &dyn Store, scope: &str) -> Result<(Link, Memory), LedgerError> {
+    fn memory(&self, store: &dyn Store, scope: &str) -> Result<(Link, Arc<Memory>), LedgerError> {
         let mut kept = lock_of(&self.shared.memories).remove(scope);
         let mut found = None;
         store.at_once(&mut || {
             let (mut link, mut memory) = match kept.take() {
                 Some((link, memory)) if stands(store, &link)? => (link, memory),
-                _ => beginning_of(store, scope)?,
+                _ => beginning_of(store, scope).map(|(link, it)| (link, Arc::new(it)))?,
             };
             store.rows(link.seq, &mut |row: Row| {
                 link.follow(&row)?;
                 if row.scope == scope {
-                    memory.fold(&row.read()?);
+                    Arc::make_mut(&mut memory).fold(&row.read()?);
                 }
                 Ok(())
             })?;
@@ -268,7 +268,7 @@ impl Ledger {
         found.ok_or(LedgerError::None)
     }
 
-    fn keep(&self, scope: &str, link: Link, memory: Memory) {
+    fn keep(&self, scope: &str, link: Link, memory: Arc<Memory>) {
         lock_of(&self.shared.memories).insert(scope.to_owned(), (link, memory));
     }
 

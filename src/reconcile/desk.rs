@@ -1,5 +1,6 @@
 //! The place at which a run is made: the lock that keeps others away, and the open ledger.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::SignedDuration;
@@ -12,6 +13,7 @@ use crate::clock::Clock;
 use crate::guard::{self, Limits};
 use crate::ledger::lock::Lock;
 use crate::ledger::{Book, Ledger};
+use crate::memory::Memory;
 use crate::plan::Plan;
 use crate::report::{CANCELLED, End, Failure, RunReport};
 
@@ -99,7 +101,7 @@ fn holder(clock: &dyn Clock) -> String {
     format!("process {}{host}, since {since}", std::process::id())
 }
 
-/// Writes how the run ended, and drops what is too old. A run that cannot be written down has not
+/// Writes how the run ended, drops what is too old, and tells what is remembered now. A run that cannot be written down has not
 /// ended well.
 pub(super) async fn finish(
     mut report: RunReport,
@@ -107,7 +109,7 @@ pub(super) async fn finish(
     target: &Target,
     desk: (Book, SignedDuration),
     clock: &dyn Clock,
-) -> RunReport {
+) -> (RunReport, Arc<Memory>) {
     let (mut book, retention) = desk;
     let run = record::run(&report, loaded);
     // To a clock that leapt ahead everything is old; what is dropped would be missed once it is
@@ -119,16 +121,17 @@ pub(super) async fn finish(
         (written, _) => written.map(|_| ()),
     };
     report.ledger = Some(book.head().hash.clone());
-    match written {
+    let memory = match written {
         Ok(()) => book.close(),
         Err(error) => {
             if let End::Applied(applied) = &mut report.end {
                 let failure = || journal::failure(book.ledger(), &error);
                 applied.stopped.get_or_insert_with(failure);
             }
+            book.shared_memory()
         }
-    }
-    report
+    };
+    (report, memory)
 }
 
 /// Effects are counted for so long.

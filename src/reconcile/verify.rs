@@ -3,8 +3,6 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use jiff::Timestamp;
-
 use super::{Loaded, Look, Setting, Target, consider, record, write};
 use crate::client::ReadDirectory;
 use crate::directory::Snapshot;
@@ -31,13 +29,12 @@ pub(super) struct Again<'a, D> {
 }
 
 impl<D: ReadDirectory> Again<'_, D> {
-    /// Reads again, settles unknown outcomes by what the reading shows, and tells what is left,
-    /// and when something of it may be acted on.
+    /// Reads again, settles unknown outcomes by what the reading shows, and tells what is left.
     pub async fn verify(
         &self,
         outcomes: &mut [(Change, Outcome)],
         book: &mut Book,
-    ) -> (Verification, Option<Timestamp>) {
+    ) -> (Verification, Option<Look>) {
         let was_sent = |(_, outcome): &(Change, Outcome)| !matches!(outcome, Outcome::NotSent(_));
         if !outcomes.iter().any(was_sent) {
             return (Verification::NotNeeded, None);
@@ -45,9 +42,8 @@ impl<D: ReadDirectory> Again<'_, D> {
         match self.read(outcomes, book).await {
             Ok(fresh) => {
                 settle(&fresh.snapshot, outcomes);
-                let next = fresh.plan.next().into_iter().chain(fresh.verdict.next).min();
                 let residue = residue(&fresh, self.verdict);
-                (Verification::Read(Box::new(residue)), next)
+                (Verification::Read(Box::new(residue)), Some(fresh))
             }
             Err(failure) => (Verification::Failed(failure.message), None),
         }

@@ -16,7 +16,7 @@ use rosterd::config::{
     Config, CredentialSource, ScheduleSettings, SecretSource, WatchSettings, WorkspaceConfig,
 };
 use rosterd::daemon::events::Event;
-use rosterd::daemon::{self, Connected, Hooks, Inbox};
+use rosterd::daemon::{self, Connected, Finished, Hooks, Inbox};
 use rosterd::diagnostic::{Diagnostic, FileId, Place, Sources};
 use rosterd::directory::{Account, Invitation, InviteStatus, Snapshot, Uid};
 use rosterd::email::Email;
@@ -280,8 +280,8 @@ impl Hooks for World {
 
     fn progress(&self, _workspace: &str, _done: usize, _of: usize) {}
 
-    fn finished(&self, report: &RunReport, _sources: &Sources, _next: Option<Timestamp>) {
-        self.state().reports.push(report.clone());
+    fn finished(&self, run: &Finished<'_>) {
+        self.state().reports.push(run.report.clone());
     }
 }
 

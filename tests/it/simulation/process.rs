@@ -14,7 +14,7 @@ use rosterd::client::{
 use rosterd::config::{
     Config, CredentialSource, ScheduleSettings, SecretSource, WatchSettings, WorkspaceConfig,
 };
-use rosterd::daemon::{Connected, Hooks};
+use rosterd::daemon::{Connected, Finished, Hooks};
 use rosterd::diagnostic::{Diagnostic, Sources};
 use rosterd::directory::Snapshot;
 use rosterd::email::Email;
@@ -23,7 +23,7 @@ use rosterd::ledger::Ledger;
 use rosterd::plan::OnRemoved;
 use rosterd::plan::change::Change;
 use rosterd::reconcile::{self, Carry, InputOutage, Loaded, Look, Pass, Records, Setting, Target};
-use rosterd::report::{Failure, RunReport, Trigger};
+use rosterd::report::{Failure, Trigger};
 use rosterd::revision::Revision;
 use rosterd::sandbox::auth;
 use tokio_util::sync::CancellationToken;
@@ -113,7 +113,8 @@ impl World {
         let report =
             reconcile::reconcile(&directory, target, &loaded, pass, &mut carry, desk, &setting);
         let report = report.await;
-        self.finished(&report, &loaded.sources, None);
+        let (sources, picture) = (&loaded.sources, carry.picture.take());
+        self.finished(&Finished { report: &report, sources, next: None, picture });
     }
 
     fn now(&self) -> Timestamp {
@@ -278,7 +279,8 @@ impl Hooks for World {
 
     fn problems(&self, _workspace: Option<&str>, _sources: &Sources, _found: &[Diagnostic]) {}
 
-    fn finished(&self, report: &RunReport, _sources: &Sources, _next: Option<Timestamp>) {
+    fn finished(&self, run: &Finished<'_>) {
+        let report = run.report;
         if report.workspace == NEIGHBOUR {
             return self.process.shared.site().count("run next door");
         }
