@@ -33,6 +33,7 @@ pub mod guard;
 pub mod retry;
 pub mod schedule;
 // 4: what is shown
+pub mod notice;
 pub mod render;
 pub mod report;
 // 5: effects
@@ -51,5 +52,7 @@ pub mod systemd;
 pub mod telemetry;
 // 9, 10: the loop, the commands
 pub mod cli;
+pub mod courier;
 pub mod daemon;
+pub mod metrics;
 pub mod web;

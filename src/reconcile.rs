@@ -26,6 +26,7 @@ use crate::memory::entry::{Entry, Fate, Noted};
 use crate::memory::observe::observe;
 use crate::memory::{self, Memory};
 use crate::plan::{self, OnRemoved, Plan};
+use crate::render::View;
 use crate::report::{Applied, End, Failure, RunReport, Trigger, Verification};
 use crate::revision::Revision;
 use crate::roster::{Roster, checks, raw};
@@ -92,6 +93,16 @@ pub struct Look {
     pub snapshot: Snapshot,
     pub plan: Plan,
     pub verdict: Verdict,
+}
+
+impl Picture {
+    /// As the views of a plan take it.
+    pub fn view<'a>(&'a self, workspace: &'a str) -> View<'a> {
+        let (Loaded { roster, sources, revision, .. }, look) = (&*self.loaded, &self.look);
+        let Look { snapshot, plan, verdict } = look;
+        let revision = revision.as_ref();
+        View { workspace, sources, roster, snapshot, plan, verdict, revision }
+    }
 }
 
 /// What started a run, and with which roster.
@@ -178,15 +189,16 @@ pub async fn reconcile<D: ReadDirectory + WriteDirectory>(
     let Pass { trigger, stale } = pass;
     let started = setting.clock.now();
     let look = read(directory, target, loaded, &mut book, setting, started).await;
-    let (end, look) = match look.and_then(|(look, lost)| (setting.seen)(&look).map(|()| (look, lost))) {
-        Ok((look, lost)) => {
-            let (mut applied, look) =
-                enact(directory, target, loaded, look, carry, &mut book, setting).await;
-            applied.lost = lost;
-            (End::Applied(Box::new(applied)), Some(look))
-        }
-        Err(failure) => (End::Failed(failure), None),
-    };
+    let (end, look) =
+        match look.and_then(|(look, lost)| (setting.seen)(&look).map(|()| (look, lost))) {
+            Ok((look, lost)) => {
+                let (mut applied, look) =
+                    enact(directory, target, loaded, look, carry, &mut book, setting).await;
+                applied.lost = lost;
+                (End::Applied(Box::new(applied)), Some(look))
+            }
+            Err(failure) => (End::Failed(failure), None),
+        };
     let workspace = target.workspace.clone();
     let finished = setting.clock.now();
     let report = RunReport { workspace, trigger, started, finished, stale, ledger: None, end };

@@ -17,6 +17,7 @@ use crate::config::{self, Config, SecretSource, WorkspaceConfig};
 use crate::daemon::Connected;
 use crate::diagnostic::Diagnostic;
 use crate::ledger::{Ledger, Place};
+use crate::metrics::Metrics;
 use crate::reconcile::{Records, Target};
 use crate::report::Failure;
 use crate::sandbox;
@@ -31,6 +32,8 @@ pub struct Context {
     /// The ledger of an embedded sandbox; None where the configuration says where it is.
     store: Option<Place>,
     lock_timeout: Duration,
+    /// Where requests are counted.
+    metrics: Option<Arc<Metrics>>,
     /// Connections and pace outlive a run; a workspace whose settings change gets new ones.
     transports: Mutex<HashMap<String, (Settings, Arc<Transport>)>>,
     /// Ledgers are known for as long as the process lives, so that another one in the place of one
@@ -53,6 +56,7 @@ impl Context {
             warnings: Vec::new(),
             store: store(global),
             lock_timeout: global.lock_timeout.unwrap_or(LOCK_TIMEOUT),
+            metrics: None,
             transports: Mutex::default(),
             ledgers: Mutex::default(),
         };
@@ -80,6 +84,11 @@ impl Context {
         let mut loaded = load(&self.request, &self.folder)?;
         self.aim(&mut loaded.config);
         Ok(loaded)
+    }
+
+    /// Counts requests from now on.
+    pub fn measure(&mut self, metrics: &Arc<Metrics>) {
+        self.metrics = Some(Arc::clone(metrics));
     }
 
     /// Where the embedded sandbox is, if there is one.
@@ -123,7 +132,10 @@ impl Context {
         let settings = workspace.connection.clone();
         let transport = Transport::new(&settings)
             .map_err(|error| Failure { kind: error.kind, message: error.message })?;
-        let transport = Arc::new(transport);
+        let transport = Arc::new(match &self.metrics {
+            Some(metrics) => transport.observed_by(metrics.observer(name)),
+            None => transport,
+        });
         transports.insert(name.clone(), (settings, Arc::clone(&transport)));
         Ok(transport)
     }

@@ -5,6 +5,7 @@ use std::io::IsTerminal as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use jiff::Timestamp;
 
@@ -14,20 +15,26 @@ use super::exit::{self, Stop};
 use super::progress::Progress;
 use super::{once, output};
 use crate::client::Client;
-use crate::clock::SystemClock;
-use crate::config::{Config, WorkspaceConfig};
+use crate::clock::{Clock as _, SystemClock};
+use crate::config::{self, Config, WorkspaceConfig};
+use crate::courier::{self, Courier};
 use crate::daemon::{self, Connected, Finished, Hooks, Inbox, Pulse};
 use crate::diagnostic::{Diagnostic, Sources};
 use crate::escape::escape;
+use crate::metrics::Metrics;
 use crate::reconcile::{self, InputOutage, Loaded, Look, Target};
 use crate::report::{Failure, RunReport};
+use crate::systemd;
 use crate::telemetry::{self, LogFormat};
-use crate::web::board::Board;
-use crate::{systemd, web};
+use crate::web::board::{self, Board};
+use crate::web::gate::Gate;
+use crate::web::{self, Site};
 
 /// Runs until SIGTERM or SIGINT.
 pub async fn run(global: &Global) -> Result<u8, Stop> {
-    let (context, config) = Context::start(global).await?;
+    let (mut context, config) = Context::start(global).await?;
+    let metrics = Arc::new(Metrics::new(SystemClock.now()));
+    context.measure(&metrics);
     let shown = global.sandbox || std::io::stdout().is_terminal();
     let told = Told { warnings: context.warnings.clone(), ..Told::default() };
     let world = World {
@@ -38,26 +45,33 @@ pub async fn run(global: &Global) -> Result<u8, Stop> {
         path: config.path.clone(),
         told: Mutex::new(told),
         board: Arc::default(),
+        gate: Arc::new(Gate::new(config.web.clone())),
+        courier: Courier::new(Arc::clone(&metrics), &courier::WAITS),
+        metrics,
         listen: global.listen.or(config.listen),
     };
     let inbox = Inbox::new();
     world.greet(&config);
     listen(&world, inbox.pulse()).await?;
     watch_dog(inbox.pulse());
-    let ended = daemon::serve(Arc::new(world), config, Arc::new(SystemClock), inbox).await;
+    let world = Arc::new(world);
+    let ended = daemon::serve(Arc::clone(&world), config, Arc::new(SystemClock), inbox).await;
     systemd::stopping();
+    world.courier.leave(LAST_WORDS).await;
     ended.map_err(|failure| Stop::Failed(failure.message))?;
     Ok(exit::OK)
 }
 
-/// Answers health checks, where that is wanted. A sandbox to try things with shares its machine
-/// with another one.
+/// Shows the daemon, where that is wanted. A sandbox to try things with shares its machine with
+/// another one.
 async fn listen(world: &World, pulse: Pulse) -> Result<(), Stop> {
     let Some(address) = world.listen else { return Ok(()) };
-    match web::start(address, Arc::clone(&world.board), pulse).await {
-        Ok(address) => tracing::debug!(%address, "listening"),
+    let (board, metrics) = (Arc::clone(&world.board), Arc::clone(&world.metrics));
+    let site = Site::new(board, pulse, metrics, Arc::new(SystemClock));
+    match web::start(address, site, Arc::clone(&world.gate)).await {
+        Ok(address) => world.listens(address),
         Err(error) if world.global.sandbox => {
-            tracing::warn!(%address, %error, "nobody is told of this daemon's health");
+            tracing::warn!(%address, %error, "this daemon cannot be looked at");
         }
         Err(error) => {
             let hint = "write another `listen:`, or set ROSTERD_LISTEN";
@@ -91,10 +105,17 @@ struct World {
     /// The configuration, if it is a file.
     path: Option<PathBuf>,
     told: Mutex<Told>,
+    /// What others see of it.
     board: Arc<Board>,
-    /// Where health checks are answered.
+    gate: Arc<Gate>,
+    metrics: Arc<Metrics>,
+    courier: Courier,
+    /// Where it is shown.
     listen: Option<SocketAddr>,
 }
+
+/// What waits to be told at the end has so long.
+const LAST_WORDS: Duration = Duration::from_millis(900);
 
 /// What has been told, so that it is not told again.
 #[derive(Default)]
@@ -119,6 +140,18 @@ impl World {
             && !self.global.quiet
         {
             output::paragraph(&format!("The sandbox is at {endpoint}"));
+        }
+    }
+
+    fn listens(&self, address: SocketAddr) {
+        if !self.gate.opens(address) {
+            let words = "nothing but /livez and /readyz is answered here: set `web.token`, or \
+                         `web.anonymous`";
+            tracing::warn!(%address, "{words}");
+        } else if self.logged {
+            tracing::info!(url = format!("http://{address}/"), "listening");
+        } else if !self.global.quiet {
+            output::paragraph(&format!("The page is at http://{address}/"));
         }
     }
 
@@ -169,8 +202,14 @@ impl Hooks for World {
     type Directory = Client;
 
     fn adopted(&self, config: &Config) {
-        let names = config.workspaces.iter().map(|workspace| &*workspace.target.workspace);
-        self.board.keep(names);
+        let (now, all) = (SystemClock.now(), &config.workspaces);
+        self.metrics.keep(all.iter().map(|workspace| &*workspace.target.workspace), now);
+        let kept = all.iter().map(|workspace| {
+            (workspace.target.workspace.clone(), self.context.ledger(workspace).ok())
+        });
+        self.board.keep(kept, now);
+        self.gate.adopt(&config.web);
+        self.courier.adopt(&config.notify);
         if self.global.listen.or(config.listen) != self.listen {
             tracing::warn!("`listen` has changed, which counts from the next start on");
         }
@@ -178,10 +217,18 @@ impl Hooks for World {
 
     fn load(&self, target: &Target, now: Timestamp) -> Result<Loaded, InputOutage> {
         let loaded = reconcile::load(target, now);
-        if loaded.is_ok() {
-            self.board.loaded(&target.workspace);
-            if self.board.waiting().is_empty() {
-                systemd::ready();
+        let name = &target.workspace;
+        match &loaded {
+            Ok(_) => {
+                self.metrics.roster_errors(name, 0);
+                self.board.loaded(name);
+                if self.board.waiting().is_empty() {
+                    systemd::ready();
+                }
+            }
+            Err(InputOutage { sources, diagnostics }) => {
+                self.metrics.roster_errors(name, board::errors(diagnostics));
+                self.board.unusable(Some(name), sources, diagnostics);
             }
         }
         loaded
@@ -192,10 +239,14 @@ impl Hooks for World {
     }
 
     fn reload(&self) -> Result<Config, InputOutage> {
-        let loaded = self.context.reload().map_err(|invalid| InputOutage {
-            sources: invalid.sources,
-            diagnostics: invalid.diagnostics,
+        let loaded = self.context.reload().map_err(|invalid| {
+            let config::Invalid { sources, diagnostics } = invalid;
+            self.metrics.config_errors(board::errors(&diagnostics));
+            self.board.unusable(None, &sources, &diagnostics);
+            InputOutage { sources, diagnostics }
         })?;
+        self.metrics.config_errors(0);
+        self.board.configured();
         let before = std::mem::replace(&mut self.told().warnings, loaded.warnings.clone());
         if before != loaded.warnings {
             self.problems(None, &loaded.sources, &loaded.warnings);
@@ -212,6 +263,9 @@ impl Hooks for World {
     }
 
     fn seen(&self, workspace: &str, loaded: &Loaded, look: &Look) {
+        if !look.verdict.approved.is_empty() {
+            self.board.progress(workspace, 0, look.verdict.approved.len());
+        }
         if !self.shown {
             return;
         }
@@ -223,12 +277,16 @@ impl Hooks for World {
     }
 
     fn progress(&self, workspace: &str, done: usize, of: usize) {
+        self.board.progress(workspace, done, of);
         self.told().bars.entry(workspace.to_owned()).or_default().update(done, of);
     }
 
     fn finished(&self, run: &Finished<'_>) {
         let Finished { report, sources, .. } = run;
         let next = run.next.map(|due| due.at);
+        self.metrics.finished(run);
+        self.board.finished(run);
+        self.courier.hear(run);
         self.told().bars.remove(&report.workspace);
         systemd::status(&standing(report, next));
         if self.logged {

@@ -1,7 +1,5 @@
 //! `rosterd history`: what was changed, when, why, by which commit.
 
-use std::collections::HashMap;
-
 use jiff::civil::{Date, Time};
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 
@@ -14,8 +12,8 @@ use crate::config::WorkspaceConfig;
 use crate::config::values;
 use crate::email::Email;
 use crate::ledger::Ledger;
-use crate::memory::entry::{Entry, Noted};
-use crate::memory::story::story;
+use crate::memory::entry::Noted;
+use crate::memory::story::{of_workspace as entries_of, story};
 use crate::render::history::{self, Row};
 
 /// Reads the ledger alone: no network, and no secret.
@@ -58,23 +56,7 @@ fn of_workspace(
 pub fn entries(ledger: &Ledger, name: &str) -> Result<Vec<Noted>, Stop> {
     let all =
         ledger.entries().map_err(|error| Stop::Failed(format!("{}: {error}", ledger.place())))?;
-    let mut names: HashMap<String, String> = HashMap::new();
-    for (scope, noted) in &all {
-        match &noted.entry {
-            Entry::Roster(fact) => {
-                names.insert(scope.clone(), fact.workspace.clone());
-            }
-            Entry::Anchor(anchor) => {
-                for (scope, memory) in &anchor.kept {
-                    let name = memory.workspace().to_owned();
-                    names.entry(scope.clone()).or_insert(name);
-                }
-            }
-            _ => {}
-        }
-    }
-    let is_ours = |scope: &String| names.get(scope).is_some_and(|it| it == name);
-    Ok(all.into_iter().filter(|(scope, _)| is_ours(scope)).map(|(_, noted)| noted).collect())
+    Ok(entries_of(all, name))
 }
 
 /// `7d`, `2026-11-01` (the start of that day, UTC) or `2026-11-01T08:00:00Z`.

@@ -67,11 +67,7 @@ impl Batch {
             }
             Action::Disable { uid, .. } => self.text("uid", at, uid.as_str()),
         };
-        let field = match &change.action {
-            Action::Invite { .. } | Action::Reinvite { .. } => "inviteUser",
-            Action::UpdateRole { .. } => "updateUserAccountType",
-            Action::Disable { .. } => "disableUser",
-        };
+        let field = field(&change.action);
         let _ = write!(self.fields, "{}:{field}({arguments}){{ok}} ", alias(at));
     }
 
@@ -98,6 +94,15 @@ fn is_enum_name(text: &str) -> bool {
     bytes.next().is_some_and(|b| b == b'_' || b.is_ascii_alphabetic())
         && bytes.all(|b| b == b'_' || b.is_ascii_alphanumeric())
         && !matches!(text, "true" | "false" | "null")
+}
+
+/// The mutation that makes a change.
+pub fn field(action: &Action) -> &'static str {
+    match action {
+        Action::Invite { .. } | Action::Reinvite { .. } => "inviteUser",
+        Action::UpdateRole { .. } => "updateUserAccountType",
+        Action::Disable { .. } => "disableUser",
+    }
 }
 
 #[cfg(test)]

@@ -9,8 +9,8 @@ use tokio::time::Instant;
 use super::answer::{Response, Telling};
 use super::transport::{Transport, Unanswered};
 use super::{
-    Answer, ClientError, Credentials, ErrorClass, ReadDirectory, Reply, WriteDirectory, document,
-    interpret,
+    Answer, Asked, ClientError, Credentials, ErrorClass, ReadDirectory, Reply, WriteDirectory,
+    document, interpret,
 };
 use crate::directory::Snapshot;
 use crate::plan::change::Change;
@@ -38,10 +38,10 @@ impl Client {
         Telling::new(self.transport.endpoint(), &self.credentials)
     }
 
-    /// One request; what it took is logged.
+    /// One request; what it took is logged and told. `field` is what of the API is asked for.
     async fn ask(
         &self,
-        operation: &'static str,
+        (operation, field): (&'static str, &'static str),
         count: usize,
         body: String,
     ) -> Result<Response, Unanswered> {
@@ -51,7 +51,10 @@ impl Client {
             Ok(response) => (response.status, "answered"),
             Err(unanswered) => (0, unanswered.error.kind),
         };
-        let ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let took = began.elapsed();
+        let unanswered = answered.as_ref().err().map(|unanswered| unanswered.error.kind);
+        self.transport.tell(&Asked { operation: field, status, unanswered, took });
+        let ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
         tracing::debug!(operation, status, kind, ms, count, "request");
         answered
     }
@@ -68,7 +71,7 @@ impl Client {
             return Err(FailedReading { error: self.left_alone(left), asked: Some(left) });
         }
         let began = Instant::now();
-        let (error, asked) = match self.ask("list", 0, document::list()).await {
+        let (error, asked) = match self.ask(("list", "listUsers"), 0, document::list()).await {
             Err(unanswered) => (unanswered.error, None),
             Ok(response) => match interpret::reading(&response, &self.telling()) {
                 Ok(snapshot) => return Ok(snapshot),
@@ -91,7 +94,7 @@ impl Client {
         }
         let began = Instant::now();
         let body = document::mutation(batch.iter().copied());
-        let (reply, asked) = match self.ask("change", batch.len(), body).await {
+        let (reply, asked) = match self.ask(("change", field(batch)), batch.len(), body).await {
             Ok(response) => {
                 let aliases: Vec<String> =
                     batch.iter().map(|(at, _)| document::alias(*at)).collect();
@@ -108,6 +111,11 @@ impl Client {
         }
         reply
     }
+}
+
+/// What a batch asks for; the changes of one are of one class.
+fn field(batch: &[(usize, &Change)]) -> &'static str {
+    batch.first().map_or("", |(_, change)| document::field(&change.action))
 }
 
 impl ReadDirectory for Client {

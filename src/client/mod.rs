@@ -21,6 +21,7 @@ use crate::directory::Snapshot;
 use crate::plan::change::Change;
 
 pub use graphql::Client;
+pub use network::connections;
 pub use transport::Transport;
 
 /// Where the API is and how it is spoken to.
@@ -36,6 +37,23 @@ pub struct Settings {
     pub rate: Option<f64>,
     /// A file of certificate authorities, PEM, to trust beside the usual roots.
     pub ca_file: Option<PathBuf>,
+}
+
+/// One request, once it is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Asked {
+    /// The field of the API: `listUsers`, `inviteUser`, `updateUserAccountType` or `disableUser`.
+    pub operation: &'static str,
+    /// The HTTP status; 0 where there was no answer.
+    pub status: u16,
+    /// Why there was no answer: the kind of a [`ClientError`].
+    pub unanswered: Option<&'static str>,
+    pub took: Duration,
+}
+
+/// Is told of every request of one workspace.
+pub trait Observer: Send + Sync {
+    fn asked(&self, asked: &Asked);
 }
 
 /// What proves who we are. Its `Debug` shows no secret.

@@ -26,7 +26,7 @@ pub(super) struct Network {
 impl Network {
     /// Refuses a CA file that cannot be used.
     pub fn new(settings: &Settings) -> Result<Self, ClientError> {
-        let (http, endpoint) = (connect(settings)?, settings.endpoint.clone());
+        let (http, endpoint) = (connections(settings)?, settings.endpoint.clone());
         Ok(Self { http, endpoint, timeout: settings.timeout })
     }
 
@@ -77,8 +77,9 @@ fn broken(failed: &reqwest::Error) -> Broken {
     Broken { how, cause: cause(failed) }
 }
 
-/// The usual roots and the private authority; where the system has no roots, the bundled ones.
-fn connect(settings: &Settings) -> Result<reqwest::Client, ClientError> {
+/// Connections that verify whom they reach, follow no redirect and repeat nothing: with the usual
+/// roots and the private authority; where the system has no roots, the bundled ones.
+pub fn connections(settings: &Settings) -> Result<reqwest::Client, ClientError> {
     // Another part of the process may have installed it before: that is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let private = settings.ca_file.as_deref().map_or_else(|| Ok(Vec::new()), authorities)?;
@@ -102,6 +103,7 @@ fn builder(settings: &Settings) -> ClientBuilder {
         .redirect(reqwest::redirect::Policy::none())
         // Whether something may be sent again is decided by its meaning, not by the protocol.
         .retry(reqwest::retry::never())
+        .timeout(settings.timeout)
         .connect_timeout(CONNECT.min(settings.timeout / 2));
     // What stays on this machine needs no proxy, and in the clear it must not meet one.
     if is_loopback(&settings.endpoint) { builder.no_proxy() } else { builder }

@@ -1,6 +1,7 @@
 //! HTTP: one POST and its whole answer, within a deadline and a size.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -13,7 +14,7 @@ use secrecy::ExposeSecret;
 use super::answer::{Response, Telling};
 use super::network::Network;
 use super::pace::Throttle;
-use super::{ClientError, Credentials, ErrorClass, Settings, endpoint_is_safe};
+use super::{Asked, ClientError, Credentials, ErrorClass, Observer, Settings, endpoint_is_safe};
 
 /// The longest answer that is read, after decompression: far more than 100,000 users need.
 pub const MAX_BODY: usize = 256 << 20;
@@ -76,6 +77,7 @@ pub struct Transport {
     timeout: Duration,
     workspace: Option<HeaderValue>,
     max_body: usize,
+    observer: Option<Arc<dyn Observer>>,
     pub(super) throttle: Throttle,
 }
 
@@ -104,6 +106,7 @@ impl Transport {
             timeout: settings.timeout,
             workspace,
             max_body: MAX_BODY,
+            observer: None,
             throttle: Throttle::new(settings.rate),
         })
     }
@@ -113,6 +116,16 @@ impl Transport {
     pub fn with_max_body(mut self, bytes: usize) -> Self {
         self.max_body = bytes.min(MAX_BODY);
         self
+    }
+
+    /// Tells somebody of every request.
+    #[must_use]
+    pub fn observed_by(self, observer: Arc<dyn Observer>) -> Self {
+        Self { observer: Some(observer), ..self }
+    }
+
+    pub(super) fn tell(&self, asked: &Asked) {
+        self.observer.iter().for_each(|observer| observer.asked(asked));
     }
 
     /// The endpoint as it may be shown: without user, password, query and fragment.

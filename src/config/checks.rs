@@ -76,13 +76,15 @@ impl Reader<'_> {
             "an address and a port, such as 127.0.0.1:9464",
         );
         let retention = self.duration(&fields, "retention", 400 * DAY, DAY..=36_500 * DAY);
+        let web = self.web(&fields);
         let mut workspaces = self.workspaces(&fields);
+        let notify = self.receivers(&fields, &workspaces);
         for workspace in &mut workspaces {
             workspace.store.clone_from(&store);
             workspace.retention = retention;
         }
         let path = Some(self.path.to_owned());
-        Some(Config { path, schedule, watch, store, listen, retention, workspaces })
+        Some(Config { path, schedule, watch, store, listen, web, notify, retention, workspaces })
     }
 
     fn version(&mut self, fields: &Fields<'_, '_>) {

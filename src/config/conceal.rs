@@ -8,7 +8,16 @@ use crate::diagnostic::{Diagnostic, Place};
 use crate::yaml::{Node, Value};
 
 /// What stands below these keys, or beside them, may be a secret.
-const WORDS: [&str; 4] = ["credentials", "api_key", "api_secret", TOKEN_PREFIX];
+const WORDS: [&str; 8] = [
+    "credentials",
+    "api_key",
+    "api_secret",
+    "token:",
+    "secret:",
+    "url:",
+    "hooks.slack.com",
+    TOKEN_PREFIX,
+];
 
 /// Every token in the document, wherever it stands. A path may be named after one.
 pub(super) fn tokens(node: &Node<'_>, out: &mut Vec<Diagnostic>) {

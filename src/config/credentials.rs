@@ -21,7 +21,7 @@ impl Reader<'_> {
     }
 
     /// Where a secret is. The secret itself is refused, and not repeated.
-    fn secret(&mut self, node: &Node<'_>, key: &str) -> Option<SecretSource> {
+    pub(super) fn secret(&mut self, node: &Node<'_>, key: &str) -> Option<SecretSource> {
         let holds = |node: &Node<'_>, key: &str| {
             refused(node.place, format!("`{key}` seems to hold the secret itself"))
         };

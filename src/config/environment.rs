@@ -9,7 +9,7 @@ use super::secrets::TOKEN_PREFIX;
 use super::state::default_store;
 use super::workspace::{endpoint, http_defaults};
 use super::{
-    Config, CredentialSource, Request, ScheduleSettings, SecretSource, WatchSettings,
+    Config, CredentialSource, Request, ScheduleSettings, SecretSource, WatchSettings, WebSettings,
     WorkspaceConfig, find,
 };
 use crate::client;
@@ -20,6 +20,9 @@ use crate::reconcile::Target;
 
 /// The name of the workspace.
 pub const NAME: &str = "default";
+
+/// The token of the page, where there is no configuration.
+const WEB_TOKEN: &str = "ROSTERD_WEB_TOKEN";
 
 const RETENTION: Duration = Duration::from_hours(400 * 24);
 
@@ -65,6 +68,8 @@ pub(super) fn config(
         watch: WatchSettings::default(),
         store: store.clone(),
         listen: None,
+        web: web(env),
+        notify: Vec::new(),
         retention: RETENTION,
         workspaces: vec![WorkspaceConfig {
             target,
@@ -74,6 +79,13 @@ pub(super) fn config(
             retention: RETENTION,
         }],
     })
+}
+
+/// Who may look, where the environment says so.
+fn web(env: &dyn Fn(&str) -> Option<String>) -> WebSettings {
+    let token = env(WEB_TOKEN).filter(|value| !value.is_empty());
+    let token = token.map(|_| SecretSource::Env(WEB_TOKEN.to_owned()));
+    WebSettings { token, anonymous: None }
 }
 
 /// What the environment says about the API; whether the secrets are there, and not what they are.

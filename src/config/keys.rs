@@ -1,7 +1,9 @@
 //! Which keys stand where in `rosterd.yaml`: what is read, and what the schema tells.
 
-pub const FILE: [&str; 7] =
-    ["version", "schedule", "watch", "store", "listen", "retention", "workspaces"];
+pub const FILE: [&str; 9] =
+    ["version", "schedule", "watch", "store", "listen", "web", "notify", "retention", "workspaces"];
+pub const WEB: [&str; 2] = ["token", "anonymous"];
+pub const NOTIFY: [&str; 6] = ["url", "format", "secret", "events", "workspaces", "expiring"];
 pub const SCHEDULE: [&str; 3] = ["cron", "timezone", "jitter"];
 pub const WATCH: [&str; 2] = ["settle", "poll"];
 pub const WORKSPACE: [&str; 10] = [

@@ -6,6 +6,7 @@ mod credentials;
 mod environment;
 pub mod find;
 mod keys;
+mod outward;
 mod schema;
 mod secrets;
 mod state;
@@ -16,11 +17,14 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use jiff::SignedDuration;
 use jiff::tz::TimeZone;
+use reqwest::Url;
 
 use crate::client;
 use crate::diagnostic::{Diagnostic, Sources};
 use crate::ledger::Place;
+use crate::notice::Kind;
 use crate::reconcile::Target;
 use crate::schedule::Cron;
 use crate::source;
@@ -101,8 +105,11 @@ pub struct Config {
     pub watch: WatchSettings,
     /// Where the ledger is kept; None where neither the file nor the environment names a place.
     pub store: Option<Place>,
-    /// Where the daemon answers health checks; None for nowhere.
+    /// Where the daemon shows itself; None for nowhere.
     pub listen: Option<SocketAddr>,
+    pub web: WebSettings,
+    /// Who is told what happens.
+    pub notify: Vec<Receiver>,
     /// How long the ledger keeps what is over.
     pub retention: Duration,
     /// At least one; their names differ.
@@ -123,6 +130,45 @@ pub struct WatchSettings {
     pub settle: Duration,
     /// How often the contents are compared where the file system sends no events.
     pub poll: Duration,
+}
+
+/// Who may look at the daemon.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct WebSettings {
+    /// Whoever has it may read everything, and ask for runs. Read again at every request.
+    pub token: Option<SecretSource>,
+    /// Whether reading needs no token; where nothing is said, on this machine alone.
+    pub anonymous: Option<bool>,
+}
+
+/// Somebody who is told what happens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Receiver {
+    pub to: WhereTo,
+    pub format: Format,
+    /// Signs what is sent.
+    pub secret: Option<SecretSource>,
+    pub events: Vec<Kind>,
+    /// Only these workspaces, where some are named.
+    pub workspaces: Option<Vec<String>>,
+    /// Ends of access are told so long before.
+    pub within: SignedDuration,
+}
+
+/// The address of a webhook.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WhereTo {
+    Written(Url),
+    /// Whoever knows it can write there.
+    Secret(SecretSource),
+}
+
+/// How a notice is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Format {
+    #[default]
+    Json,
+    Slack,
 }
 
 /// One workspace to keep equal to one roster.

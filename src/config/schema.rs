@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::guard::{BudgetName, Limits};
+use crate::notice::Kind;
 
 /// JSON Schema, draft 2020-12, with the defaults.
 pub fn schema() -> Value {
@@ -29,7 +30,15 @@ pub fn schema() -> Value {
                 "poll": duration("How often contents are compared where no events arrive.", "30s"),
             })),
             "store": text("The ledger: sqlite:///PATH.", "sqlite:///var/lib/rosterd/ledger.db"),
-            "listen": text("Address and port of the health checks, if any.", "127.0.0.1:9464"),
+            "listen": text("Where the daemon shows itself, if it does.", "127.0.0.1:9464"),
+            "web": section("Who may look at what is shown.", &json!({
+                "token": secret("Whoever has it may read everything, and ask for runs."),
+                "anonymous": {
+                    "type": "boolean",
+                    "description": "Reading needs no token; else it does, but on this machine.",
+                },
+            })),
+            "notify": { "type": "array", "items": receiver() },
             "retention": duration("How long the ledger keeps what is over.", "400d"),
             "workspaces": { "type": "array", "minItems": 1, "items": workspace() },
         },
@@ -81,6 +90,33 @@ fn workspace() -> Value {
         }),
     );
     schema["required"] = json!(["name", "endpoint", "credentials", "users"]);
+    schema
+}
+
+fn receiver() -> Value {
+    let mut schema = section(
+        "Somebody who is told what happens.",
+        &json!({
+            "url": {
+                "description": "The https address of a webhook; or where it is, if it is secret.",
+                "oneOf": [{ "type": "string" }, secret("Where the address is.")],
+            },
+            "format": { "enum": ["json", "slack"], "default": "json" },
+            "secret": secret("Signs what is sent."),
+            "events": {
+                "type": "array",
+                "items": { "enum": Kind::ALL.map(Kind::word) },
+                "description": "Only these; all where nothing is said.",
+            },
+            "workspaces": {
+                "type": "array",
+                "items": { "type": "string" },
+                "description": "Only these; all where nothing is said.",
+            },
+            "expiring": duration("Ends of access are told so long before.", "14d"),
+        }),
+    );
+    schema["required"] = json!(["url"]);
     schema
 }
 
@@ -210,6 +246,8 @@ mod tests {
             (&schema, &keys::FILE[..]),
             (&top["schedule"], &keys::SCHEDULE),
             (&top["watch"], &keys::WATCH),
+            (&top["web"], &keys::WEB),
+            (&top["notify"]["items"], &keys::NOTIFY),
             (workspace, &keys::WORKSPACE),
             (credentials, &keys::CREDENTIALS),
             (guard, &keys::GUARD),

@@ -64,6 +64,14 @@ impl CredentialSource {
 }
 
 impl SecretSource {
+    /// Reads the secret as it is now.
+    pub fn reveal(
+        &self,
+        env: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<SecretString, SecretProblem> {
+        self.read(env).map(SecretString::from)
+    }
+
     fn read(&self, env: &dyn Fn(&str) -> Option<String>) -> Result<String, SecretProblem> {
         let value = match self {
             Self::Env(name) => env(name).ok_or_else(|| self.problem("it is not set"))?,

@@ -258,5 +258,15 @@ impl Memory {
         if run.status == "converged" {
             self.converged = Some(at);
         }
+        let word = match run.status.as_str() {
+            // It says nothing of how things are.
+            "early" => return,
+            "failed" => "failed",
+            _ if run.stale => "stale",
+            word => word,
+        };
+        if self.streak.as_ref().is_none_or(|(known, _)| known != word) {
+            self.streak = Some((word.to_owned(), at));
+        }
     }
 }

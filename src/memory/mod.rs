@@ -9,7 +9,9 @@ mod fold;
 pub mod ladder;
 pub mod observe;
 mod pairs;
+pub mod runs;
 pub mod story;
+pub mod timeline;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -70,6 +72,8 @@ pub struct Memory {
     used: BTreeMap<(BudgetName, Email), Timestamp>,
     /// The end of the last run that converged.
     converged: Option<Timestamp>,
+    /// How runs have ended lately, and since when they have ended so.
+    streak: Option<(String, Timestamp)>,
 }
 
 /// An account that was seen.
@@ -197,6 +201,19 @@ impl Memory {
 
     pub fn converged(&self) -> Option<Timestamp> {
         self.converged
+    }
+
+    /// Since when every run has ended like this: `converged`, `held`, `failed`, or `stale` where an
+    /// earlier roster was in force.
+    pub fn ending_so(&self, word: &str) -> Option<Timestamp> {
+        let (known, since) = self.streak.as_ref()?;
+        (known == word).then_some(*since)
+    }
+
+    /// The accounts that the last reading showed, with their roles.
+    pub fn present(&self) -> impl Iterator<Item = (&Uid, &Role)> {
+        let here = self.accounts.iter().filter(|(_, known)| known.gone.is_none());
+        here.map(|(uid, known)| (uid, &known.role))
     }
 
     fn revision_of(&self, index: Option<u32>) -> Option<&Revision> {

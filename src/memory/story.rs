@@ -1,5 +1,7 @@
 //! The entries of one workspace, told as what happened to whom.
 
+use std::collections::HashMap;
+
 use jiff::Timestamp;
 
 use super::Memory;
@@ -13,6 +15,8 @@ use crate::role::Role;
 /// One thing that happened to one person.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
+    /// The entry that tells it.
+    pub seq: Seq,
     pub at: Timestamp,
     pub email: Email,
     pub what: What,
@@ -75,7 +79,7 @@ pub struct Change {
 /// where some are named, and only they are told of then.
 pub fn story(entries: &[Noted], of: Option<&[Email]>) -> Vec<Event> {
     let mut teller =
-        Teller { memory: Memory::of_ledger(), events: Vec::new(), changes: Vec::new(), of };
+        Teller { memory: Memory::of_ledger(), seq: 0, events: Vec::new(), changes: Vec::new(), of };
     for noted in entries {
         teller.hear(noted);
         teller.memory.fold(noted);
@@ -83,8 +87,44 @@ pub fn story(entries: &[Noted], of: Option<&[Email]>) -> Vec<Event> {
     teller.events
 }
 
+/// What has been recorded under a workspace's name, whatever key or address it had; first what is
+/// left of entries that were dropped.
+pub fn of_workspace(all: Vec<(String, Noted)>, name: &str) -> Vec<Noted> {
+    let mut names: HashMap<String, String> = HashMap::new();
+    for (scope, noted) in &all {
+        match &noted.entry {
+            Entry::Roster(fact) => {
+                names.insert(scope.clone(), fact.workspace.clone());
+            }
+            Entry::Anchor(anchor) => {
+                for (scope, memory) in &anchor.kept {
+                    let name = memory.workspace().to_owned();
+                    names.entry(scope.clone()).or_insert(name);
+                }
+            }
+            _ => {}
+        }
+    }
+    let is_ours = |scope: &String| names.get(scope).is_some_and(|it| it == name);
+    let (mut anchors, mut ours) = (Vec::new(), Vec::new());
+    for (scope, mut noted) in all {
+        if let Entry::Anchor(anchor) = &mut noted.entry {
+            anchor.kept.retain(|scope, _| is_ours(scope));
+            noted.seq = anchor.through;
+            anchors.push(noted);
+        } else if is_ours(&scope) {
+            ours.push(noted);
+        }
+    }
+    // What was dropped came before everything that is there.
+    let first = anchors.into_iter().max_by_key(|noted| noted.seq);
+    first.into_iter().chain(ours).collect()
+}
+
 struct Teller<'a> {
     memory: Memory,
+    /// The entry that is heard.
+    seq: Seq,
     events: Vec<Event>,
     /// Where each intent stands in `events`, by its number.
     changes: Vec<(Seq, usize)>,
@@ -94,6 +134,7 @@ struct Teller<'a> {
 impl Teller<'_> {
     fn hear(&mut self, noted: &Noted) {
         let Noted { seq, at, entry } = noted;
+        self.seq = *seq;
         match entry {
             Entry::Intent(intent) => self.intent(*seq, *at, intent),
             Entry::Outcome(closing) => {
@@ -124,6 +165,10 @@ impl Teller<'_> {
                 self.tell(*at, email, What::ApprovalUsed { budget: *budget });
             }
             Entry::Seen(seen) if self.of.is_some() => self.seen(seen, *at),
+            Entry::Anchor(anchor) => {
+                let kept = anchor.kept.values().next().cloned();
+                self.memory = kept.unwrap_or_else(Memory::of_ledger);
+            }
             _ => {}
         }
     }
@@ -137,7 +182,8 @@ impl Teller<'_> {
         let revision = intent.revision.clone().or_else(|| self.memory.revision().cloned());
         let (intent, email) = (intent.clone(), intent.email.clone());
         let change = Change { intent, fate: Fate::Open, detail: None, shown: false };
-        self.events.push(Event { at, email, what: What::Change(Box::new(change)), revision });
+        let what = What::Change(Box::new(change));
+        self.events.push(Event { seq, at, email, what, revision });
     }
 
     fn with_change(&mut self, seq: Seq, edit: impl FnOnce(&mut Change)) {
@@ -192,7 +238,7 @@ impl Teller<'_> {
     fn tell(&mut self, at: Timestamp, email: &Email, what: What) {
         if self.of.is_none_or(|of| of.contains(email)) {
             let (email, revision) = (email.clone(), self.memory.revision().cloned());
-            self.events.push(Event { at, email, what, revision });
+            self.events.push(Event { seq: self.seq, at, email, what, revision });
         }
     }
 }

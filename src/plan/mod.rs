@@ -60,7 +60,7 @@ pub struct Finding {
 }
 
 /// Why nothing is done.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum FindingKind {
     /// Invited with the member's role, not yet accepted.
     Invited,

@@ -1,6 +1,7 @@
 //! The access review: who has which role, since when, by which commit, until when.
 
 use jiff::{SignedDuration, Timestamp};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{View, at, json, table, time};
@@ -11,7 +12,8 @@ use crate::revision::Revision;
 use crate::roster::{Member, Phase};
 
 /// One person with access, or about to have it. Fields that do not apply are absent.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(rename = "Access")]
 pub struct Row {
     pub workspace: String,
     pub email: String,

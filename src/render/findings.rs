@@ -7,7 +7,7 @@ use crate::escape::escape;
 use crate::plan::{Finding, FindingKind};
 
 /// The stable name of a finding in JSON.
-pub(super) fn name(kind: &FindingKind) -> &'static str {
+pub fn name(kind: &FindingKind) -> &'static str {
     match kind {
         FindingKind::Invited => "invited",
         FindingKind::InvitedWithOtherRole { .. } => "invited_with_other_role",

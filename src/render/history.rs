@@ -1,5 +1,6 @@
 //! What happened, from the ledger.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{json, table, time};
@@ -8,7 +9,8 @@ use crate::memory::story::{Change, Event, What};
 use crate::revision::Revision;
 
 /// One event for programs. Fields that do not apply are absent.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(rename = "Event")]
 pub struct Row {
     pub workspace: String,
     /// RFC 3339, UTC.
@@ -87,7 +89,7 @@ pub fn as_text(rows: &[Row]) -> String {
 
 impl Row {
     fn of(workspace: &str, event: &Event) -> Self {
-        let Event { at, email, what, revision } = event;
+        let Event { at, email, what, revision, .. } = event;
         let row = Self {
             workspace: workspace.to_owned(),
             at: time::exact(*at),

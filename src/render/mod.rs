@@ -10,6 +10,7 @@ pub mod github;
 pub mod history;
 pub mod json;
 pub mod markdown;
+pub mod plot;
 pub mod rows;
 pub mod saved;
 pub mod table;
@@ -19,6 +20,9 @@ pub mod unified;
 pub mod why;
 
 use std::fmt;
+
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use crate::diagnostic::{Place, Sources};
 use crate::directory::Snapshot;
@@ -48,7 +52,7 @@ pub struct View<'a> {
 }
 
 /// How many rows of each kind a plan has, and how many members need nothing.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Summary {
     pub invite: usize,
     pub reinvite: usize,
@@ -111,7 +115,7 @@ impl fmt::Display for Summary {
 }
 
 /// The parts that are not zero, or that nothing is there.
-fn counts<const N: usize>(parts: [(usize, &str); N]) -> String {
+pub(crate) fn counts<const N: usize>(parts: [(usize, &str); N]) -> String {
     let told: Vec<String> = parts
         .iter()
         .filter(|(count, _)| *count > 0)
@@ -121,7 +125,7 @@ fn counts<const N: usize>(parts: [(usize, &str); N]) -> String {
 }
 
 /// `users.yaml:14`.
-fn at(sources: &Sources, place: Place) -> String {
+pub(crate) fn at(sources: &Sources, place: Place) -> String {
     format!("{}:{}", escape(sources.name(place.file)), place.line)
 }
 

@@ -127,7 +127,7 @@ pub(super) fn held(verdict: &Verdict, now: Timestamp, sources: &Sources) -> Vec<
     verdict.held.iter().map(|held| of_held(held, now, sources)).collect()
 }
 
-pub(super) fn of_change(change: &Change, sources: &Sources) -> Row {
+pub fn of_change(change: &Change, sources: &Sources) -> Row {
     let disables = matches!(change.action, Action::Disable { .. });
     Row {
         kind: Kind::of_change(change),

@@ -27,16 +27,9 @@ pub fn person<'a>(view: &View<'a>, email: &Email) -> (Option<&'a Member>, Vec<Em
 
 /// Everything there is to say, for people.
 pub fn text(view: &View<'_>, memory: &Memory, events: &[Event], email: &Email) -> String {
-    let (member, addresses) = person(view, email);
-    let teller = Teller { view, memory, member, addresses: &addresses, now: view.plan.now() };
     let mut text = format!("{} in {}\n\n", escape(email.as_str()), escape(view.workspace));
-    let sections = [
-        ("roster", teller.roster(email)),
-        ("workspace", teller.workspace()),
-        ("invitations", teller.invitations()),
-        ("next", teller.next()),
-    ];
-    let rows: Vec<Vec<String>> = sections.into_iter().flat_map(|it| section(it.0, it.1)).collect();
+    let sections = sections(view, memory, email).into_iter();
+    let rows: Vec<Vec<String>> = sections.flat_map(|it| section(it.0, it.1)).collect();
     text.push_str(&table::aligned(&rows));
     let rows: Vec<Row> = history::rows(view.workspace, events);
     text.push_str("\nhistory\n");
@@ -48,6 +41,23 @@ pub fn text(view: &View<'_>, memory: &Memory, events: &[Event], email: &Email) -
         text.push_str(&history::as_text(&rows));
     }
     text
+}
+
+/// What the file says, what the workspace shows, what was sent and what comes next: lines below
+/// heads, not escaped.
+pub fn sections(
+    view: &View<'_>,
+    memory: &Memory,
+    email: &Email,
+) -> [(&'static str, Vec<String>); 4] {
+    let (member, addresses) = person(view, email);
+    let teller = Teller { view, memory, member, addresses: &addresses, now: view.plan.now() };
+    [
+        ("roster", teller.roster(email)),
+        ("workspace", teller.workspace()),
+        ("invitations", teller.invitations()),
+        ("next", teller.next()),
+    ]
 }
 
 /// Lines below a head that stands beside the first.

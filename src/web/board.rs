@@ -1,38 +1,325 @@
 //! What is known of the workspaces, for whoever asks.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-/// Which workspaces are kept, and which of them have had a roster that can be used.
+use jiff::{SignedDuration, Timestamp};
+use tokio::sync::watch;
+
+use crate::daemon::{Due, Finished};
+use crate::diagnostic::{Diagnostic, Severity, Sources};
+use crate::escape::escape;
+use crate::ledger::Ledger;
+use crate::reconcile::Picture;
+use crate::render::{access, diagnostics};
+use crate::report::{RunReport, Status, Trigger};
+
+/// Access that ends within this is marked.
+pub const EXPIRING: SignedDuration = SignedDuration::from_hours(14 * 24);
+
+/// What is known now. Whoever wants to know when it changes subscribes.
+#[derive(Debug)]
+pub struct Board {
+    known: Mutex<Known>,
+    changes: watch::Sender<u64>,
+}
+
 #[derive(Debug, Default)]
-pub struct Board(Mutex<BTreeMap<String, bool>>);
+struct Known {
+    places: BTreeMap<String, Place>,
+    /// What is wrong with the configuration as it is now.
+    trouble: Option<Trouble>,
+}
+
+/// How a workspace fares.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Fares {
+    /// No run has ended yet.
+    Starting,
+    InSync,
+    /// Changes are being made.
+    Changing,
+    /// Guards hold something, and nothing failed.
+    Held,
+    Failing,
+    /// An earlier roster is in force: the files cannot be used.
+    Stale,
+}
+
+/// One workspace.
+#[derive(Clone, Debug)]
+pub struct Place {
+    pub name: String,
+    /// A roster could be used, and stays in force whatever becomes of the file.
+    pub is_loaded: bool,
+    /// What is wrong with the roster as it is now.
+    pub trouble: Option<Trouble>,
+    fares: Fares,
+    /// Since when it has fared so.
+    since: Timestamp,
+    /// So many changes of the run in progress have an outcome, of how many.
+    pub progress: Option<(usize, usize)>,
+    pub next: Option<Due>,
+    pub last: Option<LastRun>,
+    /// When a reading last showed it as the roster says.
+    pub converged: Option<Timestamp>,
+    pub picture: Option<Arc<Shown>>,
+    /// Where its past is.
+    pub ledger: Option<Ledger>,
+}
+
+/// Files that cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trouble {
+    pub errors: usize,
+    /// Drawn as on a terminal, without colours. Every text in it is escaped.
+    pub text: String,
+}
+
+/// The last run that ended.
+#[derive(Clone, Debug)]
+pub struct LastRun {
+    pub trigger: Trigger,
+    pub started: Timestamp,
+    pub finished: Timestamp,
+    pub status: Status,
+    /// Why it failed.
+    pub failure: Option<String>,
+}
+
+/// The last reading, and what is drawn from it once somebody asks.
+#[derive(Debug)]
+pub struct Shown {
+    pub workspace: String,
+    pub at: Timestamp,
+    pub picture: Arc<Picture>,
+    access: OnceLock<Vec<access::Row>>,
+}
 
 impl Board {
-    /// These are kept from now on, and no others.
-    pub fn keep<'a>(&self, names: impl IntoIterator<Item = &'a str>) {
-        let mut known = self.known();
-        let kept = names.into_iter().map(|name| {
-            let is_loaded = known.get(name).copied().unwrap_or_default();
-            (name.to_owned(), is_loaded)
-        });
-        *known = kept.collect();
+    pub fn new() -> Self {
+        Self { known: Mutex::default(), changes: watch::Sender::new(0) }
     }
 
-    /// A roster of this workspace could be used; it stays in force whatever becomes of the file.
+    /// These are kept from now on, and no others.
+    pub fn keep(
+        &self,
+        workspaces: impl IntoIterator<Item = (String, Option<Ledger>)>,
+        now: Timestamp,
+    ) {
+        self.change(|known| {
+            let kept = workspaces.into_iter().map(|(name, ledger)| {
+                let place = known.places.remove(&name).unwrap_or_else(|| Place::new(&name, now));
+                (name, Place { ledger, ..place })
+            });
+            known.places = kept.collect();
+        });
+    }
+
+    /// A roster of this workspace could be used.
     pub fn loaded(&self, name: &str) {
-        if let Some(is_loaded) = self.known().get_mut(name) {
-            *is_loaded = true;
+        let is_news = self.known().places.get(name).is_some_and(|place| !place.is_loaded);
+        let is_mended = self.known().places.get(name).is_some_and(|it| it.trouble.is_some());
+        if is_news || is_mended {
+            self.change_place(name, |place| {
+                place.is_loaded = true;
+                place.trouble = None;
+            });
         }
+    }
+
+    /// The files of this workspace, or of the configuration, cannot be used.
+    pub fn unusable(&self, name: Option<&str>, sources: &Sources, found: &[Diagnostic]) {
+        let trouble = Some(Trouble::of(sources, found));
+        let known = match name {
+            Some(name) => self.place(name).and_then(|place| place.trouble),
+            None => self.trouble(),
+        };
+        if known == trouble {
+            return;
+        }
+        match name {
+            Some(name) => self.change_place(name, |place| place.trouble = trouble),
+            None => self.change(|known| known.trouble = trouble),
+        }
+    }
+
+    /// The configuration can be used.
+    pub fn configured(&self) {
+        if self.known().trouble.is_some() {
+            self.change(|known| known.trouble = None);
+        }
+    }
+
+    /// So many changes of a run have an outcome, of how many.
+    pub fn progress(&self, name: &str, done: usize, of: usize) {
+        self.change_place(name, |place| place.progress = Some((done, of)));
+    }
+
+    /// A run has ended.
+    pub fn finished(&self, run: &Finished<'_>) {
+        self.change_place(&run.report.workspace, |place| place.finished(run));
     }
 
     /// The workspaces without a roster. There is none when the daemon is ready.
     pub fn waiting(&self) -> Vec<String> {
         let known = self.known();
-        known.iter().filter(|(_, is_loaded)| !**is_loaded).map(|(name, _)| name.clone()).collect()
+        known.places.values().filter(|it| !it.is_loaded).map(|it| it.name.clone()).collect()
     }
 
-    fn known(&self) -> MutexGuard<'_, BTreeMap<String, bool>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    pub fn place(&self, name: &str) -> Option<Place> {
+        self.known().places.get(name).cloned()
+    }
+
+    /// All of them, by name.
+    pub fn places(&self) -> Vec<Place> {
+        self.known().places.values().cloned().collect()
+    }
+
+    /// What is wrong with the configuration as it is now.
+    pub fn trouble(&self) -> Option<Trouble> {
+        self.known().trouble.clone()
+    }
+
+    /// Tells of every change from now on; changes that nobody waited for are one.
+    pub fn subscribe(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+
+    fn change(&self, edit: impl FnOnce(&mut Known)) {
+        edit(&mut self.known());
+        self.changes.send_modify(|version| *version += 1);
+    }
+
+    fn change_place(&self, name: &str, edit: impl FnOnce(&mut Place)) {
+        self.change(|known| {
+            if let Some(place) = known.places.get_mut(name) {
+                edit(place);
+            }
+        });
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Default for Board {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Fares {
+    /// The word in the API and on the page.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::InSync => "in sync",
+            Self::Changing => "changing",
+            Self::Held => "held",
+            Self::Failing => "failing",
+            Self::Stale => "stale",
+        }
+    }
+
+    fn of(report: &RunReport) -> Self {
+        match report.status() {
+            Status::Failed => Self::Failing,
+            _ if report.stale => Self::Stale,
+            Status::Held => Self::Held,
+            Status::Converged => Self::InSync,
+        }
+    }
+
+    /// How the ledger calls runs that ended so.
+    fn recorded(self) -> &'static str {
+        match self {
+            Self::Failing => "failed",
+            Self::Stale => "stale",
+            Self::Held => "held",
+            Self::InSync => "converged",
+            Self::Starting | Self::Changing => "",
+        }
+    }
+}
+
+impl Place {
+    fn new(name: &str, now: Timestamp) -> Self {
+        Self {
+            name: name.to_owned(),
+            is_loaded: false,
+            trouble: None,
+            fares: Fares::Starting,
+            since: now,
+            progress: None,
+            next: None,
+            last: None,
+            converged: None,
+            picture: None,
+            ledger: None,
+        }
+    }
+
+    /// How it fares, and since when.
+    pub fn fares(&self) -> (Fares, Timestamp) {
+        let fares = if self.progress.is_some() { Fares::Changing } else { self.fares };
+        (fares, self.since)
+    }
+
+    fn finished(&mut self, run: &Finished<'_>) {
+        let report = run.report;
+        self.progress = None;
+        self.next = run.next;
+        if let Some(picture) = &run.picture {
+            self.converged = self.converged.max(picture.memory.converged());
+            self.picture = Some(Arc::new(Shown {
+                workspace: self.name.clone(),
+                at: report.finished,
+                picture: Arc::clone(picture),
+                access: OnceLock::new(),
+            }));
+        }
+        if report.is_early() {
+            return;
+        }
+        let fares = Fares::of(report);
+        // The ledger knows longer than this process.
+        let memory = run.picture.as_ref().map(|picture| &picture.memory);
+        let recorded = memory.and_then(|memory| memory.ending_so(fares.recorded()));
+        if self.fares != fares {
+            self.since = report.finished;
+        }
+        self.since = recorded.unwrap_or(self.since);
+        self.fares = fares;
+        self.last = Some(LastRun {
+            trigger: report.trigger,
+            started: report.started,
+            finished: report.finished,
+            status: report.status(),
+            failure: report.failure().map(|failure| escape(&failure.message).into_owned()),
+        });
+    }
+}
+
+impl Trouble {
+    fn of(sources: &Sources, found: &[Diagnostic]) -> Self {
+        Self { errors: errors(found), text: diagnostics::text(found, sources, false) }
+    }
+}
+
+/// How many of these are errors.
+pub fn errors(found: &[Diagnostic]) -> usize {
+    found.iter().filter(|it| it.severity == Severity::Error).count()
+}
+
+impl Shown {
+    /// Who has access, by address.
+    pub fn access(&self) -> &[access::Row] {
+        self.access.get_or_init(|| {
+            let view = self.picture.view(&self.workspace);
+            access::rows(&view, &self.picture.memory, EXPIRING)
+        })
     }
 }
 
@@ -43,13 +330,16 @@ mod tests {
     #[test]
     fn ready_is_whoever_has_a_roster_for_every_workspace() {
         let board = Board::default();
-        board.keep(["acme", "beta"]);
+        let keep = |names: &[&str]| {
+            board.keep(names.iter().map(|name| ((*name).to_owned(), None)), Timestamp::UNIX_EPOCH);
+        };
+        keep(&["acme", "beta"]);
         board.loaded("acme");
         board.loaded("gone");
         assert_eq!(board.waiting(), ["beta"]);
         board.loaded("beta");
         assert!(board.waiting().is_empty());
-        board.keep(["acme", "new"]);
+        keep(&["acme", "new"]);
         assert_eq!(board.waiting(), ["new"], "and acme keeps its roster");
     }
 }

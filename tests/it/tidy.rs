@@ -7,7 +7,7 @@ use crate::support::rust::{bare, functions, heads, names, without_tests};
 
 /// The rank of every top-level module, times ten: it imports lower ones, and its own folder. Where
 /// the map has two neighbours in one rank and one builds on the other, that one ends in 5.
-const RANKS: [(&str, u8); 30] = [
+const RANKS: [(&str, u8); 33] = [
     ("diagnostic", 0),
     ("email", 0),
     ("escape", 0),
@@ -24,6 +24,7 @@ const RANKS: [(&str, u8); 30] = [
     ("schedule", 30),
     ("report", 40),
     ("render", 45),
+    ("notice", 46),
     ("aside", 47),
     ("client", 50),
     ("clock", 50),
@@ -36,12 +37,14 @@ const RANKS: [(&str, u8); 30] = [
     ("systemd", 80),
     ("telemetry", 80),
     ("daemon", 90),
+    ("courier", 92),
+    ("metrics", 92),
     ("web", 95),
     ("cli", 100),
 ];
 
 /// The highest rank that can do nothing but compute.
-const CORE: u8 = 45;
+const CORE: u8 = 46;
 const STD_EFFECTS: [&str; 4] = ["fs", "env", "net", "process"];
 const EFFECTS: [&str; 8] = [
     "tokio",

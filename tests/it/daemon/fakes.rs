@@ -13,7 +13,8 @@ use rosterd::client::{
 };
 use rosterd::clock::Clock;
 use rosterd::config::{
-    Config, CredentialSource, ScheduleSettings, SecretSource, WatchSettings, WorkspaceConfig,
+    Config, CredentialSource, ScheduleSettings, SecretSource, WatchSettings, WebSettings,
+    WorkspaceConfig,
 };
 use rosterd::daemon::events::Event;
 use rosterd::daemon::{self, Connected, Finished, Hooks, Inbox};
@@ -186,6 +187,8 @@ pub fn config(names: &[&str]) -> Config {
     Config {
         store: None,
         listen: None,
+        web: WebSettings::default(),
+        notify: Vec::new(),
         retention: Duration::from_secs(1),
         path: None,
         schedule: ScheduleSettings { jitter: Duration::ZERO, ..ScheduleSettings::default() },

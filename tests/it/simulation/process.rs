@@ -12,7 +12,8 @@ use rosterd::client::{
     self, Client, ClientError, Credentials, ReadDirectory, Reply, WriteDirectory,
 };
 use rosterd::config::{
-    Config, CredentialSource, ScheduleSettings, SecretSource, WatchSettings, WorkspaceConfig,
+    Config, CredentialSource, ScheduleSettings, SecretSource, WatchSettings, WebSettings,
+    WorkspaceConfig,
 };
 use rosterd::daemon::{Connected, Finished, Hooks};
 use rosterd::diagnostic::{Diagnostic, Sources};
@@ -128,6 +129,8 @@ impl World {
         Config {
             store: None,
             listen: None,
+            web: WebSettings::default(),
+            notify: Vec::new(),
             retention: retention(&knobs),
             path: None,
             schedule: ScheduleSettings {

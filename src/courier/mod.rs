@@ -1,0 +1,261 @@
+//! Brings notices to those who asked for them. Nobody waits for it: a run goes on whatever a
+//! receiver does, and what cannot be delivered is told in the log and counted.
+
+mod sign;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
+use reqwest::{StatusCode, Url};
+use secrecy::ExposeSecret as _;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+use crate::client::{self, endpoint_is_safe};
+use crate::clock::{Clock as _, SystemClock};
+use crate::config::{Format, Receiver, SecretSource, WhereTo};
+use crate::daemon::Finished;
+use crate::metrics::Metrics;
+use crate::notice::watch::{Heard, Watch};
+use crate::notice::{Notice, json, slack};
+
+/// So many notices wait for one receiver; what comes then is lost, and told.
+const QUEUE: usize = 100;
+/// A receiver answers within this.
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// After an attempt that may be repeated. What is asked for by `Retry-After` is waited for too, up
+/// to the last of these.
+pub const WAITS: [Duration; 5] = [
+    Duration::from_secs(1),
+    Duration::from_secs(5),
+    Duration::from_secs(30),
+    Duration::from_mins(2),
+    Duration::from_mins(10),
+];
+
+/// All receivers.
+#[derive(Debug)]
+pub struct Courier {
+    metrics: Arc<Metrics>,
+    waits: &'static [Duration],
+    routes: Mutex<Vec<Route>>,
+}
+
+/// The way to one receiver.
+#[derive(Debug)]
+struct Route {
+    receiver: Receiver,
+    watch: Watch,
+    queue: mpsc::Sender<Parcel>,
+    carrier: JoinHandle<()>,
+}
+
+/// What is carried: the same identity whichever attempt it is.
+#[derive(Debug)]
+struct Parcel {
+    id: String,
+    notice: Notice,
+}
+
+impl Courier {
+    pub fn new(metrics: Arc<Metrics>, waits: &'static [Duration]) -> Self {
+        Self { metrics, waits, routes: Mutex::default() }
+    }
+
+    /// These are told from now on, and no others. Who was told before is not told again.
+    pub fn adopt(&self, receivers: &[Receiver]) {
+        let mut routes = self.routes();
+        let mut known = std::mem::take(&mut *routes);
+        for receiver in receivers {
+            let before = known.iter().position(|route| route.receiver == *receiver);
+            let route = before.map(|at| known.swap_remove(at));
+            routes.push(route.unwrap_or_else(|| self.route(receiver)));
+        }
+    }
+
+    fn route(&self, receiver: &Receiver) -> Route {
+        let (queue, parcels) = mpsc::channel(QUEUE);
+        let carrier = Carrier {
+            receiver: receiver.clone(),
+            name: name(receiver),
+            metrics: Arc::clone(&self.metrics),
+            waits: self.waits,
+        };
+        let carrier = tokio::spawn(carrier.carry(parcels));
+        Route { receiver: receiver.clone(), watch: Watch::new(receiver.within), queue, carrier }
+    }
+
+    /// Sends on what a run gives rise to. Never waits.
+    pub fn hear(&self, run: &Finished<'_>) {
+        let loaded = run.picture.as_ref().map(|picture| &picture.loaded);
+        let heard = Heard {
+            report: run.report,
+            sources: run.sources,
+            roster: loaded.map(|loaded| &loaded.roster),
+            revision: loaded.and_then(|loaded| loaded.revision.as_ref()),
+        };
+        for route in self.routes().iter_mut() {
+            let workspaces = route.receiver.workspaces.as_ref();
+            if workspaces.is_some_and(|it| !it.contains(&run.report.workspace)) {
+                continue;
+            }
+            for notice in route.watch.hear(&heard) {
+                if !route.receiver.events.contains(&notice.event) {
+                    continue;
+                }
+                let event = notice.event;
+                let id = format!("msg_{:032x}", fastrand::u128(..));
+                if route.queue.try_send(Parcel { id, notice }).is_err() {
+                    let receiver = name(&route.receiver);
+                    self.metrics.notified(&receiver, event, "dropped");
+                    tracing::warn!(receiver, event = event.word(), "too many notices wait");
+                }
+            }
+        }
+    }
+
+    /// Delivers what waits, within a time: what has failed once is not waited for.
+    pub async fn leave(&self, within: Duration) {
+        let routes = std::mem::take(&mut *self.routes());
+        let carriers: Vec<_> = routes.into_iter().map(|route| route.carrier).collect();
+        let _ = tokio::time::timeout(within, futures_util::future::join_all(carriers)).await;
+    }
+
+    fn routes(&self) -> MutexGuard<'_, Vec<Route>> {
+        self.routes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What a receiver is called: never by its address where that is a secret.
+fn name(receiver: &Receiver) -> String {
+    match &receiver.to {
+        WhereTo::Written(url) => url.host_str().unwrap_or("webhook").to_owned(),
+        WhereTo::Secret(SecretSource::Env(name)) => name.clone(),
+        WhereTo::Secret(SecretSource::File(path)) => path.display().to_string(),
+        WhereTo::Secret(SecretSource::Sandbox(_)) => "sandbox".to_owned(),
+    }
+}
+
+struct Carrier {
+    receiver: Receiver,
+    name: String,
+    metrics: Arc<Metrics>,
+    waits: &'static [Duration],
+}
+
+/// How an attempt ended that did not deliver.
+#[derive(Debug, PartialEq, Eq)]
+enum Failed {
+    /// It may go better later: no sooner than asked for.
+    ForNow(String, Option<Duration>),
+    ForGood(String),
+}
+
+impl Carrier {
+    async fn carry(self, mut parcels: mpsc::Receiver<Parcel>) {
+        while let Some(parcel) = parcels.recv().await {
+            let event = parcel.notice.event;
+            let outcome = self.deliver(&parcel).await;
+            self.metrics.notified(&self.name, event, outcome);
+        }
+    }
+
+    /// Tries until it is delivered or given up.
+    async fn deliver(&self, parcel: &Parcel) -> &'static str {
+        let (receiver, event) = (&self.name, parcel.notice.event.word());
+        let mut waits = self.waits.iter();
+        loop {
+            let (why, wait) = match self.attempt(parcel).await {
+                Ok(()) => {
+                    tracing::debug!(receiver, event, "a notice is delivered");
+                    return "delivered";
+                }
+                Err(Failed::ForNow(why, asked)) => (why, waits.next().map(|it| (*it, asked))),
+                Err(Failed::ForGood(why)) => (why, None),
+            };
+            let Some((wait, asked)) = wait else {
+                tracing::warn!(receiver, event, "a notice is not delivered: {why}");
+                return "failed";
+            };
+            tracing::info!(receiver, event, "a notice is not delivered yet: {why}");
+            let longest = self.waits.last().copied().unwrap_or(wait);
+            tokio::time::sleep(wait.max(asked.unwrap_or_default().min(longest))).await;
+        }
+    }
+
+    async fn attempt(&self, parcel: &Parcel) -> Result<(), Failed> {
+        let url = self.address()?;
+        let body = match self.receiver.format {
+            Format::Json => json::body(&parcel.notice),
+            Format::Slack => slack::body(&parcel.notice),
+        };
+        let http = http(&url)?;
+        let mut request = http.post(url).header(CONTENT_TYPE, "application/json");
+        if let Some(secret) = &self.receiver.secret {
+            let secret = secret.reveal(&variable).map_err(|it| later(it.to_string()))?;
+            let signed = sign::headers(&secret, &parcel.id, SystemClock.now(), &body);
+            let signed = signed.ok_or_else(|| later("the secret is no base64 after whsec_"))?;
+            for (name, value) in signed {
+                request = request.header(name, value);
+            }
+        }
+        let answer = request.body(body).send().await.map_err(|error| later(without_url(error)))?;
+        let status = answer.status();
+        if status.is_success() {
+            return Ok(());
+        }
+        let why = format!("the receiver answers {status}");
+        let is_for_now = status.is_server_error()
+            || [StatusCode::TOO_MANY_REQUESTS, StatusCode::REQUEST_TIMEOUT].contains(&status);
+        if !is_for_now {
+            return Err(Failed::ForGood(why));
+        }
+        let asked = answer.headers().get(RETRY_AFTER).and_then(|it| it.to_str().ok()?.parse().ok());
+        Err(Failed::ForNow(why, asked.map(Duration::from_secs)))
+    }
+
+    fn address(&self) -> Result<Url, Failed> {
+        let source = match &self.receiver.to {
+            WhereTo::Written(url) => return Ok(url.clone()),
+            WhereTo::Secret(source) => source,
+        };
+        let text = source.reveal(&variable).map_err(|problem| later(problem.to_string()))?;
+        let url: Url =
+            text.expose_secret().trim().parse().map_err(|_| later("the secret is no address"))?;
+        if endpoint_is_safe(&url) { Ok(url) } else { Err(later("the address is not https")) }
+    }
+}
+
+/// A receiver, its address and its secret can be mended meanwhile.
+fn later(why: impl Into<String>) -> Failed {
+    Failed::ForNow(why.into(), None)
+}
+
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+/// With the roots and the caution of the client of the API.
+fn http(url: &Url) -> Result<reqwest::Client, Failed> {
+    let settings = client::Settings {
+        endpoint: url.clone(),
+        workspace_uid: None,
+        timeout: TIMEOUT,
+        rate: None,
+        ca_file: None,
+    };
+    client::connections(&settings).map_err(|error| later(error.message))
+}
+
+/// The reasons of a failure; its address may be a secret.
+fn without_url(error: reqwest::Error) -> String {
+    let error = error.without_url();
+    let mut words = error.to_string();
+    let mut source = std::error::Error::source(&error);
+    while let Some(inner) = source {
+        words = inner.to_string();
+        source = inner.source();
+    }
+    crate::escape::escape(&words).into_owned()
+}
