@@ -12,11 +12,12 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 
 use crate::apply::journal::{self, Journal};
 use crate::apply::{self, Effects, Sending, Terms};
 use crate::aside::aside;
-use crate::client::{ClientError, ReadDirectory, WriteDirectory};
+use crate::client::{ClientError, ReadDirectory, TRACE, WriteDirectory};
 use crate::clock::Clock;
 use crate::diagnostic::{Diagnostic, Sources};
 use crate::directory::Snapshot;
@@ -177,6 +178,28 @@ fn consider(
 
 /// One whole pass. It never fails: what went wrong is part of the report.
 pub async fn reconcile<D: ReadDirectory + WriteDirectory>(
+    directory: &D,
+    target: &Target,
+    loaded: &Arc<Loaded>,
+    pass: Pass,
+    carry: &mut Carry,
+    desk: Desk,
+    setting: &Setting<'_>,
+) -> RunReport {
+    let span = tracing::info_span!(
+        target: TRACE,
+        "run",
+        workspace = target.workspace,
+        trigger = pass.trigger.word(),
+        status = tracing::field::Empty,
+    );
+    let run = pass_over(directory, target, loaded, pass, carry, desk, setting);
+    let report = run.instrument(span.clone()).await;
+    span.record("status", report.status().word());
+    report
+}
+
+async fn pass_over<D: ReadDirectory + WriteDirectory>(
     directory: &D,
     target: &Target,
     loaded: &Arc<Loaded>,

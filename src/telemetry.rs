@@ -1,12 +1,16 @@
-//! Logs: one line a change, one line a run, to standard error.
+//! Logs: one line a change, one line a run, to standard error; and spans, for a collector.
+
+#[cfg(feature = "otlp")]
+mod otlp;
 
 use std::borrow::Cow;
 
 use jiff::{SignedDuration, Timestamp};
 use tracing::{Level, Metadata, Subscriber};
-use tracing_subscriber::filter::{EnvFilter, filter_fn};
+use tracing_subscriber::filter::{EnvFilter, FilterExt as _, filter_fn};
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
+use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::diagnostic::{Diagnostic, Place, Severity, Sources};
@@ -35,17 +39,54 @@ pub enum Color {
     Never,
 }
 
+/// The target of spans: they are for a collector, and no part of the log.
+pub const TRACE: &str = crate::client::TRACE;
+
+/// What still has to be sent at the end of the process.
+#[derive(Debug, Default)]
+pub struct Sending {
+    #[cfg(feature = "otlp")]
+    export: Option<otlp::Export>,
+}
+
+impl Sending {
+    /// Waits shortly until it has been sent.
+    pub fn finish(self) {
+        #[cfg(feature = "otlp")]
+        self.export.into_iter().for_each(otlp::Export::finish);
+    }
+}
+
 /// Sends the log to standard error from now on; a second call changes nothing. `verbosity` is the
-/// number of `-v` less the number of `-q`; `RUST_LOG` is stronger.
-pub fn init(format: LogFormat, verbosity: i8, color: Color) {
+/// number of `-v` less the number of `-q`; `RUST_LOG` is stronger. With the feature `otlp`, spans
+/// go where the environment says; that needs a runtime.
+pub fn init(format: LogFormat, verbosity: i8, color: Color) -> Sending {
     let asked = std::env::var("RUST_LOG").ok().filter(|asked| !asked.trim().is_empty());
     let (filter, problem) = filter(asked.as_deref(), verbosity);
     let subscriber = subscriber(format, filter, is_colored(color), std::io::stderr);
-    if subscriber.try_init().is_ok()
-        && let Some(problem) = problem
-    {
+    #[cfg(feature = "otlp")]
+    let (subscriber, sending, unsent) = {
+        let (found, unsent) = match otlp::layer() {
+            Ok(found) => (found, None),
+            Err(why) => (None, Some(why)),
+        };
+        let (layer, export) = found.unzip();
+        let layer = layer
+            .map(|layer| layer.with_filter(filter_fn(|it| it.is_span() && it.target() == TRACE)));
+        (subscriber.with(layer), Sending { export }, unsent)
+    };
+    #[cfg(not(feature = "otlp"))]
+    let (sending, unsent) = (Sending::default(), None::<String>);
+    if subscriber.try_init().is_err() {
+        return sending;
+    }
+    if let Some(problem) = problem {
         tracing::warn!(problem, "RUST_LOG cannot be read and does not count");
     }
+    if let Some(why) = unsent {
+        tracing::warn!(why, "no spans are sent: OTEL_EXPORTER_OTLP_ENDPOINT cannot be used");
+    }
+    sending
 }
 
 fn is_colored(color: Color) -> bool {
@@ -81,7 +122,7 @@ fn subscriber<W>(
     filter: EnvFilter,
     colored: bool,
     writer: W,
-) -> impl Subscriber + Send + Sync
+) -> impl Subscriber + for<'s> LookupSpan<'s> + Send + Sync
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
@@ -90,13 +131,16 @@ where
         LogFormat::Text => layer.with_target(false).boxed(),
         LogFormat::Json => layer.json().flatten_event(true).with_target(false).boxed(),
     };
-    let layer = layer.with_filter(filter_fn(is_ours_or_quiet));
-    tracing_subscriber::registry().with(filter).with(layer)
+    let layer = layer.with_filter(filter.and(filter_fn(is_ours_or_quiet)));
+    tracing_subscriber::registry().with(layer)
 }
 
 /// Libraries below us tell in detail what goes over the wire, credentials and proxy passwords
 /// included: none of their details are shown, whatever `RUST_LOG` says.
 fn is_ours_or_quiet(metadata: &Metadata<'_>) -> bool {
+    if metadata.target() == TRACE {
+        return false;
+    }
     let ours = metadata.target().split("::").next() == Some(env!("CARGO_CRATE_NAME"));
     ours || *metadata.level() <= Level::INFO
 }

@@ -42,9 +42,12 @@ pub fn main() -> ExitCode {
     let global = cli.global.clone();
     let verbosity = i8::try_from(cli.global.verbose).unwrap_or(i8::MAX);
     let verbosity = if cli.global.quiet { -1 } else { verbosity };
-    telemetry::init(cli.global.log_format, verbosity, cli.global.color);
     let ended = runtime().and_then(|runtime| {
+        let entered = runtime.enter();
+        let sending = telemetry::init(cli.global.log_format, verbosity, cli.global.color);
+        drop(entered);
         let ended = runtime.block_on(run(cli));
+        sending.finish();
         // A read that hangs on a dead mount must not keep the process.
         runtime.shutdown_background();
         ended

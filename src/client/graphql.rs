@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
+use tracing::Instrument as _;
 
 use super::answer::{Response, Telling};
 use super::transport::{Transport, Unanswered};
 use super::{
-    Answer, Asked, ClientError, Credentials, ErrorClass, ReadDirectory, Reply, WriteDirectory,
-    document, interpret,
+    Answer, Asked, ClientError, Credentials, ErrorClass, ReadDirectory, Reply, TRACE,
+    WriteDirectory, document, interpret,
 };
 use crate::directory::Snapshot;
 use crate::plan::change::Change;
@@ -46,11 +47,26 @@ impl Client {
         body: String,
     ) -> Result<Response, Unanswered> {
         let began = Instant::now();
-        let answered = self.transport.exchange(&self.credentials, body, &self.telling()).await;
+        let span = tracing::info_span!(
+            target: TRACE,
+            "request",
+            otel.name = field,
+            otel.kind = "client",
+            count,
+            http.response.status_code = tracing::field::Empty,
+            error.type = tracing::field::Empty,
+        );
+        let telling = self.telling();
+        let exchange = self.transport.exchange(&self.credentials, body, &telling);
+        let answered = exchange.instrument(span.clone()).await;
         let (status, kind) = match &answered {
             Ok(response) => (response.status, "answered"),
             Err(unanswered) => (0, unanswered.error.kind),
         };
+        span.record("http.response.status_code", status);
+        if answered.is_err() {
+            span.record("error.type", kind);
+        }
         let took = began.elapsed();
         let unanswered = answered.as_ref().err().map(|unanswered| unanswered.error.kind);
         self.transport.tell(&Asked { operation: field, status, unanswered, took });

@@ -20,6 +20,9 @@ use secrecy::SecretString;
 use crate::directory::Snapshot;
 use crate::plan::change::Change;
 
+/// The target of spans.
+pub const TRACE: &str = "rosterd::trace";
+
 pub use graphql::Client;
 pub use network::connections;
 pub use transport::Transport;

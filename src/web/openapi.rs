@@ -21,9 +21,9 @@ pub fn document() -> String {
     let mut writer = Writer::new();
     let ask = Writer::query::<Wanted>();
     let paths = json!({
-        "/livez": { "get": writer.plain("Whether the daemon lives", "health") },
-        "/readyz": { "get": writer.plain("Whether every workspace has a roster", "health") },
-        "/metrics": { "get": writer.plain("Metrics, for Prometheus", "health") },
+        "/livez": { "get": plain("Whether the daemon lives", "health") },
+        "/readyz": { "get": plain("Whether every workspace has a roster", "health") },
+        "/metrics": { "get": plain("Metrics, for Prometheus", "health") },
         "/api/v1/openapi.json": { "get": writer.get::<Value>("This document", &[]) },
         "/api/v1/events": { "get": writer.events() },
         "/api/v1/workspaces": { "get": writer.get::<Overview>("Everything at a glance", &[]) },
@@ -48,7 +48,7 @@ pub fn document() -> String {
         },
         "/api/v1/workspaces/{name}/reconcile": { "post": writer.reconcile() },
     });
-    let whole = writer.whole(with_parameters(paths));
+    let whole = writer.whole(&with_parameters(paths));
     format!("{}\n", serde_json::to_string_pretty(&whole).unwrap_or_default())
 }
 
@@ -79,18 +79,6 @@ impl Writer {
                 "200": self.answer::<T>(summary),
                 "400": { "description": "The question cannot be read." },
                 "default": self.answer::<Problem>("Why there is no answer."),
-            },
-        })
-    }
-
-    fn plain(&mut self, summary: &str, tag: &str) -> Value {
-        json!({
-            "summary": summary,
-            "tags": [tag],
-            "security": [{}],
-            "responses": {
-                "200": { "description": "Yes.", "content": { "text/plain": {} } },
-                "default": { "description": "No, and why.", "content": { "text/plain": {} } },
             },
         })
     }
@@ -136,7 +124,7 @@ impl Writer {
         each.collect()
     }
 
-    fn whole(mut self, paths: Value) -> Value {
+    fn whole(mut self, paths: &Value) -> Value {
         let schemas = self.schemas.take_definitions(true);
         json!({
             "openapi": "3.1.0",
@@ -161,6 +149,18 @@ impl Writer {
             },
         })
     }
+}
+
+fn plain(summary: &str, tag: &str) -> Value {
+    json!({
+        "summary": summary,
+        "tags": [tag],
+        "security": [{}],
+        "responses": {
+            "200": { "description": "Yes.", "content": { "text/plain": {} } },
+            "default": { "description": "No, and why.", "content": { "text/plain": {} } },
+        },
+    })
 }
 
 /// Names the parts of each path, and each operation.

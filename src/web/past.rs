@@ -26,7 +26,10 @@ pub(super) struct Past {
 
 /// The past of each workspace as of the end of its last run. One reading at a time.
 #[derive(Debug, Default)]
-pub(super) struct Pasts(tokio::sync::Mutex<BTreeMap<String, (Option<Timestamp>, Arc<Past>)>>);
+pub(super) struct Pasts(tokio::sync::Mutex<BTreeMap<String, Known>>);
+
+/// The past, and the end of the run that it goes to.
+type Known = (Option<Timestamp>, Arc<Past>);
 
 impl Pasts {
     /// The past of a workspace; an error says why it cannot be read.

@@ -15,7 +15,7 @@ const MOST: usize = 50;
 
 #[derive(Template)]
 #[template(path = "runs.html", config = "src/web/askama.toml")]
-struct Runs {
+struct Listed {
     frame: Frame,
     name: String,
     runs: Vec<Ran>,
@@ -35,5 +35,5 @@ pub(super) async fn show(
     };
     let older = found.last().filter(|_| found.len() == MOST).map(|run| run.seq);
     let runs = found.iter().map(|run| Ran::of(&name, run, visit.now)).collect();
-    Ok(page(&Runs { frame: visit.frame, name, runs, older }))
+    Ok(page(&Listed { frame: visit.frame, name, runs, older }))
 }

@@ -159,7 +159,7 @@ fn roster(picture: &Picture) -> String {
     let files: Vec<_> = loaded.sources.iter().map(|(_, file)| escape(&file.name)).collect();
     let files = match files.len() {
         0..=3 => files.join(", "),
-        more => format!("{} files", more),
+        more => format!("{more} files"),
     };
     let commit = loaded.revision.as_ref().map(|revision| {
         let author = revision.author.as_deref().map(|it| format!(" by {it}"));
