@@ -21,8 +21,9 @@ use crate::reconcile::Target;
 /// The name of the workspace.
 pub const NAME: &str = "default";
 
-/// The token of the page, where there is no configuration.
+/// The token of the page, and whether it is needed, where the configuration does not say so.
 const WEB_TOKEN: &str = "ROSTERD_WEB_TOKEN";
+const WEB_ANONYMOUS: &str = "ROSTERD_WEB_ANONYMOUS";
 
 const RETENTION: Duration = Duration::from_hours(400 * 24);
 
@@ -81,11 +82,13 @@ pub(super) fn config(
     })
 }
 
-/// Who may look, where the environment says so.
-fn web(env: &dyn Fn(&str) -> Option<String>) -> WebSettings {
+/// Who may look, where no file says so.
+pub(super) fn web(env: &dyn Fn(&str) -> Option<String>) -> WebSettings {
     let token = env(WEB_TOKEN).filter(|value| !value.is_empty());
     let token = token.map(|_| SecretSource::Env(WEB_TOKEN.to_owned()));
-    WebSettings { token, anonymous: None }
+    // Anything but a clear yes keeps the door shut.
+    let anonymous = env(WEB_ANONYMOUS).map(|value| value == "true");
+    WebSettings { token, anonymous }
 }
 
 /// What the environment says about the API; whether the secrets are there, and not what they are.

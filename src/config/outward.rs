@@ -7,6 +7,7 @@ use reqwest::Url;
 
 use super::checks::Reader;
 use super::conceal::refused;
+use super::environment;
 use super::keys::{NOTIFY, WEB};
 use super::workspace::endpoint;
 use super::{Format, Receiver, WebSettings, WhereTo, WorkspaceConfig};
@@ -17,6 +18,9 @@ const DAY: Duration = Duration::from_hours(24);
 
 impl Reader<'_> {
     pub(super) fn web(&mut self, fields: &Fields<'_, '_>) -> WebSettings {
+        if fields.get("web").is_none() {
+            return environment::web(self.env);
+        }
         let Some(fields) = self.section(fields, "web", &WEB) else { return WebSettings::default() };
         let token = fields.get("token").and_then(|node| self.secret(node, "token"));
         WebSettings { token, anonymous: self.choice(&fields, "anonymous") }

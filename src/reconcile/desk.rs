@@ -101,8 +101,8 @@ fn holder(clock: &dyn Clock) -> String {
     format!("process {}{host}, since {since}", std::process::id())
 }
 
-/// Writes how the run ended, drops what is too old, and tells what is remembered now. A run that cannot be written down has not
-/// ended well.
+/// Writes how the run ended, drops what is too old, and tells what is remembered now. A run that
+/// cannot be written down has not ended well.
 pub(super) async fn finish(
     mut report: RunReport,
     loaded: &Loaded,

@@ -37,7 +37,7 @@ const RANKS: [(&str, u8); 33] = [
     ("systemd", 80),
     ("telemetry", 80),
     ("daemon", 90),
-    ("courier", 92),
+    ("courier", 93),
     ("metrics", 92),
     ("web", 95),
     ("cli", 100),
