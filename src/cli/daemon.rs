@@ -264,7 +264,8 @@ impl Hooks for World {
 
     fn seen(&self, workspace: &str, loaded: &Loaded, look: &Look) {
         if !look.verdict.approved.is_empty() {
-            self.board.progress(workspace, 0, look.verdict.approved.len());
+            let now = SystemClock.now();
+            self.board.changing(workspace, look.verdict.approved.len(), now);
         }
         if !self.shown {
             return;

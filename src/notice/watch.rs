@@ -228,18 +228,21 @@ impl Heard<'_> {
                         EndKind::Expires => "access",
                         EndKind::Elevation => "elevation",
                     };
-                    people.push(Person {
+                    let person = Person {
                         email: escape(member.email.as_str()).into_owned(),
                         what: what.to_owned(),
                         role: escape(member.role_at(now).as_str()).into_owned(),
                         why: format!("ends {}", time::at(until)),
                         place: Some(at(self.sources, member.place)),
-                    });
+                    };
+                    people.push((until, person));
                 }
                 ahead.insert(end);
             }
         }
         told.ends = ahead;
+        people.sort_by_key(|(until, _)| *until);
+        let people: Vec<Person> = people.into_iter().map(|(_, person)| person).collect();
         (!people.is_empty()).then(|| {
             let days = within.as_hours() / 24;
             let summary = format!("{} ending within {days} days", people.len());

@@ -270,7 +270,9 @@ mod tests {
     fn everybody_is_drawn_and_nothing_leaves_the_picture() {
         let hostile = Role::from_api("<script>\u{202e}");
         let count = |n: usize| BTreeMap::from([(Role::Admin, n), (hostile.clone(), 2 * n)]);
-        let counts = (0..500).map(|day| (at(day * 86_400), count(40 + day as usize))).collect();
+        let counts = (0..500_usize)
+            .map(|day| (at(86_400 * i64::try_from(day).unwrap()), count(40 + day)))
+            .collect();
         let changes = vec![(at(5), Class::Invite), (at(9_999_999_999), Class::Disable)];
         let drawn = plot(&Timeline { counts, changes }, at(500 * 86_400)).unwrap();
         assert_eq!(drawn.legend.len(), 2);

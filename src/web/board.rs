@@ -59,6 +59,8 @@ pub struct Place {
     since: Timestamp,
     /// So many changes of the run in progress have an outcome, of how many.
     pub progress: Option<(usize, usize)>,
+    /// Since when the run in progress makes changes.
+    changing: Timestamp,
     pub next: Option<Due>,
     pub last: Option<LastRun>,
     /// When a reading last showed it as the roster says.
@@ -149,6 +151,14 @@ impl Board {
         if self.known().trouble.is_some() {
             self.change(|known| known.trouble = None);
         }
+    }
+
+    /// A run is about to make so many changes.
+    pub fn changing(&self, name: &str, of: usize, now: Timestamp) {
+        self.change_place(name, |place| {
+            place.progress = Some((0, of));
+            place.changing = now;
+        });
     }
 
     /// So many changes of a run have an outcome, of how many.
@@ -253,6 +263,7 @@ impl Place {
             fares: Fares::Starting,
             since: now,
             progress: None,
+            changing: now,
             next: None,
             last: None,
             converged: None,
@@ -263,8 +274,10 @@ impl Place {
 
     /// How it fares, and since when.
     pub fn fares(&self) -> (Fares, Timestamp) {
-        let fares = if self.progress.is_some() { Fares::Changing } else { self.fares };
-        (fares, self.since)
+        match self.progress {
+            Some(_) => (Fares::Changing, self.changing),
+            None => (self.fares, self.since),
+        }
     }
 
     fn finished(&mut self, run: &Finished<'_>) {
