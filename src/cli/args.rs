@@ -91,7 +91,7 @@ pub struct Global {
     /// Only this workspace; may be repeated
     #[arg(long, global = true, value_name = "NAME")]
     pub workspace: Vec<String>,
-    /// Where the daemon answers health checks, in place of `listen`
+    /// Where the daemon shows itself, in place of `listen`
     #[arg(long, global = true, value_name = "ADDRESS", env = "ROSTERD_LISTEN", hide_env = true)]
     pub listen: Option<SocketAddr>,
     /// Start an embedded User Management API, seeded with example users, and work on that
@@ -265,4 +265,6 @@ pub enum SchemaName {
     Config,
     /// GraphQL schema of the API, as the sandbox serves it
     Graphql,
+    /// `OpenAPI` document of what the daemon shows
+    Openapi,
 }

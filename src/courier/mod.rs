@@ -76,6 +76,7 @@ impl Courier {
 
     fn route(&self, receiver: &Receiver) -> Route {
         let (queue, parcels) = mpsc::channel(QUEUE);
+        self.metrics.receives(&name(receiver), &receiver.events);
         let carrier = Carrier {
             receiver: receiver.clone(),
             name: name(receiver),

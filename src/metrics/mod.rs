@@ -54,6 +54,8 @@ const TRIGGERS: [Trigger; 7] = [
     Trigger::Boundary,
     Trigger::Retry,
 ];
+/// What may become of a notice.
+const NOTICES: [&str; 3] = ["delivered", "failed", "dropped"];
 /// What may become of a change of each kind.
 const CHANGES: [&str; 4] = ["invite", "reinvite", "update_role", "disable"];
 const FATES: [&str; 4] = ["done", "rejected", "unknown", "not_sent"];
@@ -147,11 +149,16 @@ impl Metrics {
         self.gauges().config_errors = errors;
     }
 
+    /// A receiver will be told of these. What can be counted begins with 0.
+    pub fn receives(&self, receiver: &str, events: &[Kind]) {
+        for (event, outcome) in events.iter().flat_map(|it| NOTICES.map(|outcome| (it, outcome))) {
+            drop(self.notices.get_or_create(&notice_labels(receiver, *event, outcome)));
+        }
+    }
+
     /// A notice has been delivered, or given up.
     pub fn notified(&self, receiver: &str, event: Kind, outcome: &'static str) {
-        let event = ("event", event.word().to_owned());
-        let labels = [("receiver", receiver.to_owned()), event, ("outcome", outcome.to_owned())];
-        self.notices.get_or_create(&labels).inc();
+        self.notices.get_or_create(&notice_labels(receiver, event, outcome)).inc();
     }
 
     /// Counts the requests of a workspace.
@@ -201,6 +208,11 @@ fn labels(
     (second, other): (&'static str, &str),
 ) -> Labels<3> {
     [("workspace", workspace.to_owned()), (first, one.to_owned()), (second, other.to_owned())]
+}
+
+fn notice_labels(receiver: &str, event: Kind, outcome: &str) -> Labels<3> {
+    let (event, outcome) = (event.word().to_owned(), outcome.to_owned());
+    [("receiver", receiver.to_owned()), ("event", event), ("outcome", outcome)]
 }
 
 fn run_labels(workspace: &str, trigger: Trigger, outcome: &str) -> Labels<3> {

@@ -30,6 +30,7 @@ pub(super) fn routes() -> Router<Site> {
         .route("/api/v1/workspaces", routing::get(overview))
         .route("/api/v1/workspaces/{name}", routing::get(workspace))
         .route("/api/v1/workspaces/{name}/plan", routing::get(plan))
+        .route("/api/v1/workspaces/{name}/approvals", routing::get(approvals))
         .route("/api/v1/workspaces/{name}/people", routing::get(people))
         .route("/api/v1/workspaces/{name}/people/{email}", routing::get(person))
         .route("/api/v1/workspaces/{name}/runs", routing::get(runs))
@@ -117,6 +118,16 @@ async fn plan(State(site): State<Site>, Path(name): Path<String>) -> Result<Resp
     let shown = shown(&place)?;
     let text = json::write(&[shown.picture.view(&place.name)]);
     Ok(([(CONTENT_TYPE, "application/json")], text).into_response())
+}
+
+/// Ready to paste; nothing where an approval releases nothing.
+async fn approvals(
+    State(site): State<Site>,
+    Path(name): Path<String>,
+) -> Result<Response, Response> {
+    let place = place(&site, &name)?;
+    let block = shown(&place)?.picture.look.verdict.approvals().unwrap_or_default();
+    Ok(([(CONTENT_TYPE, "text/plain; charset=utf-8")], block).into_response())
 }
 
 async fn people(

@@ -31,6 +31,9 @@ pub fn document() -> String {
         "/api/v1/workspaces/{name}/plan": {
             "get": writer.get::<SavedPlans>("What the last reading still asks for", &[]),
         },
+        "/api/v1/workspaces/{name}/approvals": {
+            "get": writer.approvals(),
+        },
         "/api/v1/workspaces/{name}/people": {
             "get": writer.get::<People>("Who has access", &ask),
         },
@@ -91,6 +94,20 @@ impl Writer {
                 "200": {
                     "description": "Events, for as long as somebody listens.",
                     "content": { "text/event-stream": {} },
+                },
+                "default": self.answer::<Problem>("Why there is no answer."),
+            },
+        })
+    }
+
+    fn approvals(&mut self) -> Value {
+        json!({
+            "summary": "The lines of the roster that would release what is held",
+            "security": [{}, { "bearer": [] }, { "basic": [] }],
+            "responses": {
+                "200": {
+                    "description": "YAML; nothing where no line would release anything.",
+                    "content": { "text/plain": {} },
                 },
                 "default": self.answer::<Problem>("Why there is no answer."),
             },

@@ -110,7 +110,7 @@ fn every_command_and_flag_of_the_readme_exists() {
     let told = readme + &document("deploy/README.md");
     for flag in told.split(['`', ' ', '(', ')', '\n']).filter(|word| word.starts_with("--")) {
         let flag = flag.trim_end_matches(|c: char| !c.is_ascii_alphanumeric());
-        let known = ["--release", "--force", "--path"].contains(&flag)
+        let known = ["--release", "--force", "--path", "--features"].contains(&flag)
             || COMMANDS
                 .iter()
                 .any(|command| stdout(&[*command, &["--help"]].concat()).contains(flag));

@@ -1,10 +1,12 @@
-//! What needs more than a Rust toolchain: Python and its package registry, a Docker engine, the
-//! image that `.ci/docker` makes, and the package of `deploy/systemd/package`, whose path is in
-//! `ROSTERD_PACKAGE`.
+//! What needs more than a Rust toolchain: Python and its package registry, Chromium, Prometheus, a
+//! Docker engine, the image that `.ci/docker` makes, and the package of `deploy/systemd/package`,
+//! whose path is in `ROSTERD_PACKAGE`.
 
 mod compose;
 mod container;
 mod image;
+#[cfg(feature = "otlp")]
+mod spans;
 mod systemd;
 
 use std::path::Path;
@@ -29,6 +31,21 @@ fn the_vendors_python_client_works_against_the_sandbox() {
 #[test]
 fn the_manifests_are_what_kubernetes_takes() {
     run("kubernetes", &[ROSTERD]);
+}
+
+#[test]
+fn the_page_is_as_it_should_be_in_a_real_browser() {
+    run("page", &[ROSTERD]);
+}
+
+#[test]
+fn a_real_prometheus_reads_what_is_measured() {
+    run("prometheus", &[ROSTERD]);
+}
+
+#[test]
+fn the_api_is_as_its_document_says() {
+    run("api", &[ROSTERD]);
 }
 
 #[test]

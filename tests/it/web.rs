@@ -15,8 +15,8 @@ const SOON: Duration = Duration::from_secs(20);
 
 /// An answer.
 pub struct Told {
-    pub status: u16,
-    pub headers: reqwest::header::HeaderMap,
+    status: u16,
+    headers: reqwest::header::HeaderMap,
     pub body: String,
 }
 

@@ -121,7 +121,10 @@ pub(super) async fn person(
     let sections = told.into_iter().map(|(head, lines): (_, Vec<String>)| (head, safe(lines)));
     let sections: Vec<(_, Vec<String>)> =
         sections.filter(|(_, lines): &(_, Vec<String>)| !lines.is_empty()).collect();
-    let caption = format!("{} events, the newest first", events.len());
+    let caption = match events.len() {
+        1 => "1 event".to_owned(),
+        count => format!("{count} events, the newest first"),
+    };
     let events = events.iter().map(|event| Happened::of(&name, event)).collect();
     let email = escape(email.as_str()).into_owned();
     Ok(page(&Person { frame: visit.frame, name, email, sections, events, caption }))

@@ -102,7 +102,7 @@ impl Last {
             Trigger::Boundary => "a date of the roster fell due",
             trigger => because(trigger.word()),
         };
-        Self { at: When::of(last.finished, now), words: format!("{ended}; {why}") }
+        Self { at: When::of(last.finished, now), words: format!("{ended} ({why})") }
     }
 }
 
@@ -267,7 +267,7 @@ impl Ran {
             words: format!("{}{stale}", crate::render::counts(parts)),
             trigger: because(&fact.trigger),
             commit: fact.commit.as_ref().map(text),
-            plan: fact.plan.as_ref().map(text),
+            plan: fact.plan.as_ref().map(|plan| plan.chars().take(8).collect()),
             failure: fact.failure.as_ref().map(text),
             events: run.events.iter().take(EVENTS).map(|it| Happened::of(workspace, it)).collect(),
         }

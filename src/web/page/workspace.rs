@@ -18,6 +18,8 @@ use crate::web::board::{Shown, Trouble};
 
 /// So many rows of a plan are shown; the rest is in the API.
 const ROWS: usize = 200;
+/// A longer block is behind a link.
+const LONGEST_BLOCK: usize = 8_000;
 /// So many of the last runs.
 const RUNS: usize = 10;
 
@@ -40,6 +42,8 @@ struct Workspace {
     held_caption: String,
     refusals: Vec<Refusal>,
     approvals: Option<String>,
+    /// The block of approvals is a long one.
+    is_long: bool,
     rows: Vec<Row>,
     caption: String,
     nothing: &'static str,
@@ -98,6 +102,7 @@ pub(super) async fn show(
         held_caption: counted("held", plan.held.len(), plan.all_held),
         held: plan.held,
         refusals: plan.refusals,
+        is_long: plan.approvals.as_ref().is_some_and(|block| block.len() > LONGEST_BLOCK),
         approvals: plan.approvals,
         caption: plan.summary.as_ref().map(ToString::to_string).unwrap_or_default(),
         rows: plan.rows,

@@ -20,6 +20,7 @@ fn read(name: &str) -> String {
 #[test]
 fn the_committed_schemas_are_the_ones_that_are_printed() {
     assert_eq!(read("rosterd.schema.json"), format!("{:#}\n", schema()));
+    assert_eq!(read("openapi.json"), rosterd::web::openapi::document());
     assert_eq!(read("users.schema.json"), format!("{:#}\n", rosterd::roster::schema::schema()));
 }
 

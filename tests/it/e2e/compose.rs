@@ -5,6 +5,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use super::container::{IMAGE, Ran, ran, until};
+use crate::web::{ask, free};
 
 const SOON: Duration = Duration::from_mins(1);
 
@@ -13,13 +14,16 @@ struct Project {
     file: String,
     name: String,
     folder: tempfile::TempDir,
+    /// Where the page is.
+    port: u16,
 }
 
 impl Project {
     fn new(file: &str, name: &str) -> Self {
         let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/compose").join(file);
         let name = format!("{name}{}", std::process::id());
-        Self { file: file.display().to_string(), name, folder: tempfile::tempdir().unwrap() }
+        let (folder, port) = (tempfile::tempdir().unwrap(), free().port());
+        Self { file: file.display().to_string(), name, folder, port }
     }
 
     fn compose(&self, arguments: &[&str]) -> Ran {
@@ -28,6 +32,7 @@ impl Project {
         let command = command.args(arguments).env("ROSTERD_IMAGE", IMAGE);
         let command = command.env("ROSTER_FOLDER", self.folder.path());
         let command = command.env("SECRETS_FOLDER", self.folder.path());
+        let command = command.env("ROSTERD_PORT", self.port.to_string());
         ran(&command.env("PARADIME_API_ENDPOINT", "https://acme.io/graphql").output().unwrap())
     }
 
@@ -65,6 +70,10 @@ fn one_command_starts_rosterd_beside_a_sandbox() {
     until(SOON, "the first run", || project.logs().contains("status=\"converged\""));
     project.write("users.yaml", &format!("{ROSTER}  - {{ email: bob@acme.io, role: ANALYST }}\n"));
     until(SOON, "the edit is seen", || project.logs().contains("bob@acme.io"));
+    let page = format!("http://127.0.0.1:{}/workspaces/default", project.port);
+    until(SOON, "the page shows it", || {
+        ask("GET", &page, &[]).is_some_and(|told| told.body.contains("bob@acme.io"))
+    });
 }
 
 #[test]
