@@ -1,5 +1,7 @@
 //! The API: the page's own numbers, for programs. [`super::openapi`] describes it.
 
+use std::sync::Arc;
+
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
@@ -137,6 +139,7 @@ async fn people(
 ) -> Result<Json<People>, Response> {
     let place = place(&site, &name)?;
     let shown = shown(&place)?;
+    shown.drawn().await;
     let (total, found) = wanted.of(shown.access());
     let items = found.into_iter().cloned().collect();
     Ok(Json(Part { total, offset: wanted.offset, items }))
@@ -241,8 +244,8 @@ fn unknown(name: &str) -> Response {
     problem(StatusCode::NOT_FOUND, format!("there is no workspace `{name}`"))
 }
 
-fn shown(place: &Place) -> Result<&Shown, Response> {
-    place.picture.as_deref().ok_or_else(|| {
+fn shown(place: &Place) -> Result<&Arc<Shown>, Response> {
+    place.picture.as_ref().ok_or_else(|| {
         let words = "no run has read this workspace yet";
         problem(StatusCode::SERVICE_UNAVAILABLE, words)
     })

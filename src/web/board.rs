@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::watch;
 
+use crate::aside::aside;
 use crate::daemon::{Due, Finished};
 use crate::diagnostic::{Diagnostic, Severity, Sources};
 use crate::escape::escape;
@@ -327,6 +328,14 @@ pub fn errors(found: &[Diagnostic]) -> usize {
 }
 
 impl Shown {
+    /// Draws who has access, aside, if nobody has asked for it since the run.
+    pub async fn drawn(self: &Arc<Self>) {
+        if self.access.get().is_none() {
+            let shown = Arc::clone(self);
+            aside(move || shown.access().len()).await;
+        }
+    }
+
     /// Who has access, by address.
     pub fn access(&self) -> &[access::Row] {
         self.access.get_or_init(|| {
@@ -339,6 +348,48 @@ impl Shown {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::{CANCELLED, End, Failure};
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(1_800_000_000 + second).unwrap()
+    }
+
+    fn failed(kind: &'static str, second: i64) -> RunReport {
+        RunReport {
+            workspace: "acme".into(),
+            trigger: Trigger::Retry,
+            started: at(second - 1),
+            finished: at(second),
+            stale: false,
+            ledger: None,
+            end: End::Failed(Failure { kind, message: "no\u{1b}".into() }),
+        }
+    }
+
+    #[test]
+    fn how_it_fares_is_told_since_it_began() {
+        let board = Board::new();
+        board.keep([("acme".to_owned(), None)], at(0));
+        let news = board.subscribe();
+        let fares = || board.place("acme").unwrap().fares();
+        let end = |report: &RunReport| {
+            let sources = Sources::default();
+            board.finished(&Finished { report, sources: &sources, next: None, picture: None });
+        };
+        assert_eq!(fares(), (Fares::Starting, at(0)));
+        board.changing("acme", 3, at(5));
+        assert_eq!(fares(), (Fares::Changing, at(5)));
+        board.progress("acme", 1, 3);
+        assert_eq!(board.place("acme").unwrap().progress, Some((1, 3)));
+        end(&failed(CANCELLED, 7));
+        assert_eq!(fares(), (Fares::Starting, at(0)), "it made room and says nothing");
+        end(&failed("connect", 9));
+        end(&failed("connect", 20));
+        assert_eq!(fares(), (Fares::Failing, at(9)), "since the first of them");
+        let last = board.place("acme").unwrap().last.unwrap();
+        assert_eq!((last.finished, last.failure.as_deref()), (at(20), Some("no\\u{1b}")));
+        assert!(news.has_changed().unwrap());
+    }
 
     #[test]
     fn ready_is_whoever_has_a_roster_for_every_workspace() {

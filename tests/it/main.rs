@@ -12,6 +12,7 @@ mod docs;
 #[cfg(feature = "e2e")]
 mod e2e;
 mod guards;
+mod http;
 mod laws;
 mod ledger;
 mod memory;
@@ -29,4 +30,3 @@ mod source;
 mod support;
 mod tidy;
 mod watch;
-mod web;

@@ -50,6 +50,7 @@ pub(super) async fn list(
 ) -> Result<Response, Response> {
     let (Visit { frame, .. }, shown) = Visit::to(&site, &name)?.read()?;
     let asked = Wanted { limit: Some(MOST), ..asked };
+    shown.drawn().await;
     let all = shown.access();
     let (total, found) = asked.of(all);
     let rows: Vec<Row> = found.into_iter().map(|row| Row::of(&name, row)).collect();

@@ -73,6 +73,9 @@ pub(super) async fn show(
     let Visit { frame, place, now } = Visit::to(&site, &name)?;
     let (fares, since) = place.fares();
     let past = site.pasts.of(&place).await;
+    if let Some(shown) = &place.picture {
+        shown.drawn().await;
+    }
     let shown = place.picture.as_deref();
     let plan = shown.map_or_else(Wanted::default, |shown| Wanted::of(&name, &shown.picture));
     let (drawn, runs, no_past) = match &past {

@@ -5,7 +5,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use super::container::{IMAGE, Ran, ran, until};
-use crate::web::{ask, free};
+use crate::http::{ask, free};
 
 const SOON: Duration = Duration::from_mins(1);
 
