@@ -42,6 +42,10 @@ struct Teller {
 impl Teller {
     fn hear(&mut self, noted: &Noted) {
         let Noted { seq, at, entry } = noted;
+        if self.counts.is_empty() && !self.now.is_empty() {
+            // Who was there before the first entry that is left.
+            self.counts.push((*at, self.now.clone()));
+        }
         match entry {
             Entry::Anchor(anchor) => {
                 for memory in anchor.kept.values() {

@@ -16,6 +16,7 @@ mod http;
 mod laws;
 mod ledger;
 mod memory;
+mod metrics;
 mod notices;
 mod plan;
 mod reconcile;

@@ -1,5 +1,7 @@
 //! What is remembered: laws of observing and folding, and the promises over time.
 
+mod past;
+
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 use rosterd::action::{Action, BudgetName, Class};

@@ -1,0 +1,142 @@
+//! The past, told run by run, and after old entries have been dropped.
+
+use std::collections::BTreeMap;
+
+use rosterd::action::Action;
+use rosterd::memory::Memory;
+use rosterd::memory::entry::{Anchor, Closing, Entry, Fate, Noted, RosterFact, RunFact};
+use rosterd::memory::runs::runs;
+use rosterd::memory::story::{What, of_workspace, story};
+use rosterd::memory::timeline::timeline;
+use rosterd::role::Role;
+
+use crate::support::world::{World, hours, intent, now};
+
+fn noted(entries: impl IntoIterator<Item = Entry>) -> Vec<Noted> {
+    let noted = (1..).zip(entries).map(|(seq, entry)| {
+        let at = hours(i64::try_from(seq).unwrap());
+        Noted { seq, at, entry }
+    });
+    noted.collect()
+}
+
+fn run(status: &str) -> Entry {
+    Entry::Run(Box::new(RunFact {
+        trigger: "schedule".into(),
+        started: now(),
+        status: status.into(),
+        roster: String::new(),
+        commit: None,
+        stale: false,
+        plan: None,
+        done: 0,
+        rejected: 0,
+        unknown: 0,
+        not_sent: 0,
+        held: 0,
+        in_sync: 0,
+        failure: None,
+    }))
+}
+
+fn invite(name: &str) -> Entry {
+    intent(name, Action::Invite { role: Role::Business })
+}
+
+fn closed(of: u64) -> Entry {
+    Entry::Outcome(Closing { of, fate: Fate::Done, detail: None })
+}
+
+#[test]
+fn each_run_is_told_with_what_it_did() {
+    let entries = noted([
+        invite("zoe"),    // 1
+        closed(1),        // 2
+        run("converged"), // 3
+        invite("yan"),    // 4: killed before the end of the run
+        closed(4),        // 5: settled by the next one
+        invite("ada"),    // 6
+        run("held"),      // 7
+        run("early"),     // 8
+    ]);
+    let told = |before, most| -> Vec<(u64, Vec<String>)> {
+        let names = |it: &rosterd::memory::runs::Run| {
+            let done = it.events.iter().filter(|event| match &event.what {
+                What::Change(change) => change.fate == Fate::Done || event.seq == 6,
+                _ => false,
+            });
+            done.map(|event| event.email.folded()).collect()
+        };
+        runs(&entries, before, most).iter().map(|it| (it.seq, names(it))).collect()
+    };
+    let name = |name: &str| format!("{name}@acme.io");
+    let all = [(8, vec![]), (7, vec![name("yan"), name("ada")]), (3, vec![name("zoe")])];
+    assert_eq!(told(None, 50), all);
+    assert_eq!(told(None, 2), all[..2]);
+    assert_eq!(told(Some(8), 1), all[1..2], "what it did does not depend on how many are asked");
+    assert_eq!(told(Some(3), 5), []);
+}
+
+#[test]
+fn runs_that_end_alike_are_a_streak() {
+    let streak = |entries: &[Entry]| {
+        let mut memory = Memory::of_ledger();
+        noted(entries.iter().cloned()).iter().for_each(|noted| memory.fold(noted));
+        ["converged", "held", "failed", "stale"]
+            .map(|word| memory.ending_so(word).map(|at| at.duration_since(now()).as_hours()))
+    };
+    assert_eq!(streak(&[]), [None; 4]);
+    let failing = [run("converged"), run("failed"), run("early"), run("failed")];
+    assert_eq!(streak(&failing), [None, None, Some(2), None]);
+    let Entry::Run(mut fact) = run("converged") else { panic!("a run") };
+    fact.stale = true;
+    let stale = Entry::Run(fact);
+    assert_eq!(streak(&[run("converged"), stale.clone(), stale]), [None, None, None, Some(2)]);
+}
+
+#[test]
+fn what_was_dropped_is_known_to_what_is_left() {
+    let world = World::converged();
+    let before = world.clone().seen(-900);
+    let kept = BTreeMap::from([
+        ("key".to_owned(), before.memory.clone()),
+        ("another".to_owned(), Memory::of_ledger()),
+    ]);
+    let roster = RosterFact {
+        workspace: "acme".into(),
+        digest: String::new(),
+        files: Vec::new(),
+        revision: None,
+    };
+    let changed = world.no_member("matt").account("zoe", Role::Business);
+    let mut changed = changed;
+    changed.memory = before.memory.clone();
+    let seen = changed.clone().seen(2);
+    let observed = rosterd::memory::observe::observe(
+        &before.memory,
+        &changed.snapshot(),
+        &changed.roster(),
+        hours(2),
+    );
+    assert_ne!(seen.memory, before.memory);
+    let mut all: Vec<(String, Noted)> =
+        vec![("key".into(), Noted { seq: 41, at: hours(1), entry: Entry::Roster(roster) })];
+    for (seq, entry) in (42..).zip(observed) {
+        all.push(("key".into(), Noted { seq, at: hours(2), entry }));
+    }
+    all.push(("another".into(), Noted { seq: 60, at: hours(3), entry: run("failed") }));
+    let anchor = Anchor { through: 40, hash: String::new(), kept };
+    all.push((
+        String::new(),
+        Noted { seq: 61, at: hours(4), entry: Entry::Anchor(Box::new(anchor)) },
+    ));
+
+    let ours = of_workspace(all, "acme");
+    assert_eq!(ours[0].seq, 40, "what was dropped comes first");
+    assert!(ours.iter().all(|noted| noted.seq != 60), "another workspace's");
+    let people: Vec<usize> =
+        timeline(&ours).counts.iter().map(|(_, roles)| roles.values().sum()).collect();
+    assert_eq!(people, [5, 6], "those who were there before are counted");
+    let appeared = story(&ours, Some(&[crate::support::world::email("alexandra")]));
+    assert!(appeared.is_empty(), "alexandra is not new: {appeared:?}");
+}

@@ -1,0 +1,186 @@
+//! What is measured, from runs as they end.
+
+use std::sync::Arc;
+
+use jiff::SignedDuration;
+use rosterd::client::Asked;
+use rosterd::daemon::{Due, Finished};
+use rosterd::diagnostic::Sources;
+use rosterd::memory::Memory;
+use rosterd::memory::entry::{Entry, Key};
+use rosterd::metrics::Metrics;
+use rosterd::notice::Kind;
+use rosterd::reconcile::{Loaded, Look, Picture};
+use rosterd::report::{Applied, End, Failure, Outcome, RunReport, Trigger, Verification};
+use rosterd::role::Role;
+
+use crate::support::world::{World, disable, email, hours, now};
+
+fn report(end: End) -> RunReport {
+    RunReport {
+        workspace: "acme".into(),
+        trigger: Trigger::File,
+        started: now(),
+        finished: now() + SignedDuration::from_secs(2),
+        stale: false,
+        ledger: None,
+        end,
+    }
+}
+
+fn failed(kind: &'static str) -> RunReport {
+    report(End::Failed(Failure { kind, message: "no".into() }))
+}
+
+/// A run over this world in which all that was approved is done.
+fn well(world: &World) -> RunReport {
+    let (plan, verdict) = (world.plan(), world.verdict());
+    let approved = verdict.approved.changes().iter();
+    let outcomes = approved.map(|change| (change.clone(), Outcome::Done)).collect();
+    let verification = Verification::NotNeeded;
+    let (lost, stopped, next) = (0, None, None);
+    let applied = Applied { plan, verdict, outcomes, verification, lost, stopped, next };
+    report(End::Applied(Box::new(applied)))
+}
+
+fn picture(world: &World, memory: &Memory) -> Arc<Picture> {
+    let (sources, warnings, revision) = (Sources::default(), Vec::new(), None);
+    let loaded = Arc::new(Loaded { roster: world.roster(), sources, warnings, revision });
+    let (snapshot, plan, verdict) = (world.snapshot(), world.plan(), world.verdict());
+    let look = Look { snapshot, plan, verdict };
+    Arc::new(Picture { loaded, look, memory: Arc::new(memory.clone()) })
+}
+
+fn metrics() -> Metrics {
+    let metrics = Metrics::new(now());
+    metrics.keep(["acme"], now());
+    metrics
+}
+
+fn end(metrics: &Metrics, report: &RunReport, picture: Option<Arc<Picture>>) {
+    let next = Some(Due { at: hours(1), trigger: Trigger::Schedule });
+    metrics.finished(&Finished { report, sources: &Sources::default(), next, picture });
+}
+
+/// The value of a series, as of so many hours from [`now`].
+#[track_caller]
+fn value(metrics: &Metrics, series: &str, at: i64) -> Option<f64> {
+    let text = metrics.text(hours(at));
+    let series = format!("rosterd_{series} ");
+    text.lines().find_map(|line| line.strip_prefix(&series)).map(|it| it.parse().unwrap())
+}
+
+#[test]
+fn what_can_be_counted_begins_with_nothing() {
+    let metrics = metrics();
+    let run = "runs_total{workspace=\"acme\",trigger=\"file\",outcome=\"failed\"}";
+    assert_eq!(value(&metrics, run, 0), Some(0.0));
+    let change = "changes_total{workspace=\"acme\",kind=\"disable\",outcome=\"unknown\"}";
+    assert_eq!(value(&metrics, change, 0), Some(0.0));
+    metrics.receives("chat", &[Kind::Held]);
+    metrics.notified("chat", Kind::Held, "failed");
+    for (outcome, count) in [("delivered", 0.0), ("failed", 1.0)] {
+        let series =
+            format!("notices_total{{receiver=\"chat\",event=\"held\",outcome=\"{outcome}\"}}");
+        assert_eq!(value(&metrics, &series, 0), Some(count), "{outcome}");
+    }
+}
+
+#[test]
+fn the_age_of_convergence_grows_whatever_goes_wrong() {
+    let (metrics, world) = (metrics(), World::converged());
+    let age = |at| value(&metrics, "convergence_age_seconds{workspace=\"acme\"}", at).unwrap();
+    assert!((age(2) - 7200.0).abs() < 0.5, "since the start: {}", age(2));
+    end(&metrics, &well(&world), Some(picture(&world, &Memory::of_ledger())));
+    assert!((age(2) - 7198.0).abs() < 0.5, "{}", age(2));
+    let held = world.account("zoe", Role::Developer).limits(|limits| limits.suspend = true);
+    for run in [&well(&held), &failed("connect"), &failed("unauthorized")] {
+        end(&metrics, run, None);
+        assert!((age(2) - 7198.0).abs() < 0.5, "{}", age(2));
+    }
+    let success = value(&metrics, "last_success_timestamp_seconds{workspace=\"acme\"}", 0);
+    assert!(success.is_some());
+    metrics.keep(["beta"], hours(3));
+    assert_eq!(value(&metrics, "convergence_age_seconds{workspace=\"acme\"}", 4), None);
+    assert_eq!(value(&metrics, "convergence_age_seconds{workspace=\"beta\"}", 4), Some(3600.0));
+}
+
+#[test]
+fn what_is_held_has_a_number_and_an_age() {
+    let metrics = metrics();
+    let mut world = World::converged().limits(|limits| limits.suspend = true);
+    world = world.account("zoe", Role::Developer).member("yan", Role::Business);
+    let held =
+        Entry::Held { change: Key::of(&disable("zoe"), &email("zoe")), by: vec!["suspend".into()] };
+    let remembered = world.clone().remember(-5, [held]);
+    end(&metrics, &well(&world), Some(picture(&world, &remembered.memory)));
+    for (series, expected) in [
+        ("held_changes{workspace=\"acme\",kind=\"disable\"}", 1.0),
+        ("held_changes{workspace=\"acme\",kind=\"invite\"}", 1.0),
+        ("held_changes{workspace=\"acme\",kind=\"update_role\"}", 0.0),
+        ("plan_changes{workspace=\"acme\",kind=\"disable\"}", 1.0),
+        ("held_oldest_age_seconds{workspace=\"acme\"}", 6.0 * 3600.0),
+        ("runs_total{workspace=\"acme\",trigger=\"file\",outcome=\"held\"}", 1.0),
+        ("members{workspace=\"acme\"}", 6.0),
+        ("members_in_sync{workspace=\"acme\"}", 5.0),
+        ("users{workspace=\"acme\",role=\"DEVELOPER\",state=\"active\"}", 3.0),
+    ] {
+        assert_eq!(value(&metrics, series, 1), Some(expected), "{series}");
+    }
+}
+
+#[test]
+fn the_key_is_valid_until_it_is_refused() {
+    let (metrics, world) = (metrics(), World::converged());
+    let valid = || value(&metrics, "key_valid{workspace=\"acme\"}", 0);
+    assert_eq!(valid(), None, "nobody knows yet");
+    end(&metrics, &failed("connect"), None);
+    assert_eq!(valid(), None, "nor without an answer");
+    end(&metrics, &well(&world), Some(picture(&world, &Memory::of_ledger())));
+    assert_eq!(valid(), Some(1.0));
+    for kind in ["unauthorized", "forbidden", "missing-capability", "credentials"] {
+        end(&metrics, &failed(kind), None);
+        assert_eq!(valid(), Some(0.0), "{kind}");
+        end(&metrics, &failed("timeout"), None);
+        assert_eq!(valid(), Some(0.0), "it stays so");
+        end(&metrics, &well(&world), Some(picture(&world, &Memory::of_ledger())));
+        assert_eq!(valid(), Some(1.0));
+    }
+}
+
+#[test]
+fn roles_of_somebody_elses_choice_are_bounded_and_do_no_harm() {
+    let metrics = metrics();
+    let mut world = World::converged();
+    for at in 0..500 {
+        let role = Role::from_api(&format!("ROLE{at:03}\"}} 1\nevil\u{202e}"));
+        world = world.account(&format!("user{at}"), role);
+    }
+    end(&metrics, &well(&world), Some(picture(&world, &Memory::of_ledger())));
+    for text in [metrics.text(now()), metrics.open_metrics(now())] {
+        assert!(!text.contains('\u{202e}') && !text.lines().any(|line| line.starts_with("evil")));
+        let series = text.lines().filter(|line| line.starts_with("rosterd_users{")).count();
+        assert!(series <= 30, "{series}");
+    }
+    let others = value(&metrics, "users{workspace=\"acme\",role=\"other\",state=\"active\"}", 0);
+    assert_eq!(others, Some(480.0));
+}
+
+#[test]
+fn requests_are_counted_by_field_and_status() {
+    let metrics = Arc::new(metrics());
+    let observer = metrics.observer("acme");
+    let took = std::time::Duration::from_millis(30);
+    let asked = |status, unanswered| Asked { operation: "listUsers", status, unanswered, took };
+    for asked in [asked(200, None), asked(200, None), asked(429, None), asked(0, Some("timeout"))] {
+        observer.asked(&asked);
+    }
+    for (status, count) in [("200", 2.0), ("429", 1.0), ("timeout", 1.0)] {
+        let series = format!(
+            "api_requests_total{{workspace=\"acme\",operation=\"listUsers\",status=\"{status}\"}}"
+        );
+        assert_eq!(value(&metrics, &series, 0), Some(count), "{status}");
+    }
+    let count = "api_request_duration_seconds_count{workspace=\"acme\",operation=\"listUsers\"}";
+    assert_eq!(value(&metrics, count, 0), Some(4.0));
+}
