@@ -105,6 +105,9 @@ pub struct Failure {
     pub message: String,
 }
 
+/// The kind of failure where there is no roster to run with.
+pub const NO_ROSTER: &str = "roster";
+
 /// The kind of failure of a run that made room for a later one, or for the end of the process.
 pub const CANCELLED: &str = "cancelled";
 

@@ -17,7 +17,7 @@ use super::{once, output};
 use crate::client::Client;
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::{self, Config, WorkspaceConfig};
-use crate::courier::{self, Courier};
+use crate::courier::{self, Courier, Reach};
 use crate::daemon::{self, Connected, Finished, Hooks, Inbox, Pulse};
 use crate::diagnostic::{Diagnostic, Sources};
 use crate::escape::escape;
@@ -36,6 +36,7 @@ pub async fn run(global: &Global) -> Result<u8, Stop> {
     let metrics = Arc::new(Metrics::new(SystemClock.now()));
     context.measure(&metrics);
     let shown = global.sandbox || std::io::stdout().is_terminal();
+    let reach = if global.sandbox { Reach::ThisMachine } else { Reach::Anywhere };
     let told = Told { warnings: context.warnings.clone(), ..Told::default() };
     let world = World {
         context,
@@ -46,7 +47,7 @@ pub async fn run(global: &Global) -> Result<u8, Stop> {
         told: Mutex::new(told),
         board: Arc::default(),
         gate: Arc::new(Gate::new(config.web.clone())),
-        courier: Courier::new(Arc::clone(&metrics), &courier::WAITS),
+        courier: Courier::new(Arc::clone(&metrics), &courier::WAITS, reach),
         metrics,
         listen: global.listen.or(config.listen),
     };
@@ -286,7 +287,9 @@ impl Hooks for World {
         let Finished { report, sources, .. } = run;
         let next = run.next.map(|due| due.at);
         self.metrics.finished(run);
-        self.board.finished(run);
+        if self.listen.is_some() {
+            self.board.finished(run);
+        }
         self.courier.hear(run);
         self.told().bars.remove(&report.workspace);
         systemd::status(&standing(report, next));

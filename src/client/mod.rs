@@ -78,7 +78,7 @@ pub fn endpoint_is_safe(endpoint: &reqwest::Url) -> bool {
 }
 
 /// Whether the host is this machine by its very name.
-pub(crate) fn is_loopback(endpoint: &reqwest::Url) -> bool {
+pub fn is_loopback(endpoint: &reqwest::Url) -> bool {
     let host = endpoint.host_str().unwrap_or_default();
     let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
     address.map_or(host == "localhost", |address| address.is_loopback())

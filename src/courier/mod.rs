@@ -12,7 +12,7 @@ use secrecy::ExposeSecret as _;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use crate::client::{self, endpoint_is_safe};
+use crate::client::{self, endpoint_is_safe, is_loopback};
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::{Format, Receiver, SecretSource, WhereTo};
 use crate::daemon::Finished;
@@ -39,7 +39,16 @@ pub const WAITS: [Duration; 5] = [
 pub struct Courier {
     metrics: Arc<Metrics>,
     waits: &'static [Duration],
+    reach: Reach,
     routes: Mutex<Vec<Route>>,
+}
+
+/// How far notices go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    Anywhere,
+    /// This machine alone: what happens to the people of a sandbox is nobody else's business.
+    ThisMachine,
 }
 
 /// The way to one receiver.
@@ -59,8 +68,8 @@ struct Parcel {
 }
 
 impl Courier {
-    pub fn new(metrics: Arc<Metrics>, waits: &'static [Duration]) -> Self {
-        Self { metrics, waits, routes: Mutex::default() }
+    pub fn new(metrics: Arc<Metrics>, waits: &'static [Duration], reach: Reach) -> Self {
+        Self { metrics, waits, reach, routes: Mutex::default() }
     }
 
     /// These are told from now on, and no others. Who was told before is not told again.
@@ -82,6 +91,7 @@ impl Courier {
             name: name(receiver),
             metrics: Arc::clone(&self.metrics),
             waits: self.waits,
+            reach: self.reach,
         };
         let carrier = tokio::spawn(carrier.carry(parcels));
         Route { receiver: receiver.clone(), watch: Watch::new(receiver.within), queue, carrier }
@@ -143,6 +153,7 @@ struct Carrier {
     name: String,
     metrics: Arc<Metrics>,
     waits: &'static [Duration],
+    reach: Reach,
 }
 
 /// How an attempt ended that did not deliver.
@@ -187,6 +198,9 @@ impl Carrier {
 
     async fn attempt(&self, parcel: &Parcel) -> Result<(), Failed> {
         let url = self.address()?;
+        if self.reach == Reach::ThisMachine && !is_loopback(&url) {
+            return Err(Failed::ForGood("a sandbox tells this machine alone".to_owned()));
+        }
         let body = match self.receiver.format {
             Format::Json => json::body(&parcel.notice),
             Format::Slack => slack::body(&parcel.notice),

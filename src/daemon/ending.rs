@@ -2,10 +2,7 @@
 
 use crate::guard::Guard;
 use crate::plan::change::Change;
-use crate::report::{Applied, End, Outcome, RunReport, Verification};
-
-/// The kind of failure where there is no roster to run with.
-pub(super) const NO_ROSTER: &str = "roster";
+use crate::report::{Applied, End, NO_ROSTER, Outcome, RunReport, Verification};
 
 /// Whether another run soon may do better. What the API refuses by itself it would refuse again,
 /// and without a roster there is nothing to try.

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::ending::{self, NO_ROSTER};
+use super::ending;
 use super::mailbox::{Duty, Mailbox, Orders};
 use super::timers::Timers;
 use super::{Connected, Finished, Hooks, digest};
@@ -18,7 +18,7 @@ use crate::config::{ScheduleSettings, WorkspaceConfig};
 use crate::diagnostic::Sources;
 use crate::guard::Lift;
 use crate::reconcile::{self, Carry, Desk, InputOutage, Loaded, Pass, Setting};
-use crate::report::{CANCELLED, End, Failure, RunReport, Trigger};
+use crate::report::{CANCELLED, End, Failure, NO_ROSTER, RunReport, Trigger};
 use crate::roster::Digest;
 use crate::{retry, schedule};
 

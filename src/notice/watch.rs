@@ -12,7 +12,7 @@ use crate::guard::{Guard, Held};
 use crate::memory::entry::{End, EndKind, Key};
 use crate::plan::{Finding, FindingKind, Standing};
 use crate::render::{at, findings, rows, time};
-use crate::report::{Applied, Outcome, RunReport};
+use crate::report::{Applied, NO_ROSTER, Outcome, RunReport, Status, Verification};
 use crate::revision::Revision;
 use crate::roster::Roster;
 
@@ -117,7 +117,7 @@ impl Heard<'_> {
 
     /// Runs that fail, and the first that does not.
     fn failing(&self, told: &mut Told) -> Option<Notice> {
-        let failed = self.report.status() == crate::report::Status::Failed;
+        let failed = self.report.status() == Status::Failed;
         match (failed, told.failing) {
             (true, None) => {
                 told.failing = Some(self.report.finished);
@@ -134,7 +134,6 @@ impl Heard<'_> {
     }
 
     fn why_failed(&self) -> String {
-        use crate::report::Verification;
         if let Some(failure) = self.report.failure() {
             return escape(&failure.message).into_owned();
         }
@@ -151,6 +150,10 @@ impl Heard<'_> {
 
     /// The files of a roster that cannot be used, and the first that can.
     fn stale(&self, told: &mut Told) -> Option<Notice> {
+        if self.report.failure().is_some_and(|failure| failure.kind == NO_ROSTER) {
+            // There is no earlier one either, and the failure says so.
+            return None;
+        }
         match (self.report.stale, told.stale) {
             (true, None) => {
                 told.stale = Some(self.report.finished);

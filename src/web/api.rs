@@ -12,12 +12,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Site;
-use super::board::{Place, Shown};
+use super::board::Place;
 use super::problem::problem;
 use super::shapes::{
     Accepted, Events, Overview, Part, People, PersonShape, Problems, RunShape, Runs, TimelineShape,
     Workspace,
 };
+use super::shown::Shown;
 use crate::email::Email;
 use crate::render::{access, history, json, why};
 

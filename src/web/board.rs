@@ -1,22 +1,18 @@
 //! What is known of the workspaces, for whoever asks.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use tokio::sync::watch;
 
-use crate::aside::aside;
+use super::shown::Shown;
 use crate::daemon::{Due, Finished};
 use crate::diagnostic::{Diagnostic, Severity, Sources};
 use crate::escape::escape;
 use crate::ledger::Ledger;
-use crate::reconcile::Picture;
-use crate::render::{access, diagnostics};
+use crate::render::diagnostics;
 use crate::report::{RunReport, Status, Trigger};
-
-/// Access that ends within this is marked.
-pub const EXPIRING: SignedDuration = SignedDuration::from_hours(14 * 24);
 
 /// What is known now. Whoever wants to know when it changes subscribes.
 #[derive(Debug)]
@@ -88,15 +84,6 @@ pub struct LastRun {
     pub status: Status,
     /// Why it failed.
     pub failure: Option<String>,
-}
-
-/// The last reading, and what is drawn from it once somebody asks.
-#[derive(Debug)]
-pub struct Shown {
-    pub workspace: String,
-    pub at: Timestamp,
-    pub picture: Arc<Picture>,
-    access: OnceLock<Vec<access::Row>>,
 }
 
 impl Board {
@@ -287,12 +274,7 @@ impl Place {
         self.next = run.next;
         if let Some(picture) = &run.picture {
             self.converged = self.converged.max(picture.memory.converged());
-            self.picture = Some(Arc::new(Shown {
-                workspace: self.name.clone(),
-                at: report.finished,
-                picture: Arc::clone(picture),
-                access: OnceLock::new(),
-            }));
+            self.picture = Some(Arc::new(Shown::new(&self.name, Arc::clone(picture))));
         }
         if report.is_early() {
             return;
@@ -325,24 +307,6 @@ impl Trouble {
 /// How many of these are errors.
 pub fn errors(found: &[Diagnostic]) -> usize {
     found.iter().filter(|it| it.severity == Severity::Error).count()
-}
-
-impl Shown {
-    /// Draws who has access, aside, if nobody has asked for it since the run.
-    pub async fn drawn(self: &Arc<Self>) {
-        if self.access.get().is_none() {
-            let shown = Arc::clone(self);
-            aside(move || shown.access().len()).await;
-        }
-    }
-
-    /// Who has access, by address.
-    pub fn access(&self) -> &[access::Row] {
-        self.access.get_or_init(|| {
-            let view = self.picture.view(&self.workspace);
-            access::rows(&view, &self.picture.memory, EXPIRING)
-        })
-    }
 }
 
 #[cfg(test)]

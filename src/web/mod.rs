@@ -15,6 +15,7 @@ mod past;
 mod problem;
 mod server;
 mod shapes;
+pub mod shown;
 
 use std::io;
 use std::net::SocketAddr;

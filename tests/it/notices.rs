@@ -5,7 +5,7 @@ use rosterd::diagnostic::Sources;
 use rosterd::notice::watch::{Heard, Watch};
 use rosterd::notice::{Kind, MOST, Notice, json, slack};
 use rosterd::report::{
-    Applied, CANCELLED, End, Failure, Outcome, RunReport, Trigger, Verification,
+    Applied, CANCELLED, End, Failure, NO_ROSTER, Outcome, RunReport, Trigger, Verification,
 };
 use rosterd::revision::Revision;
 use rosterd::role::Role;
@@ -162,6 +162,15 @@ fn a_roster_that_cannot_be_used_is_told_though_runs_go_on() {
     let stale = RunReport { stale: true, ..well(&world) };
     assert_eq!(listener.kinds(&world, &stale), [Kind::Failing]);
     assert_eq!(listener.hear(&world, &stale), []);
+    assert_eq!(listener.kinds(&world, &well(&world)), [Kind::Recovered]);
+}
+
+#[test]
+fn where_there_is_no_roster_at_all_one_notice_says_so() {
+    let (world, mut listener) = (World::converged(), Listener::new());
+    let without = RunReport { stale: true, ..failed(NO_ROSTER) };
+    assert_eq!(listener.kinds(&world, &without), [Kind::Failing]);
+    assert_eq!(listener.hear(&world, &without), []);
     assert_eq!(listener.kinds(&world, &well(&world)), [Kind::Recovered]);
 }
 

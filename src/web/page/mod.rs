@@ -16,7 +16,8 @@ use axum::routing::get;
 use jiff::Timestamp;
 
 use super::Site;
-use super::board::{Place, Shown, Trouble};
+use super::board::{Place, Trouble};
+use super::shown::Shown;
 use words::When;
 
 pub(super) fn routes() -> Router<Site> {

@@ -14,7 +14,8 @@ use crate::reconcile::Picture;
 use crate::render::plot::{Plot, plot};
 use crate::render::{Summary, rows};
 use crate::web::Site;
-use crate::web::board::{Shown, Trouble};
+use crate::web::board::Trouble;
+use crate::web::shown::Shown;
 
 /// So many rows of a plan are shown; the rest is in the API.
 const ROWS: usize = 200;

@@ -100,12 +100,32 @@ fn a_receiver_that_hangs_or_refuses_costs_no_run_anything() {
 }
 
 #[test]
+fn a_sandbox_tells_this_machine_alone() {
+    let runtime = runtime();
+    let here = runtime.block_on(Scripted::start(vec![answer(200, &[], b"")]));
+    let stage = Stage::new();
+    let more = format!(
+        "notify:\n  - url: {}\n  - url: https://hooks.example.com/rosterd\nlisten: {}",
+        here.url(),
+        super::free()
+    );
+    stage.write("rosterd.yaml", &super::config(&more));
+    let daemon = stage.spawn(&["--sandbox"]);
+    eventually(SOON, "it is told here", || here.count() == 1);
+    daemon.signal("TERM");
+    let ran = daemon.ended_within(Duration::from_secs(8)).expect(0);
+    assert!(ran.stderr().contains("a sandbox tells this machine alone"), "{}", ran.stderr());
+}
+
+#[test]
 fn failing_is_told_once_and_so_is_recovered() {
     let runtime = runtime();
     let server = runtime.block_on(Scripted::start(vec![answer(200, &[], b"")]));
     let more = format!("notify: [{{ url: {} }}]", server.url());
     let mut stage = Stage::new();
-    stage.key("sandbox-key", "wrong");
+    stage.key("sandbox-key", "hush-hush-hush");
+    stage.set("WEB_TOKEN", "quiet-quiet-quiet");
+    let more = format!("{more}\nweb: {{ token: {{ env: WEB_TOKEN }} }}");
     let shown = Shown::of(stage, &more);
     eventually(SOON, "it is told", || events(&server) == ["failing"]);
     assert_eq!(shown.state(), "failing");
@@ -120,4 +140,20 @@ fn failing_is_told_once_and_so_is_recovered() {
     assert_eq!(events(&server), ["failing"], "once");
     let said = server.seen()[0].body.clone();
     assert!(said.contains("unauthorized") || said.contains("401"), "{said}");
+    for path in [
+        "/",
+        "/workspaces/acme",
+        "/workspaces/acme/runs",
+        "/metrics",
+        "/api/v1/workspaces",
+        "/api/v1/workspaces/acme/runs",
+        "/api/v1/workspaces/acme/history",
+        "/nowhere",
+    ] {
+        let told = shown.get(path);
+        let everything = format!("{:?} {} {said}", told.headers, told.body);
+        for secret in ["hush-hush-hush", "quiet-quiet-quiet", "sandbox-key"] {
+            assert!(!everything.contains(secret), "{secret} in {path}");
+        }
+    }
 }

@@ -81,7 +81,9 @@ fn each_run_is_told_with_what_it_did() {
 fn runs_that_end_alike_are_a_streak() {
     let streak = |entries: &[Entry]| {
         let mut memory = Memory::of_ledger();
-        noted(entries.iter().cloned()).iter().for_each(|noted| memory.fold(noted));
+        for noted in &noted(entries.iter().cloned()) {
+            memory.fold(noted);
+        }
         ["converged", "held", "failed", "stale"]
             .map(|word| memory.ending_so(word).map(|at| at.duration_since(now()).as_hours()))
     };
