@@ -143,7 +143,7 @@ impl Heard<'_> {
             Verification::Failed(error) => {
                 format!("the reading after the changes failed: {}", escape(error))
             }
-            _ if failed > 0 => format!("{failed} changes were not made"),
+            _ if failed > 0 => format!("changes that were not made: {failed}"),
             _ => "a reading does not show what was done".to_owned(),
         }
     }

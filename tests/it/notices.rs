@@ -157,6 +157,27 @@ fn failing_and_recovered_are_told_once_each() {
 }
 
 #[test]
+fn why_runs_fail_is_said_in_the_summary() {
+    let world = World::converged().member("zoe", Role::Business);
+    let summary = |report: &RunReport| {
+        let told = Listener::new().hear(&world, report);
+        told.into_iter().find(|it| it.event == Kind::Failing).unwrap().summary
+    };
+    let refused = ran(&world, &Outcome::Rejected("no".into()));
+    assert_eq!(summary(&refused), "runs fail: changes that were not made: 1");
+    let mut unread = well(&world);
+    let End::Applied(applied) = &mut unread.end else { panic!("it has a plan") };
+    applied.verification = Verification::Failed("cut\u{1b}".into());
+    let words = "runs fail: the reading after the changes failed: cut\\u{1b}";
+    assert_eq!(summary(&unread), words);
+    let mut lost = well(&world);
+    let End::Applied(applied) = &mut lost.end else { panic!("it has a plan") };
+    applied.lost = 1;
+    assert_eq!(summary(&lost), "runs fail: a reading does not show what was done");
+    assert_eq!(summary(&failed("connect")), "runs fail: cannot connect to https://api.acme.io");
+}
+
+#[test]
 fn a_roster_that_cannot_be_used_is_told_though_runs_go_on() {
     let (world, mut listener) = (World::converged(), Listener::new());
     let stale = RunReport { stale: true, ..well(&world) };
