@@ -76,7 +76,7 @@ fn check(text: &str) -> Result<(), EmailError> {
     if text.len() > MAX_LEN {
         return Err(EmailError::TooLong);
     }
-    if text.bytes().any(|b| b.is_ascii_control() || b" \"(),:;<>[\\]".contains(&b)) {
+    if text.bytes().any(is_out_of_place) {
         return Err(EmailError::BadCharacter);
     }
     let (local, domain) = text.split_once('@').ok_or(EmailError::NoAt)?;
@@ -91,6 +91,11 @@ fn check(text: &str) -> Result<(), EmailError> {
     } else {
         Err(EmailError::BadDomain)
     }
+}
+
+/// In no address at all: a control character, a space, or `"(),:;<>[\]`.
+fn is_out_of_place(byte: u8) -> bool {
+    matches!(byte, 0..=b' ' | b'"' | b'(' | b')' | b',' | b':'..=b'<' | b'>' | b'['..=b']' | 0x7f)
 }
 
 fn is_label(label: &str) -> bool {
@@ -129,14 +134,13 @@ impl PartialOrd for Email {
 
 impl Hash for Email {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        // One write for the usual address, so that hashing costs no more than for a plain string.
-        let mut buffer = [0_u8; MAX_LEN];
-        if let Some(room) = buffer.get_mut(..self.0.len()) {
-            room.copy_from_slice(self.0.as_bytes());
-            room.make_ascii_lowercase();
-            state.write(room);
-        } else {
-            state.write(self.folded().as_bytes());
+        // A piece at a time: one is enough for the usual address, and none needs memory.
+        let mut room = [0_u8; 64];
+        for bytes in self.0.as_bytes().chunks(room.len()) {
+            let piece = &mut room[..bytes.len()];
+            piece.copy_from_slice(bytes);
+            piece.make_ascii_lowercase();
+            state.write(piece);
         }
         state.write_u8(0xff);
     }

@@ -30,7 +30,11 @@ pub fn escape(text: &str) -> Cow<'_, str> {
 
 /// Control characters, bidirectional controls and isolates, line separators, invisible and
 /// zero-width characters, tags.
+#[inline]
 pub fn is_hostile(character: char) -> bool {
+    if character.is_ascii() {
+        return character.is_ascii_control();
+    }
     character.is_control()
         || matches!(
             character,

@@ -1,10 +1,12 @@
 //! The fingerprint: which changes, from which roster, and nothing else.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use sha2::{Digest as _, Sha256};
 
 use super::change::Change;
+use crate::directory::Uid;
+use crate::role::Role;
 use crate::roster::Digest;
 
 /// SHA-256 over the roster digest and the set of (kind, address, uid, from, to).
@@ -48,14 +50,18 @@ fn row(change: &Change) -> String {
     // In full, so that a new field of a change must be decided on here.
     let Change { action: _, email, also: _, reason: _, place: _, name: _, dated: _, foreseen: _ } =
         change;
+    let email = email.folded();
     let parts = [
-        change.kind().to_owned(),
-        email.folded(),
-        change.uid().map(ToString::to_string).unwrap_or_default(),
-        change.from().map(ToString::to_string).unwrap_or_default(),
-        change.to().map(ToString::to_string).unwrap_or_default(),
+        change.kind(),
+        &email,
+        change.uid().map_or("", Uid::as_str),
+        change.from().map_or("", Role::as_str),
+        change.to().map_or("", Role::as_str),
     ];
-    parts.iter().fold(String::new(), |row, part| row + &format!("{}:{part}\n", part.len()))
+    parts.iter().fold(String::with_capacity(128), |mut row, part| {
+        let _ = writeln!(row, "{}:{part}", part.len());
+        row
+    })
 }
 
 #[cfg(test)]

@@ -180,16 +180,16 @@ pub(super) fn pretty(value: &impl Serialize) -> String {
     let json = serde_json::to_string_pretty(value).unwrap_or_default();
     let mut text = String::with_capacity(json.len() + 1);
     // The only hostile characters outside a string are the newlines of the layout.
-    for character in json.chars() {
-        if is_hostile(character) && character != '\n' {
-            let mut units = [0; 2];
-            for unit in character.encode_utf16(&mut units) {
-                let _ = write!(text, "\\u{unit:04x}");
-            }
-        } else {
-            text.push(character);
+    let hostile = |character| is_hostile(character) && character != '\n';
+    let mut rest = json.as_str();
+    while let Some((at, character)) = rest.char_indices().find(|(_, it)| hostile(*it)) {
+        text.push_str(&rest[..at]);
+        for unit in character.encode_utf16(&mut [0; 2]) {
+            let _ = write!(text, "\\u{unit:04x}");
         }
+        rest = &rest[at + character.len_utf8()..];
     }
+    text.push_str(rest);
     text.push('\n');
     text
 }

@@ -10,6 +10,9 @@ use super::{Entry, Key, MAX_ALIASED, MAX_DEPTH, MAX_LINES, MAX_VALUES, Node, Val
 use crate::diagnostic::{Diagnostic, FileId, Place};
 use crate::escape::escape;
 
+/// The keys of a mapping with fewer entries are compared one by one.
+const FEW: usize = 16;
+
 /// One document, or why it is none. A key that stands twice is told, and its first value taken.
 pub(super) fn document<'t>(
     text: &'t str,
@@ -30,6 +33,7 @@ pub(super) fn document<'t>(
         anchored: 0,
         aliased: 0,
         values: 0,
+        usual: 0,
         twice: 0,
         out,
     };
@@ -48,6 +52,8 @@ struct Builder<'t, 'o> {
     anchored: usize,
     aliased: usize,
     values: usize,
+    /// The last mapping had so many entries; the next one probably has as many.
+    usual: usize,
     /// So many keys have been told to stand twice.
     twice: usize,
     out: &'o mut Vec<Diagnostic>,
@@ -76,6 +82,7 @@ impl<'t> Builder<'t, '_> {
         Ok(document.unwrap_or(Node { place: nowhere, tag: None, value: Value::Null }))
     }
 
+    #[inline]
     fn next(&mut self) -> Result<(Event<'t>, Span), Diagnostic> {
         match self.parser.next_event() {
             Some(Ok(next)) => Ok(next),
@@ -142,19 +149,20 @@ impl<'t> Builder<'t, '_> {
 
     /// The entries of a mapping, and where it ends.
     fn entries(&mut self) -> Result<(Vec<Entry<'t>>, Place), Diagnostic> {
-        let mut entries: Vec<Entry<'t>> = Vec::new();
+        let mut entries: Vec<Entry<'t>> = Vec::with_capacity(self.usual);
         let mut seen = HashMap::new();
         loop {
             let (event, span) = self.next()?;
             if matches!(event, Event::MappingEnd) {
                 // Every member of a roster is a mapping: room to grow would be a third of the tree.
                 entries.shrink_to_fit();
+                self.usual = entries.len().min(FEW);
                 return Ok((entries, self.place(&span)));
             }
             let key = self.key(event, &span)?;
             let (event, span) = self.next()?;
             let value = self.node(event, &span)?;
-            let first = if entries.len() < 16 {
+            let first = if entries.len() < FEW {
                 entries.iter().find(|(known, _)| known.text == key.text).map(|(k, _)| k.place)
             } else {
                 if seen.is_empty() {

@@ -4,6 +4,7 @@ mod build;
 mod fields;
 
 use std::borrow::Cow;
+use std::fmt::Display;
 
 use crate::diagnostic::{Diagnostic, FileId, Place};
 use crate::escape::escape;
@@ -91,7 +92,7 @@ impl<'t> Node<'t> {
     }
 
     /// The text of a scalar; anything else is told.
-    pub fn text(&self, what: &str, out: &mut Vec<Diagnostic>) -> Option<&str> {
+    pub fn text(&self, what: impl Display, out: &mut Vec<Diagnostic>) -> Option<&str> {
         if let Value::Scalar { text, .. } = &self.value {
             self.refuse_tag(out);
             Some(text)
@@ -121,7 +122,7 @@ impl<'t> Node<'t> {
     }
 
     /// The problem that this is not what it should be.
-    pub fn expected(&self, what: &str, kind: &str) -> Diagnostic {
+    pub fn expected(&self, what: impl Display, kind: &str) -> Diagnostic {
         let found = match self.value {
             Value::Null => "nothing",
             Value::Scalar { .. } => "text",
@@ -142,8 +143,13 @@ impl<'t> Node<'t> {
 
 /// Lines that a merge left behind.
 fn conflict_markers(text: &str, file: FileId) -> Vec<Diagnostic> {
+    const MARKERS: [&str; 4] = ["<<<<<<<", "|||||||", "=======", ">>>>>>>"];
+    // Few files have one anywhere, and looking for that is far quicker than looking at every line.
+    if !MARKERS.iter().any(|marker| text.contains(marker)) {
+        return Vec::new();
+    }
     let is_marker = |line: &str| {
-        ["<<<<<<<", "|||||||", "=======", ">>>>>>>"].iter().any(|marker| {
+        MARKERS.iter().any(|marker| {
             line.strip_prefix(marker).is_some_and(|rest| rest.is_empty() || rest.starts_with(' '))
         })
     };

@@ -28,7 +28,7 @@ impl Reader<'_> {
     /// Text for readers.
     pub(super) fn words_of<'n>(&mut self, fields: &Fields<'n, '_>, key: &str) -> Option<&'n str> {
         let node = fields.optional(key, &mut self.found)?;
-        node.text(&format!("`{key}`"), &mut self.found)
+        node.text(format_args!("`{key}`"), &mut self.found)
     }
 
     fn aliases(&mut self, fields: &Fields<'_, '_>) -> Box<[Email]> {
