@@ -141,16 +141,15 @@ pub fn load(target: &Target, now: Timestamp) -> Result<Loaded, InputOutage> {
     }
 }
 
-/// Reads the directory and says what would be done about it. Nothing is changed and nothing is
-/// written; what the reading adds to the memory is only thought of.
-pub async fn look<D: ReadDirectory>(
-    directory: &D,
+/// Says what would be done about a reading. Nothing is changed and nothing is written; what the
+/// reading adds to the memory is only thought of.
+pub fn look(
+    snapshot: Snapshot,
     target: &Target,
     roster: &Roster,
     mut memory: Memory,
     now: Timestamp,
-) -> Result<(Look, Memory), ClientError> {
-    let snapshot = directory.list().await?;
+) -> (Look, Memory) {
     if memory.is_known() {
         let (newest, through) = (memory.newest(), memory.through());
         for (seq, entry) in (through + 1..).zip(observe(&memory, &snapshot, roster, now)) {
@@ -159,7 +158,7 @@ pub async fn look<D: ReadDirectory>(
         memory.keep_newest(newest);
     }
     let look = consider(snapshot, target, roster, &memory, Lift::Nothing, now);
-    Ok((look, memory))
+    (look, memory)
 }
 
 /// Plans and judges one reading.

@@ -4,6 +4,7 @@ use super::args::{Global, PlanFormat, RunArgs};
 use super::context::Context;
 use super::exit::{self, Stop};
 use super::output;
+use crate::client::ReadDirectory as _;
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::WorkspaceConfig;
 use crate::daemon::Connected;
@@ -95,11 +96,12 @@ pub async fn known(
     let loaded = load(global, workspace)?;
     let Connected { directory, records } =
         context.connect(workspace).map_err(|failure| failed(workspace, &failure.message))?;
+    let listed = directory.list().await;
+    let snapshot = listed.map_err(|error| failed(workspace, &error.message))?;
+    // Only now, so that the memory is not held together with the text of a long answer.
     let memory = remembered(workspace, &records)?;
-    let (look, memory) =
-        reconcile::look(&directory, &workspace.target, &loaded.roster, memory, now)
-            .await
-            .map_err(|error| failed(workspace, &error.message))?;
+    let Loaded { roster, .. } = &loaded;
+    let (look, memory) = reconcile::look(snapshot, &workspace.target, roster, memory, now);
     Ok((loaded, look, memory))
 }
 

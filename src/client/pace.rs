@@ -1,6 +1,6 @@
 //! The pace at which one endpoint is asked, by every run together: a token bucket whose rate is
 //! halved when the server is in trouble and grows back slowly, and a stop while the server wants
-//! to be left alone.
+//! to be left alone. Where no rate is configured, trouble teaches one, for as long as it lasts.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -14,6 +14,12 @@ pub const SLOWEST: f64 = 0.5;
 const COOLING: Duration = Duration::from_millis(250);
 /// A rate grows back by this share of the configured one each second.
 const GROWTH: f64 = 0.02;
+/// A rate that trouble taught grows by this share of itself each second.
+const RECOVERY: f64 = 0.1;
+/// The least that trouble teaches at once: one refusal among few requests says little.
+const LEAST_TAUGHT: f64 = 5.0;
+/// What trouble taught is forgotten once there has been none for so long.
+const CALM: Duration = Duration::from_mins(1);
 /// Unused time is saved up for a burst of so many seconds' worth.
 const BURST: f64 = 0.25;
 
@@ -32,12 +38,22 @@ pub enum Turn {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Pace {
     bucket: Option<Bucket>,
+    lately: Lately,
     stopped_until: Duration,
+}
+
+/// How many turns were taken in the second that runs, and in the one before it.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Lately {
+    began: Duration,
+    taken: u32,
+    before: u32,
 }
 
 #[derive(Clone, Debug, PartialEq)]
 struct Bucket {
-    configured: f64,
+    /// None where trouble taught the rate.
+    configured: Option<f64>,
     rate: f64,
     tokens: f64,
     at: Duration,
@@ -49,13 +65,13 @@ impl Pace {
     pub fn new(rate: Option<f64>) -> Self {
         let rate = rate.filter(|rate| rate.is_finite() && *rate > 0.0);
         let bucket = rate.map(|rate| Bucket {
-            configured: rate,
+            configured: Some(rate),
             rate,
             tokens: 1.0,
             at: Duration::ZERO,
             halved_at: None,
         });
-        Self { bucket, stopped_until: Duration::ZERO }
+        Self { bucket, lately: Lately::default(), stopped_until: Duration::ZERO }
     }
 
     /// Takes a turn, or says how long to wait for one.
@@ -64,22 +80,61 @@ impl Pace {
         if !stop.is_zero() {
             return Turn::Stopped(stop);
         }
-        self.bucket.as_mut().map_or(Turn::Now, |bucket| bucket.take(now))
+        if self.bucket.as_ref().is_some_and(|bucket| bucket.is_over(now)) {
+            self.bucket = None;
+        }
+        let turn = self.bucket.as_mut().map_or(Turn::Now, |bucket| bucket.take(now));
+        if turn == Turn::Now {
+            self.lately.count(now);
+        }
+        turn
     }
 
     /// The server answered a request of `began` with 429 or 5xx, or not in time; `asked` is its
     /// `Retry-After`.
     pub fn trouble(&mut self, began: Duration, now: Duration, asked: Option<Duration>) {
-        if let Some(bucket) = &mut self.bucket {
-            bucket.halve(began, now);
-        }
+        let lately = self.lately.rate(now);
+        self.bucket.get_or_insert_with(|| Bucket::taught(lately, now)).halve(began, now);
         if let Some(asked) = asked {
             self.stopped_until = self.stopped_until.max(now.saturating_add(asked));
         }
     }
 }
 
+impl Lately {
+    fn advance(&mut self, now: Duration) {
+        let passed = now.saturating_sub(self.began).as_secs();
+        if passed > 0 {
+            self.before = if passed == 1 { self.taken } else { 0 };
+            self.taken = 0;
+            self.began += Duration::from_secs(passed);
+        }
+    }
+
+    fn count(&mut self, now: Duration) {
+        self.advance(now);
+        self.taken = self.taken.saturating_add(1);
+    }
+
+    /// Turns a second.
+    fn rate(&mut self, now: Duration) -> f64 {
+        self.advance(now);
+        f64::from(self.taken.max(self.before))
+    }
+}
+
 impl Bucket {
+    /// For a server that was asked so often a second when it got into trouble.
+    fn taught(rate: f64, now: Duration) -> Self {
+        let rate = rate.max(2.0 * LEAST_TAUGHT);
+        Self { configured: None, rate, tokens: 0.0, at: now, halved_at: None }
+    }
+
+    /// Whether trouble made it, and there is none any more.
+    fn is_over(&self, now: Duration) -> bool {
+        self.configured.is_none() && self.halved_at.is_none_or(|at| now.saturating_sub(at) >= CALM)
+    }
+
     fn take(&mut self, now: Duration) -> Turn {
         self.advance(now);
         if self.tokens >= 1.0 {
@@ -96,7 +151,10 @@ impl Bucket {
         self.at = self.at.max(now);
         let room = (self.rate * BURST).max(1.0);
         self.tokens = (self.tokens + passed * self.rate).min(room);
-        self.rate = (self.rate + passed * self.configured * GROWTH).min(self.configured);
+        self.rate = match self.configured {
+            Some(configured) => (self.rate + passed * configured * GROWTH).min(configured),
+            None => self.rate * (1.0 + RECOVERY).powf(passed),
+        };
     }
 
     fn halve(&mut self, began: Duration, now: Duration) {
@@ -105,7 +163,7 @@ impl Bucket {
             return;
         }
         self.halved_at = Some(now);
-        self.rate = (self.rate / 2.0).max(SLOWEST.min(self.configured));
+        self.rate = (self.rate / 2.0).max(SLOWEST.min(self.configured.unwrap_or(SLOWEST)));
         self.tokens = self.tokens.min(0.0);
     }
 }
@@ -187,6 +245,27 @@ mod tests {
             assert_eq!(pace.take(2 * SECOND), Turn::Stopped(4 * SECOND), "the longer one holds");
             assert_eq!(pace.take(6 * SECOND), Turn::Now);
         }
+    }
+
+    #[test]
+    fn trouble_teaches_a_rate_where_none_is_configured_until_there_is_none_any_more() {
+        let mut pace = Pace::new(None);
+        assert!((0..80).all(|_| pace.take(SECOND / 2) == Turn::Now));
+        pace.trouble(SECOND / 2, SECOND, None);
+        pace.trouble(SECOND / 2, SECOND, None);
+        let rate = turns(&mut pace, SECOND, SECOND);
+        assert!((38..=44).contains(&rate), "half of 80, growing: {rate}");
+        let later = turns(&mut pace, 8 * SECOND, SECOND);
+        assert!((76..=100).contains(&later), "as before after some seven seconds: {later}");
+        assert!((0..1000).all(|_| pace.take(61 * SECOND) == Turn::Now), "forgotten");
+    }
+
+    #[test]
+    fn one_refusal_among_few_requests_teaches_little() {
+        let mut pace = Pace::new(None);
+        assert_eq!(pace.take(SECOND), Turn::Now);
+        pace.trouble(SECOND, SECOND, None);
+        assert!((4..=7).contains(&turns(&mut pace, SECOND, SECOND)));
     }
 
     #[test]

@@ -19,6 +19,7 @@ mod memory;
 mod metrics;
 mod notices;
 mod plan;
+mod politeness;
 mod reconcile;
 mod render;
 mod revision;

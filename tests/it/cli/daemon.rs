@@ -33,6 +33,23 @@ fn an_edit_changes_the_workspace_soon() {
 }
 
 #[test]
+fn at_rest_nothing_wakes_it() {
+    let stage = Stage::new();
+    // Also the folder above the roster is one that nobody else writes to.
+    std::fs::create_dir_all(stage.path("quiet/here")).unwrap();
+    stage.write("quiet/here/users.yaml", ROSTER);
+    let daemon = stage.spawn(&["-u", "quiet/here/users.yaml"]);
+    eventually(SOON, "the first run", || stage.knows("alice@acme.io"));
+    // Its own timers are half a minute apart, and threads that had something to do end after ten
+    // seconds.
+    eventually(3 * SOON, "three seconds of sleep", || {
+        let before = daemon.sleeps();
+        std::thread::sleep(Duration::from_secs(3));
+        daemon.sleeps() == before
+    });
+}
+
+#[test]
 fn a_broken_edit_changes_nothing_and_a_mended_one_goes_on() {
     let stage = Stage::new();
     let daemon = stage.spawn(&["-u", "users.yaml"]);

@@ -190,6 +190,19 @@ impl Ran {
 pub struct Running(Child);
 
 impl Running {
+    /// How often its threads have gone to sleep, all together.
+    pub fn sleeps(&self) -> u64 {
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.0.id())).unwrap();
+        let status = tasks.map(|task| std::fs::read_to_string(task.unwrap().path().join("status")));
+        let of = |status: &str| {
+            let mut lines = status.lines();
+            let count = lines.find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
+            count.unwrap().trim().parse::<u64>().unwrap()
+        };
+        // A thread may end meanwhile.
+        status.flatten().map(|status| of(&status)).sum()
+    }
+
     pub fn signal(&self, name: &str) {
         let sent = Command::new("sh")
             .args(["-c", &format!("kill -{name} {}", self.0.id())])

@@ -6,6 +6,7 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use jiff::tz::TimeZone;
 use rosterd::apply::Sending;
+use rosterd::client::{ReadDirectory, WriteDirectory};
 use rosterd::clock::Clock;
 use rosterd::diagnostic::Sources;
 use rosterd::guard::Lift;
@@ -90,7 +91,11 @@ impl<'a> Run<'a> {
     }
 
     /// A run that need not come to be: the ledger may be unusable.
-    pub async fn attempt(&self, fake: &Fake, carry: &mut Carry) -> Result<RunReport, Failure> {
+    pub async fn attempt<D: ReadDirectory + WriteDirectory>(
+        &self,
+        directory: &D,
+        carry: &mut Carry,
+    ) -> Result<RunReport, Failure> {
         let setting = Setting {
             clock: self.clock,
             cancel: &self.cancel,
@@ -105,7 +110,7 @@ impl<'a> Run<'a> {
         let pass = Pass { trigger: Trigger::Start, stale: false };
         let records = records(&self.ledger);
         let desk = sit_down(&records, self.clock, &CancellationToken::new()).await?;
-        Ok(reconcile(fake, target, loaded, pass, carry, desk, &setting).await)
+        Ok(reconcile(directory, target, loaded, pass, carry, desk, &setting).await)
     }
 
     /// The same outside of a runtime.
