@@ -41,61 +41,61 @@ fn files() -> Sources {
     sources(USERS, Scene::Settled)
 }
 
-#[library_benchmark(config = at_most(1_000_000))]
+#[library_benchmark(config = at_most(47_000))]
 #[bench::of(setup = files)]
 fn roster(sources: Sources) -> (Roster, Sources) {
     (black_box(load(&sources)), sources)
 }
 
-#[library_benchmark(config = at_most(1_000_000))]
+#[library_benchmark(config = at_most(7_000))]
 #[bench::of(setup = settled)]
 fn listing(crowd: Crowd) -> (Snapshot, Crowd) {
     (black_box(read(&crowd.answer)), crowd)
 }
 
-#[library_benchmark(config = at_most(1_000_000))]
+#[library_benchmark(config = at_most(3_200))]
 #[bench::of(setup = settled)]
 fn memory(crowd: Crowd) -> (Vec<Entry>, Crowd) {
     (black_box(notice(&crowd.memory, &crowd.snapshot, &crowd.roster)), crowd)
 }
 
-#[library_benchmark(config = at_most(1_000_000))]
+#[library_benchmark(config = at_most(2_800))]
 #[bench::of(setup = settled)]
 fn plan_nothing(crowd: Crowd) -> (Plan, Crowd) {
     (black_box(plan(&crowd.roster, &crowd.snapshot, &crowd.memory)), crowd)
 }
 
-#[library_benchmark(config = at_most(1_000_000))]
+#[library_benchmark(config = at_most(12_500))]
 #[bench::of(setup = empty)]
 fn plan_everything(crowd: Crowd) -> (Plan, Crowd) {
     (black_box(plan(&crowd.roster, &crowd.snapshot, &crowd.memory)), crowd)
 }
 
-#[library_benchmark(config = at_most(1_000_000))]
+#[library_benchmark(config = at_most(6_000))]
 #[bench::of(setup = empty)]
 fn guards(crowd: Crowd) -> (Verdict, Crowd) {
     (black_box(judge(&crowd.plan, &crowd.memory)), crowd)
 }
 
-#[library_benchmark(config = at_most(1_000_000))]
+#[library_benchmark(config = at_most(10_000))]
 #[bench::of(setup = empty)]
 fn fingerprint(crowd: Crowd) -> (Fingerprint, Crowd) {
     (black_box(Fingerprint::of(crowd.plan.roster(), crowd.plan.changes())), crowd)
 }
 
-#[library_benchmark(config = at_most(1_000_000))]
+#[library_benchmark(config = at_most(13_500))]
 #[bench::of(setup = empty)]
 fn text(crowd: Crowd) -> (String, Crowd) {
     (black_box(render::text::plan(&crowd.view(), false)), crowd)
 }
 
-#[library_benchmark(config = at_most(1_000_000))]
+#[library_benchmark(config = at_most(37_000))]
 #[bench::of(setup = empty)]
 fn json(crowd: Crowd) -> (String, Crowd) {
     (black_box(render::json::write(&[crowd.view()])), crowd)
 }
 
-#[library_benchmark(config = at_most(1_000_000))]
+#[library_benchmark(config = at_most(4_700))]
 #[bench::of(setup = empty)]
 fn diff(crowd: Crowd) -> (String, Crowd) {
     (black_box(render::unified::diff(&crowd.view())), crowd)
@@ -104,7 +104,15 @@ fn diff(crowd: Crowd) -> (String, Crowd) {
 library_benchmark_group!(
     name = parts,
     benchmarks = [
-        roster, listing, memory, plan_nothing, plan_everything, guards, fingerprint, text, json,
+        roster,
+        listing,
+        memory,
+        plan_nothing,
+        plan_everything,
+        guards,
+        fingerprint,
+        text,
+        json,
         diff
     ]
 );

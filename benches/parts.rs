@@ -20,10 +20,12 @@ type Group<'a> = BenchmarkGroup<'a, WallTime>;
 type Part = (&'static str, fn(&Crowd));
 
 /// What a run does where nothing differs.
-const SETTLED: [Part; 7] = [
+const SETTLED: [Part; 8] = [
     ("roster", |it| drop(black_box(load(&it.sources)))),
     ("listing", |it| drop(black_box(read(&it.answer)))),
     ("memory", |it| drop(black_box(notice(&it.memory, &it.snapshot, &it.roster)))),
+    // What a run does first where the page still shows what the last one remembered.
+    ("copied", |it| drop(black_box(it.memory.clone()))),
     ("plan", |it| drop(black_box(plan(&it.roster, &it.snapshot, &it.memory)))),
     ("guards", |it| drop(black_box(judge(&it.plan, &it.memory)))),
     ("text", |it| drop(black_box(render::text::plan(&it.view(), false)))),
@@ -94,7 +96,7 @@ fn ledger(criterion: &mut Criterion) {
 
 fn parts(criterion: &mut Criterion) {
     measure(criterion, "settled", Scene::Settled, &SETTLED);
-    measure(criterion, "drifted", Scene::Drifted, &SETTLED[3..6]);
+    measure(criterion, "drifted", Scene::Drifted, &SETTLED[4..7]);
     measure(criterion, "empty", Scene::Empty, &EMPTY);
     ledger(criterion);
 }

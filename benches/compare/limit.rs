@@ -1,14 +1,23 @@
-//! The least that a plan can be: ask, parse, read the roster, compare, count. No guard, no ledger,
-//! no position, no message; whatever goes wrong is a panic. The yardstick of the comparison.
+//! The least that the job can be: ask, parse, read the roster, compare, and invite who is missing,
+//! in batches over several connections. No guard, no ledger, no position, no pace; whatever goes
+//! wrong is a panic. The yardstick of the comparison.
 //!
-//! Usage: limit ROSTER, with the endpoint and the key in the environment as rosterd has them.
-#![allow(clippy::expect_used, clippy::print_stdout)]
+//! Usage: limit ROSTER [--apply], with the endpoint and the key in the environment as rosterd has
+//! them.
+#![allow(clippy::print_stdout)]
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::fmt::Write as _;
 use std::{env, fs};
 
+use reqwest::Client;
 use serde::Deserialize;
+
+const CONNECTIONS: usize = 8;
+const BATCH: usize = 50;
+const LIST: &str = "{ listUsers { ok activeUsers { uid name email accountType } \
+                    invitedUsers { email accountType inviteStatus } } }";
 
 #[derive(Deserialize)]
 struct Roster {
@@ -43,11 +52,11 @@ struct List<'a> {
     invited_users: Vec<Row<'a>>,
 }
 
-/// Of an account or an invitation: what a comparison needs, and what it must not lose.
+/// Of an account or an invitation: what a comparison needs, and the uid.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Row<'a> {
-    #[serde(borrow, default)]
+    #[serde(borrow, default, rename = "uid")]
     _uid: Cow<'a, str>,
     #[serde(borrow)]
     email: Cow<'a, str>,
@@ -55,41 +64,65 @@ struct Row<'a> {
     account_type: Cow<'a, str>,
 }
 
-const QUERY: &str = r#"{"query":"{ listUsers { ok activeUsers { uid name email accountType } invitedUsers { email accountType inviteStatus } } }"}"#;
-
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
-    let of = |name: &str| env::var(name).expect(name);
-    let roster = env::args().nth(1).expect("a roster");
-    let roster = fs::read_to_string(roster).expect("the roster");
+    let mut arguments = env::args().skip(1);
+    let roster = fs::read_to_string(arguments.next().expect("a roster")).expect("the roster");
     let roster: Roster = serde_yaml::from_str(&roster).expect("YAML");
     let _ = rustls::crypto::ring::default_provider().install_default();
     // Nothing to verify on this machine: no root certificates are read.
-    let client = reqwest::Client::builder().tls_certs_only([]).build().expect("a client");
-    let body = client
-        .post(of("PARADIME_API_ENDPOINT"))
-        .header("X-API-KEY", of("PARADIME_API_KEY"))
-        .header("X-API-SECRET", of("PARADIME_API_SECRET"))
-        .header("Content-Type", "application/json")
-        .body(QUERY)
-        .send()
-        .await
-        .expect("an answer")
-        .bytes()
-        .await
-        .expect("a body");
+    let client = Client::builder().tls_certs_only([]).build().expect("a client");
+    let body = ask(&client, LIST).await;
     let answer: Answer = serde_json::from_slice(&body).expect("JSON");
     let list = answer.data.list_users;
     let rows = list.active_users.iter().chain(&list.invited_users);
     let mut there: HashMap<String, &str> =
         rows.map(|row| (row.email.to_lowercase(), &*row.account_type)).collect();
-    let (mut missing, mut wrong) = (0, 0);
+    let (mut missing, mut wrong) = (Vec::new(), 0);
     for member in &roster.users {
         match there.remove(&member.email.to_lowercase()) {
-            None => missing += 1,
+            None => missing.push(member),
             Some(role) if role != member.role => wrong += 1,
             Some(_) => {}
         }
     }
-    println!("{missing} to invite, {wrong} to update, {} to disable", there.len());
+    println!("{} to invite, {wrong} to update, {} to disable", missing.len(), there.len());
+    if arguments.next().is_some() {
+        let batches: Vec<String> = missing.chunks(BATCH).map(mutation).collect();
+        let share = batches.len().div_ceil(CONNECTIONS).max(1);
+        let connections = batches.chunks(share).map(|batches| {
+            let (client, batches) = (client.clone(), batches.to_vec());
+            tokio::spawn(async move {
+                for batch in &batches {
+                    ask(&client, batch).await;
+                }
+            })
+        });
+        for connection in connections.collect::<Vec<_>>() {
+            connection.await.expect("it is sent");
+        }
+    }
+}
+
+fn mutation(members: &[&Member]) -> String {
+    let mut mutation = "mutation {".to_owned();
+    for (n, Member { email, role }) in members.iter().enumerate() {
+        let _ = write!(
+            mutation,
+            r#" m{n}: inviteUser(email: "{email}", accountType: {role}) {{ ok }}"#
+        );
+    }
+    mutation + " }"
+}
+
+async fn ask(client: &Client, query: &str) -> Vec<u8> {
+    let of = |name: &str| env::var(name).expect(name);
+    let request = client
+        .post(of("PARADIME_API_ENDPOINT"))
+        .header("X-API-KEY", of("PARADIME_API_KEY"))
+        .header("X-API-SECRET", of("PARADIME_API_SECRET"))
+        .header("Content-Type", "application/json")
+        .body(serde_json::json!({ "query": query }).to_string());
+    let answer = request.send().await.expect("an answer").error_for_status().expect("a good one");
+    answer.bytes().await.expect("a body").to_vec()
 }

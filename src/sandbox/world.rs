@@ -274,7 +274,7 @@ impl Invitation {
 }
 
 fn same(one: &str, other: &str) -> bool {
-    one.trim().eq_ignore_ascii_case(other.trim())
+    one.trim_ascii().eq_ignore_ascii_case(other.trim_ascii())
 }
 
 fn is_email(text: &str) -> bool {

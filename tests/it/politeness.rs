@@ -100,16 +100,14 @@ async fn invite(
         ca_file: None,
     };
     let transport = Arc::new(Transport::over(Box::new(door), &settings).unwrap());
-    let credentials =
-        Credentials::KeyPair { key: ADMIN_KEY.into(), secret: ADMIN_SECRET.into() };
+    let credentials = Credentials::KeyPair { key: ADMIN_KEY.into(), secret: ADMIN_SECRET.into() };
     let client = Client::new(transport, credentials);
     let world = World::default().unmanaged("*@acme.io").limits(|limits| {
         let all = |budget: &mut Budget| budget.floor = people;
         limits.budgets.values_mut().for_each(all);
     });
-    let world = (0..people).fold(world, |world, n| {
-        world.member(&format!("user{n}@crowd.acme.io"), Role::Developer)
-    });
+    let world = (0..people)
+        .fold(world, |world, n| world.member(&format!("user{n}@crowd.acme.io"), Role::Developer));
     let run = Run::of(&world).sending(8, 1);
     let report = run.attempt(&client, &mut Carry::default()).await.unwrap();
     assert_eq!(report.status(), Status::Converged, "{:?}", report.failure());
