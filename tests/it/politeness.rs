@@ -111,8 +111,11 @@ async fn invite(
     let run = Run::of(&world).sending(8, 1);
     let report = run.attempt(&client, &mut Carry::default()).await.unwrap();
     assert_eq!(report.status(), Status::Converged, "{:?}", report.failure());
-    let knocks = knocks.lock().unwrap().clone();
-    knocks
+    std::mem::take(&mut *knocks.lock().unwrap())
+}
+
+fn number(count: usize) -> f64 {
+    f64::from(u32::try_from(count).unwrap())
 }
 
 /// Requests a second that were let in once things have settled, and the share of all that was not.
@@ -121,15 +124,15 @@ fn pace(knocks: &[Knock]) -> (f64, f64) {
     let settled = knocks.iter().filter(|knock| knock.at >= begin);
     let (let_in, refused): (Vec<&Knock>, Vec<&Knock>) = settled.partition(|knock| knock.let_in);
     let seconds = knocks.last().unwrap().at.duration_since(begin).as_secs_f64();
-    let all = let_in.len() + refused.len();
-    (let_in.len() as f64 / seconds, refused.len() as f64 / all as f64)
+    let (let_in, refused) = (number(let_in.len()), number(refused.len()));
+    (let_in / seconds, refused / (let_in + refused))
 }
 
 #[tokio::test(start_paused = true)]
 async fn throughput_settles_near_what_the_server_allows_with_few_refusals() {
     for (rate, allowed) in [(Some(80.0), 10), (Some(40.0), 20), (Some(15.0), 10), (None, 10)] {
         let (throughput, refused) = pace(&invite(40 * allowed, rate, (allowed, None)).await);
-        let share = throughput / allowed as f64;
+        let share = throughput / number(allowed);
         assert!((0.65..=1.0).contains(&share), "{rate:?}: {throughput} of {allowed} a second");
         assert!(refused <= 0.05, "{rate:?}: {refused} of all requests were refused");
     }
