@@ -80,7 +80,9 @@ impl Pace {
         if !stop.is_zero() {
             return Turn::Stopped(stop);
         }
-        if self.bucket.as_ref().is_some_and(|bucket| bucket.is_over(now)) {
+        // A stop is no calm: only what comes after it shows whether the trouble is over.
+        let calm = now.saturating_sub(self.stopped_until);
+        if calm >= CALM && self.bucket.as_ref().is_some_and(|bucket| bucket.is_over(now)) {
             self.bucket = None;
         }
         let turn = self.bucket.as_mut().map_or(Turn::Now, |bucket| bucket.take(now));
@@ -94,9 +96,13 @@ impl Pace {
     /// `Retry-After`.
     pub fn trouble(&mut self, began: Duration, now: Duration, asked: Option<Duration>) {
         let lately = self.lately.rate(now);
-        self.bucket.get_or_insert_with(|| Bucket::taught(lately, now)).halve(began, now);
+        let bucket = self.bucket.get_or_insert_with(|| Bucket::taught(lately, now));
+        bucket.halve(began, now);
         if let Some(asked) = asked {
             self.stopped_until = self.stopped_until.max(now.saturating_add(asked));
+            // Nothing grows while nobody asks; then one request may go at once.
+            bucket.at = bucket.at.max(self.stopped_until);
+            bucket.tokens = 1.0;
         }
     }
 }
@@ -258,6 +264,17 @@ mod tests {
         let later = turns(&mut pace, 8 * SECOND, SECOND);
         assert!((76..=100).contains(&later), "as before after some seven seconds: {later}");
         assert!((0..1000).all(|_| pace.take(61 * SECOND) == Turn::Now), "forgotten");
+    }
+
+    #[test]
+    fn a_long_stop_is_no_calm() {
+        let mut pace = Pace::new(None);
+        assert!((0..80).all(|_| pace.take(SECOND / 2) == Turn::Now));
+        pace.trouble(SECOND / 2, SECOND, Some(2 * CALM));
+        let after = SECOND + 2 * CALM;
+        let rate = turns(&mut pace, after, SECOND);
+        assert!((38..=46).contains(&rate), "still half of 80: {rate}");
+        assert!((0..1000).all(|_| pace.take(after + CALM) == Turn::Now), "forgotten");
     }
 
     #[test]
