@@ -4,9 +4,8 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use axum::body::{self, Body};
+use axum::http::HeaderMap;
 use axum::http::header::RETRY_AFTER;
-use axum::http::{HeaderMap, Request};
 use futures_util::future::BoxFuture;
 use rosterd::client::transport::{Answered, Broken, Post, Transport, Wire};
 use rosterd::client::{Client, Credentials, Settings};
@@ -20,6 +19,7 @@ use rosterd::sandbox::{Inside, Options};
 use tokio::time::Instant;
 
 use crate::support::directory::Standing;
+use crate::support::inside::ask;
 use crate::support::run::Run;
 use crate::support::world::{World, now};
 
@@ -45,11 +45,12 @@ struct Knock {
 }
 
 impl Wire for Door {
-    fn post(&self, post: Post) -> BoxFuture<'_, Result<Answered, Broken>> {
+    fn post(&self, mut post: Post) -> BoxFuture<'_, Result<Answered, Broken>> {
         Box::pin(async move {
             let sent = Instant::now();
             tokio::time::sleep(LATENCY).await;
-            let answered = if self.lets_in(sent) { self.ask(post).await } else { self.refused() };
+            let let_in = self.lets_in(sent);
+            let answered = if let_in { ask(&self.api, &mut post).await } else { self.refused() };
             tokio::time::sleep(LATENCY).await;
             Ok(answered)
         })
@@ -63,15 +64,6 @@ impl Door {
         let let_in = lately.filter(|knock| knock.let_in).count() < self.allowed;
         knocks.push(Knock { sent, at: Instant::now(), let_in });
         let_in
-    }
-
-    async fn ask(&self, post: Post) -> Answered {
-        let mut request = Request::post("/graphql");
-        *request.headers_mut().unwrap() = post.headers;
-        let (head, body) =
-            self.api.answer(request.body(Body::from(post.body)).unwrap()).await.into_parts();
-        let body = body::to_bytes(body, usize::MAX).await.unwrap().to_vec();
-        Answered { status: head.status.as_u16(), headers: head.headers, body }
     }
 
     fn refused(&self) -> Answered {

@@ -47,6 +47,8 @@ fn at_rest_nothing_wakes_it() {
         std::thread::sleep(Duration::from_secs(3));
         daemon.sleeps() == before
     });
+    daemon.signal("TERM");
+    daemon.ended_within(Duration::from_secs(8)).expect(0);
 }
 
 #[test]

@@ -14,10 +14,10 @@ use rosterd::reconcile::Target;
 use rosterd::sandbox::executed::{Executed, Kind};
 use rosterd::sandbox::world::{AccountType, Workspace};
 
-use super::network::{answered, request};
 use super::process::Process;
 use super::promises::role_name;
 use super::site::Site;
+use crate::support::inside::ask;
 
 pub const NEIGHBOUR: &str = "beta";
 
@@ -54,7 +54,7 @@ impl Wire for QuietNet {
             tokio::time::sleep(there).await;
             let answer = {
                 let server = api.server.lock().await;
-                let answer = answered(server.answer(request(&mut post)).await).await;
+                let answer = ask(&server, &mut post).await;
                 shared.site().executed_next_door();
                 answer
             };

@@ -3,8 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::Body;
-use axum::http::{HeaderMap, Request, Response, StatusCode};
+use axum::http::{HeaderMap, StatusCode};
 use futures_util::future::BoxFuture;
 use jiff::SignedDuration;
 use rosterd::client::transport::{Answered, Broken, How, Post, Wire};
@@ -16,6 +15,7 @@ use tokio::sync::{Mutex, oneshot};
 use super::process::Process;
 use super::scenario::Fault;
 use super::site::{Reading, Shared};
+use crate::support::inside::ask;
 
 /// The deadline of a request.
 pub const TIMEOUT: Duration = Duration::from_mins(1);
@@ -175,7 +175,7 @@ impl Errand {
         if let Some((world, as_of)) = self.another_world() {
             let mirror = api.mirror.lock().await;
             *mirror.hands().lock().unwrap() = world;
-            return (answered(mirror.answer(request(&mut self.post)).await).await, as_of);
+            return (ask(&mirror, &mut self.post).await, as_of);
         }
         let server = api.server.lock().await;
         match self.fault {
@@ -185,7 +185,7 @@ impl Errand {
             _ => {}
         }
         let before = self.shared.site().world.lock().unwrap().clone();
-        let answer = answered(server.answer(request(&mut self.post)).await).await;
+        let answer = ask(&server, &mut self.post).await;
         server.fault([]);
         let mut site = self.shared.site();
         site.executed(self.run, self.shown.as_ref(), &before);
@@ -283,18 +283,6 @@ fn mute(mut answered: Answered) -> Answered {
     }
     answered.body = body.to_string().into_bytes();
     answered
-}
-
-pub fn request(post: &mut Post) -> Request<Body> {
-    let mut request = Request::post("/graphql");
-    *request.headers_mut().unwrap() = std::mem::take(&mut post.headers);
-    request.body(Body::from(std::mem::take(&mut post.body))).unwrap()
-}
-
-pub async fn answered(response: Response<Body>) -> Answered {
-    let (head, body) = response.into_parts();
-    let body = axum::body::to_bytes(body, usize::MAX).await.unwrap().to_vec();
-    Answered { status: head.status.as_u16(), headers: head.headers, body }
 }
 
 fn plain(status: u16, body: &str, retry_after: Option<&str>) -> Answered {

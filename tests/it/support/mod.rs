@@ -1,6 +1,7 @@
 //! What several topics share.
 
 pub mod directory;
+pub mod inside;
 pub mod run;
 pub mod rust;
 pub mod scripted;
