@@ -1,5 +1,5 @@
-//! How many instructions a user costs in each part of a run: the same on every machine and at
-//! every load. Above its bound, which is half as much again as was counted, a part fails.
+//! How many instructions a user costs in each part of a run: much the same on every machine, and
+//! at every load. Above its bound, which is half as much again as was counted, a part fails.
 //! Valgrind and `gungraun-runner` are needed.
 
 use std::hint::black_box;
