@@ -9,23 +9,23 @@ ARG RUNTIME_IMAGE=gcr.io/distroless/static-debian12:nonroot
 FROM ${BUILD_IMAGE} AS build
 WORKDIR /build
 # glibc goes into the binary; `--target` keeps that from the macros of the compiler.
-ENV RUSTFLAGS="-C target-feature=+crt-static" CARGO_TERM_COLOR=never
-ARG PROFILE=dist
+ENV RUSTFLAGS="-C target-feature=+crt-static" CARGO_PROFILE_RELEASE_STRIP=true CARGO_TERM_COLOR=never
 
 # The dependencies are a layer of their own, which a change of the sources leaves alone.
 COPY Cargo.toml Cargo.lock ./
-RUN mkdir -p src tests/it \
-    && echo 'fn main() {}' >src/main.rs && touch src/lib.rs tests/it/main.rs \
+COPY benches/Cargo.toml benches/
+COPY tests/fuzz/Cargo.toml tests/fuzz/
+RUN mkdir src && echo 'fn main() {}' >src/main.rs && touch src/lib.rs \
     && rustc -vV | sed -n 's/^host: //p' >/target \
-    && cargo build --locked --profile "$PROFILE" --target "$(cat /target)" \
+    && cargo build --locked --release --target "$(cat /target)" \
     && rm -r src
 
 COPY src src
 RUN touch src/main.rs src/lib.rs \
-    && cargo build --locked --profile "$PROFILE" --target "$(cat /target)" \
+    && cargo build --locked --release --target "$(cat /target)" \
     && mkdir -p /state/rosterd /image/usr/bin /image/etc/rosterd \
         /image/usr/share/bash-completion/completions /image/usr/share/man/man1 \
-    && cp "target/$(cat /target)/$PROFILE/rosterd" /image/usr/bin/rosterd \
+    && cp "target/$(cat /target)/release/rosterd" /image/usr/bin/rosterd \
     && /image/usr/bin/rosterd completions bash >/image/usr/share/bash-completion/completions/rosterd \
     && /image/usr/bin/rosterd man --out /image/usr/share/man/man1
 

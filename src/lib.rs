@@ -18,6 +18,7 @@
 pub mod diagnostic;
 pub mod email;
 pub mod escape;
+pub mod failure;
 pub mod revision;
 pub mod role;
 // 1: desired state, actual state, what is remembered

@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 
+use crate::failure::FailureKind;
 use crate::guard::Verdict;
 use crate::plan::Plan;
 use crate::plan::change::Change;
@@ -98,18 +99,12 @@ pub struct Residue {
     pub in_sync: usize,
 }
 
-/// Why a run failed, with the stable kebab-case name of the cause.
+/// Why a run failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
-    pub kind: &'static str,
+    pub kind: FailureKind,
     pub message: String,
 }
-
-/// The kind of failure where there is no roster to run with.
-pub const NO_ROSTER: &str = "roster";
-
-/// The kind of failure of a run that made room for a later one, or for the end of the process.
-pub const CANCELLED: &str = "cancelled";
 
 /// The verdict on a run, and its exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -174,7 +169,7 @@ impl RunReport {
 
     /// Whether it made room for a later run, or for the end of the process.
     pub fn is_early(&self) -> bool {
-        self.failure().is_some_and(|failure| failure.kind == CANCELLED)
+        self.failure().is_some_and(|failure| failure.kind == FailureKind::Cancelled)
     }
 
     /// The first instant at which something that this run left may be acted on.

@@ -174,7 +174,7 @@ pub fn log_run(report: &RunReport, sources: &Sources, next: Option<Timestamp>) {
             workspace,
             trigger = report.trigger.word(),
             status = word(report.status()),
-            kind = failure.kind,
+            kind = failure.kind.as_str(),
             duration_ms = duration(report),
             stale = report.stale,
             next = next.map(second),

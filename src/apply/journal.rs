@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use crate::clock::Clock;
 use crate::diagnostic::Sources;
+use crate::failure::FailureKind;
 use crate::guard::Guard;
 use crate::ledger::{Book, Ledger, LedgerError};
 use crate::memory::Memory;
@@ -88,5 +89,5 @@ impl Journal<'_> {
 
 /// What a run says about a ledger that it cannot use.
 pub fn failure(ledger: &Ledger, error: &LedgerError) -> Failure {
-    Failure { kind: "ledger", message: format!("{}: {error}", ledger.place()) }
+    Failure { kind: FailureKind::Ledger, message: format!("{}: {error}", ledger.place()) }
 }

@@ -13,9 +13,10 @@ use tokio_util::sync::CancellationToken;
 use super::journal::{self, Journal};
 use super::{Effects, GIVE_UP_AFTER, Sending};
 use crate::client::{Answer, ClientError, ErrorClass, Reply, WriteDirectory};
+use crate::failure::FailureKind;
 use crate::memory::entry::Seq;
 use crate::plan::change::Change;
-use crate::report::{CANCELLED, Failure, Outcome};
+use crate::report::{Failure, Outcome};
 use crate::retry;
 
 /// One class. Everything about it happens in one loop, so nothing here is shared.
@@ -193,7 +194,7 @@ impl<'a> Line<'a> {
     fn heed(&mut self, cancel: &CancellationToken) {
         if cancel.is_cancelled() && self.stopped.is_none() && !self.queue.is_empty() {
             self.stopped = Some(Failure {
-                kind: CANCELLED,
+                kind: FailureKind::Cancelled,
                 message: "interrupted at a batch boundary".to_owned(),
             });
         }
@@ -308,7 +309,7 @@ impl<'a> Line<'a> {
 
     /// Throttling concerns this class; no connection at all concerns the run.
     fn give_up(&mut self, batch: Range<usize>, error: ClientError) {
-        if error.kind != "throttled" {
+        if error.kind != FailureKind::Throttled {
             return self.stop(batch, error);
         }
         self.all(batch, &Outcome::NotSent(error.message.clone()));

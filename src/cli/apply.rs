@@ -7,6 +7,7 @@ use super::args::{ApplyArgs, Global};
 use super::context::Context;
 use super::exit::{self, Stop};
 use super::{once, output, stop};
+use crate::failure::FailureKind;
 use crate::guard::Lift;
 use crate::reconcile::Look;
 use crate::render::json::SavedPlans;
@@ -44,7 +45,7 @@ pub async fn run(global: &Global, args: &ApplyArgs) -> Result<u8, Stop> {
             if differences.is_empty() {
                 return Ok(());
             }
-            Err(Failure { kind: "stale", message: saved::stale(&differences) })
+            Err(Failure { kind: FailureKind::Stale, message: saved::stale(&differences) })
         };
         let run = once::one(&context, workspace, &cancel, global, lift, &gate);
         codes.push(run.await.unwrap_or_else(|stop| {

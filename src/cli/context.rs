@@ -16,6 +16,7 @@ use crate::clock::SystemClock;
 use crate::config::{self, Config, SecretSource, WorkspaceConfig};
 use crate::daemon::Connected;
 use crate::diagnostic::Diagnostic;
+use crate::failure::FailureKind;
 use crate::ledger::{Ledger, Place};
 use crate::metrics::Metrics;
 use crate::reconcile::{Records, Target};
@@ -99,9 +100,10 @@ impl Context {
     /// The directory of a workspace, with the credentials of this moment, and its place in the
     /// ledger.
     pub fn connect(&self, workspace: &WorkspaceConfig) -> Result<Connected<Client>, Failure> {
-        let credentials = workspace
-            .read_credentials(&variable)
-            .map_err(|problem| Failure { kind: "credentials", message: problem.to_string() })?;
+        let credentials = workspace.read_credentials(&variable).map_err(|problem| Failure {
+            kind: FailureKind::Credentials,
+            message: problem.to_string(),
+        })?;
         let records = Records {
             ledger: self.ledger(workspace)?,
             scope: workspace.scope(&credentials),
@@ -116,7 +118,7 @@ impl Context {
     pub fn ledger(&self, workspace: &WorkspaceConfig) -> Result<Ledger, Failure> {
         let place = self.store.as_ref().or(workspace.store.as_ref()).cloned();
         let message = NO_PLACE.to_owned();
-        let place = place.ok_or(Failure { kind: "ledger", message })?;
+        let place = place.ok_or(Failure { kind: FailureKind::Ledger, message })?;
         let mut ledgers = self.ledgers.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(ledgers.entry(place.clone()).or_insert_with(|| Ledger::at(place)).clone())
     }

@@ -12,6 +12,7 @@ use serde::de::IgnoredAny;
 use super::wire::{self, Envelope, Errors, GraphqlError, Malformed};
 use super::{ClientError, Credentials, ErrorClass};
 use crate::escape::escape;
+use crate::failure::FailureKind;
 
 /// So many errors of one answer are told; the rest are counted.
 const TOLD: usize = 8;
@@ -82,7 +83,7 @@ impl<'a> Telling<'a> {
     }
 
     /// An error that begins with the endpoint.
-    pub fn error(&self, class: ErrorClass, kind: &'static str, said: &str) -> ClientError {
+    pub fn error(&self, class: ErrorClass, kind: FailureKind, said: &str) -> ClientError {
         ClientError { class, kind, message: format!("{} {said}", self.endpoint) }
     }
 
@@ -129,19 +130,29 @@ pub fn status_error(
         300..=399 => {
             let to = response.location.as_deref().unwrap_or("nowhere");
             let to = telling.remote(to);
-            (Protocol, "redirect", format!("redirects ({status}) to {to}, which is not followed"))
+            (
+                Protocol,
+                FailureKind::Redirect,
+                format!("redirects ({status}) to {to}, which is not followed"),
+            )
         }
-        401 => (Denied, "unauthorized", format!("does not accept the credentials ({status})")),
-        403 => (Denied, "forbidden", format!("forbids it ({status})")),
-        408 => (Transient, "timeout", format!("gave up waiting for the request ({status})")),
-        429 => (Transient, "throttled", format!("asks for fewer requests ({status})")),
-        500..=599 => (Transient, "server", format!("failed ({status})")),
+        401 => (
+            Denied,
+            FailureKind::Unauthorized,
+            format!("does not accept the credentials ({status})"),
+        ),
+        403 => (Denied, FailureKind::Forbidden, format!("forbids it ({status})")),
+        408 => {
+            (Transient, FailureKind::Timeout, format!("gave up waiting for the request ({status})"))
+        }
+        429 => (Transient, FailureKind::Throttled, format!("asks for fewer requests ({status})")),
+        500..=599 => (Transient, FailureKind::Server, format!("failed ({status})")),
         _ => return None,
     };
     let errors = errors_of(response);
     let lacking = |error: &GraphqlError| denial(error) == Some(Denial::Capability);
     let lacks = status == 403 && errors.iter().flat_map(|errors| &errors.list).any(lacking);
-    let kind = if lacks { "missing-capability" } else { kind };
+    let kind = if lacks { FailureKind::MissingCapability } else { kind };
     let detail = errors.map(|errors| format!(": {}", telling.errors(&errors))).unwrap_or_default();
     let needs = if status == 403 { needed(needs) } else { String::new() };
     Some(telling.error(class, kind, &format!("{said}{detail}{needs}")))
@@ -168,28 +179,30 @@ pub fn envelope<'a, T: Deserialize<'a>>(
     if let Some(kind) = response.content_type.as_deref().filter(|kind| !is_json(kind)) {
         let kind = telling.remote(kind);
         let said = format!("answered ({status}) with {kind} instead of JSON: {}", excerpt());
-        return Err(telling.error(Protocol, "not-json", &said));
+        return Err(telling.error(Protocol, FailureKind::NotJson, &said));
     }
     wire::read(&response.body).map_err(|malformed| match malformed {
         Malformed::NotJson(why) => {
             let said = format!("answered ({status}) with no JSON ({why}): {}", excerpt());
-            telling.error(Protocol, "not-json", &said)
+            telling.error(Protocol, FailureKind::NotJson, &said)
         }
-        Malformed::CutShort if response.body.trim_ascii().is_empty() => {
-            telling.error(Protocol, "not-json", &format!("answered ({status}) with an empty body"))
-        }
+        Malformed::CutShort if response.body.trim_ascii().is_empty() => telling.error(
+            Protocol,
+            FailureKind::NotJson,
+            &format!("answered ({status}) with an empty body"),
+        ),
         Malformed::CutShort => {
             let said =
                 format!("sent an answer that is cut short, at {} bytes", response.body.len());
-            telling.error(Transient, "truncated", &said)
+            telling.error(Transient, FailureKind::Truncated, &said)
         }
         Malformed::NotGraphql => {
             let said = format!("answered ({status}) with JSON that is not GraphQL: {}", excerpt());
-            telling.error(Protocol, "not-graphql", &said)
+            telling.error(Protocol, FailureKind::NotGraphql, &said)
         }
         Malformed::Shape(why) => {
             let said = format!("sent an answer of another shape: {}", telling.remote(&why));
-            telling.error(Protocol, "incomplete", &said)
+            telling.error(Protocol, FailureKind::Incomplete, &said)
         }
     })
 }
@@ -234,11 +247,11 @@ pub fn denied(errors: &Errors, needs: &str, telling: &Telling<'_>) -> Option<Cli
     let said = telling.errors(errors);
     let needs = needed(needs);
     let (kind, said) = if denials.contains(&Denial::Credentials) {
-        ("unauthorized", format!("does not accept the credentials: {said}"))
+        (FailureKind::Unauthorized, format!("does not accept the credentials: {said}"))
     } else if denials.contains(&Denial::Capability) {
-        ("missing-capability", format!("forbids it: {said}{needs}"))
+        (FailureKind::MissingCapability, format!("forbids it: {said}{needs}"))
     } else {
-        ("forbidden", format!("forbids it: {said}{needs}"))
+        (FailureKind::Forbidden, format!("forbids it: {said}{needs}"))
     };
     Some(telling.error(ErrorClass::Denied, kind, &said))
 }

@@ -14,6 +14,7 @@ use super::{
     WriteDirectory, document, interpret,
 };
 use crate::directory::Snapshot;
+use crate::failure::FailureKind;
 use crate::plan::change::Change;
 use crate::retry;
 
@@ -59,25 +60,26 @@ impl Client {
         let telling = self.telling();
         let exchange = self.transport.exchange(&self.credentials, body, &telling);
         let answered = exchange.instrument(span.clone()).await;
-        let (status, kind) = match &answered {
-            Ok(response) => (response.status, "answered"),
-            Err(unanswered) => (0, unanswered.error.kind),
+        let (status, unanswered) = match &answered {
+            Ok(response) => (response.status, None),
+            Err(unanswered) => (0, Some(unanswered.error.kind)),
         };
         span.record("http.response.status_code", status);
-        if answered.is_err() {
-            span.record("error.type", kind);
+        if let Some(kind) = unanswered {
+            span.record("error.type", kind.as_str());
         }
         let took = began.elapsed();
-        let unanswered = answered.as_ref().err().map(|unanswered| unanswered.error.kind);
         self.transport.tell(&Asked { operation: field, status, unanswered, took });
         let ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+        let kind = unanswered.map_or("answered", FailureKind::as_str);
         tracing::debug!(operation, status, kind, ms, count, "request");
         answered
     }
 
     /// Trouble slows everybody down.
     fn note(&self, began: Instant, error: &ClientError, asked: Option<Duration>) {
-        if matches!(error.kind, "throttled" | "server" | "timeout") {
+        if matches!(error.kind, FailureKind::Throttled | FailureKind::Server | FailureKind::Timeout)
+        {
             self.transport.throttle.trouble(began, asked);
         }
     }
@@ -100,7 +102,7 @@ impl Client {
 
     fn left_alone(&self, left: Duration) -> ClientError {
         let said = format!("asked to be left alone for another {} s", left.as_secs().max(1));
-        self.telling().error(ErrorClass::Transient, "throttled", &said)
+        self.telling().error(ErrorClass::Transient, FailureKind::Throttled, &said)
     }
 
     async fn send_batch(&self, batch: &[(usize, &Change)]) -> Reply {
@@ -148,7 +150,8 @@ impl ReadDirectory for Client {
             let Some(wait) = wait.filter(|_| error.class == ErrorClass::Transient) else {
                 return Err(error);
             };
-            tracing::info!(kind = error.kind, %error, ?wait, attempt, "reading failed; once more");
+            let kind = error.kind.as_str();
+            tracing::info!(kind, %error, ?wait, attempt, "request failed, retrying");
             tokio::time::sleep(wait).await;
             attempt += 1;
         }

@@ -8,6 +8,7 @@ use super::answer::{
 use super::wire::{Done, Envelope, Errors, GraphqlError, ListData, Object};
 use super::{Answer, ClientError, ErrorClass, Reply};
 use crate::directory::Snapshot;
+use crate::failure::FailureKind;
 
 const TO_LIST: &str = "*User Management Admin* or *User Metadata Viewer*";
 const TO_CHANGE: &str = "*User Management Admin*";
@@ -27,14 +28,15 @@ pub fn reading(response: &Response, telling: &Telling<'_>) -> Result<Snapshot, C
     let protocol = |kind, said: &str| telling.error(ErrorClass::Protocol, kind, said);
     if !(200..300).contains(&response.status) {
         let said = format!("answered a reading with status {}", response.status);
-        return Err(protocol("not-graphql", &said));
+        return Err(protocol(FailureKind::NotGraphql, &said));
     }
-    let missing = |what: &str| protocol("incomplete", &format!("sent a listing without {what}"));
+    let missing =
+        |what: &str| protocol(FailureKind::Incomplete, &format!("sent a listing without {what}"));
     let Some(Object(listed)) = data.and_then(|Object(data)| data.list_users) else {
         return Err(missing("`listUsers`"));
     };
     if listed.ok != Some(true) {
-        return Err(protocol("not-ok", "did not answer `ok: true` to a listing"));
+        return Err(protocol(FailureKind::NotOk, "did not answer `ok: true` to a listing"));
     }
     let active = listed.active_users.ok_or_else(|| missing("`activeUsers`"))?;
     let invited = listed.invited_users.ok_or_else(|| missing("`invitedUsers`"))?;
@@ -45,18 +47,18 @@ pub fn reading(response: &Response, telling: &Telling<'_>) -> Result<Snapshot, C
     )
     .map_err(|why| {
         let said = format!("sent a listing that cannot be: {}", telling.remote(&why.to_string()));
-        protocol("incomplete", &said)
+        protocol(FailureKind::Incomplete, &said)
     })
 }
 
 fn failed_reading(errors: &Errors, telling: &Telling<'_>) -> ClientError {
     if is_throttling(errors) {
         let said = format!("asks for fewer requests: {}", telling.errors(errors));
-        return telling.error(ErrorClass::Transient, "throttled", &said);
+        return telling.error(ErrorClass::Transient, FailureKind::Throttled, &said);
     }
     denied(errors, TO_LIST, telling).unwrap_or_else(|| {
         let said = format!("refused the listing: {}", telling.errors(errors));
-        telling.error(ErrorClass::Rejected, "graphql", &said)
+        telling.error(ErrorClass::Rejected, FailureKind::Graphql, &said)
     })
 }
 
@@ -151,21 +153,21 @@ fn own_failure(errors: &Errors, aliases: &[String], telling: &Telling<'_>) -> bo
 fn without_data(errors: &Errors, response: &Response, telling: &Telling<'_>) -> Reply {
     if errors.total == 0 {
         let said = format!("answered ({}) with neither data nor errors", response.status);
-        return Reply::Unknown(telling.error(ErrorClass::Protocol, "incomplete", &said));
+        return Reply::Unknown(telling.error(ErrorClass::Protocol, FailureKind::Incomplete, &said));
     }
     let said = telling.errors(errors);
     if errors.total > errors.list.len() || errors.list.iter().any(may_have_run) {
         let class = denied(errors, TO_CHANGE, telling).map_or(ErrorClass::Rejected, |e| e.class);
         let said = format!("failed, perhaps after a part of it had run: {said}");
-        return Reply::Unknown(telling.error(class, "graphql", &said));
+        return Reply::Unknown(telling.error(class, FailureKind::Graphql, &said));
     }
     if is_throttling(errors) {
         let said = format!("asks for fewer requests: {said}");
-        let error = telling.error(ErrorClass::Transient, "throttled", &said);
+        let error = telling.error(ErrorClass::Transient, FailureKind::Throttled, &said);
         return Reply::NotRun { error, retry_after: response.retry_after };
     }
     let said = format!("refused the request: {said}");
-    Reply::Refused(telling.error(ErrorClass::Rejected, "graphql", &said))
+    Reply::Refused(telling.error(ErrorClass::Rejected, FailureKind::Graphql, &said))
 }
 
 /// An error of a field, or of a server that failed in the middle of its work.
@@ -201,7 +203,7 @@ mod tests {
         assert_eq!(read(LISTING.as_bytes()).unwrap().accounts().len(), 1);
         for end in 1..LISTING.len() {
             let error = read(&LISTING.as_bytes()[..end]).unwrap_err();
-            assert_eq!(error.kind, "truncated", "{error}");
+            assert_eq!(error.kind, FailureKind::Truncated, "{error}");
         }
     }
 
@@ -233,7 +235,7 @@ mod tests {
         let secret = "prdm_wsp_of-a-test";
         for body in [" ".repeat(950) + secret, secret.repeat(60)] {
             let error = read(body.as_bytes()).unwrap_err();
-            assert_eq!(error.kind, "not-json");
+            assert_eq!(error.kind, FailureKind::NotJson);
             assert!(
                 error.message.contains("[hidden]") && !error.message.contains("prdm"),
                 "{error}"

@@ -18,6 +18,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 
 use crate::directory::Snapshot;
+use crate::failure::FailureKind;
 use crate::plan::change::Change;
 
 /// The target of spans.
@@ -49,8 +50,8 @@ pub struct Asked {
     pub operation: &'static str,
     /// The HTTP status; 0 where there was no answer.
     pub status: u16,
-    /// Why there was no answer: the kind of a [`ClientError`].
-    pub unanswered: Option<&'static str>,
+    /// Why there was no answer.
+    pub unanswered: Option<FailureKind>,
     pub took: Duration,
 }
 
@@ -140,11 +141,7 @@ pub enum ErrorClass {
 #[error("{message}")]
 pub struct ClientError {
     pub class: ErrorClass,
-    /// A stable kebab-case name for logs and metrics: `settings`, `connect`, `tls`, `throttled`,
-    /// `timeout`, `server`, `reset`, `truncated`, `unauthorized`, `forbidden`,
-    /// `missing-capability`, `graphql`, `not-ok`, `not-json`, `not-graphql`, `incomplete`,
-    /// `too-large`, `redirect`.
-    pub kind: &'static str,
+    pub kind: FailureKind,
     pub message: String,
 }
 

@@ -15,6 +15,7 @@ use super::answer::{Response, Telling};
 use super::network::Network;
 use super::pace::Throttle;
 use super::{Asked, ClientError, Credentials, ErrorClass, Observer, Settings, endpoint_is_safe};
+use crate::failure::FailureKind;
 
 /// The longest answer that is read, after decompression: far more than 100,000 users need.
 pub const MAX_BODY: usize = 256 << 20;
@@ -178,27 +179,33 @@ impl Transport {
                 let hint = "a private authority is named by `http.ca_file`";
                 let shows =
                     format!("{at} shows a certificate that is not trusted: {cause}; {hint}");
-                (ErrorClass::Protocol, "tls", shows)
+                (ErrorClass::Protocol, FailureKind::Tls, shows)
             }
-            How::Connect => {
-                (ErrorClass::Transient, "connect", format!("cannot connect to {at}: {cause}"))
-            }
+            How::Connect => (
+                ErrorClass::Transient,
+                FailureKind::Connect,
+                format!("cannot connect to {at}: {cause}"),
+            ),
             How::Timeout => {
                 let limit = self.timeout;
-                (ErrorClass::Transient, "timeout", format!("{at} did not answer within {limit:?}"))
+                (
+                    ErrorClass::Transient,
+                    FailureKind::Timeout,
+                    format!("{at} did not answer within {limit:?}"),
+                )
             }
             How::Truncated => {
                 let message = format!("the answer of {at} broke off: {cause}");
-                (ErrorClass::Transient, "truncated", message)
+                (ErrorClass::Transient, FailureKind::Truncated, message)
             }
             How::Reset => {
                 let message = format!("{at} closed the connection without an answer: {cause}");
-                (ErrorClass::Transient, "reset", message)
+                (ErrorClass::Transient, FailureKind::Reset, message)
             }
             How::TooLarge => {
                 let limit = self.max_body;
                 let message = format!("{at} answered with more than {limit} bytes");
-                (ErrorClass::Protocol, "too-large", message)
+                (ErrorClass::Protocol, FailureKind::TooLarge, message)
             }
         };
         let sent = !matches!(broken.how, How::Certificate | How::Connect);
@@ -212,12 +219,12 @@ impl fmt::Debug for Transport {
     }
 }
 
-fn error(class: ErrorClass, kind: &'static str, message: String) -> ClientError {
+fn error(class: ErrorClass, kind: FailureKind, message: String) -> ClientError {
     ClientError { class, kind, message }
 }
 
 pub(super) fn unusable(message: String) -> ClientError {
-    error(ErrorClass::Protocol, "settings", message)
+    error(ErrorClass::Protocol, FailureKind::Settings, message)
 }
 
 fn shown(endpoint: &Url) -> String {
@@ -252,7 +259,7 @@ fn secret_value(what: &str, text: &str) -> Result<HeaderValue, ClientError> {
     let mut value = HeaderValue::from_str(text).map_err(|_| {
         let message =
             format!("the {what} holds a character that no header can carry, such as a line break");
-        error(ErrorClass::Denied, "unauthorized", message)
+        error(ErrorClass::Denied, FailureKind::Unauthorized, message)
     })?;
     value.set_sensitive(true);
     Ok(value)

@@ -1,21 +1,22 @@
 //! What a run's end means for the next one. Pure.
 
+use crate::failure::FailureKind;
 use crate::guard::Guard;
 use crate::plan::change::Change;
-use crate::report::{Applied, End, NO_ROSTER, Outcome, RunReport, Verification};
+use crate::report::{Applied, End, Outcome, RunReport, Verification};
 
 /// Whether another run soon may do better. What the API refuses by itself it would refuse again,
 /// and without a roster there is nothing to try.
 pub(super) fn is_worth_another_try(report: &RunReport) -> bool {
     match &report.end {
-        End::Failed(failure) => failure.kind != NO_ROSTER,
+        End::Failed(failure) => failure.kind != FailureKind::Roster,
         End::Applied(applied) => applied.stopped.is_some() || unfinished(applied),
     }
 }
 
 /// The API does not let this key do what was tried; only a person can change that.
 pub(super) fn is_denied(report: &RunReport) -> bool {
-    report.failure().is_some_and(|failure| matches!(failure.kind, "unauthorized" | "forbidden"))
+    report.failure().is_some_and(|failure| failure.kind.concerns_key())
 }
 
 fn unfinished(applied: &Applied) -> bool {

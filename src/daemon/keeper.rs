@@ -16,9 +16,10 @@ use crate::aside::aside;
 use crate::clock::Clock;
 use crate::config::{ScheduleSettings, WorkspaceConfig};
 use crate::diagnostic::Sources;
+use crate::failure::FailureKind;
 use crate::guard::Lift;
 use crate::reconcile::{self, Carry, Desk, InputOutage, Loaded, Pass, Setting};
-use crate::report::{CANCELLED, End, Failure, NO_ROSTER, RunReport, Trigger};
+use crate::report::{End, Failure, RunReport, Trigger};
 use crate::roster::Digest;
 use crate::{retry, schedule};
 
@@ -308,10 +309,8 @@ impl<H: Hooks> Keeper<H> {
                     cancel.cancel();
                 }
                 if cancel.is_cancelled() && !sending.load(Ordering::Relaxed) {
-                    break Err(Failure {
-                        kind: CANCELLED,
-                        message: "ended before the plan".into(),
-                    });
+                    let message = "ended before the plan".into();
+                    break Err(Failure { kind: FailureKind::Cancelled, message });
                 }
                 if comparing.is_none() && std::mem::take(&mut self.orders.moved) {
                     let compare = contents(Arc::clone(&self.hooks), Arc::clone(settings));
@@ -386,7 +385,7 @@ async fn rest(time: Option<Duration>) {
 
 fn no_roster() -> Failure {
     Failure {
-        kind: NO_ROSTER,
+        kind: FailureKind::Roster,
         message: "there is no roster that can be used; nothing is changed until there is".into(),
     }
 }

@@ -13,6 +13,7 @@ use super::{Hooks, digest};
 use crate::aside::aside;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::failure::FailureKind;
 use crate::reconcile::InputOutage;
 use crate::report::{Failure, Trigger};
 use crate::roster::Digest;
@@ -184,7 +185,7 @@ impl<H: Hooks> Keepers<H> {
     pub(super) async fn broken(&mut self) -> Failure {
         match self.tasks.join_next().await {
             Some(ended) => Failure {
-                kind: "defect",
+                kind: FailureKind::Defect,
                 message: match ended {
                     Ok(()) => "the loop of a workspace has ended by itself".into(),
                     Err(error) => format!("the loop of a workspace has ended: {error}"),

@@ -30,6 +30,7 @@ use crate::client::{ReadDirectory, WriteDirectory};
 use crate::clock::Clock;
 use crate::config::{Config, WorkspaceConfig};
 use crate::diagnostic::{Diagnostic, Sources};
+use crate::failure::FailureKind;
 use crate::reconcile::{self, InputOutage, Loaded, Look, Picture, Records, Target};
 use crate::report::{Failure, RunReport};
 use crate::roster::Digest;
@@ -115,7 +116,7 @@ pub async fn serve<H: Hooks>(
 ) -> Result<(), Failure> {
     let sender = &inbox.sender;
     signals::listen(sender.clone()).map_err(|error| Failure {
-        kind: "signals",
+        kind: FailureKind::Signals,
         message: format!("the system does not let rosterd listen for signals: {error}"),
     })?;
     let watched = watch::spawn(watch::Watched::of(&config), Arc::clone(&clock), sender.clone());

@@ -7,9 +7,9 @@ use jiff::{SignedDuration, Timestamp};
 use super::events::merge;
 use crate::report::Trigger;
 
-/// The clock of the wall is looked at so often while something is due later. Timers of the
-/// operating system stand still while a machine sleeps, and do not see the clock being set.
-pub(super) const RECHECK: Duration = Duration::from_mins(1);
+/// How often the wall clock is read while something is due later. Timers of the operating system
+/// stop while a machine sleeps and ignore a clock that is set, so a run may begin this late then.
+pub(super) const RECHECK: Duration = Duration::from_mins(5);
 
 /// A clock that goes back by less than this was merely corrected.
 const SLACK: SignedDuration = SignedDuration::from_secs(5);

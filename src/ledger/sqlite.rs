@@ -12,8 +12,9 @@ use super::chain::{Link, ROOT, Row};
 use super::store::{Draft, Store, Take};
 use crate::memory::entry::Seq;
 
-/// Each brings the schema from the version before it to its own, its place in this list.
-const MIGRATIONS: [&str; 1] = [include_str!("migrations/0001_entries.sql")];
+/// Each brings the schema from the version before it to its own: its place in this list, from 1.
+/// The version of a file is in its table `meta`; a file without that table is at 0.
+const MIGRATIONS: &[&str] = &[include_str!("migrations/0001_entries.sql")];
 
 /// Somebody else's transaction is waited for so long.
 const BUSY: Duration = Duration::from_secs(5);
@@ -34,7 +35,7 @@ impl Sqlite {
     /// A ledger that is forgotten with the process.
     pub fn in_memory() -> Result<Self, LedgerError> {
         let mut store = Self { connection: Connection::open_in_memory()?, file: None };
-        store.migrate()?;
+        store.migrate(MIGRATIONS)?;
         Ok(store)
     }
 
@@ -59,7 +60,7 @@ impl Sqlite {
         store.connection.busy_timeout(BUSY)?;
         store.connection.pragma_update(None, "journal_mode", "WAL")?;
         store.connection.pragma_update(None, "synchronous", "FULL")?;
-        store.migrate()?;
+        store.migrate(MIGRATIONS)?;
         Ok(store)
     }
 
@@ -75,7 +76,7 @@ impl Sqlite {
             connection.busy_timeout(BUSY)?;
             let file = Some((path.to_owned(), identity));
             let store = Self { connection, file };
-            match store.check_version()? {
+            match known_version(&store.connection, MIGRATIONS.len())? {
                 // Whoever began to make it was ended before it was one.
                 0 => Err(LedgerError::None),
                 _ => Ok(store),
@@ -93,54 +94,36 @@ impl Sqlite {
         }
     }
 
-    fn version(&self) -> Result<usize, LedgerError> {
-        let sql = "SELECT COUNT(*) FROM sqlite_master WHERE type = 'table' AND name = 'meta'";
-        let tables: i64 = self.connection.query_row(sql, [], |row| row.get(0))?;
-        if tables == 0 {
-            return Ok(0);
-        }
-        let sql = "SELECT value FROM meta WHERE name = 'schema'";
-        let written: Option<String> =
-            self.connection.query_row(sql, [], |row| row.get(0)).optional()?;
-        written.unwrap_or_default().parse().map_err(|_| LedgerError::NotALedger)
-    }
-
-    fn check_version(&self) -> Result<usize, LedgerError> {
-        let found = self.version()?;
-        if found > MIGRATIONS.len() {
-            return Err(LedgerError::Newer { found, known: MIGRATIONS.len() });
-        }
-        if found == 0 && self.holds_other_tables()? {
-            return Err(LedgerError::NotALedger);
-        }
-        Ok(found)
-    }
-
-    fn holds_other_tables(&self) -> Result<bool, LedgerError> {
-        let sql = "SELECT COUNT(*) FROM sqlite_master";
-        Ok(self.connection.query_row(sql, [], |row| row.get::<_, i64>(0))? > 0)
-    }
-
-    fn migrate(&mut self) -> Result<(), LedgerError> {
-        if self.check_version()? == MIGRATIONS.len() {
+    /// Applies the migrations that the file lacks, all of them or none.
+    fn migrate(&mut self, migrations: &[&str]) -> Result<(), LedgerError> {
+        if known_version(&self.connection, migrations.len())? == migrations.len() {
             return Ok(());
         }
         let transaction =
             self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         // Another process may have been faster.
-        let sql = "SELECT COUNT(*) FROM sqlite_master WHERE name = 'meta'";
-        let made = transaction.query_row(sql, [], |row| row.get::<_, i64>(0))? > 0;
-        if !made {
-            for sql in MIGRATIONS {
-                transaction.execute_batch(sql)?;
-            }
-            let insert = "INSERT INTO meta (name, value) VALUES (?1, ?2)";
-            transaction.execute(insert, ["schema", &MIGRATIONS.len().to_string()])?;
-            let identity = format!("{:016x}{:016x}", fastrand::u64(..), fastrand::u64(..));
-            transaction.execute(insert, ["identity", &identity])?;
+        let found = known_version(&transaction, migrations.len())?;
+        for sql in migrations.get(found..).unwrap_or_default() {
+            transaction.execute_batch(sql)?;
         }
+        if found == 0 {
+            let identity = format!("{:016x}{:016x}", fastrand::u64(..), fastrand::u64(..));
+            transaction.execute("INSERT INTO meta VALUES ('identity', ?1)", [identity])?;
+        }
+        let schema = migrations.len().to_string();
+        transaction.execute("INSERT OR REPLACE INTO meta VALUES ('schema', ?1)", [schema])?;
         transaction.commit()?;
         Ok(())
+    }
+
+    /// The first row that the end of a query selects.
+    fn one(
+        &self,
+        end: &str,
+        parameters: impl rusqlite::Params,
+    ) -> Result<Option<Row>, LedgerError> {
+        let sql = format!("SELECT {COLUMNS} FROM entries {end}");
+        Ok(self.connection.prepare_cached(&sql)?.query_row(parameters, read).optional()?)
     }
 
     /// A file that was removed can still be written to, and nobody would ever read it.
@@ -177,24 +160,20 @@ impl Store for Sqlite {
     }
 
     fn first(&self) -> Result<Option<Row>, LedgerError> {
-        let sql = format!("SELECT {COLUMNS} FROM entries ORDER BY seq LIMIT 1");
-        Ok(self.connection.query_row(&sql, [], read).optional()?)
+        self.one("ORDER BY seq LIMIT 1", [])
     }
 
     fn row(&self, seq: Seq) -> Result<Option<Row>, LedgerError> {
-        let sql = format!("SELECT {COLUMNS} FROM entries WHERE seq = ?1");
-        Ok(self.connection.query_row(&sql, [number(seq)], read).optional()?)
+        self.one("WHERE seq = ?1", [number(seq)])
     }
 
     fn newest(&self, kind: &str) -> Result<Option<Row>, LedgerError> {
-        let sql =
-            format!("SELECT {COLUMNS} FROM entries WHERE kind = ?1 ORDER BY seq DESC LIMIT 1");
-        Ok(self.connection.query_row(&sql, [kind], read).optional()?)
+        self.one("WHERE kind = ?1 ORDER BY seq DESC LIMIT 1", [kind])
     }
 
     fn rows(&self, after: Seq, take: &mut Take<'_>) -> Result<(), LedgerError> {
         let sql = format!("SELECT {COLUMNS} FROM entries WHERE seq > ?1 ORDER BY seq");
-        let mut statement = self.connection.prepare(&sql)?;
+        let mut statement = self.connection.prepare_cached(&sql)?;
         let rows = statement.query_map([number(after)], read)?;
         for row in rows {
             take(row?)?;
@@ -217,10 +196,35 @@ impl Store for Sqlite {
     }
 }
 
+/// The version of the schema of a ledger, which may not be above `known`; 0 in an empty file.
+fn known_version(connection: &Connection, known: usize) -> Result<usize, LedgerError> {
+    let found = version(connection)?;
+    if found > known {
+        return Err(LedgerError::Newer { found, known });
+    }
+    let tables = "SELECT COUNT(*) FROM sqlite_master";
+    if found == 0 && connection.query_row(tables, [], |row| row.get::<_, i64>(0))? > 0 {
+        return Err(LedgerError::NotALedger);
+    }
+    Ok(found)
+}
+
+/// The version that a file says it has; 0 where it says none.
+fn version(connection: &Connection) -> Result<usize, LedgerError> {
+    let sql = "SELECT COUNT(*) FROM sqlite_master WHERE type = 'table' AND name = 'meta'";
+    let tables: i64 = connection.query_row(sql, [], |row| row.get(0))?;
+    if tables == 0 {
+        return Ok(0);
+    }
+    let sql = "SELECT value FROM meta WHERE name = 'schema'";
+    let written: Option<String> = connection.query_row(sql, [], |row| row.get(0)).optional()?;
+    written.unwrap_or_default().parse().map_err(|_| LedgerError::NotALedger)
+}
+
 fn insert(transaction: &Transaction<'_>, drafts: &[Draft]) -> Result<Vec<Row>, LedgerError> {
     let mut link = tail(transaction)?.unwrap_or_else(Link::root);
     let sql = format!("INSERT INTO entries ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)");
-    let mut statement = transaction.prepare(&sql)?;
+    let mut statement = transaction.prepare_cached(&sql)?;
     let mut rows = Vec::with_capacity(drafts.len());
     for draft in drafts {
         let Draft { at, scope, kind, subject, body } = draft.clone();
@@ -241,7 +245,7 @@ fn tail(connection: &Connection) -> Result<Option<Link>, LedgerError> {
         let seq: i64 = row.get(0)?;
         Ok(Link { seq: seq.try_into().unwrap_or_default(), hash: row.get(1)? })
     };
-    Ok(connection.query_row(sql, [], read).optional()?)
+    Ok(connection.prepare_cached(sql)?.query_row([], read).optional()?)
 }
 
 fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
@@ -297,4 +301,59 @@ fn escaped(path: &Path) -> String {
         }
         uri
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: &str = "CREATE TABLE notes (text TEXT NOT NULL) STRICT;";
+
+    fn file() -> (tempfile::TempDir, PathBuf) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ledger.db");
+        (folder, path)
+    }
+
+    fn draft() -> Draft {
+        let (at, scope, kind) = ("2026-11-25T10:00:00Z".into(), "acme".into(), "note");
+        Draft { at, scope, kind, subject: None, body: "{}".into() }
+    }
+
+    #[test]
+    fn a_later_migration_runs_once_and_keeps_what_is_there() {
+        let (_folder, path) = file();
+        let mut store = Sqlite::create(&path).unwrap();
+        let rows = store.append(&[draft()], None).unwrap();
+        let identity = store.identity().unwrap();
+        for _ in 0..2 {
+            store.migrate(&[MIGRATIONS[0], SECOND]).unwrap();
+            assert_eq!(version(&store.connection).unwrap(), 2);
+            store.connection.execute("INSERT INTO notes VALUES ('kept')", []).unwrap();
+        }
+        assert_eq!(
+            (store.first().unwrap(), store.identity().unwrap()),
+            (Some(rows[0].clone()), identity)
+        );
+        let error = Sqlite::open(&path).unwrap_err();
+        assert!(matches!(error, LedgerError::Newer { found: 2, known: 1 }), "{error}");
+    }
+
+    #[test]
+    fn a_new_file_gets_every_migration() {
+        let mut store = Sqlite { connection: Connection::open_in_memory().unwrap(), file: None };
+        store.migrate(&[MIGRATIONS[0], SECOND]).unwrap();
+        assert_eq!(version(&store.connection).unwrap(), 2);
+        store.connection.execute("INSERT INTO notes VALUES ('new')", []).unwrap();
+    }
+
+    #[test]
+    fn a_migration_that_fails_leaves_the_file_as_it_was() {
+        let (_folder, path) = file();
+        let mut store = Sqlite::create(&path).unwrap();
+        store.migrate(&[MIGRATIONS[0], SECOND, "CREATE TABLE;"]).unwrap_err();
+        assert_eq!(version(&store.connection).unwrap(), 1);
+        store.connection.execute("INSERT INTO notes VALUES ('none')", []).unwrap_err();
+        Sqlite::open(&path).unwrap();
+    }
 }

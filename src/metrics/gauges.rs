@@ -14,7 +14,7 @@ use crate::directory::InviteStatus;
 use crate::plan::Standing;
 use crate::plan::change::Change;
 use crate::reconcile::Picture;
-use crate::report::{Failure, Status};
+use crate::report::Status;
 use crate::role::Role;
 
 /// Roles that this version does not know have names of somebody else's choice: so many are told
@@ -95,9 +95,7 @@ impl Place {
             self.converged = Some(report.finished);
         }
         match (report.failure(), &run.picture) {
-            (Some(Failure { kind, .. }), _) if speaks_of_the_key(kind) => {
-                self.key_valid = Some(false);
-            }
+            (Some(failure), _) if failure.kind.concerns_key() => self.key_valid = Some(false),
             (_, Some(_)) => self.key_valid = Some(true),
             _ => {}
         }
@@ -124,11 +122,6 @@ impl Place {
         }));
         self.users = users(picture);
     }
-}
-
-/// Whether a failure says that the key is refused, or may too little.
-fn speaks_of_the_key(kind: &str) -> bool {
-    matches!(kind, "unauthorized" | "forbidden" | "missing-capability" | "credentials")
 }
 
 fn count(words: impl Iterator<Item = &'static str>) -> BTreeMap<&'static str, usize> {

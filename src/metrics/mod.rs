@@ -192,7 +192,8 @@ struct Requests {
 
 impl Observer for Requests {
     fn asked(&self, asked: &Asked) {
-        let status = asked.unanswered.map_or_else(|| asked.status.to_string(), str::to_owned);
+        let status =
+            asked.unanswered.map_or_else(|| asked.status.to_string(), |kind| kind.to_string());
         let operation = ("operation", asked.operation);
         let labels = labels(&self.workspace, operation, ("status", &status));
         self.metrics.requests.get_or_create(&labels).inc();

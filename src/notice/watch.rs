@@ -8,11 +8,12 @@ use super::{Commit, Kind, Notice, Person};
 use crate::diagnostic::Sources;
 use crate::email::Email;
 use crate::escape::escape;
+use crate::failure::FailureKind;
 use crate::guard::{Guard, Held};
 use crate::memory::entry::{End, EndKind, Key};
 use crate::plan::{Finding, FindingKind, Standing};
 use crate::render::{at, findings, rows, time};
-use crate::report::{Applied, NO_ROSTER, Outcome, RunReport, Status, Verification};
+use crate::report::{Applied, Outcome, RunReport, Status, Verification};
 use crate::revision::Revision;
 use crate::roster::Roster;
 
@@ -150,7 +151,7 @@ impl Heard<'_> {
 
     /// The files of a roster that cannot be used, and the first that can.
     fn stale(&self, told: &mut Told) -> Option<Notice> {
-        if self.report.failure().is_some_and(|failure| failure.kind == NO_ROSTER) {
+        if self.report.failure().is_some_and(|failure| failure.kind == FailureKind::Roster) {
             // There is no earlier one either, and the failure says so.
             return None;
         }

@@ -10,12 +10,13 @@ use super::{Loaded, Target, record};
 use crate::apply::journal;
 use crate::aside::aside;
 use crate::clock::Clock;
+use crate::failure::FailureKind;
 use crate::guard::{self, Limits};
 use crate::ledger::lock::Lock;
 use crate::ledger::{Book, Ledger};
 use crate::memory::Memory;
 use crate::plan::Plan;
-use crate::report::{CANCELLED, End, Failure, RunReport};
+use crate::report::{End, Failure, RunReport};
 
 /// How often a lock that somebody else holds is tried.
 const KNOCK: Duration = Duration::from_millis(250);
@@ -71,7 +72,7 @@ async fn lock(
                      (--lock-timeout)",
                     waited.as_secs()
                 );
-                return Err(Failure { kind: "locked", message });
+                return Err(Failure { kind: FailureKind::Locked, message });
             }
             Ok(Err(by)) if waited.is_zero() => {
                 tracing::info!(by, "waiting for another run of this workspace to end");
@@ -85,7 +86,7 @@ async fn lock(
             () = tokio::time::sleep(pause) => waited += pause,
             () = cancel.cancelled() => {
                 let message = "ended while it waited for another run".to_owned();
-                return Err(Failure { kind: CANCELLED, message });
+                return Err(Failure { kind: FailureKind::Cancelled, message });
             }
         }
     }

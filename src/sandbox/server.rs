@@ -108,7 +108,7 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 pub(super) fn routes(shared: Arc<Shared>) -> Router {
     Router::new()
-        .route("/graphql", post(graphql).get(graphiql))
+        .route("/graphql", post(graphql).get(explorer))
         .route("/control/state", get(control::state))
         .route("/control/{what}", post(control::change))
         .fallback(any(nothing_here))
@@ -126,8 +126,9 @@ async fn dated(State(shared): State<Arc<Shared>>, mut response: Response) -> Res
     response
 }
 
-async fn graphiql() -> Html<String> {
-    Html(async_graphql::http::GraphiQLSource::build().endpoint("/graphql").finish())
+/// A page that sends requests by hand. It loads nothing from elsewhere.
+async fn explorer() -> Html<&'static str> {
+    Html(include_str!("explorer.html"))
 }
 
 async fn nothing_here() -> Response {

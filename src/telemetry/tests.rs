@@ -4,6 +4,7 @@ use super::*;
 use crate::diagnostic::FileId;
 use crate::directory::{Account, Snapshot, Uid};
 use crate::email::Email;
+use crate::failure::FailureKind;
 use crate::guard::{self, Lift, Limits};
 use crate::memory::Memory;
 use crate::plan::OnRemoved;
@@ -128,7 +129,7 @@ fn text_has_the_same_lines_without_an_escape_sequence() {
 
 #[test]
 fn a_failed_run_is_an_error() {
-    let failure = Failure { kind: "connect", message: "no\u{1b}connection".into() };
+    let failure = Failure { kind: FailureKind::Connect, message: "no\u{1b}connection".into() };
     let report = RunReport { end: End::Failed(failure), stale: true, ..report() };
     let rows = rows(&logged(LogFormat::Json, None, 0, || {
         log_run(&report, &sources(), Some(NEXT.parse().unwrap()));
@@ -167,7 +168,8 @@ fn a_run_that_stopped_says_so_once_however_much_it_did_not_send() {
         applied.outcomes[0].1 = Outcome::NotSent("forbidden".into());
         applied.verdict.held.clear();
         applied.verdict.refusals.clear();
-        applied.stopped = Some(Failure { kind: "forbidden", message: "forbidden".into() });
+        applied.stopped =
+            Some(Failure { kind: FailureKind::Forbidden, message: "forbidden".into() });
     }
     let rows = |verbosity| {
         let log = logged(LogFormat::Json, None, verbosity, || log_run(&report, &sources(), None));
@@ -181,7 +183,7 @@ fn a_run_that_stopped_says_so_once_however_much_it_did_not_send() {
 
 #[test]
 fn a_run_that_made_room_is_no_error() {
-    let failure = Failure { kind: crate::report::CANCELLED, message: "interrupted".into() };
+    let failure = Failure { kind: FailureKind::Cancelled, message: "interrupted".into() };
     let mut stopped = report();
     if let End::Applied(applied) = &mut stopped.end {
         applied.stopped = Some(failure.clone());

@@ -312,13 +312,14 @@ pub fn errors(found: &[Diagnostic]) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::{CANCELLED, End, Failure};
+    use crate::failure::FailureKind;
+    use crate::report::{End, Failure};
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(1_800_000_000 + second).unwrap()
     }
 
-    fn failed(kind: &'static str, second: i64) -> RunReport {
+    fn failed(kind: FailureKind, second: i64) -> RunReport {
         RunReport {
             workspace: "acme".into(),
             trigger: Trigger::Retry,
@@ -345,10 +346,10 @@ mod tests {
         assert_eq!(fares(), (Fares::Changing, at(5)));
         board.progress("acme", 1, 3);
         assert_eq!(board.place("acme").unwrap().progress, Some((1, 3)));
-        end(&failed(CANCELLED, 7));
+        end(&failed(FailureKind::Cancelled, 7));
         assert_eq!(fares(), (Fares::Starting, at(0)), "it made room and says nothing");
-        end(&failed("connect", 9));
-        end(&failed("connect", 20));
+        end(&failed(FailureKind::Connect, 9));
+        end(&failed(FailureKind::Connect, 20));
         assert_eq!(fares(), (Fares::Failing, at(9)), "since the first of them");
         let last = board.place("acme").unwrap().last.unwrap();
         assert_eq!((last.finished, last.failure.as_deref()), (at(20), Some("no\\u{1b}")));

@@ -20,6 +20,7 @@ use crate::support::directory::{
     Fake, Standing, denied, done, error, refused, throttled, timed_out,
 };
 use crate::support::world::{World, dates, now};
+use rosterd::failure::FailureKind;
 
 /// What surrounds an apply, with a memory of what progress was told.
 struct Stage {
@@ -208,12 +209,12 @@ async fn a_server_that_asks_for_longer_than_a_run_hears_nothing_more() {
 async fn no_connection_for_a_minute_ends_the_apply() {
     let world = one_of_each();
     let fake = Fake::new(&world).answer(|_, _, _| Reply::NotRun {
-        error: error(ErrorClass::Transient, "connect"),
+        error: error(ErrorClass::Transient, FailureKind::Connect),
         retry_after: Some(Duration::from_secs(10)),
     });
     let effects = Stage::new(4, 25).apply(&world, &fake).await;
     assert_eq!(count(&effects, is_not_sent), 4);
-    assert_eq!(effects.stopped.unwrap().kind, "connect");
+    assert_eq!(effects.stopped.unwrap().kind, FailureKind::Connect);
     assert!(fake.sent().iter().all(|sent| sent.changes[0].class() == Class::Grant));
 }
 
@@ -224,9 +225,9 @@ type Became = fn(&Outcome) -> bool;
 async fn denied_or_not_graphql_stops_every_connection_at_once() {
     let stops: [(Says, Became); 4] = [
         (denied, is_not_sent),
-        (|| Reply::Refused(error(ErrorClass::Denied, "missing-capability")), is_not_sent),
-        (|| Reply::Unknown(error(ErrorClass::Protocol, "not-json")), is_unknown),
-        (|| Reply::Unknown(error(ErrorClass::Denied, "forbidden")), is_unknown),
+        (|| Reply::Refused(error(ErrorClass::Denied, FailureKind::MissingCapability)), is_not_sent),
+        (|| Reply::Unknown(error(ErrorClass::Protocol, FailureKind::NotJson)), is_unknown),
+        (|| Reply::Unknown(error(ErrorClass::Denied, FailureKind::Forbidden)), is_unknown),
     ];
     for (reply, outcome) in stops {
         let world = invitations(40);
@@ -293,7 +294,7 @@ async fn cancelling_ends_at_the_next_batch() {
     let effects = stage.apply(&world, &fake).await;
     assert_eq!(fake.sizes(), [5, 5], "what is under way is waited for");
     assert_eq!((count(&effects, is_done), count(&effects, is_not_sent)), (10, 10));
-    assert_eq!(effects.stopped.unwrap().kind, "cancelled");
+    assert_eq!(effects.stopped.unwrap().kind, FailureKind::Cancelled);
 }
 
 #[tokio::test(start_paused = true)]

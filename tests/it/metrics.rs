@@ -15,6 +15,7 @@ use rosterd::report::{Applied, End, Failure, Outcome, RunReport, Trigger, Verifi
 use rosterd::role::Role;
 
 use crate::support::world::{World, disable, email, hours, now};
+use rosterd::failure::FailureKind;
 
 fn report(end: End) -> RunReport {
     RunReport {
@@ -28,7 +29,7 @@ fn report(end: End) -> RunReport {
     }
 }
 
-fn failed(kind: &'static str) -> RunReport {
+fn failed(kind: FailureKind) -> RunReport {
     report(End::Failed(Failure { kind, message: "no".into() }))
 }
 
@@ -94,7 +95,7 @@ fn the_age_of_convergence_grows_whatever_goes_wrong() {
     end(&metrics, &well(&world), Some(picture(&world, &Memory::of_ledger())));
     assert!((age(2) - 7198.0).abs() < 0.5, "{}", age(2));
     let held = world.account("zoe", Role::Developer).limits(|limits| limits.suspend = true);
-    for run in [&well(&held), &failed("connect"), &failed("unauthorized")] {
+    for run in [&well(&held), &failed(FailureKind::Connect), &failed(FailureKind::Unauthorized)] {
         end(&metrics, run, None);
         assert!((age(2) - 7198.0).abs() < 0.5, "{}", age(2));
     }
@@ -134,14 +135,14 @@ fn the_key_is_valid_until_it_is_refused() {
     let (metrics, world) = (metrics(), World::converged());
     let valid = || value(&metrics, "key_valid{workspace=\"acme\"}", 0);
     assert_eq!(valid(), None, "nobody knows yet");
-    end(&metrics, &failed("connect"), None);
+    end(&metrics, &failed(FailureKind::Connect), None);
     assert_eq!(valid(), None, "nor without an answer");
     end(&metrics, &well(&world), Some(picture(&world, &Memory::of_ledger())));
     assert_eq!(valid(), Some(1.0));
-    for kind in ["unauthorized", "forbidden", "missing-capability", "credentials"] {
+    for kind in FailureKind::ALL.iter().copied().filter(|kind| kind.concerns_key()) {
         end(&metrics, &failed(kind), None);
         assert_eq!(valid(), Some(0.0), "{kind}");
-        end(&metrics, &failed("timeout"), None);
+        end(&metrics, &failed(FailureKind::Timeout), None);
         assert_eq!(valid(), Some(0.0), "it stays so");
         end(&metrics, &well(&world), Some(picture(&world, &Memory::of_ledger())));
         assert_eq!(valid(), Some(1.0));
@@ -172,7 +173,9 @@ fn requests_are_counted_by_field_and_status() {
     let observer = metrics.observer("acme");
     let took = std::time::Duration::from_millis(30);
     let asked = |status, unanswered| Asked { operation: "listUsers", status, unanswered, took };
-    for asked in [asked(200, None), asked(200, None), asked(429, None), asked(0, Some("timeout"))] {
+    for asked in
+        [asked(200, None), asked(200, None), asked(429, None), asked(0, Some(FailureKind::Timeout))]
+    {
         observer.asked(&asked);
     }
     for (status, count) in [("200", 2.0), ("429", 1.0), ("timeout", 1.0)] {

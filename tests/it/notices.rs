@@ -4,14 +4,13 @@ use jiff::SignedDuration;
 use rosterd::diagnostic::Sources;
 use rosterd::notice::watch::{Heard, Watch};
 use rosterd::notice::{Kind, MOST, Notice, json, slack};
-use rosterd::report::{
-    Applied, CANCELLED, End, Failure, NO_ROSTER, Outcome, RunReport, Trigger, Verification,
-};
+use rosterd::report::{Applied, End, Failure, Outcome, RunReport, Trigger, Verification};
 use rosterd::revision::Revision;
 use rosterd::role::Role;
 use serde_json::Value;
 
 use crate::support::world::{World, dates, elevated, now};
+use rosterd::failure::FailureKind;
 
 /// A run over this world in which every approved change came to `outcome`.
 fn ran(world: &World, outcome: &Outcome) -> RunReport {
@@ -43,7 +42,7 @@ fn well(world: &World) -> RunReport {
     ran(world, &Outcome::Done)
 }
 
-fn failed(kind: &'static str) -> RunReport {
+fn failed(kind: FailureKind) -> RunReport {
     let failure = Failure { kind, message: "cannot connect to https://api.acme.io".into() };
     RunReport { end: End::Failed(failure), ..well(&World::converged()) }
 }
@@ -144,16 +143,16 @@ fn what_could_be_released_comes_with_the_lines_that_do() {
 #[test]
 fn failing_and_recovered_are_told_once_each() {
     let (world, mut listener) = (World::converged(), Listener::new());
-    assert_eq!(listener.kinds(&world, &failed("connect")), [Kind::Failing]);
+    assert_eq!(listener.kinds(&world, &failed(FailureKind::Connect)), [Kind::Failing]);
     for _ in 0..5 {
-        assert_eq!(listener.hear(&world, &failed("connect")), []);
+        assert_eq!(listener.hear(&world, &failed(FailureKind::Connect)), []);
     }
-    assert_eq!(listener.hear(&world, &failed(CANCELLED)), [], "it says nothing");
+    assert_eq!(listener.hear(&world, &failed(FailureKind::Cancelled)), [], "it says nothing");
     let told = listener.hear(&world, &well(&world));
     assert_eq!((told.len(), told[0].event), (1, Kind::Recovered));
     assert_eq!(told[0].since.as_deref(), Some("2026-11-25T12:00:02Z"));
     assert_eq!(listener.hear(&world, &well(&world)), []);
-    assert_eq!(listener.kinds(&world, &failed("connect")), [Kind::Failing], "and again");
+    assert_eq!(listener.kinds(&world, &failed(FailureKind::Connect)), [Kind::Failing], "and again");
 }
 
 #[test]
@@ -174,7 +173,10 @@ fn why_runs_fail_is_said_in_the_summary() {
     let End::Applied(applied) = &mut lost.end else { panic!("it has a plan") };
     applied.lost = 1;
     assert_eq!(summary(&lost), "runs fail: a reading does not show what was done");
-    assert_eq!(summary(&failed("connect")), "runs fail: cannot connect to https://api.acme.io");
+    assert_eq!(
+        summary(&failed(FailureKind::Connect)),
+        "runs fail: cannot connect to https://api.acme.io"
+    );
 }
 
 #[test]
@@ -189,7 +191,7 @@ fn a_roster_that_cannot_be_used_is_told_though_runs_go_on() {
 #[test]
 fn where_there_is_no_roster_at_all_one_notice_says_so() {
     let (world, mut listener) = (World::converged(), Listener::new());
-    let without = RunReport { stale: true, ..failed(NO_ROSTER) };
+    let without = RunReport { stale: true, ..failed(FailureKind::Roster) };
     assert_eq!(listener.kinds(&world, &without), [Kind::Failing]);
     assert_eq!(listener.hear(&world, &without), []);
     assert_eq!(listener.kinds(&world, &well(&world)), [Kind::Recovered]);
@@ -230,8 +232,8 @@ fn what_needs_a_person_is_told_once() {
 #[test]
 fn workspaces_are_told_apart() {
     let (world, mut listener) = (World::converged(), Listener::new());
-    let other = RunReport { workspace: "beta".into(), ..failed("connect") };
-    assert_eq!(listener.kinds(&world, &failed("connect")), [Kind::Failing]);
+    let other = RunReport { workspace: "beta".into(), ..failed(FailureKind::Connect) };
+    assert_eq!(listener.kinds(&world, &failed(FailureKind::Connect)), [Kind::Failing]);
     assert_eq!(listener.kinds(&world, &other), [Kind::Failing]);
     assert_eq!(listener.kinds(&world, &well(&world)), [Kind::Recovered]);
     assert_eq!(listener.hear(&world, &other), []);

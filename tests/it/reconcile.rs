@@ -13,6 +13,7 @@ use rosterd::role::Role;
 use crate::support::directory::{Fake, done, error, refused, take_effect, timed_out};
 use crate::support::run::Run;
 use crate::support::world::{World, dates, elevated, email, now};
+use rosterd::failure::FailureKind;
 
 async fn run(world: &World, fake: &Fake) -> RunReport {
     Run::of(world).go(fake, &mut Carry::default()).await
@@ -60,7 +61,8 @@ async fn a_run_converges_and_reads_again() {
 #[tokio::test(start_paused = true)]
 async fn without_a_reading_there_is_no_plan() {
     let world = one_of_each();
-    let fake = Fake::new(&world).list_as(|_, _, _| Err(error(ErrorClass::Protocol, "incomplete")));
+    let fake = Fake::new(&world)
+        .list_as(|_, _, _| Err(error(ErrorClass::Protocol, FailureKind::Incomplete)));
     let report = run(&world, &fake).await;
     assert_eq!(report.status(), Status::Failed);
     assert!(report.applied().is_none() && fake.sent().is_empty());
@@ -183,7 +185,7 @@ async fn a_failed_reading_at_the_end_fails_the_run() {
     let world = one_of_each();
     let fake = Fake::new(&world).list_as(|nth, _, before| match nth {
         0 => Ok(before),
-        _ => Err(error(ErrorClass::Transient, "timeout")),
+        _ => Err(error(ErrorClass::Transient, FailureKind::Timeout)),
     });
     let report = run(&world, &fake).await;
     assert_eq!(report.status(), Status::Failed);

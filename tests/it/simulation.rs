@@ -57,7 +57,9 @@ fn seeds() -> Range<u64> {
 /// No story begins later than this.
 fn longest() -> Duration {
     let minutes = std::env::var("ROSTERD_MINUTES").ok();
-    minutes.map_or(Duration::MAX, |minutes| Duration::from_mins(minutes.parse().unwrap()))
+    minutes.map_or(Duration::MAX, |minutes| {
+        Duration::from_secs_f64(minutes.parse::<f64>().unwrap().max(0.0) * 60.0)
+    })
 }
 
 /// How many broken promises are told, and whether each is looked into.

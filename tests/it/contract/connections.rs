@@ -17,6 +17,7 @@ use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 
 use super::{NOBODY, SECRET, client, client_with, invite, key_pair, settings};
 use crate::support::scripted::{Act, Scripted, answer, json};
+use rosterd::failure::FailureKind;
 
 /// Names the endpoint for a test that runs in a process of its own.
 const CHILD: &str = "ROSTERD_TEST_ENDPOINT";
@@ -43,7 +44,7 @@ fn private_tls(protocol: &[u8]) -> (String, TlsAcceptor) {
 
 fn refused(endpoint: &str) -> String {
     let error = Transport::new(&settings(endpoint)).unwrap_err();
-    assert_eq!((error.class, error.kind), (ErrorClass::Protocol, "settings"));
+    assert_eq!((error.class, error.kind), (ErrorClass::Protocol, FailureKind::Settings));
     error.message
 }
 
@@ -54,7 +55,11 @@ async fn a_redirect_is_named_and_never_followed() {
         let location = format!("Location: {}?\u{202e}", target.url());
         let server = Scripted::start([answer(status, &[&location], b"")]).await;
         let error = client(&server).list().await.unwrap_err();
-        assert_eq!((error.class, error.kind), (ErrorClass::Protocol, "redirect"), "{error}");
+        assert_eq!(
+            (error.class, error.kind),
+            (ErrorClass::Protocol, FailureKind::Redirect),
+            "{error}"
+        );
         assert!(error.message.contains(&target.url()), "{error}");
         assert!(!error.message.contains('\u{202e}'), "{error:?}");
         assert_eq!(server.count(), 1);
@@ -88,7 +93,7 @@ async fn a_private_authority_is_trusted_when_it_is_named() {
     std::fs::write(&file, authority).unwrap();
     let mut settings = settings(&format!("https://localhost:{}/", server.address.port()));
     let error = client_with(&settings.clone()).list().await.unwrap_err();
-    assert_eq!((error.class, error.kind), (ErrorClass::Protocol, "tls"), "{error}");
+    assert_eq!((error.class, error.kind), (ErrorClass::Protocol, FailureKind::Tls), "{error}");
     assert!(error.message.contains("http.ca_file"), "{error}");
     assert_eq!(server.count(), 0);
     settings.ca_file = Some(file);
@@ -96,7 +101,7 @@ async fn a_private_authority_is_trusted_when_it_is_named() {
     assert_eq!(server.count(), 1);
     settings.endpoint.set_host(Some("127.0.0.1")).unwrap();
     let another = client_with(&settings).list().await.unwrap_err();
-    assert_eq!(another.kind, "tls", "the certificate names another host: {another}");
+    assert_eq!(another.kind, FailureKind::Tls, "the certificate names another host: {another}");
 }
 
 /// Speaks just enough HTTP/2 to refuse every stream; the answer is how many there were.
@@ -134,7 +139,10 @@ async fn a_stream_that_is_refused_is_not_opened_again() {
     std::fs::write(settings.ca_file.as_ref().unwrap(), authority).unwrap();
     let change = invite("alice@acme.io", Role::Analyst);
     let reply = client_with(&settings).send(&[&change]).await;
-    assert!(matches!(&reply, Reply::Unknown(error) if error.kind == "reset"), "{reply:?}");
+    assert!(
+        matches!(&reply, Reply::Unknown(error) if error.kind == FailureKind::Reset),
+        "{reply:?}"
+    );
     assert_eq!(streams.load(Ordering::SeqCst), 1);
 }
 
@@ -213,6 +221,6 @@ async fn child_cannot_connect() {
         let client =
             Client::new(Arc::new(Transport::new(&settings(&endpoint)).unwrap()), key_pair());
         let listing = tokio::time::timeout(Duration::from_millis(400), client.list()).await;
-        assert!(listing.is_err() || listing.unwrap().unwrap_err().kind == "connect");
+        assert!(listing.is_err() || listing.unwrap().unwrap_err().kind == FailureKind::Connect);
     }
 }

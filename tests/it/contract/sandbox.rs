@@ -25,6 +25,7 @@ use rosterd::sandbox::world::AccountType;
 use rosterd::sandbox::{self, Options, Running};
 
 use crate::support::run::records;
+use rosterd::failure::FailureKind;
 use tokio_util::sync::CancellationToken;
 
 use super::{change, invite, settings};
@@ -192,7 +193,7 @@ async fn every_fault_has_its_meaning() {
         matches!(&reply, Reply::Answered(answers) if matches!(answers[0], Answer::Rejected(_)))
     );
     let error = admin(&running).list().await.unwrap_err();
-    assert_eq!(error.kind, "not-ok", "no reading comes of it");
+    assert_eq!(error.kind, FailureKind::NotOk, "no reading comes of it");
 }
 
 /// A roster that wants two dozen invitations, a role update and a disable.

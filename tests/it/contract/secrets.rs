@@ -9,6 +9,7 @@ use tracing::instrument::WithSubscriber;
 
 use super::{KEY, NOBODY, SECRET, client, client_with, invite, key_pair, settings};
 use crate::support::scripted::{Act, Scripted, answer, json, json_with};
+use rosterd::failure::FailureKind;
 
 const TOKEN: &str = "prdm_cmp_token-of-a-test";
 
@@ -81,7 +82,7 @@ async fn a_secret_that_no_header_can_carry_is_denied_without_being_shown() {
     let secret = format!("{SECRET}\n").into();
     let client = Client::new(transport, Credentials::KeyPair { key: KEY.into(), secret });
     let error = client.list().await.unwrap_err();
-    assert_eq!(error.kind, "unauthorized");
+    assert_eq!(error.kind, FailureKind::Unauthorized);
     assert_hidden(&format!("{error:?}"));
     assert_eq!(server.count(), 0);
 }

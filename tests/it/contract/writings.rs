@@ -13,6 +13,7 @@ use crate::support::scripted::{Act, Scripted, answer, cut, json, json_with};
 
 use Answer::Done;
 use ErrorClass::{Denied, Protocol, Rejected, Transient};
+use rosterd::failure::FailureKind;
 
 /// An invitation, a role update and a disable.
 fn three() -> Vec<Change> {
@@ -43,7 +44,7 @@ async fn answers(body: &str) -> Vec<Answer> {
     }
 }
 
-fn failure(reply: Reply) -> (&'static str, ErrorClass, &'static str, String) {
+fn failure(reply: Reply) -> (&'static str, ErrorClass, FailureKind, String) {
     match reply {
         Reply::NotRun { error, .. } => ("not run", error.class, error.kind, error.message),
         Reply::Refused(error) => ("refused", error.class, error.kind, error.message),
@@ -52,7 +53,7 @@ fn failure(reply: Reply) -> (&'static str, ErrorClass, &'static str, String) {
     }
 }
 
-async fn becomes(act: Act, what: &str, class: ErrorClass, kind: &str) {
+async fn becomes(act: Act, what: &str, class: ErrorClass, kind: FailureKind) {
     let shown = format!("{act:?}");
     let (got, got_class, got_kind, message) = failure(reply(act).await);
     assert_eq!((got, got_class, got_kind), (what, class, kind), "{message}\n{shown:.300}");
@@ -111,41 +112,42 @@ async fn a_document_that_did_not_run_is_refused_as_a_whole() {
         json_with(413, &[], invalid),
         json_with(422, &[], r#"{"data":null,"errors":[{"message":"no","path":[]}]}"#),
     ] {
-        becomes(act, "refused", Rejected, "graphql").await;
+        becomes(act, "refused", Rejected, FailureKind::Graphql).await;
     }
 }
 
 #[tokio::test]
 async fn an_answer_that_could_hide_an_effect_is_unknown() {
     let nulled = r#"{"data":null,"errors":[{"message":"no such user","path":["m2"]}]}"#;
-    becomes(json(nulled), "unknown", Rejected, "graphql").await;
-    becomes(json_with(400, &[], nulled), "unknown", Rejected, "graphql").await;
+    becomes(json(nulled), "unknown", Rejected, FailureKind::Graphql).await;
+    becomes(json_with(400, &[], nulled), "unknown", Rejected, FailureKind::Graphql).await;
     let internal =
         r#"{"errors":[{"message":"oops","extensions":{"code":"INTERNAL_SERVER_ERROR"}}]}"#;
-    becomes(json(internal), "unknown", Rejected, "graphql").await;
-    becomes(json(r#"{"data":null}"#), "unknown", Protocol, "incomplete").await;
-    becomes(json(r#"{"data":{"m0":7}}"#), "unknown", Protocol, "incomplete").await;
-    becomes(json("{}"), "unknown", Protocol, "not-graphql").await;
+    becomes(json(internal), "unknown", Rejected, FailureKind::Graphql).await;
+    becomes(json(r#"{"data":null}"#), "unknown", Protocol, FailureKind::Incomplete).await;
+    becomes(json(r#"{"data":{"m0":7}}"#), "unknown", Protocol, FailureKind::Incomplete).await;
+    becomes(json("{}"), "unknown", Protocol, FailureKind::NotGraphql).await;
     let html = answer(200, &["Content-Type: text/html"], b"<html>");
-    becomes(html, "unknown", Protocol, "not-json").await;
+    becomes(html, "unknown", Protocol, FailureKind::NotJson).await;
     for status in [400, 404, 413, 422] {
         let html = answer(status, &["Content-Type: text/html"], b"<html>");
-        becomes(html, "unknown", Protocol, "not-json").await;
+        becomes(html, "unknown", Protocol, FailureKind::NotJson).await;
     }
     for status in [500, 502, 503, 504] {
-        becomes(answer(status, &[], b""), "unknown", Transient, "server").await;
+        becomes(answer(status, &[], b""), "unknown", Transient, FailureKind::Server).await;
     }
     let refused_with_500 = json_with(500, &[], r#"{"errors":[{"message":"invalid"}]}"#);
-    becomes(refused_with_500, "unknown", Transient, "server").await;
-    becomes(answer(408, &[], b""), "unknown", Transient, "timeout").await;
-    becomes(answer(307, &["Location: /"], b""), "unknown", Protocol, "redirect").await;
-    becomes(Act::Close, "unknown", Transient, "reset").await;
-    becomes(Act::Hang, "unknown", Transient, "timeout").await;
+    becomes(refused_with_500, "unknown", Transient, FailureKind::Server).await;
+    becomes(answer(408, &[], b""), "unknown", Transient, FailureKind::Timeout).await;
+    becomes(answer(307, &["Location: /"], b""), "unknown", Protocol, FailureKind::Redirect).await;
+    becomes(Act::Close, "unknown", Transient, FailureKind::Reset).await;
+    becomes(Act::Hang, "unknown", Transient, FailureKind::Timeout).await;
     let head = b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{";
-    becomes(Act::Bytes(head.to_vec()), "unknown", Transient, "timeout").await;
+    becomes(Act::Bytes(head.to_vec()), "unknown", Transient, FailureKind::Timeout).await;
     let json_type = ["Content-Type: application/json"];
-    becomes(cut(200, &json_type, br#"{"data":"#), "unknown", Transient, "truncated").await;
-    becomes(json(r#"{"data":{"m0""#), "unknown", Transient, "truncated").await;
+    becomes(cut(200, &json_type, br#"{"data":"#), "unknown", Transient, FailureKind::Truncated)
+        .await;
+    becomes(json(r#"{"data":{"m0""#), "unknown", Transient, FailureKind::Truncated).await;
 }
 
 #[tokio::test]
@@ -156,12 +158,12 @@ async fn a_request_that_certainly_did_not_run_says_so() {
     };
     let throttled = answer(429, &["Retry-After: 7"], b"");
     let seven = Some(Duration::from_secs(7));
-    assert_eq!(asked(reply(throttled).await), (Transient, "throttled", seven));
-    becomes(answer(429, &[], b""), "not run", Transient, "throttled").await;
+    assert_eq!(asked(reply(throttled).await), (Transient, FailureKind::Throttled, seven));
+    becomes(answer(429, &[], b""), "not run", Transient, FailureKind::Throttled).await;
     let coded = r#"{"errors":[{"message":"slow","extensions":{"code":"TOO_MANY_REQUESTS"}}]}"#;
-    becomes(json(coded), "not run", Transient, "throttled").await;
-    becomes(answer(401, &[], b""), "not run", Denied, "unauthorized").await;
-    becomes(answer(403, &[], b""), "not run", Denied, "forbidden").await;
+    becomes(json(coded), "not run", Transient, FailureKind::Throttled).await;
+    becomes(answer(401, &[], b""), "not run", Denied, FailureKind::Unauthorized).await;
+    becomes(answer(403, &[], b""), "not run", Denied, FailureKind::Forbidden).await;
 }
 
 #[tokio::test]
@@ -182,7 +184,7 @@ async fn a_missing_capability_is_named() {
         assert!(message.contains("User Management Admin"), "{message}");
     }
     let rejected_key = r#"{"errors":[{"message":"no","extensions":{"code":"UNAUTHENTICATED"}}]}"#;
-    becomes(json(rejected_key), "not run", Denied, "unauthorized").await;
+    becomes(json(rejected_key), "not run", Denied, FailureKind::Unauthorized).await;
 }
 
 #[tokio::test]
@@ -196,7 +198,7 @@ async fn a_denial_beside_an_effect_concerns_its_change_alone() {
     assert!(matches!(got[2], Answer::Unknown(_)));
     // m0 may have run before m1 was forbidden and the data nulled.
     let nulled = format!(r#"{{"data":null,"errors":[{error}]}}"#);
-    becomes(json(&nulled), "unknown", Denied, "graphql").await;
+    becomes(json(&nulled), "unknown", Denied, FailureKind::Graphql).await;
 }
 
 #[tokio::test]
@@ -205,7 +207,7 @@ async fn without_a_connection_nothing_ran() {
     let url = format!("http://{}/", listener.local_addr().unwrap());
     drop(listener);
     let got = failure(client_with(&settings(&url)).send(&[&three()[0]]).await);
-    assert_eq!((got.0, got.1, got.2), ("not run", Transient, "connect"), "{}", got.3);
+    assert_eq!((got.0, got.1, got.2), ("not run", Transient, FailureKind::Connect), "{}", got.3);
 }
 
 #[tokio::test]
@@ -217,7 +219,12 @@ async fn a_connection_that_dies_in_the_pool_does_not_double_a_mutation() {
     assert_eq!(client.send(&[&change]).await, Reply::Answered(vec![Done]));
     // The same connection is used again, and closed after the request was read.
     let second = failure(client.send(&[&change]).await);
-    assert_eq!((second.0, second.1, second.2), ("unknown", Transient, "reset"), "{}", second.3);
+    assert_eq!(
+        (second.0, second.1, second.2),
+        ("unknown", Transient, FailureKind::Reset),
+        "{}",
+        second.3
+    );
     assert_eq!(server.count(), 2, "the request was read once");
 }
 
@@ -242,7 +249,7 @@ async fn during_a_stop_nothing_is_sent_and_the_caller_hears_how_long_it_lasts() 
     let (client, change) = (client(&server), invite("alice@acme.io", Role::Analyst));
     assert!(matches!(client.send(&[&change]).await, Reply::NotRun { .. }));
     let Reply::NotRun { error, retry_after } = client.send(&[&change]).await else { panic!() };
-    assert_eq!((error.class, error.kind), (Transient, "throttled"));
+    assert_eq!((error.class, error.kind), (Transient, FailureKind::Throttled));
     assert!(retry_after.unwrap() > Duration::from_secs(25));
     assert_eq!(server.count(), 1);
 }

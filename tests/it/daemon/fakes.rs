@@ -21,6 +21,7 @@ use rosterd::daemon::{self, Connected, Finished, Hooks, Inbox};
 use rosterd::diagnostic::{Diagnostic, FileId, Place, Sources};
 use rosterd::directory::{Account, Invitation, InviteStatus, Snapshot, Uid};
 use rosterd::email::Email;
+use rosterd::failure::FailureKind;
 use rosterd::guard::Limits;
 use rosterd::ledger::{Ledger, Place as Kept};
 use rosterd::plan::OnRemoved;
@@ -53,7 +54,8 @@ pub struct Side {
     /// So many readings fail.
     pub failures: usize,
     /// The key is refused.
-    pub denied: bool,
+    /// The API refuses every listing so.
+    pub denied: Option<FailureKind>,
     /// No request is ever answered.
     pub hang: bool,
     /// Every second reading shows these again, as if somebody undid what was done.
@@ -310,13 +312,13 @@ impl ReadDirectory for Directory {
             {
                 place.accounts.clone_from(accounts);
             }
-            if place.denied {
-                let (class, kind) = (ErrorClass::Denied, "unauthorized");
+            if let Some(kind) = place.denied {
+                let class = ErrorClass::Denied;
                 return Err(ClientError { class, kind, message: "wrong key".into() });
             }
             if place.failures > 0 {
                 place.failures -= 1;
-                let (class, kind) = (ErrorClass::Transient, "connect");
+                let (class, kind) = (ErrorClass::Transient, FailureKind::Connect);
                 return Err(ClientError { class, kind, message: "no connection".into() });
             }
             let accounts = place.accounts.iter().map(|(email, role)| Account {

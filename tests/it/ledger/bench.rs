@@ -12,6 +12,7 @@ use tempfile::TempDir;
 use crate::support::directory::Fake;
 use crate::support::run::Run;
 use crate::support::world::World;
+use rosterd::failure::FailureKind;
 
 pub struct Bench {
     pub folder: TempDir,
@@ -63,7 +64,7 @@ impl Bench {
         // Where there was nothing to write before the intents, there is a plan.
         let failure = report.map_or_else(Some, |report| report.failure().cloned());
         let Failure { kind, message } = failure.expect(name);
-        assert_eq!(kind, "ledger", "{name}");
+        assert_eq!(kind, FailureKind::Ledger, "{name}");
         let place = self.path.display().to_string();
         assert!(message.contains(says) && message.contains(&place), "{name}: {message}");
     }

@@ -14,6 +14,7 @@ use super::bench::Bench;
 use crate::support::directory::Fake;
 use crate::support::run::{Run, SCOPE};
 use crate::support::world::{World, now};
+use rosterd::failure::FailureKind;
 
 /// Does something to a good ledger, and says what the error has to tell.
 type Harm = (&'static str, fn(&Bench), &'static str);
@@ -109,7 +110,7 @@ fn two_runs_of_one_workspace_are_kept_apart() {
     let lock = other.lock(SCOPE, "process 7").unwrap().unwrap();
     let (report, fake) = bench.run(&bench.ledger);
     let Failure { kind, message } = report.unwrap_err();
-    assert_eq!((kind, fake.lists(), fake.sent().len()), ("locked", 0, 0));
+    assert_eq!((kind, fake.lists(), fake.sent().len()), (FailureKind::Locked, 0, 0));
     assert!(message.contains("process 7"), "{message}");
     drop(lock);
     bench.goes_on("locked");
@@ -166,7 +167,7 @@ fn a_ledger_lost_in_the_middle_ends_the_sending() {
     assert_eq!(fake.sizes(), [2, 2], "two requests were under way");
     let applied = applied(&report);
     let stopped = applied.stopped.as_ref().unwrap();
-    assert_eq!((stopped.kind, report.status()), ("ledger", Status::Failed));
+    assert_eq!((stopped.kind, report.status()), (FailureKind::Ledger, Status::Failed));
     let count = |wanted: fn(&Outcome) -> bool| {
         applied.outcomes.iter().filter(|(_, outcome)| wanted(outcome)).count()
     };

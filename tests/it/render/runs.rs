@@ -1,5 +1,6 @@
 //! What a run did, as text.
 
+use rosterd::failure::FailureKind;
 use rosterd::render::text;
 use rosterd::report::{Applied, End, Failure, Outcome, Residue, RunReport, Trigger, Verification};
 use rosterd::role::Role;
@@ -109,8 +110,10 @@ fn a_converged_run_ends_in_sync_and_a_failed_one_says_why() {
     in sync: 1 done, 1 in sync
     ");
     report.stale = true;
-    report.end =
-        End::Failed(Failure { kind: "unauthorized", message: "the key is not accepted".into() });
+    report.end = End::Failed(Failure {
+        kind: FailureKind::Unauthorized,
+        message: "the key is not accepted".into(),
+    });
     insta::assert_snapshot!(plain(&text::run(&report, &world.sources, false)), @"acme   users.yaml   (the last good roster: the files cannot be used)   failed: the key is not accepted (unauthorized)");
 }
 
@@ -128,7 +131,7 @@ fn a_run_that_stopped_or_was_not_verified_never_says_in_sync() {
     let unverified = last(&report);
     if let End::Applied(applied) = &mut report.end {
         applied.stopped =
-            Some(Failure { kind: "cancelled", message: "stopped by a signal".into() });
+            Some(Failure { kind: FailureKind::Cancelled, message: "stopped by a signal".into() });
     }
     insta::assert_snapshot!(format!("{unverified}\n{}", last(&report)), @"
     not verified, the fresh reading failed: connection reset; 2 done, 1 not sent, 12 held, 1 in sync

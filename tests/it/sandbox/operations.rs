@@ -168,7 +168,7 @@ async fn what_is_no_graphql_request_is_answered_in_its_shape() {
     assert_eq!(status, StatusCode::NOT_FOUND);
     assert!(answered["errors"][0]["message"].as_str().unwrap().contains("/graphql"));
     let page = stage.http.get(stage.running.endpoint()).send().await.unwrap();
-    assert!(page.text().await.unwrap().contains("graphiql"));
+    assert!(page.text().await.unwrap().contains("fetch(\"/graphql\""));
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use rosterd::client::{Answer, ClientError, ErrorClass, ReadDirectory, Reply, WriteDirectory};
 use rosterd::clock::Clock;
 use rosterd::directory::{Account, Invitation, InviteStatus, Snapshot};
+use rosterd::failure::FailureKind;
 use rosterd::plan::change::{Action, Change};
 use tokio::time::Instant;
 
@@ -141,25 +142,25 @@ pub fn done(batch: &[&Change], world: &mut World) -> Reply {
     Reply::Answered(vec![Answer::Done; batch.len()])
 }
 
-pub fn error(class: ErrorClass, kind: &'static str) -> ClientError {
+pub fn error(class: ErrorClass, kind: FailureKind) -> ClientError {
     ClientError { class, kind, message: format!("the server said {kind}") }
 }
 
 pub fn throttled(after: Option<u64>) -> Reply {
-    let error = error(ErrorClass::Transient, "throttled");
+    let error = error(ErrorClass::Transient, FailureKind::Throttled);
     Reply::NotRun { error, retry_after: after.map(Duration::from_secs) }
 }
 
 pub fn timed_out() -> Reply {
-    Reply::Unknown(error(ErrorClass::Transient, "timeout"))
+    Reply::Unknown(error(ErrorClass::Transient, FailureKind::Timeout))
 }
 
 pub fn refused() -> Reply {
-    Reply::Refused(error(ErrorClass::Rejected, "graphql"))
+    Reply::Refused(error(ErrorClass::Rejected, FailureKind::Graphql))
 }
 
 pub fn denied() -> Reply {
-    Reply::NotRun { error: error(ErrorClass::Denied, "forbidden"), retry_after: None }
+    Reply::NotRun { error: error(ErrorClass::Denied, FailureKind::Forbidden), retry_after: None }
 }
 
 /// A clock that stands at the instant of the plans.

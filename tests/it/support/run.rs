@@ -9,6 +9,7 @@ use rosterd::apply::Sending;
 use rosterd::client::{ReadDirectory, WriteDirectory};
 use rosterd::clock::Clock;
 use rosterd::diagnostic::Sources;
+use rosterd::failure::FailureKind;
 use rosterd::guard::Lift;
 use rosterd::ledger::{Ledger, Place};
 use rosterd::reconcile::{
@@ -130,7 +131,7 @@ impl<'a> Run<'a> {
         // A process that another test starts has our locks too, between its fork and its exec, and
         // a clock that is paused does not wait for it.
         let is_locked = |report: &Result<RunReport, Failure>| {
-            report.as_ref().is_err_and(|failure| failure.kind == "locked")
+            report.as_ref().is_err_and(|failure| failure.kind == FailureKind::Locked)
         };
         let attempts = std::iter::repeat_with(|| {
             std::thread::sleep(Duration::from_millis(20));
