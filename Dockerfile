@@ -5,33 +5,30 @@
 # Both bases can be others: --build-arg BUILD_IMAGE=… --build-arg RUNTIME_IMAGE=…
 ARG BUILD_IMAGE=rust:1.95-slim-bookworm
 ARG RUNTIME_IMAGE=gcr.io/distroless/static-debian12:nonroot
+# The stage that the files come from, or an image that has them already.
+ARG FILES=build
 
 FROM ${BUILD_IMAGE} AS build
 WORKDIR /build
-# glibc goes into the binary; `--target` keeps that from the macros of the compiler.
-ENV RUSTFLAGS="-C target-feature=+crt-static" CARGO_PROFILE_RELEASE_STRIP=true CARGO_TERM_COLOR=never
+ENV CARGO_TERM_COLOR=never
 
 # The dependencies are a layer of their own, which a change of the sources leaves alone.
 COPY Cargo.toml Cargo.lock ./
 COPY benches/Cargo.toml benches/
 COPY tests/fuzz/Cargo.toml tests/fuzz/
 RUN mkdir src && echo 'fn main() {}' >src/main.rs && touch src/lib.rs \
-    && rustc -vV | sed -n 's/^host: //p' >/target \
-    && cargo build --locked --release --target "$(cat /target)" \
+    && cargo build --locked --release \
     && rm -r src
 
 COPY src src
-RUN touch src/main.rs src/lib.rs \
-    && cargo build --locked --release --target "$(cat /target)" \
-    && mkdir -p /state/rosterd /image/usr/bin /image/etc/rosterd \
-        /image/usr/share/bash-completion/completions /image/usr/share/man/man1 \
-    && cp "target/$(cat /target)/release/rosterd" /image/usr/bin/rosterd \
-    && /image/usr/bin/rosterd completions bash >/image/usr/share/bash-completion/completions/rosterd \
-    && /image/usr/bin/rosterd man --out /image/usr/share/man/man1
+COPY deploy/image-files /usr/local/bin/
+RUN touch src/main.rs src/lib.rs && image-files /files
+
+FROM ${FILES} AS files
 
 FROM ${RUNTIME_IMAGE}
-COPY --from=build /image /
-COPY --from=build --chown=65532:65532 /state /var/lib
+COPY --from=files /files/root /
+COPY --from=files --chown=65532:65532 /files/state /var/lib
 
 ARG VERSION=0.1.0
 ARG REVISION=unknown
