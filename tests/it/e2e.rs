@@ -50,5 +50,5 @@ fn the_api_is_as_its_document_says() {
 
 #[test]
 fn the_templates_are_what_their_own_tools_take() {
-    run("pipelines", &[]);
+    run("pipelines", &[ROSTERD]);
 }
