@@ -34,6 +34,9 @@ fn logged(format: LogFormat, asked: Option<&str>, verbosity: i8, act: impl FnOnc
     let writer = paper.clone();
     let (filter, _) = filter(asked, verbosity);
     let subscriber = subscriber(format, filter, false, move || writer.clone());
+    // While there is only one subscriber, tracing asks the thread that reaches an event first for
+    // its own, and the threads of other tests have none.
+    let _second = tracing::Dispatch::new(tracing_subscriber::registry());
     tracing::subscriber::with_default(subscriber, act);
     let bytes = paper.0.lock().unwrap().clone();
     String::from_utf8(bytes).unwrap()

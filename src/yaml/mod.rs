@@ -15,8 +15,8 @@ pub use fields::{Fields, closest};
 pub const MAX_DEPTH: usize = 64;
 /// Aliases may repeat so many values in all; what they may repeat is limited by [`MAX_VALUES`].
 pub const MAX_ALIASED: usize = 100_000;
-/// Maximum number of values in a file: ten times what the largest roster needs. The unit tests of this
-/// module go up to it, so for them it is a tenth.
+/// Maximum number of values in a file: ten times what the largest roster needs. The unit tests of
+/// this module go up to it, so for them it is a tenth.
 pub const MAX_VALUES: usize = if cfg!(test) { 200_000 } else { 2_000_000 };
 /// So many problems of one kind are told of a file.
 const MAX_LINES: usize = 100;
