@@ -22,13 +22,13 @@ RUN mkdir src && echo 'fn main() {}' >src/main.rs && touch src/lib.rs \
 
 COPY src src
 COPY deploy/image-files /usr/local/bin/
-RUN touch src/main.rs src/lib.rs && image-files /files
+RUN touch src/main.rs src/lib.rs && image-files /layout
 
 FROM ${FILES} AS files
 
 FROM ${RUNTIME_IMAGE}
-COPY --from=files /files/root /
-COPY --from=files --chown=65532:65532 /files/state /var/lib
+COPY --from=files /layout/files /
+COPY --from=files --chown=65532:65532 /layout/state /var/lib
 
 ARG VERSION=0.1.0
 ARG REVISION=unknown

@@ -138,9 +138,9 @@ async fn what_is_denied_is_not_tried_again() {
     fails_at_once(coded("FORBIDDEN", "no"), Denied, FailureKind::Forbidden, ": no").await;
     let lacking = coded("", "the key lacks a capability");
     fails_at_once(lacking, Denied, FailureKind::MissingCapability, "lacks a capability").await;
-    let told = r#"{"errors":[{"message":"missing capability X"}]}"#;
+    let body = r#"{"errors":[{"message":"missing capability X"}]}"#;
     fails_at_once(
-        json_with(403, &[], told),
+        json_with(403, &[], body),
         Denied,
         FailureKind::MissingCapability,
         "capability X",
