@@ -2,6 +2,7 @@
 
 mod bench;
 mod faults;
+mod format;
 mod full;
 mod kill;
 mod lag;

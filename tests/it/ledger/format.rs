@@ -1,0 +1,72 @@
+//! A ledger that an earlier version wrote still opens, verifies, and folds to the same memory.
+//!
+//! `tests/fixtures/ledger/1.db` holds every kind of entry, every status of an attempt, and an
+//! anchor; `1.json` is the memory that the version that wrote it had of each workspace.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use rosterd::ledger::{Ledger, Place};
+use rosterd::memory::Memory;
+
+const SCOPES: [&str; 2] = ["https://api.example.com|acme", "https://api.example.com|other"];
+
+fn fixture(name: &str) -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/ledger").join(name)
+}
+
+#[test]
+fn a_ledger_of_an_earlier_version_opens_verifies_and_folds_to_the_same_memory() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("ledger.db");
+    std::fs::copy(fixture("1.db"), &path).unwrap();
+    let ledger = Ledger::at(Place::File(path));
+    let verified = ledger.verify(None).unwrap();
+    assert!(verified.dropped > 0 && verified.rows > 30, "{verified:?}");
+
+    let text = std::fs::read_to_string(fixture("1.json")).unwrap();
+    let expected: BTreeMap<String, Memory> = serde_json::from_str(&text).unwrap();
+    for scope in SCOPES {
+        let memory = ledger.look(scope).unwrap();
+        assert!(memory == expected[scope], "{scope}: {memory:#?}\nis not\n{:#?}", expected[scope]);
+        // What is written is what was read: the names on disk have not changed either.
+        let again = serde_json::to_value(&memory).unwrap();
+        let again: Memory = serde_json::from_value(again).unwrap();
+        assert!(again == memory);
+    }
+    let before: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let after = serde_json::to_value(&expected).unwrap();
+    assert_eq!(keys(&before), keys(&after), "the names under which an anchor keeps a memory");
+
+    let kinds: BTreeSet<&str> =
+        ledger.entries().unwrap().iter().map(|(_, noted)| noted.entry.kind()).collect();
+    let all = [
+        "anchor",
+        "approval_gone",
+        "approval_used",
+        "begun",
+        "ends",
+        "held",
+        "intent",
+        "outcome",
+        "released",
+        "roster",
+        "run",
+        "seen",
+        "shown",
+    ];
+    assert_eq!(kinds, BTreeSet::from(all));
+    ledger.open(SCOPES[0], "2026-11-29T12:00:00Z".parse().unwrap()).unwrap();
+}
+
+/// Every key of every object, wherever it stands.
+fn keys(value: &serde_json::Value) -> BTreeSet<String> {
+    match value {
+        serde_json::Value::Object(map) => {
+            let below = map.values().flat_map(keys);
+            map.keys().cloned().chain(below).collect()
+        }
+        serde_json::Value::Array(list) => list.iter().flat_map(keys).collect(),
+        _ => BTreeSet::new(),
+    }
+}
