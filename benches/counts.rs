@@ -15,7 +15,7 @@ use rosterd::plan::Plan;
 use rosterd::plan::fingerprint::Fingerprint;
 use rosterd::render;
 use rosterd::roster::Roster;
-use rosterd_benches::{Crowd, Scene, judge, load, notice, plan, read, sources};
+use rosterd_benches::{Crowd, Scene, evaluate, load, notice, plan, read, sources};
 
 /// Enough for anything that grows faster than the users to stand out.
 const USERS: usize = 10_000;
@@ -74,7 +74,7 @@ fn plan_everything(crowd: Crowd) -> (Plan, Crowd) {
 #[library_benchmark(config = at_most(6_000))]
 #[bench::of(setup = empty)]
 fn guards(crowd: Crowd) -> (Verdict, Crowd) {
-    (black_box(judge(&crowd.plan, &crowd.memory)), crowd)
+    (black_box(evaluate(&crowd.plan, &crowd.memory)), crowd)
 }
 
 #[library_benchmark(config = at_most(10_000))]

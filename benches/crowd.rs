@@ -2,11 +2,11 @@
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use rosterd::client::answer::{Response, Telling};
+use rosterd::client::answer::{ErrorContext, Response};
 use rosterd::client::{Credentials, interpret};
 use rosterd::diagnostic::Sources;
 use rosterd::directory::Snapshot;
-use rosterd::guard::{self, Lift, Limits, Verdict};
+use rosterd::guard::{self, Limits, Override, Verdict};
 use rosterd::memory::Memory;
 use rosterd::memory::entry::{Entry, Intent, Noted};
 use rosterd::memory::observe::observe;
@@ -112,7 +112,7 @@ pub fn load(sources: &Sources) -> Roster {
 /// The answer becomes a reading.
 pub fn read(answer: &Response) -> Snapshot {
     let credentials = Credentials::Token("prdm_wsp_of-a-benchmark".into());
-    let telling = Telling::new("https://api.acme.io/graphql", &credentials);
+    let telling = ErrorContext::new("https://api.acme.io/graphql", &credentials);
     interpret::reading(answer, &telling).expect("a reading")
 }
 
@@ -125,8 +125,8 @@ pub fn plan(roster: &Roster, snapshot: &Snapshot, memory: &Memory) -> Plan {
     plan::plan(roster, snapshot, memory, OnRemoved::default(), now())
 }
 
-pub fn judge(plan: &Plan, memory: &Memory) -> Verdict {
-    guard::judge(plan, &Limits::default(), memory, Lift::Nothing)
+pub fn evaluate(plan: &Plan, memory: &Memory) -> Verdict {
+    guard::evaluate(plan, &Limits::default(), memory, Override::None)
 }
 
 impl Crowd {
@@ -138,7 +138,7 @@ impl Crowd {
             memory.fold(&Noted { seq, at: now(), entry });
         }
         let plan = plan(&roster, &snapshot, &memory);
-        let verdict = judge(&plan, &memory);
+        let verdict = evaluate(&plan, &memory);
         Self { sources, answer, roster, snapshot, memory, plan, verdict }
     }
 
@@ -156,7 +156,7 @@ impl Crowd {
             also: Vec::new(),
             reason: "the roster says so".to_owned(),
             place: Some("users0.yaml:14".to_owned()),
-            foreseen: false,
+            scheduled: false,
             revision: None,
             lifted: Vec::new(),
             batch: 50,

@@ -7,7 +7,7 @@ use std::hint::black_box;
 use peak_alloc::PeakAlloc;
 use rosterd::memory::Memory;
 use rosterd::memory::entry::Noted;
-use rosterd_benches::{Crowd, Scene, answer, judge, load, notice, now, plan, read, sources};
+use rosterd_benches::{Crowd, Scene, answer, evaluate, load, notice, now, plan, read, sources};
 
 #[global_allocator]
 static HEAP: PeakAlloc = PeakAlloc;
@@ -39,7 +39,7 @@ fn main() {
             memory
         });
         let plan = tell("plan", users, || plan(&roster, &snapshot, &memory));
-        tell("verdict", users, || judge(&plan, &memory));
+        tell("verdict", users, || evaluate(&plan, &memory));
         drop((files, roster, snapshot, memory, plan));
         let crowd = Crowd::new(users, Scene::Empty);
         tell("plan, everybody to be invited", users, || {

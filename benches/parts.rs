@@ -14,7 +14,7 @@ use rosterd::ledger::{Ledger, Place};
 use rosterd::memory::Memory;
 use rosterd::plan::fingerprint::Fingerprint;
 use rosterd::render;
-use rosterd_benches::{Crowd, Scene, judge, load, notice, now, plan, read};
+use rosterd_benches::{Crowd, Scene, evaluate, load, notice, now, plan, read};
 
 type Group<'a> = BenchmarkGroup<'a, WallTime>;
 type Part = (&'static str, fn(&Crowd));
@@ -27,7 +27,7 @@ const SETTLED: [Part; 8] = [
     // What a run does first where the page still shows what the last one remembered.
     ("copied", |it| drop(black_box(it.memory.clone()))),
     ("plan", |it| drop(black_box(plan(&it.roster, &it.snapshot, &it.memory)))),
-    ("guards", |it| drop(black_box(judge(&it.plan, &it.memory)))),
+    ("guards", |it| drop(black_box(evaluate(&it.plan, &it.memory)))),
     ("text", |it| drop(black_box(render::text::plan(&it.view(), false)))),
     ("access", |it| {
         let within = SignedDuration::from_hours(14 * 24);
@@ -39,7 +39,7 @@ const SETTLED: [Part; 8] = [
 /// The same where every user is a change.
 const EMPTY: [Part; 8] = [
     ("plan", |it| drop(black_box(plan(&it.roster, &it.snapshot, &Memory::empty())))),
-    ("guards", |it| drop(black_box(judge(&it.plan, &it.memory)))),
+    ("guards", |it| drop(black_box(evaluate(&it.plan, &it.memory)))),
     ("fingerprint", |it| {
         black_box(Fingerprint::of(it.plan.roster(), it.plan.changes()));
     }),
@@ -78,7 +78,7 @@ fn group<'a>(criterion: &'a mut Criterion, name: &str, elements: usize) -> Group
 fn ledger(criterion: &mut Criterion) {
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
-    let place = Place::File(folder.path().join("ledger.db"));
+    let place = Location::File(folder.path().join("ledger.db"));
     let mut book = Ledger::at(place).open("acme", now()).expect("a ledger");
     let crowd = Crowd::new(10_000, Scene::Settled);
     let seen = notice(book.memory(), &crowd.snapshot, &crowd.roster);

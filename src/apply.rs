@@ -4,20 +4,20 @@
 //! certainly did not run; what nobody knows is left for the next reading. Before each class that
 //! takes something away the guards judge what is left again.
 
+mod executor;
 pub mod journal;
-mod line;
 
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
 use crate::client::WriteDirectory;
-use crate::guard::{self, Held, Lift, Limits, Refusal, Verdict};
+use crate::guard::{self, Held, Limits, Override, Verdict, Violation};
 use crate::plan::Plan;
 use crate::plan::change::{Change, Class};
 use crate::report::{Failure, Outcome};
+use executor::ClassExecutor;
 use journal::Journal;
-use line::Line;
 
 /// A class that the server keeps refusing to hear for so long is left to the next run.
 pub const GIVE_UP_AFTER: Duration = Duration::from_mins(1);
@@ -32,10 +32,10 @@ pub struct Sending {
 }
 
 /// What an apply is bound to.
-pub struct Terms<'a> {
+pub struct ApplyContext<'a> {
     pub plan: &'a Plan,
     pub limits: &'a Limits,
-    pub lift: Lift,
+    pub overrides: Override,
     pub sending: Sending,
     /// Ends the apply at the next batch boundary.
     pub cancel: &'a CancellationToken,
@@ -45,16 +45,16 @@ pub struct Terms<'a> {
 
 /// What became of everything that was approved.
 #[derive(Debug, Default)]
-pub struct Effects {
+pub struct ApplyResult {
     /// In the order of the plan.
     pub outcomes: Vec<(Change, Outcome)>,
     /// What the guards held when they judged again, and why.
     pub held: Vec<Held>,
-    pub refusals: Vec<Refusal>,
+    pub violations: Vec<Violation>,
     /// Why nothing more was sent, if the apply ended early.
     pub stopped: Option<Failure>,
     /// The server refused a batch and then took its changes one at a time.
-    pub refuses_batches: bool,
+    pub batching_unsupported: bool,
 }
 
 /// Sends what `verdict` approved. The type of its argument is the permission: only the guards
@@ -62,25 +62,25 @@ pub struct Effects {
 pub async fn apply<W: WriteDirectory>(
     writer: &W,
     verdict: &Verdict,
-    terms: &Terms<'_>,
+    terms: &ApplyContext<'_>,
     journal: &mut Journal<'_>,
-) -> Effects {
+) -> ApplyResult {
     let total = verdict.approved.len();
-    let mut effects = Effects::default();
+    let mut effects = ApplyResult::default();
     let mut sending = terms.sending;
     let mut not_before = None;
     for class in Class::ALL {
         let allowed = if class.takes_away() && effects.stopped.is_none() {
-            judge_again(verdict, class, terms, journal, &mut effects)
+            reevaluate(verdict, class, terms, journal, &mut effects)
         } else {
             verdict.approved.of(class).cloned().collect()
         };
         let settled = effects.outcomes.len() + effects.held.len();
-        let told = |known| (terms.progress)(settled + known, total);
-        let mut line = Line::new(&allowed, sending, effects.stopped.take(), not_before);
-        line.work(writer, terms.cancel, journal, &told).await;
+        let on_progress = |known| (terms.progress)(settled + known, total);
+        let mut line = ClassExecutor::new(&allowed, sending, effects.stopped.take(), not_before);
+        line.work(writer, terms.cancel, journal, &on_progress).await;
         not_before = line.not_before();
-        if line.is_one_by_one() {
+        if line.has_split_batches() {
             sending.batch = 1;
         }
         let outcomes = line.settle(&mut effects);
@@ -90,12 +90,12 @@ pub async fn apply<W: WriteDirectory>(
 }
 
 /// What of `class` may still go out, after what really happened; the rest is held.
-fn judge_again(
+fn reevaluate(
     verdict: &Verdict,
     class: Class,
-    terms: &Terms<'_>,
+    terms: &ApplyContext<'_>,
     journal: &Journal<'_>,
-    effects: &mut Effects,
+    effects: &mut ApplyResult,
 ) -> Vec<Change> {
     if verdict.approved.of(class).next().is_none() {
         return Vec::new();
@@ -108,12 +108,12 @@ fn judge_again(
         .collect();
     let left: Vec<Change> =
         verdict.approved.changes().iter().filter(|c| c.class() >= class).cloned().collect();
-    let Terms { plan, limits, lift, .. } = *terms;
-    let again = guard::rejudge(plan, limits, journal.memory(), lift, &left, &happened);
+    let ApplyContext { plan, limits, overrides, .. } = *terms;
+    let again = guard::reevaluate(plan, limits, journal.memory(), overrides, &left, &happened);
     let mut held = again.held;
     held.retain(|held| held.change.class() == class);
-    let concerned = |refusal: &Refusal| held.iter().any(|held| held.by.contains(&refusal.guard));
-    effects.refusals.extend(again.refusals.into_iter().filter(concerned));
+    let concerned = |refusal: &Violation| held.iter().any(|held| held.by.contains(&refusal.guard));
+    effects.violations.extend(again.violations.into_iter().filter(concerned));
     effects.held.extend(held);
     again.approved.of(class).cloned().collect()
 }

@@ -38,7 +38,7 @@ pub mod notice;
 pub mod render;
 pub mod report;
 // 5: effects
-pub mod aside;
+pub mod blocking;
 pub mod client;
 pub mod clock;
 pub mod ledger;
@@ -53,7 +53,7 @@ pub mod systemd;
 pub mod telemetry;
 // 9, 10: the loop, the commands
 pub mod cli;
-pub mod courier;
 pub mod daemon;
 pub mod metrics;
+pub mod notifier;
 pub mod web;

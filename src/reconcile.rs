@@ -1,8 +1,8 @@
 //! One run: load, list, plan, guard, apply, verify, record.
 
-mod credit;
-mod desk;
+mod attribution;
 mod record;
+mod session;
 mod verify;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -15,15 +15,15 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
 use crate::apply::journal::{self, Journal};
-use crate::apply::{self, Effects, Sending, Terms};
-use crate::aside::aside;
+use crate::apply::{self, ApplyContext, ApplyResult, Sending};
+use crate::blocking::run_blocking;
 use crate::client::{ClientError, ReadDirectory, TRACE, WriteDirectory};
 use crate::clock::Clock;
 use crate::diagnostic::{Diagnostic, Sources};
 use crate::directory::Snapshot;
-use crate::guard::{self, Lift, Limits, Verdict};
-use crate::ledger::Book;
-use crate::memory::entry::{Entry, Fate, Noted};
+use crate::guard::{self, Limits, Override, Verdict};
+use crate::ledger::LedgerWriter;
+use crate::memory::entry::{AttemptStatus, Entry, Record};
 use crate::memory::observe::observe;
 use crate::memory::{self, Memory};
 use crate::plan::{self, OnRemoved, Plan};
@@ -34,13 +34,13 @@ use crate::roster::{Roster, checks, raw};
 use crate::source;
 use verify::Again;
 
-pub use desk::{Desk, Records, sit_down};
 pub use record::holds;
-pub use verify::SECOND_LOOK_AFTER;
+pub use session::{LedgerConfig, RunSession, acquire};
+pub use verify::REREAD_DELAY;
 
 /// Which workspace is kept equal to which roster, and within which limits.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Target {
+pub struct WorkspaceSpec {
     pub workspace: String,
     /// Files, folders or globs, absolute or relative to `base`.
     pub users: Vec<String>,
@@ -64,43 +64,44 @@ pub struct Loaded {
 
 /// The files cannot be used as they are: nothing about them may be concluded.
 #[derive(Debug)]
-pub struct InputOutage {
+pub struct InputError {
     pub sources: Sources,
     pub diagnostics: Vec<Diagnostic>,
 }
 
 /// What is kept from one run of this process to the next.
 #[derive(Debug, Default)]
-pub struct Carry {
+pub struct WorkspaceState {
     /// The last roster that could be used.
     pub last_good: Option<Arc<Loaded>>,
     /// The server takes changes only one at a time.
-    pub refuses_batches: bool,
+    pub batching_unsupported: bool,
     /// What the last run read in the end, where it read anything.
-    pub picture: Option<Arc<Picture>>,
+    pub observation: Option<Arc<Observation>>,
 }
 
 /// The workspace as a run left it: the last reading, what is still wanted, what is remembered.
 #[derive(Debug)]
-pub struct Picture {
+pub struct Observation {
     pub loaded: Arc<Loaded>,
-    pub look: Look,
+    pub evaluation: Evaluation,
     pub memory: Arc<Memory>,
 }
 
 /// What a reading says against a roster: the plan and the verdict on it.
 #[derive(Debug)]
-pub struct Look {
+pub struct Evaluation {
     pub snapshot: Snapshot,
     pub plan: Plan,
     pub verdict: Verdict,
 }
 
-impl Picture {
+impl Observation {
     /// As the views of a plan take it.
     pub fn view<'a>(&'a self, workspace: &'a str) -> View<'a> {
-        let (Loaded { roster, sources, revision, .. }, look) = (&*self.loaded, &self.look);
-        let Look { snapshot, plan, verdict } = look;
+        let (Loaded { roster, sources, revision, .. }, evaluation) =
+            (&*self.loaded, &self.evaluation);
+        let Evaluation { snapshot, plan, verdict } = evaluation;
         let revision = revision.as_ref();
         View { workspace, sources, roster, snapshot, plan, verdict, revision }
     }
@@ -119,17 +120,17 @@ pub struct Setting<'a> {
     pub clock: &'a dyn Clock,
     pub cancel: &'a CancellationToken,
     /// Whose word lifts guards beside the roster's.
-    pub lift: Lift,
+    pub overrides: Override,
     /// Told the plan and the verdict before anything of it is sent; an error ends the run there.
-    pub seen: &'a (dyn Fn(&Look) -> Result<(), Failure> + Sync),
+    pub on_plan: &'a (dyn Fn(&Evaluation) -> Result<(), Failure> + Sync),
     /// Told how many changes have an outcome, of how many.
     pub progress: &'a (dyn Fn(usize, usize) + Sync),
 }
 
 /// Reads the roster's files and checks them.
-pub fn load(target: &Target, now: Timestamp) -> Result<Loaded, InputOutage> {
+pub fn load(target: &WorkspaceSpec, now: Timestamp) -> Result<Loaded, InputError> {
     let sources = source::load(&target.users, &target.base)
-        .map_err(|diagnostics| InputOutage { sources: Sources::default(), diagnostics })?;
+        .map_err(|diagnostics| InputError { sources: Sources::default(), diagnostics })?;
     let (roster, diagnostics) = checks::validate(raw::read(&sources), &sources, &target.zone, now);
     match roster {
         Some(roster) => {
@@ -137,98 +138,108 @@ pub fn load(target: &Target, now: Timestamp) -> Result<Loaded, InputOutage> {
             let revision = source::revision::of(&target.users, &target.base, &sources, &env);
             Ok(Loaded { roster, sources, warnings: diagnostics, revision })
         }
-        None => Err(InputOutage { sources, diagnostics }),
+        None => Err(InputError { sources, diagnostics }),
     }
 }
 
 /// Says what would be done about a reading. Nothing is changed and nothing is written; what the
 /// reading adds to the memory is only thought of.
-pub fn look(
+pub fn dry_run(
     snapshot: Snapshot,
-    target: &Target,
+    target: &WorkspaceSpec,
     roster: &Roster,
     mut memory: Memory,
     now: Timestamp,
-) -> (Look, Memory) {
+) -> (Evaluation, Memory) {
     if memory.is_known() {
         let (newest, through) = (memory.newest(), memory.through());
         for (seq, entry) in (through + 1..).zip(observe(&memory, &snapshot, roster, now)) {
-            memory.fold(&Noted { seq, at: now, entry });
+            memory.fold(&Record { seq, at: now, entry });
         }
         memory.keep_newest(newest);
     }
-    let look = consider(snapshot, target, roster, &memory, Lift::Nothing, now);
-    (look, memory)
+    let evaluation = evaluate(snapshot, target, roster, &memory, Override::None, now);
+    (evaluation, memory)
 }
 
 /// Plans and judges one reading.
-fn consider(
+fn evaluate(
     snapshot: Snapshot,
-    target: &Target,
+    target: &WorkspaceSpec,
     roster: &Roster,
     memory: &Memory,
-    lift: Lift,
+    overrides: Override,
     now: Timestamp,
-) -> Look {
+) -> Evaluation {
     let plan = plan::plan(roster, &snapshot, memory, target.on_removed, now);
-    let verdict = guard::judge(&plan, &target.limits, memory, lift);
-    Look { snapshot, plan, verdict }
+    let verdict = guard::evaluate(&plan, &target.limits, memory, overrides);
+    Evaluation { snapshot, plan, verdict }
 }
 
 /// One whole pass. It never fails: what went wrong is part of the report.
 pub async fn reconcile<D: ReadDirectory + WriteDirectory>(
     directory: &D,
-    target: &Target,
+    target: &WorkspaceSpec,
     loaded: &Arc<Loaded>,
     pass: Pass,
-    carry: &mut Carry,
-    desk: Desk,
+    carry: &mut WorkspaceState,
+    session: RunSession,
     setting: &Setting<'_>,
 ) -> RunReport {
     let span = tracing::info_span!(
         target: TRACE,
         "run",
         workspace = target.workspace,
-        trigger = pass.trigger.word(),
+        trigger = pass.trigger.as_str(),
         status = tracing::field::Empty,
     );
-    let run = pass_over(directory, target, loaded, pass, carry, desk, setting);
+    let run = pass_over(directory, target, loaded, pass, carry, session, setting);
     let report = run.instrument(span.clone()).await;
-    span.record("status", report.status().word());
+    span.record("status", report.status().as_str());
     report
 }
 
 async fn pass_over<D: ReadDirectory + WriteDirectory>(
     directory: &D,
-    target: &Target,
+    target: &WorkspaceSpec,
     loaded: &Arc<Loaded>,
     pass: Pass,
-    carry: &mut Carry,
-    desk: Desk,
+    carry: &mut WorkspaceState,
+    session: RunSession,
     setting: &Setting<'_>,
 ) -> RunReport {
-    let Desk { mut book, lock, retention, .. } = desk;
+    let RunSession { mut writer, lock, retention, .. } = session;
     let Pass { trigger, stale } = pass;
     let started = setting.clock.now();
-    let look = read(directory, target, loaded, &mut book, setting, started).await;
-    let (end, look) =
-        match look.and_then(|(look, lost)| (setting.seen)(&look).map(|()| (look, lost))) {
-            Ok((look, lost)) => {
-                let (mut applied, look) =
-                    enact(directory, target, loaded, look, carry, &mut book, setting).await;
-                applied.lost = lost;
-                (End::Applied(Box::new(applied)), Some(look))
-            }
-            Err(failure) => (End::Failed(failure), None),
-        };
+    let evaluation = read(directory, target, loaded, &mut writer, setting, started).await;
+    let (end, evaluation) = match evaluation
+        .and_then(|(evaluation, lost)| (setting.on_plan)(&evaluation).map(|()| (evaluation, lost)))
+    {
+        Ok((evaluation, lost)) => {
+            let (mut applied, evaluation) = apply_and_verify(
+                directory,
+                target,
+                loaded,
+                evaluation,
+                carry,
+                &mut writer,
+                setting,
+            )
+            .await;
+            applied.lost = lost;
+            (End::Applied(Box::new(applied)), Some(evaluation))
+        }
+        Err(failure) => (End::Failed(failure), None),
+    };
     let workspace = target.workspace.clone();
     let finished = setting.clock.now();
     let report = RunReport { workspace, trigger, started, finished, stale, ledger: None, end };
     let (report, memory) =
-        desk::finish(report, loaded, target, (book, retention), setting.clock).await;
+        session::finish(report, loaded, target, (writer, retention), setting.clock).await;
     drop(lock);
     let loaded = Arc::clone(loaded);
-    carry.picture = look.map(|look| Arc::new(Picture { loaded, look, memory }));
+    carry.observation =
+        evaluation.map(|evaluation| Arc::new(Observation { loaded, evaluation, memory }));
     report
 }
 
@@ -236,47 +247,52 @@ async fn pass_over<D: ReadDirectory + WriteDirectory>(
 /// is new is in the ledger when this returns. The number is that of effects that were lost.
 async fn read<D: ReadDirectory>(
     directory: &D,
-    target: &Target,
+    target: &WorkspaceSpec,
     loaded: &Loaded,
-    book: &mut Book,
+    writer: &mut LedgerWriter,
     setting: &Setting<'_>,
     now: Timestamp,
-) -> Result<(Look, usize), Failure> {
+) -> Result<(Evaluation, usize), Failure> {
     let unreadable = |error: ClientError| Failure { kind: error.kind, message: error.message };
     let snapshot = directory.list().await.map_err(unreadable)?;
     let roster = &loaded.roster;
     let mut entries: Vec<Entry> =
-        record::roster(book.memory(), target, loaded).into_iter().collect();
-    entries.extend(observe(book.memory(), &snapshot, roster, now));
+        record::roster(writer.memory(), target, loaded).into_iter().collect();
+    entries.extend(observe(writer.memory(), &snapshot, roster, now));
+    let no_effect = AttemptStatus::NoEffect;
     let is_lost =
-        |entry: &&Entry| matches!(entry, Entry::Outcome(closing) if closing.fate == Fate::NoEffect);
+        |entry: &&Entry| matches!(entry, Entry::Outcome(outcome) if outcome.status == no_effect);
     let lost = entries.iter().filter(is_lost).count();
-    write(book, entries, setting.clock).await?;
-    let look = consider(snapshot, target, roster, book.memory(), setting.lift, now);
-    Ok((look, lost))
+    write(writer, entries, setting.clock).await?;
+    let evaluation = evaluate(snapshot, target, roster, writer.memory(), setting.overrides, now);
+    Ok((evaluation, lost))
 }
 
-async fn write(book: &mut Book, entries: Vec<Entry>, clock: &dyn Clock) -> Result<(), Failure> {
-    let written = book.write(entries, clock.now()).await;
-    written.map(|_| ()).map_err(|error| journal::failure(book.ledger(), &error))
+async fn write(
+    writer: &mut LedgerWriter,
+    entries: Vec<Entry>,
+    clock: &dyn Clock,
+) -> Result<(), Failure> {
+    let written = writer.write(entries, clock.now()).await;
+    written.map(|_| ()).map_err(|error| journal::failure(writer.ledger(), &error))
 }
 
-/// Applies what the guards approved of `look`, and reads again.
-async fn enact<D: ReadDirectory + WriteDirectory>(
+/// Applies what the guards approved of `evaluation`, and reads again.
+async fn apply_and_verify<D: ReadDirectory + WriteDirectory>(
     directory: &D,
-    target: &Target,
+    target: &WorkspaceSpec,
     loaded: &Arc<Loaded>,
-    look: Look,
-    carry: &mut Carry,
-    book: &mut Book,
+    evaluation: Evaluation,
+    carry: &mut WorkspaceState,
+    writer: &mut LedgerWriter,
     setting: &Setting<'_>,
-) -> (Applied, Look) {
-    let Look { snapshot, plan, mut verdict } = look;
-    let terms = Terms {
+) -> (Applied, Evaluation) {
+    let Evaluation { snapshot, plan, mut verdict } = evaluation;
+    let terms = ApplyContext {
         plan: &plan,
         limits: &target.limits,
-        lift: setting.lift,
-        sending: carry.sending(target.sending, book.memory(), &verdict),
+        overrides: setting.overrides,
+        sending: carry.sending(target.sending, writer.memory(), &verdict),
         cancel: setting.cancel,
         progress: setting.progress,
     };
@@ -284,12 +300,12 @@ async fn enact<D: ReadDirectory + WriteDirectory>(
     let asked = {
         let (target, loaded, now) = (target.clone(), Arc::clone(loaded), plan.now());
         let changes = verdict.approved.changes().to_vec();
-        let credited = move || credit::credit(&target, &loaded, &changes, now);
+        let credited = move || attribution::attribution(&target, &loaded, &changes, now);
         // A history that cannot be read costs the commit's name, not the run.
-        aside(move || catch_unwind(AssertUnwindSafe(credited)).unwrap_or_default()).await
+        run_blocking(move || catch_unwind(AssertUnwindSafe(credited)).unwrap_or_default()).await
     };
     let mut journal = Journal {
-        book,
+        writer,
         clock: setting.clock,
         sources: &loaded.sources,
         lifted: &lifted,
@@ -297,7 +313,7 @@ async fn enact<D: ReadDirectory + WriteDirectory>(
         pending: Vec::new(),
     };
     let mut effects = apply::apply(directory, &verdict, &terms, &mut journal).await;
-    verdict.add(std::mem::take(&mut effects.held), std::mem::take(&mut effects.refusals));
+    verdict.add(std::mem::take(&mut effects.held), std::mem::take(&mut effects.violations));
     verdict.lifted = lifted;
     let mut next = plan.next().into_iter().chain(verdict.next).min();
     let mut fresh = None;
@@ -306,29 +322,34 @@ async fn enact<D: ReadDirectory + WriteDirectory>(
     } else {
         let outcomes = &mut effects.outcomes;
         let again = Again { directory, target, loaded, plan: &plan, verdict: &verdict, setting };
-        let (verification, look) = again.verify(outcomes, book).await;
-        let then = |look: &Look| look.plan.next().into_iter().chain(look.verdict.next).min();
-        next = look.as_ref().and_then(then).or(next);
-        fresh = look;
+        let (verification, evaluation) = again.verify(outcomes, writer).await;
+        let then = |evaluation: &Evaluation| {
+            evaluation.plan.next().into_iter().chain(evaluation.verdict.next).min()
+        };
+        next = evaluation.as_ref().and_then(then).or(next);
+        fresh = evaluation;
         if !matches!(verification, Verification::Read(_)) {
-            let holds = record::holds(book.memory(), &verdict, plan.now());
-            let written = write(book, holds, setting.clock).await;
+            let holds = record::holds(writer.memory(), &verdict, plan.now());
+            let written = write(writer, holds, setting.clock).await;
             effects.stopped = effects.stopped.or(written.err());
         }
         verification
     };
-    carry.refuses_batches |= effects.refuses_batches;
-    let Effects { outcomes, stopped, .. } = effects;
-    let look =
-        fresh.unwrap_or_else(|| Look { snapshot, plan: plan.clone(), verdict: verdict.clone() });
-    (Applied { plan, verdict, outcomes, verification, lost: 0, stopped, next }, look)
+    carry.batching_unsupported |= effects.batching_unsupported;
+    let ApplyResult { outcomes, stopped, .. } = effects;
+    let evaluation = fresh.unwrap_or_else(|| Evaluation {
+        snapshot,
+        plan: plan.clone(),
+        verdict: verdict.clone(),
+    });
+    (Applied { plan, verdict, outcomes, verification, lost: 0, stopped, next }, evaluation)
 }
 
-impl Carry {
+impl WorkspaceState {
     /// What earlier runs leave of the configured size of a batch: half of one of which nobody
     /// knows what became of it, where its changes go out again.
     fn sending(&self, configured: Sending, memory: &Memory, verdict: &Verdict) -> Sending {
-        if self.refuses_batches {
+        if self.batching_unsupported {
             return Sending { batch: 1, ..configured };
         }
         let unknown = memory.unknown_batches();

@@ -18,7 +18,7 @@ pub enum Trigger {
     /// Somebody asked for it over HTTP.
     Http,
     /// A date of the roster fell due.
-    Boundary,
+    Date,
     /// An earlier run failed.
     Retry,
 }
@@ -92,7 +92,7 @@ pub struct Residue {
     /// What could still be applied and was not answered with `ok`.
     pub applicable: Vec<Change>,
     /// What was done a moment ago and the reading does not show yet.
-    pub settling: usize,
+    pub propagating: usize,
     /// Changes that this run held and that the fresh reading allows: the next run makes them.
     pub released: Vec<Change>,
     /// Members that need nothing.
@@ -118,14 +118,14 @@ pub enum Status {
 
 impl Trigger {
     /// The word in logs and metrics.
-    pub fn word(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Start => "start",
             Self::Schedule => "schedule",
             Self::File => "file",
             Self::Signal => "signal",
             Self::Http => "http",
-            Self::Boundary => "boundary",
+            Self::Date => "boundary",
             Self::Retry => "retry",
         }
     }
@@ -133,7 +133,7 @@ impl Trigger {
 
 impl Status {
     /// The word in the log and in the ledger.
-    pub fn word(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Converged => "converged",
             Self::Held => "held",
@@ -210,7 +210,7 @@ mod tests {
     #[test]
     fn words_and_exit_codes_are_what_logs_and_scripts_look_for() {
         let all = [Status::Converged, Status::Held, Status::Failed];
-        assert_eq!(all.map(Status::word), ["converged", "held", "failed"]);
+        assert_eq!(all.map(Status::as_str), ["converged", "held", "failed"]);
         assert_eq!(all.map(Status::exit_code), [0, 3, 1]);
     }
 }

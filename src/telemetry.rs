@@ -16,7 +16,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use crate::diagnostic::{Diagnostic, Place, Severity, Sources};
 use crate::escape::escape;
 use crate::guard::Held;
-use crate::plan::Standing;
+use crate::plan::FindingCategory;
 use crate::plan::change::Change;
 use crate::render::findings;
 use crate::report::{Applied, End, Outcome, RunReport, Status, Verification};
@@ -44,12 +44,12 @@ pub const TRACE: &str = crate::client::TRACE;
 
 /// What still has to be sent at the end of the process.
 #[derive(Debug, Default)]
-pub struct Sending {
+pub struct ShutdownGuard {
     #[cfg(feature = "otlp")]
     export: Option<otlp::Export>,
 }
 
-impl Sending {
+impl ShutdownGuard {
     /// Waits shortly until it has been sent.
     pub fn finish(self) {
         #[cfg(feature = "otlp")]
@@ -60,7 +60,7 @@ impl Sending {
 /// Sends the log to standard error from now on; a second call changes nothing. `verbosity` is the
 /// number of `-v` less the number of `-q`; `RUST_LOG` is stronger. With the feature `otlp`, spans
 /// go where the environment says; that needs a runtime.
-pub fn init(format: LogFormat, verbosity: i8, color: Color) -> Sending {
+pub fn init(format: LogFormat, verbosity: i8, color: Color) -> ShutdownGuard {
     let asked = std::env::var("RUST_LOG").ok().filter(|asked| !asked.trim().is_empty());
     let (filter, problem) = filter(asked.as_deref(), verbosity);
     let subscriber = subscriber(format, filter, is_colored(color), std::io::stderr);
@@ -73,10 +73,10 @@ pub fn init(format: LogFormat, verbosity: i8, color: Color) -> Sending {
         let (layer, export) = found.unzip();
         let layer = layer
             .map(|layer| layer.with_filter(filter_fn(|it| it.is_span() && it.target() == TRACE)));
-        (subscriber.with(layer), Sending { export }, unsent)
+        (subscriber.with(layer), ShutdownGuard { export }, unsent)
     };
     #[cfg(not(feature = "otlp"))]
-    let (sending, unsent) = (Sending::default(), None::<String>);
+    let (sending, unsent) = (ShutdownGuard::default(), None::<String>);
     if subscriber.try_init().is_err() {
         return sending;
     }
@@ -165,14 +165,14 @@ pub fn log_run(report: &RunReport, sources: &Sources, next: Option<Timestamp>) {
     match &report.end {
         End::Failed(_) if report.is_early() => tracing::info!(
             workspace,
-            trigger = report.trigger.word(),
+            trigger = report.trigger.as_str(),
             status = EARLY,
             duration_ms = duration(report),
             "run"
         ),
         End::Failed(failure) => tracing::error!(
             workspace,
-            trigger = report.trigger.word(),
+            trigger = report.trigger.as_str(),
             status = word(report.status()),
             kind = failure.kind.as_str(),
             duration_ms = duration(report),
@@ -189,7 +189,7 @@ pub fn log_run(report: &RunReport, sources: &Sources, next: Option<Timestamp>) {
             for held in &applied.verdict.held {
                 log_held(workspace, held, sources);
             }
-            for refusal in &applied.verdict.refusals {
+            for refusal in &applied.verdict.violations {
                 let (guard, hint) = (refusal.guard.to_string(), escape(&refusal.hint));
                 tracing::warn!(workspace, guard, %hint, "held: {}", escape(&refusal.message));
             }
@@ -228,7 +228,7 @@ fn log_change(
         from = from.as_deref(),
         to = to.as_deref(),
         outcome,
-        reason = change.reason.words(),
+        reason = change.reason.description(),
         place,
         error = error.as_deref(),
         "change"
@@ -245,7 +245,7 @@ fn log_held(workspace: &str, held: &Held, sources: &Sources) {
         from = from.as_deref(),
         to = to.as_deref(),
         outcome = "held",
-        reason = held.change.reason.words(),
+        reason = held.change.reason.description(),
         place,
         by = by.join(","),
         "change"
@@ -277,8 +277,8 @@ const PERSONS: usize = 20;
 /// What rosterd cannot do is told at every run, until somebody has done it.
 fn log_persons(workspace: &str, applied: &Applied) {
     let findings = applied.plan.findings().iter();
-    let unfixable = findings.filter(|it| it.kind.standing() == Standing::Unfixable);
-    for finding in unfixable.take(PERSONS) {
+    let needs_action = findings.filter(|it| it.kind.category() == FindingCategory::NeedsAction);
+    for finding in needs_action.take(PERSONS) {
         let words = findings::words(finding, applied.plan.now());
         tracing::warn!(workspace, email = escape(finding.email.as_str()).as_ref(), "{words}");
     }
@@ -299,15 +299,15 @@ fn log_applied(report: &RunReport, applied: &Applied, next: Option<Timestamp>) {
     let count = |wanted: fn(&Outcome) -> bool| {
         applied.outcomes.iter().filter(|(_, outcome)| wanted(outcome)).count()
     };
-    let standing = |standing| {
+    let count_of = |category| {
         let findings = applied.plan.findings().iter();
-        findings.filter(|finding| finding.kind.standing() == standing).count()
+        findings.filter(|finding| finding.kind.category() == category).count()
     };
     let (in_sync, left, error) = after(applied);
     event_at!(
         level,
         workspace = report.workspace.as_str(),
-        trigger = report.trigger.word(),
+        trigger = report.trigger.as_str(),
         status = if early { EARLY } else { word(status) },
         done = count(|outcome| *outcome == Outcome::Done),
         rejected = count(|outcome| matches!(outcome, Outcome::Rejected(_))),
@@ -315,9 +315,9 @@ fn log_applied(report: &RunReport, applied: &Applied, next: Option<Timestamp>) {
         not_sent = count(|outcome| matches!(outcome, Outcome::NotSent(_))),
         held = applied.verdict.held.len(),
         lost = some(applied.lost),
-        waiting = some(standing(Standing::Waiting)),
-        settling = some(standing(Standing::Settling)),
-        unfixable = some(standing(Standing::Unfixable)),
+        pending = some(count_of(FindingCategory::Pending)),
+        propagating = some(count_of(FindingCategory::Propagating)),
+        needs_action = some(count_of(FindingCategory::NeedsAction)),
         left,
         in_sync,
         duration_ms = duration(report),

@@ -7,16 +7,16 @@ use crate::clock::Clock;
 use crate::diagnostic::Sources;
 use crate::failure::FailureKind;
 use crate::guard::Guard;
-use crate::ledger::{Book, Ledger, LedgerError};
+use crate::ledger::{Ledger, LedgerError, LedgerWriter};
 use crate::memory::Memory;
-use crate::memory::entry::{Closing, Entry, Fate, Intent, Key, Seq};
+use crate::memory::entry::{AttemptStatus, Entry, Intent, Key, OutcomeEntry, Seq};
 use crate::plan::change::Change;
 use crate::report::{Failure, Outcome};
 use crate::revision::Revision;
 
 /// The pages of the ledger that one apply writes.
 pub struct Journal<'a> {
-    pub book: &'a mut Book,
+    pub writer: &'a mut LedgerWriter,
     pub clock: &'a dyn Clock,
     /// The files of the roster, for the line that asks for a change.
     pub sources: &'a Sources,
@@ -30,18 +30,18 @@ pub struct Journal<'a> {
 
 impl Journal<'_> {
     pub fn memory(&self) -> &Memory {
-        self.book.memory()
+        self.writer.memory()
     }
 
     /// Writes that these changes are about to be sent in a request of `batch` of them.
-    pub async fn intend(
+    pub async fn log_intents(
         &mut self,
         changes: &[&Change],
         batch: usize,
     ) -> Result<Vec<Seq>, LedgerError> {
         let intents = changes.iter().map(|change| self.intent(change, batch));
         let entries: Vec<Entry> = self.pending.iter().cloned().chain(intents).collect();
-        let numbers = self.book.write(entries, self.clock.now()).await?;
+        let numbers = self.writer.write(entries, self.clock.now()).await?;
         let written = std::mem::take(&mut self.pending).len();
         Ok(numbers[written..].to_vec())
     }
@@ -56,9 +56,9 @@ impl Journal<'_> {
             action: change.action.clone(),
             email: change.email.clone(),
             also: change.also.to_vec(),
-            reason: change.reason.words().to_owned(),
+            reason: change.reason.description().to_owned(),
             place: place.map(|place| format!("{}:{}", self.sources.name(place.file), place.line)),
-            foreseen: change.foreseen,
+            scheduled: change.scheduled,
             revision: revision.cloned(),
             lifted: lifted.into_iter().flatten().map(ToString::to_string).collect(),
             batch,
@@ -66,14 +66,14 @@ impl Journal<'_> {
     }
 
     /// Notes what became of an intent; it is on disk after the next intents or a flush.
-    pub fn close(&mut self, of: Seq, outcome: &Outcome) {
-        let (fate, detail) = match outcome {
-            Outcome::Done => (Fate::Done, None),
-            Outcome::Rejected(why) => (Fate::Rejected, Some(why.clone())),
-            Outcome::Unknown(why) => (Fate::Unknown, Some(why.clone())),
-            Outcome::NotSent(why) => (Fate::NotSent, Some(why.clone())),
+    pub fn log_outcome(&mut self, of: Seq, outcome: &Outcome) {
+        let (status, detail) = match outcome {
+            Outcome::Done => (AttemptStatus::Done, None),
+            Outcome::Rejected(why) => (AttemptStatus::Rejected, Some(why.clone())),
+            Outcome::Unknown(why) => (AttemptStatus::Unknown, Some(why.clone())),
+            Outcome::NotSent(why) => (AttemptStatus::NotSent, Some(why.clone())),
         };
-        self.pending.push(Entry::Outcome(Closing { of, fate, detail }));
+        self.pending.push(Entry::Outcome(OutcomeEntry { of, status, detail }));
     }
 
     /// Writes the outcomes that wait.
@@ -81,7 +81,7 @@ impl Journal<'_> {
         if self.pending.is_empty() {
             return Ok(());
         }
-        self.book.write(self.pending.clone(), self.clock.now()).await?;
+        self.writer.write(self.pending.clone(), self.clock.now()).await?;
         self.pending.clear();
         Ok(())
     }

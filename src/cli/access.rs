@@ -4,19 +4,19 @@ use jiff::SignedDuration;
 
 use super::args::{AccessArgs, Global, TableFormat};
 use super::context::Context;
-use super::exit::{self, Stop};
+use super::exit::{self, CliError};
 use super::{output, plan};
 use crate::render::access;
 
 /// From a fresh reading and the ledger. Who cannot be read completely is not reviewed.
-pub async fn run(global: &Global, args: &AccessArgs) -> Result<u8, Stop> {
+pub async fn run(global: &Global, args: &AccessArgs) -> Result<u8, CliError> {
     let (context, config) = Context::start(global).await?;
     let within = SignedDuration::from_hours(24 * i64::from(args.expiring));
     let mut rows = Vec::new();
     for (position, workspace) in config.workspaces.iter().enumerate() {
-        let (loaded, look, memory) = plan::known(global, &context, workspace).await?;
+        let (loaded, evaluation, memory) = plan::known(global, &context, workspace).await?;
         let name = &workspace.target.workspace;
-        let found = access::rows(&plan::view(name, &loaded, &look), &memory, within);
+        let found = access::rows(&plan::view(name, &loaded, &evaluation), &memory, within);
         if args.format == TableFormat::Text {
             let gap = if position > 0 { "\n" } else { "" };
             output::result(&format!("{gap}{}", access::as_text(name, &found, within)))?;

@@ -5,11 +5,11 @@ use std::path::Path;
 
 use super::args::{ApplyArgs, Global};
 use super::context::Context;
-use super::exit::{self, Stop};
-use super::{once, output, stop};
+use super::exit::{self, CliError};
+use super::{once, output, shutdown};
 use crate::failure::FailureKind;
-use crate::guard::Lift;
-use crate::reconcile::Look;
+use crate::guard::Override;
+use crate::reconcile::Evaluation;
 use crate::render::json::SavedPlans;
 use crate::render::saved;
 use crate::report::Failure;
@@ -19,11 +19,11 @@ const MAX_BYTES: u64 = 256 * 1024 * 1024;
 
 /// Plans anew from the present roster and a fresh reading. Equal sets are applied (the new plan,
 /// never the file), unequal ones are refused with the differences.
-pub async fn run(global: &Global, args: &ApplyArgs) -> Result<u8, Stop> {
+pub async fn run(global: &Global, args: &ApplyArgs) -> Result<u8, CliError> {
     let plans = read(&args.plan)?;
     let (context, config) = Context::start(global).await?;
-    let cancel = stop::on_signal(stop::AT_A_BOUNDARY)?;
-    let lift = if args.include_held { Lift::Everything } else { Lift::Nothing };
+    let cancel = shutdown::on_signal(shutdown::AT_A_BOUNDARY)?;
+    let overrides = if args.include_held { Override::All } else { Override::None };
     let mut codes = Vec::new();
     for workspace in &config.workspaces {
         let name = &workspace.target.workspace;
@@ -31,7 +31,7 @@ pub async fn run(global: &Global, args: &ApplyArgs) -> Result<u8, Stop> {
             if config.workspaces.len() == 1 || !global.workspace.is_empty() {
                 output::stop(
                     global,
-                    &Stop::Failed(format!(
+                    &CliError::Failed(format!(
                         "{}: it has no plan for the workspace {name}",
                         args.plan.display()
                     )),
@@ -40,21 +40,21 @@ pub async fn run(global: &Global, args: &ApplyArgs) -> Result<u8, Stop> {
             }
             continue;
         };
-        let gate = |look: &Look| {
-            let differences = plan.differences(&look.plan);
+        let gate = |evaluation: &Evaluation| {
+            let differences = plan.differences(&evaluation.plan);
             if differences.is_empty() {
                 return Ok(());
             }
             Err(Failure { kind: FailureKind::Stale, message: saved::stale(&differences) })
         };
-        let run = once::one(&context, workspace, &cancel, global, lift, &gate);
+        let run = once::one(&context, workspace, &cancel, global, overrides, &gate);
         codes.push(run.await.unwrap_or_else(|stop| {
             output::stop(global, &stop);
             stop.code()
         }));
     }
     if codes.is_empty() {
-        return Err(Stop::Failed(format!(
+        return Err(CliError::Failed(format!(
             "{}: none of its workspaces is configured here",
             args.plan.display()
         )));
@@ -62,8 +62,8 @@ pub async fn run(global: &Global, args: &ApplyArgs) -> Result<u8, Stop> {
     Ok(exit::worst(codes))
 }
 
-fn read(path: &Path) -> Result<SavedPlans, Stop> {
-    let failed = |why: String| Stop::Failed(format!("{}: {why}", path.display()));
+fn read(path: &Path) -> Result<SavedPlans, CliError> {
+    let failed = |why: String| CliError::Failed(format!("{}: {why}", path.display()));
     let file = std::fs::File::open(path).map_err(|error| failed(error.to_string()))?;
     let mut text = String::new();
     // A device or a pipe tells no size.

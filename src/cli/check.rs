@@ -1,7 +1,7 @@
 //! `rosterd check`: everything that can be said about the files alone.
 
 use super::args::{CheckArgs, CheckFormat, Global};
-use super::exit::{self, Stop};
+use super::exit::{self, CliError};
 use super::{context, history, output};
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::WorkspaceConfig;
@@ -14,7 +14,7 @@ use crate::roster::Roster;
 
 /// Validates the configuration, then every selected roster. No variable that only says where the
 /// API is has to be set, and nothing is asked of any server.
-pub fn run(global: &Global, args: &CheckArgs) -> Result<u8, Stop> {
+pub fn run(global: &Global, args: &CheckArgs) -> Result<u8, CliError> {
     let found = problems(global)?;
     let code = if found.iter().any(|(_, diagnostics)| any_error(diagnostics)) {
         exit::INVALID
@@ -26,7 +26,7 @@ pub fn run(global: &Global, args: &CheckArgs) -> Result<u8, Stop> {
 }
 
 /// The problems of each set of files.
-fn problems(global: &Global) -> Result<Vec<(Sources, Vec<Diagnostic>)>, Stop> {
+fn problems(global: &Global) -> Result<Vec<(Sources, Vec<Diagnostic>)>, CliError> {
     let loaded = match context::read_files(global)? {
         Ok(loaded) => loaded,
         Err(invalid) => return Ok(vec![(invalid.sources, invalid.diagnostics)]),

@@ -3,10 +3,10 @@
 use clap::CommandFactory as _;
 
 use super::args::{Cli, CompletionsArgs, ManArgs};
-use super::exit::{self, Stop};
+use super::exit::{self, CliError};
 use super::output;
 
-pub fn completions(args: &CompletionsArgs) -> Result<u8, Stop> {
+pub fn completions(args: &CompletionsArgs) -> Result<u8, CliError> {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::command(), "rosterd", &mut script);
     output::result(&String::from_utf8_lossy(&script))?;
@@ -14,16 +14,16 @@ pub fn completions(args: &CompletionsArgs) -> Result<u8, Stop> {
 }
 
 /// The page of `rosterd`, or those of all commands into a folder.
-pub fn man(args: &ManArgs) -> Result<u8, Stop> {
+pub fn man(args: &ManArgs) -> Result<u8, CliError> {
     if let Some(folder) = &args.out {
-        let failed = |error| Stop::Failed(format!("{}: {error}", folder.display()));
+        let failed = |error| CliError::Failed(format!("{}: {error}", folder.display()));
         std::fs::create_dir_all(folder).map_err(failed)?;
         clap_mangen::generate_to(Cli::command(), folder).map_err(failed)?;
         return Ok(exit::OK);
     }
     let mut page = Vec::new();
     let written = clap_mangen::Man::new(Cli::command()).render(&mut page);
-    written.map_err(|error| Stop::Failed(format!("the page: {error}")))?;
+    written.map_err(|error| CliError::Failed(format!("the page: {error}")))?;
     output::result(&String::from_utf8_lossy(&page))?;
     Ok(exit::OK)
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use jiff::SignedDuration;
 
 use super::args::Global;
-use super::exit::Stop;
+use super::exit::CliError;
 use super::output;
 use crate::client::{Client, Settings, Transport};
 use crate::clock::SystemClock;
@@ -17,9 +17,9 @@ use crate::config::{self, Config, SecretSource, WorkspaceConfig};
 use crate::daemon::Connected;
 use crate::diagnostic::Diagnostic;
 use crate::failure::FailureKind;
-use crate::ledger::{Ledger, Place};
+use crate::ledger::{Ledger, Location};
 use crate::metrics::Metrics;
-use crate::reconcile::{Records, Target};
+use crate::reconcile::{LedgerConfig, WorkspaceSpec};
 use crate::report::Failure;
 use crate::sandbox;
 
@@ -31,7 +31,7 @@ pub struct Context {
     /// What the configuration was warned of at the start; it has been told.
     pub warnings: Vec<Diagnostic>,
     /// The ledger of an embedded sandbox; None where the configuration says where it is.
-    store: Option<Place>,
+    store: Option<Location>,
     lock_timeout: Duration,
     /// Where requests are counted.
     metrics: Option<Arc<Metrics>>,
@@ -39,7 +39,7 @@ pub struct Context {
     transports: Mutex<HashMap<String, (Settings, Arc<Transport>)>>,
     /// Ledgers are known for as long as the process lives, so that another one in the place of one
     /// is noticed.
-    ledgers: Mutex<HashMap<Place, Ledger>>,
+    ledgers: Mutex<HashMap<Location, Ledger>>,
 }
 
 /// How long another run of the same workspace is waited for, unless the command line says.
@@ -48,7 +48,7 @@ const LOCK_TIMEOUT: Duration = Duration::from_mins(1);
 impl Context {
     /// Reads the configuration and, with `--sandbox`, starts a sandbox with its workspaces. The
     /// warnings of the configuration are told on stderr.
-    pub async fn start(global: &Global) -> Result<(Self, Config), Stop> {
+    pub async fn start(global: &Global) -> Result<(Self, Config), CliError> {
         let (folder, request) = (working_directory()?, request(global));
         let mut context = Self {
             request,
@@ -62,7 +62,7 @@ impl Context {
             ledgers: Mutex::default(),
         };
         if global.state.is_some() && !global.sandbox {
-            return Err(Stop::Usage(
+            return Err(CliError::Usage(
                 "--state belongs to --sandbox, or to `rosterd sandbox`".into(),
             ));
         }
@@ -104,7 +104,7 @@ impl Context {
             kind: FailureKind::Credentials,
             message: problem.to_string(),
         })?;
-        let records = Records {
+        let records = LedgerConfig {
             ledger: self.ledger(workspace)?,
             scope: workspace.scope(&credentials),
             retention: SignedDuration::try_from(workspace.retention).unwrap_or(SignedDuration::MAX),
@@ -165,13 +165,13 @@ const NO_PLACE: &str =
     "there is no place for a ledger: set `store` in the configuration, or XDG_STATE_HOME";
 
 /// The ledger for those who look at it alone.
-pub fn ledger(global: &Global, workspace: &WorkspaceConfig) -> Result<Ledger, Stop> {
+pub fn ledger(global: &Global, workspace: &WorkspaceConfig) -> Result<Ledger, CliError> {
     let place = store(global).or_else(|| workspace.store.clone());
-    place.map(Ledger::at).ok_or_else(|| Stop::Failed(NO_PLACE.into()))
+    place.map(Ledger::at).ok_or_else(|| CliError::Failed(NO_PLACE.into()))
 }
 
 /// The configuration for those who look at the files alone.
-pub fn read_files(global: &Global) -> Result<Result<config::Loaded, config::Invalid>, Stop> {
+pub fn read_files(global: &Global) -> Result<Result<config::Loaded, config::Invalid>, CliError> {
     let request = config::Request { offline: true, ..request(global) };
     Ok(load(&request, &working_directory()?))
 }
@@ -186,7 +186,7 @@ fn load(request: &config::Request, folder: &Path) -> Result<config::Loaded, conf
     Ok(loaded)
 }
 
-fn name_from(folder: &Path, target: &mut Target) {
+fn name_from(folder: &Path, target: &mut WorkspaceSpec) {
     // Below the root, a path without its slash would look like another one.
     let Ok(within) = target.base.strip_prefix(folder) else { return };
     if folder.parent().is_none() {
@@ -202,8 +202,9 @@ fn name_from(folder: &Path, target: &mut Target) {
     folder.clone_into(&mut target.base);
 }
 
-fn working_directory() -> Result<PathBuf, Stop> {
-    std::env::current_dir().map_err(|error| Stop::Failed(format!("the working directory: {error}")))
+fn working_directory() -> Result<PathBuf, CliError> {
+    std::env::current_dir()
+        .map_err(|error| CliError::Failed(format!("the working directory: {error}")))
 }
 
 /// A variable of the environment, if it is set and is text.
@@ -222,25 +223,28 @@ fn request(global: &Global) -> config::Request {
 }
 
 /// The ledger of an embedded sandbox lives and dies with its state.
-fn store(global: &Global) -> Option<Place> {
+fn store(global: &Global) -> Option<Location> {
     let beside = |state: &PathBuf| {
         let mut name = state.as_os_str().to_owned();
         name.push(".ledger.db");
-        Place::File(name.into())
+        Location::File(name.into())
     };
-    global.sandbox.then(|| global.state.as_ref().map_or(Place::Memory, beside))
+    global.sandbox.then(|| global.state.as_ref().map_or(Location::Memory, beside))
 }
 
-async fn start_sandbox(config: &Config, state: Option<PathBuf>) -> Result<sandbox::Running, Stop> {
+async fn start_sandbox(
+    config: &Config,
+    state: Option<PathBuf>,
+) -> Result<sandbox::Running, CliError> {
     let names = config.workspaces.iter().map(|workspace| workspace.target.workspace.clone());
     let default = sandbox::Options::default();
     let options = sandbox::Options { workspaces: names.collect(), state, ..default };
     sandbox::start(options, Arc::new(SystemClock))
         .await
-        .map_err(|error| Stop::Failed(format!("the sandbox: {error}")))
+        .map_err(|error| CliError::Failed(format!("the sandbox: {error}")))
 }
 
-impl From<config::Invalid> for Stop {
+impl From<config::Invalid> for CliError {
     fn from(invalid: config::Invalid) -> Self {
         Self::Invalid { sources: invalid.sources, diagnostics: invalid.diagnostics }
     }

@@ -11,34 +11,34 @@ use jiff::Timestamp;
 
 use super::args::Global;
 use super::context::Context;
-use super::exit::{self, Stop};
+use super::exit::{self, CliError};
 use super::progress::Progress;
 use super::{once, output};
 use crate::client::Client;
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::{self, Config, WorkspaceConfig};
-use crate::courier::{self, Courier, Reach};
-use crate::daemon::{self, Connected, Finished, Hooks, Inbox, Pulse};
+use crate::daemon::{self, Connected, DaemonHandle, Environment, Inbox, RunCompleted};
 use crate::diagnostic::{Diagnostic, Sources};
 use crate::escape::escape;
 use crate::metrics::Metrics;
-use crate::reconcile::{self, InputOutage, Loaded, Look, Target};
+use crate::notifier::{self, AllowedHosts, Notifier};
+use crate::reconcile::{self, Evaluation, InputError, Loaded, WorkspaceSpec};
 use crate::report::{Failure, RunReport};
 use crate::systemd;
 use crate::telemetry::{self, LogFormat};
-use crate::web::board::{self, Board};
-use crate::web::gate::Gate;
-use crate::web::{self, Site};
+use crate::web::auth::Auth;
+use crate::web::status::{self, StatusStore};
+use crate::web::{self, AppState};
 
 /// Runs until SIGTERM or SIGINT.
-pub async fn run(global: &Global) -> Result<u8, Stop> {
+pub async fn run(global: &Global) -> Result<u8, CliError> {
     let (mut context, config) = Context::start(global).await?;
     let metrics = Arc::new(Metrics::new(SystemClock.now()));
     context.measure(&metrics);
     let shown = global.sandbox || std::io::stdout().is_terminal();
-    let reach = if global.sandbox { Reach::ThisMachine } else { Reach::Anywhere };
+    let reach = if global.sandbox { AllowedHosts::Loopback } else { AllowedHosts::Any };
     let told = Told { warnings: context.warnings.clone(), ..Told::default() };
-    let world = World {
+    let world = DaemonEnvironment {
         context,
         shown,
         logged: !shown || global.log_format == LogFormat::Json || !std::io::stderr().is_terminal(),
@@ -46,29 +46,29 @@ pub async fn run(global: &Global) -> Result<u8, Stop> {
         path: config.path.clone(),
         told: Mutex::new(told),
         board: Arc::default(),
-        gate: Arc::new(Gate::new(config.web.clone())),
-        courier: Courier::new(Arc::clone(&metrics), &courier::WAITS, reach),
+        gate: Arc::new(Auth::new(config.web.clone())),
+        notifier: Notifier::new(Arc::clone(&metrics), &notifier::RETRY_DELAYS, reach),
         metrics,
         listen: global.listen.or(config.listen),
     };
     let inbox = Inbox::new();
-    world.greet(&config);
-    listen(&world, inbox.pulse()).await?;
-    watch_dog(inbox.pulse());
+    world.log_startup(&config);
+    listen(&world, inbox.handle()).await?;
+    watch_dog(inbox.handle());
     let world = Arc::new(world);
     let ended = daemon::serve(Arc::clone(&world), config, Arc::new(SystemClock), inbox).await;
     systemd::stopping();
-    world.courier.leave(LAST_WORDS).await;
-    ended.map_err(|failure| Stop::Failed(failure.message))?;
+    world.notifier.leave(NOTIFY_FLUSH_TIMEOUT).await;
+    ended.map_err(|failure| CliError::Failed(failure.message))?;
     Ok(exit::OK)
 }
 
 /// Shows the daemon, where that is wanted. A sandbox to try things with shares its machine with
 /// another one.
-async fn listen(world: &World, pulse: Pulse) -> Result<(), Stop> {
+async fn listen(world: &DaemonEnvironment, handle: DaemonHandle) -> Result<(), CliError> {
     let Some(address) = world.listen else { return Ok(()) };
     let (board, metrics) = (Arc::clone(&world.board), Arc::clone(&world.metrics));
-    let site = Site::new(board, pulse, metrics, Arc::new(SystemClock));
+    let site = AppState::new(board, handle, metrics, Arc::new(SystemClock));
     match web::start(address, site, Arc::clone(&world.gate)).await {
         Ok(address) => world.listens(address),
         Err(error) if world.global.sandbox => {
@@ -76,18 +76,18 @@ async fn listen(world: &World, pulse: Pulse) -> Result<(), Stop> {
         }
         Err(error) => {
             let hint = "write another `listen:`, or set ROSTERD_LISTEN";
-            return Err(Stop::Failed(format!("listen: {address}: {error}; {hint}")));
+            return Err(CliError::Failed(format!("listen: {address}: {error}; {hint}")));
         }
     }
     Ok(())
 }
 
 /// Tells the service manager that the loop goes round, as often as it asks for that.
-fn watch_dog(pulse: Pulse) {
+fn watch_dog(handle: DaemonHandle) {
     let Some(every) = systemd::watchdog() else { return };
     tokio::spawn(async move {
         loop {
-            if pulse.beats().await {
+            if handle.is_alive().await {
                 systemd::alive();
             }
             tokio::time::sleep(every).await;
@@ -96,7 +96,7 @@ fn watch_dog(pulse: Pulse) {
 }
 
 /// What the daemon reaches the world through.
-struct World {
+struct DaemonEnvironment {
     context: Context,
     /// Plans and their ends are printed for a person who looks on.
     shown: bool,
@@ -107,16 +107,16 @@ struct World {
     path: Option<PathBuf>,
     told: Mutex<Told>,
     /// What others see of it.
-    board: Arc<Board>,
-    gate: Arc<Gate>,
+    board: Arc<StatusStore>,
+    gate: Arc<Auth>,
     metrics: Arc<Metrics>,
-    courier: Courier,
+    notifier: Notifier,
     /// Where it is shown.
     listen: Option<SocketAddr>,
 }
 
 /// What waits to be told at the end has so long.
-const LAST_WORDS: Duration = Duration::from_millis(900);
+const NOTIFY_FLUSH_TIMEOUT: Duration = Duration::from_millis(900);
 
 /// What has been told, so that it is not told again.
 #[derive(Default)]
@@ -128,8 +128,8 @@ struct Told {
     warnings: Vec<Diagnostic>,
 }
 
-impl World {
-    fn greet(&self, config: &Config) {
+impl DaemonEnvironment {
+    fn log_startup(&self, config: &Config) {
         let sandbox = self.context.sandbox();
         if self.logged {
             let (version, workspaces) = (env!("CARGO_PKG_VERSION"), config.workspaces.len());
@@ -175,17 +175,17 @@ impl World {
 }
 
 /// What a plan says, but for how long it has been so.
-fn essence(loaded: &Loaded, look: &Look) -> String {
-    let findings = look.plan.findings().iter().map(|it| (&it.email, &it.kind));
-    let held = look.verdict.held.iter().map(|it| (&it.change.email, &it.by));
+fn plan_key(loaded: &Loaded, evaluation: &Evaluation) -> String {
+    let findings = evaluation.plan.findings().iter().map(|it| (&it.email, &it.kind));
+    let held = evaluation.verdict.held.iter().map(|it| (&it.change.email, &it.by));
     let (findings, held): (Vec<_>, Vec<_>) = (findings.collect(), held.collect());
-    let fingerprint = look.plan.fingerprint().hex();
+    let fingerprint = evaluation.plan.fingerprint().hex();
     format!("{fingerprint} {:?} {findings:?} {held:?}", loaded.revision)
 }
 
 /// One line about a run.
-fn standing(report: &RunReport, next: Option<Timestamp>) -> String {
-    let (name, status) = (escape(&report.workspace), report.status().word());
+fn status_line(report: &RunReport, next: Option<Timestamp>) -> String {
+    let (name, status) = (escape(&report.workspace), report.status().as_str());
     let next = next.map_or_else(String::new, |next| format!(", next run {next:.0}"));
     format!("{name}: {status} at {:.0}{next}", report.finished)
 }
@@ -199,7 +199,7 @@ fn listed<T: AsRef<str>>(files: &[T]) -> String {
     }
 }
 
-impl Hooks for World {
+impl Environment for DaemonEnvironment {
     type Directory = Client;
 
     fn adopted(&self, config: &Config) {
@@ -210,13 +210,13 @@ impl Hooks for World {
         });
         self.board.keep(kept, now);
         self.gate.adopt(&config.web);
-        self.courier.adopt(&config.notify);
+        self.notifier.adopt(&config.notify);
         if self.global.listen.or(config.listen) != self.listen {
             tracing::warn!("`listen` has changed, which counts from the next start on");
         }
     }
 
-    fn load(&self, target: &Target, now: Timestamp) -> Result<Loaded, InputOutage> {
+    fn load(&self, target: &WorkspaceSpec, now: Timestamp) -> Result<Loaded, InputError> {
         let loaded = reconcile::load(target, now);
         let name = &target.workspace;
         match &loaded {
@@ -227,8 +227,8 @@ impl Hooks for World {
                     systemd::ready();
                 }
             }
-            Err(InputOutage { sources, diagnostics }) => {
-                self.metrics.roster_errors(name, board::errors(diagnostics));
+            Err(InputError { sources, diagnostics }) => {
+                self.metrics.roster_errors(name, status::errors(diagnostics));
                 self.board.unusable(Some(name), sources, diagnostics);
             }
         }
@@ -239,12 +239,12 @@ impl Hooks for World {
         self.context.connect(workspace)
     }
 
-    fn reload(&self) -> Result<Config, InputOutage> {
+    fn reload(&self) -> Result<Config, InputError> {
         let loaded = self.context.reload().map_err(|invalid| {
             let config::Invalid { sources, diagnostics } = invalid;
-            self.metrics.config_errors(board::errors(&diagnostics));
+            self.metrics.config_errors(status::errors(&diagnostics));
             self.board.unusable(None, &sources, &diagnostics);
-            InputOutage { sources, diagnostics }
+            InputError { sources, diagnostics }
         })?;
         self.metrics.config_errors(0);
         self.board.configured();
@@ -263,18 +263,18 @@ impl Hooks for World {
         }
     }
 
-    fn seen(&self, workspace: &str, loaded: &Loaded, look: &Look) {
-        if !look.verdict.approved.is_empty() {
+    fn on_plan(&self, workspace: &str, loaded: &Loaded, evaluation: &Evaluation) {
+        if !evaluation.verdict.approved.is_empty() {
             let now = SystemClock.now();
-            self.board.changing(workspace, look.verdict.approved.len(), now);
+            self.board.changing(workspace, evaluation.verdict.approved.len(), now);
         }
         if !self.shown {
             return;
         }
-        let essence = essence(loaded, look);
-        let before = self.told().plans.insert(workspace.to_owned(), essence.clone());
-        if before.as_ref() != Some(&essence) {
-            once::show_plan(workspace, loaded, look, &self.global);
+        let plan_key = plan_key(loaded, evaluation);
+        let before = self.told().plans.insert(workspace.to_owned(), plan_key.clone());
+        if before.as_ref() != Some(&plan_key) {
+            once::show_plan(workspace, loaded, evaluation, &self.global);
         }
     }
 
@@ -283,16 +283,16 @@ impl Hooks for World {
         self.told().bars.entry(workspace.to_owned()).or_default().update(done, of);
     }
 
-    fn finished(&self, run: &Finished<'_>) {
-        let Finished { report, sources, .. } = run;
+    fn finished(&self, run: &RunCompleted<'_>) {
+        let RunCompleted { report, sources, .. } = run;
         let next = run.next.map(|due| due.at);
         self.metrics.finished(run);
         if self.listen.is_some() {
             self.board.finished(run);
         }
-        self.courier.hear(run);
+        self.notifier.hear(run);
         self.told().bars.remove(&report.workspace);
-        systemd::status(&standing(report, next));
+        systemd::status(&status_line(report, next));
         if self.logged {
             telemetry::log_run(report, sources, next);
         } else {

@@ -18,7 +18,7 @@ pub const INVALID: u8 = 78;
 
 /// Why a command cannot go on.
 #[derive(Debug)]
-pub enum Stop {
+pub enum CliError {
     /// What was typed makes no sense here.
     Usage(String),
     /// Files with problems, each with its place.
@@ -27,7 +27,7 @@ pub enum Stop {
     Failed(String),
 }
 
-impl Stop {
+impl CliError {
     pub fn code(&self) -> u8 {
         match self {
             Self::Usage(_) => USAGE,

@@ -5,19 +5,19 @@ use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 
 use super::args::{Global, HistoryArgs, TableFormat};
 use super::context;
-use super::exit::{self, Stop};
+use super::exit::{self, CliError};
 use super::output;
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::WorkspaceConfig;
 use crate::config::values;
 use crate::email::Email;
 use crate::ledger::Ledger;
-use crate::memory::entry::Noted;
-use crate::memory::story::{of_workspace as entries_of, story};
+use crate::memory::entry::Record;
+use crate::memory::events::{of_workspace as entries_of, story};
 use crate::render::history::{self, Row};
 
 /// Reads the ledger alone: no network, and no secret.
-pub fn run(global: &Global, args: &HistoryArgs) -> Result<u8, Stop> {
+pub fn run(global: &Global, args: &HistoryArgs) -> Result<u8, CliError> {
     let since = args.since.as_deref().map(since).transpose()?;
     let config = context::read_files(global)??.config;
     let mut rows = Vec::new();
@@ -45,7 +45,7 @@ fn of_workspace(
     ledger: &Ledger,
     workspace: &WorkspaceConfig,
     email: Option<&str>,
-) -> Result<Vec<Row>, Stop> {
+) -> Result<Vec<Row>, CliError> {
     let name = &workspace.target.workspace;
     let entries = entries(ledger, name)?;
     let email = email.map(Email::remote);
@@ -53,14 +53,15 @@ fn of_workspace(
 }
 
 /// What has been recorded under a workspace's name, whatever key or address it had.
-pub fn entries(ledger: &Ledger, name: &str) -> Result<Vec<Noted>, Stop> {
-    let all =
-        ledger.entries().map_err(|error| Stop::Failed(format!("{}: {error}", ledger.place())))?;
+pub fn entries(ledger: &Ledger, name: &str) -> Result<Vec<Record>, CliError> {
+    let all = ledger
+        .entries()
+        .map_err(|error| CliError::Failed(format!("{}: {error}", ledger.place())))?;
     Ok(entries_of(all, name))
 }
 
 /// `7d`, `2026-11-01` (the start of that day, UTC) or `2026-11-01T08:00:00Z`.
-fn since(text: &str) -> Result<Timestamp, Stop> {
+fn since(text: &str) -> Result<Timestamp, CliError> {
     if let Some(age) = values::duration(text) {
         let age = SignedDuration::try_from(age).unwrap_or(SignedDuration::MAX);
         return Ok(SystemClock.now().saturating_sub(age).unwrap_or(Timestamp::MIN));
@@ -72,6 +73,6 @@ fn since(text: &str) -> Result<Timestamp, Stop> {
     let start =
         day.and_then(|day| TimeZone::UTC.to_timestamp(day.to_datetime(Time::midnight())).ok());
     start.ok_or_else(|| {
-        Stop::Usage(format!("--since {text}: write 7d, 2026-11-01 or 2026-11-01T08:00:00Z"))
+        CliError::Usage(format!("--since {text}: write 7d, 2026-11-01 or 2026-11-01T08:00:00Z"))
     })
 }

@@ -6,7 +6,7 @@ use similar::TextDiff;
 
 use super::args::{Global, ImportArgs};
 use super::context::Context;
-use super::exit::{self, Stop};
+use super::exit::{self, CliError};
 use super::{output, plan};
 use crate::client::ReadDirectory as _;
 use crate::clock::{Clock as _, SystemClock};
@@ -16,10 +16,10 @@ use crate::roster::write;
 
 /// Writes the roster's file, such that a plan made right afterwards is empty. An existing file is
 /// replaced only after its difference has been shown and a person has said yes.
-pub async fn run(global: &Global, args: &ImportArgs) -> Result<u8, Stop> {
+pub async fn run(global: &Global, args: &ImportArgs) -> Result<u8, CliError> {
     let (context, config) = Context::start(global).await?;
     let [workspace] = config.workspaces.as_slice() else {
-        return Err(Stop::Usage(
+        return Err(CliError::Usage(
             "import writes the roster of one workspace; name it with --workspace".into(),
         ));
     };
@@ -50,7 +50,7 @@ pub async fn run(global: &Global, args: &ImportArgs) -> Result<u8, Stop> {
 }
 
 /// The one file that the roster is, or will be, as it is typed from here.
-fn destination(workspace: &WorkspaceConfig) -> Result<PathBuf, Stop> {
+fn destination(workspace: &WorkspaceConfig) -> Result<PathBuf, CliError> {
     let target = &workspace.target;
     match target.users.as_slice() {
         [one] if !one.contains(['*', '?', '[']) && !target.base.join(one).is_dir() => {
@@ -58,15 +58,15 @@ fn destination(workspace: &WorkspaceConfig) -> Result<PathBuf, Stop> {
             let here = std::env::current_dir().unwrap_or_default();
             Ok(path.strip_prefix(here).map(Path::to_owned).unwrap_or(path))
         }
-        _ => Err(Stop::Usage(format!(
+        _ => Err(CliError::Usage(format!(
             "the roster of {} is more than one file; name the one to write with --users FILE",
             target.workspace
         ))),
     }
 }
 
-fn may_write(path: &Path, text: &str, yes: bool) -> Result<bool, Stop> {
-    let failed = |error: std::io::Error| Stop::Failed(format!("{}: {error}", path.display()));
+fn may_write(path: &Path, text: &str, yes: bool) -> Result<bool, CliError> {
+    let failed = |error: std::io::Error| CliError::Failed(format!("{}: {error}", path.display()));
     let old = match std::fs::read(path) {
         Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(true),
@@ -80,8 +80,8 @@ fn may_write(path: &Path, text: &str, yes: bool) -> Result<bool, Stop> {
     let question = format!("Replace {}? Comments and dates in it are lost.", path.display());
     match yes.then_some(true).or_else(|| output::ask(&question)) {
         Some(true) => Ok(true),
-        Some(false) => Err(Stop::Failed("nothing was written".into())),
-        None => Err(Stop::Failed(format!(
+        Some(false) => Err(CliError::Failed("nothing was written".into())),
+        None => Err(CliError::Failed(format!(
             "{}: it exists, and nobody is here to ask; nothing was written (--yes replaces it)",
             path.display()
         ))),

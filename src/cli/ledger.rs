@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 
 use super::args::{Global, LedgerArgs, LedgerCommand};
 use super::context;
-use super::exit::{self, Stop};
+use super::exit::{self, CliError};
 use super::output;
 use crate::clock::{Clock as _, SystemClock};
 use crate::ledger::{Ledger, LedgerError, Verified};
 
-pub fn run(global: &Global, args: &LedgerArgs) -> Result<u8, Stop> {
+pub fn run(global: &Global, args: &LedgerArgs) -> Result<u8, CliError> {
     let config = context::read_files(global)??.config;
     let mut seen = BTreeSet::new();
     for workspace in &config.workspaces {
@@ -17,7 +17,7 @@ pub fn run(global: &Global, args: &LedgerArgs) -> Result<u8, Stop> {
         if !seen.insert(ledger.place().to_string()) {
             continue;
         }
-        let failed = |error: LedgerError| Stop::Failed(format!("{}: {error}", ledger.place()));
+        let failed = |error: LedgerError| CliError::Failed(format!("{}: {error}", ledger.place()));
         match &args.command {
             LedgerCommand::Init => {
                 ledger.init(SystemClock.now()).map_err(failed)?;
@@ -27,8 +27,8 @@ pub fn run(global: &Global, args: &LedgerArgs) -> Result<u8, Stop> {
                 let head = head.as_deref();
                 let verified = ledger.verify(head).map_err(failed)?;
                 output::result(&told(&ledger, &verified))?;
-                if !verified.leads_over {
-                    return Err(Stop::Failed(lost(&ledger, &verified, head)));
+                if !verified.contains_head {
+                    return Err(CliError::Failed(lost(&ledger, &verified, head)));
                 }
             }
         }

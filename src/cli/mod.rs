@@ -19,7 +19,7 @@ mod plan;
 mod progress;
 pub mod sandbox;
 mod schema;
-mod stop;
+mod shutdown;
 mod why;
 
 use std::process::ExitCode;
@@ -28,7 +28,7 @@ use clap::Parser as _;
 use clap::error::ErrorKind;
 
 use args::{Cli, Command};
-use exit::Stop;
+use exit::CliError;
 
 use crate::telemetry;
 
@@ -58,11 +58,11 @@ pub fn main() -> ExitCode {
     }))
 }
 
-async fn run(cli: Cli) -> Result<u8, Stop> {
+async fn run(cli: Cli) -> Result<u8, CliError> {
     let Cli { global, run, command } = cli;
     if command.is_some() && (run.plan || run.once) {
         let flag = if run.plan { "--plan" } else { "--once" };
-        return Err(Stop::Usage(format!("{flag} stands alone, without a command")));
+        return Err(CliError::Usage(format!("{flag} stands alone, without a command")));
     }
     match command {
         None if run.plan => plan::run(&global, &run).await,
@@ -92,9 +92,9 @@ fn not_understood(error: &clap::Error) -> ExitCode {
     }
 }
 
-fn runtime() -> Result<tokio::runtime::Runtime, Stop> {
+fn runtime() -> Result<tokio::runtime::Runtime, CliError> {
     tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
-        .map_err(|error| Stop::Failed(format!("the runtime: {error}")))
+        .map_err(|error| CliError::Failed(format!("the runtime: {error}")))
 }

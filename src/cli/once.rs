@@ -7,23 +7,23 @@ use tokio_util::sync::CancellationToken;
 
 use super::args::Global;
 use super::context::Context;
-use super::exit::{self, Stop};
+use super::exit::{self, CliError};
 use super::progress::Progress;
-use super::{output, plan, stop};
+use super::{output, plan, shutdown};
 use crate::clock::SystemClock;
 use crate::config::WorkspaceConfig;
 use crate::daemon::Connected;
 use crate::diagnostic::Sources;
-use crate::guard::Lift;
-use crate::reconcile::{self, Carry, Loaded, Look, Pass, Setting};
+use crate::guard::Override;
+use crate::reconcile::{self, Evaluation, Loaded, Pass, Setting, WorkspaceState};
 use crate::render;
 use crate::report::{End, Failure, RunReport, Status, Trigger};
 use crate::telemetry::{self, LogFormat};
 
 /// Reconciles once and leaves. A workspace that fails does not stop the others.
-pub async fn run(global: &Global) -> Result<u8, Stop> {
+pub async fn run(global: &Global) -> Result<u8, CliError> {
     let (context, config) = Context::start(global).await?;
-    let cancel = stop::on_signal(stop::AT_A_BOUNDARY)?;
+    let cancel = shutdown::on_signal(shutdown::AT_A_BOUNDARY)?;
     let mut codes = Vec::new();
     for (position, workspace) in config.workspaces.iter().enumerate() {
         if position > 0 && !global.quiet {
@@ -33,7 +33,7 @@ pub async fn run(global: &Global) -> Result<u8, Stop> {
             codes.push(exit::FAILED);
             break;
         }
-        let run = one(&context, workspace, &cancel, global, Lift::Nothing, &|_| Ok(()));
+        let run = one(&context, workspace, &cancel, global, Override::None, &|_| Ok(()));
         codes.push(run.await.unwrap_or_else(|stop| {
             output::stop(global, &stop);
             stop.code()
@@ -43,7 +43,7 @@ pub async fn run(global: &Global) -> Result<u8, Stop> {
 }
 
 /// Whether a plan may be applied, once it is known.
-pub type Gate<'a> = dyn Fn(&Look) -> Result<(), Failure> + Sync + 'a;
+pub type Gate<'a> = dyn Fn(&Evaluation) -> Result<(), Failure> + Sync + 'a;
 
 /// One run of one workspace. `gate` sees the plan before anything is shown or sent.
 pub async fn one(
@@ -51,57 +51,58 @@ pub async fn one(
     workspace: &WorkspaceConfig,
     cancel: &CancellationToken,
     global: &Global,
-    lift: Lift,
+    overrides: Override,
     gate: &Gate<'_>,
-) -> Result<u8, Stop> {
+) -> Result<u8, CliError> {
     let failed = |failure: Failure| plan::failed(workspace, &failure.message);
     let mut loaded = Arc::new(plan::load(global, workspace)?);
     let Connected { directory, records } = context.connect(workspace).map_err(failed)?;
-    let desk = reconcile::sit_down(&records, &SystemClock, cancel).await.map_err(failed)?;
-    if desk.waited {
+    let session = reconcile::acquire(&records, &SystemClock, cancel).await.map_err(failed)?;
+    if session.waited {
         loaded = Arc::new(plan::load(global, workspace)?);
     }
     let (progress, planned) = (Progress::default(), AtomicBool::new(false));
     let setting = Setting {
         clock: &SystemClock,
         cancel,
-        lift,
-        seen: &|look| {
-            gate(look)?;
+        overrides,
+        on_plan: &|evaluation| {
+            gate(evaluation)?;
             planned.store(true, Ordering::Relaxed);
-            show_plan(&workspace.target.workspace, &loaded, look, global);
+            show_plan(&workspace.target.workspace, &loaded, evaluation, global);
             Ok(())
         },
         progress: &|done, of| progress.update(done, of),
     };
-    let mut carry = Carry::default();
+    let mut carry = WorkspaceState::default();
     let pass = Pass { trigger: Trigger::Start, stale: false };
     let target = &workspace.target;
-    let run = reconcile::reconcile(&directory, target, &loaded, pass, &mut carry, desk, &setting);
+    let run =
+        reconcile::reconcile(&directory, target, &loaded, pass, &mut carry, session, &setting);
     let report = tokio::select! {
         biased;
         report = run => report,
-        () = stop::before(cancel, &planned) => {
+        () = shutdown::before(cancel, &planned) => {
             return Err(plan::failed(workspace, "ended before the plan; nothing was sent"));
         }
     };
     drop(progress);
-    tell(&report, &loaded.sources, global);
+    report_run(&report, &loaded.sources, global);
     Ok(exit::of(report.status()))
 }
 
 /// Shows the plan before anything of it is sent.
-pub fn show_plan(workspace: &str, loaded: &Loaded, look: &Look, global: &Global) {
+pub fn show_plan(workspace: &str, loaded: &Loaded, evaluation: &Evaluation, global: &Global) {
     if global.quiet {
         return;
     }
-    let text = render::text::plan(&plan::view(workspace, loaded, look), global.verbose > 0);
+    let text = render::text::plan(&plan::view(workspace, loaded, evaluation), global.verbose > 0);
     // A reader that is gone must not keep the run from going on.
     let _ = output::result(&format!("{text}\n"));
 }
 
 /// Tells what became of the plan: to people, and to the log where machines read it.
-pub fn tell(report: &RunReport, sources: &Sources, global: &Global) {
+pub fn report_run(report: &RunReport, sources: &Sources, global: &Global) {
     match global.log_format {
         LogFormat::Json => telemetry::log_run(report, sources, None),
         LogFormat::Text => show_failure(report, global),
@@ -122,6 +123,6 @@ pub fn show_run(report: &RunReport, sources: &Sources, global: &Global) {
 pub fn show_failure(report: &RunReport, global: &Global) {
     if let End::Failed(failure) = &report.end {
         let message = format!("{}: {}", report.workspace, failure.message);
-        output::stop(global, &Stop::Failed(message));
+        output::stop(global, &CliError::Failed(message));
     }
 }

@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 
 use super::args::Global;
-use super::exit::Stop;
+use super::exit::CliError;
 use crate::diagnostic::{Diagnostic, Sources};
 use crate::escape::escape;
 use crate::render;
@@ -22,11 +22,11 @@ pub fn choose_color(color: Color) {
 }
 
 /// Writes a result. A reader that has gone away (`| head`) is no failure.
-pub fn result(text: &str) -> Result<(), Stop> {
+pub fn result(text: &str) -> Result<(), CliError> {
     let mut stdout = anstream::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Stop::Failed(format!("stdout: {error}")))
+            Err(CliError::Failed(format!("stdout: {error}")))
         }
         _ => Ok(()),
     }
@@ -34,9 +34,9 @@ pub fn result(text: &str) -> Result<(), Stop> {
 
 /// Writes a result to a file: whole, or not at all. As in an editor a link stays one, and a file
 /// keeps its permissions.
-pub fn to_file(path: &Path, text: &str) -> Result<(), Stop> {
-    let failed = |error: io::Error| Stop::Failed(format!("{}: {error}", path.display()));
-    let name = path.file_name().ok_or_else(|| Stop::Usage("--out needs a file".into()))?;
+pub fn to_file(path: &Path, text: &str) -> Result<(), CliError> {
+    let failed = |error: io::Error| CliError::Failed(format!("{}: {error}", path.display()));
+    let name = path.file_name().ok_or_else(|| CliError::Usage("--out needs a file".into()))?;
     let plain = anstream::adapter::strip_str(text).to_string();
     let text = match anstream::ColorChoice::global() {
         anstream::ColorChoice::Always => text,
@@ -92,13 +92,15 @@ pub fn problems(global: &Global, workspace: Option<&str>, sources: &Sources, fou
 }
 
 /// Tells why a command cannot go on.
-pub fn stop(global: &Global, stop: &Stop) {
+pub fn stop(global: &Global, stop: &CliError) {
     match stop {
-        Stop::Invalid { sources, diagnostics } => problems(global, None, sources, diagnostics),
-        Stop::Usage(message) | Stop::Failed(message) if global.log_format == LogFormat::Json => {
+        CliError::Invalid { sources, diagnostics } => problems(global, None, sources, diagnostics),
+        CliError::Usage(message) | CliError::Failed(message)
+            if global.log_format == LogFormat::Json =>
+        {
             tracing::error!("{}", safe(message));
         }
-        Stop::Usage(message) | Stop::Failed(message) => {
+        CliError::Usage(message) | CliError::Failed(message) => {
             let style = anstyle::AnsiColor::Red.on_default().bold();
             note(&format!("{style}error{style:#}: {}", safe(message)));
         }

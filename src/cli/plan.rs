@@ -2,7 +2,7 @@
 
 use super::args::{Global, PlanFormat, RunArgs};
 use super::context::Context;
-use super::exit::{self, Stop};
+use super::exit::{self, CliError};
 use super::output;
 use crate::client::ReadDirectory as _;
 use crate::clock::{Clock as _, SystemClock};
@@ -10,19 +10,19 @@ use crate::config::WorkspaceConfig;
 use crate::daemon::Connected;
 use crate::ledger::LedgerError;
 use crate::memory::Memory;
-use crate::reconcile::{self, Loaded, Look, Records};
+use crate::reconcile::{self, Evaluation, LedgerConfig, Loaded};
 use crate::render::{self, View};
 
 /// Plans every selected workspace. One that fails does not keep the others from being shown.
-pub async fn run(global: &Global, args: &RunArgs) -> Result<u8, Stop> {
+pub async fn run(global: &Global, args: &RunArgs) -> Result<u8, CliError> {
     let (context, config) = Context::start(global).await?;
     let mut planned = Vec::new();
     let mut codes = Vec::new();
     for workspace in &config.workspaces {
         match plan(global, &context, workspace).await {
-            Ok((loaded, look)) => {
-                codes.push(code(&look, args.detailed_exitcode));
-                planned.push((workspace, loaded, look));
+            Ok((loaded, evaluation)) => {
+                codes.push(code(&evaluation, args.detailed_exitcode));
+                planned.push((workspace, loaded, evaluation));
             }
             Err(stop) => {
                 output::stop(global, &stop);
@@ -32,7 +32,9 @@ pub async fn run(global: &Global, args: &RunArgs) -> Result<u8, Stop> {
     }
     let views: Vec<View<'_>> = planned
         .iter()
-        .map(|(workspace, loaded, look)| view(&workspace.target.workspace, loaded, look))
+        .map(|(workspace, loaded, evaluation)| {
+            view(&workspace.target.workspace, loaded, evaluation)
+        })
         .collect();
     let text = written(&views, args.format.unwrap_or_default(), global.verbose > 0);
     match &args.out {
@@ -44,14 +46,14 @@ pub async fn run(global: &Global, args: &RunArgs) -> Result<u8, Stop> {
 }
 
 /// What the renderers look at.
-pub fn view<'a>(workspace: &'a str, loaded: &'a Loaded, look: &'a Look) -> View<'a> {
+pub fn view<'a>(workspace: &'a str, loaded: &'a Loaded, evaluation: &'a Evaluation) -> View<'a> {
     View {
         workspace,
         sources: &loaded.sources,
         roster: &loaded.roster,
-        snapshot: &look.snapshot,
-        plan: &look.plan,
-        verdict: &look.verdict,
+        snapshot: &evaluation.snapshot,
+        plan: &evaluation.plan,
+        verdict: &evaluation.verdict,
         revision: loaded.revision.as_ref(),
     }
 }
@@ -69,8 +71,8 @@ fn written(views: &[View<'_>], format: PlanFormat, verbose: bool) -> String {
     }
 }
 
-fn code(look: &Look, detailed: bool) -> u8 {
-    match (detailed, look.verdict.approved.is_empty(), look.verdict.held.is_empty()) {
+fn code(evaluation: &Evaluation, detailed: bool) -> u8 {
+    match (detailed, evaluation.verdict.approved.is_empty(), evaluation.verdict.held.is_empty()) {
         (true, false, _) => exit::CHANGES,
         (true, true, false) => exit::HELD,
         _ => exit::OK,
@@ -82,8 +84,8 @@ async fn plan(
     global: &Global,
     context: &Context,
     workspace: &WorkspaceConfig,
-) -> Result<(Loaded, Look), Stop> {
-    known(global, context, workspace).await.map(|(loaded, look, _)| (loaded, look))
+) -> Result<(Loaded, Evaluation), CliError> {
+    known(global, context, workspace).await.map(|(loaded, evaluation, _)| (loaded, evaluation))
 }
 
 /// The same, with what is remembered once the reading has been taken in.
@@ -91,7 +93,7 @@ pub async fn known(
     global: &Global,
     context: &Context,
     workspace: &WorkspaceConfig,
-) -> Result<(Loaded, Look, Memory), Stop> {
+) -> Result<(Loaded, Evaluation, Memory), CliError> {
     let now = SystemClock.now();
     let loaded = load(global, workspace)?;
     let Connected { directory, records } =
@@ -101,21 +103,21 @@ pub async fn known(
     // Only now, so that the memory is not held together with the text of a long answer.
     let memory = remembered(workspace, &records)?;
     let Loaded { roster, .. } = &loaded;
-    let (look, memory) = reconcile::look(snapshot, &workspace.target, roster, memory, now);
-    Ok((loaded, look, memory))
+    let (evaluation, memory) = reconcile::dry_run(snapshot, &workspace.target, roster, memory, now);
+    Ok((loaded, evaluation, memory))
 }
 
 /// What the ledger remembers; it is only read, and none is created.
-fn remembered(workspace: &WorkspaceConfig, records: &Records) -> Result<Memory, Stop> {
+fn remembered(workspace: &WorkspaceConfig, records: &LedgerConfig) -> Result<Memory, CliError> {
     let failed =
         |error: LedgerError| failed(workspace, &format!("{}: {error}", records.ledger.place()));
-    records.ledger.look(&records.scope).map_err(failed)
+    records.ledger.read_state(&records.scope).map_err(failed)
 }
 
 /// Reads the roster; its warnings are told on stderr.
-pub fn load(global: &Global, workspace: &WorkspaceConfig) -> Result<Loaded, Stop> {
+pub fn load(global: &Global, workspace: &WorkspaceConfig) -> Result<Loaded, CliError> {
     let loaded = reconcile::load(&workspace.target, SystemClock.now()).map_err(|outage| {
-        Stop::Invalid { sources: outage.sources, diagnostics: outage.diagnostics }
+        CliError::Invalid { sources: outage.sources, diagnostics: outage.diagnostics }
     })?;
     let name = Some(workspace.target.workspace.as_str());
     output::problems(global, name, &loaded.sources, &loaded.warnings);
@@ -123,6 +125,6 @@ pub fn load(global: &Global, workspace: &WorkspaceConfig) -> Result<Loaded, Stop
 }
 
 /// A failure, with the workspace it belongs to.
-pub fn failed(workspace: &WorkspaceConfig, message: &str) -> Stop {
-    Stop::Failed(format!("{}: {message}", workspace.target.workspace))
+pub fn failed(workspace: &WorkspaceConfig, message: &str) -> CliError {
+    CliError::Failed(format!("{}: {message}", workspace.target.workspace))
 }

@@ -7,12 +7,12 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 
 use super::args::Global;
-use super::exit::{self, Stop};
-use super::{output, stop};
+use super::exit::{self, CliError};
+use super::{output, shutdown};
 use crate::clock::SystemClock;
 use crate::config::values;
 use crate::sandbox::auth::{ADMIN_KEY, ADMIN_SECRET};
-use crate::sandbox::faults::Odds;
+use crate::sandbox::faults::FaultRate;
 use crate::sandbox::{self, Options, Running, schema};
 
 #[derive(Args, Debug)]
@@ -35,7 +35,7 @@ pub struct SandboxArgs {
     /// What goes wrong, how often: throttle, unavailable, timeout-before, timeout-after,
     /// reset-before, reset-after, truncate, not-ok, html, stale; may be repeated
     #[arg(long, value_name = "FAULT=PROBABILITY")]
-    pub fault: Vec<Odds>,
+    pub fault: Vec<FaultRate>,
     /// More requests than this a second are answered 429
     #[arg(long, value_name = "N")]
     pub rate_limit: Option<u32>,
@@ -62,12 +62,12 @@ pub enum Batch {
 }
 
 /// Serves until SIGTERM or SIGINT.
-pub async fn run(global: &Global, args: SandboxArgs) -> Result<u8, Stop> {
-    let cancel = stop::on_signal("the sandbox ends")?;
+pub async fn run(global: &Global, args: SandboxArgs) -> Result<u8, CliError> {
+    let cancel = shutdown::on_signal("the sandbox ends")?;
     let options = options(global, args);
     let running = sandbox::start(options, Arc::new(SystemClock))
         .await
-        .map_err(|error| Stop::Failed(format!("the sandbox: {error}")))?;
+        .map_err(|error| CliError::Failed(format!("the sandbox: {error}")))?;
     output::result(&greeting(&running))?;
     cancel.cancelled().await;
     running.stop().await;

@@ -1,11 +1,11 @@
 //! `rosterd schema`: the schemas of the files and of both APIs.
 
 use super::args::{SchemaArgs, SchemaName};
-use super::exit::{self, Stop};
+use super::exit::{self, CliError};
 use super::output;
 use crate::{config, roster, sandbox, web};
 
-pub fn run(args: &SchemaArgs) -> Result<u8, Stop> {
+pub fn run(args: &SchemaArgs) -> Result<u8, CliError> {
     let text = match args.which {
         SchemaName::Users => pretty(&roster::schema::schema()),
         SchemaName::Config => pretty(&config::schema()),

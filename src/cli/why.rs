@@ -2,23 +2,23 @@
 
 use super::args::{Global, WhyArgs};
 use super::context::Context;
-use super::exit::{self, Stop};
+use super::exit::{self, CliError};
 use super::{history, output, plan};
 use crate::email::Email;
-use crate::memory::story::story;
+use crate::memory::events::story;
 use crate::render::why;
 
 /// Line and commit, live state, invitations, holds, what comes next and when, and what happened.
-pub async fn run(global: &Global, args: &WhyArgs) -> Result<u8, Stop> {
+pub async fn run(global: &Global, args: &WhyArgs) -> Result<u8, CliError> {
     let (context, config) = Context::start(global).await?;
     let email = Email::remote(&args.email);
     if !args.email.contains('@') {
-        return Err(Stop::Usage(format!("`{}` is no address", args.email)));
+        return Err(CliError::Usage(format!("`{}` is no address", args.email)));
     }
     for (position, workspace) in config.workspaces.iter().enumerate() {
-        let (loaded, look, memory) = plan::known(global, &context, workspace).await?;
+        let (loaded, evaluation, memory) = plan::known(global, &context, workspace).await?;
         let name = &workspace.target.workspace;
-        let view = plan::view(name, &loaded, &look);
+        let view = plan::view(name, &loaded, &evaluation);
         let ledger =
             context.ledger(workspace).map_err(|it| plan::failed(workspace, &it.message))?;
         let (_, addresses) = why::person(&view, &email);

@@ -9,7 +9,7 @@ use secrecy::ExposeSecret;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use super::wire::{self, Envelope, Errors, GraphqlError, Malformed};
+use super::response::{self, Envelope, Errors, GraphqlError, Malformed};
 use super::{ClientError, Credentials, ErrorClass};
 use crate::escape::escape;
 use crate::failure::FailureKind;
@@ -36,7 +36,7 @@ pub struct Response {
 /// How failures of one endpoint are told: escaped, short, and without the credentials, even where
 /// the server repeats them.
 #[derive(Debug)]
-pub struct Telling<'a> {
+pub struct ErrorContext<'a> {
     pub endpoint: &'a str,
     secrets: Secrets<'a>,
 }
@@ -60,7 +60,7 @@ impl std::fmt::Debug for Secrets<'_> {
     }
 }
 
-impl<'a> Telling<'a> {
+impl<'a> ErrorContext<'a> {
     pub fn new(endpoint: &'a str, credentials: &'a Credentials) -> Self {
         let secrets = match credentials {
             Credentials::KeyPair { key, secret } => vec![secret, key],
@@ -122,14 +122,14 @@ impl<'a> Telling<'a> {
 pub fn status_error(
     response: &Response,
     needs: &str,
-    telling: &Telling<'_>,
+    context: &ErrorContext<'_>,
 ) -> Option<ClientError> {
     use ErrorClass::{Denied, Protocol, Transient};
     let status = response.status;
     let (class, kind, said) = match status {
         300..=399 => {
             let to = response.location.as_deref().unwrap_or("nowhere");
-            let to = telling.remote(to);
+            let to = context.remote(to);
             (
                 Protocol,
                 FailureKind::Redirect,
@@ -153,9 +153,9 @@ pub fn status_error(
     let lacking = |error: &GraphqlError| denial(error) == Some(Denial::Capability);
     let lacks = status == 403 && errors.iter().flat_map(|errors| &errors.list).any(lacking);
     let kind = if lacks { FailureKind::MissingCapability } else { kind };
-    let detail = errors.map(|errors| format!(": {}", telling.errors(&errors))).unwrap_or_default();
+    let detail = errors.map(|errors| format!(": {}", context.errors(&errors))).unwrap_or_default();
     let needs = if status == 403 { needed(needs) } else { String::new() };
-    Some(telling.error(class, kind, &format!("{said}{detail}{needs}")))
+    Some(context.error(class, kind, &format!("{said}{detail}{needs}")))
 }
 
 fn needed(needs: &str) -> String {
@@ -164,29 +164,29 @@ fn needed(needs: &str) -> String {
 
 /// The errors of a failed answer that speaks GraphQL all the same.
 fn errors_of(response: &Response) -> Option<Errors> {
-    let envelope: Envelope<IgnoredAny> = wire::read(&response.body).ok()?;
+    let envelope: Envelope<IgnoredAny> = response::read(&response.body).ok()?;
     (envelope.errors.total > 0).then_some(envelope.errors)
 }
 
 /// Reads the body as an answer of GraphQL.
 pub fn envelope<'a, T: Deserialize<'a>>(
     response: &'a Response,
-    telling: &Telling<'_>,
+    context: &ErrorContext<'_>,
 ) -> Result<Envelope<T>, ClientError> {
     use ErrorClass::{Protocol, Transient};
     let status = response.status;
-    let excerpt = || telling.excerpt(&response.body);
+    let excerpt = || context.excerpt(&response.body);
     if let Some(kind) = response.content_type.as_deref().filter(|kind| !is_json(kind)) {
-        let kind = telling.remote(kind);
+        let kind = context.remote(kind);
         let said = format!("answered ({status}) with {kind} instead of JSON: {}", excerpt());
-        return Err(telling.error(Protocol, FailureKind::NotJson, &said));
+        return Err(context.error(Protocol, FailureKind::NotJson, &said));
     }
-    wire::read(&response.body).map_err(|malformed| match malformed {
+    response::read(&response.body).map_err(|malformed| match malformed {
         Malformed::NotJson(why) => {
             let said = format!("answered ({status}) with no JSON ({why}): {}", excerpt());
-            telling.error(Protocol, FailureKind::NotJson, &said)
+            context.error(Protocol, FailureKind::NotJson, &said)
         }
-        Malformed::CutShort if response.body.trim_ascii().is_empty() => telling.error(
+        Malformed::CutShort if response.body.trim_ascii().is_empty() => context.error(
             Protocol,
             FailureKind::NotJson,
             &format!("answered ({status}) with an empty body"),
@@ -194,15 +194,15 @@ pub fn envelope<'a, T: Deserialize<'a>>(
         Malformed::CutShort => {
             let said =
                 format!("sent an answer that is cut short, at {} bytes", response.body.len());
-            telling.error(Transient, FailureKind::Truncated, &said)
+            context.error(Transient, FailureKind::Truncated, &said)
         }
         Malformed::NotGraphql => {
             let said = format!("answered ({status}) with JSON that is not GraphQL: {}", excerpt());
-            telling.error(Protocol, FailureKind::NotGraphql, &said)
+            context.error(Protocol, FailureKind::NotGraphql, &said)
         }
         Malformed::Shape(why) => {
-            let said = format!("sent an answer of another shape: {}", telling.remote(&why));
-            telling.error(Protocol, FailureKind::Incomplete, &said)
+            let said = format!("sent an answer of another shape: {}", context.remote(&why));
+            context.error(Protocol, FailureKind::Incomplete, &said)
         }
     })
 }
@@ -241,10 +241,10 @@ pub fn denial(error: &GraphqlError) -> Option<Denial> {
 }
 
 /// The failure behind errors that all speak of the credentials.
-pub fn denied(errors: &Errors, needs: &str, telling: &Telling<'_>) -> Option<ClientError> {
+pub fn denied(errors: &Errors, needs: &str, context: &ErrorContext<'_>) -> Option<ClientError> {
     let denials: Option<Vec<Denial>> = errors.list.iter().map(denial).collect();
     let denials = denials.filter(|all| !all.is_empty() && all.len() == errors.total)?;
-    let said = telling.errors(errors);
+    let said = context.errors(errors);
     let needs = needed(needs);
     let (kind, said) = if denials.contains(&Denial::Credentials) {
         (FailureKind::Unauthorized, format!("does not accept the credentials: {said}"))
@@ -253,7 +253,7 @@ pub fn denied(errors: &Errors, needs: &str, telling: &Telling<'_>) -> Option<Cli
     } else {
         (FailureKind::Forbidden, format!("forbids it: {said}{needs}"))
     };
-    Some(telling.error(ErrorClass::Denied, kind, &said))
+    Some(context.error(ErrorClass::Denied, kind, &said))
 }
 
 /// Whether GraphQL errors say that requests come too fast.

@@ -42,7 +42,7 @@ pub fn alias(position: usize) -> String {
 }
 
 /// Why a change cannot be written in GraphQL at all, if so: a role that no enum could name.
-pub fn unsayable(change: &Change) -> Option<String> {
+pub fn validate_role(change: &Change) -> Option<String> {
     let role = match &change.action {
         Action::Invite { role } | Action::Reinvite { role } => role,
         Action::UpdateRole { to, .. } => to,
@@ -122,7 +122,7 @@ mod tests {
             place: None,
             name: None,
             dated: false,
-            foreseen: false,
+            scheduled: false,
         }
     }
 
@@ -180,13 +180,13 @@ mod tests {
         for text in ["", "NEW ROLE", "1ST", "A-B", "ROLÉ", "true", "null", "A){ok}"] {
             let to = Role::Other(text.into());
             let update = Action::UpdateRole { uid: Uid("u".into()), from: Role::Admin, to };
-            assert!(unsayable(&change("a", update)).is_some(), "{text}");
+            assert!(validate_role(&change("a", update)).is_some(), "{text}");
         }
         for role in Role::KNOWN.into_iter().chain([Role::Other("_NEW_2".into())]) {
-            assert_eq!(unsayable(&change("a", Action::Invite { role })), None);
+            assert_eq!(validate_role(&change("a", Action::Invite { role })), None);
         }
         let odd = Role::Other("no name".into());
         let disable = Action::Disable { uid: Uid("u".into()), role: odd };
-        assert_eq!(unsayable(&change("a", disable)), None, "the role is not sent");
+        assert_eq!(validate_role(&change("a", disable)), None, "the role is not sent");
     }
 }

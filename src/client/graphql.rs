@@ -7,10 +7,10 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tracing::Instrument as _;
 
-use super::answer::{Response, Telling};
+use super::answer::{ErrorContext, Response};
 use super::transport::{Transport, Unanswered};
 use super::{
-    Answer, Asked, ClientError, Credentials, ErrorClass, ReadDirectory, Reply, TRACE,
+    Answer, ClientError, Credentials, ErrorClass, ReadDirectory, Reply, RequestMetrics, TRACE,
     WriteDirectory, document, interpret,
 };
 use crate::directory::Snapshot;
@@ -36,8 +36,8 @@ impl Client {
         Self { transport, credentials }
     }
 
-    fn telling(&self) -> Telling<'_> {
-        Telling::new(self.transport.endpoint(), &self.credentials)
+    fn context(&self) -> ErrorContext<'_> {
+        ErrorContext::new(self.transport.endpoint(), &self.credentials)
     }
 
     /// One request; what it took is logged and told. `field` is what of the API is asked for.
@@ -57,8 +57,8 @@ impl Client {
             http.response.status_code = tracing::field::Empty,
             error.type = tracing::field::Empty,
         );
-        let telling = self.telling();
-        let exchange = self.transport.exchange(&self.credentials, body, &telling);
+        let context = self.context();
+        let exchange = self.transport.exchange(&self.credentials, body, &context);
         let answered = exchange.instrument(span.clone()).await;
         let (status, unanswered) = match &answered {
             Ok(response) => (response.status, None),
@@ -69,7 +69,7 @@ impl Client {
             span.record("error.type", kind.as_str());
         }
         let took = began.elapsed();
-        self.transport.tell(&Asked { operation: field, status, unanswered, took });
+        self.transport.tell(&RequestMetrics { operation: field, status, unanswered, took });
         let ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
         let kind = unanswered.map_or("answered", FailureKind::as_str);
         tracing::debug!(operation, status, kind, ms, count, "request");
@@ -86,12 +86,12 @@ impl Client {
 
     async fn list_once(&self, patience: Duration) -> Result<Snapshot, FailedReading> {
         if let Err(left) = self.transport.throttle.turn(patience).await {
-            return Err(FailedReading { error: self.left_alone(left), asked: Some(left) });
+            return Err(FailedReading { error: self.throttled_error(left), asked: Some(left) });
         }
         let began = Instant::now();
         let (error, asked) = match self.ask(("list", "listUsers"), 0, document::list()).await {
             Err(unanswered) => (unanswered.error, None),
-            Ok(response) => match interpret::reading(&response, &self.telling()) {
+            Ok(response) => match interpret::reading(&response, &self.context()) {
                 Ok(snapshot) => return Ok(snapshot),
                 Err(error) => (error, response.retry_after),
             },
@@ -100,15 +100,18 @@ impl Client {
         Err(FailedReading { error, asked })
     }
 
-    fn left_alone(&self, left: Duration) -> ClientError {
+    fn throttled_error(&self, left: Duration) -> ClientError {
         let said = format!("asked to be left alone for another {} s", left.as_secs().max(1));
-        self.telling().error(ErrorClass::Transient, FailureKind::Throttled, &said)
+        self.context().error(ErrorClass::Transient, FailureKind::Throttled, &said)
     }
 
     async fn send_batch(&self, batch: &[(usize, &Change)]) -> Reply {
         // Waiting longer is the caller's business: it can be called off there.
         if let Err(left) = self.transport.throttle.turn(Duration::ZERO).await {
-            return Reply::NotRun { error: self.left_alone(left), retry_after: Some(left) };
+            return Reply::NotExecuted {
+                error: self.throttled_error(left),
+                retry_after: Some(left),
+            };
         }
         let began = Instant::now();
         let body = document::mutation(batch.iter().copied());
@@ -116,15 +119,15 @@ impl Client {
             Ok(response) => {
                 let aliases: Vec<String> =
                     batch.iter().map(|(at, _)| document::alias(*at)).collect();
-                let reply = interpret::writing(&response, &aliases, &self.telling());
+                let reply = interpret::writing(&response, &aliases, &self.context());
                 (reply, response.retry_after)
             }
             Err(Unanswered { error, sent: false }) => {
-                (Reply::NotRun { error, retry_after: None }, None)
+                (Reply::NotExecuted { error, retry_after: None }, None)
             }
             Err(Unanswered { error, sent: true }) => (Reply::Unknown(error), None),
         };
-        if let Reply::NotRun { error, .. } | Reply::Unknown(error) = &reply {
+        if let Reply::NotExecuted { error, .. } | Reply::Unknown(error) = &reply {
             self.note(began, error, asked);
         }
         reply
@@ -161,13 +164,13 @@ impl ReadDirectory for Client {
 impl WriteDirectory for Client {
     /// A change that cannot be written in GraphQL is rejected here and does not hinder the others.
     async fn send(&self, batch: &[&Change]) -> Reply {
-        let refusals: Vec<Option<String>> =
-            batch.iter().map(|change| document::unsayable(change)).collect();
+        let violations: Vec<Option<String>> =
+            batch.iter().map(|change| document::validate_role(change)).collect();
         let sayable: Vec<(usize, &Change)> = batch
             .iter()
             .copied()
             .enumerate()
-            .filter(|(at, _)| refusals.get(*at).is_some_and(Option::is_none))
+            .filter(|(at, _)| violations.get(*at).is_some_and(Option::is_none))
             .collect();
         let reply = if sayable.is_empty() {
             Reply::Answered(Vec::new())
@@ -176,7 +179,7 @@ impl WriteDirectory for Client {
         };
         let Reply::Answered(answers) = reply else { return reply };
         let mut answers = answers.into_iter();
-        let merged = refusals.into_iter().map(|refusal| match refusal {
+        let merged = violations.into_iter().map(|refusal| match refusal {
             Some(why) => Answer::Rejected(why),
             None => answers
                 .next()

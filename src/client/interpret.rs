@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 
 use super::answer::{
-    Denial, Response, Telling, denial, denied, envelope, is_throttling, status_error,
+    Denial, ErrorContext, Response, denial, denied, envelope, is_throttling, status_error,
 };
-use super::wire::{Done, Envelope, Errors, GraphqlError, ListData, Object};
+use super::response::{Done, Envelope, Errors, GraphqlError, ListData, Object};
 use super::{Answer, ClientError, ErrorClass, Reply};
 use crate::directory::Snapshot;
 use crate::failure::FailureKind;
@@ -17,15 +17,15 @@ const TO_CHANGE: &str = "*User Management Admin*";
 type Answers = HashMap<String, Option<Object<Done>>>;
 
 /// The snapshot of a listing in which nothing is missing, failed or doubtful.
-pub fn reading(response: &Response, telling: &Telling<'_>) -> Result<Snapshot, ClientError> {
-    if let Some(error) = status_error(response, TO_LIST, telling) {
+pub fn reading(response: &Response, context: &ErrorContext<'_>) -> Result<Snapshot, ClientError> {
+    if let Some(error) = status_error(response, TO_LIST, context) {
         return Err(error);
     }
-    let Envelope { data, errors } = envelope::<Object<ListData>>(response, telling)?;
+    let Envelope { data, errors } = envelope::<Object<ListData>>(response, context)?;
     if errors.total > 0 {
-        return Err(failed_reading(&errors, telling));
+        return Err(failed_reading(&errors, context));
     }
-    let protocol = |kind, said: &str| telling.error(ErrorClass::Protocol, kind, said);
+    let protocol = |kind, said: &str| context.error(ErrorClass::Protocol, kind, said);
     if !(200..300).contains(&response.status) {
         let said = format!("answered a reading with status {}", response.status);
         return Err(protocol(FailureKind::NotGraphql, &said));
@@ -46,19 +46,19 @@ pub fn reading(response: &Response, telling: &Telling<'_>) -> Result<Snapshot, C
         response.server_time,
     )
     .map_err(|why| {
-        let said = format!("sent a listing that cannot be: {}", telling.remote(&why.to_string()));
+        let said = format!("sent a listing that cannot be: {}", context.remote(&why.to_string()));
         protocol(FailureKind::Incomplete, &said)
     })
 }
 
-fn failed_reading(errors: &Errors, telling: &Telling<'_>) -> ClientError {
+fn failed_reading(errors: &Errors, context: &ErrorContext<'_>) -> ClientError {
     if is_throttling(errors) {
-        let said = format!("asks for fewer requests: {}", telling.errors(errors));
-        return telling.error(ErrorClass::Transient, FailureKind::Throttled, &said);
+        let said = format!("asks for fewer requests: {}", context.errors(errors));
+        return context.error(ErrorClass::Transient, FailureKind::Throttled, &said);
     }
-    denied(errors, TO_LIST, telling).unwrap_or_else(|| {
-        let said = format!("refused the listing: {}", telling.errors(errors));
-        telling.error(ErrorClass::Rejected, FailureKind::Graphql, &said)
+    denied(errors, TO_LIST, context).unwrap_or_else(|| {
+        let said = format!("refused the listing: {}", context.errors(errors));
+        context.error(ErrorClass::Rejected, FailureKind::Graphql, &said)
     })
 }
 
@@ -71,37 +71,37 @@ fn failed_reading(errors: &Errors, telling: &Telling<'_>) -> ClientError {
 ///
 /// Any other status (413 or 422 from something between us and the API, for example) comes without
 /// a promise, and is unknown.
-pub fn writing(response: &Response, aliases: &[String], telling: &Telling<'_>) -> Reply {
-    if let Some(error) = status_error(response, TO_CHANGE, telling) {
+pub fn writing(response: &Response, aliases: &[String], context: &ErrorContext<'_>) -> Reply {
+    if let Some(error) = status_error(response, TO_CHANGE, context) {
         return match response.status {
-            401 | 403 | 429 => Reply::NotRun { error, retry_after: response.retry_after },
+            401 | 403 | 429 => Reply::NotExecuted { error, retry_after: response.retry_after },
             _ => Reply::Unknown(error),
         };
     }
-    let Envelope { data, errors } = match envelope::<Answers>(response, telling) {
+    let Envelope { data, errors } = match envelope::<Answers>(response, context) {
         Ok(envelope) => envelope,
         Err(error) => return Reply::Unknown(error),
     };
-    if !something_ran(data.as_ref(), &errors, aliases)
-        && let Some(error) = denied(&errors, TO_CHANGE, telling)
+    if !may_have_executed(data.as_ref(), &errors, aliases)
+        && let Some(error) = denied(&errors, TO_CHANGE, context)
     {
-        return Reply::NotRun { error, retry_after: None };
+        return Reply::NotExecuted { error, retry_after: None };
     }
     match data {
         Some(data) => {
-            let answer = |alias: &String| answer(alias, &data, &errors, telling);
+            let answer = |alias: &String| answer(alias, &data, &errors, context);
             Reply::Answered(aliases.iter().map(answer).collect())
         }
-        None if own_failure(&errors, aliases, telling) => {
-            let answer = |alias: &String| answer(alias, &Answers::new(), &errors, telling);
+        None if own_failure(&errors, aliases, context) => {
+            let answer = |alias: &String| answer(alias, &Answers::new(), &errors, context);
             Reply::Answered(aliases.iter().map(answer).collect())
         }
-        None => without_data(&errors, response, telling),
+        None => without_data(&errors, response, context),
     }
 }
 
 /// Whether, of a batch that met nothing but errors about the credentials, any field may have run.
-fn something_ran(data: Option<&Answers>, errors: &Errors, aliases: &[String]) -> bool {
+fn may_have_executed(data: Option<&Answers>, errors: &Errors, aliases: &[String]) -> bool {
     let done =
         |answer: &Option<Object<Done>>| matches!(answer, Some(Object(Done { ok: Some(true) })));
     if data.is_some_and(|data| data.values().any(done)) {
@@ -117,11 +117,11 @@ fn something_ran(data: Option<&Answers>, errors: &Errors, aliases: &[String]) ->
 }
 
 /// What one field of an answer with data says.
-fn answer(alias: &str, data: &Answers, errors: &Errors, telling: &Telling<'_>) -> Answer {
+fn answer(alias: &str, data: &Answers, errors: &Errors, context: &ErrorContext<'_>) -> Answer {
     let ok = data.get(alias).and_then(Option::as_ref).and_then(|Object(done)| done.ok);
     let own: Vec<&GraphqlError> =
         errors.list.iter().filter(|error| error.field.as_deref() == Some(alias)).collect();
-    let said = telling.own(&own);
+    let said = context.own(&own);
     match (ok, own.is_empty()) {
         (Some(true), true) => Answer::Done,
         (Some(true), false) => Answer::Unknown(format!("answered `ok: true` and an error: {said}")),
@@ -132,42 +132,42 @@ fn answer(alias: &str, data: &Answers, errors: &Errors, telling: &Telling<'_>) -
         (Some(false), true) => Answer::Rejected("the API answered `ok: false`".into()),
         (None, true) if errors.total == 0 => Answer::Unknown("the answer does not say".into()),
         (None, true) => {
-            Answer::Unknown(format!("the answer does not say: {}", telling.errors(errors)))
+            Answer::Unknown(format!("the answer does not say: {}", context.errors(errors)))
         }
     }
 }
 
 /// Whether a change that was sent by itself has its own answer, and it is no. The error of its one
 /// field then takes all of the data away; a batch without data is unknown as a whole.
-fn own_failure(errors: &Errors, aliases: &[String], telling: &Telling<'_>) -> bool {
+fn own_failure(errors: &Errors, aliases: &[String], context: &ErrorContext<'_>) -> bool {
     let [alias] = aliases else { return false };
     let is_own = |error: &GraphqlError| error.field.as_ref() == Some(alias) && !is_breakdown(error);
     errors.total > 0
         && errors.total == errors.list.len()
         && errors.list.iter().all(is_own)
         && !is_throttling(errors)
-        && denied(errors, TO_CHANGE, telling).is_none()
+        && denied(errors, TO_CHANGE, context).is_none()
 }
 
 /// An answer without data: refused as a whole, or nobody knows.
-fn without_data(errors: &Errors, response: &Response, telling: &Telling<'_>) -> Reply {
+fn without_data(errors: &Errors, response: &Response, context: &ErrorContext<'_>) -> Reply {
     if errors.total == 0 {
         let said = format!("answered ({}) with neither data nor errors", response.status);
-        return Reply::Unknown(telling.error(ErrorClass::Protocol, FailureKind::Incomplete, &said));
+        return Reply::Unknown(context.error(ErrorClass::Protocol, FailureKind::Incomplete, &said));
     }
-    let said = telling.errors(errors);
+    let said = context.errors(errors);
     if errors.total > errors.list.len() || errors.list.iter().any(may_have_run) {
-        let class = denied(errors, TO_CHANGE, telling).map_or(ErrorClass::Rejected, |e| e.class);
+        let class = denied(errors, TO_CHANGE, context).map_or(ErrorClass::Rejected, |e| e.class);
         let said = format!("failed, perhaps after a part of it had run: {said}");
-        return Reply::Unknown(telling.error(class, FailureKind::Graphql, &said));
+        return Reply::Unknown(context.error(class, FailureKind::Graphql, &said));
     }
     if is_throttling(errors) {
         let said = format!("asks for fewer requests: {said}");
-        let error = telling.error(ErrorClass::Transient, FailureKind::Throttled, &said);
-        return Reply::NotRun { error, retry_after: response.retry_after };
+        let error = context.error(ErrorClass::Transient, FailureKind::Throttled, &said);
+        return Reply::NotExecuted { error, retry_after: response.retry_after };
     }
     let said = format!("refused the request: {said}");
-    Reply::Refused(telling.error(ErrorClass::Rejected, FailureKind::Graphql, &said))
+    Reply::Refused(context.error(ErrorClass::Rejected, FailureKind::Graphql, &said))
 }
 
 /// An error of a field, or of a server that failed in the middle of its work.
@@ -194,8 +194,8 @@ mod tests {
 
     fn read(body: &[u8]) -> Result<Snapshot, ClientError> {
         let credentials = Credentials::Token("prdm_wsp_of-a-test".into());
-        let telling = Telling::new("https://api.acme.io/", &credentials);
-        reading(&Response { status: 200, body: body.to_vec(), ..Response::default() }, &telling)
+        let context = ErrorContext::new("https://api.acme.io/", &credentials);
+        reading(&Response { status: 200, body: body.to_vec(), ..Response::default() }, &context)
     }
 
     #[test]
@@ -222,8 +222,8 @@ mod tests {
         let body = serde_json::to_vec(&body).unwrap();
         let response = Response { status: 200, body, ..Response::default() };
         let credentials = Credentials::Token("prdm_wsp_of-a-test".into());
-        let telling = Telling::new("https://api.acme.io/", &credentials);
-        let Reply::Answered(answers) = writing(&response, &["m0".into()], &telling) else {
+        let context = ErrorContext::new("https://api.acme.io/", &credentials);
+        let Reply::Answered(answers) = writing(&response, &["m0".into()], &context) else {
             panic!("the answer is about one change")
         };
         let [Answer::Rejected(why)] = &answers[..] else { panic!("{answers:?}") };
@@ -299,13 +299,13 @@ mod tests {
             let bytes = serde_json::to_vec(&body).unwrap();
             let response = Response { status, body: bytes, ..Response::default() };
             let credentials = Credentials::Token("prdm_wsp_of-a-test".into());
-            let telling = Telling::new("https://api.acme.io/", &credentials);
+            let context = ErrorContext::new("https://api.acme.io/", &credentials);
             let is_true = |alias: &str| {
                 data.as_ref().is_some_and(|data| data[alias]["ok"] == true)
             };
             let ran = ALIASES.iter().any(|alias| is_true(alias));
             let of_a_field = errors.iter().any(|error| error["path"][0].is_string());
-            match writing(&response, &ALIASES.map(str::to_owned), &telling) {
+            match writing(&response, &ALIASES.map(str::to_owned), &context) {
                 Reply::Answered(answers) => {
                     prop_assert!(status < 500 && answers.len() == ALIASES.len());
                     for (alias, answer) in ALIASES.iter().zip(answers) {
@@ -318,7 +318,7 @@ mod tests {
                     prop_assert!(!ran && !of_a_field && status < 500);
                     prop_assert!(data.is_none_or(|data| data.is_null()));
                 }
-                Reply::NotRun { error, .. } => {
+                Reply::NotExecuted { error, .. } => {
                     prop_assert!(!ran && status < 500);
                     prop_assert!(error.class == ErrorClass::Denied || !of_a_field);
                 }

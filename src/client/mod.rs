@@ -6,9 +6,9 @@ pub mod document;
 pub mod graphql;
 pub mod interpret;
 mod network;
-pub mod pace;
+pub mod rate_limiter;
+pub mod response;
 pub mod transport;
-pub mod wire;
 
 use std::future::Future;
 use std::net::IpAddr;
@@ -45,7 +45,7 @@ pub struct Settings {
 
 /// One request, once it is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Asked {
+pub struct RequestMetrics {
     /// The field of the API: `listUsers`, `inviteUser`, `updateUserAccountType` or `disableUser`.
     pub operation: &'static str,
     /// The HTTP status; 0 where there was no answer.
@@ -57,7 +57,7 @@ pub struct Asked {
 
 /// Is told of every request of one workspace.
 pub trait Observer: Send + Sync {
-    fn asked(&self, asked: &Asked);
+    fn asked(&self, asked: &RequestMetrics);
 }
 
 /// What proves who we are. Its `Debug` shows no secret.
@@ -104,7 +104,7 @@ pub enum Reply {
     Answered(Vec<Answer>),
     /// The request certainly did not run; it may be sent again after the delay the server asked
     /// for, if it asked.
-    NotRun { error: ClientError, retry_after: Option<Duration> },
+    NotExecuted { error: ClientError, retry_after: Option<Duration> },
     /// The server refused the document as a whole before running any of it. A batch is then worth
     /// sending as single changes; a single change is rejected.
     Refused(ClientError),

@@ -8,7 +8,9 @@ use futures_util::future::BoxFuture;
 use reqwest::header::HeaderMap;
 use reqwest::{Certificate, ClientBuilder, Url};
 
-use super::transport::{Answered, Broken, How, Post, Wire, unusable};
+use super::transport::{
+    HttpRequest, HttpResponse, HttpTransport, TransportError, TransportErrorKind, unusable,
+};
 use super::{ClientError, Settings, is_loopback};
 
 /// A connection is made within this, or half of the request's deadline.
@@ -30,13 +32,14 @@ impl Network {
         Ok(Self { http, endpoint, timeout: settings.timeout })
     }
 
-    async fn exchange(&self, post: Post) -> Result<Answered, Broken> {
-        let Post { headers, body, max_body } = post;
+    async fn exchange(&self, post: HttpRequest) -> Result<HttpResponse, TransportError> {
+        let HttpRequest { headers, body, max_body } = post;
         let request =
             self.http.post(self.endpoint.clone()).headers(headers).timeout(self.timeout).body(body);
         let mut answer = request.send().await.map_err(|error| broken(&error))?;
         let headers: HeaderMap = std::mem::take(answer.headers_mut());
-        let mut answered = Answered { status: answer.status().as_u16(), headers, body: Vec::new() };
+        let mut answered =
+            HttpResponse { status: answer.status().as_u16(), headers, body: Vec::new() };
         let limit = if answer.status().is_success() { max_body } else { MAX_FAILED_BODY };
         let length = answer.content_length().and_then(|length| usize::try_from(length).ok());
         answered.body.reserve(length.unwrap_or_default().min(limit));
@@ -48,33 +51,38 @@ impl Network {
                 }
                 // The status tells enough.
                 _ if !answer.status().is_success() => return Ok(answered),
-                Ok(Some(_)) => return Err(Broken { how: How::TooLarge, cause: String::new() }),
+                Ok(Some(_)) => {
+                    return Err(TransportError {
+                        how: TransportErrorKind::TooLarge,
+                        cause: String::new(),
+                    });
+                }
                 Err(error) => return Err(broken(&error)),
             }
         }
     }
 }
 
-impl Wire for Network {
-    fn post(&self, post: Post) -> BoxFuture<'_, Result<Answered, Broken>> {
+impl HttpTransport for Network {
+    fn post(&self, post: HttpRequest) -> BoxFuture<'_, Result<HttpResponse, TransportError>> {
         Box::pin(self.exchange(post))
     }
 }
 
 /// How it failed, as far as that matters to whoever asked.
-fn broken(failed: &reqwest::Error) -> Broken {
+fn broken(failed: &reqwest::Error) -> TransportError {
     let how = if failed.is_connect() && is_certificate(failed) {
-        How::Certificate
+        TransportErrorKind::Certificate
     } else if failed.is_connect() || failed.is_builder() {
-        How::Connect
+        TransportErrorKind::Connect
     } else if failed.is_timeout() {
-        How::Timeout
+        TransportErrorKind::Timeout
     } else if failed.is_body() || failed.is_decode() {
-        How::Truncated
+        TransportErrorKind::Truncated
     } else {
-        How::Reset
+        TransportErrorKind::Reset
     };
-    Broken { how, cause: cause(failed) }
+    TransportError { how, cause: cause(failed) }
 }
 
 /// Connections that verify whom they reach, follow no redirect and repeat nothing: with the usual

@@ -11,10 +11,12 @@ use reqwest::Url;
 use reqwest::header::{self, HeaderMap, HeaderName, HeaderValue};
 use secrecy::ExposeSecret;
 
-use super::answer::{Response, Telling};
+use super::answer::{ErrorContext, Response};
 use super::network::Network;
-use super::pace::Throttle;
-use super::{Asked, ClientError, Credentials, ErrorClass, Observer, Settings, endpoint_is_safe};
+use super::rate_limiter::Throttle;
+use super::{
+    ClientError, Credentials, ErrorClass, Observer, RequestMetrics, Settings, endpoint_is_safe,
+};
 use crate::failure::FailureKind;
 
 /// The longest answer that is read, after decompression: far more than 100,000 users need.
@@ -24,14 +26,14 @@ const LONGEST_STOP: Duration = Duration::from_hours(24);
 
 /// What carries requests to the endpoint: the network, or a simulation of it. It neither follows
 /// a redirect nor sends anything twice.
-pub trait Wire: Send + Sync {
+pub trait HttpTransport: Send + Sync {
     /// Sends it once, and waits for the whole answer.
-    fn post(&self, post: Post) -> BoxFuture<'_, Result<Answered, Broken>>;
+    fn post(&self, post: HttpRequest) -> BoxFuture<'_, Result<HttpResponse, TransportError>>;
 }
 
 /// One request. The headers hold secrets.
 #[derive(Debug)]
-pub struct Post {
+pub struct HttpRequest {
     pub headers: HeaderMap,
     pub body: String,
     /// An answer may have so many bytes.
@@ -40,7 +42,7 @@ pub struct Post {
 
 /// A whole answer, whatever it says.
 #[derive(Debug)]
-pub struct Answered {
+pub struct HttpResponse {
     pub status: u16,
     pub headers: HeaderMap,
     pub body: Vec<u8>,
@@ -48,15 +50,15 @@ pub struct Answered {
 
 /// No answer, or not the whole of it.
 #[derive(Debug)]
-pub struct Broken {
-    pub how: How,
+pub struct TransportError {
+    pub how: TransportErrorKind,
     /// The innermost reason, in words that hold no URL.
     pub cause: String,
 }
 
 /// The ways in which a request ends without an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum How {
+pub enum TransportErrorKind {
     /// The other side shows a certificate that is not trusted: nothing was sent.
     Certificate,
     /// There was no connection: nothing was sent.
@@ -73,7 +75,7 @@ pub enum How {
 
 /// The way to one endpoint, and the pace at which it is asked; shared by every run.
 pub struct Transport {
-    wire: Box<dyn Wire>,
+    wire: Box<dyn HttpTransport>,
     shown: String,
     timeout: Duration,
     workspace: Option<HeaderValue>,
@@ -99,7 +101,7 @@ impl Transport {
     }
 
     /// The same over something else than the network.
-    pub fn over(wire: Box<dyn Wire>, settings: &Settings) -> Result<Self, ClientError> {
+    pub fn over(wire: Box<dyn HttpTransport>, settings: &Settings) -> Result<Self, ClientError> {
         let workspace = settings.workspace_uid.as_deref().map(workspace).transpose()?;
         Ok(Self {
             wire,
@@ -125,7 +127,7 @@ impl Transport {
         Self { observer: Some(observer), ..self }
     }
 
-    pub(super) fn tell(&self, asked: &Asked) {
+    pub(super) fn tell(&self, asked: &RequestMetrics) {
         self.observer.iter().for_each(|observer| observer.asked(asked));
     }
 
@@ -139,14 +141,14 @@ impl Transport {
         &self,
         credentials: &Credentials,
         body: String,
-        telling: &Telling<'_>,
+        context: &ErrorContext<'_>,
     ) -> Result<Response, Unanswered> {
         let headers =
             self.headers(credentials).map_err(|error| Unanswered { error, sent: false })?;
-        let post = Post { headers, body, max_body: self.max_body };
+        let post = HttpRequest { headers, body, max_body: self.max_body };
         match self.wire.post(post).await {
             Ok(answered) => Ok(response(answered)),
-            Err(broken) => Err(self.unanswered(&broken, telling)),
+            Err(broken) => Err(self.unanswered(&broken, context)),
         }
     }
 
@@ -172,21 +174,21 @@ impl Transport {
         Ok(headers)
     }
 
-    fn unanswered(&self, broken: &Broken, telling: &Telling<'_>) -> Unanswered {
-        let (at, cause) = (&self.shown, telling.remote(&broken.cause));
+    fn unanswered(&self, broken: &TransportError, context: &ErrorContext<'_>) -> Unanswered {
+        let (at, cause) = (&self.shown, context.remote(&broken.cause));
         let (class, kind, message) = match broken.how {
-            How::Certificate => {
+            TransportErrorKind::Certificate => {
                 let hint = "a private authority is named by `http.ca_file`";
                 let shows =
                     format!("{at} shows a certificate that is not trusted: {cause}; {hint}");
                 (ErrorClass::Protocol, FailureKind::Tls, shows)
             }
-            How::Connect => (
+            TransportErrorKind::Connect => (
                 ErrorClass::Transient,
                 FailureKind::Connect,
                 format!("cannot connect to {at}: {cause}"),
             ),
-            How::Timeout => {
+            TransportErrorKind::Timeout => {
                 let limit = self.timeout;
                 (
                     ErrorClass::Transient,
@@ -194,21 +196,22 @@ impl Transport {
                     format!("{at} did not answer within {limit:?}"),
                 )
             }
-            How::Truncated => {
+            TransportErrorKind::Truncated => {
                 let message = format!("the answer of {at} broke off: {cause}");
                 (ErrorClass::Transient, FailureKind::Truncated, message)
             }
-            How::Reset => {
+            TransportErrorKind::Reset => {
                 let message = format!("{at} closed the connection without an answer: {cause}");
                 (ErrorClass::Transient, FailureKind::Reset, message)
             }
-            How::TooLarge => {
+            TransportErrorKind::TooLarge => {
                 let limit = self.max_body;
                 let message = format!("{at} answered with more than {limit} bytes");
                 (ErrorClass::Protocol, FailureKind::TooLarge, message)
             }
         };
-        let sent = !matches!(broken.how, How::Certificate | How::Connect);
+        let sent =
+            !matches!(broken.how, TransportErrorKind::Certificate | TransportErrorKind::Connect);
         Unanswered { error: error(class, kind, message), sent }
     }
 }
@@ -266,8 +269,8 @@ fn secret_value(what: &str, text: &str) -> Result<HeaderValue, ClientError> {
 }
 
 /// What of an answer matters.
-fn response(answered: Answered) -> Response {
-    let Answered { status, headers, body } = answered;
+fn response(answered: HttpResponse) -> Response {
+    let HttpResponse { status, headers, body } = answered;
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
     let server_time = text(header::DATE).and_then(instant);
     Response {

@@ -11,10 +11,10 @@ use jiff::tz::TimeZone;
 
 use super::keys::{FILE, SCHEDULE, WATCH};
 use super::secrets::TOKEN_PREFIX;
-use super::state::default_store;
-use super::{Config, Request, ScheduleSettings, WatchSettings, conceal, text, values};
+use super::store::default_store;
+use super::{Config, Request, ScheduleSettings, WatchSettings, redact, text, values};
 use crate::diagnostic::{Diagnostic, Sources, any_error};
-use crate::ledger::Place;
+use crate::ledger::Location;
 use crate::yaml::{self, Fields, Node, closest};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -32,13 +32,13 @@ pub(super) fn file(
     let id = sources.add(path.to_string_lossy(), text.clone());
     let mut reader = Reader { request, env, folder, path, found: Vec::new() };
     let config = yaml::parse(&text, id, &mut reader.found).and_then(|document| {
-        conceal::tokens(&document, &mut reader.found);
+        redact::tokens(&document, &mut reader.found);
         reader.config(&document)
     });
     let mut found = reader.found;
     found.sort_by_key(|problem| problem.place.map(|place| (place.file, place.start)));
-    conceal::conceal(&mut found, &text);
-    conceal::only_the_secret(&mut found);
+    redact::conceal(&mut found, &text);
+    redact::only_the_secret(&mut found);
     match config {
         Some(config) if !any_error(&found) => Ok((config, found)),
         _ => Err(found),
@@ -109,25 +109,25 @@ impl Reader<'_> {
     }
 
     fn watch(&mut self, fields: &Fields<'_, '_>) -> WatchSettings {
-        let WatchSettings { settle, poll } = WatchSettings::default();
+        let WatchSettings { debounce, poll } = WatchSettings::default();
         let Some(fields) = self.section(fields, "watch", &WATCH) else {
-            return WatchSettings { settle, poll };
+            return WatchSettings { debounce, poll };
         };
         let shortest = Duration::from_millis(10);
         WatchSettings {
-            settle: self.duration(&fields, "settle", settle, shortest..=60 * SECOND),
+            debounce: self.duration(&fields, "debounce", debounce, shortest..=60 * SECOND),
             poll: self.duration(&fields, "poll", poll, SECOND..=DAY),
         }
     }
 
-    fn store(&mut self, fields: &Fields<'_, '_>) -> Option<Place> {
+    fn store(&mut self, fields: &Fields<'_, '_>) -> Option<Location> {
         let Some(node) = fields.get("store") else { return default_store(self.env) };
         let written = self.expanded(node, "`store`")?;
         if let Some(path) = written.strip_prefix("sqlite://")
             && Path::new(path).is_absolute()
             && !path.ends_with('/')
         {
-            return Some(Place::File(path.into()));
+            return Some(Location::File(path.into()));
         }
         let message = if written.starts_with("postgres") {
             "this version keeps its ledger in SQLite alone"
@@ -169,7 +169,7 @@ impl Reader<'_> {
         match values::expand(text, self.env) {
             Ok(text) if text.trim_start().starts_with(TOKEN_PREFIX) => {
                 let message = format!("{what} refers to a secret");
-                self.found.push(conceal::refused(node.place, message));
+                self.found.push(redact::refused(node.place, message));
                 None
             }
             Ok(text) => Some(text),

@@ -1,8 +1,8 @@
 //! `credentials:` of a workspace: where its secrets are.
 
 use super::checks::Reader;
-use super::conceal::refused;
 use super::keys::{CREDENTIALS, SECRET};
+use super::redact::refused;
 use super::{CredentialSource, SecretSource};
 use crate::diagnostic::Diagnostic;
 use crate::yaml::{Fields, Node, Value};

@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 
 use super::secrets::TOKEN_PREFIX;
-use super::state::default_store;
+use super::store::default_store;
 use super::workspace::{endpoint, http_defaults};
 use super::{
     Config, CredentialSource, Request, ScheduleSettings, SecretSource, WatchSettings, WebSettings,
@@ -16,7 +16,7 @@ use crate::client;
 use crate::diagnostic::Diagnostic;
 use crate::guard::Limits;
 use crate::plan::OnRemoved;
-use crate::reconcile::Target;
+use crate::reconcile::WorkspaceSpec;
 
 /// The name of the workspace.
 pub const NAME: &str = "default";
@@ -48,7 +48,7 @@ pub(super) fn config(
     if !problems.is_empty() {
         return Err(problems);
     }
-    let target = Target {
+    let target = WorkspaceSpec {
         workspace: NAME.to_owned(),
         users: vec![users.to_string_lossy().into_owned()],
         base: folder.to_owned(),

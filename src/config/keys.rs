@@ -5,7 +5,7 @@ pub const FILE: [&str; 9] =
 pub const WEB: [&str; 2] = ["token", "anonymous"];
 pub const NOTIFY: [&str; 6] = ["url", "format", "secret", "events", "workspaces", "expiring"];
 pub const SCHEDULE: [&str; 3] = ["cron", "timezone", "jitter"];
-pub const WATCH: [&str; 2] = ["settle", "poll"];
+pub const WATCH: [&str; 2] = ["debounce", "poll"];
 pub const WORKSPACE: [&str; 10] = [
     "name",
     "endpoint",

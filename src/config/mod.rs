@@ -1,15 +1,15 @@
 //! The settings: `rosterd.yaml`, or the vendor's environment names and `--users` alone.
 
 mod checks;
-mod conceal;
 mod credentials;
 mod environment;
 pub mod find;
 mod keys;
 mod outward;
+mod redact;
 mod schema;
 mod secrets;
-mod state;
+mod store;
 pub mod values;
 mod workspace;
 
@@ -23,9 +23,9 @@ use reqwest::Url;
 
 use crate::client;
 use crate::diagnostic::{Diagnostic, Sources};
-use crate::ledger::Place;
+use crate::ledger::Location;
 use crate::notice::Kind;
-use crate::reconcile::Target;
+use crate::reconcile::WorkspaceSpec;
 use crate::schedule::Cron;
 use crate::source;
 
@@ -104,7 +104,7 @@ pub struct Config {
     pub schedule: ScheduleSettings,
     pub watch: WatchSettings,
     /// Where the ledger is kept; None where neither the file nor the environment names a place.
-    pub store: Option<Place>,
+    pub store: Option<Location>,
     /// Where the daemon shows itself; None for nowhere.
     pub listen: Option<SocketAddr>,
     pub web: WebSettings,
@@ -127,7 +127,7 @@ pub struct ScheduleSettings {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WatchSettings {
     /// A change is acted on once the files have been quiet for so long.
-    pub settle: Duration,
+    pub debounce: Duration,
     /// How often the contents are compared where the file system sends no events.
     pub poll: Duration,
 }
@@ -175,12 +175,12 @@ pub enum Format {
 #[derive(Clone, Debug, PartialEq)]
 pub struct WorkspaceConfig {
     /// What is reconciled: name, roster files, time zone, limits.
-    pub target: Target,
+    pub target: WorkspaceSpec,
     /// Where the API is and how it is spoken to.
     pub connection: client::Settings,
     pub credentials: CredentialSource,
     /// Where the ledger is kept, and for how long what is over.
-    pub store: Option<Place>,
+    pub store: Option<Location>,
     pub retention: Duration,
 }
 
@@ -208,6 +208,6 @@ impl Default for ScheduleSettings {
 
 impl Default for WatchSettings {
     fn default() -> Self {
-        Self { settle: Duration::from_secs(1), poll: Duration::from_secs(30) }
+        Self { debounce: Duration::from_secs(1), poll: Duration::from_secs(30) }
     }
 }

@@ -6,9 +6,9 @@ use jiff::SignedDuration;
 use reqwest::Url;
 
 use super::checks::Reader;
-use super::conceal::refused;
 use super::environment;
 use super::keys::{NOTIFY, WEB};
+use super::redact::refused;
 use super::workspace::endpoint;
 use super::{Format, Receiver, WebSettings, WhereTo, WorkspaceConfig};
 use crate::notice::Kind;
@@ -67,10 +67,10 @@ impl Reader<'_> {
             },
         };
         let secret = fields.get("secret").map(|node| self.secret(node, "secret"));
-        let events = self.several(&fields, "events", &Kind::ALL.map(Kind::word));
+        let events = self.several(&fields, "events", &Kind::ALL.map(Kind::as_str));
         let events: Vec<Kind> = Kind::ALL
             .into_iter()
-            .filter(|kind| events.as_ref().is_none_or(|it| it.iter().any(|it| it == kind.word())))
+            .filter(|kind| events.as_ref().is_none_or(|it| it.iter().any(|it| it == kind.as_str())))
             .collect();
         let known: Vec<&str> = workspaces.iter().map(|it| &*it.target.workspace).collect();
         let workspaces = if self.request.workspaces.is_empty() {

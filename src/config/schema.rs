@@ -23,7 +23,7 @@ pub fn schema() -> Value {
                 "jitter": duration("A run starts up to so much later.", "30s"),
             })),
             "watch": section("How changes of the files are noticed.", &json!({
-                "settle": duration(
+                "debounce": duration(
                     "A change is acted on once the files are quiet for so long.",
                     "1s",
                 ),
@@ -105,7 +105,7 @@ fn receiver() -> Value {
             "secret": secret("Signs what is sent."),
             "events": {
                 "type": "array",
-                "items": { "enum": Kind::ALL.map(Kind::word) },
+                "items": { "enum": Kind::ALL.map(Kind::as_str) },
                 "description": "Only these; all where nothing is said.",
             },
             "workspaces": {

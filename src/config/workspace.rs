@@ -16,7 +16,7 @@ use crate::diagnostic::{Diagnostic, Place};
 use crate::email::Email;
 use crate::guard::{Budget, BudgetName, Limits};
 use crate::plan::OnRemoved;
-use crate::reconcile::Target;
+use crate::reconcile::WorkspaceSpec;
 use crate::yaml::{Fields, Node, Value, closest};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -109,7 +109,7 @@ impl Reader<'_> {
         connection.workspace_uid = workspace_uid;
         connection.endpoint = endpoint?;
         self.authority(&fields, &connection);
-        let target = Target {
+        let target = WorkspaceSpec {
             workspace: name?,
             users: users?,
             base: self.base(),

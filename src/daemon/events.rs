@@ -3,7 +3,7 @@
 use tokio::sync::oneshot;
 
 use crate::config::Config;
-use crate::reconcile::InputOutage;
+use crate::reconcile::InputError;
 use crate::report::Trigger;
 
 /// How many events wait at most; a source that is ahead waits.
@@ -12,17 +12,17 @@ pub const QUEUE: usize = 16;
 #[derive(Debug)]
 pub enum Event {
     /// Something moved in a watched folder. Contents decide whether it means anything.
-    Moved,
+    FilesChanged,
     /// SIGHUP: read the configuration again and reconcile.
-    Hangup,
+    Reload,
     /// SIGTERM or SIGINT: leave at the next batch boundary; a second one leaves at once.
     Stop,
     /// Somebody asks whether the loop goes round.
     Ping(oneshot::Sender<()>),
     /// Somebody asks for a run of a workspace. The answer says whether there is such a workspace.
-    Wanted { workspace: String, answer: oneshot::Sender<bool> },
+    RunRequested { workspace: String, answer: oneshot::Sender<bool> },
     /// The configuration has been read again, because of `trigger`.
-    Reloaded { trigger: Trigger, result: Result<Box<Config>, InputOutage> },
+    Reloaded { trigger: Trigger, result: Result<Box<Config>, InputError> },
 }
 
 /// Of two triggers that one run answers, the one that tells a reader more.
@@ -38,7 +38,7 @@ fn weight(trigger: Trigger) -> u8 {
         Trigger::Retry => 0,
         Trigger::Schedule => 1,
         Trigger::Start => 2,
-        Trigger::Boundary => 3,
+        Trigger::Date => 3,
         Trigger::Http => 4,
         Trigger::Signal => 5,
         Trigger::File => 6,
@@ -54,6 +54,6 @@ mod tests {
         assert_eq!(merge(None, Trigger::Retry), Trigger::Retry);
         assert_eq!(merge(Some(Trigger::File), Trigger::Schedule), Trigger::File);
         assert_eq!(merge(Some(Trigger::Schedule), Trigger::File), Trigger::File);
-        assert_eq!(merge(Some(Trigger::Retry), Trigger::Boundary), Trigger::Boundary);
+        assert_eq!(merge(Some(Trigger::Retry), Trigger::Date), Trigger::Date);
     }
 }

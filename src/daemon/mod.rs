@@ -5,20 +5,20 @@
 //! watch, signals --Event--> keepers --orders--> one keeper a workspace --> reconcile
 //! ```
 //!
-//! Sources of events know nothing of runs; `keepers` knows the configuration and hands out
-//! orders, which merge while they wait; each `keeper` makes the runs of one workspace, one at a
+//! Sources of events know nothing of runs; `supervisor` knows the configuration and hands out
+//! orders, which merge while they wait; each `worker` makes the runs of one workspace, one at a
 //! time, and waits for nobody else. Time, files, the directory and the eyes that look on are
 //! arguments, so the same loop runs in a test without any of them.
 
-mod ending;
 pub mod events;
-mod keeper;
-mod keepers;
-mod mailbox;
-mod pulse;
+mod handle;
+mod queue;
+mod retry_policy;
 pub mod signals;
+mod supervisor;
 mod timers;
 pub mod watch;
+mod worker;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,14 +31,16 @@ use crate::clock::Clock;
 use crate::config::{Config, WorkspaceConfig};
 use crate::diagnostic::{Diagnostic, Sources};
 use crate::failure::FailureKind;
-use crate::reconcile::{self, InputOutage, Loaded, Look, Picture, Records, Target};
+use crate::reconcile::{
+    self, Evaluation, InputError, LedgerConfig, Loaded, Observation, WorkspaceSpec,
+};
 use crate::report::{Failure, RunReport};
 use crate::roster::Digest;
 use crate::{source, telemetry};
 use events::{Event, QUEUE};
-use keepers::Keepers;
-pub use pulse::Pulse;
-pub use timers::Due;
+pub use handle::DaemonHandle;
+use supervisor::Supervisor;
+pub use timers::NextRun;
 
 /// After being asked to leave, runs have so long to reach a batch boundary.
 pub const GRACE: Duration = Duration::from_secs(7);
@@ -47,24 +49,24 @@ pub const GRACE: Duration = Duration::from_secs(7);
 #[derive(Debug)]
 pub struct Connected<D> {
     pub directory: D,
-    pub records: Records,
+    pub records: LedgerConfig,
 }
 
 /// A run that has ended, and what there is to know after it.
 #[derive(Debug)]
-pub struct Finished<'a> {
+pub struct RunCompleted<'a> {
     pub report: &'a RunReport,
     /// The files of the roster in force, or of the one that could not be used.
     pub sources: &'a Sources,
     /// When the next run is due by itself, and why.
-    pub next: Option<Due>,
+    pub next: Option<NextRun>,
     /// What the last reading of the run showed; None where there was none.
-    pub picture: Option<Arc<Picture>>,
+    pub observation: Option<Arc<Observation>>,
 }
 
 /// What the daemon reaches the world through. `connect`, `reload`, `load` and `contents` may
 /// block: they are called on a thread for that.
-pub trait Hooks: Send + Sync + 'static {
+pub trait Environment: Send + Sync + 'static {
     type Directory: ReadDirectory + WriteDirectory + 'static;
 
     /// The directory for one run, and where the run is recorded. The credentials are read anew
@@ -72,18 +74,18 @@ pub trait Hooks: Send + Sync + 'static {
     fn connect(&self, workspace: &WorkspaceConfig) -> Result<Connected<Self::Directory>, Failure>;
 
     /// Reads the configuration again.
-    fn reload(&self) -> Result<Config, InputOutage>;
+    fn reload(&self) -> Result<Config, InputError>;
 
     /// Reads the roster.
-    fn load(&self, target: &Target, now: Timestamp) -> Result<Loaded, InputOutage> {
+    fn load(&self, target: &WorkspaceSpec, now: Timestamp) -> Result<Loaded, InputError> {
         reconcile::load(target, now)
     }
 
     /// A configuration has come into force.
     fn adopted(&self, _config: &Config) {}
 
-    /// A digest of what [`Hooks::load`] would read, without understanding it.
-    fn contents(&self, target: &Target) -> Digest {
+    /// A digest of what [`Environment::load`] would read, without understanding it.
+    fn contents(&self, target: &WorkspaceSpec) -> Digest {
         match source::load(&target.users, &target.base) {
             Ok(sources) => digest(&sources, &[]),
             Err(diagnostics) => digest(&Sources::default(), &diagnostics),
@@ -91,7 +93,7 @@ pub trait Hooks: Send + Sync + 'static {
     }
 
     /// A plan and its verdict, before anything of it is sent.
-    fn seen(&self, workspace: &str, loaded: &Loaded, look: &Look);
+    fn on_plan(&self, workspace: &str, loaded: &Loaded, evaluation: &Evaluation);
 
     /// So many changes of a run have an outcome, of how many.
     fn progress(&self, workspace: &str, done: usize, of: usize);
@@ -103,13 +105,13 @@ pub trait Hooks: Send + Sync + 'static {
     }
 
     /// A run has ended. This is the place for [`telemetry::log_run`].
-    fn finished(&self, run: &Finished<'_>);
+    fn finished(&self, run: &RunCompleted<'_>);
 }
 
 /// Runs until SIGTERM or SIGINT. An error is one of the daemon itself; runs that fail are
 /// reported and tried again.
-pub async fn serve<H: Hooks>(
-    hooks: Arc<H>,
+pub async fn serve<H: Environment>(
+    environment: Arc<H>,
     config: Config,
     clock: Arc<dyn Clock>,
     inbox: Inbox,
@@ -123,7 +125,7 @@ pub async fn serve<H: Hooks>(
     let on_config = move |config: &Config| {
         watched.send_replace(watch::Watched::of(config));
     };
-    run(hooks, config, clock, inbox, on_config).await
+    run(environment, config, clock, inbox, on_config).await
 }
 
 /// Where events arrive. The sender is for the daemon's own answers.
@@ -140,8 +142,8 @@ impl Inbox {
     }
 
     /// Asks the loop that takes events from here.
-    pub fn pulse(&self) -> Pulse {
-        Pulse(self.sender.clone())
+    pub fn handle(&self) -> DaemonHandle {
+        DaemonHandle(self.sender.clone())
     }
 }
 
@@ -153,27 +155,27 @@ impl Default for Inbox {
 
 /// The loop itself, without signals and files: until [`Event::Stop`]. `on_config` is told each
 /// configuration that comes into force later.
-pub async fn run<H: Hooks>(
-    hooks: Arc<H>,
+pub async fn run<H: Environment>(
+    environment: Arc<H>,
     config: Config,
     clock: Arc<dyn Clock>,
     mut inbox: Inbox,
     on_config: impl Fn(&Config),
 ) -> Result<(), Failure> {
-    let mut keepers = Keepers::start(hooks, clock, config, inbox.sender);
+    let mut supervisor = Supervisor::start(environment, clock, config, inbox.sender);
     loop {
         tokio::select! {
             biased;
-            failure = keepers.broken() => return Err(failure),
+            failure = supervisor.broken() => return Err(failure),
             event = inbox.events.recv() => match event {
-                Some(Event::Moved) => keepers.moved(),
-                Some(Event::Hangup) => keepers.hangup(),
+                Some(Event::FilesChanged) => supervisor.moved(),
+                Some(Event::Reload) => supervisor.hangup(),
                 Some(Event::Ping(answer)) => drop(answer.send(())),
-                Some(Event::Wanted { workspace, answer }) => {
-                    let _ = answer.send(keepers.wanted(&workspace));
+                Some(Event::RunRequested { workspace, answer }) => {
+                    let _ = answer.send(supervisor.wanted(&workspace));
                 }
                 Some(Event::Reloaded { trigger, result }) => {
-                    if let Some(config) = keepers.reloaded(trigger, result) {
+                    if let Some(config) = supervisor.reloaded(trigger, result) {
                         on_config(config);
                     }
                 }
@@ -181,13 +183,13 @@ pub async fn run<H: Hooks>(
             }
         }
     }
-    leave(keepers, inbox.events).await;
+    leave(supervisor, inbox.events).await;
     Ok(())
 }
 
 /// Ends every run at its next batch boundary; whatever still waits after [`GRACE`], or when asked
 /// a second time, is dropped where it stands.
-async fn leave<H: Hooks>(mut keepers: Keepers<H>, mut events: mpsc::Receiver<Event>) {
+async fn leave<H: Environment>(mut supervisor: Supervisor<H>, mut events: mpsc::Receiver<Event>) {
     tracing::info!("leaving; a run in progress ends at its next batch boundary");
     let again = async {
         while let Some(event) = events.recv().await {
@@ -201,7 +203,7 @@ async fn leave<H: Hooks>(mut keepers: Keepers<H>, mut events: mpsc::Receiver<Eve
     };
     tokio::select! {
         biased;
-        () = keepers.stop() => {}
+        () = supervisor.stop() => {}
         () = tokio::time::sleep(GRACE) => {
             tracing::warn!("a request has no answer yet; leaving all the same");
         }

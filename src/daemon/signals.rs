@@ -17,7 +17,7 @@ pub fn listen(events: mpsc::Sender<Event>) -> io::Result<()> {
             let (name, event) = tokio::select! {
                 Some(()) = terminate.recv() => ("SIGTERM", Event::Stop),
                 Some(()) = interrupt.recv() => ("SIGINT", Event::Stop),
-                Some(()) = hangup.recv() => ("SIGHUP", Event::Hangup),
+                Some(()) = hangup.recv() => ("SIGHUP", Event::Reload),
                 else => return,
             };
             tracing::info!(signal = name, "signal received");

@@ -27,7 +27,7 @@ pub(super) struct Timers {
 
 /// When a run is due by itself, and what for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Due {
+pub struct NextRun {
     pub at: Timestamp,
     pub trigger: Trigger,
 }
@@ -38,7 +38,7 @@ impl Timers {
         let mut found = None;
         for (timer, trigger) in [
             (&mut self.schedule, Trigger::Schedule),
-            (&mut self.boundary, Trigger::Boundary),
+            (&mut self.boundary, Trigger::Date),
             (&mut self.retry, Trigger::Retry),
         ] {
             if timer.is_some_and(|at| at <= now) {
@@ -50,16 +50,16 @@ impl Timers {
     }
 
     /// How long nothing needs to be looked at; None while nothing will ever be due.
-    pub(super) fn rest(&self, now: Timestamp) -> Option<Duration> {
+    pub(super) fn sleep(&self, now: Timestamp) -> Option<Duration> {
         let left = Duration::try_from(self.next()?.at.duration_since(now)).unwrap_or_default();
         Some(left.min(RECHECK))
     }
 
     /// The first instant at which a run is due by itself.
-    pub(super) fn next(&self) -> Option<Due> {
-        let due = |at: Option<Timestamp>, trigger| at.map(|at| Due { at, trigger });
+    pub(super) fn next(&self) -> Option<NextRun> {
+        let due = |at: Option<Timestamp>, trigger| at.map(|at| NextRun { at, trigger });
         let all = [
-            due(self.boundary, Trigger::Boundary),
+            due(self.boundary, Trigger::Date),
             due(self.schedule, Trigger::Schedule),
             due(self.retry, Trigger::Retry),
         ];
@@ -97,18 +97,18 @@ mod tests {
             seen: None,
         };
         assert_eq!(timers.due(at(8)), None);
-        assert_eq!(timers.next(), Some(Due { at: at(9), trigger: Trigger::Boundary }));
-        assert_eq!(timers.rest(at(8)), Some(Duration::from_secs(1)));
-        assert_eq!(timers.due(at(10)), Some(Trigger::Boundary));
+        assert_eq!(timers.next(), Some(NextRun { at: at(9), trigger: Trigger::Date }));
+        assert_eq!(timers.sleep(at(8)), Some(Duration::from_secs(1)));
+        assert_eq!(timers.due(at(10)), Some(Trigger::Date));
         assert_eq!(timers.due(at(10)), None);
-        assert_eq!(timers.rest(at(10)), Some(Duration::from_secs(40)));
+        assert_eq!(timers.sleep(at(10)), Some(Duration::from_secs(40)));
     }
 
     #[test]
     fn nothing_due_is_nothing_to_wake_for() {
-        assert_eq!(Timers::default().rest(at(0)), None);
+        assert_eq!(Timers::default().sleep(at(0)), None);
         let far = Timers { boundary: Some(at(1_000_000)), ..Timers::default() };
-        assert_eq!(far.rest(at(0)), Some(RECHECK));
+        assert_eq!(far.sleep(at(0)), Some(RECHECK));
     }
 
     #[test]

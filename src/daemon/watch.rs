@@ -19,7 +19,7 @@ use notify::{ErrorKind, EventKind, RecommendedWatcher, RecursiveMode, Watcher as
 use tokio::sync::{Notify, mpsc, watch};
 
 use super::events::Event;
-use crate::aside::aside;
+use crate::blocking::run_blocking;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::source;
@@ -37,7 +37,7 @@ pub struct Watched {
     pub rosters: Vec<(Vec<String>, PathBuf)>,
     pub config: Option<PathBuf>,
     /// Files are looked at once they have been quiet for so long.
-    pub settle: Duration,
+    pub debounce: Duration,
     /// How often the folders are looked at without an event.
     pub poll: Duration,
 }
@@ -48,7 +48,7 @@ impl Watched {
         Self {
             rosters: targets.map(|target| (target.users.clone(), target.base.clone())).collect(),
             config: config.path.clone(),
-            settle: config.watch.settle,
+            debounce: config.watch.debounce,
             poll: config.watch.poll,
         }
     }
@@ -68,7 +68,8 @@ fn folder_of(file: &Path) -> PathBuf {
     }
 }
 
-/// Sends [`Event::Moved`] at first, and whenever something may have changed, until the answer is
+/// Sends [`Event::FilesChanged`] at first, and whenever something may have changed, until the
+/// answer is
 /// dropped. The answer takes what is to be watched from now on.
 pub fn spawn(
     watched: Watched,
@@ -85,20 +86,20 @@ async fn keep_watch(
     clock: Arc<dyn Clock>,
     events: mpsc::Sender<Event>,
 ) {
-    let bell = Arc::new(Notify::new());
-    let mut eyes = Eyes::open(&bell);
+    let notify = Arc::new(Notify::new());
+    let mut eyes = FolderWatcher::open(&notify);
     let mut before = None;
     loop {
         let now = watched.borrow_and_update().clone();
-        let (settle, poll, time) = (now.settle, now.poll, clock.now());
-        let (opened, view) = aside(move || {
+        let (debounce, poll, time) = (now.debounce, now.poll, clock.now());
+        let (opened, view) = run_blocking(move || {
             let view = eyes.look(&now, time);
             (eyes, view)
         })
         .await;
         eyes = opened;
         // An unchanged view proves nothing where a file was written a moment before.
-        if (view.is_none() || view != before) && events.send(Event::Moved).await.is_err() {
+        if (view.is_none() || view != before) && events.send(Event::FilesChanged).await.is_err() {
             return;
         }
         before = view;
@@ -107,8 +108,8 @@ async fn keep_watch(
                 Ok(()) => before = None,
                 Err(_) => return,
             },
-            () = bell.notified() => {
-                quiet(&bell, settle).await;
+            () = notify.notified() => {
+                quiet(&notify, debounce).await;
                 before = None;
             }
             () = tokio::time::sleep(poll) => {}
@@ -116,17 +117,18 @@ async fn keep_watch(
     }
 }
 
-/// Waits until nothing has happened for the time of `settle`, within reason.
-async fn quiet(bell: &Notify, settle: Duration) {
-    let silence = async { while tokio::time::timeout(settle, bell.notified()).await.is_ok() {} };
-    let _ = tokio::time::timeout(settle * PATIENCE, silence).await;
+/// Waits until nothing has happened for the time of `debounce`, within reason.
+async fn quiet(notify: &Notify, debounce: Duration) {
+    let silence =
+        async { while tokio::time::timeout(debounce, notify.notified()).await.is_ok() {} };
+    let _ = tokio::time::timeout(debounce * PATIENCE, silence).await;
 }
 
 /// What the folders look like, down to sizes and times; contents are not read.
 type View = u64;
 
 /// The system's events, as far as they are to be had.
-struct Eyes {
+struct FolderWatcher {
     watcher: Option<RecommendedWatcher>,
     /// Shared with the thread that hears the events.
     folders: Arc<Mutex<BTreeSet<PathBuf>>>,
@@ -135,14 +137,14 @@ struct Eyes {
     told: bool,
 }
 
-impl Eyes {
-    fn open(bell: &Arc<Notify>) -> Self {
+impl FolderWatcher {
+    fn open(notify: &Arc<Notify>) -> Self {
         let folders = Arc::new(Mutex::new(BTreeSet::new()));
-        let (bell, within) = (Arc::clone(bell), Arc::clone(&folders));
+        let (notify, within) = (Arc::clone(notify), Arc::clone(&folders));
         let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
             let folders = within.lock().unwrap_or_else(PoisonError::into_inner);
             if event.is_err() || event.is_ok_and(|event| concerns(&event, &folders)) {
-                bell.notify_one();
+                notify.notify_one();
             }
         });
         let mut eyes = Self { watcher: None, folders, armed: BTreeSet::new(), told: false };
@@ -287,11 +289,12 @@ mod tests {
     #[test]
     fn without_the_systems_events_it_still_looks() {
         let folder = tempfile::tempdir().unwrap();
-        let mut eyes = Eyes { watcher: None, ..Eyes::open(&Arc::new(Notify::new())) };
+        let mut eyes =
+            FolderWatcher { watcher: None, ..FolderWatcher::open(&Arc::new(Notify::new())) };
         let watched = Watched {
             rosters: vec![],
             config: Some(folder.path().join("rosterd.yaml")),
-            settle: Duration::ZERO,
+            debounce: Duration::ZERO,
             poll: Duration::ZERO,
         };
         let now = Timestamp::from_second(32_503_680_000).unwrap();

@@ -1,25 +1,25 @@
 //! The guards against a lock-out. No approval lifts them.
 
 use super::Guard;
-use super::judge::{Case, Docket};
+use super::evaluate::{Decisions, GuardContext};
 use crate::plan::change::Change;
 
 /// Whoever is named in `required_admins` stays ADMIN, whatever the roster says.
-pub(super) fn required_admins(case: &Case<'_>, docket: &mut Docket) {
+pub(super) fn required_admins(context: &GuardContext<'_>, decisions: &mut Decisions) {
     let is_required = |change: &Change| {
-        change.addresses().any(|address| case.limits.required_admins.contains(address))
+        change.addresses().any(|address| context.limits.required_admins.contains(address))
     };
-    let concerned = taking_admin(case, |change| is_required(change));
+    let concerned = taking_admin(context, |change| is_required(change));
     if concerned.is_empty() {
         return;
     }
     let message = format!(
         "{} of {} required admins would lose ADMIN (guard.required_admins in rosterd.yaml)",
         concerned.len(),
-        case.limits.required_admins.len(),
+        context.limits.required_admins.len(),
     );
     let hint = "nothing releases this but another `guard.required_admins`".into();
-    docket.hold(case, Guard::RequiredAdmins, concerned, |_| (message, hint));
+    decisions.hold(context, Guard::RequiredAdmins, concerned, |_| (message, hint));
 }
 
 /// At least `min_admins` lasting admins stay: accounts that the reading shows as ADMIN, whose own
@@ -30,18 +30,18 @@ pub(super) fn required_admins(case: &Case<'_>, docket: &mut Docket) {
 /// admins stay as many as they are. Where they are fewer than the floor already, every change that
 /// takes ADMIN is held: people whom the roster does not want may then be the last ones who could
 /// let anybody in, and a floor of 2 must not become 1 because the roster dropped somebody.
-pub(super) fn min_admins(case: &Case<'_>, docket: &mut Docket) {
-    let lasting = &case.facts.lasting_admins;
+pub(super) fn min_admins(context: &GuardContext<'_>, decisions: &mut Decisions) {
+    let lasting = &context.facts.permanent_admins;
     let is_lasting = |change: &Change| change.uid().is_some_and(|uid| lasting.contains(uid));
     let mut concerned: Vec<usize> =
-        taking_admin(case, |_| true).into_iter().filter(|at| !docket.is_held(*at)).collect();
-    let leaving = concerned.iter().filter(|at| is_lasting(&case.changes[**at])).count();
-    let floor = case.limits.min_admins;
+        taking_admin(context, |_| true).into_iter().filter(|at| !decisions.is_held(*at)).collect();
+    let leaving = concerned.iter().filter(|at| is_lasting(&context.changes[**at])).count();
+    let floor = context.limits.min_admins;
     if lasting.len() - leaving >= floor {
         return;
     }
     if lasting.len() >= floor {
-        concerned.retain(|at| is_lasting(&case.changes[*at]));
+        concerned.retain(|at| is_lasting(&context.changes[*at]));
     }
     if concerned.is_empty() {
         return;
@@ -50,15 +50,15 @@ pub(super) fn min_admins(case: &Case<'_>, docket: &mut Docket) {
         "{} of {} admins would lose ADMIN, and {} that the roster keeps would stay, limit {floor} \
          (guard.min_admins in rosterd.yaml)",
         concerned.len(),
-        case.facts.admins,
+        context.facts.admins,
         lasting.len() - leaving,
     );
     let hint = "make another member ADMIN first: it counts once a reading shows it".into();
-    docket.hold(case, Guard::MinAdmins, concerned, |_| (message, hint));
+    decisions.hold(context, Guard::MinAdmins, concerned, |_| (message, hint));
 }
 
-fn taking_admin(case: &Case<'_>, concerned: impl Fn(&Change) -> bool) -> Vec<usize> {
-    (0..case.changes.len())
-        .filter(|&at| case.changes[at].takes_admin() && concerned(&case.changes[at]))
+fn taking_admin(context: &GuardContext<'_>, concerned: impl Fn(&Change) -> bool) -> Vec<usize> {
+    (0..context.changes.len())
+        .filter(|&at| context.changes[at].takes_admin() && concerned(&context.changes[at]))
         .collect()
 }

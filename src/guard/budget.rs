@@ -2,9 +2,9 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::judge::{Case, Docket};
+use super::evaluate::{Decisions, GuardContext};
 use super::{Budget, BudgetName, Guard};
-use crate::memory::{self, Spent};
+use crate::memory::{self, BudgetUsage};
 use crate::plan::Facts;
 
 impl Budget {
@@ -17,33 +17,33 @@ impl Budget {
 /// Holds the whole of what a budget counts when it is exceeded, never the excess alone: that
 /// would drip through, window by window. What was approved by having been committed ahead is
 /// neither counted nor held.
-pub(super) fn budgets(case: &Case<'_>, docket: &mut Docket) {
-    for (&name, budget) in &case.limits.budgets {
-        if name == BudgetName::GrantAdmin && is_bootstrapped(case.facts) {
+pub(super) fn budgets(context: &GuardContext<'_>, decisions: &mut Decisions) {
+    for (&name, budget) in &context.limits.budgets {
+        if name == BudgetName::GrantAdmin && is_bootstrapped(context.facts) {
             continue;
         }
         let counts = |at: &usize| {
-            let change = &case.changes[*at];
-            name.counts(&change.action) && !change.foreseen
+            let change = &context.changes[*at];
+            name.counts(&change.action) && !change.scheduled
         };
-        let wanted: Vec<usize> = (0..case.changes.len()).filter(counts).collect();
+        let wanted: Vec<usize> = (0..context.changes.len()).filter(counts).collect();
         if wanted.is_empty() {
             continue;
         }
-        let since = case.now.saturating_sub(budget.window).unwrap_or(Timestamp::MIN);
-        let Spent { certain, mut possible } = case.memory.spent(name, since);
-        let effects = case.effects.iter().filter(|it| name.counts(&it.action) && !it.foreseen);
+        let since = context.now.saturating_sub(budget.window).unwrap_or(Timestamp::MIN);
+        let BudgetUsage { certain, mut possible } = context.memory.spent(name, since);
+        let effects = context.effects.iter().filter(|it| name.counts(&it.action) && !it.scheduled);
         possible.extend(effects.map(|change| memory::target(&change.action, &change.email)));
         let before = certain + possible.len();
         // A second attempt at one thing is one thing.
         possible.extend(wanted.iter().map(|at| {
-            let change = &case.changes[*at];
+            let change = &context.changes[*at];
             memory::target(&change.action, &change.email)
         }));
         let all = certain + possible.len();
-        if all > budget.limit(case.facts.managed) {
-            docket.hold(case, Guard::Budget(name), wanted, |_| {
-                words(name, *budget, case, before, all)
+        if all > budget.limit(context.facts.managed) {
+            decisions.hold(context, Guard::Budget(name), wanted, |_| {
+                words(name, *budget, context, before, all)
             });
         }
     }
@@ -57,11 +57,11 @@ fn is_bootstrapped(facts: &Facts) -> bool {
 fn words(
     name: BudgetName,
     budget: Budget,
-    case: &Case<'_>,
+    context: &GuardContext<'_>,
     used: usize,
     all: usize,
 ) -> (String, String) {
-    let managed = case.facts.managed;
+    let managed = context.facts.managed;
     let key = name.key();
     let before = match used {
         0 => String::new(),

@@ -5,7 +5,7 @@
 
 mod admins;
 mod budget;
-mod judge;
+mod evaluate;
 mod signs;
 
 use std::collections::BTreeMap;
@@ -18,7 +18,7 @@ use crate::memory::entry::Key;
 use crate::plan::change::{Change, Class};
 
 pub use crate::action::BudgetName;
-pub use judge::{judge, rejudge};
+pub use evaluate::{evaluate, reevaluate};
 pub use signs::{CLOCK_TOLERANCE, RENAME_HOLDS, clock_is_trusted};
 
 /// The safety settings of one workspace.
@@ -43,12 +43,12 @@ pub struct Budget {
 
 /// Whose word lifts a guard beside the roster's `approvals:`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Lift {
+pub enum Override {
     /// Nobody's.
     #[default]
-    Nothing,
+    None,
     /// A person's who has read this very plan: whatever an approval can lift is lifted.
-    Everything,
+    All,
 }
 
 /// The changes that may be sent, in order. Only this module makes one.
@@ -84,7 +84,7 @@ pub enum Guard {
 
 /// What one guard refused: `n` of `m`, and the limit.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refusal {
+pub struct Violation {
     pub guard: Guard,
     /// One sentence: what was wanted, of how many, the limit, and where the limit is set.
     pub message: String,
@@ -101,7 +101,7 @@ pub struct Verdict {
     /// In the plan's order.
     pub held: Vec<Held>,
     /// In the order of [`Guard`].
-    pub refusals: Vec<Refusal>,
+    pub violations: Vec<Violation>,
     /// The guards that would hold an approved change, had an approval not lifted them.
     pub lifted: BTreeMap<Key, Vec<Guard>>,
     /// The first instant at which a hold ends by itself.
@@ -131,7 +131,7 @@ impl Verdict {
     /// Whom an approval of which action would release, as far as one can.
     pub fn releasable(&self) -> BTreeMap<BudgetName, Vec<&Email>> {
         let mut people: BTreeMap<BudgetName, Vec<&Email>> = BTreeMap::new();
-        for (budget, emails) in self.refusals.iter().filter_map(|it| it.approval.as_ref()) {
+        for (budget, emails) in self.violations.iter().filter_map(|it| it.approval.as_ref()) {
             people.entry(*budget).or_default().extend(emails);
         }
         for emails in people.values_mut() {
@@ -166,15 +166,15 @@ impl Verdict {
     }
 
     /// Adds what was held when the guards judged again.
-    pub fn add(&mut self, held: Vec<Held>, refusals: Vec<Refusal>) {
+    pub fn add(&mut self, held: Vec<Held>, violations: Vec<Violation>) {
         self.held.extend(held);
         self.held.sort_by(|a, b| a.change.sort_key().cmp(&b.change.sort_key()));
-        for refusal in refusals {
-            if !self.refusals.contains(&refusal) {
-                self.refusals.push(refusal);
+        for refusal in violations {
+            if !self.violations.contains(&refusal) {
+                self.violations.push(refusal);
             }
         }
-        self.refusals.sort_by_key(|refusal| refusal.guard);
+        self.violations.sort_by_key(|refusal| refusal.guard);
     }
 }
 

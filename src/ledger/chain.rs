@@ -3,7 +3,7 @@
 
 use sha2::{Digest as _, Sha256};
 
-use crate::memory::entry::{Anchor, Entry, Noted, Seq};
+use crate::memory::entry::{Anchor, Entry, Record, Seq};
 
 use super::LedgerError;
 
@@ -24,14 +24,14 @@ pub struct Row {
 
 /// Where a chain has come to: the number and the hash of its last row.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Link {
+pub struct ChainHead {
     pub seq: Seq,
     pub hash: String,
 }
 
 /// Why a row does not belong where it stands.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Break {
+pub enum ChainError {
     #[error("row {missing} is missing: row {found} follows row {after}")]
     Missing { missing: Seq, after: Seq, found: Seq },
     #[error(
@@ -62,16 +62,16 @@ impl Row {
     }
 
     /// What the row says.
-    pub fn read(&self) -> Result<Noted, LedgerError> {
-        let unreadable = |why: String| LedgerError::Broken(Break::Unreadable(self.seq, why));
+    pub fn read(&self) -> Result<Record, LedgerError> {
+        let unreadable = |why: String| LedgerError::Broken(ChainError::Unreadable(self.seq, why));
         let at = self.at.parse().map_err(|error: jiff::Error| unreadable(error.to_string()))?;
         let entry: Entry =
             serde_json::from_str(&self.body).map_err(|error| unreadable(error.to_string()))?;
-        Ok(Noted { seq: self.seq, at, entry })
+        Ok(Record { seq: self.seq, at, entry })
     }
 }
 
-impl Link {
+impl ChainHead {
     /// Before the first row.
     pub fn root() -> Self {
         Self { seq: 0, hash: ROOT.to_owned() }
@@ -83,15 +83,15 @@ impl Link {
     }
 
     /// Goes on to the next row, if it follows.
-    pub fn follow(&mut self, row: &Row) -> Result<(), Break> {
+    pub fn follow(&mut self, row: &Row) -> Result<(), ChainError> {
         if row.seq != self.seq + 1 {
             return Err(match self.seq {
-                0 => Break::NoBeginning(row.seq),
-                after => Break::Missing { missing: after + 1, after, found: row.seq },
+                0 => ChainError::NoBeginning(row.seq),
+                after => ChainError::Missing { missing: after + 1, after, found: row.seq },
             });
         }
         if row.hash_after(&self.hash) != row.hash {
-            return Err(Break::Changed(row.seq));
+            return Err(ChainError::Changed(row.seq));
         }
         *self = Self { seq: row.seq, hash: row.hash.clone() };
         Ok(())
@@ -121,19 +121,19 @@ mod tests {
         let one = row(1, "{}", ROOT);
         let two = row(2, "[]", &one.hash);
         let follow = |rows: &[&Row]| {
-            let mut link = Link::root();
+            let mut link = ChainHead::root();
             rows.iter().try_for_each(|row| link.follow(row))
         };
         assert_eq!(follow(&[&one, &two]), Ok(()));
         let edited = Row { body: "{ }".into(), ..one.clone() };
-        assert_eq!(follow(&[&edited, &two]), Err(Break::Changed(1)));
+        assert_eq!(follow(&[&edited, &two]), Err(ChainError::Changed(1)));
         let moved = Row { seq: 1, ..two.clone() };
-        assert_eq!(follow(&[&moved]), Err(Break::Changed(1)));
-        assert_eq!(follow(&[&two]), Err(Break::NoBeginning(2)));
+        assert_eq!(follow(&[&moved]), Err(ChainError::Changed(1)));
+        assert_eq!(follow(&[&two]), Err(ChainError::NoBeginning(2)));
         let three = row(3, "", &two.hash);
-        let gap = Break::Missing { missing: 2, after: 1, found: 3 };
+        let gap = ChainError::Missing { missing: 2, after: 1, found: 3 };
         assert_eq!(follow(&[&one, &three]), Err(gap));
         let other = Row { subject: Some("matt@acme.io".into()), ..one };
-        assert_eq!(follow(&[&other]), Err(Break::Changed(1)));
+        assert_eq!(follow(&[&other]), Err(ChainError::Changed(1)));
     }
 }

@@ -2,7 +2,7 @@
 
 use rusqlite::ErrorCode;
 
-use super::chain::Break;
+use super::chain::ChainError;
 
 /// Why the ledger cannot be used. While it cannot, nothing is changed.
 #[derive(Debug, thiserror::Error)]
@@ -34,7 +34,7 @@ pub enum LedgerError {
         "the ledger is not what was written: {0}; look at it with `rosterd ledger verify`, restore \
          it from a backup, or begin a new one with `rosterd ledger init`"
     )]
-    Broken(Break),
+    Broken(ChainError),
     #[error("this is not a ledger of rosterd; name another file under `store`")]
     NotALedger,
     #[error(
@@ -82,8 +82,8 @@ impl From<std::io::Error> for LedgerError {
     }
 }
 
-impl From<Break> for LedgerError {
-    fn from(broken: Break) -> Self {
+impl From<ChainError> for LedgerError {
+    fn from(broken: ChainError) -> Self {
         Self::Broken(broken)
     }
 }

@@ -1,16 +1,16 @@
 //! The durable record: an append-only, hash-chained list of facts.
 //!
-//! [`Ledger`] is where it is; a [`Book`] is one run's right to write into it, together with the
-//! memory of its workspace. [`store`] is what a database has to do, [`sqlite`] the one that does.
-//! What a fact is and what follows from it is `memory`'s business.
+//! [`Ledger`] is where it is. A [`LedgerWriter`] is one run's right to write into it, together
+//! with the memory of its workspace. [`store`] is what a database has to do, [`sqlite`] the
+//! implementation. What an entry means is `memory`'s business.
 
-mod book;
 pub mod chain;
 mod error;
 pub mod lock;
 pub mod sqlite;
 pub mod store;
 mod verify;
+mod writer;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -21,22 +21,22 @@ use jiff::Timestamp;
 
 use crate::email::Email;
 use crate::memory::Memory;
-use crate::memory::entry::{Begun, Entry, Noted, Seq};
-use chain::{Link, Row};
+use crate::memory::entry::{Entry, LedgerCreated, Record, Seq};
+use chain::{ChainHead, Row};
 use lock::{Holders, Lock};
 use sqlite::Sqlite;
-use store::{Draft, Store};
+use store::{NewRow, Store};
 
-pub use book::Book;
 pub use error::LedgerError;
 pub use verify::{Verified, verify};
+pub use writer::LedgerWriter;
 
 /// An open store, shared by the runs of several workspaces.
 type Open = Arc<Mutex<dyn Store>>;
 
 /// Where a ledger is kept.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Place {
+pub enum Location {
     /// Nowhere: it is forgotten with the process.
     Memory,
     File(PathBuf),
@@ -45,7 +45,7 @@ pub enum Place {
 /// A ledger, whether or not it is open or even there. Clones are the same one.
 #[derive(Clone, Debug)]
 pub struct Ledger {
-    place: Place,
+    place: Location,
     shared: Arc<Shared>,
 }
 
@@ -57,13 +57,13 @@ struct Shared {
     /// What this process has seen of the ledger: another one in its place is noticed.
     last: Mutex<Option<Last>>,
     /// Memories as of the end of each workspace's last run.
-    memories: Mutex<HashMap<String, (Link, Arc<Memory>)>>,
+    memories: Mutex<HashMap<String, (ChainHead, Arc<Memory>)>>,
 }
 
 #[derive(Clone, Debug)]
 struct Last {
     identity: String,
-    tail: Link,
+    tail: ChainHead,
 }
 
 impl fmt::Debug for Shared {
@@ -72,7 +72,7 @@ impl fmt::Debug for Shared {
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Memory => f.write_str("a ledger in memory"),
@@ -82,20 +82,20 @@ impl fmt::Display for Place {
 }
 
 impl Ledger {
-    pub fn at(place: Place) -> Self {
+    pub fn at(place: Location) -> Self {
         Self { place, shared: Arc::default() }
     }
 
     /// A ledger in a store that somebody else keeps open.
     pub fn on(store: impl Store + 'static) -> Self {
-        let ledger = Self::at(Place::Memory);
+        let ledger = Self::at(Location::Memory);
         *lock_of(&ledger.shared.in_memory) = Some(Arc::new(Mutex::new(store)));
         ledger
     }
 
     /// The same ledger as another process has it that knows nothing of it yet.
     #[must_use]
-    pub fn afresh(&self) -> Self {
+    pub fn reopen(&self) -> Self {
         let shared = Shared {
             in_memory: Mutex::new(lock_of(&self.shared.in_memory).clone()),
             holders: Arc::clone(&self.shared.holders),
@@ -104,29 +104,29 @@ impl Ledger {
         Self { place: self.place.clone(), shared: Arc::new(shared) }
     }
 
-    pub fn place(&self) -> &Place {
+    pub fn place(&self) -> &Location {
         &self.place
     }
 
     /// Takes the right to make a run on a workspace, or tells who has it.
     pub fn lock(&self, scope: &str, holder: &str) -> Result<Result<Lock, String>, LedgerError> {
         match &self.place {
-            Place::Memory => Ok(lock::within(&self.shared.holders, scope, holder)),
-            Place::File(path) => lock::beside_file(path, scope, holder),
+            Location::Memory => Ok(lock::within(&self.shared.holders, scope, holder)),
+            Location::File(path) => lock::beside_file(path, scope, holder),
         }
     }
 
     /// Opens the ledger for one run, and begins one where this process has never seen any. It may
     /// block.
-    pub fn open(&self, scope: &str, now: Timestamp) -> Result<Book, LedgerError> {
+    pub fn open(&self, scope: &str, now: Timestamp) -> Result<LedgerWriter, LedgerError> {
         let store = self.store(now)?;
-        let (link, memory) = self.memory(&*guard(&store), scope)?;
-        Ok(Book::new(self.clone(), store, scope.to_owned(), link, memory))
+        let (head, memory) = self.memory(&*guard(&store), scope)?;
+        Ok(LedgerWriter::new(self.clone(), store, scope.to_owned(), head, memory))
     }
 
     /// What is remembered of a workspace; nothing is created. Without a ledger the memory says so.
     /// It may block.
-    pub fn look(&self, scope: &str) -> Result<Memory, LedgerError> {
+    pub fn read_state(&self, scope: &str) -> Result<Memory, LedgerError> {
         match self.read_only() {
             Ok(store) => Ok(Arc::unwrap_or_clone(self.memory(&*guard(&store), scope)?.1)),
             Err(LedgerError::None) => Ok(Memory::empty()),
@@ -135,7 +135,7 @@ impl Ledger {
     }
 
     /// Every entry that is there, each with its scope, once the chain has been checked.
-    pub fn entries(&self) -> Result<Vec<(String, Noted)>, LedgerError> {
+    pub fn entries(&self) -> Result<Vec<(String, Record)>, LedgerError> {
         let store = match self.read_only() {
             Ok(store) => store,
             Err(LedgerError::None) => return Ok(Vec::new()),
@@ -143,10 +143,10 @@ impl Ledger {
         };
         let store = guard(&store);
         let mut entries = Vec::new();
-        store.at_once(&mut || {
-            let mut link = verify::beginning(&*store)?;
-            store.rows(link.seq, &mut |row| {
-                link.follow(&row)?;
+        store.read_transaction(&mut || {
+            let mut head = verify::beginning(&*store)?;
+            store.rows(head.seq, &mut |row| {
+                head.follow(&row)?;
                 entries.push((row.scope.clone(), row.read()?));
                 Ok(())
             })
@@ -159,7 +159,7 @@ impl Ledger {
         let store = self.read_only()?;
         let store = guard(&store);
         let mut verified = Err(LedgerError::None);
-        store.at_once(&mut || {
+        store.read_transaction(&mut || {
             verified = verify(&*store, head);
             Ok(())
         })?;
@@ -168,7 +168,7 @@ impl Ledger {
 
     /// Begins a new ledger because an operator says so. One that is there is left alone.
     pub fn init(&self, now: Timestamp) -> Result<(), LedgerError> {
-        if let Place::File(path) = &self.place
+        if let Location::File(path) = &self.place
             && path.exists()
         {
             return Err(LedgerError::Exists);
@@ -204,22 +204,22 @@ impl Ledger {
 
     fn existing(&self) -> Result<Open, LedgerError> {
         match &self.place {
-            Place::Memory => self.in_memory(),
-            Place::File(path) => Ok(Arc::new(Mutex::new(Sqlite::open(path)?))),
+            Location::Memory => self.in_memory(),
+            Location::File(path) => Ok(Arc::new(Mutex::new(Sqlite::open(path)?))),
         }
     }
 
     fn create(&self) -> Result<Open, LedgerError> {
         match &self.place {
-            Place::Memory => self.in_memory(),
-            Place::File(path) => Ok(Arc::new(Mutex::new(Sqlite::create(path)?))),
+            Location::Memory => self.in_memory(),
+            Location::File(path) => Ok(Arc::new(Mutex::new(Sqlite::create(path)?))),
         }
     }
 
     fn read_only(&self) -> Result<Open, LedgerError> {
         match &self.place {
-            Place::Memory => self.in_memory(),
-            Place::File(path) => Ok(Arc::new(Mutex::new(Sqlite::open_read_only(path)?))),
+            Location::Memory => self.in_memory(),
+            Location::File(path) => Ok(Arc::new(Mutex::new(Sqlite::open_read_only(path)?))),
         }
     }
 
@@ -237,7 +237,7 @@ impl Ledger {
     fn adopt(&self, store: &dyn Store) -> Result<(), LedgerError> {
         let first = store.row(1)?.map(|row| row.read()).transpose()?;
         match first.map(|noted| noted.entry) {
-            Some(Entry::Begun(Begun { by_operator: true, .. })) => {
+            Some(Entry::LedgerCreated(LedgerCreated { by_operator: true, .. })) => {
                 lock_of(&self.shared.memories).clear();
                 Ok(())
             }
@@ -247,33 +247,37 @@ impl Ledger {
 
     /// The memory of a workspace, from the end of its last run or from the beginning. Every row on
     /// the way is checked.
-    fn memory(&self, store: &dyn Store, scope: &str) -> Result<(Link, Arc<Memory>), LedgerError> {
+    fn memory(
+        &self,
+        store: &dyn Store,
+        scope: &str,
+    ) -> Result<(ChainHead, Arc<Memory>), LedgerError> {
         let mut kept = lock_of(&self.shared.memories).remove(scope);
         let mut found = None;
-        store.at_once(&mut || {
-            let (mut link, mut memory) = match kept.take() {
-                Some((link, memory)) if stands(store, &link)? => (link, memory),
-                _ => beginning_of(store, scope).map(|(link, it)| (link, Arc::new(it)))?,
+        store.read_transaction(&mut || {
+            let (mut head, mut memory) = match kept.take() {
+                Some((head, memory)) if stands(store, &head)? => (head, memory),
+                _ => beginning_of(store, scope).map(|(head, it)| (head, Arc::new(it)))?,
             };
-            store.rows(link.seq, &mut |row: Row| {
-                link.follow(&row)?;
+            store.rows(head.seq, &mut |row: Row| {
+                head.follow(&row)?;
                 if row.scope == scope {
                     Arc::make_mut(&mut memory).fold(&row.read()?);
                 }
                 Ok(())
             })?;
-            found = Some((link, memory));
+            found = Some((head, memory));
             Ok(())
         })?;
         found.ok_or(LedgerError::None)
     }
 
-    fn keep(&self, scope: &str, link: Link, memory: Arc<Memory>) {
-        lock_of(&self.shared.memories).insert(scope.to_owned(), (link, memory));
+    fn keep(&self, scope: &str, head: ChainHead, memory: Arc<Memory>) {
+        lock_of(&self.shared.memories).insert(scope.to_owned(), (head, memory));
     }
 
     /// Notes what this process has written, so that a loss of it is noticed.
-    fn note(&self, tail: &Link) {
+    fn note(&self, tail: &ChainHead) {
         if let Some(last) = &mut *lock_of(&self.shared.last)
             && last.tail.seq < tail.seq
         {
@@ -283,17 +287,17 @@ impl Ledger {
 }
 
 /// The memory before the first row that is still there.
-fn beginning_of(store: &dyn Store, scope: &str) -> Result<(Link, Memory), LedgerError> {
+fn beginning_of(store: &dyn Store, scope: &str) -> Result<(ChainHead, Memory), LedgerError> {
     let Some(mut anchor) = verify::anchor(store)? else {
-        return Ok((Link::root(), Memory::of_ledger()));
+        return Ok((ChainHead::root(), Memory::of_ledger()));
     };
     let memory = anchor.kept.remove(scope).unwrap_or_else(Memory::of_ledger);
-    Ok((Link::after(&anchor), memory))
+    Ok((ChainHead::after(&anchor), memory))
 }
 
 /// Whether a row is still what it was.
-fn stands(store: &dyn Store, link: &Link) -> Result<bool, LedgerError> {
-    Ok(store.row(link.seq)?.is_some_and(|row| row.hash == link.hash))
+fn stands(store: &dyn Store, head: &ChainHead) -> Result<bool, LedgerError> {
+    Ok(store.row(head.seq)?.is_some_and(|row| row.hash == head.hash))
 }
 
 /// A copy from before this process last wrote is not the same ledger.
@@ -301,7 +305,7 @@ fn follows(store: &dyn Store, last: &Last) -> Result<(), LedgerError> {
     let seq: Seq = last.tail.seq;
     match store.row(seq)? {
         Some(row) if row.hash == last.tail.hash => Ok(()),
-        Some(_) => Err(LedgerError::Broken(chain::Break::Changed(seq))),
+        Some(_) => Err(LedgerError::Broken(chain::ChainError::Changed(seq))),
         None if verify::anchor(store)?.is_some_and(|anchor| anchor.through >= seq) => Ok(()),
         None => Err(LedgerError::Replaced(format!("row {seq} is missing in it"))),
     }
@@ -309,15 +313,15 @@ fn follows(store: &dyn Store, last: &Last) -> Result<(), LedgerError> {
 
 fn begin(store: &mut dyn Store, by_operator: bool, now: Timestamp) -> Result<(), LedgerError> {
     let version = env!("CARGO_PKG_VERSION").to_owned();
-    let entry = Entry::Begun(Begun { by_operator, version });
-    store.append(&[draft("", &entry, now)?], None)?;
+    let entry = Entry::LedgerCreated(LedgerCreated { by_operator, version });
+    store.append(&[new_row("", &entry, now)?], None)?;
     Ok(())
 }
 
 /// An entry as a row to be.
-fn draft(scope: &str, entry: &Entry, at: Timestamp) -> Result<Draft, LedgerError> {
+fn new_row(scope: &str, entry: &Entry, at: Timestamp) -> Result<NewRow, LedgerError> {
     let body = serde_json::to_string(entry).map_err(|error| LedgerError::Io(error.to_string()))?;
-    Ok(Draft {
+    Ok(NewRow {
         at: at.to_string(),
         scope: scope.to_owned(),
         kind: entry.kind(),

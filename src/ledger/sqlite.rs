@@ -8,8 +8,8 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Transaction, TransactionBehavior};
 
 use super::LedgerError;
-use super::chain::{Link, ROOT, Row};
-use super::store::{Draft, Store, Take};
+use super::chain::{ChainHead, ROOT, Row};
+use super::store::{NewRow, RowVisitor, Store};
 use crate::memory::entry::Seq;
 
 /// Each brings the schema from the version before it to its own: its place in this list, from 1.
@@ -138,7 +138,7 @@ impl Sqlite {
 }
 
 impl Store for Sqlite {
-    fn at_once(
+    fn read_transaction(
         &self,
         read: &mut dyn FnMut() -> Result<(), LedgerError>,
     ) -> Result<(), LedgerError> {
@@ -155,7 +155,7 @@ impl Store for Sqlite {
             .ok_or(LedgerError::NotALedger)
     }
 
-    fn tail(&self) -> Result<Option<Link>, LedgerError> {
+    fn tail(&self) -> Result<Option<ChainHead>, LedgerError> {
         tail(&self.connection)
     }
 
@@ -171,7 +171,7 @@ impl Store for Sqlite {
         self.one("WHERE kind = ?1 ORDER BY seq DESC LIMIT 1", [kind])
     }
 
-    fn rows(&self, after: Seq, take: &mut Take<'_>) -> Result<(), LedgerError> {
+    fn rows(&self, after: Seq, take: &mut RowVisitor<'_>) -> Result<(), LedgerError> {
         let sql = format!("SELECT {COLUMNS} FROM entries WHERE seq > ?1 ORDER BY seq");
         let mut statement = self.connection.prepare_cached(&sql)?;
         let rows = statement.query_map([number(after)], read)?;
@@ -181,7 +181,7 @@ impl Store for Sqlite {
         Ok(())
     }
 
-    fn append(&mut self, drafts: &[Draft], through: Option<Seq>) -> Result<Vec<Row>, LedgerError> {
+    fn append(&mut self, drafts: &[NewRow], through: Option<Seq>) -> Result<Vec<Row>, LedgerError> {
         self.is_still_there()?;
         let transaction =
             self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -221,29 +221,29 @@ fn version(connection: &Connection) -> Result<usize, LedgerError> {
     written.unwrap_or_default().parse().map_err(|_| LedgerError::NotALedger)
 }
 
-fn insert(transaction: &Transaction<'_>, drafts: &[Draft]) -> Result<Vec<Row>, LedgerError> {
-    let mut link = tail(transaction)?.unwrap_or_else(Link::root);
+fn insert(transaction: &Transaction<'_>, drafts: &[NewRow]) -> Result<Vec<Row>, LedgerError> {
+    let mut link = tail(transaction)?.unwrap_or_else(ChainHead::root);
     let sql = format!("INSERT INTO entries ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)");
     let mut statement = transaction.prepare_cached(&sql)?;
     let mut rows = Vec::with_capacity(drafts.len());
-    for draft in drafts {
-        let Draft { at, scope, kind, subject, body } = draft.clone();
+    for new_row in drafts {
+        let NewRow { at, scope, kind, subject, body } = new_row.clone();
         let (seq, kind, hash) = (link.seq + 1, kind.to_owned(), ROOT.to_owned());
         let mut row = Row { seq, at, scope, kind, subject, body, hash };
         row.hash = row.hash_after(&link.hash);
         let Row { seq, at, scope, kind, subject, body, hash } = &row;
         statement.execute(rusqlite::params![number(*seq), at, scope, kind, subject, body, hash])?;
-        link = Link { seq: *seq, hash: hash.clone() };
+        link = ChainHead { seq: *seq, hash: hash.clone() };
         rows.push(row);
     }
     Ok(rows)
 }
 
-fn tail(connection: &Connection) -> Result<Option<Link>, LedgerError> {
+fn tail(connection: &Connection) -> Result<Option<ChainHead>, LedgerError> {
     let sql = "SELECT seq, hash FROM entries ORDER BY seq DESC LIMIT 1";
     let read = |row: &rusqlite::Row<'_>| {
         let seq: i64 = row.get(0)?;
-        Ok(Link { seq: seq.try_into().unwrap_or_default(), hash: row.get(1)? })
+        Ok(ChainHead { seq: seq.try_into().unwrap_or_default(), hash: row.get(1)? })
     };
     Ok(connection.prepare_cached(sql)?.query_row([], read).optional()?)
 }
@@ -315,16 +315,16 @@ mod tests {
         (folder, path)
     }
 
-    fn draft() -> Draft {
+    fn new_row() -> NewRow {
         let (at, scope, kind) = ("2026-11-25T10:00:00Z".into(), "acme".into(), "note");
-        Draft { at, scope, kind, subject: None, body: "{}".into() }
+        NewRow { at, scope, kind, subject: None, body: "{}".into() }
     }
 
     #[test]
     fn a_later_migration_runs_once_and_keeps_what_is_there() {
         let (_folder, path) = file();
         let mut store = Sqlite::create(&path).unwrap();
-        let rows = store.append(&[draft()], None).unwrap();
+        let rows = store.append(&[new_row()], None).unwrap();
         let identity = store.identity().unwrap();
         for _ in 0..2 {
             store.migrate(&[MIGRATIONS[0], SECOND]).unwrap();

@@ -16,7 +16,7 @@ pub type Seq = u64;
 
 /// An entry with its number and the time at which it was written.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Noted {
+pub struct Record {
     pub seq: Seq,
     pub at: Timestamp,
     pub entry: Entry,
@@ -27,9 +27,10 @@ pub struct Noted {
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Entry {
     /// A ledger begins.
-    Begun(Begun),
+    #[serde(rename = "begun")]
+    LedgerCreated(LedgerCreated),
     /// Another roster is in force, or the same one from another commit.
-    Roster(RosterFact),
+    Roster(RosterRecord),
     /// A reading shows what was not known before.
     Seen(Seen),
     /// Ends of access that lie ahead, seen for the first time.
@@ -37,7 +38,7 @@ pub enum Entry {
     /// A mutation is about to be sent.
     Intent(Box<Intent>),
     /// What became of an intent.
-    Outcome(Closing),
+    Outcome(OutcomeEntry),
     /// A reading shows the effects of these intents.
     Shown { of: Vec<Seq> },
     /// Guards hold a change.
@@ -49,14 +50,14 @@ pub enum Entry {
     /// A line of `approvals:` that had served has left the file.
     ApprovalGone { budget: BudgetName, email: Email },
     /// A run has ended.
-    Run(Box<RunFact>),
+    Run(Box<RunRecord>),
     /// Earlier entries have been dropped, and this is what they left.
     Anchor(Box<Anchor>),
 }
 
 /// How a ledger began.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Begun {
+pub struct LedgerCreated {
     /// An operator asked for it; otherwise there was none.
     pub by_operator: bool,
     /// The version of rosterd.
@@ -64,7 +65,7 @@ pub struct Begun {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RosterFact {
+pub struct RosterRecord {
     /// The workspace's name in the configuration.
     pub workspace: String,
     /// SHA-256 over the contents of the files, in hexadecimal.
@@ -121,8 +122,8 @@ pub struct Intent {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub place: Option<String>,
     /// An end that was committed while it lay ahead: budgets do not count it.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub foreseen: bool,
+    #[serde(rename = "foreseen", default, skip_serializing_if = "std::ops::Not::not")]
+    pub scheduled: bool,
     /// The commit that asked for it, where that is not the last one that touched the roster.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revision: Option<Revision>,
@@ -135,9 +136,10 @@ pub struct Intent {
 
 /// What became of an intent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Closing {
+pub struct OutcomeEntry {
     pub of: Seq,
-    pub fate: Fate,
+    #[serde(rename = "fate")]
+    pub status: AttemptStatus,
     /// In the words of the API, or of the reading that decided.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
@@ -148,7 +150,7 @@ pub struct Closing {
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
 #[serde(rename_all = "snake_case")]
-pub enum Fate {
+pub enum AttemptStatus {
     /// Nothing has been written about it since.
     #[default]
     Open,
@@ -175,7 +177,7 @@ pub struct Key {
 
 /// One pass over one workspace, in numbers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RunFact {
+pub struct RunRecord {
     pub trigger: String,
     pub started: Timestamp,
     /// `converged`, `held`, `failed` or `early`.
@@ -233,7 +235,7 @@ impl Entry {
     /// The stable name of the kind.
     pub fn kind(&self) -> &'static str {
         match self {
-            Self::Begun(_) => "begun",
+            Self::LedgerCreated(_) => "begun",
             Self::Roster(_) => "roster",
             Self::Seen(_) => "seen",
             Self::Ends { .. } => "ends",
@@ -250,9 +252,9 @@ impl Entry {
     }
 }
 
-impl Fate {
+impl AttemptStatus {
     /// The word in tables and logs.
-    pub fn word(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Open => "open",
             Self::Done => "done",

@@ -4,8 +4,10 @@ use std::collections::HashMap;
 
 use jiff::Timestamp;
 
-use super::entry::{Closing, Entry, Fate, Intent, Key, Noted, RosterFact, RunFact, Seen, Seq};
-use super::{Deed, Hold, Invited, Known, Memory, Refused, SETTLING};
+use super::entry::{
+    AttemptStatus, Entry, Intent, Key, OutcomeEntry, Record, RosterRecord, RunRecord, Seen, Seq,
+};
+use super::{AccountRecord, Attempt, Hold, Invited, Memory, Refused, SETTLING};
 use crate::action::Action;
 use crate::directory::Uid;
 use crate::email::Email;
@@ -19,14 +21,14 @@ impl Memory {
     }
 
     /// Takes in one entry of this workspace. Entries come in the order of their numbers.
-    pub fn fold(&mut self, noted: &Noted) {
-        let Noted { seq, at, entry } = noted;
+    pub fn fold(&mut self, noted: &Record) {
+        let Record { seq, at, entry } = noted;
         let at = *at;
         self.known = true;
         self.through = *seq;
         self.newest = self.newest.max(Some(at));
         match entry {
-            Entry::Begun(_) | Entry::Anchor(_) => {}
+            Entry::LedgerCreated(_) | Entry::Anchor(_) => {}
             Entry::Roster(fact) => self.roster_in_force(fact),
             Entry::Seen(seen) => self.see(seen, at),
             Entry::Ends { ends } => self.ends.extend(ends.iter().cloned()),
@@ -55,14 +57,14 @@ impl Memory {
 
     /// Drops what happened so long ago that no rule asks for it: what is over and older than
     /// `before`.
-    pub fn forget(&mut self, before: Timestamp) {
+    pub fn prune(&mut self, before: Timestamp) {
         // What a later reading may still show is not over.
-        let is_open = |deed: &Deed| !deed.shown && deed.fate.may_have_happened();
-        self.deeds.retain(|deed| deed.at >= before || is_open(deed));
+        let is_open = |attempt: &Attempt| !attempt.shown && attempt.status.may_have_happened();
+        self.attempts.retain(|attempt| attempt.at >= before || is_open(attempt));
         self.ends.retain(|end| end.at >= before);
     }
 
-    fn roster_in_force(&mut self, fact: &RosterFact) {
+    fn roster_in_force(&mut self, fact: &RosterRecord) {
         self.workspace.clone_from(&fact.workspace);
         self.roster = Some(fact.digest.clone());
         self.revision = fact.revision.as_ref().map(|revision| self.index_of(revision));
@@ -117,12 +119,12 @@ impl Memory {
         // An account never seen before is how an invitation ends well.
         let by = self.sent.remove(email).and_then(|sent| {
             let (seq, _) = sent.last().copied()?;
-            self.deed(seq).and_then(|deed| deed.by)
+            self.attempt(seq).and_then(|attempt| attempt.by)
         });
         self.refused.retain(|key, _| !(key.action.class().invites() && key.email == *email));
         self.accounts.insert(
             uid.clone(),
-            Known {
+            AccountRecord {
                 email: email.clone(),
                 role: role.clone(),
                 since: at,
@@ -140,11 +142,14 @@ impl Memory {
         if uids.is_empty() {
             return HashMap::new();
         }
-        let disables = self.deeds.iter().filter(|deed| {
-            matches!(deed.action, Action::Disable { .. })
-                && matches!(deed.fate, Fate::Open | Fate::Done | Fate::Unknown)
+        let disables = self.attempts.iter().filter(|attempt| {
+            matches!(attempt.action, Action::Disable { .. })
+                && matches!(
+                    attempt.status,
+                    AttemptStatus::Open | AttemptStatus::Done | AttemptStatus::Unknown
+                )
         });
-        disables.filter_map(|deed| Some((deed.action.uid()?.clone(), deed.at))).collect()
+        disables.filter_map(|attempt| Some((attempt.action.uid()?.clone(), attempt.at))).collect()
     }
 
     fn miss_account(&mut self, uid: &Uid, disabled: Option<Timestamp>, at: Timestamp) {
@@ -164,7 +169,7 @@ impl Memory {
 
     fn see_invitation(&mut self, email: &Email, role: &Role, expired: bool, at: Timestamp) {
         let last = self.sent.get(email).and_then(|sent| sent.last().copied());
-        let by = last.and_then(|(seq, _)| self.deed(seq).and_then(|deed| deed.by));
+        let by = last.and_then(|(seq, _)| self.attempt(seq).and_then(|attempt| attempt.by));
         // What has run out was sent when it was sent.
         let since = match self.invitations.get(email) {
             Some(before) if expired => before.since,
@@ -176,66 +181,72 @@ impl Memory {
     }
 
     fn intend(&mut self, seq: Seq, at: Timestamp, intent: &Intent) {
-        let Intent { action, email, also, foreseen, batch, revision, .. } = intent;
+        let Intent { action, email, also, scheduled, batch, revision, .. } = intent;
         let by = revision.as_ref().map(|it| self.index_of(it)).or(self.revision);
         if action.class().invites() {
             self.sent.entry(email.clone()).or_default().push((seq, at));
         }
-        self.deeds.push(Deed {
+        self.attempts.push(Attempt {
             seq,
             at,
             action: action.clone(),
             email: email.clone(),
             also: also.clone(),
-            fate: Fate::Open,
+            status: AttemptStatus::Open,
             shown: false,
-            foreseen: *foreseen,
+            scheduled: *scheduled,
             batch: *batch,
             by,
         });
     }
 
-    fn deed(&self, seq: Seq) -> Option<&Deed> {
-        self.deeds.binary_search_by_key(&seq, |deed| deed.seq).ok().map(|at| &self.deeds[at])
+    fn attempt(&self, seq: Seq) -> Option<&Attempt> {
+        self.attempts
+            .binary_search_by_key(&seq, |attempt| attempt.seq)
+            .ok()
+            .map(|at| &self.attempts[at])
     }
 
-    fn close(&mut self, closing: &Closing, at: Timestamp) {
-        let Ok(index) = self.deeds.binary_search_by_key(&closing.of, |deed| deed.seq) else {
+    fn close(&mut self, closing: &OutcomeEntry, at: Timestamp) {
+        let Ok(index) = self.attempts.binary_search_by_key(&closing.of, |attempt| attempt.seq)
+        else {
             return;
         };
-        let deed = &mut self.deeds[index];
-        deed.fate = closing.fate;
-        let key = Key::of(&deed.action, &deed.email);
-        if matches!(closing.fate, Fate::Rejected | Fate::NoEffect) {
+        let attempt = &mut self.attempts[index];
+        attempt.status = closing.status;
+        let key = Key::of(&attempt.action, &attempt.email);
+        if matches!(closing.status, AttemptStatus::Rejected | AttemptStatus::NoEffect) {
             let why = closing.detail.clone().unwrap_or_default();
             let refused =
                 self.refused.entry(key).or_insert(Refused { times: 0, last: at, why: why.clone() });
             *refused = Refused { times: refused.times + 1, last: at, why };
         }
-        if !closing.fate.may_have_happened()
-            && let Some(sent) = self.sent.get_mut(&deed.email)
+        if !closing.status.may_have_happened()
+            && let Some(sent) = self.sent.get_mut(&attempt.email)
         {
             sent.retain(|(seq, _)| *seq != closing.of);
             if sent.is_empty() {
-                self.sent.remove(&deed.email);
+                self.sent.remove(&attempt.email);
             }
         }
     }
 
     fn shown(&mut self, seq: Seq) {
-        let Ok(index) = self.deeds.binary_search_by_key(&seq, |deed| deed.seq) else { return };
-        let deed = &mut self.deeds[index];
-        deed.shown = true;
-        deed.fate = Fate::Done;
-        self.refused.remove(&Key::of(&deed.action, &deed.email));
-        if let Some(known) = deed.action.uid().and_then(|uid| self.accounts.get_mut(uid)) {
+        let Ok(index) = self.attempts.binary_search_by_key(&seq, |attempt| attempt.seq) else {
+            return;
+        };
+        let attempt = &mut self.attempts[index];
+        attempt.shown = true;
+        attempt.status = AttemptStatus::Done;
+        self.refused.remove(&Key::of(&attempt.action, &attempt.email));
+        if let Some(known) = attempt.action.uid().and_then(|uid| self.accounts.get_mut(uid)) {
             match known.gone {
-                Some(_) => known.disabled |= deed.action.kind() == "disable",
-                None => known.by = deed.by,
+                Some(_) => known.disabled |= attempt.action.kind() == "disable",
+                None => known.by = attempt.by,
             }
         }
-        if let Some(invited) = self.invitations.get_mut(&deed.email) {
-            invited.by = deed.by;
+        if let Some(invited) = self.invitations.get_mut(&attempt.email) {
+            invited.by = attempt.by;
         }
     }
 
@@ -254,7 +265,7 @@ impl Memory {
         }
     }
 
-    fn ran(&mut self, run: &RunFact, at: Timestamp) {
+    fn ran(&mut self, run: &RunRecord, at: Timestamp) {
         if run.status == "converged" {
             self.converged = Some(at);
         }

@@ -4,13 +4,13 @@
 //! a reading adds to it. All of it is pure: the store knows only text, and a plan depends on
 //! nothing that it was not given.
 
+pub mod backoff;
 pub mod entry;
+pub mod events;
 mod fold;
-pub mod ladder;
 pub mod observe;
-mod pairs;
 pub mod runs;
-pub mod story;
+mod serde_pairs;
 pub mod timeline;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -23,7 +23,7 @@ use crate::directory::Uid;
 use crate::email::Email;
 use crate::revision::Revision;
 use crate::role::Role;
-use entry::{End, Fate, Key, Seq};
+use entry::{AttemptStatus, End, Key, Seq};
 
 /// For so long after an effect of ours a reading may not show it yet.
 pub const SETTLING: SignedDuration = SignedDuration::from_mins(10);
@@ -51,7 +51,7 @@ pub struct Memory {
     revisions: Vec<Revision>,
     revision: Option<u32>,
     /// Every account that a reading has ever shown.
-    accounts: HashMap<Uid, Known>,
+    accounts: HashMap<Uid, AccountRecord>,
     /// The account that was seen last under an address.
     by_address: HashMap<Email, Uid>,
     /// Accounts that were seen under it before that one: they may be there still, elsewhere.
@@ -60,15 +60,16 @@ pub struct Memory {
     invitations: HashMap<Email, Invited>,
     /// Invitations of ours that may have left and have not led to a new account.
     sent: HashMap<Email, Vec<(Seq, Timestamp)>>,
-    #[serde(with = "pairs")]
+    #[serde(with = "serde_pairs")]
     refused: HashMap<Key, Refused>,
     /// Mutations that were intended, in order.
-    deeds: Vec<Deed>,
+    #[serde(rename = "deeds")]
+    attempts: Vec<Attempt>,
     ends: HashSet<End>,
-    #[serde(with = "pairs")]
+    #[serde(with = "serde_pairs")]
     holds: BTreeMap<Key, Hold>,
     /// Approvals that have served, since when.
-    #[serde(with = "pairs")]
+    #[serde(with = "serde_pairs")]
     used: BTreeMap<(BudgetName, Email), Timestamp>,
     /// The end of the last run that converged.
     converged: Option<Timestamp>,
@@ -78,7 +79,7 @@ pub struct Memory {
 
 /// An account that was seen.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Known {
+pub struct AccountRecord {
     pub email: Email,
     pub role: Role,
     /// When a reading showed it for the first time.
@@ -115,16 +116,18 @@ pub struct Refused {
 
 /// A mutation that was intended, and what is known of it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Deed {
+pub struct Attempt {
     pub seq: Seq,
     pub at: Timestamp,
     pub action: Action,
     pub email: Email,
     pub also: Vec<Email>,
-    pub fate: Fate,
+    #[serde(rename = "fate")]
+    pub status: AttemptStatus,
     /// A reading has shown its effect.
     pub shown: bool,
-    pub foreseen: bool,
+    #[serde(rename = "foreseen")]
+    pub scheduled: bool,
     pub batch: usize,
     by: Option<u32>,
 }
@@ -148,7 +151,7 @@ pub struct Sent {
 
 /// What a budget has used.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Spent<'a> {
+pub struct BudgetUsage<'a> {
     /// Effects that a reading has shown.
     pub certain: usize,
     /// What may have happened; attempts at one thing are one.
@@ -205,7 +208,7 @@ impl Memory {
 
     /// Since when every run has ended like this: `converged`, `held`, `failed`, or `stale` where an
     /// earlier roster was in force.
-    pub fn ending_so(&self, word: &str) -> Option<Timestamp> {
+    pub fn status_since(&self, word: &str) -> Option<Timestamp> {
         let (known, since) = self.streak.as_ref()?;
         (known == word).then_some(*since)
     }
@@ -226,7 +229,7 @@ impl Memory {
         self.by_address.get(email).into_iter().chain(before)
     }
 
-    pub fn account(&self, uid: &Uid) -> Option<&Known> {
+    pub fn account(&self, uid: &Uid) -> Option<&AccountRecord> {
         self.accounts.get(uid)
     }
 
@@ -246,7 +249,10 @@ impl Memory {
     /// The account that was seen last under one of these addresses: where no reading shows it
     /// there any more, it is gone, or has another address that is not the person's. Of several the
     /// one that went last.
-    pub fn former<'a>(&self, addresses: impl IntoIterator<Item = &'a Email>) -> Option<&Known> {
+    pub fn former<'a>(
+        &self,
+        addresses: impl IntoIterator<Item = &'a Email>,
+    ) -> Option<&AccountRecord> {
         let uids = addresses.into_iter().filter_map(|email| self.by_address.get(email));
         uids.filter_map(|uid| self.accounts.get(uid)).max_by_key(|account| account.gone)
     }
@@ -267,27 +273,27 @@ impl Memory {
     }
 
     /// Mutations that were intended, in order.
-    pub fn deeds(&self) -> &[Deed] {
-        &self.deeds
+    pub fn attempts(&self) -> &[Attempt] {
+        &self.attempts
     }
 
     /// The commit that asked for a deed.
-    pub fn asked_by(&self, deed: &Deed) -> Option<&Revision> {
-        self.revision_of(deed.by)
+    pub fn asked_by(&self, attempt: &Attempt) -> Option<&Revision> {
+        self.revision_of(attempt.by)
     }
 
     /// What may have happened so shortly before `now` that a reading need not show it. One that has
     /// shown it does not end this: the next may come from a server that lags. What is done to the
     /// same account later does.
-    pub fn settling(&self, now: Timestamp) -> HashMap<Target<'_>, &Deed> {
+    pub fn settling(&self, now: Timestamp) -> HashMap<Target<'_>, &Attempt> {
         let (mut fresh, mut later) = (HashMap::new(), HashSet::new());
-        for deed in self.deeds.iter().rev().filter(|deed| deed.is_young(now)) {
-            let uid = deed.action.uid();
+        for attempt in self.attempts.iter().rev().filter(|attempt| attempt.is_young(now)) {
+            let uid = attempt.action.uid();
             let is_last = uid.is_some_and(|uid| !later.contains(uid));
-            if deed.is_settling() && (is_last || !deed.shown) {
-                fresh.entry(target(&deed.action, &deed.email)).or_insert(deed);
+            if attempt.is_settling() && (is_last || !attempt.shown) {
+                fresh.entry(target(&attempt.action, &attempt.email)).or_insert(attempt);
             }
-            later.extend(uid.filter(|_| deed.fate.may_have_happened()));
+            later.extend(uid.filter(|_| attempt.status.may_have_happened()));
         }
         fresh
     }
@@ -295,27 +301,29 @@ impl Memory {
     /// Accounts from which ADMIN may have been taken so shortly before `now` that a reading need
     /// not show it.
     pub fn losing_admin(&self, now: Timestamp) -> HashSet<&Uid> {
-        let fresh = self.deeds.iter().filter(|deed| {
-            deed.action.takes_admin() && deed.fate.may_have_happened() && deed.is_young(now)
+        let fresh = self.attempts.iter().filter(|attempt| {
+            attempt.action.takes_admin()
+                && attempt.status.may_have_happened()
+                && attempt.is_young(now)
         });
-        fresh.filter_map(|deed| deed.action.uid()).collect()
+        fresh.filter_map(|attempt| attempt.action.uid()).collect()
     }
 
     /// What a budget has used since an instant. What was approved by having been committed ahead
     /// does not count.
-    pub fn spent(&self, name: BudgetName, since: Timestamp) -> Spent<'_> {
-        let counted = self.deeds.iter().filter(|deed| {
-            deed.at > since
-                && deed.fate.may_have_happened()
-                && !deed.foreseen
-                && name.counts(&deed.action)
+    pub fn spent(&self, name: BudgetName, since: Timestamp) -> BudgetUsage<'_> {
+        let counted = self.attempts.iter().filter(|attempt| {
+            attempt.at > since
+                && attempt.status.may_have_happened()
+                && !attempt.scheduled
+                && name.counts(&attempt.action)
         });
-        let mut spent = Spent::default();
-        for deed in counted {
-            if deed.shown {
+        let mut spent = BudgetUsage::default();
+        for attempt in counted {
+            if attempt.shown {
                 spent.certain += 1;
             } else {
-                spent.possible.insert(target(&deed.action, &deed.email));
+                spent.possible.insert(target(&attempt.action, &attempt.email));
             }
         }
         spent
@@ -325,11 +333,15 @@ impl Memory {
     /// became of it.
     pub fn unknown_batches(&self) -> HashMap<Target<'_>, usize> {
         let mut found = HashMap::new();
-        for deed in &self.deeds {
-            let key = target(&deed.action, &deed.email);
-            if matches!(deed.fate, Fate::Unknown | Fate::Open | Fate::Lapsed) && !deed.shown {
-                found.insert(key, deed.batch);
-            } else if deed.fate != Fate::NotSent {
+        for attempt in &self.attempts {
+            let key = target(&attempt.action, &attempt.email);
+            if matches!(
+                attempt.status,
+                AttemptStatus::Unknown | AttemptStatus::Open | AttemptStatus::Lapsed
+            ) && !attempt.shown
+            {
+                found.insert(key, attempt.batch);
+            } else if attempt.status != AttemptStatus::NotSent {
                 found.remove(&key);
             }
         }
@@ -358,13 +370,13 @@ impl Memory {
     }
 }
 
-impl Deed {
+impl Attempt {
     /// Whether it may have happened so near to `now`, by a clock that may have been corrected.
     fn is_young(&self, now: Timestamp) -> bool {
         is_young(self.at, now)
     }
 
     fn is_settling(&self) -> bool {
-        matches!(self.fate, Fate::Open | Fate::Done | Fate::Unknown)
+        matches!(self.status, AttemptStatus::Open | AttemptStatus::Done | AttemptStatus::Unknown)
     }
 }

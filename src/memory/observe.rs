@@ -5,8 +5,8 @@ use std::collections::{HashMap, HashSet};
 
 use jiff::Timestamp;
 
-use super::entry::{Closing, End, EndKind, Entry, Fate, Seen, Seq};
-use super::{Deed, Memory};
+use super::entry::{AttemptStatus, End, EndKind, Entry, OutcomeEntry, Seen, Seq};
+use super::{Attempt, Memory};
 use crate::action::{Action, BudgetName};
 use crate::directory::{Account, Snapshot, Uid};
 use crate::email::Email;
@@ -27,13 +27,15 @@ pub fn observe(
 ) -> Vec<Entry> {
     let mut entries = seen(memory, snapshot);
     let shown = Shown::of(snapshot);
-    let unsettled = || memory.deeds.iter().filter(|deed| !deed.shown);
-    let visible: Vec<&Deed> = unsettled()
-        .filter(|deed| deed.fate.may_have_happened() && shown.has(&deed.action, deed.addresses()))
+    let unsettled = || memory.attempts.iter().filter(|attempt| !attempt.shown);
+    let visible: Vec<&Attempt> = unsettled()
+        .filter(|attempt| {
+            attempt.status.may_have_happened() && shown.has(&attempt.action, attempt.addresses())
+        })
         .collect();
-    let of: Vec<Seq> = visible.iter().map(|deed| deed.seq).collect();
-    for deed in unsettled().filter(|deed| of.binary_search(&deed.seq).is_err()) {
-        entries.extend(decided(deed, now));
+    let of: Vec<Seq> = visible.iter().map(|attempt| attempt.seq).collect();
+    for attempt in unsettled().filter(|attempt| of.binary_search(&attempt.seq).is_err()) {
+        entries.extend(decided(attempt, now));
     }
     if !of.is_empty() {
         entries.push(Entry::Shown { of });
@@ -44,21 +46,21 @@ pub fn observe(
 }
 
 /// What the absence of an effect comes to.
-fn decided(deed: &Deed, now: Timestamp) -> Option<Entry> {
-    let close = |fate, detail: &str| {
+fn decided(attempt: &Attempt, now: Timestamp) -> Option<Entry> {
+    let close = |status, detail: &str| {
         let detail = Some(detail.to_owned());
-        Some(Entry::Outcome(Closing { of: deed.seq, fate, detail }))
+        Some(Entry::Outcome(OutcomeEntry { of: attempt.seq, status, detail }))
     };
     // An invitation that may have left counts as sent, whatever a reading shows.
-    let is_decided = !deed.is_young(now) && !deed.action.class().invites();
-    match deed.fate {
-        Fate::Done if is_decided => {
-            close(Fate::NoEffect, "answered with ok, and no reading shows it")
+    let is_decided = !attempt.is_young(now) && !attempt.action.class().invites();
+    match attempt.status {
+        AttemptStatus::Done if is_decided => {
+            close(AttemptStatus::NoEffect, "answered with ok, and no reading shows it")
         }
-        Fate::Open | Fate::Unknown if is_decided => {
-            close(Fate::Lapsed, "nobody knew, and no reading shows it")
+        AttemptStatus::Open | AttemptStatus::Unknown if is_decided => {
+            close(AttemptStatus::Lapsed, "nobody knew, and no reading shows it")
         }
-        Fate::Open => close(Fate::Unknown, "the process ended before the answer"),
+        AttemptStatus::Open => close(AttemptStatus::Unknown, "the process ended before the answer"),
         _ => None,
     }
 }
@@ -141,7 +143,12 @@ fn ends(memory: &Memory, roster: &Roster, now: Timestamp) -> Option<Entry> {
 
 /// Approvals that have served, as a reading shows what they released, and those that had served
 /// and have left the file.
-fn approvals(memory: &Memory, roster: &Roster, visible: &[&Deed], shown: &Shown<'_>) -> Vec<Entry> {
+fn approvals(
+    memory: &Memory,
+    roster: &Roster,
+    visible: &[&Attempt],
+    shown: &Shown<'_>,
+) -> Vec<Entry> {
     let written: HashSet<(BudgetName, &Email)> = roster.approved().collect();
     let mut served: Vec<(BudgetName, &Email)> = Vec::new();
     let mut serve = |action: &Action, email: &Email| {
@@ -152,8 +159,8 @@ fn approvals(memory: &Memory, roster: &Roster, visible: &[&Deed], shown: &Shown<
             }
         }
     };
-    for deed in visible {
-        deed.addresses().for_each(|email| serve(&deed.action, email));
+    for attempt in visible {
+        attempt.addresses().for_each(|email| serve(&attempt.action, email));
     }
     // What was held may have been done by another hand.
     for key in memory.holds.keys() {
@@ -172,7 +179,7 @@ fn approvals(memory: &Memory, roster: &Roster, visible: &[&Deed], shown: &Shown<
     used.chain(gone).collect()
 }
 
-impl Deed {
+impl Attempt {
     /// Every address of the person.
     pub fn addresses(&self) -> impl Iterator<Item = &Email> {
         std::iter::once(&self.email).chain(&self.also)

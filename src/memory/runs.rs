@@ -2,8 +2,8 @@
 
 use jiff::Timestamp;
 
-use super::entry::{Entry, Noted, RunFact, Seq};
-use super::story::{Event, story};
+use super::entry::{Entry, Record, RunRecord, Seq};
+use super::events::{Event, story};
 
 /// One run that has ended.
 #[derive(Clone, Debug, PartialEq)]
@@ -12,14 +12,14 @@ pub struct Run {
     pub seq: Seq,
     /// When it ended.
     pub at: Timestamp,
-    pub fact: RunFact,
+    pub fact: RunRecord,
     /// What it changed, and what it began or ceased to hold, in order.
     pub events: Vec<Event>,
 }
 
 /// The last `most` runs before the row `before`, the newest first. What a run that was killed left
 /// behind is told with the next one.
-pub fn runs(entries: &[Noted], before: Option<Seq>, most: usize) -> Vec<Run> {
+pub fn runs(entries: &[Record], before: Option<Seq>, most: usize) -> Vec<Run> {
     let ended = entries.iter().filter_map(|noted| match &noted.entry {
         Entry::Run(fact) => Some((noted.seq, noted.at, fact)),
         _ => None,
@@ -34,7 +34,7 @@ pub fn runs(entries: &[Noted], before: Option<Seq>, most: usize) -> Vec<Run> {
         let first = events.partition_point(|event| event.seq <= after);
         let last = events.partition_point(|event| event.seq <= *seq);
         let events = events[first..last].to_vec();
-        found.push(Run { seq: *seq, at: *at, fact: RunFact::clone(fact), events });
+        found.push(Run { seq: *seq, at: *at, fact: RunRecord::clone(fact), events });
     }
     found.reverse();
     found

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use jiff::Timestamp;
 
-use super::entry::{Entry, Fate, Noted, Seen, Seq};
+use super::entry::{AttemptStatus, Entry, Record, Seen, Seq};
 use crate::action::Class;
 use crate::directory::Uid;
 use crate::role::Role;
@@ -19,10 +19,10 @@ pub struct Timeline {
 }
 
 /// Tells the past from the entries of a workspace.
-pub fn timeline(entries: &[Noted]) -> Timeline {
-    let mut teller = Teller::default();
+pub fn timeline(entries: &[Record]) -> Timeline {
+    let mut teller = EventBuilder::default();
     for noted in entries {
-        teller.hear(noted);
+        teller.process(noted);
     }
     let mut changes: Vec<(Seq, Timestamp, Class)> =
         teller.intents.into_iter().map(|(seq, (at, class))| (seq, at, class)).collect();
@@ -32,16 +32,16 @@ pub fn timeline(entries: &[Noted]) -> Timeline {
 }
 
 #[derive(Default)]
-struct Teller {
+struct EventBuilder {
     accounts: HashMap<Uid, Role>,
     now: BTreeMap<Role, usize>,
     counts: Vec<(Timestamp, BTreeMap<Role, usize>)>,
     intents: HashMap<Seq, (Timestamp, Class)>,
 }
 
-impl Teller {
-    fn hear(&mut self, noted: &Noted) {
-        let Noted { seq, at, entry } = noted;
+impl EventBuilder {
+    fn process(&mut self, noted: &Record) {
+        let Record { seq, at, entry } = noted;
         if self.counts.is_empty() && !self.now.is_empty() {
             // Who was there before the first entry that is left.
             self.counts.push((*at, self.now.clone()));
@@ -59,7 +59,10 @@ impl Teller {
                 self.intents.insert(*seq, (*at, intent.action.class()));
             }
             Entry::Outcome(closing) => {
-                if matches!(closing.fate, Fate::Rejected | Fate::NotSent | Fate::NoEffect) {
+                if matches!(
+                    closing.status,
+                    AttemptStatus::Rejected | AttemptStatus::NotSent | AttemptStatus::NoEffect
+                ) {
                     self.intents.remove(&closing.of);
                 }
             }
@@ -102,7 +105,7 @@ mod tests {
     use super::*;
     use crate::action::Action;
     use crate::email::Email;
-    use crate::memory::entry::{Closing, Intent};
+    use crate::memory::entry::{Intent, OutcomeEntry};
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(1_800_000_000 + second).unwrap()
@@ -127,7 +130,7 @@ mod tests {
             also: Vec::new(),
             reason: String::new(),
             place: None,
-            foreseen: false,
+            scheduled: false,
             revision: None,
             lifted: Vec::new(),
             batch: 1,
@@ -136,7 +139,7 @@ mod tests {
 
     #[test]
     fn people_are_counted_by_role_and_what_came_to_nothing_is_no_change() {
-        let refused = Closing { of: 4, fate: Fate::Rejected, detail: None };
+        let refused = OutcomeEntry { of: 4, status: AttemptStatus::Rejected, detail: None };
         let entries = [
             (0, seen(&[("a", Role::Admin), ("b", Role::Developer)], &[])),
             (10, seen(&[("b", Role::Admin)], &[])),
@@ -145,9 +148,9 @@ mod tests {
             (31, Entry::Outcome(refused)),
             (40, intent(Role::Business)),
         ];
-        let noted: Vec<Noted> = (1..)
+        let noted: Vec<Record> = (1..)
             .zip(entries)
-            .map(|(seq, (second, entry))| Noted { seq, at: at(second), entry })
+            .map(|(seq, (second, entry))| Record { seq, at: at(second), entry })
             .collect();
         let told = timeline(&noted);
         let admins: Vec<_> = told.counts.iter().map(|(at, it)| (*at, it[&Role::Admin])).collect();

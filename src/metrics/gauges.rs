@@ -9,11 +9,11 @@ use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet};
 use prometheus_client::metrics::MetricType;
 
 use super::is_success;
-use crate::daemon::Finished;
+use crate::daemon::RunCompleted;
 use crate::directory::InviteStatus;
-use crate::plan::Standing;
+
 use crate::plan::change::Change;
-use crate::reconcile::Picture;
+use crate::reconcile::Observation;
 use crate::report::Status;
 use crate::role::Role;
 
@@ -28,12 +28,12 @@ pub(super) struct Gauges {
     pub now: Timestamp,
     started: Timestamp,
     pub config_errors: usize,
-    pub places: BTreeMap<String, Place>,
+    pub places: BTreeMap<String, WorkspaceGauges>,
 }
 
 /// How a workspace stands.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct WorkspaceGauges {
     /// It is kept since then.
     since: Timestamp,
     pub roster_errors: usize,
@@ -59,7 +59,7 @@ impl Gauges {
     }
 }
 
-impl Place {
+impl WorkspaceGauges {
     pub fn new(since: Timestamp) -> Self {
         Self {
             since,
@@ -80,7 +80,7 @@ impl Place {
         }
     }
 
-    pub fn finished(&mut self, run: &Finished<'_>) {
+    pub fn finished(&mut self, run: &RunCompleted<'_>) {
         let report = run.report;
         self.next = run.next.map(|due| due.at);
         if report.is_early() {
@@ -94,33 +94,27 @@ impl Place {
         if report.status() == Status::Converged {
             self.converged = Some(report.finished);
         }
-        match (report.failure(), &run.picture) {
+        match (report.failure(), &run.observation) {
             (Some(failure), _) if failure.kind.concerns_key() => self.key_valid = Some(false),
             (_, Some(_)) => self.key_valid = Some(true),
             _ => {}
         }
-        if let Some(picture) = &run.picture {
-            self.see(picture);
+        if let Some(observation) = &run.observation {
+            self.see(observation);
         }
     }
 
-    fn see(&mut self, picture: &Picture) {
-        let Picture { loaded, look, memory } = picture;
+    fn see(&mut self, observation: &Observation) {
+        let Observation { loaded, evaluation, memory } = observation;
         self.converged = self.converged.max(memory.converged());
         self.held_since = memory.holds().values().map(|hold| hold.since).min();
         self.members = Some(loaded.roster.members().len());
-        self.in_sync = Some(look.plan.facts().in_sync);
-        self.wanted = count(look.plan.changes().iter().map(Change::kind));
-        self.held = count(look.verdict.held.iter().map(|held| held.change.kind()));
-        let findings = look.plan.findings().iter();
-        self.findings = count(findings.map(|finding| match finding.kind.standing() {
-            Standing::Waiting => "waiting",
-            Standing::Settling => "settling",
-            Standing::Unfixable => "unfixable",
-            Standing::Drift => "drift",
-            Standing::Noted => "noted",
-        }));
-        self.users = users(picture);
+        self.in_sync = Some(evaluation.plan.facts().in_sync);
+        self.wanted = count(evaluation.plan.changes().iter().map(Change::kind));
+        self.held = count(evaluation.verdict.held.iter().map(|held| held.change.kind()));
+        let findings = evaluation.plan.findings().iter();
+        self.findings = count(findings.map(|finding| finding.kind.category().as_str()));
+        self.users = users(observation);
     }
 }
 
@@ -130,8 +124,8 @@ fn count(words: impl Iterator<Item = &'static str>) -> BTreeMap<&'static str, us
     counts
 }
 
-fn users(picture: &Picture) -> BTreeMap<(String, &'static str), usize> {
-    let snapshot = &picture.look.snapshot;
+fn users(observation: &Observation) -> BTreeMap<(String, &'static str), usize> {
+    let snapshot = &observation.evaluation.snapshot;
     let accounts = snapshot.accounts().iter().map(|account| (&account.role, "active"));
     let invitations = snapshot.invitations().iter().map(|it| match it.status {
         InviteStatus::Expired => (&it.role, "invitation_expired"),
@@ -196,7 +190,7 @@ impl prometheus_client::collector::Collector for Collector {
     }
 }
 
-type Single = (&'static str, &'static str, fn(&Place, Timestamp) -> Option<f64>);
+type Single = (&'static str, &'static str, fn(&WorkspaceGauges, Timestamp) -> Option<f64>);
 
 /// One number a workspace; absent where it is not known.
 const SINGLE: [Single; 11] = [
@@ -252,7 +246,7 @@ type ByWord = (
     &'static str,
     &'static str,
     &'static [&'static str],
-    fn(&Place) -> &BTreeMap<&'static str, usize>,
+    fn(&WorkspaceGauges) -> &BTreeMap<&'static str, usize>,
 );
 
 /// A number for each word, and a workspace; 0 is told.
@@ -269,9 +263,9 @@ const BY_WORD: [ByWord; 3] = [
     }),
     (
         "findings",
-        "What the last reading shows and rosterd does not change, by standing",
-        "standing",
-        &["waiting", "settling", "unfixable", "drift", "noted"],
+        "What the last reading shows and rosterd does not change, by status",
+        "status",
+        &["pending", "propagating", "needs_action", "drift", "info"],
         |place| &place.findings,
     ),
 ];

@@ -16,11 +16,11 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
-use crate::client::{Asked, Observer};
-use crate::daemon::Finished;
+use crate::client::{Observer, RequestMetrics};
+use crate::daemon::RunCompleted;
 use crate::notice::Kind;
 use crate::report::{Outcome, RunReport, Status, Trigger};
-use gauges::{Gauges, Place};
+use gauges::{Gauges, WorkspaceGauges};
 
 /// The type of [`Metrics::text`].
 pub const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -51,7 +51,7 @@ const TRIGGERS: [Trigger; 7] = [
     Trigger::File,
     Trigger::Signal,
     Trigger::Http,
-    Trigger::Boundary,
+    Trigger::Date,
     Trigger::Retry,
 ];
 /// What may become of a notice.
@@ -97,16 +97,16 @@ impl Metrics {
     pub fn keep<'a>(&self, names: impl IntoIterator<Item = &'a str>, now: Timestamp) {
         let mut gauges = self.gauges();
         let kept = names.into_iter().map(|name| {
-            let place = gauges.places.remove(name).unwrap_or_else(|| Place::new(now));
+            let place = gauges.places.remove(name).unwrap_or_else(|| WorkspaceGauges::new(now));
             (name.to_owned(), place)
         });
-        let kept: BTreeMap<String, Place> = kept.collect();
+        let kept: BTreeMap<String, WorkspaceGauges> = kept.collect();
         for name in kept.keys() {
             for (trigger, outcome) in TRIGGERS.iter().flat_map(|it| OUTCOMES.map(|o| (it, o))) {
                 drop(self.runs.get_or_create(&run_labels(name, *trigger, outcome)));
             }
-            for (kind, fate) in CHANGES.iter().flat_map(|it| FATES.map(|fate| (it, fate))) {
-                let labels = labels(name, ("kind", kind), ("outcome", fate));
+            for (kind, status) in CHANGES.iter().flat_map(|it| FATES.map(|status| (it, status))) {
+                let labels = labels(name, ("kind", kind), ("outcome", status));
                 drop(self.changes.get_or_create(&labels));
             }
         }
@@ -114,22 +114,22 @@ impl Metrics {
     }
 
     /// A run has ended.
-    pub fn finished(&self, run: &Finished<'_>) {
+    pub fn finished(&self, run: &RunCompleted<'_>) {
         let RunReport { workspace, trigger, .. } = run.report;
-        let outcome = if run.report.is_early() { "early" } else { run.report.status().word() };
+        let outcome = if run.report.is_early() { "early" } else { run.report.status().as_str() };
         self.runs.get_or_create(&run_labels(workspace, *trigger, outcome)).inc();
         let took = run.report.finished.duration_since(run.report.started);
         self.durations
             .get_or_create(&[("workspace", workspace.clone())])
             .observe(took.as_secs_f64().max(0.0));
         for (change, outcome) in run.report.applied().map_or(&[][..], |it| &it.outcomes) {
-            let fate = match outcome {
+            let status = match outcome {
                 Outcome::Done => "done",
                 Outcome::Rejected(_) => "rejected",
                 Outcome::Unknown(_) => "unknown",
                 Outcome::NotSent(_) => "not_sent",
             };
-            let labels = labels(workspace, ("kind", change.kind()), ("outcome", fate));
+            let labels = labels(workspace, ("kind", change.kind()), ("outcome", status));
             self.changes.get_or_create(&labels).inc();
         }
         if let Some(place) = self.gauges().places.get_mut(workspace) {
@@ -191,7 +191,7 @@ struct Requests {
 }
 
 impl Observer for Requests {
-    fn asked(&self, asked: &Asked) {
+    fn asked(&self, asked: &RequestMetrics) {
         let status =
             asked.unanswered.map_or_else(|| asked.status.to_string(), |kind| kind.to_string());
         let operation = ("operation", asked.operation);
@@ -212,12 +212,12 @@ fn labels(
 }
 
 fn notice_labels(receiver: &str, event: Kind, outcome: &str) -> Labels<3> {
-    let (event, outcome) = (event.word().to_owned(), outcome.to_owned());
+    let (event, outcome) = (event.as_str().to_owned(), outcome.to_owned());
     [("receiver", receiver.to_owned()), ("event", event), ("outcome", outcome)]
 }
 
 fn run_labels(workspace: &str, trigger: Trigger, outcome: &str) -> Labels<3> {
-    labels(workspace, ("trigger", trigger.word()), ("outcome", outcome))
+    labels(workspace, ("trigger", trigger.as_str()), ("outcome", outcome))
 }
 
 /// From a run that finds nothing to do to one that invites thousands.

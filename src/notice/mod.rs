@@ -4,7 +4,7 @@
 
 pub mod json;
 pub mod slack;
-pub mod watch;
+pub mod tracker;
 
 use jiff::Timestamp;
 use schemars::JsonSchema;
@@ -103,7 +103,7 @@ impl Kind {
     ];
 
     /// The word in the configuration, in messages and in metrics.
-    pub fn word(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Applied => "applied",
             Self::Held => "held",

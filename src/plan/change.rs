@@ -24,7 +24,7 @@ pub struct Change {
     /// ask for something else.
     pub dated: bool,
     /// The end of access or of an elevation that asks for it was committed while it lay ahead.
-    pub foreseen: bool,
+    pub scheduled: bool,
 }
 
 /// Why a change is wanted.
@@ -37,7 +37,7 @@ pub enum Reason {
     /// A member whose account an earlier reading showed and nobody here disabled.
     Vanished,
     /// A member whose account rosterd disabled before.
-    WantedAgain,
+    Readded,
     /// The invitation has expired.
     InvitationExpired,
     /// No reading shows the invitation that was sent.
@@ -56,12 +56,12 @@ pub enum Reason {
 
 impl Reason {
     /// A few words for people.
-    pub fn words(self) -> &'static str {
+    pub fn description(self) -> &'static str {
         match self {
             Self::NotInWorkspace => "not in the workspace yet",
             Self::Started => "access begins",
             Self::Vanished => "its account has vanished",
-            Self::WantedAgain => "wanted again after a disable",
+            Self::Readded => "wanted again after a disable",
             Self::InvitationExpired => "the invitation has expired",
             Self::InvitationGone => "the invitation led to nothing",
             Self::RoleDiffers => "another role in the roster",

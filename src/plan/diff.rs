@@ -31,7 +31,7 @@ use super::draft::Draft;
 use super::matching::{Found, Matching};
 use super::{Finding, FindingKind, OnRemoved, Plan};
 use crate::directory::{Account, Invitation, InviteStatus, Snapshot};
-use crate::memory::{self, Memory, ladder};
+use crate::memory::{self, Memory, backoff};
 use crate::roster::{Member, Phase, Roster};
 
 /// Compares the two states. The result is the same, byte for byte, whatever order either came in.
@@ -48,11 +48,11 @@ pub fn plan(
     for (member, found) in matching.members() {
         draft.member(member, found);
     }
-    for account in matching.strangers() {
+    for account in matching.unmatched_accounts() {
         draft.stranger(account, on_removed);
     }
-    for invitation in matching.uninvited() {
-        draft.uninvited(invitation, None);
+    for invitation in matching.unmatched_invitations() {
+        draft.unmatched_invitations(invitation, None);
     }
     draft.finish(roster)
 }
@@ -75,7 +75,7 @@ impl Draft<'_> {
         }
         let stays = account.role.is_admin() && member.role.is_admin();
         if stays && !self.losing_admin.contains(&account.uid) {
-            self.facts.lasting_admins.insert(account.uid.clone());
+            self.facts.permanent_admins.insert(account.uid.clone());
         }
         match phase {
             Phase::Present => self.role(member, account),
@@ -117,7 +117,7 @@ impl Draft<'_> {
                     self.finding(member, FindingKind::NotYet { at });
                 }
             }
-            (Phase::Past, Some(invitation)) => self.uninvited(invitation, Some(member)),
+            (Phase::Past, Some(invitation)) => self.unmatched_invitations(invitation, Some(member)),
             (Phase::Past, None) => {}
             (Phase::Present, Some(invitation)) => self.invited(member, invitation),
             (Phase::Present, None) => self.missing(member),
@@ -138,7 +138,7 @@ impl Draft<'_> {
                 self.reinvite(member, None, sent.times, sent.last, Reason::InvitationGone);
             }
             (None, Some(former)) if former.disabled => {
-                self.change(member, None, invite, Reason::WantedAgain);
+                self.change(member, None, invite, Reason::Readded);
             }
             (None, Some(_)) => self.change(member, None, invite, Reason::Vanished),
             (None, None) if started => self.change(member, None, invite, Reason::Started),
@@ -177,7 +177,7 @@ impl Draft<'_> {
         reason: Reason,
     ) {
         let role = member.role.clone();
-        let kind = match ladder::next(&ladder::INVITATIONS, times, last) {
+        let kind = match backoff::next(&backoff::INVITATIONS, times, last) {
             Some(next) if next <= self.now => {
                 return self.change(member, None, Action::Reinvite { role }, reason);
             }
@@ -194,7 +194,7 @@ impl Draft<'_> {
     }
 
     /// An invitation of somebody who should have no access.
-    fn uninvited(&mut self, invitation: &Invitation, member: Option<&Member>) {
+    fn unmatched_invitations(&mut self, invitation: &Invitation, member: Option<&Member>) {
         let kind = if invitation.status.is_pending() {
             FindingKind::UninvitedPending
         } else {
@@ -214,7 +214,7 @@ impl Draft<'_> {
                 place: None,
                 name: account.name.clone(),
                 dated: false,
-                foreseen: false,
+                scheduled: false,
             }),
             OnRemoved::Report => self.findings.push(Finding {
                 kind: FindingKind::Drift,

@@ -6,12 +6,12 @@ use jiff::Timestamp;
 
 use super::change::{Action, Change, Reason};
 use super::matching::Matching;
-use super::{Facts, Finding, FindingKind, Fingerprint, Granted, Plan};
+use super::{Facts, Finding, FindingKind, Fingerprint, PendingApproval, Plan};
 use crate::action::BudgetName;
 use crate::directory::{Account, Invitation, InviteStatus, Snapshot, Uid};
 use crate::email::Email;
-use crate::memory::entry::{End, EndKind, Fate};
-use crate::memory::{self, Deed, Memory, Target, ladder};
+use crate::memory::entry::{AttemptStatus, End, EndKind};
+use crate::memory::{self, Attempt, Memory, Target, backoff};
 use crate::role::Role;
 use crate::roster::{Member, Roster};
 
@@ -20,7 +20,7 @@ pub(super) struct Draft<'m> {
     pub now: Timestamp,
     pub memory: &'m Memory,
     /// What may have happened so shortly before that the reading need not show it.
-    pub settling: HashMap<Target<'m>, &'m Deed>,
+    pub settling: HashMap<Target<'m>, &'m Attempt>,
     pub losing_admin: HashSet<&'m Uid>,
     changes: Vec<Change>,
     pub findings: Vec<Finding>,
@@ -65,7 +65,7 @@ impl<'m> Draft<'m> {
     ) {
         let theirs = account.map(|account| &account.email).filter(|email| **email != member.email);
         let aliases = member.aliases.iter().filter(|alias| Some(*alias) != theirs);
-        let foreseen = self.is_foreseen(member, reason);
+        let scheduled = self.is_foreseen(member, reason);
         self.propose(Change {
             action,
             email: member.email.clone(),
@@ -74,7 +74,7 @@ impl<'m> Draft<'m> {
             place: Some(member.place),
             name: account.and_then(|a| a.name.clone()).or_else(|| member.name.clone()),
             dated: member.time.is_some(),
-            foreseen,
+            scheduled,
         });
     }
 
@@ -94,19 +94,19 @@ impl<'m> Draft<'m> {
 
     /// Plans a change, unless it may have happened a moment ago or was refused too recently.
     pub fn propose(&mut self, change: Change) {
-        if let Some(deed) = self.settling.get(&memory::target(&change.action, &change.email)) {
-            let (at, answered) = (deed.at, deed.fate == Fate::Done);
+        if let Some(attempt) = self.settling.get(&memory::target(&change.action, &change.email)) {
+            let (at, answered) = (attempt.at, attempt.status == AttemptStatus::Done);
             let next = at.saturating_add(memory::SETTLING).unwrap_or(at);
             self.wait_for(next);
-            let kind = FindingKind::Settling { answered };
+            let kind = FindingKind::Propagating { answered };
             return self.instead(&change, kind, Some(at), Some(next));
         }
         let Some(refused) = self.memory.refused(&change.action, &change.email) else {
             return self.changes.push(change);
         };
         let (since, why) = (Some(refused.last), refused.why.clone());
-        let next = ladder::next(&ladder::REFUSALS, refused.times, refused.last);
-        match next.filter(|_| change.reason != Reason::WantedAgain) {
+        let next = backoff::next(&backoff::REFUSALS, refused.times, refused.last);
+        match next.filter(|_| change.reason != Reason::Readded) {
             Some(next) if next <= self.now => self.changes.push(change),
             Some(next) => {
                 self.wait_for(next);
@@ -132,10 +132,12 @@ impl<'m> Draft<'m> {
     pub fn settles(&mut self, member: &Member, at: Timestamp) {
         let next = at.saturating_add(memory::SETTLING).unwrap_or(at);
         self.wait_for(next);
-        let theirs = |deed: &&&Deed| member.addresses().any(|address| *address == deed.email);
-        let invitations = self.settling.values().filter(|deed| deed.action.class().invites());
-        let answered = invitations.filter(theirs).any(|deed| deed.fate == Fate::Done);
-        let kind = FindingKind::Settling { answered };
+        let theirs =
+            |attempt: &&&Attempt| member.addresses().any(|address| *address == attempt.email);
+        let invitations = self.settling.values().filter(|attempt| attempt.action.class().invites());
+        let answered =
+            invitations.filter(theirs).any(|attempt| attempt.status == AttemptStatus::Done);
+        let kind = FindingKind::Propagating { answered };
         self.push(member, kind, member.role.clone(), Some(at), Some(next));
     }
 
@@ -192,7 +194,7 @@ impl<'m> Draft<'m> {
     }
 
     /// The lines of `approvals:`, and what of them is over or leads to nothing.
-    fn approvals(&mut self, roster: &Roster) -> Vec<Granted> {
+    fn approvals(&mut self, roster: &Roster) -> Vec<PendingApproval> {
         let mut granted = Vec::new();
         if roster.approvals().is_empty() {
             return granted;
@@ -205,7 +207,7 @@ impl<'m> Draft<'m> {
                 let kind = if used.is_some() {
                     FindingKind::ApprovalUsed { budget }
                 } else {
-                    granted.push(Granted { budget, email: email.clone() });
+                    granted.push(PendingApproval { budget, email: email.clone() });
                     if wanted.contains(&(budget, email)) {
                         continue;
                     }
@@ -236,7 +238,7 @@ impl<'m> Draft<'m> {
             facts: self.facts,
             granted,
             next: self.next,
-            remembers: self.memory.is_known(),
+            has_history: self.memory.is_known(),
             now: self.now,
         }
     }

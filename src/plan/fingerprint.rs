@@ -48,7 +48,7 @@ impl fmt::Display for Fingerprint {
 /// their lengths stand before them.
 fn row(change: &Change) -> String {
     // In full, so that a new field of a change must be decided on here.
-    let Change { action: _, email, also: _, reason: _, place: _, name: _, dated: _, foreseen: _ } =
+    let Change { action: _, email, also: _, reason: _, place: _, name: _, dated: _, scheduled: _ } =
         change;
     let email = email.folded();
     let parts = [
@@ -81,7 +81,7 @@ mod tests {
             place: None,
             name: None,
             dated: false,
-            foreseen: false,
+            scheduled: false,
         }
     }
 

@@ -12,8 +12,8 @@ use crate::roster::{Member, Roster};
 pub struct Matching<'a> {
     members: &'a [Member],
     found: Vec<Found<'a>>,
-    strangers: Vec<&'a Account>,
-    uninvited: Vec<&'a Invitation>,
+    unmatched_accounts: Vec<&'a Account>,
+    unmatched_invitations: Vec<&'a Invitation>,
     managed: usize,
 }
 
@@ -30,12 +30,12 @@ impl<'a> Matching<'a> {
     pub fn new(roster: &'a Roster, snapshot: &'a Snapshot, memory: &Memory) -> Self {
         let members = roster.members();
         let index = by_address(members);
-        let strays = by_uid(members, &index, snapshot, memory);
+        let by_former_uid = by_uid(members, &index, snapshot, memory);
         let mut matching = Self {
             members,
             found: vec![Found::default(); members.len()],
-            strangers: Vec::new(),
-            uninvited: Vec::new(),
+            unmatched_accounts: Vec::new(),
+            unmatched_invitations: Vec::new(),
             managed: 0,
         };
         for account in snapshot.accounts() {
@@ -43,9 +43,9 @@ impl<'a> Matching<'a> {
             match by_address {
                 Some(&member) => matching.found[member].accounts.push(account),
                 None if roster.is_unmanaged(&account.email) => continue,
-                None => match strays.get(&account.uid) {
+                None => match by_former_uid.get(&account.uid) {
                     Some(&member) => matching.found[member].accounts.push(account),
-                    None => matching.strangers.push(account),
+                    None => matching.unmatched_accounts.push(account),
                 },
             }
             matching.managed += 1;
@@ -56,7 +56,7 @@ impl<'a> Matching<'a> {
                     matching.found[member].offer(invitation, &members[member].email);
                 }
                 None if roster.is_unmanaged(&invitation.email) => {}
-                None => matching.uninvited.push(invitation),
+                None => matching.unmatched_invitations.push(invitation),
             }
         }
         matching
@@ -68,13 +68,13 @@ impl<'a> Matching<'a> {
     }
 
     /// Accounts that are no member's.
-    pub fn strangers(&self) -> impl Iterator<Item = &'a Account> + '_ {
-        self.strangers.iter().copied()
+    pub fn unmatched_accounts(&self) -> impl Iterator<Item = &'a Account> + '_ {
+        self.unmatched_accounts.iter().copied()
     }
 
     /// Invitations that are no member's.
-    pub fn uninvited(&self) -> impl Iterator<Item = &'a Invitation> + '_ {
-        self.uninvited.iter().copied()
+    pub fn unmatched_invitations(&self) -> impl Iterator<Item = &'a Invitation> + '_ {
+        self.unmatched_invitations.iter().copied()
     }
 
     /// How many accounts are not unmanaged.
@@ -112,12 +112,12 @@ fn by_uid<'m>(
     if !memory.is_known() || snapshot.accounts().iter().all(|it| index.contains_key(&it.email)) {
         return HashMap::new();
     }
-    let mut strays = HashMap::new();
+    let mut by_former_uid = HashMap::new();
     for (position, member) in members.iter().enumerate() {
         let uids = member.addresses().flat_map(|address| memory.uids_of(address));
-        strays.extend(uids.map(|uid| (uid, position)));
+        by_former_uid.extend(uids.map(|uid| (uid, position)));
     }
-    strays
+    by_former_uid
 }
 
 fn by_address(members: &[Member]) -> HashMap<&Email, usize> {

@@ -31,15 +31,15 @@ pub struct Plan {
     facts: Facts,
     fingerprint: Fingerprint,
     roster: Digest,
-    granted: Vec<Granted>,
+    granted: Vec<PendingApproval>,
     next: Option<Timestamp>,
-    remembers: bool,
+    has_history: bool,
     now: Timestamp,
 }
 
 /// A person of a line of `approvals:` that has not served yet.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Granted {
+pub struct PendingApproval {
     pub budget: BudgetName,
     pub email: Email,
 }
@@ -73,7 +73,7 @@ pub enum FindingKind {
     /// So many invitations led to nothing: a person has to ask what is wrong.
     InvitationsExhausted { times: usize },
     /// It was done a moment ago, or may have been, and the reading does not show it yet.
-    Settling { answered: bool },
+    Propagating { answered: bool },
     /// The API refused it, and it is tried again later.
     Refused { why: String },
     /// The API refuses it: a person has to do it in the workspace.
@@ -102,17 +102,17 @@ pub enum FindingKind {
 
 /// The ways in which a finding matters, in the words of the summary.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Standing {
+pub enum FindingCategory {
     /// It will end by itself, or by the invited person.
-    Waiting,
+    Pending,
     /// It was done a moment ago, and a reading will show it.
-    Settling,
+    Propagating,
     /// A person has to act outside rosterd.
-    Unfixable,
+    NeedsAction,
     /// The file says to report it only.
     Drift,
     /// Good to know.
-    Noted,
+    Info,
 }
 
 /// What the guards count.
@@ -127,7 +127,7 @@ pub struct Facts {
     /// Accounts of any kind that the reading shows as ADMIN.
     pub admins: usize,
     /// Managed accounts shown as ADMIN whose own roster role, without elevation, is ADMIN.
-    pub lasting_admins: BTreeSet<Uid>,
+    pub permanent_admins: BTreeSet<Uid>,
     /// Members that need nothing.
     pub in_sync: usize,
     /// The server's clock at the reading.
@@ -168,13 +168,13 @@ impl Plan {
     }
 
     /// Approvals that have not served yet, in the order written.
-    pub fn granted(&self) -> &[Granted] {
+    pub fn granted(&self) -> &[PendingApproval] {
         &self.granted
     }
 
     /// Whether it was made with a ledger; without one waiting times and budgets in use are unknown.
-    pub fn remembers(&self) -> bool {
-        self.remembers
+    pub fn has_history(&self) -> bool {
+        self.has_history
     }
 
     /// The first instant at which something that waits now may be acted on.
@@ -188,27 +188,40 @@ impl Plan {
     }
 }
 
+impl FindingCategory {
+    /// The word in JSON and metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Propagating => "propagating",
+            Self::NeedsAction => "needs_action",
+            Self::Drift => "drift",
+            Self::Info => "info",
+        }
+    }
+}
+
 impl FindingKind {
-    pub fn standing(&self) -> Standing {
+    pub fn category(&self) -> FindingCategory {
         match self {
             Self::Invited
             | Self::InvitedWithOtherRole { .. }
             | Self::InvitationExpired
             | Self::InvitationGone
             | Self::Refused { .. }
-            | Self::StartsLater { .. } => Standing::Waiting,
-            Self::Settling { .. } => Standing::Settling,
+            | Self::StartsLater { .. } => FindingCategory::Pending,
+            Self::Propagating { .. } => FindingCategory::Propagating,
             Self::InvitationsExhausted { .. }
             | Self::NeedsPerson { .. }
             | Self::SeveralAccounts { .. }
-            | Self::UninvitedPending => Standing::Unfixable,
-            Self::Drift => Standing::Drift,
+            | Self::UninvitedPending => FindingCategory::NeedsAction,
+            Self::Drift => FindingCategory::Drift,
             Self::NotYet { .. }
             | Self::KnownAs { .. }
             | Self::UninvitedExpired
             | Self::UnknownStatus { .. }
             | Self::ApprovalUsed { .. }
-            | Self::ApprovalIdle { .. } => Standing::Noted,
+            | Self::ApprovalIdle { .. } => FindingCategory::Info,
         }
     }
 }

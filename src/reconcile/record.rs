@@ -5,15 +5,15 @@ use std::collections::HashSet;
 use jiff::Timestamp;
 
 use crate::guard::Verdict;
-use crate::memory::entry::{Entry, Key, RosterFact, RunFact};
+use crate::memory::entry::{Entry, Key, RosterRecord, RunRecord};
 use crate::memory::{Hold, Memory};
 use crate::report::{End, Outcome, RunReport, Verification};
 
-use super::{Loaded, Target};
+use super::{Loaded, WorkspaceSpec};
 
 /// The roster in force, if it is another one than before or comes from another commit.
-pub fn roster(memory: &Memory, target: &Target, loaded: &Loaded) -> Option<Entry> {
-    let fact = RosterFact {
+pub fn roster(memory: &Memory, target: &WorkspaceSpec, loaded: &Loaded) -> Option<Entry> {
+    let fact = RosterRecord {
         workspace: target.workspace.clone(),
         digest: loaded.roster.digest().hex(),
         files: loaded.sources.iter().map(|(_, file)| file.name.clone()).collect(),
@@ -47,9 +47,9 @@ pub fn holds(memory: &Memory, verdict: &Verdict, now: Timestamp) -> Vec<Entry> {
 
 /// The run in numbers.
 pub fn run(report: &RunReport, loaded: &Loaded) -> Entry {
-    let status = if report.is_early() { "early" } else { report.status().word() };
-    let mut fact = RunFact {
-        trigger: report.trigger.word().to_owned(),
+    let status = if report.is_early() { "early" } else { report.status().as_str() };
+    let mut fact = RunRecord {
+        trigger: report.trigger.as_str().to_owned(),
         started: report.started,
         status: status.to_owned(),
         roster: loaded.roster.digest().hex(),

@@ -3,25 +3,25 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use super::{Loaded, Look, Setting, Target, consider, record, write};
+use super::{Evaluation, Loaded, Setting, WorkspaceSpec, evaluate, record, write};
 use crate::client::ReadDirectory;
 use crate::directory::Snapshot;
 use crate::guard::Verdict;
-use crate::ledger::Book;
+use crate::ledger::LedgerWriter;
 use crate::memory::observe::{Shown, observe};
 use crate::memory::{self, Target as Effect};
 use crate::plan::change::Change;
-use crate::plan::{Plan, Standing};
+use crate::plan::{FindingCategory, Plan};
 use crate::report::{Failure, Outcome, Residue, Verification};
 
 /// A listing may lag behind an effect: one that does not show it yet is read once more after this
 /// long, and then counts.
-pub const SECOND_LOOK_AFTER: Duration = Duration::from_secs(2);
+pub const REREAD_DELAY: Duration = Duration::from_secs(2);
 
 /// What the reading after the changes needs to know of them.
 pub(super) struct Again<'a, D> {
     pub directory: &'a D,
-    pub target: &'a Target,
+    pub target: &'a WorkspaceSpec,
     pub loaded: &'a Loaded,
     pub plan: &'a Plan,
     pub verdict: &'a Verdict,
@@ -33,13 +33,13 @@ impl<D: ReadDirectory> Again<'_, D> {
     pub async fn verify(
         &self,
         outcomes: &mut [(Change, Outcome)],
-        book: &mut Book,
-    ) -> (Verification, Option<Look>) {
+        writer: &mut LedgerWriter,
+    ) -> (Verification, Option<Evaluation>) {
         let was_sent = |(_, outcome): &(Change, Outcome)| !matches!(outcome, Outcome::NotSent(_));
         if !outcomes.iter().any(was_sent) {
             return (Verification::NotNeeded, None);
         }
-        match self.read(outcomes, book).await {
+        match self.read(outcomes, writer).await {
             Ok(fresh) => {
                 settle(&fresh.snapshot, outcomes);
                 let residue = residue(&fresh, self.verdict);
@@ -49,7 +49,11 @@ impl<D: ReadDirectory> Again<'_, D> {
         }
     }
 
-    async fn read(&self, outcomes: &[(Change, Outcome)], book: &mut Book) -> Result<Look, Failure> {
+    async fn read(
+        &self,
+        outcomes: &[(Change, Outcome)],
+        writer: &mut LedgerWriter,
+    ) -> Result<Evaluation, Failure> {
         let Self { directory, target, loaded, plan, setting, .. } = self;
         let unreadable = |error: crate::client::ClientError| Failure {
             kind: error.kind,
@@ -59,7 +63,7 @@ impl<D: ReadDirectory> Again<'_, D> {
         if !shows_all(&snapshot, outcomes) {
             tokio::select! {
                 biased;
-                () = tokio::time::sleep(SECOND_LOOK_AFTER) => {
+                () = tokio::time::sleep(REREAD_DELAY) => {
                     snapshot = directory.list().await.map_err(unreadable)?;
                 }
                 () = setting.cancel.cancelled() => {}
@@ -68,11 +72,17 @@ impl<D: ReadDirectory> Again<'_, D> {
         // The dates of the plan stand; the server's clock has gone on since.
         let now = setting.clock.now();
         let snapshot = snapshot.as_if_read_earlier(now.duration_since(plan.now()));
-        write(book, observe(book.memory(), &snapshot, &loaded.roster, now), setting.clock).await?;
-        let memory = book.memory();
-        let fresh = consider(snapshot, target, &loaded.roster, memory, setting.lift, plan.now());
-        write(book, record::holds(book.memory(), &fresh.verdict, fresh.plan.now()), setting.clock)
+        write(writer, observe(writer.memory(), &snapshot, &loaded.roster, now), setting.clock)
             .await?;
+        let memory = writer.memory();
+        let fresh =
+            evaluate(snapshot, target, &loaded.roster, memory, setting.overrides, plan.now());
+        write(
+            writer,
+            record::holds(writer.memory(), &fresh.verdict, fresh.plan.now()),
+            setting.clock,
+        )
+        .await?;
         Ok(fresh)
     }
 }
@@ -96,12 +106,14 @@ fn settle(snapshot: &Snapshot, outcomes: &mut [(Change, Outcome)]) {
 }
 
 /// What the fresh reading still wants, told apart by what this run made of it.
-fn residue(fresh: &Look, verdict: &Verdict) -> Residue {
+fn residue(fresh: &Evaluation, verdict: &Verdict) -> Residue {
     let held: HashSet<Effect<'_>> = verdict.held.iter().map(|held| key(&held.change)).collect();
-    let settling = fresh.plan.findings().iter();
+    let propagating = fresh.plan.findings().iter();
     let mut residue = Residue {
         in_sync: fresh.plan.facts().in_sync,
-        settling: settling.filter(|it| it.kind.standing() == Standing::Settling).count(),
+        propagating: propagating
+            .filter(|it| it.kind.category() == FindingCategory::Propagating)
+            .count(),
         ..Residue::default()
     };
     for change in fresh.verdict.approved.changes() {

@@ -76,8 +76,12 @@ pub fn rows(view: &View<'_>, memory: &Memory, within: SignedDuration) -> Vec<Row
             rows.extend(invitation.map(|it| review.invitation(it, Some(member))));
         }
     }
-    rows.extend(matching.strangers().map(|account| review.account(account, "not in roster")));
-    rows.extend(matching.uninvited().map(|invitation| review.invitation(invitation, None)));
+    rows.extend(
+        matching.unmatched_accounts().map(|account| review.account(account, "not in roster")),
+    );
+    rows.extend(
+        matching.unmatched_invitations().map(|invitation| review.invitation(invitation, None)),
+    );
     let unmanaged = |email| view.roster.is_unmanaged(email);
     let others = view.snapshot.accounts().iter().filter(|account| unmanaged(&account.email));
     rows.extend(others.map(|account| review.account(account, "unmanaged")));

@@ -14,7 +14,7 @@ pub fn name(kind: &FindingKind) -> &'static str {
         FindingKind::InvitationExpired => "invitation_expired",
         FindingKind::InvitationGone => "invitation_gone",
         FindingKind::InvitationsExhausted { .. } => "invitations_exhausted",
-        FindingKind::Settling { .. } => "settling",
+        FindingKind::Propagating { .. } => "propagating",
         FindingKind::Refused { .. } => "refused",
         FindingKind::NeedsPerson { .. } => "needs_person",
         FindingKind::StartsLater { .. } => "starts_later",
@@ -54,10 +54,10 @@ pub fn words(finding: &Finding, now: Timestamp) -> String {
         FindingKind::InvitationsExhausted { times } => format!(
             "{times} invitations led to nothing, the last{ago}: ask the person, or invite by hand"
         ),
-        FindingKind::Settling { answered: true } => {
+        FindingKind::Propagating { answered: true } => {
             format!("done{ago}, and the reading does not show it yet; looked at again {next}")
         }
-        FindingKind::Settling { answered: false } => {
+        FindingKind::Propagating { answered: false } => {
             format!("sent{ago}, and nobody knows yet whether it was done; looked at again {next}")
         }
         FindingKind::Refused { why } => {
@@ -128,9 +128,9 @@ mod tests {
 
     #[test]
     fn what_may_have_been_done_is_not_told_as_done() {
-        let answered = told(FindingKind::Settling { answered: true });
+        let answered = told(FindingKind::Propagating { answered: true });
         assert!(answered.starts_with("done 5 min ago, and"), "{answered}");
-        let open = told(FindingKind::Settling { answered: false });
+        let open = told(FindingKind::Propagating { answered: false });
         assert!(open.starts_with("sent 5 min ago, and nobody knows yet"), "{open}");
         assert!(open.ends_with("looked at again 2026-11-25 12:05 UTC"), "{open}");
     }

@@ -18,7 +18,7 @@ pub fn plan(view: &View<'_>) -> String {
     let rows = rows::of_view(view);
     let summary = Summary::of(view.plan, &rows);
     let mut text: String = rows.iter().map(|row| of_row(row, view)).collect();
-    for refusal in &view.verdict.refusals {
+    for refusal in &view.verdict.violations {
         let title = format!("{}: held by {}", view.workspace, refusal.guard);
         let message = format!("{}\nhint: {}", escape(&refusal.message), escape(&refusal.hint));
         text.push_str(&command("warning", None, &title, &message));
@@ -45,7 +45,7 @@ fn of_diagnostic(diagnostic: &Diagnostic, sources: &Sources) -> String {
 
 fn of_row(row: &Row, view: &View<'_>) -> String {
     let level = match row.kind {
-        Kind::Held | Kind::Unfixable => "warning",
+        Kind::Held | Kind::NeedsAction => "warning",
         _ => "notice",
     };
     let mut message = format!("{} {}", row.email, row.what);
@@ -55,7 +55,7 @@ fn of_row(row: &Row, view: &View<'_>) -> String {
             message.push_str(part);
         }
     }
-    let title = format!("{}: {}", view.workspace, row.kind.word());
+    let title = format!("{}: {}", view.workspace, row.kind.as_str());
     command(level, row.place.map(|place| (view.sources, place)), &title, &message)
 }
 

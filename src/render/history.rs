@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::{json, table, time};
 use crate::action::Action;
-use crate::memory::story::{Change, Event, What};
+use crate::memory::events::{Change, Event, EventKind};
 use crate::revision::Revision;
 
 /// One event for programs. Fields that do not apply are absent.
@@ -110,26 +110,26 @@ impl Row {
         }
     }
 
-    fn with(self, what: &What) -> Self {
+    fn with(self, what: &EventKind) -> Self {
         let text = |text: &str| Some(text.to_owned());
         match what {
-            What::Change(change) => self.change(change),
-            What::Held { action, by } => Self {
+            EventKind::Change(change) => self.change(change),
+            EventKind::Held { action, by } => Self {
                 reason: Some(format!("{} held", action.kind())),
                 detail: Some(by.join(", ")),
                 ..self.action("held", action)
             },
-            What::Released { action } => Self {
+            EventKind::Released { action } => Self {
                 reason: Some(format!("{} no longer held", action.kind())),
                 ..self.action("released", action)
             },
-            What::ApprovalUsed { budget } => {
+            EventKind::ApprovalUsed { budget } => {
                 Self { event: "approval_used".into(), detail: text(budget.key()), ..self }
             }
-            What::Appeared { role } => {
+            EventKind::Appeared { role } => {
                 Self { event: "appeared".into(), to: text(role.as_str()), ..self }.observed()
             }
-            What::OtherRole { from, to } => Self {
+            EventKind::OtherRole { from, to } => Self {
                 event: "other_role".into(),
                 from: text(from.as_str()),
                 to: text(to.as_str()),
@@ -137,24 +137,26 @@ impl Row {
                 ..self
             }
             .observed(),
-            What::OtherAddress { from } => {
+            EventKind::OtherAddress { from } => {
                 Self { event: "other_address".into(), from: text(from.as_str()), ..self }.observed()
             }
-            What::Gone { role, by_us } => Self {
+            EventKind::Gone { role, by_us } => Self {
                 event: "gone".into(),
                 from: text(role.as_str()),
                 reason: text(if *by_us { "disabled by rosterd" } else { "by another hand" }),
                 ..self
             }
             .observed(),
-            What::Invited { role } => {
+            EventKind::Invited { role } => {
                 Self { event: "invited".into(), to: text(role.as_str()), ..self }.observed()
             }
-            What::InvitationExpired { role } => {
+            EventKind::InvitationExpired { role } => {
                 Self { event: "invitation_expired".into(), to: text(role.as_str()), ..self }
                     .observed()
             }
-            What::InvitationEnded => Self { event: "invitation_ended".into(), ..self }.observed(),
+            EventKind::InvitationEnded => {
+                Self { event: "invitation_ended".into(), ..self }.observed()
+            }
         }
     }
 
@@ -173,13 +175,13 @@ impl Row {
     }
 
     fn change(self, change: &Change) -> Self {
-        let Change { intent, fate, detail, shown } = change;
+        let Change { intent, status, detail, shown } = change;
         let mut reason = intent.reason.clone();
         if !intent.lifted.is_empty() {
             reason = format!("{reason}; approved against {}", intent.lifted.join(", "));
         }
         Self {
-            outcome: Some(fate.word().to_owned()),
+            outcome: Some(status.as_str().to_owned()),
             shown: Some(*shown),
             reason: Some(reason),
             detail: detail.clone(),

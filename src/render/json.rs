@@ -1,4 +1,4 @@
-//! The plan as JSON: one documented format, version 1. [`super::saved`] reads it.
+//! The plan as JSON: one documented format, version 2. [`super::saved`] reads it.
 
 use std::fmt::Write as _;
 
@@ -10,16 +10,16 @@ use super::{Summary, View, findings, rows, time};
 use crate::diagnostic::{Place, Sources};
 use crate::escape::is_hostile;
 use crate::guard::Held;
+use crate::plan::Finding;
 use crate::plan::change::{Change, Class};
-use crate::plan::{Finding, Standing};
 
 /// The version that is written, and the only one that is read.
-pub const FORMAT_VERSION: u64 = 1;
+pub const FORMAT_VERSION: u64 = 2;
 
 /// Plans of one moment, one for each workspace.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SavedPlans {
-    /// 1. A reader refuses any other.
+    /// 2. A reader refuses any other.
     pub format_version: u64,
     /// In the order of the configuration.
     pub workspaces: Vec<SavedPlan>,
@@ -42,7 +42,7 @@ pub struct SavedPlan {
     /// What the plan tells and does not change, sorted by address.
     pub findings: Vec<SavedFinding>,
     /// Why changes are held.
-    pub refusals: Vec<SavedRefusal>,
+    pub violations: Vec<SavedViolation>,
     /// The block for the roster, in YAML, that would release what is held; absent where nothing
     /// would.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -50,8 +50,8 @@ pub struct SavedPlan {
     /// Whether it was made with a ledger: without one waiting times and budgets in use are
     /// unknown.
     #[serde(default)]
-    pub remembers: bool,
-    pub summary: SavedSummary,
+    pub has_ledger: bool,
+    pub summary: Summary,
 }
 
 /// The files of a roster.
@@ -103,10 +103,10 @@ pub struct SavedChange {
 pub struct SavedFinding {
     /// A stable name, for example `invited` or `uninvited_pending`.
     pub kind: String,
-    /// `waiting`, `settling`, `unfixable`, `drift` or `noted`.
-    pub standing: String,
+    /// `pending`, `propagating`, `needs_action`, `drift` or `info`.
+    pub status: String,
     /// One sentence for people.
-    pub words: String,
+    pub message: String,
     pub email: String,
     /// The role that the workspace shows, or that the roster asks for where it shows none.
     pub role: String,
@@ -133,31 +133,12 @@ pub struct SavedPlace {
 
 /// What one guard refused.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct SavedRefusal {
+pub struct SavedViolation {
     /// The stable name, for example `disable-budget`.
     pub guard: String,
     pub message: String,
-    /// What a person can do to let it through.
+    /// What a person can do to approve it.
     pub hint: String,
-}
-
-/// How many rows of each kind there are.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct SavedSummary {
-    pub invite: usize,
-    #[serde(default)]
-    pub reinvite: usize,
-    pub role: usize,
-    pub disable: usize,
-    pub held: usize,
-    #[serde(default)]
-    pub settling: usize,
-    pub waiting: usize,
-    pub unfixable: usize,
-    pub drift: usize,
-    pub noted: usize,
-    /// Members that need nothing.
-    pub in_sync: usize,
 }
 
 /// Writes plans, byte for byte the same for the same plans. Characters that could move a cursor
@@ -225,10 +206,10 @@ impl SavedPlan {
                 .iter()
                 .map(|it| SavedFinding::of(it, plan.now(), sources))
                 .collect(),
-            refusals: verdict.refusals.iter().map(SavedRefusal::of).collect(),
+            violations: verdict.violations.iter().map(SavedViolation::of).collect(),
             approvals: verdict.approvals(),
-            remembers: plan.remembers(),
-            summary: SavedSummary::of(&Summary::of(plan, &rows::of_view(view))),
+            has_ledger: plan.has_history(),
+            summary: Summary::of(plan, &rows::of_view(view)),
         }
     }
 }
@@ -243,7 +224,7 @@ impl SavedChange {
             uid: change.uid().map(ToString::to_string),
             from: change.from().map(ToString::to_string),
             to: change.to().map(ToString::to_string),
-            reason: change.reason.words().to_owned(),
+            reason: change.reason.description().to_owned(),
             name: change.name.as_deref().map(str::to_owned),
             place: change.place.map(|place| SavedPlace::of(place, sources)),
             held_by,
@@ -254,17 +235,10 @@ impl SavedChange {
 
 impl SavedFinding {
     fn of(finding: &Finding, now: Timestamp, sources: &Sources) -> Self {
-        let standing = match finding.kind.standing() {
-            Standing::Waiting => "waiting",
-            Standing::Settling => "settling",
-            Standing::Unfixable => "unfixable",
-            Standing::Drift => "drift",
-            Standing::Noted => "noted",
-        };
         Self {
             kind: findings::name(&finding.kind).to_owned(),
-            standing: standing.to_owned(),
-            words: findings::words(finding, now),
+            status: finding.kind.category().as_str().to_owned(),
+            message: findings::words(finding, now),
             email: finding.email.as_str().to_owned(),
             role: finding.role.as_str().to_owned(),
             since: finding.since.map(time::exact),
@@ -281,30 +255,10 @@ impl SavedPlace {
     }
 }
 
-impl SavedRefusal {
-    fn of(refusal: &crate::guard::Refusal) -> Self {
-        let crate::guard::Refusal { guard, message, hint, approval: _ } = refusal;
+impl SavedViolation {
+    fn of(violation: &crate::guard::Violation) -> Self {
+        let crate::guard::Violation { guard, message, hint, approval: _ } = violation;
         Self { guard: guard.to_string(), message: message.clone(), hint: hint.clone() }
-    }
-}
-
-impl SavedSummary {
-    fn of(summary: &Summary) -> Self {
-        let Summary { invite, reinvite, role, disable, held, .. } = *summary;
-        let Summary { settling, waiting, unfixable, drift, noted, in_sync, .. } = *summary;
-        Self {
-            invite,
-            reinvite,
-            role,
-            disable,
-            held,
-            settling,
-            waiting,
-            unfixable,
-            drift,
-            noted,
-            in_sync,
-        }
     }
 }
 

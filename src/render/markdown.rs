@@ -7,7 +7,7 @@ use super::rows::{self, Kind, Row};
 use super::{Summary, View, WITHOUT_A_LEDGER};
 use crate::diagnostic::Sources;
 use crate::escape::escape;
-use crate::guard::{Refusal, Verdict};
+use crate::guard::{Verdict, Violation};
 
 /// A comment on GitHub holds 65,536 characters; bytes are counted here, which is never less.
 const LIMIT: usize = 60_000;
@@ -29,16 +29,17 @@ pub fn plan(view: &View<'_>) -> String {
     let of = |wanted: fn(Kind) -> bool| rows.iter().filter(move |row| wanted(row.kind));
     table(&mut text, "Changes", of(Kind::is_change), view.sources);
     table(&mut text, "Held", of(|kind| kind == Kind::Held), view.sources);
-    refusals(&mut text, view.verdict);
-    for kind in [Kind::Unfixable, Kind::Settling, Kind::Waiting, Kind::Drift, Kind::Noted] {
+    violations(&mut text, view.verdict);
+    for kind in [Kind::NeedsAction, Kind::Propagating, Kind::Pending, Kind::Drift, Kind::Info] {
         let rows: Vec<&Row> = rows.iter().filter(|row| row.kind == kind).collect();
         if !rows.is_empty() {
-            let _ = writeln!(text, "\n<details><summary>{} {}</summary>", rows.len(), kind.word());
+            let _ =
+                writeln!(text, "\n<details><summary>{} {}</summary>", rows.len(), kind.as_str());
             table(&mut text, "", rows.into_iter(), view.sources);
             text.push_str("\n</details>\n");
         }
     }
-    if !view.plan.remembers() {
+    if !view.plan.has_history() {
         let _ = writeln!(text, "\n_{WITHOUT_A_LEDGER}._");
     }
     text
@@ -82,7 +83,7 @@ fn table_row(row: &Row, sources: &Sources) -> String {
     let why: Vec<&str> =
         [&*row.why, row.warning, held].into_iter().filter(|part| !part.is_empty()).collect();
     let place = row.at(sources).map(|at| code(&at)).unwrap_or_default();
-    let (symbol, word) = (row.kind.symbol(), row.kind.word());
+    let (symbol, word) = (row.kind.symbol(), row.kind.as_str());
     let (email, what) = (code(&row.email), code(&row.what));
     let why = why.iter().map(|part| prose(part)).collect::<Vec<_>>().join("; ");
     format!("| `{symbol}` {word} | {email} | {what} | {why} | {place} |\n")
@@ -133,8 +134,8 @@ fn plain(text: &str) -> String {
     plain.replace("www.", "www&#46;")
 }
 
-fn refusals(text: &mut String, verdict: &Verdict) {
-    for Refusal { guard, message, hint, approval: _ } in &verdict.refusals {
+fn violations(text: &mut String, verdict: &Verdict) {
+    for Violation { guard, message, hint, approval: _ } in &verdict.violations {
         let _ = writeln!(text, "\n> **held by {guard}**: {}", prose(message));
         let _ = writeln!(text, ">\n> hint: {}", prose(hint));
     }

@@ -22,7 +22,7 @@ pub mod why;
 use std::fmt;
 
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::diagnostic::{Place, Sources};
 use crate::directory::Snapshot;
@@ -35,7 +35,7 @@ use rows::{Kind, Row};
 
 /// What a plan says where there is no ledger.
 const WITHOUT_A_LEDGER: &str = "there is no ledger here yet: budgets in use, waiting times and \
-                                the ladder of invitations are unknown";
+                                the backoff of invitations are unknown";
 
 /// Everything that a view of one plan may look at.
 #[derive(Clone, Copy, Debug)]
@@ -52,18 +52,18 @@ pub struct View<'a> {
 }
 
 /// How many rows of each kind a plan has, and how many members need nothing.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Summary {
     pub invite: usize,
     pub reinvite: usize,
     pub role: usize,
     pub disable: usize,
     pub held: usize,
-    pub settling: usize,
-    pub waiting: usize,
-    pub unfixable: usize,
+    pub propagating: usize,
+    pub pending: usize,
+    pub needs_action: usize,
     pub drift: usize,
-    pub noted: usize,
+    pub info: usize,
     pub in_sync: usize,
 }
 
@@ -77,11 +77,11 @@ impl Summary {
             role: count(Kind::Role),
             disable: count(Kind::Disable),
             held: count(Kind::Held),
-            settling: count(Kind::Settling),
-            waiting: count(Kind::Waiting),
-            unfixable: count(Kind::Unfixable),
+            propagating: count(Kind::Propagating),
+            pending: count(Kind::Pending),
+            needs_action: count(Kind::NeedsAction),
             drift: count(Kind::Drift),
-            noted: count(Kind::Noted),
+            info: count(Kind::Info),
             in_sync: plan.facts().in_sync,
         }
     }
@@ -96,18 +96,18 @@ impl fmt::Display for Summary {
     /// `1 to invite, 1 role to change, 9 held, 29 in sync`: only the parts that are not zero.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { invite, reinvite, role, disable, held, .. } = self;
-        let Self { settling, waiting, unfixable, drift, noted, in_sync, .. } = self;
+        let Self { propagating, pending, needs_action, drift, info, in_sync, .. } = self;
         let parts = [
             (invite, "to invite"),
             (reinvite, "to invite again"),
             (role, if *role == 1 { "role to change" } else { "roles to change" }),
             (disable, "to disable"),
             (held, "held"),
-            (settling, "settling"),
-            (waiting, "waiting"),
-            (unfixable, "unfixable"),
+            (propagating, "propagating"),
+            (pending, "pending"),
+            (needs_action, "needs action"),
             (drift, "reported only"),
-            (noted, "noted"),
+            (info, "info"),
             (in_sync, "in sync"),
         ];
         f.write_str(&counts(parts.map(|(count, words)| (*count, words))))
@@ -151,7 +151,7 @@ mod tests {
         let told = "1 to invite, 2 roles to change, 1 to disable, 9 held, 29 in sync";
         assert_eq!(summary.to_string(), told);
         assert_eq!(Summary::default().to_string(), "nothing to do");
-        assert!(Summary { waiting: 3, ..Summary::default() }.is_in_sync());
+        assert!(Summary { pending: 3, ..Summary::default() }.is_in_sync());
         assert!(!Summary { held: 1, ..Summary::default() }.is_in_sync());
     }
 

@@ -7,7 +7,7 @@ use crate::diagnostic::{Place, Sources};
 use crate::escape::escape;
 use crate::guard::{Held, Verdict};
 use crate::plan::change::{Action, Change, Reason};
-use crate::plan::{Finding, FindingKind, Plan, Standing};
+use crate::plan::{Finding, FindingCategory, FindingKind, Plan};
 
 /// What a row is about. The order is the order of display.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -16,12 +16,12 @@ pub enum Kind {
     Reinvite,
     Role,
     Disable,
-    Settling,
-    Waiting,
+    Propagating,
+    Pending,
     Held,
-    Unfixable,
+    NeedsAction,
     Drift,
-    Noted,
+    Info,
 }
 
 /// One row. Every text in it is escaped.
@@ -46,26 +46,26 @@ impl Kind {
             Self::Invite | Self::Reinvite => '+',
             Self::Role => '~',
             Self::Disable => '-',
-            Self::Settling | Self::Waiting => '…',
+            Self::Propagating | Self::Pending => '…',
             Self::Held => '!',
-            Self::Unfixable => '×',
+            Self::NeedsAction => '×',
             Self::Drift => '≠',
-            Self::Noted => '·',
+            Self::Info => '·',
         }
     }
 
-    pub fn word(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Invite => "invite",
             Self::Reinvite => "reinvite",
             Self::Role => "role",
             Self::Disable => "disable",
-            Self::Settling => "settling",
-            Self::Waiting => "waiting",
+            Self::Propagating => "propagating",
+            Self::Pending => "pending",
             Self::Held => "held",
-            Self::Unfixable => "unfixable",
+            Self::NeedsAction => "needs action",
             Self::Drift => "drift",
-            Self::Noted => "noted",
+            Self::Info => "info",
         }
     }
 
@@ -84,12 +84,12 @@ impl Kind {
     }
 
     fn of_finding(kind: &FindingKind) -> Self {
-        match kind.standing() {
-            Standing::Settling => Self::Settling,
-            Standing::Waiting => Self::Waiting,
-            Standing::Unfixable => Self::Unfixable,
-            Standing::Drift => Self::Drift,
-            Standing::Noted => Self::Noted,
+        match kind.category() {
+            FindingCategory::Propagating => Self::Propagating,
+            FindingCategory::Pending => Self::Pending,
+            FindingCategory::NeedsAction => Self::NeedsAction,
+            FindingCategory::Drift => Self::Drift,
+            FindingCategory::Info => Self::Info,
         }
     }
 }
@@ -144,8 +144,8 @@ fn of_held(held: &Held, now: Timestamp, sources: &Sources) -> Row {
     let row = of_change(&held.change, sources);
     let guards: Vec<String> = held.by.iter().map(ToString::to_string).collect();
     let what = match row.kind {
-        Kind::Disable => row.kind.word().to_owned(),
-        kind => format!("{} {}", kind.word(), row.what),
+        Kind::Disable => row.kind.as_str().to_owned(),
+        kind => format!("{} {}", kind.as_str(), row.what),
     };
     let age = held.since.and_then(|since| time::span(now.duration_since(since)));
     let why = match (age, row.why.as_str()) {
@@ -185,6 +185,6 @@ fn why(change: &Change, sources: &Sources) -> String {
     match (change.reason, files.next(), files.next()) {
         (Reason::NotInWorkspace | Reason::RoleDiffers, ..) => String::new(),
         (Reason::NotInRoster, Some((_, file)), None) => format!("not in {}", escape(&file.name)),
-        (reason, ..) => reason.words().to_owned(),
+        (reason, ..) => reason.description().to_owned(),
     }
 }

@@ -89,8 +89,8 @@ impl SavedPlan {
         }
         differences.extend(times.into_values().filter_map(|(times, change)| match times {
             0 => None,
-            ..0 => Some(Difference::Gone(change.words())),
-            _ => Some(Difference::New(change.words())),
+            ..0 => Some(Difference::Gone(change.description())),
+            _ => Some(Difference::New(change.description())),
         }));
         differences
     }
@@ -106,7 +106,7 @@ impl SavedChange {
     }
 
     /// `update_role jonny@acme.io ADMIN → BUSINESS`, escaped.
-    fn words(&self) -> String {
+    fn description(&self) -> String {
         let role = match (&self.from, &self.to) {
             (Some(from), Some(to)) => format!("{} → {}", escape(from), escape(to)),
             (from, to) => escape(from.as_deref().or(to.as_deref()).unwrap_or_default()).into(),

@@ -11,8 +11,8 @@ use super::rows::{self, Kind, Row};
 use super::{Summary, View, WITHOUT_A_LEDGER, counts, files};
 use crate::diagnostic::Sources;
 use crate::escape::escape;
-use crate::guard::{Refusal, Verdict};
-use crate::plan::Standing;
+use crate::guard::{Verdict, Violation};
+use crate::plan::FindingCategory;
 use crate::plan::change::Change;
 use crate::report::{Applied, End, Outcome, Residue, RunReport, Status, Verification};
 use crate::revision::Revision;
@@ -39,7 +39,7 @@ pub fn plan(view: &View<'_>, verbose: bool) -> String {
     let lines: Vec<Line<'_>> =
         rows.iter().map(|row| Line::of(row, view.sources, verbose)).collect();
     write_lines(&mut text, &lines, verbose);
-    refusals(&mut text, view.verdict);
+    violations(&mut text, view.verdict);
     let _ = writeln!(text, "\n{BOLD}{summary}{BOLD:#}");
     text + &without_a_ledger(view)
 }
@@ -52,7 +52,7 @@ pub fn run(report: &RunReport, sources: &Sources, verbose: bool) -> String {
         if report.stale { "   (the last good roster: the files cannot be used)" } else { "" };
     match &report.end {
         End::Failed(failure) => {
-            let red = tone(Kind::Unfixable);
+            let red = tone(Kind::NeedsAction);
             let message = escape(&failure.message);
             format!("{head}{stale}   {red}failed{red:#}: {message} ({})\n", failure.kind)
         }
@@ -76,7 +76,7 @@ fn did(applied: &Applied, status: Status, sources: &Sources, verbose: bool) -> S
     lines.extend(held.iter().map(|row| Line::of(row, sources, verbose)));
     let mut text = format!("   plan {}\n\n", applied.plan.fingerprint().short());
     write_lines(&mut text, &lines, verbose);
-    refusals(&mut text, &applied.verdict);
+    violations(&mut text, &applied.verdict);
     if let Verification::Read(residue) = &applied.verification {
         left(&mut text, residue, &applied.outcomes, sources);
     }
@@ -101,7 +101,7 @@ fn ending(applied: &Applied, status: Status) -> String {
         (applied.verdict.held.len(), "held"),
         (applied.lost, "answered with ok before and never shown"),
         (left, "left"),
-        (settling(applied), "settling"),
+        (propagating(applied), "propagating"),
         (in_sync, "in sync"),
     ]);
     match (&applied.stopped, &applied.verification) {
@@ -132,17 +132,17 @@ fn left(text: &mut String, residue: &Residue, outcomes: &[(Change, Outcome)], so
 }
 
 /// What was done and is not shown yet, by the last reading.
-fn settling(applied: &Applied) -> usize {
+fn propagating(applied: &Applied) -> usize {
     if let Verification::Read(residue) = &applied.verification {
-        return residue.settling;
+        return residue.propagating;
     }
     let findings = applied.plan.findings().iter();
-    findings.filter(|it| it.kind.standing() == Standing::Settling).count()
+    findings.filter(|it| it.kind.category() == FindingCategory::Propagating).count()
 }
 
 /// What cannot be known where nothing is remembered.
 fn without_a_ledger(view: &View<'_>) -> String {
-    if view.plan.remembers() {
+    if view.plan.has_history() {
         return String::new();
     }
     format!("{DIM}{WITHOUT_A_LEDGER}{DIM:#}\n")
@@ -182,7 +182,7 @@ impl<'a> Line<'a> {
         let folds = matches!(outcome, Outcome::NotSent(_));
         let (symbol, like, words) = match outcome {
             Outcome::Done => ('✓', Kind::Invite, "done".to_owned()),
-            Outcome::Rejected(why) => ('×', Kind::Unfixable, told("rejected", why)),
+            Outcome::Rejected(why) => ('×', Kind::NeedsAction, told("rejected", why)),
             Outcome::Unknown(why) => ('?', Kind::Held, told("unknown", why)),
             Outcome::NotSent(why) => ('!', Kind::Held, told("not sent", why)),
         };
@@ -193,8 +193,8 @@ impl<'a> Line<'a> {
     fn write(&self, text: &mut String, email: usize, what: usize) {
         let Self { style, symbol, .. } = self;
         let line = format!(
-            "  {style}{symbol} {:<9}{style:#}  {}  {}  {}",
-            self.kind.word(),
+            "  {style}{symbol} {:<12}{style:#}  {}  {}  {}",
+            self.kind.as_str(),
             pad(&self.row.email, email),
             pad(&self.row.what, what),
             self.tail,
@@ -228,7 +228,7 @@ fn write_lines(text: &mut String, lines: &[Line<'_>], verbose: bool) {
         }
         if let Some(line) = group.get(shown) {
             let Line { style, symbol, kind, .. } = line;
-            let (word, more) = (kind.word(), group.len() - shown);
+            let (word, more) = (kind.as_str(), group.len() - shown);
             let dots = pad("…", email);
             let _ = writeln!(text, "  {style}{symbol} {word:<9}{style:#}  {dots}  {more} more");
         }
@@ -239,11 +239,11 @@ fn pad(cell: &str, width: usize) -> String {
     format!("{cell}{}", " ".repeat(width.saturating_sub(cell.width())))
 }
 
-fn refusals(text: &mut String, verdict: &Verdict) {
-    for (position, refusal) in verdict.refusals.iter().enumerate() {
+fn violations(text: &mut String, verdict: &Verdict) {
+    for (position, refusal) in verdict.violations.iter().enumerate() {
         let style = tone(Kind::Held);
         let gap = if position == 0 { "\n" } else { "" };
-        let Refusal { guard, message, hint, approval: _ } = refusal;
+        let Violation { guard, message, hint, approval: _ } = refusal;
         let _ = writeln!(text, "{gap}{style}held by {guard}{style:#}: {}", escape(message));
         let _ = writeln!(text, "  {DIM}hint:{DIM:#} {}", escape(hint));
     }
@@ -260,9 +260,9 @@ fn tone(kind: Kind) -> Style {
     let colour = match kind {
         Kind::Invite | Kind::Reinvite => AnsiColor::Green,
         Kind::Role => AnsiColor::Cyan,
-        Kind::Disable | Kind::Unfixable => AnsiColor::Red,
+        Kind::Disable | Kind::NeedsAction => AnsiColor::Red,
         Kind::Held | Kind::Drift => AnsiColor::Yellow,
-        Kind::Settling | Kind::Waiting | Kind::Noted => return DIM,
+        Kind::Propagating | Kind::Pending | Kind::Info => return DIM,
     };
     Style::new().fg_color(Some(colour.into()))
 }

@@ -31,7 +31,8 @@ pub fn diff(view: &View<'_>) -> String {
     let mut text = String::new();
     let held = view.verdict.held.len();
     if held > 0 {
-        let guards: Vec<_> = view.verdict.refusals.iter().map(|it| it.guard.to_string()).collect();
+        let guards: Vec<_> =
+            view.verdict.violations.iter().map(|it| it.guard.to_string()).collect();
         let of = changes.len();
         let _ = writeln!(text, "# {held} of {of} changes are held: {}", guards.join(", "));
     }

@@ -9,8 +9,8 @@ use super::{View, at, findings, rows, table, time};
 use crate::directory::{Account, Invitation};
 use crate::email::Email;
 use crate::escape::escape;
-use crate::memory::story::Event;
-use crate::memory::{Known, Memory, ladder};
+use crate::memory::events::Event;
+use crate::memory::{AccountRecord, Memory, backoff};
 use crate::plan::matching::Matching;
 use crate::revision::Revision;
 use crate::roster::{Member, Phase};
@@ -118,7 +118,7 @@ impl Teller<'_> {
         if lines.is_empty() {
             lines.push("neither account nor invitation".to_owned());
             lines.extend(self.memory.former(self.addresses).map(|former| {
-                let Known { role, email, gone, disabled, .. } = former;
+                let AccountRecord { role, email, gone, disabled, .. } = former;
                 let how = if *disabled { "disabled by rosterd" } else { "gone by another hand" };
                 match gone {
                     Some(gone) => {
@@ -159,7 +159,7 @@ impl Teller<'_> {
 
     fn invitations(&self) -> Vec<String> {
         let Some(sent) = self.memory.sent(self.addresses) else { return Vec::new() };
-        let next = match ladder::next(&ladder::INVITATIONS, sent.times, sent.last) {
+        let next = match backoff::next(&backoff::INVITATIONS, sent.times, sent.last) {
             Some(next) => {
                 format!("another one, if it is needed, no sooner than {}", time::at(next))
             }
@@ -175,16 +175,16 @@ impl Teller<'_> {
         let due = verdict.approved.changes().iter().filter(|it| it.addresses().any(is_theirs));
         for change in due {
             let row = rows::of_change(change, sources);
-            let reason = change.reason.words();
-            lines.push(format!("{} {}, at the next run: {reason}", row.kind.word(), row.what));
+            let reason = change.reason.description();
+            lines.push(format!("{} {}, at the next run: {reason}", row.kind.as_str(), row.what));
         }
         for held in verdict.held.iter().filter(|held| held.change.addresses().any(is_theirs)) {
             let row = rows::of_change(&held.change, sources);
             let since = held.since.map(|since| format!(" since {}", time::at(since)));
-            let kind = row.kind.word();
+            let kind = row.kind.as_str();
             lines.push(format!("{kind} {}, held{}:", row.what, since.unwrap_or_default()));
-            let refusals = verdict.refusals.iter().filter(|it| held.by.contains(&it.guard));
-            lines.extend(refusals.map(|it| format!("{}: {}", it.guard, it.message)));
+            let violations = verdict.violations.iter().filter(|it| held.by.contains(&it.guard));
+            lines.extend(violations.map(|it| format!("{}: {}", it.guard, it.message)));
         }
         let found = plan.findings().iter().filter(|finding| is_theirs(&finding.email));
         lines.extend(found.map(|finding| findings::words(finding, self.now)));

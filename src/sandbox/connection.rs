@@ -13,33 +13,33 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 
 /// Accepts connections, each with a switch that resets it.
-pub struct Resettable(pub TcpListener);
+pub struct ResettableListener(pub TcpListener);
 
 /// A connection with its switch.
 pub struct Connection {
     stream: TcpStream,
-    reset: Switch,
+    reset: ResetHandle,
 }
 
 /// Resets the connection of one request.
 #[derive(Clone, Debug, Default)]
-pub struct Switch(Arc<AtomicBool>);
+pub struct ResetHandle(Arc<AtomicBool>);
 
-impl Switch {
+impl ResetHandle {
     /// From now on nothing more is written, and the peer sees a reset.
-    pub fn pull(&self) {
+    pub fn reset(&self) {
         self.0.store(true, Ordering::SeqCst);
     }
 }
 
-impl Listener for Resettable {
+impl Listener for ResettableListener {
     type Io = Connection;
     type Addr = SocketAddr;
 
     async fn accept(&mut self) -> (Connection, SocketAddr) {
         let (stream, peer) = Listener::accept(&mut self.0).await;
         let _ = stream.set_nodelay(true);
-        (Connection { stream, reset: Switch::default() }, peer)
+        (Connection { stream, reset: ResetHandle::default() }, peer)
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
@@ -47,8 +47,8 @@ impl Listener for Resettable {
     }
 }
 
-impl Connected<IncomingStream<'_, Resettable>> for Switch {
-    fn connect_info(stream: IncomingStream<'_, Resettable>) -> Self {
+impl Connected<IncomingStream<'_, ResettableListener>> for ResetHandle {
+    fn connect_info(stream: IncomingStream<'_, ResettableListener>) -> Self {
         stream.io().reset.clone()
     }
 }

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::auth;
-use super::faults::Odds;
+use super::faults::FaultRate;
 use super::server::{Shared, errors, is_json, lock};
 use super::world::{AccountType, Refusal, World};
 
@@ -101,7 +101,7 @@ fn apply(
 }
 
 fn set_faults(shared: &Shared, edit: &Edit) -> Response {
-    let odds: Result<Vec<Odds>, String> =
+    let odds: Result<Vec<FaultRate>, String> =
         edit.faults.iter().flatten().map(|written| written.parse()).collect();
     match odds {
         Ok(odds) => {

@@ -37,7 +37,7 @@ pub struct Faults {
 
 /// A fault and its probability, as they are written: `throttle=0.1`.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Odds {
+pub struct FaultRate {
     pub fault: Fault,
     /// From 0 to 1.
     pub probability: f64,
@@ -75,13 +75,13 @@ impl Fault {
 }
 
 impl Faults {
-    pub fn new(odds: impl IntoIterator<Item = Odds>, seed: u64) -> Self {
+    pub fn new(odds: impl IntoIterator<Item = FaultRate>, seed: u64) -> Self {
         let odds = odds.into_iter().map(|odds| (odds.fault, odds.probability)).collect();
         Self { odds, random: fastrand::Rng::with_seed(seed) }
     }
 
     /// Other odds from now on.
-    pub fn set(&mut self, odds: impl IntoIterator<Item = Odds>) {
+    pub fn set(&mut self, odds: impl IntoIterator<Item = FaultRate>) {
         self.odds = odds.into_iter().map(|odds| (odds.fault, odds.probability)).collect();
     }
 
@@ -105,7 +105,7 @@ impl Faults {
     }
 }
 
-impl FromStr for Odds {
+impl FromStr for FaultRate {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -131,7 +131,7 @@ impl FromStr for Odds {
 mod tests {
     use super::*;
 
-    fn odds(text: &str) -> Odds {
+    fn odds(text: &str) -> FaultRate {
         text.parse().unwrap()
     }
 
@@ -162,8 +162,8 @@ mod tests {
             assert_eq!(odds(&format!("{}=0.5", fault.name())).fault, fault);
         }
         for text in ["html", "fire=0.1", "html=2", "html=-0.1", "html=NaN", "html=often"] {
-            assert!(text.parse::<Odds>().is_err(), "{text}");
+            assert!(text.parse::<FaultRate>().is_err(), "{text}");
         }
-        assert!("fire=1".parse::<Odds>().unwrap_err().contains("timeout-after"));
+        assert!("fire=1".parse::<FaultRate>().unwrap_err().contains("timeout-after"));
     }
 }

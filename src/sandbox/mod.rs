@@ -9,7 +9,7 @@ mod connection;
 mod control;
 pub mod executed;
 pub mod faults;
-mod inside;
+mod in_process;
 pub mod schema;
 mod seed;
 mod server;
@@ -26,12 +26,12 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 use crate::clock::Clock;
-use connection::Resettable;
-use faults::Odds;
+use connection::ResettableListener;
+use faults::FaultRate;
 use server::Shared;
 use world::World;
 
-pub use inside::Inside;
+pub use in_process::InProcessSandbox;
 
 /// How a sandbox behaves.
 #[derive(Clone, Debug)]
@@ -50,7 +50,7 @@ pub struct Options {
     pub latency: Duration,
     /// And so long for each root field.
     pub latency_per_field: Duration,
-    pub faults: Vec<Odds>,
+    pub faults: Vec<FaultRate>,
     /// Requests a second; more are answered 429.
     pub rate_limit: Option<u32>,
     /// The first field that fails ends the rest of its request, and `data` is null.
@@ -107,10 +107,10 @@ pub async fn start(options: Options, clock: Arc<dyn Clock>) -> io::Result<Runnin
     let shared = Arc::new(Shared::new(options, clock, world));
     shared.keep()?;
     let service = server::routes(Arc::clone(&shared))
-        .into_make_service_with_connect_info::<connection::Switch>();
+        .into_make_service_with_connect_info::<connection::ResetHandle>();
     let stopped = shared.stop.clone().cancelled_owned();
     let serving = tokio::spawn(async move {
-        axum::serve(Resettable(listener), service).with_graceful_shutdown(stopped).await
+        axum::serve(ResettableListener(listener), service).with_graceful_shutdown(stopped).await
     });
     Ok(Running { address, shared, serving })
 }
@@ -131,12 +131,12 @@ impl Running {
     }
 
     /// The world itself, for hands that change it behind the API's back.
-    pub fn hands(&self) -> Arc<Mutex<World>> {
+    pub fn state(&self) -> Arc<Mutex<World>> {
         Arc::clone(&self.shared.world)
     }
 
     /// What goes wrong from now on, and nothing else.
-    pub fn fault(&self, odds: impl IntoIterator<Item = Odds>) {
+    pub fn fault(&self, odds: impl IntoIterator<Item = FaultRate>) {
         server::lock(&self.shared.faults).set(odds);
     }
 

@@ -20,7 +20,7 @@ use serde_json::json;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::connection::Switch;
+use super::connection::ResetHandle;
 use super::faults::{Fault, Faults};
 use super::schema::{Api, InviteStatus, Request, api};
 use super::world::World;
@@ -83,9 +83,9 @@ impl Shared {
     }
 
     /// No answer, until the sandbox stops or the connection ends after [`SILENCE`].
-    async fn be_silent(&self, switch: &Switch) {
+    async fn hang(&self, switch: &ResetHandle) {
         let _ = tokio::time::timeout(SILENCE, self.stop.cancelled()).await;
-        switch.pull();
+        switch.reset();
     }
 
     /// Whether this request is one too many.
@@ -138,7 +138,7 @@ async fn nothing_here() -> Response {
 /// One GraphQL request.
 async fn graphql(
     State(shared): State<Arc<Shared>>,
-    ConnectInfo(switch): ConnectInfo<Switch>,
+    ConnectInfo(switch): ConnectInfo<ResetHandle>,
     headers: HeaderMap,
     request: HttpRequest,
 ) -> Response {
@@ -172,18 +172,18 @@ async fn graphql(
 }
 
 /// The faults that keep a request from running.
-async fn before(shared: &Shared, fault: Option<Fault>, switch: &Switch) -> Option<Response> {
+async fn before(shared: &Shared, fault: Option<Fault>, switch: &ResetHandle) -> Option<Response> {
     match fault? {
         Fault::Throttle => Some(throttled()),
         Fault::Unavailable => {
             Some(errors(StatusCode::SERVICE_UNAVAILABLE, "try again later", "UNAVAILABLE"))
         }
         Fault::TimeoutBefore => {
-            shared.be_silent(switch).await;
+            shared.hang(switch).await;
             Some(StatusCode::OK.into_response())
         }
         Fault::ResetBefore => {
-            switch.pull();
+            switch.reset();
             Some(StatusCode::OK.into_response())
         }
         Fault::Html => Some(Html("<html><body>A page of a proxy.</body></html>").into_response()),
@@ -192,10 +192,15 @@ async fn before(shared: &Shared, fault: Option<Fault>, switch: &Switch) -> Optio
 }
 
 /// The faults that keep an answer from arriving.
-async fn after(shared: &Shared, fault: Option<Fault>, switch: &Switch, answer: Answer) -> Response {
+async fn after(
+    shared: &Shared,
+    fault: Option<Fault>,
+    switch: &ResetHandle,
+    answer: Answer,
+) -> Response {
     match fault {
-        Some(Fault::TimeoutAfter) => shared.be_silent(switch).await,
-        Some(Fault::ResetAfter) => switch.pull(),
+        Some(Fault::TimeoutAfter) => shared.hang(switch).await,
+        Some(Fault::ResetAfter) => switch.reset(),
         Some(Fault::Truncate) => return truncated(&answer),
         _ => {}
     }

@@ -5,7 +5,7 @@ use crate::diagnostic::FileId;
 use crate::directory::{Account, Snapshot, Uid};
 use crate::email::Email;
 use crate::failure::FailureKind;
-use crate::guard::{self, Lift, Limits};
+use crate::guard::{self, Limits, Override};
 use crate::memory::Memory;
 use crate::plan::OnRemoved;
 use crate::report::{Failure, Trigger};
@@ -81,7 +81,7 @@ fn report() -> RunReport {
     let mut limits = Limits::default();
     let budget = limits.budgets.get_mut(&guard::BudgetName::Disable).unwrap();
     (budget.floor, budget.percent) = (0, 0);
-    let verdict = guard::judge(&plan, &limits, &Memory::empty(), Lift::Nothing);
+    let verdict = guard::evaluate(&plan, &limits, &Memory::empty(), Override::None);
     let approved = verdict.approved.changes().iter();
     let outcomes = approved.map(|change| (change.clone(), Outcome::Done)).collect();
     let verification = Verification::NotNeeded;
@@ -170,7 +170,7 @@ fn a_run_that_stopped_says_so_once_however_much_it_did_not_send() {
     if let End::Applied(applied) = &mut report.end {
         applied.outcomes[0].1 = Outcome::NotSent("forbidden".into());
         applied.verdict.held.clear();
-        applied.verdict.refusals.clear();
+        applied.verdict.violations.clear();
         applied.stopped =
             Some(Failure { kind: FailureKind::Forbidden, message: "forbidden".into() });
     }

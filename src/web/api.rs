@@ -11,14 +11,14 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Site;
-use super::board::Place;
+use super::AppState;
 use super::problem::problem;
 use super::shapes::{
-    Accepted, Events, Overview, Part, People, PersonShape, Problems, RunShape, Runs, TimelineShape,
+    Accepted, Events, Overview, Page, People, PersonShape, Problems, RunShape, Runs, TimelineShape,
     Workspace,
 };
-use super::shown::Shown;
+use super::snapshot_view::SnapshotView;
+use super::status::WorkspaceStatus;
 use crate::email::Email;
 use crate::render::{access, history, json, why};
 
@@ -26,7 +26,7 @@ use crate::render::{access, history, json, why};
 pub(super) const MOST: usize = 1000;
 const USUAL: usize = 100;
 
-pub(super) fn routes() -> Router<Site> {
+pub(super) fn routes() -> Router<AppState> {
     Router::new()
         .route("/api/v1/openapi.json", routing::get(super::openapi::serve))
         .route("/api/v1/events", routing::get(super::live::events))
@@ -45,7 +45,7 @@ pub(super) fn routes() -> Router<Site> {
 /// Which people.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(default)]
-pub struct Wanted {
+pub struct PeopleQuery {
     /// A part of the address or of the name.
     pub q: String,
     /// This role alone.
@@ -74,7 +74,7 @@ fn flag<'de, D: serde::Deserializer<'de>>(value: D) -> Result<bool, D::Error> {
 /// Which runs.
 #[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]
 #[serde(default)]
-pub struct Before {
+pub struct RunsQuery {
     /// Only runs before this one.
     pub before: Option<u64>,
     /// So many are given, 1 to 1000; 100 where nothing is said.
@@ -84,7 +84,7 @@ pub struct Before {
 /// Which events.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(default)]
-pub struct Asked {
+pub struct EventsQuery {
     /// Only this person.
     pub email: Option<String>,
     /// Only from this instant on: RFC 3339.
@@ -100,7 +100,7 @@ fn limit(asked: Option<usize>) -> usize {
     asked.unwrap_or(USUAL).clamp(1, MOST)
 }
 
-async fn overview(State(site): State<Site>) -> Json<Overview> {
+async fn overview(State(site): State<AppState>) -> Json<Overview> {
     Json(Overview {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         config_problems: site.board.trouble().as_ref().map(Problems::of),
@@ -109,44 +109,47 @@ async fn overview(State(site): State<Site>) -> Json<Overview> {
 }
 
 async fn workspace(
-    State(site): State<Site>,
+    State(site): State<AppState>,
     Path(name): Path<String>,
 ) -> Result<Response, Response> {
     let place = place(&site, &name)?;
     Ok(Json(Workspace::of(&place)).into_response())
 }
 
-async fn plan(State(site): State<Site>, Path(name): Path<String>) -> Result<Response, Response> {
+async fn plan(
+    State(site): State<AppState>,
+    Path(name): Path<String>,
+) -> Result<Response, Response> {
     let place = place(&site, &name)?;
     let shown = shown(&place)?;
-    let text = json::write(&[shown.picture.view(&place.name)]);
+    let text = json::write(&[shown.observation.view(&place.name)]);
     Ok(([(CONTENT_TYPE, "application/json")], text).into_response())
 }
 
 /// Ready to paste; nothing where an approval releases nothing.
 async fn approvals(
-    State(site): State<Site>,
+    State(site): State<AppState>,
     Path(name): Path<String>,
 ) -> Result<Response, Response> {
     let place = place(&site, &name)?;
-    let block = shown(&place)?.picture.look.verdict.approvals().unwrap_or_default();
+    let block = shown(&place)?.observation.evaluation.verdict.approvals().unwrap_or_default();
     Ok(([(CONTENT_TYPE, "text/plain; charset=utf-8")], block).into_response())
 }
 
 async fn people(
-    State(site): State<Site>,
+    State(site): State<AppState>,
     Path(name): Path<String>,
-    Query(wanted): Query<Wanted>,
+    Query(wanted): Query<PeopleQuery>,
 ) -> Result<Json<People>, Response> {
     let place = place(&site, &name)?;
     let shown = shown(&place)?;
-    shown.drawn().await;
+    shown.ensure_rendered().await;
     let (total, found) = wanted.of(shown.access());
     let items = found.into_iter().cloned().collect();
-    Ok(Json(Part { total, offset: wanted.offset, items }))
+    Ok(Json(Page { total, offset: wanted.offset, items }))
 }
 
-impl Wanted {
+impl PeopleQuery {
     /// How many match, and the part of them that is asked for.
     pub(super) fn of<'a>(&self, rows: &'a [access::Row]) -> (usize, Vec<&'a access::Row>) {
         let part = self.q.trim().to_lowercase();
@@ -164,16 +167,16 @@ impl Wanted {
 }
 
 async fn person(
-    State(site): State<Site>,
+    State(site): State<AppState>,
     Path((name, email)): Path<(String, String)>,
 ) -> Result<Json<PersonShape>, Response> {
     let place = place(&site, &name)?;
     let shown = shown(&place)?;
     let email = Email::remote(&email);
-    let view = shown.picture.view(&place.name);
+    let view = shown.observation.view(&place.name);
     let (_, addresses) = why::person(&view, &email);
     let events = site.pasts.story(&place, addresses).await.map_err(unread)?;
-    let sections = why::sections(&view, &shown.picture.memory, &email);
+    let sections = why::sections(&view, &shown.observation.memory, &email);
     let [roster, workspace, invitations, next] = sections.map(|(_, lines)| lines);
     let history = history::rows(&place.name, &events);
     let email = email.as_str().to_owned();
@@ -181,9 +184,9 @@ async fn person(
 }
 
 async fn runs(
-    State(site): State<Site>,
+    State(site): State<AppState>,
     Path(name): Path<String>,
-    Query(asked): Query<Before>,
+    Query(asked): Query<RunsQuery>,
 ) -> Result<Json<Runs>, Response> {
     let place = place(&site, &name)?;
     let most = limit(asked.limit);
@@ -195,9 +198,9 @@ async fn runs(
 }
 
 async fn events(
-    State(site): State<Site>,
+    State(site): State<AppState>,
     Path(name): Path<String>,
-    Query(asked): Query<Asked>,
+    Query(asked): Query<EventsQuery>,
 ) -> Result<Json<Events>, Response> {
     let place = place(&site, &name)?;
     let events = match &asked.email {
@@ -210,11 +213,11 @@ async fn events(
     let (total, most) = (events.len(), limit(asked.limit));
     let part: Vec<_> = events.into_iter().skip(asked.offset).take(most).collect();
     let items = history::rows(&place.name, &part);
-    Ok(Json(Part { total, offset: asked.offset, items }))
+    Ok(Json(Page { total, offset: asked.offset, items }))
 }
 
 async fn timeline(
-    State(site): State<Site>,
+    State(site): State<AppState>,
     Path(name): Path<String>,
 ) -> Result<Json<TimelineShape>, Response> {
     let place = place(&site, &name)?;
@@ -223,10 +226,10 @@ async fn timeline(
 }
 
 async fn reconcile(
-    State(site): State<Site>,
+    State(site): State<AppState>,
     Path(name): Path<String>,
 ) -> Result<Response, Response> {
-    match site.pulse.reconcile(&name).await {
+    match site.handle.reconcile(&name).await {
         Some(true) => {
             let answer = Accepted { workspace: name, status: "accepted".to_owned() };
             Ok((StatusCode::ACCEPTED, Json(answer)).into_response())
@@ -236,7 +239,7 @@ async fn reconcile(
     }
 }
 
-fn place(site: &Site, name: &str) -> Result<Place, Response> {
+fn place(site: &AppState, name: &str) -> Result<WorkspaceStatus, Response> {
     site.board.place(name).ok_or_else(|| unknown(name))
 }
 
@@ -245,8 +248,8 @@ fn unknown(name: &str) -> Response {
     problem(StatusCode::NOT_FOUND, format!("there is no workspace `{name}`"))
 }
 
-fn shown(place: &Place) -> Result<&Arc<Shown>, Response> {
-    place.picture.as_ref().ok_or_else(|| {
+fn shown(place: &WorkspaceStatus) -> Result<&Arc<SnapshotView>, Response> {
+    place.observation.as_ref().ok_or_else(|| {
         let words = "no run has read this workspace yet";
         problem(StatusCode::SERVICE_UNAVAILABLE, words)
     })

@@ -12,7 +12,7 @@ use futures_util::stream;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
-use super::Site;
+use super::AppState;
 use super::problem::problem;
 
 /// So many listen at once; the rest of the connections is for those who ask.
@@ -26,16 +26,16 @@ const ALIVE: Duration = Duration::from_secs(20);
 
 /// The right to listen.
 #[derive(Clone, Debug)]
-pub(super) struct Ears(Arc<Semaphore>);
+pub(super) struct SseSlots(Arc<Semaphore>);
 
-impl Default for Ears {
+impl Default for SseSlots {
     fn default() -> Self {
         Self(Arc::new(Semaphore::new(LISTENERS)))
     }
 }
 
 /// `event: changed` with a number that grows, now and after every change.
-pub(super) async fn events(State(site): State<Site>) -> Response {
+pub(super) async fn events(State(site): State<AppState>) -> Response {
     let Ok(ear) = Arc::clone(&site.ears.0).try_acquire_owned() else {
         let words = "too many listen already; ask again later";
         return problem(StatusCode::SERVICE_UNAVAILABLE, words);

@@ -1,21 +1,22 @@
 //! What the daemon says of itself over HTTP: whether it lives and is ready, metrics, the API, and
 //! the page.
 //!
-//! Everything is read off the [`Board`], which the daemon keeps up to date, and off the ledger.
+//! Everything is read from the [`StatusStore`], which the daemon keeps up to date, and from the
+//! ledger.
 
 mod api;
-mod ask;
-pub mod board;
-pub mod gate;
+pub mod auth;
 mod headers;
+mod health_client;
+mod history_cache;
 mod live;
 pub mod openapi;
 mod page;
-mod past;
 mod problem;
 mod server;
 mod shapes;
-pub mod shown;
+pub mod snapshot_view;
+pub mod status;
 
 use std::io;
 use std::net::SocketAddr;
@@ -30,58 +31,58 @@ use axum::{Router, middleware};
 use tokio::net::TcpListener;
 
 use crate::clock::Clock;
-use crate::daemon::Pulse;
+use crate::daemon::DaemonHandle;
 use crate::escape::escape;
 use crate::metrics::{self, Metrics};
-pub use ask::ask;
-use board::Board;
-use gate::{Gate, Guarded};
-use live::Ears;
-use past::Pasts;
+use auth::{Auth, Guarded};
+pub use health_client::ask;
+use history_cache::HistoryCache;
+use live::SseSlots;
 use problem::problem;
+use status::StatusStore;
 
 /// Nobody sends us anything longer.
 const LONGEST_BODY: usize = 16 << 10;
 
 /// What everything is made from.
 #[derive(Clone)]
-pub struct Site {
-    board: Arc<Board>,
-    pulse: Pulse,
+pub struct AppState {
+    board: Arc<StatusStore>,
+    handle: DaemonHandle,
     metrics: Arc<Metrics>,
     clock: Arc<dyn Clock>,
-    pasts: Arc<Pasts>,
-    ears: Ears,
+    pasts: Arc<HistoryCache>,
+    ears: SseSlots,
 }
 
-impl Site {
+impl AppState {
     pub fn new(
-        board: Arc<Board>,
-        pulse: Pulse,
+        board: Arc<StatusStore>,
+        handle: DaemonHandle,
         metrics: Arc<Metrics>,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        let (pasts, ears) = (Arc::default(), Ears::default());
-        Self { board, pulse, metrics, clock, pasts, ears }
+        let (pasts, ears) = (Arc::default(), SseSlots::default());
+        Self { board, handle, metrics, clock, pasts, ears }
     }
 }
 
 /// Serves on `address` until the process ends. The answer is the address, which has a port of its
 /// own where 0 was asked for.
-pub async fn start(address: SocketAddr, site: Site, gate: Arc<Gate>) -> io::Result<SocketAddr> {
+pub async fn start(address: SocketAddr, site: AppState, gate: Arc<Auth>) -> io::Result<SocketAddr> {
     let listener = TcpListener::bind(address).await?;
     let address = listener.local_addr()?;
     tokio::spawn(server::serve(listener, routes(site, Guarded { gate, address })));
     Ok(address)
 }
 
-fn routes(site: Site, guarded: Guarded) -> Router {
+fn routes(site: AppState, guarded: Guarded) -> Router {
     let shown = Router::new()
         .route("/metrics", get(measured))
         .merge(api::routes())
         .merge(page::routes())
         .fallback(async || problem(StatusCode::NOT_FOUND, "there is nothing here"))
-        .layer(middleware::from_fn_with_state(guarded, gate::guard));
+        .layer(middleware::from_fn_with_state(guarded, auth::guard));
     Router::new()
         .route("/livez", get(lives))
         .route("/readyz", get(is_ready))
@@ -93,8 +94,8 @@ fn routes(site: Site, guarded: Guarded) -> Router {
 
 /// 200 while the daemon's loop goes round. What the API does has no say in it: a restart would
 /// mend nothing there.
-async fn lives(State(site): State<Site>) -> Response {
-    if site.pulse.beats().await {
+async fn lives(State(site): State<AppState>) -> Response {
+    if site.handle.is_alive().await {
         "ok\n".into_response()
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, "the daemon does not answer\n").into_response()
@@ -102,7 +103,7 @@ async fn lives(State(site): State<Site>) -> Response {
 }
 
 /// 200 once there is a configuration and a roster for every workspace.
-async fn is_ready(State(site): State<Site>) -> Response {
+async fn is_ready(State(site): State<AppState>) -> Response {
     let waiting = site.board.waiting();
     if waiting.is_empty() {
         return "ok\n".into_response();
@@ -112,7 +113,7 @@ async fn is_ready(State(site): State<Site>) -> Response {
 }
 
 /// In the format that is asked for.
-async fn measured(State(site): State<Site>, headers: HeaderMap) -> Response {
+async fn measured(State(site): State<AppState>, headers: HeaderMap) -> Response {
     let accepts = headers.get(ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
     let now = site.clock.now();
     let (kind, text) = if accepts.contains("application/openmetrics-text") {

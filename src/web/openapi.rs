@@ -5,7 +5,7 @@ use axum::response::{IntoResponse as _, Response};
 use schemars::generate::{SchemaGenerator, SchemaSettings};
 use serde_json::{Map, Value, json};
 
-use super::api::{Asked, Before, Wanted};
+use super::api::{EventsQuery, PeopleQuery, RunsQuery};
 use super::problem::Problem;
 use super::shapes::{
     Accepted, Events, Overview, People, PersonShape, Runs, TimelineShape, Workspace,
@@ -19,7 +19,7 @@ pub(super) async fn serve() -> Response {
 /// The document, as `rosterd schema openapi` prints it.
 pub fn document() -> String {
     let mut writer = Writer::new();
-    let ask = Writer::query::<Wanted>();
+    let ask = Writer::query::<PeopleQuery>();
     let paths = json!({
         "/livez": { "get": plain("Whether the daemon lives", "health") },
         "/readyz": { "get": plain("Whether every workspace has a roster", "health") },
@@ -41,10 +41,10 @@ pub fn document() -> String {
             "get": writer.get::<PersonShape>("One person's story", &[]),
         },
         "/api/v1/workspaces/{name}/runs": {
-            "get": writer.get::<Runs>("Runs with what they did", &Writer::query::<Before>()),
+            "get": writer.get::<Runs>("Runs with what they did", &Writer::query::<RunsQuery>()),
         },
         "/api/v1/workspaces/{name}/history": {
-            "get": writer.get::<Events>("What happened", &Writer::query::<Asked>()),
+            "get": writer.get::<Events>("What happened", &Writer::query::<EventsQuery>()),
         },
         "/api/v1/workspaces/{name}/timeline": {
             "get": writer.get::<TimelineShape>("The past in numbers", &[]),

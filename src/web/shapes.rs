@@ -6,8 +6,8 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::board::{Fares, LastRun, Place, Trouble};
-use super::past::Past;
+use super::history_cache::Past;
+use super::status::{LastRun, LoadErrors, WorkspaceHealth, WorkspaceStatus};
 use crate::action::Class;
 use crate::memory::runs::Run;
 use crate::render::time::exact;
@@ -96,7 +96,7 @@ pub struct Problems {
 
 /// Part of a list.
 #[derive(Debug, Serialize, JsonSchema)]
-pub struct Part<T> {
+pub struct Page<T> {
     /// How many there are that match.
     pub total: usize,
     /// How many of them come before these.
@@ -191,19 +191,19 @@ pub struct Accepted {
 }
 
 /// People with access.
-pub type People = Part<access::Row>;
+pub type People = Page<access::Row>;
 /// What happened.
-pub type Events = Part<history::Row>;
+pub type Events = Page<history::Row>;
 
 impl Workspace {
-    pub fn of(place: &Place) -> Self {
+    pub fn of(place: &WorkspaceStatus) -> Self {
         let (fares, since) = place.fares();
-        let picture = place.picture.as_deref().map(|shown| &shown.picture);
-        let plan = picture.map(|picture| {
-            let rows = rows::of_view(&picture.view(&place.name));
-            Summary::of(&picture.look.plan, &rows)
+        let observation = place.observation.as_deref().map(|shown| &shown.observation);
+        let plan = observation.map(|observation| {
+            let rows = rows::of_view(&observation.view(&place.name));
+            Summary::of(&observation.evaluation.plan, &rows)
         });
-        let revision = picture.and_then(|picture| picture.loaded.revision.as_ref());
+        let revision = observation.and_then(|observation| observation.loaded.revision.as_ref());
         Self {
             name: place.name.clone(),
             state: fares.key().to_owned(),
@@ -213,11 +213,12 @@ impl Workspace {
             last_run: place.last.as_ref().map(Ended::of),
             next_run: place
                 .next
-                .map(|due| Next { at: exact(due.at), trigger: due.trigger.word().to_owned() }),
+                .map(|due| Next { at: exact(due.at), trigger: due.trigger.as_str().to_owned() }),
             progress: place.progress.map(|(done, of)| Progress { done, of }),
             plan,
             commit: revision.map(|revision| revision.commit.clone()),
-            approvals: picture.and_then(|picture| picture.look.verdict.approvals()),
+            approvals: observation
+                .and_then(|observation| observation.evaluation.verdict.approvals()),
             roster_problems: place.trouble.as_ref().map(Problems::of),
         }
     }
@@ -226,17 +227,17 @@ impl Workspace {
 impl Ended {
     fn of(last: &LastRun) -> Self {
         Self {
-            trigger: last.trigger.word().to_owned(),
+            trigger: last.trigger.as_str().to_owned(),
             started: exact(last.started),
             finished: exact(last.finished),
-            status: last.status.word().to_owned(),
+            status: last.status.as_str().to_owned(),
             failure: last.failure.clone(),
         }
     }
 }
 
 impl Problems {
-    pub fn of(trouble: &Trouble) -> Self {
+    pub fn of(trouble: &LoadErrors) -> Self {
         Self { errors: trouble.errors, text: trouble.text.clone() }
     }
 }
@@ -291,12 +292,12 @@ fn word(class: Class) -> String {
     word.to_owned()
 }
 
-impl Fares {
+impl WorkspaceHealth {
     /// The name in the API.
     pub fn key(self) -> &'static str {
         match self {
             Self::InSync => "in_sync",
-            other => other.word(),
+            other => other.as_str(),
         }
     }
 }

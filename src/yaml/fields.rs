@@ -4,6 +4,9 @@ use super::{Key, MAX_LINES, Node, Value};
 use crate::diagnostic::{Diagnostic, Place};
 use crate::escape::escape;
 
+/// Keys of earlier versions and their present names. The old name is read with a warning.
+const RENAMED: [(&str, &str); 1] = [("settle", "debounce")];
+
 /// A mapping whose keys are known.
 #[derive(Clone, Copy, Debug)]
 pub struct Fields<'n, 't> {
@@ -25,8 +28,12 @@ impl<'n, 't> Fields<'n, 't> {
             return None;
         };
         node.refuse_tag(out);
+        let is_there = |name: &str| entries.iter().any(|(key, _)| key.text == name);
         let others = entries.iter().filter(|(key, _)| !known.contains(&&*key.text));
-        out.extend(others.take(MAX_LINES).map(|(key, _)| unknown(key, what, known)));
+        out.extend(others.take(MAX_LINES).map(|(key, _)| match new_name(&key.text) {
+            Some(new) if known.contains(&new) && !is_there(new) => renamed(key, new),
+            _ => unknown(key, what, known),
+        }));
         Some(Self { place: node.place, entries })
     }
 
@@ -37,7 +44,14 @@ impl<'n, 't> Fields<'n, 't> {
 
     /// The value of a key, null included.
     pub fn raw(&self, key: &str) -> Option<&'n Node<'t>> {
-        self.entries.iter().find(|(known, _)| known.text == key).map(|(_, node)| node)
+        self.entry(key).map(|(_, node)| node)
+    }
+
+    /// A key, or the name that it had in an earlier version.
+    fn entry(&self, key: &str) -> Option<&'n (Key<'t>, Node<'t>)> {
+        let named = |name: &str| self.entries.iter().find(|(known, _)| known.text == name);
+        let old = RENAMED.iter().filter(|(_, new)| *new == key).map(|(old, _)| *old);
+        named(key).or_else(|| old.filter_map(named).next())
     }
 
     /// The value of a key that must be there; its absence is told.
@@ -66,7 +80,7 @@ impl<'n, 't> Fields<'n, 't> {
 
     /// Where a key stands.
     pub fn place_of(&self, key: &str) -> Option<Place> {
-        self.entries.iter().find(|(known, _)| known.text == key).map(|(key, _)| key.place)
+        self.entry(key).map(|(key, _)| key.place)
     }
 
     /// Where the mapping begins.
@@ -80,6 +94,17 @@ fn no_value(key: &str, place: Place, hint: &str) -> Diagnostic {
         .at(place)
         .label("nothing is written here")
         .hint(hint)
+}
+
+fn new_name(old: &str) -> Option<&'static str> {
+    RENAMED.iter().find(|(name, _)| *name == old).map(|(_, new)| *new)
+}
+
+fn renamed(key: &Key<'_>, new: &str) -> Diagnostic {
+    Diagnostic::warning("renamed-key", format!("`{}` is now called `{new}`", escape(&key.text)))
+        .at(key.place)
+        .label("old name")
+        .hint(format!("write `{new}`; the old name will stop working in a later version"))
 }
 
 fn unknown(key: &Key<'_>, what: &str, known: &[&str]) -> Diagnostic {

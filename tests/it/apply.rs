@@ -6,54 +6,54 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use rosterd::apply::journal::Journal;
-use rosterd::apply::{self, Effects, GIVE_UP_AFTER, Sending, Terms};
+use rosterd::apply::{self, ApplyContext, ApplyResult, GIVE_UP_AFTER, Sending};
 use rosterd::client::{Answer, ErrorClass, Reply};
 use rosterd::diagnostic::Sources;
-use rosterd::guard::{Lift, Verdict};
-use rosterd::ledger::{Ledger, Place};
+use rosterd::guard::{Override, Verdict};
+use rosterd::ledger::{Ledger, Location};
 use rosterd::plan::change::{Change, Class};
 use rosterd::report::Outcome;
 use rosterd::role::Role;
 use tokio_util::sync::CancellationToken;
 
 use crate::support::directory::{
-    Fake, Standing, denied, done, error, refused, throttled, timed_out,
+    Fake, FrozenClock, denied, done, error, refused, throttled, timed_out,
 };
 use crate::support::world::{World, dates, now};
 use rosterd::failure::FailureKind;
 
 /// What surrounds an apply, with a memory of what progress was told.
-struct Stage {
+struct TestEnv {
     sending: Sending,
     cancel: CancellationToken,
     told: Mutex<Vec<(usize, usize)>>,
 }
 
-impl Stage {
+impl TestEnv {
     fn new(concurrency: usize, batch: usize) -> Self {
         let sending = Sending { concurrency, batch };
         Self { sending, cancel: CancellationToken::new(), told: Mutex::default() }
     }
 
-    async fn apply(&self, world: &World, fake: &Fake) -> Effects {
+    async fn apply(&self, world: &World, fake: &Fake) -> ApplyResult {
         self.apply_as(world, fake, &world.verdict()).await
     }
 
-    async fn apply_as(&self, world: &World, fake: &Fake, verdict: &Verdict) -> Effects {
-        let terms = Terms {
+    async fn apply_as(&self, world: &World, fake: &Fake, verdict: &Verdict) -> ApplyResult {
+        let terms = ApplyContext {
             plan: &world.plan(),
             limits: &world.limits,
-            lift: Lift::Nothing,
+            overrides: Override::None,
             sending: self.sending,
             cancel: &self.cancel,
             progress: &|known, total| self.told.lock().unwrap().push((known, total)),
         };
-        let ledger = Ledger::at(Place::Memory);
+        let ledger = Ledger::at(Location::Memory);
         let mut book = ledger.open("acme", now()).unwrap();
         let (sources, lifted) = (Sources::default(), BTreeMap::new());
         let mut journal = Journal {
-            book: &mut book,
-            clock: &Standing,
+            writer: &mut book,
+            clock: &FrozenClock,
             sources: &sources,
             lifted: &lifted,
             asked: &HashMap::new(),
@@ -78,7 +78,7 @@ fn one_of_each() -> World {
         .member("zoe", Role::Business)
 }
 
-fn count(effects: &Effects, wanted: fn(&Outcome) -> bool) -> usize {
+fn count(effects: &ApplyResult, wanted: fn(&Outcome) -> bool) -> usize {
     effects.outcomes.iter().filter(|(_, outcome)| wanted(outcome)).count()
 }
 
@@ -96,7 +96,7 @@ fn is_unknown(outcome: &Outcome) -> bool {
 
 #[tokio::test(start_paused = true)]
 async fn nothing_approved_sends_nothing() {
-    let (world, stage) = (World::converged(), Stage::new(4, 25));
+    let (world, stage) = (World::converged(), TestEnv::new(4, 25));
     let fake = Fake::new(&world);
     let effects = stage.apply(&world, &fake).await;
     assert!(effects.outcomes.is_empty() && fake.sent().is_empty());
@@ -107,7 +107,7 @@ async fn nothing_approved_sends_nothing() {
 async fn a_class_starts_when_the_one_before_is_answered() {
     let world = one_of_each();
     let fake = Fake::new(&world);
-    let effects = Stage::new(4, 25).apply(&world, &fake).await;
+    let effects = TestEnv::new(4, 25).apply(&world, &fake).await;
     let sent = fake.sent();
     let classes: Vec<Class> = sent.iter().map(|sent| sent.changes[0].class()).collect();
     assert_eq!(classes, Class::ALL[..4], "and no second invitation");
@@ -123,7 +123,7 @@ async fn batches_and_connections_are_bounded_and_shared_evenly() {
         [(4, 25, 13, 4), (4, 5, 5, 4), (1, 25, 25, 1), (0, 0, 1, 1), (100, 25, 1, 50)]
     {
         let fake = Fake::new(&world);
-        let effects = Stage::new(concurrency, batch).apply(&world, &fake).await;
+        let effects = TestEnv::new(concurrency, batch).apply(&world, &fake).await;
         assert_eq!(count(&effects, is_done), 50);
         assert_eq!(fake.sizes().iter().max(), Some(&size), "{concurrency} {batch}");
         assert_eq!(fake.most_flying.load(Ordering::SeqCst), most, "{concurrency} {batch}");
@@ -137,7 +137,7 @@ async fn every_change_has_its_own_answer() {
         let unclear = Answer::Unknown("unclear".into());
         Reply::Answered(vec![Answer::Done, Answer::Rejected("no".into()), unclear])
     });
-    let effects = Stage::new(1, 25).apply(&world, &fake).await;
+    let effects = TestEnv::new(1, 25).apply(&world, &fake).await;
     let outcomes: Vec<&Outcome> = effects.outcomes.iter().map(|(_, outcome)| outcome).collect();
     assert_eq!(
         outcomes,
@@ -158,7 +158,7 @@ async fn an_unknown_batch_is_not_sent_again_and_blocks_no_later_class() {
         0 => timed_out(),
         _ => done(batch, world),
     });
-    let effects = Stage::new(4, 25).apply(&world, &fake).await;
+    let effects = TestEnv::new(4, 25).apply(&world, &fake).await;
     assert_eq!((count(&effects, is_unknown), count(&effects, is_done)), (1, 3));
     assert_eq!(fake.sizes(), vec![1; 4]);
 }
@@ -170,7 +170,7 @@ async fn the_whole_line_waits_as_long_as_the_server_asks() {
         1 => throttled(Some(20)),
         _ => done(batch, world),
     });
-    let effects = Stage::new(2, 1).apply(&world, &fake).await;
+    let effects = TestEnv::new(2, 1).apply(&world, &fake).await;
     assert_eq!(count(&effects, is_done), 8);
     let sent = fake.sent();
     let refused_at = sent[1].answered;
@@ -189,7 +189,7 @@ async fn a_class_throttled_for_a_minute_is_left_and_the_next_one_is_tried() {
         _ => done(batch, world),
     });
     let began = tokio::time::Instant::now();
-    let effects = Stage::new(4, 25).apply(&world, &fake).await;
+    let effects = TestEnv::new(4, 25).apply(&world, &fake).await;
     // The class after it waits as long as the server last asked, or as the back-off says.
     assert!(began.elapsed() <= GIVE_UP_AFTER + rosterd::retry::CAP);
     assert!(began.elapsed() > GIVE_UP_AFTER / 2);
@@ -201,18 +201,18 @@ async fn a_class_throttled_for_a_minute_is_left_and_the_next_one_is_tried() {
 async fn a_server_that_asks_for_longer_than_a_run_hears_nothing_more() {
     let world = one_of_each();
     let fake = Fake::new(&world).answer(|_, _, _| throttled(Some(600)));
-    let effects = Stage::new(4, 25).apply(&world, &fake).await;
+    let effects = TestEnv::new(4, 25).apply(&world, &fake).await;
     assert_eq!((fake.sent().len(), count(&effects, is_not_sent)), (1, 4));
 }
 
 #[tokio::test(start_paused = true)]
 async fn no_connection_for_a_minute_ends_the_apply() {
     let world = one_of_each();
-    let fake = Fake::new(&world).answer(|_, _, _| Reply::NotRun {
+    let fake = Fake::new(&world).answer(|_, _, _| Reply::NotExecuted {
         error: error(ErrorClass::Transient, FailureKind::Connect),
         retry_after: Some(Duration::from_secs(10)),
     });
-    let effects = Stage::new(4, 25).apply(&world, &fake).await;
+    let effects = TestEnv::new(4, 25).apply(&world, &fake).await;
     assert_eq!(count(&effects, is_not_sent), 4);
     assert_eq!(effects.stopped.unwrap().kind, FailureKind::Connect);
     assert!(fake.sent().iter().all(|sent| sent.changes[0].class() == Class::Grant));
@@ -235,7 +235,7 @@ async fn denied_or_not_graphql_stops_every_connection_at_once() {
             0 => reply(),
             _ => done(batch, world),
         });
-        let effects = Stage::new(2, 5).apply(&world, &fake).await;
+        let effects = TestEnv::new(2, 5).apply(&world, &fake).await;
         assert_eq!(fake.sent().len(), 2, "only what was already under way");
         assert!(effects.stopped.is_some());
         assert_eq!(count(&effects, is_done), 5);
@@ -248,7 +248,7 @@ async fn denied_or_not_graphql_stops_every_connection_at_once() {
 async fn a_stop_reaches_the_later_classes() {
     let world = one_of_each();
     let fake = Fake::new(&world).answer(|_, _, _| denied());
-    let effects = Stage::new(4, 25).apply(&world, &fake).await;
+    let effects = TestEnv::new(4, 25).apply(&world, &fake).await;
     assert_eq!((fake.sent().len(), count(&effects, is_not_sent)), (1, 4));
     assert!(effects.held.is_empty(), "nothing is judged that cannot go out");
 }
@@ -260,9 +260,9 @@ async fn a_server_without_batches_is_served_one_by_one() {
         1 => done(batch, world),
         _ => refused(),
     });
-    let effects = Stage::new(1, 5).apply(&world, &fake).await;
+    let effects = TestEnv::new(1, 5).apply(&world, &fake).await;
     assert_eq!(count(&effects, is_done), 14);
-    assert!(effects.refuses_batches);
+    assert!(effects.batching_unsupported);
     let batches = fake.sizes().iter().filter(|size| **size > 1).count();
     assert_eq!(batches, 1, "it is asked once, and the next class knows");
 }
@@ -274,16 +274,16 @@ async fn one_change_that_spoils_its_batch_does_not_end_batches() {
     let fake = Fake::new(&world).answer(move |_, batch, world| {
         if batch.iter().any(spoils) { refused() } else { done(batch, world) }
     });
-    let effects = Stage::new(1, 5).apply(&world, &fake).await;
+    let effects = TestEnv::new(1, 5).apply(&world, &fake).await;
     assert_eq!(count(&effects, is_done), 2);
     assert!(matches!(effects.outcomes[1].1, Outcome::Rejected(_)));
-    assert!(!effects.refuses_batches);
+    assert!(!effects.batching_unsupported);
 }
 
 #[tokio::test(start_paused = true)]
 async fn cancelling_ends_at_the_next_batch() {
     let world = invitations(20);
-    let stage = Stage::new(1, 5);
+    let stage = TestEnv::new(1, 5);
     let cancel = stage.cancel.clone();
     let fake = Fake::new(&world).answer(move |nth, batch, world| {
         if nth == 1 {
@@ -300,7 +300,7 @@ async fn cancelling_ends_at_the_next_batch() {
 #[tokio::test(start_paused = true)]
 async fn cancelling_does_not_wait_for_the_server_to_listen() {
     let world = invitations(3);
-    let stage = Stage::new(1, 5);
+    let stage = TestEnv::new(1, 5);
     let fake = Fake::new(&world).answer(|_, _, _| throttled(Some(50)));
     let cancel = stage.cancel.clone();
     let cancelling = async move {
@@ -316,7 +316,7 @@ async fn cancelling_does_not_wait_for_the_server_to_listen() {
 #[tokio::test(start_paused = true)]
 async fn progress_counts_to_the_end() {
     let world = invitations(12).no_member("john");
-    let stage = Stage::new(1, 5);
+    let stage = TestEnv::new(1, 5);
     stage.apply(&world, &Fake::new(&world)).await;
     assert_eq!(*stage.told.lock().unwrap(), [(1, 13), (6, 13), (11, 13), (13, 13)]);
 }
@@ -331,12 +331,12 @@ async fn the_guards_judge_again_before_something_is_taken_away() {
     assert!(verdict.held.is_empty());
     let stricter = world.clone().limits(|limits| limits.min_admins = 2);
     let fake = Fake::new(&world);
-    let stage = Stage::new(4, 25);
+    let stage = TestEnv::new(4, 25);
     let effects = stage.apply_as(&stricter, &fake, &verdict).await;
     assert_eq!(fake.sizes(), [1], "only max");
     assert_eq!(effects.held.len(), 1);
     assert_eq!(effects.held[0].change.class(), Class::Disable);
-    assert_eq!(effects.refusals.len(), 1);
+    assert_eq!(effects.violations.len(), 1);
     assert_eq!(effects.outcomes.len(), 1);
 }
 
@@ -347,6 +347,6 @@ async fn a_server_that_listens_now_and_then_is_not_given_up() {
         0 => throttled(Some(50)),
         _ => done(batch, world),
     });
-    let effects = Stage::new(1, 1).apply(&world, &fake).await;
+    let effects = TestEnv::new(1, 1).apply(&world, &fake).await;
     assert_eq!(count(&effects, is_done), 6);
 }

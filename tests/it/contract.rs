@@ -53,7 +53,7 @@ fn change(email: &str, action: Action) -> Change {
         place: None,
         name: None,
         dated: false,
-        foreseen: false,
+        scheduled: false,
     }
 }
 

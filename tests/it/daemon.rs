@@ -49,12 +49,12 @@ async fn jitter_puts_a_scheduled_run_off() {
 async fn a_changed_roster_is_applied_and_an_unchanged_one_is_left_alone() {
     let daemon = World::new().start();
     daemon.pass(1).await;
-    daemon.send(Event::Moved).await;
+    daemon.send(Event::FilesChanged).await;
     daemon.pass(10).await;
     assert_eq!(daemon.triggers(), [Trigger::Start], "the contents are the same");
 
     daemon.world.acme(|acme| acme.roster.as_mut().unwrap().push(("matt@acme.io", "ANALYST", None)));
-    daemon.send(Event::Moved).await;
+    daemon.send(Event::FilesChanged).await;
     daemon.pass(1).await;
     assert_eq!(daemon.triggers(), [Trigger::Start, Trigger::File]);
     assert_eq!(daemon.world.state().places["acme"].invitations.len(), 1);
@@ -67,7 +67,7 @@ async fn triggers_during_a_run_make_one_later_run() {
     let daemon = world.start();
     daemon.pass(950).await;
     for _ in 0..5 {
-        daemon.send(Event::Hangup).await;
+        daemon.send(Event::Reload).await;
     }
     world.acme(|acme| acme.list = Duration::ZERO);
     daemon.pass(100).await;
@@ -85,7 +85,7 @@ async fn a_slow_workspace_delays_no_other_and_never_runs_twice_at_once() {
     let daemon = world.start();
     daemon.pass(1).await;
     for _ in 0..3 {
-        daemon.send(Event::Hangup).await;
+        daemon.send(Event::Reload).await;
         daemon.pass(5).await;
     }
     assert_eq!(
@@ -117,7 +117,7 @@ async fn failures_back_off_and_success_resets_it() {
     assert!(gaps.iter().all(|gap| *gap <= 900), "{gaps:?}");
 
     world.acme(|acme| acme.failures = 1);
-    daemon.send(Event::Hangup).await;
+    daemon.send(Event::Reload).await;
     daemon.pass(11).await;
     assert_eq!(daemon.triggers()[13..], [Trigger::Signal, Trigger::Retry]);
 }
@@ -170,7 +170,7 @@ async fn a_date_of_the_roster_is_a_trigger() {
     assert_eq!(world.state().places["acme"].accounts.len(), 2);
     daemon.pass(2).await;
     let run = daemon.runs().pop().unwrap();
-    assert_eq!((run.1, run.2.as_str()), (Trigger::Boundary, "10:07:00"));
+    assert_eq!((run.1, run.2.as_str()), (Trigger::Date, "10:07:00"));
     assert_eq!(world.state().places["acme"].accounts.len(), 1);
 }
 
@@ -181,17 +181,17 @@ async fn an_input_outage_keeps_the_last_good_roster_and_its_dates() {
     let daemon = world.start();
     daemon.pass(1).await;
     let kept = world.state().places.get_mut("acme").unwrap().roster.take();
-    daemon.send(Event::Moved).await;
+    daemon.send(Event::FilesChanged).await;
     daemon.pass(1).await;
     assert!(daemon.last().stale);
     assert_eq!(daemon.last().status(), Status::Converged);
     daemon.pass(500).await;
-    assert_eq!(daemon.triggers(), [Trigger::Start, Trigger::File, Trigger::Boundary]);
+    assert_eq!(daemon.triggers(), [Trigger::Start, Trigger::File, Trigger::Date]);
     assert!(daemon.last().stale);
     assert_eq!(world.state().places["acme"].accounts.len(), 1);
 
     world.acme(|acme| acme.roster = kept);
-    daemon.send(Event::Moved).await;
+    daemon.send(Event::FilesChanged).await;
     daemon.pass(1).await;
     assert!(!daemon.last().stale);
 }
@@ -209,7 +209,7 @@ async fn without_any_roster_it_stays_and_waits_for_one() {
     assert_eq!(world.state().places["acme"].readings, 0);
 
     world.acme(|acme| acme.roster = roster);
-    daemon.send(Event::Moved).await;
+    daemon.send(Event::FilesChanged).await;
     daemon.pass(1).await;
     assert_eq!(daemon.triggers(), [Trigger::Start, Trigger::File]);
     assert_eq!(daemon.last().status(), Status::Converged);
@@ -223,7 +223,7 @@ async fn a_good_configuration_takes_effect_while_running() {
     daemon.pass(1).await;
     let mut both = config(&["acme", "second"]);
     world.state().config = Ok(both.clone());
-    daemon.send(Event::Moved).await;
+    daemon.send(Event::FilesChanged).await;
     daemon.pass(1).await;
     let run = daemon.runs().pop().unwrap();
     assert_eq!((run.0.as_str(), run.1), ("second", Trigger::Start));
@@ -234,7 +234,7 @@ async fn a_good_configuration_takes_effect_while_running() {
     both.schedule.cron = "*/5 * * * *".parse().unwrap();
     world.state().config = Ok(both);
     world.acme(|acme| acme.roster.as_mut().unwrap().push(("matt@acme.io", "ANALYST", None)));
-    daemon.send(Event::Moved).await;
+    daemon.send(Event::FilesChanged).await;
     daemon.pass(1).await;
     assert_eq!(daemon.runs().len(), 3);
     assert_eq!(daemon.last().status(), Status::Held, "suspended");
@@ -251,7 +251,7 @@ async fn a_bad_configuration_leaves_the_last_good_one_in_force() {
     let daemon = world.start();
     daemon.pass(1).await;
     world.state().config = Err("line 3: unknown key".into());
-    daemon.send(Event::Hangup).await;
+    daemon.send(Event::Reload).await;
     daemon.pass(1).await;
     assert_eq!(daemon.triggers(), [Trigger::Start, Trigger::Signal], "it reconciles all the same");
     daemon.pass(900).await;
@@ -271,7 +271,7 @@ async fn a_workspace_that_returns_waits_for_its_own_last_run() {
     world.add("second");
     for names in [&["second"][..], &["acme", "second"]] {
         world.state().config = Ok(config(names));
-        daemon.send(Event::Moved).await;
+        daemon.send(Event::FilesChanged).await;
         daemon.pass(5).await;
     }
     assert!(daemon.runs().iter().all(|run| run.0 == "second"));
@@ -297,10 +297,10 @@ async fn a_new_roster_ends_the_run_at_the_next_batch_boundary() {
     let world = busy();
     let daemon = world.start();
     daemon.pass(15).await;
-    daemon.send(Event::Moved).await;
+    daemon.send(Event::FilesChanged).await;
     daemon.pass(1).await;
     world.acme(|acme| acme.roster.as_mut().unwrap().truncate(4));
-    daemon.send(Event::Moved).await;
+    daemon.send(Event::FilesChanged).await;
     daemon.pass(30).await;
     let report = daemon.world.state().reports[0].clone();
     let outcomes = &report.applied().unwrap().outcomes;
@@ -319,7 +319,7 @@ async fn a_run_that_has_sent_nothing_makes_room_at_once() {
         acme.list = Duration::ZERO;
         acme.roster.as_mut().unwrap().push(("matt@acme.io", "ANALYST", None));
     });
-    daemon.send(Event::Moved).await;
+    daemon.send(Event::FilesChanged).await;
     daemon.pass(1).await;
     assert_eq!(daemon.triggers(), [Trigger::Start, Trigger::File]);
     assert_eq!(world.state().places["acme"].invitations.len(), 1);
@@ -420,7 +420,7 @@ async fn other_files_are_another_memory() {
     moved.workspaces[0].target.users = vec!["other.yaml".into()];
     world.state().config = Ok(moved);
     world.acme(|acme| acme.roster = None);
-    daemon.send(Event::Moved).await;
+    daemon.send(Event::FilesChanged).await;
     daemon.pass(1).await;
     let report = daemon.last();
     assert!(

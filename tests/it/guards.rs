@@ -2,7 +2,7 @@
 
 mod remembered;
 
-use rosterd::guard::{self, Budget, BudgetName, Guard, Lift, Limits, Verdict};
+use rosterd::guard::{self, Budget, BudgetName, Guard, Limits, Override, Verdict};
 use rosterd::memory::Memory;
 use rosterd::plan::Plan;
 use rosterd::plan::change::{Change, Class};
@@ -24,7 +24,7 @@ fn approved(verdict: &Verdict) -> Vec<String> {
 }
 
 fn messages(verdict: &Verdict) -> Vec<&str> {
-    verdict.refusals.iter().map(|refusal| refusal.message.as_str()).collect()
+    verdict.violations.iter().map(|refusal| refusal.message.as_str()).collect()
 }
 
 /// Budgets that never hold.
@@ -126,7 +126,7 @@ fn each_budget_counts_its_own_kind() {
         assert_eq!(held(&verdict), expected);
         let place = format!("(guard.budgets.{} in rosterd.yaml)", name.key());
         assert!(messages(&verdict)[0].ends_with(&place));
-        assert!(verdict.refusals[0].hint.contains(&format!("guard.budgets.{}", name.key())));
+        assert!(verdict.violations[0].hint.contains(&format!("guard.budgets.{}", name.key())));
     }
 }
 
@@ -358,12 +358,12 @@ fn several_guards_are_all_named() {
         .limits(|limits| limits.suspend = true);
     let verdict = world.verdict();
     assert_eq!(held(&verdict), ["disable zoe@acme.io by suspend, empty-roster, disable-budget"]);
-    assert_eq!(verdict.refusals.len(), 3);
-    assert!(verdict.refusals.is_sorted_by_key(|refusal| refusal.guard));
+    assert_eq!(verdict.violations.len(), 3);
+    assert!(verdict.violations.is_sorted_by_key(|refusal| refusal.guard));
 }
 
 fn rejudge(plan: &Plan, limits: &Limits, left: &[Change], effects: &[Change]) -> Verdict {
-    guard::rejudge(plan, limits, &Memory::empty(), Lift::Nothing, left, effects)
+    guard::reevaluate(plan, limits, &Memory::empty(), Override::None, left, effects)
 }
 
 #[test]
@@ -374,7 +374,7 @@ fn judging_again_counts_what_has_happened() {
         .both("zoe", Role::Admin)
         .limits(boundless);
     let plan = world.plan();
-    assert_eq!(plan.facts().lasting_admins.len(), 2);
+    assert_eq!(plan.facts().permanent_admins.len(), 2);
     let (left, none): (Vec<Change>, Vec<Change>) =
         (plan.changes().iter().filter(|c| c.class() == Class::Disable).cloned().collect(), vec![]);
     let again = |effects: &[Change]| rejudge(&plan, &world.limits, &left, effects);

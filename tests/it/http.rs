@@ -9,7 +9,7 @@ use std::time::Duration;
 use rosterd::web::openapi;
 use serde_json::Value;
 
-use crate::cli::stage::{ROSTER, Running, Stage, eventually, replace};
+use crate::cli::test_env::{ROSTER, Running, TestEnv, eventually, replace};
 
 const SOON: Duration = Duration::from_secs(20);
 
@@ -29,7 +29,7 @@ impl Told {
 
 /// A daemon with `more` in its configuration, and where it listens.
 pub struct Shown {
-    pub stage: Stage,
+    pub stage: TestEnv,
     pub daemon: Running,
     pub base: String,
 }
@@ -50,10 +50,10 @@ pub fn config(more: &str) -> String {
 
 impl Shown {
     pub fn new(more: &str) -> Self {
-        Self::of(Stage::new(), more)
+        Self::of(TestEnv::new(), more)
     }
 
-    pub fn of(stage: Stage, more: &str) -> Self {
+    pub fn of(stage: TestEnv, more: &str) -> Self {
         let address = free();
         stage.write("rosterd.yaml", &config(&format!("listen: {address}\n{more}")));
         let daemon = stage.spawn(&[]);
@@ -173,7 +173,7 @@ fn files_that_cannot_be_used_are_shown_as_check_draws_them() {
 
 #[test]
 fn a_run_is_asked_for_with_the_token_and_in_no_other_way() {
-    let mut stage = Stage::new();
+    let mut stage = TestEnv::new();
     stage.set("WEB_TOKEN", "the-token-of-this-test");
     let shown = Shown::of(stage, "web: { token: { env: WEB_TOKEN } }");
     let path = "/api/v1/workspaces/acme/reconcile";
@@ -203,7 +203,7 @@ fn a_run_is_asked_for_with_the_token_and_in_no_other_way() {
 #[test]
 fn names_that_other_people_chose_do_nothing() {
     let evil = "\"><img src=x onerror=alert(1)>\u{202e}\u{1b}[2J";
-    let stage = Stage::new();
+    let stage = TestEnv::new();
     let shown = Shown::of(stage, "");
     let roster = format!("{ROSTER}  - {{ email: zoe@acme.io, role: BUSINESS, name: {evil:?} }}\n");
     let roster = roster.replace("\\u{202e}", "\\u202e").replace("\\u{1b}", "\\e");

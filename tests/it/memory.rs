@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use rosterd::action::{Action, BudgetName, Class};
 use rosterd::directory::{Account, InviteStatus};
 use rosterd::memory::Memory;
-use rosterd::memory::entry::{Closing, Entry, Fate, Noted};
+use rosterd::memory::entry::{AttemptStatus, Entry, OutcomeEntry, Record};
 use rosterd::memory::observe::observe;
 use rosterd::plan::{self, FindingKind};
 use rosterd::role::Role;
@@ -31,19 +31,19 @@ fn minutes(minutes: i64) -> Timestamp {
 
 /// A memory that grows, with everything that was written.
 #[derive(Clone, Debug)]
-struct Book {
+struct LedgerWriter {
     memory: Memory,
-    written: Vec<Noted>,
+    written: Vec<Record>,
 }
 
-impl Book {
+impl LedgerWriter {
     fn new() -> Self {
         Self { memory: Memory::of_ledger(), written: Vec::new() }
     }
 
     fn write(&mut self, at: Timestamp, entries: impl IntoIterator<Item = Entry>) {
         for entry in entries {
-            let noted = Noted { seq: self.memory.through() + 1, at, entry };
+            let noted = Record { seq: self.memory.through() + 1, at, entry };
             self.memory.fold(&noted);
             self.written.push(noted);
         }
@@ -60,27 +60,33 @@ impl Book {
     }
 
     /// Intends everything that is planned, as it would be sent now, and closes it so.
-    fn act(&mut self, world: &World, at: Timestamp, fate: Fate) -> Vec<Action> {
+    fn act(&mut self, world: &World, at: Timestamp, status: AttemptStatus) -> Vec<Action> {
         let plan = self.plan(world, at);
         for change in plan.changes() {
             self.write(at, [intent(change.email.as_str(), change.action.clone())]);
             let of = self.memory.through();
-            let closing = Entry::Outcome(Closing { of, fate, detail: None });
-            self.write(at, (fate != Fate::Open).then_some(closing));
+            let closing = Entry::Outcome(OutcomeEntry { of, status, detail: None });
+            self.write(at, (status != AttemptStatus::Open).then_some(closing));
         }
         plan.changes().iter().map(|change| change.action.clone()).collect()
     }
 }
 
-const FATES: [Fate; 5] = [Fate::Done, Fate::Open, Fate::Unknown, Fate::Rejected, Fate::NotSent];
+const FATES: [AttemptStatus; 5] = [
+    AttemptStatus::Done,
+    AttemptStatus::Open,
+    AttemptStatus::Unknown,
+    AttemptStatus::Rejected,
+    AttemptStatus::NotSent,
+];
 
 /// A life of readings and deeds.
-fn lived(worlds: &[(World, i64, usize)]) -> Book {
-    let (mut book, mut at) = (Book::new(), 0);
-    for (world, pause, fate) in worlds {
+fn lived(worlds: &[(World, i64, usize)]) -> LedgerWriter {
+    let (mut book, mut at) = (LedgerWriter::new(), 0);
+    for (world, pause, status) in worlds {
         at += pause;
         book.observe(world, minutes(at));
-        book.act(world, minutes(at), FATES[*fate]);
+        book.act(world, minutes(at), FATES[*status]);
     }
     book
 }
@@ -109,7 +115,7 @@ proptest! {
             let text = serde_json::to_string(&noted.entry).unwrap();
             let entry: Entry = serde_json::from_str(&text).unwrap();
             prop_assert_eq!(&entry, &noted.entry);
-            read.fold(&Noted { entry, ..noted.clone() });
+            read.fold(&Record { entry, ..noted.clone() });
         }
         prop_assert_eq!(&read, &book.memory);
         let text = serde_json::to_string(&read).unwrap();
@@ -136,15 +142,15 @@ proptest! {
         // A former account that we disabled: a listing that lags may show it again.
         let member = World::default().member("matt", Role::Developer);
         let with_account = member.clone().account("matt", Role::Developer);
-        let mut book = Book::new();
+        let mut book = LedgerWriter::new();
         book.observe(&with_account, minutes(-5000));
         book.write(minutes(-4000), [intent("matt", disable("matt"))]);
         let of = book.memory.through();
-        let closing = Closing { of, fate: Fate::Done, detail: None };
+        let closing = OutcomeEntry { of, status: AttemptStatus::Done, detail: None };
         book.write(minutes(-4000), [Entry::Outcome(closing)]);
         book.observe(&member, minutes(-3999));
         let (mut at, mut sent) = (0, Vec::new());
-        for (shows, pause, fate) in steps {
+        for (shows, pause, status) in steps {
             at += pause;
             let world = match shows {
                 0 => with_account.clone(),
@@ -153,7 +159,7 @@ proptest! {
                 _ => member.clone(),
             };
             book.observe(&world, minutes(at));
-            let actions = book.act(&world, minutes(at), FATES[fate]);
+            let actions = book.act(&world, minutes(at), FATES[status]);
             let is_invitation = |action: &&Action| action.class().invites();
             if actions.iter().find(is_invitation).is_some() {
                 sent.push(at);
@@ -173,15 +179,15 @@ proptest! {
 #[test]
 fn acceptance_begins_the_ladder_anew() {
     let member = World::default().member("matt", Role::Developer);
-    let mut book = Book::new();
+    let mut book = LedgerWriter::new();
     for day in [0, 1, 4] {
         book.observe(&member, minutes(day * 1440));
-        assert_eq!(book.act(&member, minutes(day * 1440), Fate::Done).len(), 1, "{day}");
+        assert_eq!(book.act(&member, minutes(day * 1440), AttemptStatus::Done).len(), 1, "{day}");
     }
     let accepted = member.clone().account("matt", Role::Developer);
     book.observe(&accepted, minutes(5 * 1440));
     assert_eq!(book.memory.sent([&email("matt")]), None);
-    let role = |book: &Book| book.memory.account(&uid("matt")).unwrap().role.clone();
+    let role = |book: &LedgerWriter| book.memory.account(&uid("matt")).unwrap().role.clone();
     assert_eq!(role(&book), Role::Developer);
 }
 
@@ -193,7 +199,7 @@ fn an_account_that_moved_away_is_remembered_when_another_takes_its_address() {
         name: None,
         role: Role::Developer,
     };
-    let mut book = Book::new();
+    let mut book = LedgerWriter::new();
     let mut world = World::converged().member("matt", Role::Developer);
     for (hours, accounts) in [
         vec![matt("first", "matt")],
@@ -220,11 +226,12 @@ fn an_approval_serves_once_and_counts_anew_after_it_has_left_the_file() {
     let after = World::converged().no_member("john").approve(BudgetName::Disable, &["john"]);
     let mut gone = after.clone();
     gone.accounts.retain(|account| account.email != email("john"));
-    let used = |book: &Book| book.memory.used(BudgetName::Disable, &email("john")).is_some();
-    let mut book = Book::new();
+    let used =
+        |book: &LedgerWriter| book.memory.used(BudgetName::Disable, &email("john")).is_some();
+    let mut book = LedgerWriter::new();
     book.observe(&before, minutes(0));
     book.observe(&after, minutes(1));
-    book.act(&after, minutes(1), Fate::Unknown);
+    book.act(&after, minutes(1), AttemptStatus::Unknown);
     assert!(!used(&book), "no reading shows it");
     book.observe(&gone, minutes(2));
     assert!(used(&book));
@@ -237,7 +244,7 @@ fn an_approval_serves_once_and_counts_anew_after_it_has_left_the_file() {
 #[test]
 fn an_approval_serves_also_where_another_hand_was_faster() {
     let after = World::converged().no_member("john").approve(BudgetName::Disable, &["john"]);
-    let mut book = Book::new();
+    let mut book = LedgerWriter::new();
     book.observe(&World::converged(), minutes(0));
     book.observe(&after, minutes(1));
     let plan = book.plan(&after, minutes(1));
@@ -253,18 +260,19 @@ fn an_approval_serves_also_where_another_hand_was_faster() {
 #[test]
 fn what_is_dropped_with_age_is_not_asked_for() {
     let world = World::converged().no_member("john");
-    let mut book = Book::new();
+    let mut book = LedgerWriter::new();
     book.observe(&World::converged(), minutes(0));
     book.observe(&world, minutes(1));
-    book.act(&world, minutes(1), Fate::Done);
+    book.act(&world, minutes(1), AttemptStatus::Done);
     let mut later = world.clone();
     later.accounts.retain(|account| account.email != email("john"));
     book.observe(&later, minutes(2));
     let (mut kept, at) = (book.memory.clone(), minutes(3 * 1440));
-    kept.forget(minutes(1440));
-    assert!(kept.deeds().is_empty() && !book.memory.deeds().is_empty());
+    kept.prune(minutes(1440));
+    assert!(kept.attempts().is_empty() && !book.memory.attempts().is_empty());
     let wanted = World { accounts: later.accounts.clone(), ..World::converged() };
-    let plan = |memory: &Memory| Book { memory: memory.clone(), ..book.clone() }.plan(&wanted, at);
+    let plan =
+        |memory: &Memory| LedgerWriter { memory: memory.clone(), ..book.clone() }.plan(&wanted, at);
     assert_eq!(plan(&kept), plan(&book.memory));
-    assert_eq!(plan(&kept).changes()[0].reason.words(), "wanted again after a disable");
+    assert_eq!(plan(&kept).changes()[0].reason.description(), "wanted again after a disable");
 }

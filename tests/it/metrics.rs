@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use jiff::SignedDuration;
-use rosterd::client::Asked;
-use rosterd::daemon::{Due, Finished};
+use rosterd::client::RequestMetrics;
+use rosterd::daemon::{NextRun, RunCompleted};
 use rosterd::diagnostic::Sources;
 use rosterd::memory::Memory;
 use rosterd::memory::entry::{Entry, Key};
 use rosterd::metrics::Metrics;
 use rosterd::notice::Kind;
-use rosterd::reconcile::{Loaded, Look, Picture};
+use rosterd::reconcile::{Evaluation, Loaded, Observation};
 use rosterd::report::{Applied, End, Failure, Outcome, RunReport, Trigger, Verification};
 use rosterd::role::Role;
 
@@ -44,12 +44,12 @@ fn well(world: &World) -> RunReport {
     report(End::Applied(Box::new(applied)))
 }
 
-fn picture(world: &World, memory: &Memory) -> Arc<Picture> {
+fn observation(world: &World, memory: &Memory) -> Arc<Observation> {
     let (sources, warnings, revision) = (Sources::default(), Vec::new(), None);
     let loaded = Arc::new(Loaded { roster: world.roster(), sources, warnings, revision });
     let (snapshot, plan, verdict) = (world.snapshot(), world.plan(), world.verdict());
-    let look = Look { snapshot, plan, verdict };
-    Arc::new(Picture { loaded, look, memory: Arc::new(memory.clone()) })
+    let evaluation = Evaluation { snapshot, plan, verdict };
+    Arc::new(Observation { loaded, evaluation, memory: Arc::new(memory.clone()) })
 }
 
 fn metrics() -> Metrics {
@@ -58,9 +58,9 @@ fn metrics() -> Metrics {
     metrics
 }
 
-fn end(metrics: &Metrics, report: &RunReport, picture: Option<Arc<Picture>>) {
-    let next = Some(Due { at: hours(1), trigger: Trigger::Schedule });
-    metrics.finished(&Finished { report, sources: &Sources::default(), next, picture });
+fn end(metrics: &Metrics, report: &RunReport, observation: Option<Arc<Observation>>) {
+    let next = Some(NextRun { at: hours(1), trigger: Trigger::Schedule });
+    metrics.finished(&RunCompleted { report, sources: &Sources::default(), next, observation });
 }
 
 /// The value of a series, as of so many hours from [`now`].
@@ -92,7 +92,7 @@ fn the_age_of_convergence_grows_whatever_goes_wrong() {
     let (metrics, world) = (metrics(), World::converged());
     let age = |at| value(&metrics, "convergence_age_seconds{workspace=\"acme\"}", at).unwrap();
     assert!((age(2) - 7200.0).abs() < 0.5, "since the start: {}", age(2));
-    end(&metrics, &well(&world), Some(picture(&world, &Memory::of_ledger())));
+    end(&metrics, &well(&world), Some(observation(&world, &Memory::of_ledger())));
     assert!((age(2) - 7198.0).abs() < 0.5, "{}", age(2));
     let held = world.account("zoe", Role::Developer).limits(|limits| limits.suspend = true);
     for run in [&well(&held), &failed(FailureKind::Connect), &failed(FailureKind::Unauthorized)] {
@@ -114,7 +114,7 @@ fn what_is_held_has_a_number_and_an_age() {
     let held =
         Entry::Held { change: Key::of(&disable("zoe"), &email("zoe")), by: vec!["suspend".into()] };
     let remembered = world.clone().remember(-5, [held]);
-    end(&metrics, &well(&world), Some(picture(&world, &remembered.memory)));
+    end(&metrics, &well(&world), Some(observation(&world, &remembered.memory)));
     for (series, expected) in [
         ("held_changes{workspace=\"acme\",kind=\"disable\"}", 1.0),
         ("held_changes{workspace=\"acme\",kind=\"invite\"}", 1.0),
@@ -137,14 +137,14 @@ fn the_key_is_valid_until_it_is_refused() {
     assert_eq!(valid(), None, "nobody knows yet");
     end(&metrics, &failed(FailureKind::Connect), None);
     assert_eq!(valid(), None, "nor without an answer");
-    end(&metrics, &well(&world), Some(picture(&world, &Memory::of_ledger())));
+    end(&metrics, &well(&world), Some(observation(&world, &Memory::of_ledger())));
     assert_eq!(valid(), Some(1.0));
     for kind in FailureKind::ALL.iter().copied().filter(|kind| kind.concerns_key()) {
         end(&metrics, &failed(kind), None);
         assert_eq!(valid(), Some(0.0), "{kind}");
         end(&metrics, &failed(FailureKind::Timeout), None);
         assert_eq!(valid(), Some(0.0), "it stays so");
-        end(&metrics, &well(&world), Some(picture(&world, &Memory::of_ledger())));
+        end(&metrics, &well(&world), Some(observation(&world, &Memory::of_ledger())));
         assert_eq!(valid(), Some(1.0));
     }
 }
@@ -157,7 +157,7 @@ fn roles_of_somebody_elses_choice_are_bounded_and_do_no_harm() {
         let role = Role::from_api(&format!("ROLE{at:03}\"}} 1\nevil\u{202e}"));
         world = world.account(&format!("user{at}"), role);
     }
-    end(&metrics, &well(&world), Some(picture(&world, &Memory::of_ledger())));
+    end(&metrics, &well(&world), Some(observation(&world, &Memory::of_ledger())));
     for text in [metrics.text(now()), metrics.open_metrics(now())] {
         assert!(!text.contains('\u{202e}') && !text.lines().any(|line| line.starts_with("evil")));
         let series = text.lines().filter(|line| line.starts_with("rosterd_users{")).count();
@@ -172,7 +172,8 @@ fn requests_are_counted_by_field_and_status() {
     let metrics = Arc::new(metrics());
     let observer = metrics.observer("acme");
     let took = std::time::Duration::from_millis(30);
-    let asked = |status, unanswered| Asked { operation: "listUsers", status, unanswered, took };
+    let asked =
+        |status, unanswered| RequestMetrics { operation: "listUsers", status, unanswered, took };
     for asked in
         [asked(200, None), asked(200, None), asked(429, None), asked(0, Some(FailureKind::Timeout))]
     {

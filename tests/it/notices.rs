@@ -2,7 +2,7 @@
 
 use jiff::SignedDuration;
 use rosterd::diagnostic::Sources;
-use rosterd::notice::watch::{Heard, Watch};
+use rosterd::notice::tracker::{NoticeTracker, RunView};
 use rosterd::notice::{Kind, MOST, Notice, json, slack};
 use rosterd::report::{Applied, End, Failure, Outcome, RunReport, Trigger, Verification};
 use rosterd::revision::Revision;
@@ -48,7 +48,7 @@ fn failed(kind: FailureKind) -> RunReport {
 }
 
 struct Listener {
-    watch: Watch,
+    watch: NoticeTracker,
     sources: Sources,
 }
 
@@ -56,7 +56,7 @@ impl Listener {
     fn new() -> Self {
         let mut sources = Sources::default();
         sources.add("users.yaml", "");
-        Self { watch: Watch::new(SignedDuration::from_hours(14 * 24)), sources }
+        Self { watch: NoticeTracker::new(SignedDuration::from_hours(14 * 24)), sources }
     }
 
     fn hear(&mut self, world: &World, report: &RunReport) -> Vec<Notice> {
@@ -67,7 +67,7 @@ impl Listener {
             at: None,
             dirty: false,
         };
-        self.watch.hear(&Heard {
+        self.watch.hear(&RunView {
             report,
             sources: &self.sources,
             roster: Some(&world.roster()),

@@ -5,7 +5,7 @@ use rosterd::directory::InviteStatus;
 use rosterd::email::Email;
 use rosterd::guard;
 use rosterd::memory::Memory;
-use rosterd::memory::entry::{Closing, Entry, Fate, Key};
+use rosterd::memory::entry::{AttemptStatus, Entry, Key, OutcomeEntry};
 use rosterd::plan::{FindingKind, approvals};
 use rosterd::role::Role;
 
@@ -65,46 +65,51 @@ fn without_a_ledger_nothing_is_waited_for_and_the_plan_says_so() {
         expired,
     );
     let without = World { memory: Memory::empty(), ..world.clone() }.plan();
-    assert_eq!((without.remembers(), without.next()), (false, None));
+    assert_eq!((without.has_history(), without.next()), (false, None));
     assert_eq!(told(&without), ["InvitationExpired zoe@acme.io DEVELOPER"]);
     let with = World { memory: Memory::of_ledger(), ..world }.plan();
-    assert_eq!((with.remembers(), with.next()), (true, Some(hours(24))));
+    assert_eq!((with.has_history(), with.next()), (true, Some(hours(24))));
 }
 
 #[test]
 fn what_settles_says_whether_the_api_has_answered() {
-    let settling = |world: World, action: Action, name: &str, fate: Option<Fate>| {
+    let settling = |world: World, action: Action, name: &str, status: Option<AttemptStatus>| {
         let world = world.seen(-2).remember(0, [intent(name, action)]);
         let of = world.memory.through();
-        let closing = fate.map(|fate| Entry::Outcome(Closing { of, fate, detail: None }));
+        let closing =
+            status.map(|status| Entry::Outcome(OutcomeEntry { of, status, detail: None }));
         let plan = world.remember(0, closing).plan();
         let kinds = plan.findings().iter().map(|finding| finding.kind.clone());
         let kinds: Vec<FindingKind> = kinds.collect();
-        assert!(plan.changes().is_empty(), "{fate:?}");
+        assert!(plan.changes().is_empty(), "{status:?}");
         kinds
     };
-    for (fate, answered) in [(Some(Fate::Done), true), (Some(Fate::Unknown), false), (None, false)]
+    for (status, answered) in
+        [(Some(AttemptStatus::Done), true), (Some(AttemptStatus::Unknown), false), (None, false)]
     {
-        let expected = [FindingKind::Settling { answered }];
+        let expected = [FindingKind::Propagating { answered }];
         let leaver = World::converged().account("zoe", Role::Developer);
-        assert_eq!(settling(leaver, disable("zoe"), "zoe", fate), expected, "{fate:?}");
+        assert_eq!(settling(leaver, disable("zoe"), "zoe", status), expected, "{status:?}");
         let comer = World::converged().member("zoe", Role::Developer);
         let invite = Action::Invite { role: Role::Developer };
-        assert_eq!(settling(comer, invite, "zoe", fate), expected, "{fate:?}");
+        assert_eq!(settling(comer, invite, "zoe", status), expected, "{status:?}");
     }
     // What settles of somebody else says nothing.
     let two = World::converged().member("zoe", Role::Developer).member("yan", Role::Developer);
     let invite = || Action::Invite { role: Role::Developer };
     let two = two.remember(0, [intent("yan", invite())]);
     let of = two.memory.through();
-    let two = two.remember(0, [Entry::Outcome(Closing { of, fate: Fate::Done, detail: None })]);
+    let two = two.remember(
+        0,
+        [Entry::Outcome(OutcomeEntry { of, status: AttemptStatus::Done, detail: None })],
+    );
     let plan = two.remember(0, [intent("zoe", invite())]).plan();
     let of = |name: &str| {
         let mut found = plan.findings().iter();
         found.find(|it| it.email == email(name)).map(|finding| finding.kind.clone())
     };
-    assert_eq!(of("yan"), Some(FindingKind::Settling { answered: true }));
-    assert_eq!(of("zoe"), Some(FindingKind::Settling { answered: false }));
+    assert_eq!(of("yan"), Some(FindingKind::Propagating { answered: true }));
+    assert_eq!(of("zoe"), Some(FindingKind::Propagating { answered: false }));
 }
 
 #[test]
@@ -113,8 +118,10 @@ fn what_was_sent_by_a_clock_that_was_ahead_does_not_settle_until_that_day() {
     let world = World::converged().member("zoe", Role::Developer);
     let world = world.seen(-2).remember(240, [intent("zoe", invite)]);
     let of = world.memory.through();
-    let world =
-        world.remember(240, [Entry::Outcome(Closing { of, fate: Fate::Done, detail: None })]);
+    let world = world.remember(
+        240,
+        [Entry::Outcome(OutcomeEntry { of, status: AttemptStatus::Done, detail: None })],
+    );
     assert_eq!(told(&world.plan()), ["InvitationGone zoe@acme.io DEVELOPER"]);
 }
 

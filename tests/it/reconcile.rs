@@ -4,9 +4,9 @@ use jiff::{SignedDuration, Timestamp};
 use rosterd::client::{Answer, ErrorClass, Reply};
 use rosterd::clock::Clock;
 use rosterd::guard::{BudgetName, Limits};
-use rosterd::ledger::{Ledger, Place};
+use rosterd::ledger::{Ledger, Location};
 use rosterd::plan::change::Class;
-use rosterd::reconcile::{Carry, SECOND_LOOK_AFTER};
+use rosterd::reconcile::{REREAD_DELAY, WorkspaceState};
 use rosterd::report::{Applied, Outcome, Residue, RunReport, Status, Verification};
 use rosterd::role::Role;
 
@@ -16,7 +16,7 @@ use crate::support::world::{World, dates, elevated, email, now};
 use rosterd::failure::FailureKind;
 
 async fn run(world: &World, fake: &Fake) -> RunReport {
-    Run::of(world).go(fake, &mut Carry::default()).await
+    Run::of(world).go(fake, &mut WorkspaceState::default()).await
 }
 
 fn applied(report: &RunReport) -> &Applied {
@@ -91,7 +91,7 @@ async fn an_unknown_change_without_effect_stays_unknown_and_fails_the_run() {
         });
         let report = run(&world, &fake).await;
         assert_eq!(report.status(), Status::Failed, "{class:?}");
-        assert_eq!((residue(&report).applicable.len(), residue(&report).settling), (0, 1));
+        assert_eq!((residue(&report).applicable.len(), residue(&report).propagating), (0, 1));
         assert_eq!(fake.sent().len(), 4, "never sent again in this run");
     }
 }
@@ -127,7 +127,7 @@ async fn a_listing_that_lags_is_read_once_more() {
     let report = run(&world, &fake).await;
     assert_eq!(report.status(), Status::Converged);
     assert_eq!(fake.lists(), 3);
-    assert!(began.elapsed() >= SECOND_LOOK_AFTER);
+    assert!(began.elapsed() >= REREAD_DELAY);
 }
 
 #[tokio::test(start_paused = true)]
@@ -135,20 +135,24 @@ async fn an_ok_that_no_reading_shows_settles_first_and_fails_then() {
     let world = one_of_each();
     let fake =
         Fake::new(&world).answer(|_, batch, _| Reply::Answered(vec![Answer::Done; batch.len()]));
-    let ledger = Ledger::at(Place::Memory);
+    let ledger = Ledger::at(Location::Memory);
     let after = async |minutes| {
         let clock = After(SignedDuration::from_mins(minutes));
-        Run::of(&world).ledger(&ledger).clock(&clock).go(&fake, &mut Carry::default()).await
+        Run::of(&world)
+            .ledger(&ledger)
+            .clock(&clock)
+            .go(&fake, &mut WorkspaceState::default())
+            .await
     };
     let report = after(0).await;
-    assert_eq!((report.status(), residue(&report).settling), (Status::Converged, 4));
+    assert_eq!((report.status(), residue(&report).propagating), (Status::Converged, 4));
     assert_eq!(fake.lists(), 3, "and no more than that");
     assert_eq!(report.next(), Some(now() + SignedDuration::from_mins(10)));
     let report = after(9).await;
     assert_eq!((report.status(), fake.sent().len()), (Status::Converged, 4), "not sent again");
     let report = after(10).await;
     assert_eq!((report.status(), applied(&report).lost), (Status::Failed, 3));
-    assert_eq!(fake.sent().len(), 4, "the ladder of refusals, and the one of invitations");
+    assert_eq!(fake.sent().len(), 4, "the ladder of violations, and the one of invitations");
     after(70).await;
     assert_eq!(fake.sent().len(), 7, "an hour after they were found to be lost");
 }
@@ -229,8 +233,8 @@ async fn a_long_run_does_not_distrust_the_clock() {
         later.server_time = Some(now() + SignedDuration::from_mins(9));
         Ok(if nth == 0 { before } else { later.snapshot() })
     });
-    let report = Run::of(&world).clock(&clock).go(&fake, &mut Carry::default()).await;
-    assert_eq!((residue(&report).settling, applied(&report).verdict.held.len()), (2, 0));
+    let report = Run::of(&world).clock(&clock).go(&fake, &mut WorkspaceState::default()).await;
+    assert_eq!((residue(&report).propagating, applied(&report).verdict.held.len()), (2, 0));
     assert_eq!(report.status(), Status::Failed);
 }
 
@@ -243,7 +247,7 @@ async fn a_cancelled_run_reads_nothing_more() {
         cancel.cancel();
         done(batch, world)
     });
-    let report = run.go(&fake, &mut Carry::default()).await;
+    let report = run.go(&fake, &mut WorkspaceState::default()).await;
     assert_eq!((report.status(), fake.lists(), fake.sent().len()), (Status::Failed, 1, 1));
 }
 
@@ -255,14 +259,14 @@ async fn a_batch_without_effect_goes_out_in_halves_next_time() {
     });
     let fake = Fake::new(&world)
         .answer(|_, batch, world| if batch.len() > 2 { timed_out() } else { done(batch, world) });
-    let ledger = Ledger::at(Place::Memory);
+    let ledger = Ledger::at(Location::Memory);
     let mut largest = Vec::new();
     for minutes in [0, 5, 11, 22] {
         let before = fake.sent().len();
         let clock = After(SignedDuration::from_mins(minutes));
         let run = Run::of(&world).sending(2, 100).ledger(&ledger).clock(&clock);
         // Each time as a new process would.
-        let report = run.go(&fake, &mut Carry::default()).await;
+        let report = run.go(&fake, &mut WorkspaceState::default()).await;
         largest.push((fake.sizes()[before..].iter().max().copied(), report.status()));
     }
     let (failed, converged) = (Status::Failed, Status::Converged);
@@ -287,7 +291,7 @@ async fn a_server_without_batches_is_remembered() {
             },
         )
     };
-    let mut carry = Carry::default();
+    let mut carry = WorkspaceState::default();
     let (first, second) = (fake(), fake());
     Run::of(&world).sending(1, 4).go(&first, &mut carry).await;
     Run::of(&world).sending(1, 4).go(&second, &mut carry).await;
@@ -302,11 +306,15 @@ async fn a_clock_that_leaps_ahead_and_back_does_not_forget_what_a_budget_has_use
     };
     let mut world = World::converged().limits(one).no_member("max");
     world.server_time = Some(now());
-    let (fake, ledger) = (Fake::new(&world), Ledger::at(Place::Memory));
+    let (fake, ledger) = (Fake::new(&world), Ledger::at(Location::Memory));
     for (days, gone) in [(0, "max"), (12, "max"), (0, "john")] {
         world = world.no_member(gone);
         let clock = After(SignedDuration::from_hours(24 * days));
-        Run::of(&world).ledger(&ledger).clock(&clock).go(&fake, &mut Carry::default()).await;
+        Run::of(&world)
+            .ledger(&ledger)
+            .clock(&clock)
+            .go(&fake, &mut WorkspaceState::default())
+            .await;
     }
     let sent = fake.sent();
     let sent: Vec<_> = sent.iter().flat_map(|it| &it.changes).map(|it| it.email.clone()).collect();

@@ -3,7 +3,7 @@
 
 mod access;
 mod diagnostics;
-mod laws;
+mod properties;
 mod runs;
 mod saved;
 mod views;
@@ -12,7 +12,7 @@ use jiff::{SignedDuration, Timestamp};
 use rosterd::diagnostic::{FileId, Place, Sources};
 use rosterd::directory::{Account, Invitation, InviteStatus, Snapshot, Uid};
 use rosterd::email::Email;
-use rosterd::guard::{Lift, Limits, Verdict, judge};
+use rosterd::guard::{Limits, Override, Verdict, evaluate};
 use rosterd::memory::Memory;
 use rosterd::plan::{OnRemoved, Plan, plan};
 use rosterd::render::View;
@@ -54,7 +54,7 @@ impl World {
         let snapshot = Snapshot::new(accounts, invitations, None).unwrap();
         let memory = Memory::of_ledger();
         let plan = plan(&roster, &snapshot, &memory, on_removed, now());
-        let verdict = judge(&plan, limits, &memory, Lift::Nothing);
+        let verdict = evaluate(&plan, limits, &memory, Override::None);
         Self { sources, roster, snapshot, plan, verdict }
     }
 

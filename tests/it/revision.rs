@@ -9,12 +9,12 @@ use gix::objs::tree::{Entry, EntryKind};
 use jiff::tz::TimeZone;
 use rosterd::apply::Sending;
 use rosterd::diagnostic::Sources;
-use rosterd::guard::{Lift, Limits};
-use rosterd::ledger::{Ledger, Place};
-use rosterd::memory::entry::Noted;
-use rosterd::memory::story::{What, story};
+use rosterd::guard::{Limits, Override};
+use rosterd::ledger::{Ledger, Location};
+use rosterd::memory::entry::Record;
+use rosterd::memory::events::{EventKind, story};
 use rosterd::plan::OnRemoved;
-use rosterd::reconcile::{self, Carry, Pass, Setting, Target, sit_down};
+use rosterd::reconcile::{self, Pass, Setting, WorkspaceSpec, WorkspaceState, acquire};
 use rosterd::report::Trigger;
 use rosterd::revision::Revision;
 use rosterd::role::Role;
@@ -22,7 +22,7 @@ use rosterd::source::{self, revision};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
-use crate::support::directory::{Fake, Standing};
+use crate::support::directory::{Fake, FrozenClock};
 use crate::support::run::{SCOPE, records};
 use crate::support::world::World;
 
@@ -203,7 +203,7 @@ fn a_linked_work_tree_behind_a_link_is_one_too() {
 
 /// One run of the roster in a repository against a directory that knows nobody but an admin.
 async fn authors(repository: &Repository, ledger: &Ledger, fake: &Fake) -> Vec<String> {
-    let target = Target {
+    let target = WorkspaceSpec {
         workspace: "acme".into(),
         users: vec!["users.yaml".into()],
         base: repository.folder.path().to_owned(),
@@ -215,21 +215,21 @@ async fn authors(repository: &Repository, ledger: &Ledger, fake: &Fake) -> Vec<S
     let loaded = Arc::new(reconcile::load(&target, crate::support::world::now()).unwrap());
     let cancel = CancellationToken::new();
     let setting = Setting {
-        clock: &Standing,
+        clock: &FrozenClock,
         cancel: &cancel,
-        lift: Lift::Nothing,
-        seen: &|_| Ok(()),
+        overrides: Override::None,
+        on_plan: &|_| Ok(()),
         progress: &|_, _| {},
     };
-    let desk = sit_down(&records(ledger), &Standing, &cancel).await.unwrap();
+    let desk = acquire(&records(ledger), &FrozenClock, &cancel).await.unwrap();
     let pass = Pass { trigger: Trigger::Start, stale: false };
-    let mut carry = Carry::default();
+    let mut carry = WorkspaceState::default();
     reconcile::reconcile(fake, &target, &loaded, pass, &mut carry, desk, &setting).await;
     let entries = ledger.entries().unwrap().into_iter().filter(|(scope, _)| scope == SCOPE);
-    let entries: Vec<Noted> = entries.map(|(_, noted)| noted).collect();
+    let entries: Vec<Record> = entries.map(|(_, noted)| noted).collect();
     let events = story(&entries, None).into_iter();
-    let changes = events.filter(|event| matches!(event.what, What::Change(_)));
-    let row = |event: rosterd::memory::story::Event| {
+    let changes = events.filter(|event| matches!(event.what, EventKind::Change(_)));
+    let row = |event: rosterd::memory::events::Event| {
         let by = event.revision.map(|by| by.author.clone().unwrap_or_else(|| by.to_string()));
         format!("{} {}", event.email, by.unwrap_or_default())
     };
@@ -256,7 +256,7 @@ async fn each_change_names_the_commit_that_asked_for_it() {
         .account("alexandra", Role::Admin)
         .account("jonny", Role::Business)
         .account("max", Role::Developer);
-    let (fake, ledger) = (Fake::new(&world), Ledger::at(Place::Memory));
+    let (fake, ledger) = (Fake::new(&world), Ledger::at(Location::Memory));
     let head = repository.of("users.yaml").unwrap();
     assert_eq!(
         authors(&repository, &ledger, &fake).await,

@@ -18,12 +18,12 @@ const LISTING: &str = "query ListUsers { listUsers { ok activeUsers { uid email 
                        invitedUsers { email accountType inviteStatus } } }";
 
 /// A sandbox and somebody who asks it things.
-struct Stage {
+struct TestEnv {
     running: Running,
     http: Client,
 }
 
-impl Stage {
+impl TestEnv {
     async fn new() -> Self {
         Self::with(|_| {}).await
     }

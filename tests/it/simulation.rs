@@ -8,18 +8,18 @@
 
 mod chance;
 mod checks;
+mod coverage;
 mod ending;
-mod hands;
+mod expected_roster;
+mod invariants;
 mod machine;
-mod neighbour;
 mod network;
+mod operators;
 mod process;
-mod promises;
-mod reached;
 mod scenario;
-mod site;
-mod story;
-mod wish;
+mod second_workspace;
+mod sim_state;
+mod simulate;
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -28,9 +28,9 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use reached::REACHED;
+use coverage::REACHED;
 use scenario::Scenario;
-use story::{Told, tell};
+use simulate::{Told, tell};
 
 /// The seeds of every `cargo test`.
 const SEEDS: Range<u64> = 0..240;

@@ -26,7 +26,7 @@ const RANKS: [(&str, u8); 34] = [
     ("report", 40),
     ("render", 45),
     ("notice", 46),
-    ("aside", 47),
+    ("blocking", 47),
     ("client", 50),
     ("clock", 50),
     ("ledger", 50),
@@ -38,7 +38,7 @@ const RANKS: [(&str, u8); 34] = [
     ("systemd", 80),
     ("telemetry", 80),
     ("daemon", 90),
-    ("courier", 93),
+    ("notifier", 93),
     ("metrics", 92),
     ("web", 95),
     ("cli", 100),
@@ -251,7 +251,7 @@ fn an_effect_in_the_core_is_found() {
     assert_eq!(wrong("src/report.rs", "async fn f() { tokio::time::sleep(d).await }"), 1);
     assert_eq!(wrong("src/apply.rs", "use tokio::time::Instant;"), 0);
     let wrong = |text: &str| independence(&Source::new("src/sandbox/world.rs", text)).len();
-    assert_eq!((wrong("use crate::client::wire;"), wrong("use crate::role::Role;")), (1, 0));
+    assert_eq!((wrong("use crate::client::response;"), wrong("use crate::role::Role;")), (1, 0));
 }
 
 #[test]

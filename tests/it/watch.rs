@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 use tokio::sync::watch::Sender;
 use tokio::time::timeout;
 
-const SETTLE: Duration = Duration::from_millis(50);
+const DEBOUNCE: Duration = Duration::from_millis(50);
 const NEVER: Duration = Duration::from_hours(1);
 
 /// A folder `config` with a roster in it, being watched.
@@ -40,7 +40,7 @@ impl Scene {
 
     async fn watching(root: TempDir, users: Vec<String>, poll: Duration) -> Self {
         let rosters = vec![(users, root.path().join("config"))];
-        let watched = Watched { rosters, config: None, settle: SETTLE, poll };
+        let watched = Watched { rosters, config: None, debounce: DEBOUNCE, poll };
         let (sender, events) = mpsc::channel(16);
         let watched = watch::spawn(watched, Arc::new(SystemClock), sender);
         let mut scene = Self { root, events, watched };
@@ -57,7 +57,10 @@ impl Scene {
     }
 
     async fn hears(&mut self) -> bool {
-        matches!(timeout(Duration::from_secs(5), self.events.recv()).await, Ok(Some(Event::Moved)))
+        matches!(
+            timeout(Duration::from_secs(5), self.events.recv()).await,
+            Ok(Some(Event::FilesChanged))
+        )
     }
 
     async fn is_quiet(&mut self) -> bool {
@@ -233,7 +236,7 @@ async fn what_is_watched_can_be_changed() {
     let mut scene = Scene::new(NEVER).await;
     fs::create_dir(scene.path("other")).unwrap();
     let rosters = vec![(vec!["users.yaml".into()], scene.path("other"))];
-    let watched = Watched { rosters, config: None, settle: SETTLE, poll: NEVER };
+    let watched = Watched { rosters, config: None, debounce: DEBOUNCE, poll: NEVER };
     scene.watched.send(watched).unwrap();
     assert!(scene.hears().await, "the first look at the new folders");
     while !scene.is_quiet().await {}
@@ -249,7 +252,7 @@ async fn the_folder_of_the_configuration_is_watched_too() {
     let root = tempfile::tempdir().unwrap();
     let config = root.path().join("rosterd.yaml");
     let (rosters, file) = (vec![], Some(config.clone()));
-    let watched = Watched { rosters, config: file, settle: SETTLE, poll: NEVER };
+    let watched = Watched { rosters, config: file, debounce: DEBOUNCE, poll: NEVER };
     let (sender, events) = mpsc::channel(16);
     let watched = watch::spawn(watched, Arc::new(SystemClock), sender);
     let mut scene = Scene { root, events, watched };

@@ -4,7 +4,7 @@
 mod overview;
 mod people;
 mod runs;
-mod words;
+mod view_models;
 mod workspace;
 
 use askama::Template;
@@ -15,12 +15,12 @@ use axum::response::{Html, IntoResponse as _, Response};
 use axum::routing::get;
 use jiff::Timestamp;
 
-use super::Site;
-use super::board::{Place, Trouble};
-use super::shown::Shown;
-use words::When;
+use super::AppState;
+use super::snapshot_view::SnapshotView;
+use super::status::{LoadErrors, WorkspaceStatus};
+use view_models::When;
 
-pub(super) fn routes() -> Router<Site> {
+pub(super) fn routes() -> Router<AppState> {
     Router::new()
         .route("/", get(overview::show))
         .route("/workspaces/{name}", get(workspace::show))
@@ -41,20 +41,20 @@ fn asset(kind: &'static str, text: &'static str) -> Response {
 }
 
 /// What is around every page.
-struct Frame {
+struct Layout {
     /// The number of the last change; a browser compares.
     version: u64,
     release: &'static str,
     now: When,
     names: Vec<String>,
     current: String,
-    trouble: Option<Trouble>,
+    trouble: Option<LoadErrors>,
 }
 
-impl Frame {
+impl Layout {
     /// `current` is the workspace that is shown. It comes before anything is read, so that nothing
     /// newer is taken for it.
-    fn new(site: &Site, current: &str) -> Self {
+    fn new(site: &AppState, current: &str) -> Self {
         let version = *site.board.subscribe().borrow();
         let now = site.clock.now();
         Self {
@@ -71,8 +71,8 @@ impl Frame {
 /// Where there is nothing to show.
 #[derive(Template)]
 #[template(path = "missing.html", config = "src/web/askama.toml")]
-struct Missing {
-    frame: Frame,
+struct ErrorPage {
+    frame: Layout,
     head: &'static str,
     words: String,
 }
@@ -81,27 +81,27 @@ fn page(template: &impl Template) -> Response {
     match template.render() {
         Ok(text) => Html(text).into_response(),
         Err(error) => {
-            tracing::error!(%error, "a page cannot be drawn");
-            (StatusCode::INTERNAL_SERVER_ERROR, "this page cannot be drawn\n").into_response()
+            tracing::error!(%error, "a page cannot be rendered");
+            (StatusCode::INTERNAL_SERVER_ERROR, "this page cannot be rendered\n").into_response()
         }
     }
 }
 
-fn missing(frame: Frame, status: StatusCode, head: &'static str, words: &str) -> Response {
-    let page = page(&Missing { frame, head, words: words.to_owned() });
+fn missing(frame: Layout, status: StatusCode, head: &'static str, words: &str) -> Response {
+    let page = page(&ErrorPage { frame, head, words: words.to_owned() });
     (status, page).into_response()
 }
 
 /// The workspace of a page, and what is around it.
-struct Visit {
-    frame: Frame,
-    place: Place,
+struct PageContext {
+    frame: Layout,
+    place: WorkspaceStatus,
     now: Timestamp,
 }
 
-impl Visit {
-    fn to(site: &Site, name: &str) -> Result<Self, Response> {
-        let frame = Frame::new(site, name);
+impl PageContext {
+    fn to(site: &AppState, name: &str) -> Result<Self, Response> {
+        let frame = Layout::new(site, name);
         let now = site.clock.now();
         match site.board.place(name) {
             Some(place) => Ok(Self { frame, place, now }),
@@ -115,8 +115,8 @@ impl Visit {
     }
 
     /// The same where there has been a reading.
-    fn read(self) -> Result<(Self, std::sync::Arc<Shown>), Response> {
-        match self.place.picture.clone() {
+    fn read(self) -> Result<(Self, std::sync::Arc<SnapshotView>), Response> {
+        match self.place.observation.clone() {
             Some(shown) => Ok((self, shown)),
             None => Err(missing(
                 self.frame,

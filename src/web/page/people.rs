@@ -6,13 +6,13 @@ use askama::Template;
 use axum::extract::{Path, Query, State};
 use axum::response::Response;
 
-use super::words::{Happened, encoded, link};
-use super::{Frame, Visit, page};
+use super::view_models::{EventRow, encoded, link};
+use super::{Layout, PageContext, page};
 use crate::email::Email;
 use crate::escape::escape;
 use crate::render::{access, why};
-use crate::web::Site;
-use crate::web::api::Wanted;
+use crate::web::AppState;
+use crate::web::api::PeopleQuery;
 
 /// So many on one page.
 const MOST: usize = 100;
@@ -20,9 +20,9 @@ const MOST: usize = 100;
 #[derive(Template)]
 #[template(path = "people.html", config = "src/web/askama.toml")]
 struct People {
-    frame: Frame,
+    frame: Layout,
     name: String,
-    asked: Wanted,
+    asked: PeopleQuery,
     roles: BTreeSet<String>,
     statuses: BTreeSet<String>,
     caption: String,
@@ -44,13 +44,13 @@ struct Row {
 }
 
 pub(super) async fn list(
-    State(site): State<Site>,
+    State(site): State<AppState>,
     Path(name): Path<String>,
-    Query(asked): Query<Wanted>,
+    Query(asked): Query<PeopleQuery>,
 ) -> Result<Response, Response> {
-    let (Visit { frame, .. }, shown) = Visit::to(&site, &name)?.read()?;
-    let asked = Wanted { limit: Some(MOST), ..asked };
-    shown.drawn().await;
+    let (PageContext { frame, .. }, shown) = PageContext::to(&site, &name)?.read()?;
+    let asked = PeopleQuery { limit: Some(MOST), ..asked };
+    shown.ensure_rendered().await;
     let all = shown.access();
     let (total, found) = asked.of(all);
     let rows: Vec<Row> = found.into_iter().map(|row| Row::of(&name, row)).collect();
@@ -61,7 +61,7 @@ pub(super) async fn list(
         shown => format!("{} to {} of {total} people", first + 1, first + shown),
     };
     let at = |offset: usize| {
-        let Wanted { q, role, status, expiring, .. } = &asked;
+        let PeopleQuery { q, role, status, expiring, .. } = &asked;
         let parts = [("q", q), ("role", role), ("status", status)];
         let parts = parts.map(|(key, value)| format!("{key}={}", encoded(value))).join("&");
         format!("/workspaces/{name}/people?{parts}&expiring={expiring}&offset={offset}")
@@ -96,28 +96,28 @@ impl Row {
 #[derive(Template)]
 #[template(path = "person.html", config = "src/web/askama.toml")]
 struct Person {
-    frame: Frame,
+    frame: Layout,
     name: String,
     email: String,
     sections: Vec<(&'static str, Vec<String>)>,
-    events: Vec<Happened>,
+    events: Vec<EventRow>,
     caption: String,
 }
 
 pub(super) async fn person(
-    State(site): State<Site>,
+    State(site): State<AppState>,
     Path((name, email)): Path<(String, String)>,
 ) -> Result<Response, Response> {
-    let (visit, shown) = Visit::to(&site, &name)?.read()?;
+    let (visit, shown) = PageContext::to(&site, &name)?.read()?;
     let email = Email::remote(&email);
-    let view = shown.picture.view(&name);
+    let view = shown.observation.view(&name);
     let (_, addresses) = why::person(&view, &email);
     let mut events = match site.pasts.story(&visit.place, addresses).await {
         Ok(events) => events,
         Err(why) => return Err(visit.unread(&escape(&why))),
     };
     events.reverse();
-    let told = why::sections(&view, &shown.picture.memory, &email);
+    let told = why::sections(&view, &shown.observation.memory, &email);
     let safe = |lines: Vec<String>| lines.iter().map(|it| escape(it).into_owned()).collect();
     let sections = told.into_iter().map(|(head, lines): (_, Vec<String>)| (head, safe(lines)));
     let sections: Vec<(_, Vec<String>)> =
@@ -126,7 +126,7 @@ pub(super) async fn person(
         1 => "1 event".to_owned(),
         count => format!("{count} events, the newest first"),
     };
-    let events = events.iter().map(|event| Happened::of(&name, event)).collect();
+    let events = events.iter().map(|event| EventRow::of(&name, event)).collect();
     let email = escape(email.as_str()).into_owned();
     Ok(page(&Person { frame: visit.frame, name, email, sections, events, caption }))
 }

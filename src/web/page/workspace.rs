@@ -7,15 +7,15 @@ use axum::extract::{Path, State};
 use axum::response::Response;
 
 use super::overview::sentence;
-use super::words::{Due, Last, Ran, Row, State as Fares, When, encoded};
-use super::{Frame, Visit, page};
+use super::view_models::{Last, NextRun, Row, RunRow, State as WorkspaceHealth, When, encoded};
+use super::{Layout, PageContext, page};
 use crate::escape::escape;
-use crate::reconcile::Picture;
+use crate::reconcile::Observation;
 use crate::render::plot::{Plot, plot};
 use crate::render::{Summary, rows};
-use crate::web::Site;
-use crate::web::board::Trouble;
-use crate::web::shown::Shown;
+use crate::web::AppState;
+use crate::web::snapshot_view::SnapshotView;
+use crate::web::status::LoadErrors;
 
 /// So many rows of a plan are shown; the rest is in the API.
 const ROWS: usize = 200;
@@ -27,21 +27,21 @@ const RUNS: usize = 10;
 #[derive(Template)]
 #[template(path = "workspace.html", config = "src/web/askama.toml")]
 struct Workspace {
-    frame: Frame,
+    frame: Layout,
     name: String,
-    state: Fares,
+    state: WorkspaceHealth,
     sentence: String,
     since: When,
     progress: Option<String>,
     last: Option<Last>,
-    next: Option<Due>,
+    next: Option<NextRun>,
     converged: Option<When>,
     roster: Option<String>,
     failure: Option<String>,
-    trouble: Option<Trouble>,
+    trouble: Option<LoadErrors>,
     held: Vec<Row>,
     held_caption: String,
-    refusals: Vec<Refusal>,
+    violations: Vec<Violation>,
     approvals: Option<String>,
     /// The block of approvals is a long one.
     is_long: bool,
@@ -51,10 +51,10 @@ struct Workspace {
     roles: Vec<Role>,
     plot: Option<Plot>,
     no_past: String,
-    runs: Vec<Ran>,
+    runs: Vec<RunRow>,
 }
 
-struct Refusal {
+struct Violation {
     guard: String,
     message: String,
     hint: String,
@@ -68,21 +68,22 @@ struct Role {
 }
 
 pub(super) async fn show(
-    State(site): State<Site>,
+    State(site): State<AppState>,
     Path(name): Path<String>,
 ) -> Result<Response, Response> {
-    let Visit { frame, place, now } = Visit::to(&site, &name)?;
+    let PageContext { frame, place, now } = PageContext::to(&site, &name)?;
     let (fares, since) = place.fares();
     let past = site.pasts.of(&place).await;
-    if let Some(shown) = &place.picture {
-        shown.drawn().await;
+    if let Some(shown) = &place.observation {
+        shown.ensure_rendered().await;
     }
-    let shown = place.picture.as_deref();
-    let plan = shown.map_or_else(Wanted::default, |shown| Wanted::of(&name, &shown.picture));
-    let (drawn, runs, no_past) = match &past {
+    let shown = place.observation.as_deref();
+    let plan =
+        shown.map_or_else(PeopleQuery::default, |shown| PeopleQuery::of(&name, &shown.observation));
+    let (plot, runs, no_past) = match &past {
         Ok(past) => (
             plot(&past.timeline, now),
-            past.runs.iter().take(RUNS).map(|run| Ran::of(&name, run, now)).collect(),
+            past.runs.iter().take(RUNS).map(|run| RunRow::of(&name, run, now)).collect(),
             "Nothing has been recorded yet.".to_owned(),
         ),
         Err(why) => (None, Vec::new(), format!("The ledger cannot be read: {}", escape(why))),
@@ -93,26 +94,26 @@ pub(super) async fn show(
     };
     Ok(page(&Workspace {
         frame,
-        state: Fares::of(fares),
+        state: WorkspaceHealth::of(fares),
         sentence: sentence(&place, plan.summary.as_ref()),
         since: When::of(since, now),
         progress: place.progress.map(|(done, of)| format!("{done} of {of} changes")),
         last: place.last.as_ref().map(|last| Last::of(last, now)),
-        next: place.next.map(|due| Due::of(due, now)),
+        next: place.next.map(|due| NextRun::of(due, now)),
         converged: place.converged.map(|at| When::of(at, now)),
-        roster: shown.map(|shown| roster(&shown.picture)),
+        roster: shown.map(|shown| roster(&shown.observation)),
         failure: place.last.as_ref().and_then(|last| last.failure.clone()),
         trouble: place.trouble,
         held_caption: counted("held", plan.held.len(), plan.all_held),
         held: plan.held,
-        refusals: plan.refusals,
+        violations: plan.violations,
         is_long: plan.approvals.as_ref().is_some_and(|block| block.len() > LONGEST_BLOCK),
         approvals: plan.approvals,
         caption: plan.summary.as_ref().map(ToString::to_string).unwrap_or_default(),
         rows: plan.rows,
         nothing,
         roles: shown.map(roles).unwrap_or_default(),
-        plot: drawn,
+        plot,
         no_past,
         runs,
         name,
@@ -121,18 +122,18 @@ pub(super) async fn show(
 
 /// What the last reading asks for.
 #[derive(Default)]
-struct Wanted {
+struct PeopleQuery {
     summary: Option<Summary>,
     rows: Vec<Row>,
     held: Vec<Row>,
     all_held: usize,
-    refusals: Vec<Refusal>,
+    violations: Vec<Violation>,
     approvals: Option<String>,
 }
 
-impl Wanted {
-    fn of(name: &str, picture: &Picture) -> Self {
-        let view = picture.view(name);
+impl PeopleQuery {
+    fn of(name: &str, observation: &Observation) -> Self {
+        let view = observation.view(name);
         let all = rows::of_view(&view);
         let summary = Summary::of(view.plan, &all);
         let all_held = summary.held;
@@ -142,7 +143,7 @@ impl Wanted {
             let rows = rows.into_iter().take(ROWS);
             rows.map(|row| Row::of(name, &row.email, row, view.sources)).collect()
         };
-        let refusals = view.verdict.refusals.iter().map(|refusal| Refusal {
+        let violations = view.verdict.violations.iter().map(|refusal| Violation {
             guard: refusal.guard.to_string(),
             message: escape(&refusal.message).into_owned(),
             hint: escape(&refusal.hint).into_owned(),
@@ -152,7 +153,7 @@ impl Wanted {
             rows: draw(others),
             held: draw(held),
             all_held,
-            refusals: refusals.collect(),
+            violations: violations.collect(),
             approvals: view.verdict.approvals(),
         }
     }
@@ -163,8 +164,8 @@ fn counted(word: &str, shown: usize, all: usize) -> String {
 }
 
 /// The files, the commit, and how many members.
-fn roster(picture: &Picture) -> String {
-    let loaded = &picture.loaded;
+fn roster(observation: &Observation) -> String {
+    let loaded = &observation.loaded;
     let files: Vec<_> = loaded.sources.iter().map(|(_, file)| escape(&file.name)).collect();
     let files = match files.len() {
         0..=3 => files.join(", "),
@@ -181,7 +182,7 @@ fn roster(picture: &Picture) -> String {
 }
 
 /// How many have which role, and how many hold an invitation.
-fn roles(shown: &Shown) -> Vec<Role> {
+fn roles(shown: &SnapshotView) -> Vec<Role> {
     let mut roles: BTreeMap<&str, usize> = BTreeMap::new();
     let mut invited = 0;
     for row in shown.access() {

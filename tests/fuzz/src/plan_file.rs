@@ -3,11 +3,11 @@
 //! An input is the text of a file; or, after the line [`LISTING`], the answer to a reading, with a
 //! roster before it: then it is planned, written and read.
 
-use rosterd::client::answer::{Response, Telling};
+use rosterd::client::answer::{ErrorContext, Response};
 use rosterd::client::{Credentials, interpret};
 use rosterd::diagnostic::Sources;
 use rosterd::directory::Snapshot;
-use rosterd::guard::{Lift, Limits, judge};
+use rosterd::guard::{Limits, Override, evaluate};
 use rosterd::memory::Memory;
 use rosterd::plan::{OnRemoved, Plan, plan};
 use rosterd::render::{View, github, json, markdown, saved, text, unified};
@@ -55,7 +55,7 @@ fn is_read_back(roster: &str, listing: &str) {
     let Some(snapshot) = reading(listing) else { return };
     let Some((world, plan)) = made(roster, &snapshot) else { return };
     let memory = Memory::empty();
-    let verdict = judge(&plan, &Limits::default(), &memory, Lift::Nothing);
+    let verdict = evaluate(&plan, &Limits::default(), &memory, Override::None);
     let (sources, roster) = &world;
     let (plan, snapshot, verdict) = (&plan, &snapshot, &verdict);
     let view = View { workspace: "acme", sources, roster, snapshot, plan, verdict, revision: None };
@@ -95,7 +95,7 @@ fn made(text: &str, snapshot: &Snapshot) -> Option<(Desired, Plan)> {
 fn reading(body: &str) -> Option<Snapshot> {
     let response = Response { status: 200, body: body.into(), ..Response::default() };
     let credentials = Credentials::Token("prdm_wsp_of-a-test".into());
-    interpret::reading(&response, &Telling::new("https://api.acme.io/", &credentials)).ok()
+    interpret::reading(&response, &ErrorContext::new("https://api.acme.io/", &credentials)).ok()
 }
 
 fn nobody() -> Snapshot {

@@ -3,7 +3,7 @@
 //! The first line of an input is the status and, after a space, the content type; the rest is the
 //! body.
 
-use rosterd::client::answer::{Response, Telling};
+use rosterd::client::answer::{ErrorContext, Response};
 use rosterd::client::{Answer, ClientError, Credentials, Reply, interpret};
 use rosterd::directory::Snapshot;
 use serde::de::IgnoredAny;
@@ -32,7 +32,7 @@ pub fn check(data: &[u8]) {
         ..Response::default()
     };
     let credentials = Credentials::Token(SECRET.into());
-    let telling = Telling::new(ENDPOINT, &credentials);
+    let telling = ErrorContext::new(ENDPOINT, &credentials);
     let said = said(&response.body);
     let mut texts = Vec::new();
     match interpret::reading(&response, &telling) {
@@ -122,7 +122,7 @@ fn means(reply: &Reply, aliases: &[&str], response: &Response, said: &Value) {
                 }
             }
         }
-        Reply::Refused(_) | Reply::NotRun { .. } => {
+        Reply::Refused(_) | Reply::NotExecuted { .. } => {
             assert!(by_status || !aliases.iter().any(|alias| is_ok(alias)), "{said}");
         }
         Reply::Unknown(_) => {}
@@ -137,7 +137,7 @@ fn words(reply: Reply) -> Vec<String> {
     };
     match reply {
         Reply::Answered(answers) => answers.into_iter().filter_map(of_answer).collect(),
-        Reply::Refused(error) | Reply::NotRun { error, .. } | Reply::Unknown(error) => {
+        Reply::Refused(error) | Reply::NotExecuted { error, .. } | Reply::Unknown(error) => {
             vec![told(error)]
         }
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::stage::{ROSTER, Stage, eventually, replace};
+use super::test_env::{ROSTER, TestEnv, eventually, replace};
 
 const SOON: Duration = Duration::from_secs(20);
 /// What a user is promised between saving the roster and the change of the workspace is three
@@ -17,7 +17,7 @@ fn with(roster: &str, email: &str) -> String {
 
 #[test]
 fn an_edit_changes_the_workspace_soon() {
-    let stage = Stage::new();
+    let stage = TestEnv::new();
     let daemon = stage.spawn(&["-u", "users.yaml"]);
     eventually(SOON, "the first run", || stage.knows("alice@acme.io"));
 
@@ -34,7 +34,7 @@ fn an_edit_changes_the_workspace_soon() {
 
 #[test]
 fn at_rest_nothing_wakes_it() {
-    let stage = Stage::new();
+    let stage = TestEnv::new();
     // Also the folder above the roster is one that nobody else writes to.
     std::fs::create_dir_all(stage.path("quiet/here")).unwrap();
     stage.write("quiet/here/users.yaml", ROSTER);
@@ -53,7 +53,7 @@ fn at_rest_nothing_wakes_it() {
 
 #[test]
 fn a_broken_edit_changes_nothing_and_a_mended_one_goes_on() {
-    let stage = Stage::new();
+    let stage = TestEnv::new();
     let daemon = stage.spawn(&["-u", "users.yaml"]);
     eventually(SOON, "the first run", || stage.knows("alice@acme.io"));
     let before = stage.state();
@@ -69,7 +69,7 @@ fn a_broken_edit_changes_nothing_and_a_mended_one_goes_on() {
 
 #[test]
 fn a_daemon_without_a_usable_roster_stays_up_and_waits_for_one() {
-    let stage = Stage::new();
+    let stage = TestEnv::new();
     stage.write("users.yaml", "version: 1\nusers:\n");
     let mut daemon = stage.spawn(&["-u", "users.yaml"]);
     std::thread::sleep(Duration::from_secs(1));
@@ -82,20 +82,20 @@ fn a_daemon_without_a_usable_roster_stays_up_and_waits_for_one() {
 
 #[test]
 fn a_daemon_with_an_invalid_configuration_does_not_start() {
-    let stage = Stage::new();
+    let stage = TestEnv::new();
     stage.write("rosterd.yaml", "version: 1\nworkspaces: []\n");
     stage.run(&[]).expect(78);
 }
 
 /// The lines of a log in JSON; every line is one.
-fn rows(ran: &super::stage::Ran) -> Vec<serde_json::Value> {
+fn rows(ran: &super::test_env::Ran) -> Vec<serde_json::Value> {
     let log = ran.stderr();
     log.lines().map(|line| serde_json::from_str(line).expect(line)).collect()
 }
 
 #[test]
 fn the_log_is_a_line_a_change_and_a_line_a_run_and_says_when_the_next_is() {
-    let stage = Stage::new();
+    let stage = TestEnv::new();
     let daemon = stage.spawn(&["--log-format", "json", "-u", "users.yaml"]);
     eventually(SOON, "the first run", || stage.knows("alice@acme.io"));
     stage.write("users.yaml", "version: 1\nusers:\n  - { email: matt, role: ADMIN }\n");
@@ -116,7 +116,7 @@ fn the_log_is_a_line_a_change_and_a_line_a_run_and_says_when_the_next_is() {
 
 #[test]
 fn a_configuration_that_is_gone_is_not_replaced_by_another() {
-    let stage = Stage::new();
+    let stage = TestEnv::new();
     let configuration = |users: &str| {
         format!(
             "version: 1\nworkspaces:\n  - name: acme\n    endpoint: \
@@ -141,7 +141,7 @@ fn a_configuration_that_is_gone_is_not_replaced_by_another() {
 
 #[test]
 fn sighup_runs_at_once() {
-    let stage = Stage::new();
+    let stage = TestEnv::new();
     let daemon = stage.spawn(&["-u", "users.yaml"]);
     eventually(SOON, "the first run", || stage.knows("alice@acme.io"));
     stage.control("POST", "role", r#"{"email":"matt@acme.io","accountType":"BUSINESS"}"#);
@@ -158,7 +158,7 @@ fn sighup_runs_at_once() {
 
 #[test]
 fn sigterm_is_obeyed_while_the_api_does_not_answer() {
-    let stage = Stage::with_sandbox(&["--latency", "60s"]);
+    let stage = TestEnv::with_sandbox(&["--latency", "60s"]);
     let daemon = stage.spawn(&["-u", "users.yaml"]);
     std::thread::sleep(Duration::from_secs(1));
     daemon.signal("TERM");
@@ -167,7 +167,7 @@ fn sigterm_is_obeyed_while_the_api_does_not_answer() {
 
 #[test]
 fn a_reading_that_hangs_does_not_keep_a_single_run_either() {
-    let stage = Stage::with_sandbox(&["--latency", "60s"]);
+    let stage = TestEnv::with_sandbox(&["--latency", "60s"]);
     let once = stage.spawn(&["--once", "-u", "users.yaml"]);
     std::thread::sleep(Duration::from_secs(1));
     once.signal("INT");
@@ -177,7 +177,7 @@ fn a_reading_that_hangs_does_not_keep_a_single_run_either() {
 
 #[test]
 fn a_kill_in_the_middle_of_an_apply_is_mended_by_the_next_run() {
-    let stage = Stage::with_sandbox(&["--latency", "30ms"]);
+    let stage = TestEnv::with_sandbox(&["--latency", "30ms"]);
     let people: String =
         (0..40).fold(String::new(), |all, n| with(&all, &format!("user{n}@acme.io")));
     stage.write("users.yaml", &format!("{ROSTER}{people}"));
@@ -191,7 +191,7 @@ fn a_kill_in_the_middle_of_an_apply_is_mended_by_the_next_run() {
     let plan = plan.expect(0).stdout();
     for n in 0..40 {
         let email = format!("user{n}@acme.io");
-        let settles = |line: &str| line.contains("settling") && line.contains(&email);
+        let settles = |line: &str| line.contains("propagating") && line.contains(&email);
         // What was under way at that instant may have left, and is not sent again at once.
         assert!(held.contains(&email) || plan.lines().any(settles), "{email}\n{plan}");
     }
@@ -199,7 +199,7 @@ fn a_kill_in_the_middle_of_an_apply_is_mended_by_the_next_run() {
 
 #[test]
 fn a_configuration_that_comes_later_is_not_adopted() {
-    let stage = Stage::new();
+    let stage = TestEnv::new();
     let mut daemon = stage.spawn(&["-u", "users.yaml"]);
     eventually(SOON, "the first run", || stage.knows("alice@acme.io"));
     stage.write("rosterd.yaml", "version: 1\nworkspaces: []\n");

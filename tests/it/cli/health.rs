@@ -4,24 +4,24 @@ use std::net::TcpListener;
 use std::os::unix::net::UnixDatagram;
 use std::time::{Duration, Instant};
 
-use super::stage::{ROSTER, Running, Stage, eventually};
+use super::test_env::{ROSTER, Running, TestEnv, eventually};
 
 const SOON: Duration = Duration::from_secs(20);
 const BROKEN: &str = "version: 1\nusers:\n  - { email: matt@acme.io";
 
 /// A stage whose daemon listens on a free port.
-fn stage() -> Stage {
-    let mut stage = Stage::new();
+fn stage() -> TestEnv {
+    let mut stage = TestEnv::new();
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     stage.set("ROSTERD_LISTEN", &free.to_string());
     stage
 }
 
-fn lives(stage: &Stage) -> bool {
+fn lives(stage: &TestEnv) -> bool {
     stage.run(&["health"]).code() == 0
 }
 
-fn is_ready(stage: &Stage) -> bool {
+fn is_ready(stage: &TestEnv) -> bool {
     stage.run(&["health", "--ready"]).code() == 0
 }
 
@@ -62,7 +62,7 @@ fn health_has_nothing_to_do_with_the_api() {
 
 #[test]
 fn an_address_that_is_taken_ends_the_start() {
-    let mut stage = Stage::new();
+    let mut stage = TestEnv::new();
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     stage.set("ROSTERD_LISTEN", &address);
@@ -72,7 +72,7 @@ fn an_address_that_is_taken_ends_the_start() {
 
 #[test]
 fn the_address_may_be_written_in_the_configuration() {
-    let stage = Stage::new();
+    let stage = TestEnv::new();
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let workspace = "{ name: acme, endpoint: \"${PARADIME_API_ENDPOINT}\", users: users.yaml, \
         credentials: { api_key: { env: PARADIME_API_KEY }, \
@@ -93,7 +93,7 @@ fn the_address_may_be_written_in_the_configuration() {
 
 #[test]
 fn systemd_is_told_that_it_is_ready_alive_and_leaving() {
-    let mut stage = Stage::new();
+    let mut stage = TestEnv::new();
     let socket = stage.path("notify");
     let manager = UnixDatagram::bind(&socket).unwrap();
     manager.set_read_timeout(Some(Duration::from_secs(1))).unwrap();
@@ -124,7 +124,7 @@ fn systemd_is_told_that_it_is_ready_alive_and_leaving() {
 
 #[test]
 fn shells_and_man_know_every_command() {
-    let stage = Stage::new();
+    let stage = TestEnv::new();
     for shell in ["bash", "zsh", "fish"] {
         let script = stage.run(&["completions", shell]).expect(0).stdout();
         assert!(script.contains("detailed-exitcode") && script.contains("health"), "{shell}");

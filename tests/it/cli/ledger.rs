@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::stage::{ROSTER, Stage, eventually};
+use super::test_env::{ROSTER, TestEnv, eventually};
 
 const ONCE: [&str; 3] = ["--once", "-u", "users.yaml"];
 const PLAN: [&str; 4] = ["--plan", "-v", "-u", "users.yaml"];
 
 /// A crowd of members, all of them in the workspace, and the roster that names them.
-fn crowd(count: usize) -> (Stage, String) {
-    let stage = Stage::with_sandbox(&["--people", &count.to_string()]);
+fn crowd(count: usize) -> (TestEnv, String) {
+    let stage = TestEnv::with_sandbox(&["--people", &count.to_string()]);
     stage.run(&["import", "--yes", "-u", "users.yaml"]).expect(0);
     let roster = stage.read("users.yaml");
     (stage, roster)
@@ -39,7 +39,7 @@ fn without(roster: &str, count: usize) -> (String, Vec<String>) {
 
 #[test]
 fn a_plan_creates_no_ledger_and_says_what_it_does_not_know() {
-    let stage = Stage::new();
+    let stage = TestEnv::new();
     let unknown = "there is no ledger here yet";
     assert!(stage.run(&PLAN).expect(0).stdout().contains(unknown));
     assert!(!stage.path("state").exists());
@@ -50,7 +50,7 @@ fn a_plan_creates_no_ledger_and_says_what_it_does_not_know() {
 
 #[test]
 fn what_was_done_is_told_as_text_json_and_csv() {
-    let stage = Stage::new();
+    let stage = TestEnv::new();
     let nothing = stage.run(&["history", "-u", "users.yaml"]).expect(0).stdout();
     assert_eq!(nothing, "nothing has been recorded\n");
     stage.run(&ONCE).expect(0);
@@ -79,7 +79,7 @@ fn what_was_done_is_told_as_text_json_and_csv() {
 
 #[test]
 fn one_person_is_told_whole() {
-    let stage = Stage::new();
+    let stage = TestEnv::new();
     stage.run(&ONCE).expect(0);
     let why = |email: &str| stage.run(&["why", email, "-u", "users.yaml"]).expect(0).stdout();
     let alice = why("Alice@acme.io");
@@ -105,7 +105,7 @@ fn one_person_is_told_whole() {
 
 #[test]
 fn the_access_review_names_everybody_once() {
-    let stage = Stage::new();
+    let stage = TestEnv::new();
     let roster = format!("{ROSTER}unmanaged: [max@acme.io]\n").replace(
         "matt@acme.io, role: DEVELOPER",
         "matt@acme.io, role: DEVELOPER, expires: 2999-12-31",
@@ -214,7 +214,7 @@ fn by_hand_a_held_plan_is_applied_as_it_was_seen() {
 
 #[test]
 fn somebody_who_was_removed_by_hand_is_not_invited_unasked() {
-    let stage = Stage::new();
+    let stage = TestEnv::new();
     stage.run(&ONCE).expect(0);
     stage.control("POST", "remove", r#"{"email": "matt@acme.io"}"#);
     let held = stage.run(&ONCE).expect(3).stdout();
@@ -227,7 +227,7 @@ fn somebody_who_was_removed_by_hand_is_not_invited_unasked() {
 
 #[test]
 fn a_second_process_waits_for_the_lock_and_is_told_who_holds_it() {
-    let mut stage = Stage::with_sandbox(&["--latency", "1500ms"]);
+    let mut stage = TestEnv::with_sandbox(&["--latency", "1500ms"]);
     stage.set("RUST_LOG", "off");
     let first = stage.spawn(&ONCE);
     let locked = || {
@@ -246,7 +246,7 @@ fn a_second_process_waits_for_the_lock_and_is_told_who_holds_it() {
 
 #[test]
 fn the_chain_is_verified_and_its_head_is_in_the_log() {
-    let stage = Stage::new();
+    let stage = TestEnv::new();
     let verify =
         |more: &[&str]| stage.run(&[&["ledger", "verify", "-u", "users.yaml"], more].concat());
     assert!(verify(&[]).expect(1).stderr().contains("there is no ledger"));
@@ -267,14 +267,14 @@ fn the_chain_is_verified_and_its_head_is_in_the_log() {
 
 #[test]
 fn a_kept_sandbox_keeps_its_ledger_beside_it() {
-    let stage = Stage::new();
+    let stage = TestEnv::new();
     let with = |more: &[&str]| {
         stage.run(&[&["--sandbox", "--state", "kept.json", "-u", "users.yaml"], more].concat())
     };
     with(&["--once"]).expect(0);
     assert!(stage.path("kept.json.ledger.db").exists() && !stage.path("state").exists());
     assert!(with(&["history"]).expect(0).stdout().contains("alice@acme.io"));
-    assert!(with(&["--plan"]).expect(0).stdout().contains("waiting    alice@acme.io"));
+    assert!(with(&["--plan"]).expect(0).stdout().contains("pending       alice@acme.io"));
     let alone = stage.run(&["--state", "kept.json", "--once", "-u", "users.yaml"]).expect(64);
     assert!(alone.stderr().contains("--state belongs to --sandbox"), "{}", alone.stderr());
 }

@@ -5,13 +5,13 @@ mod health;
 mod ledger;
 mod pipelines;
 mod secrets;
-pub mod stage;
+pub mod test_env;
 
-use stage::{ROSTER, Stage};
+use test_env::{ROSTER, TestEnv};
 
 #[test]
 fn a_workspace_in_sync_needs_nothing() {
-    let stage = Stage::new();
+    let stage = TestEnv::new();
     stage.run(&["--once", "-u", "users.yaml"]).expect(0);
     let plan = stage.run(&["--plan", "--detailed-exitcode", "-u", "users.yaml"]).expect(0);
     assert!(plan.stdout().contains("in sync"), "{}", plan.stdout());
@@ -19,7 +19,7 @@ fn a_workspace_in_sync_needs_nothing() {
 
 #[test]
 fn a_plan_changes_nothing_and_says_what_it_would_do() {
-    let stage = Stage::new();
+    let stage = TestEnv::new();
     let before = stage.state();
     let plan = stage.run(&["--plan", "-u", "users.yaml"]).expect(0);
     for part in ["+ invite", "alice@acme.io", "~ role", "ADMIN → BUSINESS", "users.yaml:4"] {
@@ -31,7 +31,7 @@ fn a_plan_changes_nothing_and_says_what_it_would_do() {
 
 #[test]
 fn once_makes_the_workspace_equal_to_the_file() {
-    let stage = Stage::new();
+    let stage = TestEnv::new();
     let run = stage.run(&["--once", "-u", "users.yaml"]).expect(0);
     assert!(run.stdout().contains("in sync"), "{}", run.stdout());
     assert!(stage.knows("alice@acme.io"));
@@ -39,7 +39,7 @@ fn once_makes_the_workspace_equal_to_the_file() {
 
 #[test]
 fn quiet_is_silent_while_all_is_well() {
-    let stage = Stage::new();
+    let stage = TestEnv::new();
     let quiet = ["-q", "--once", "-u", "users.yaml"];
     let ran = stage.run(&quiet).expect(0);
     assert!(stage.knows("alice@acme.io"));
@@ -50,7 +50,7 @@ fn quiet_is_silent_while_all_is_well() {
 
 #[test]
 fn what_is_held_has_an_exit_code_of_its_own() {
-    let stage = Stage::new();
+    let stage = TestEnv::new();
     stage.write("users.yaml", "version: 1\nusers: []\n");
     let plan = stage.run(&["--plan", "--detailed-exitcode", "-u", "users.yaml"]).expect(3);
     assert!(plan.stdout().contains("held by empty-roster: 3 of 3 accounts"), "{}", plan.stdout());
@@ -62,7 +62,7 @@ fn what_is_held_has_an_exit_code_of_its_own() {
 
 #[test]
 fn wrong_usage_is_64_and_help_is_a_result() {
-    let stage = Stage::new();
+    let stage = TestEnv::new();
     for arguments in [
         &["--no-such-flag"][..],
         &["--plan", "--once"],
@@ -80,7 +80,7 @@ fn wrong_usage_is_64_and_help_is_a_result() {
 
 #[test]
 fn help_is_short_and_the_same_both_ways() {
-    let stage = Stage::new();
+    let stage = TestEnv::new();
     for command in [&[][..], &["apply"], &["check"], &["import"], &["sandbox"], &["schema"]] {
         let ask = |flag| stage.run(&[command, &[flag]].concat()).expect(0).stdout();
         let help = ask("--help");
@@ -93,7 +93,7 @@ fn help_is_short_and_the_same_both_ways() {
 
 #[test]
 fn an_invalid_roster_is_78_with_every_problem_at_its_place() {
-    let stage = Stage::new();
+    let stage = TestEnv::new();
     stage.write(
         "users.yaml",
         "version: 1\nusers:\n  - { email: matt@acme.io, role: DEVELOPR }\n  - { emial: x@acme.io, role: ADMIN }\n",
@@ -115,7 +115,7 @@ fn an_invalid_roster_is_78_with_every_problem_at_its_place() {
 
 #[test]
 fn without_a_configuration_the_places_are_named() {
-    let stage = Stage::new();
+    let stage = TestEnv::new();
     let ran = stage.run(&["--plan"]).expect(78);
     for part in ["ROSTERD_CONFIG", "rosterd.yaml", "/etc/rosterd/rosterd.yaml", "--users"] {
         assert!(ran.stderr().contains(part), "{part} is missing in\n{}", ran.stderr());
@@ -124,7 +124,7 @@ fn without_a_configuration_the_places_are_named() {
 
 #[test]
 fn a_saved_plan_is_applied_as_it_was_printed() {
-    let stage = Stage::new();
+    let stage = TestEnv::new();
     stage.run(&["--plan", "--format", "json", "--out", "plan.json", "-u", "users.yaml"]).expect(0);
     stage.run(&["apply", "plan.json", "-u", "users.yaml"]).expect(0);
     assert!(stage.knows("alice@acme.io"));
@@ -132,7 +132,7 @@ fn a_saved_plan_is_applied_as_it_was_printed() {
 
 #[test]
 fn a_saved_plan_is_refused_when_the_workspace_or_the_roster_has_moved() {
-    let stage = Stage::new();
+    let stage = TestEnv::new();
     let save = ["--plan", "--format", "json", "--out", "plan.json", "-u", "users.yaml"];
     stage.run(&save).expect(0);
     stage.control("POST", "role", r#"{"email":"jonny@acme.io","accountType":"DEVELOPER"}"#);
@@ -150,7 +150,7 @@ fn a_saved_plan_is_refused_when_the_workspace_or_the_roster_has_moved() {
 
 #[test]
 fn a_file_that_is_no_plan_is_refused() {
-    let stage = Stage::new();
+    let stage = TestEnv::new();
     stage.write("plan.json", "{\"format_version\": 99}");
     let ran = stage.run(&["apply", "plan.json", "-u", "users.yaml"]).expect(1);
     assert!(ran.stderr().contains("plan.json"), "{}", ran.stderr());
@@ -161,7 +161,7 @@ fn a_file_that_is_no_plan_is_refused() {
 
 #[test]
 fn a_plan_in_a_file_has_no_colour_unless_it_is_asked_for() {
-    let stage = Stage::new();
+    let stage = TestEnv::new();
     stage.run(&["--plan", "--out", "plan.txt", "-u", "users.yaml"]).expect(0);
     let printed = stage.run(&["--plan", "-u", "users.yaml"]).expect(0).stdout();
     assert_eq!(stage.read("plan.txt"), printed);
@@ -174,11 +174,11 @@ fn a_plan_in_a_file_has_no_colour_unless_it_is_asked_for() {
 
 #[test]
 fn every_format_of_a_plan_is_a_result() {
-    let stage = Stage::new();
+    let stage = TestEnv::new();
     for (format, part) in [
         ("text", "1 to invite, 1 role to change"),
         ("diff", "+"),
-        ("json", "\"format_version\": 1"),
+        ("json", "\"format_version\": 2"),
         ("markdown", "<!-- rosterd:plan:"),
         ("github", "::notice "),
     ] {
@@ -190,7 +190,7 @@ fn every_format_of_a_plan_is_a_result() {
 
 #[test]
 fn an_import_needs_no_change() {
-    let stage = Stage::new();
+    let stage = TestEnv::new();
     stage.run(&["import", "-u", "imported.yaml"]).expect(0);
     let text = stage.read("imported.yaml");
     assert!(text.contains("alexandra@acme.io") && text.contains("john@acme.io"), "{text}");
@@ -200,7 +200,7 @@ fn an_import_needs_no_change() {
 
 #[test]
 fn an_import_over_a_roster_shows_the_difference_and_does_not_write_unasked() {
-    let stage = Stage::new();
+    let stage = TestEnv::new();
     let ran = stage.run(&["import", "-u", "users.yaml"]).expect(1);
     assert!(ran.stdout().contains("-  - email: alice@acme.io") || ran.stdout().contains("alice"));
     assert!(ran.stderr().contains("--yes"), "{}", ran.stderr());
@@ -212,7 +212,7 @@ fn an_import_over_a_roster_shows_the_difference_and_does_not_write_unasked() {
 #[test]
 fn an_import_writes_as_an_editor_would() {
     use std::os::unix::fs::PermissionsExt as _;
-    let stage = Stage::new();
+    let stage = TestEnv::new();
     stage.write("real.yaml", ROSTER);
     let private = std::fs::Permissions::from_mode(0o640);
     std::fs::set_permissions(stage.path("real.yaml"), private).unwrap();
@@ -227,7 +227,7 @@ fn an_import_writes_as_an_editor_would() {
 
 #[test]
 fn a_viewer_key_plans_and_says_what_it_lacks() {
-    let mut stage = Stage::new();
+    let mut stage = TestEnv::new();
     stage.key("sandbox-viewer-key", "sandbox-viewer-secret");
     stage.run(&["--plan", "--detailed-exitcode", "-u", "users.yaml"]).expect(2);
     let ran = stage.run(&["--once", "-u", "users.yaml"]).expect(1);
@@ -243,7 +243,7 @@ fn a_viewer_key_plans_and_says_what_it_lacks() {
 
 #[test]
 fn check_needs_no_network_and_has_three_formats() {
-    let mut stage = Stage::new();
+    let mut stage = TestEnv::new();
     stage.set("PARADIME_API_ENDPOINT", "https://api.invalid/graphql");
     stage.run(&["check", "-u", "users.yaml"]).expect(0);
     stage.write("users.yaml", "version: 1\nusers:\n  - { email: nobody, role: ADMIN }\n");
@@ -256,7 +256,7 @@ fn check_needs_no_network_and_has_three_formats() {
 
 #[test]
 fn colour_is_for_terminals_unless_it_is_asked_for() {
-    let stage = Stage::new();
+    let stage = TestEnv::new();
     let plain = stage.run(&["--plan", "-u", "users.yaml"]).expect(0);
     assert!(!plain.stdout().contains('\u{1b}'));
     let coloured = stage.run(&["--plan", "--color", "always", "-u", "users.yaml"]).expect(0);
@@ -265,7 +265,7 @@ fn colour_is_for_terminals_unless_it_is_asked_for() {
 
 #[test]
 fn schemas_are_printed() {
-    let stage = Stage::new();
+    let stage = TestEnv::new();
     for which in ["users", "config"] {
         let schema = stage.run(&["schema", which]).expect(0).stdout();
         let schema: serde_json::Value = serde_json::from_str(&schema).unwrap();
@@ -277,7 +277,7 @@ fn schemas_are_printed() {
 
 #[test]
 fn the_embedded_sandbox_needs_nothing_around_it() {
-    let stage = Stage::new();
+    let stage = TestEnv::new();
     let plan =
         stage.run(&["--sandbox", "--plan", "--detailed-exitcode", "-u", "users.yaml"]).expect(2);
     assert!(plan.stdout().contains("alice@acme.io"));
@@ -287,7 +287,7 @@ fn the_embedded_sandbox_needs_nothing_around_it() {
 
 #[test]
 fn one_workspace_that_fails_does_not_stop_the_others() {
-    let stage = Stage::new();
+    let stage = TestEnv::new();
     stage.write("broken.yaml", "version: 1\nusers:\n");
     let workspace = |name: &str, users: &str| {
         format!(

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use serde_yaml::Value;
 
-use super::stage::{ROSTER, Stage};
+use super::test_env::{ROSTER, TestEnv};
 
 const DOCKER: &str = "#!/bin/sh\n\
     while [ \"$1\" != \"$IMAGE\" ]; do shift; done\n\
@@ -26,8 +26,8 @@ const CONFIG: &str = "version: 1\nworkspaces:\n  - name: acme\n    endpoint: ${P
     users: users.yaml\n";
 
 /// A stage with a checked-out repository and the stand-ins on the path.
-fn stage() -> Stage {
-    let stage = Stage::new();
+fn stage() -> TestEnv {
+    let stage = TestEnv::new();
     std::fs::create_dir_all(stage.path(".base")).unwrap();
     for name in ["rosterd.yaml", ".base/rosterd.yaml", ".base-rosterd.yaml"] {
         stage.write(name, CONFIG);
@@ -43,7 +43,7 @@ fn stage() -> Stage {
 }
 
 /// Runs a script as a runner does; the answer is its exit code and what it wrote.
-fn runs(stage: &Stage, script: &str) -> (i32, String) {
+fn runs(stage: &TestEnv, script: &str) -> (i32, String) {
     let path = format!("{}:{}", stage.path("bin").display(), std::env::var("PATH").unwrap());
     let mut command = Command::new("bash");
     command.args(["-e", "-o", "pipefail", "-c", script]).current_dir(stage.path("."));

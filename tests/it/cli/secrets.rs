@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::stage::{Ran, Stage, eventually};
+use super::test_env::{Ran, TestEnv, eventually};
 
 const SECRETS: [&str; 4] =
     ["sandbox-secret", "sandbox-viewer-secret", "prdm_cmp_sandbox", "prdm_wsp_sandbox"];
@@ -17,7 +17,7 @@ fn shows_none(ran: &Ran) {
 
 #[test]
 fn no_secret_is_shown_under_trace() {
-    let mut stage = Stage::new();
+    let mut stage = TestEnv::new();
     stage.set("RUST_LOG", "trace");
     for (key, secret) in [
         ("sandbox-key", "sandbox-secret"),
@@ -43,7 +43,7 @@ fn no_secret_is_shown_under_trace() {
 
 #[test]
 fn a_secret_in_the_configuration_is_refused_and_not_repeated() {
-    let stage = Stage::new();
+    let stage = TestEnv::new();
     for credentials in [
         "{ api_key: sandbox-key, api_secret: sandbox-secret }",
         "{ api_secret: prdm_wsp_sandbox }",
@@ -64,7 +64,7 @@ fn a_secret_in_the_configuration_is_refused_and_not_repeated() {
 
 #[test]
 fn a_daemon_shows_none_either() {
-    let mut stage = Stage::new();
+    let mut stage = TestEnv::new();
     stage.set("RUST_LOG", "trace");
     let daemon = stage.spawn(&["-u", "users.yaml", "-vv"]);
     eventually(Duration::from_secs(20), "the invitation", || stage.knows("alice@acme.io"));
@@ -76,7 +76,7 @@ fn a_daemon_shows_none_either() {
 
 #[test]
 fn a_mistake_near_a_secret_does_not_show_it() {
-    let stage = Stage::new();
+    let stage = TestEnv::new();
     for credentials in [
         "api_secrt: sandbox-secret",
         "token: sandbox-secret",
@@ -109,7 +109,7 @@ fn a_mistake_near_a_secret_does_not_show_it() {
 
 #[test]
 fn a_secret_in_a_pipe_is_refused_and_not_waited_for() {
-    let stage = Stage::new();
+    let stage = TestEnv::new();
     let made = std::process::Command::new("mkfifo").arg(stage.path("pipe")).status().unwrap();
     assert!(made.success());
     stage.write(

@@ -11,7 +11,7 @@ use rosterd::config::{
     Config, Request, ScheduleSettings, SecretSource, WatchSettings, WorkspaceConfig, load,
 };
 use rosterd::guard::{Budget, BudgetName, Limits};
-use rosterd::ledger::Place;
+use rosterd::ledger::Location;
 use rosterd::plan::OnRemoved;
 
 use super::{codes, env, folder, good, minimal};
@@ -38,9 +38,9 @@ fn a_minimal_file_gives_exactly_the_defaults() {
         zone: TimeZone::UTC,
         jitter: Duration::from_secs(30),
     };
-    let watch = WatchSettings { settle: Duration::from_secs(1), poll: Duration::from_secs(30) };
+    let watch = WatchSettings { debounce: Duration::from_secs(1), poll: Duration::from_secs(30) };
     assert_eq!((&config.schedule, &config.watch), (&schedule, &watch));
-    let store = Place::File("/home/matt/.local/state/rosterd/ledger.db".into());
+    let store = Location::File("/home/matt/.local/state/rosterd/ledger.db".into());
     assert_eq!((&config.store, config.listen), (&Some(store), None));
     assert_eq!(config.retention, Duration::from_hours(400 * 24));
     let WorkspaceConfig { target, connection, credentials, store, retention } = only(&config);
@@ -70,7 +70,7 @@ fn a_minimal_file_gives_exactly_the_defaults() {
 #[test]
 fn the_complete_example_loads_and_says_what_the_defaults_say() {
     let complete = good(COMPLETE, &Request::default());
-    assert_eq!(complete.store, Some(Place::File("/var/lib/rosterd/ledger.db".into())));
+    assert_eq!(complete.store, Some(Location::File("/var/lib/rosterd/ledger.db".into())));
     assert_eq!(complete.listen, Some("127.0.0.1:9464".parse().unwrap()));
     let secret = SecretSource::File("/run/secrets/paradime_api_secret".into());
     assert_eq!(only(&complete).credentials.api_secret, secret);
@@ -100,7 +100,7 @@ fn every_setting_reaches_its_field() {
         invite: { floor: 14 }
     http: { timeout: 5s, concurrency: 2, batch: 3, rate: off }
 schedule: { cron: '@daily', timezone: Asia/Tokyo, jitter: 0s }
-watch: { settle: 250ms, poll: 1m }
+watch: { debounce: 250ms, poll: 1m }
 listen: '[::1]:80'
 retention: 30d
 ";
@@ -108,7 +108,8 @@ retention: 30d
     assert_eq!(config.schedule.cron, "@daily".parse().unwrap());
     assert_eq!(config.schedule.zone, TimeZone::get("Asia/Tokyo").unwrap());
     assert_eq!(config.schedule.jitter, Duration::ZERO);
-    let watch = WatchSettings { settle: Duration::from_millis(250), poll: Duration::from_mins(1) };
+    let watch =
+        WatchSettings { debounce: Duration::from_millis(250), poll: Duration::from_mins(1) };
     assert_eq!(config.watch, watch);
     assert_eq!(config.listen, Some("[::1]:80".parse().unwrap()));
     assert_eq!(config.retention, Duration::from_hours(720));
@@ -136,8 +137,8 @@ retention: 30d
 #[test]
 fn bounds_are_themselves_allowed() {
     for more in [
-        "schedule: { jitter: 1d }\nwatch: { settle: 10ms, poll: 1d }\nretention: 36500d\n",
-        "schedule: { jitter: 0s }\nwatch: { settle: 1m, poll: 1s }\nretention: 1d\n",
+        "schedule: { jitter: 1d }\nwatch: { debounce: 10ms, poll: 1d }\nretention: 36500d\n",
+        "schedule: { jitter: 0s }\nwatch: { debounce: 1m, poll: 1s }\nretention: 1d\n",
         "    http: { timeout: 1s, concurrency: 1, batch: 1, rate: 1/h }\n",
         "    http: { timeout: 10m, concurrency: 64, batch: 1000 }\n",
         "    guard: { min_admins: 0, budgets: { invite: { percent: 0, floor: 0, window: 1m } } }\n",
@@ -146,8 +147,8 @@ fn bounds_are_themselves_allowed() {
         good(&minimal(more), &Request::default());
     }
     for (more, wrong) in [
-        ("watch: { settle: 9ms }\n", 1),
-        ("watch: { settle: 61s, poll: 86401s }\n", 2),
+        ("watch: { debounce: 9ms }\n", 1),
+        ("watch: { debounce: 61s, poll: 86401s }\n", 2),
         ("    http: { timeout: 601s, concurrency: 0, batch: 1001, rate: 0/s }\n", 4),
         ("    guard: { min_admins: 1000001, budgets: { demote: { floor: 1000001 } } }\n", 2),
         ("    guard: { budgets: { demote: { percent: -1, window: 367d } } }\n", 2),

@@ -13,11 +13,13 @@ use rosterd::client::{
 use rosterd::clock::{Clock, SystemClock};
 use rosterd::diagnostic::Sources;
 use rosterd::directory::{InviteStatus, Uid};
-use rosterd::guard::{Lift, Limits};
-use rosterd::ledger::{Ledger, Place};
+use rosterd::guard::{Limits, Override};
+use rosterd::ledger::{Ledger, Location};
 use rosterd::plan::OnRemoved;
 use rosterd::plan::change::{Action, Change};
-use rosterd::reconcile::{Carry, Loaded, Pass, Setting, Target, reconcile, sit_down};
+use rosterd::reconcile::{
+    Loaded, Pass, Setting, WorkspaceSpec, WorkspaceState, acquire, reconcile,
+};
 use rosterd::report::{RunReport, Status, Trigger};
 use rosterd::role::Role;
 use rosterd::roster::{checks, raw};
@@ -91,7 +93,7 @@ async fn every_role_means_the_same_to_both() {
         let email = format!("{}@acme.io", role.as_str().to_lowercase());
         let reply = admin(&running).send(&[&invite(&email, role.clone())]).await;
         assert_eq!(reply, Reply::Answered(vec![Answer::Done]));
-        running.hands().lock().unwrap().accept("acme", &email, SystemClock.now()).unwrap();
+        running.state().lock().unwrap().accept("acme", &email, SystemClock.now()).unwrap();
     }
     let read = admin(&running).list().await.unwrap();
     for role in Role::KNOWN {
@@ -160,7 +162,7 @@ async fn every_key_may_what_it_may() {
     let viewer = client_of(&running, pair("sandbox-viewer-key", "sandbox-viewer-secret"), None);
     assert!(viewer.list().await.is_ok());
     let reply = viewer.send(&[&disable(MATT), &invite("b@acme.io", Role::Business)]).await;
-    let Reply::NotRun { error, .. } = reply else { panic!("{reply:?}") };
+    let Reply::NotExecuted { error, .. } = reply else { panic!("{reply:?}") };
     assert_eq!(error.class, ErrorClass::Denied);
     assert!(error.message.contains("User Management Admin"), "{error}");
 }
@@ -186,7 +188,7 @@ async fn every_fault_has_its_meaning() {
     let running = started(failing("throttle")).await;
     let reply = admin(&running).send(&[&invite("a@acme.io", Role::Business)]).await;
     let asked = Some(Duration::from_secs(1));
-    assert!(matches!(&reply, Reply::NotRun { retry_after, .. } if *retry_after == asked));
+    assert!(matches!(&reply, Reply::NotExecuted { retry_after, .. } if *retry_after == asked));
     let running = started(failing("not-ok")).await;
     let reply = admin(&running).send(&[&invite("a@acme.io", Role::Business)]).await;
     assert!(
@@ -213,11 +215,11 @@ fn roster() -> Arc<Loaded> {
 async fn run(
     running: &Running,
     loaded: &Arc<Loaded>,
-    carry: &mut Carry,
+    carry: &mut WorkspaceState,
     ledger: &Ledger,
     clock: &dyn Clock,
 ) -> RunReport {
-    let target = Target {
+    let target = WorkspaceSpec {
         workspace: "acme".into(),
         users: Vec::new(),
         base: std::path::PathBuf::new(),
@@ -230,12 +232,12 @@ async fn run(
     let setting = Setting {
         clock,
         cancel: &cancel,
-        lift: Lift::Nothing,
-        seen: &|_| Ok(()),
+        overrides: Override::None,
+        on_plan: &|_| Ok(()),
         progress: &|_, _| {},
     };
     let pass = Pass { trigger: Trigger::Start, stale: false };
-    let desk = sit_down(&records(ledger), clock, &cancel).await.unwrap();
+    let desk = acquire(&records(ledger), clock, &cancel).await.unwrap();
     reconcile(&admin(running), &target, loaded, pass, carry, desk, &setting).await
 }
 
@@ -269,12 +271,12 @@ async fn a_run_makes_them_equal_whatever_the_server_thinks_of_batches() {
         Options { max_batch: 3, sent: true, ..Options::default() },
     ] {
         let running = started(options).await;
-        let ledger = Ledger::at(Place::Memory);
+        let ledger = Ledger::at(Location::Memory);
         let clock = &SystemClock;
-        let report = run(&running, &loaded, &mut Carry::default(), &ledger, clock).await;
+        let report = run(&running, &loaded, &mut WorkspaceState::default(), &ledger, clock).await;
         assert_eq!(report.status(), Status::Converged, "{report:?}");
         is_equal(&running);
-        let again = run(&running, &loaded, &mut Carry::default(), &ledger, clock).await;
+        let again = run(&running, &loaded, &mut WorkspaceState::default(), &ledger, clock).await;
         assert!(again.applied().unwrap().plan.changes().is_empty());
     }
 }
@@ -290,8 +292,8 @@ async fn bad_days_end_in_the_same_place() {
     ] {
         let faults = faults.split(' ').map(|it| it.parse().unwrap()).collect();
         let running = started(Options { faults, seed, ..Options::default() }).await;
-        let mut carry = Carry::default();
-        let (ledger, mut converged) = (Ledger::at(Place::Memory), false);
+        let mut carry = WorkspaceState::default();
+        let (ledger, mut converged) = (Ledger::at(Location::Memory), false);
         for day in 0..60 {
             // What nobody knows waits for a day before it is tried again.
             let clock = After(SignedDuration::from_hours(25 * day));

@@ -46,7 +46,7 @@ async fn answers(body: &str) -> Vec<Answer> {
 
 fn failure(reply: Reply) -> (&'static str, ErrorClass, FailureKind, String) {
     match reply {
-        Reply::NotRun { error, .. } => ("not run", error.class, error.kind, error.message),
+        Reply::NotExecuted { error, .. } => ("not run", error.class, error.kind, error.message),
         Reply::Refused(error) => ("refused", error.class, error.kind, error.message),
         Reply::Unknown(error) => ("unknown", error.class, error.kind, error.message),
         Reply::Answered(answers) => panic!("{answers:?}"),
@@ -153,7 +153,7 @@ async fn an_answer_that_could_hide_an_effect_is_unknown() {
 #[tokio::test]
 async fn a_request_that_certainly_did_not_run_says_so() {
     let asked = |reply| match reply {
-        Reply::NotRun { error, retry_after } => (error.class, error.kind, retry_after),
+        Reply::NotExecuted { error, retry_after } => (error.class, error.kind, retry_after),
         other => panic!("{other:?}"),
     };
     let throttled = answer(429, &["Retry-After: 7"], b"");
@@ -247,8 +247,8 @@ async fn a_role_that_cannot_be_said_is_rejected_here_and_hinders_nobody() {
 async fn during_a_stop_nothing_is_sent_and_the_caller_hears_how_long_it_lasts() {
     let server = Scripted::start([answer(429, &["Retry-After: 30"], b"")]).await;
     let (client, change) = (client(&server), invite("alice@acme.io", Role::Analyst));
-    assert!(matches!(client.send(&[&change]).await, Reply::NotRun { .. }));
-    let Reply::NotRun { error, retry_after } = client.send(&[&change]).await else { panic!() };
+    assert!(matches!(client.send(&[&change]).await, Reply::NotExecuted { .. }));
+    let Reply::NotExecuted { error, retry_after } = client.send(&[&change]).await else { panic!() };
     assert_eq!((error.class, error.kind), (Transient, FailureKind::Throttled));
     assert!(retry_after.unwrap() > Duration::from_secs(25));
     assert_eq!(server.count(), 1);

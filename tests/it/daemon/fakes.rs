@@ -17,16 +17,16 @@ use rosterd::config::{
     WorkspaceConfig,
 };
 use rosterd::daemon::events::Event;
-use rosterd::daemon::{self, Connected, Finished, Hooks, Inbox};
+use rosterd::daemon::{self, Connected, Environment, Inbox, RunCompleted};
 use rosterd::diagnostic::{Diagnostic, FileId, Place, Sources};
 use rosterd::directory::{Account, Invitation, InviteStatus, Snapshot, Uid};
 use rosterd::email::Email;
 use rosterd::failure::FailureKind;
 use rosterd::guard::Limits;
-use rosterd::ledger::{Ledger, Place as Kept};
+use rosterd::ledger::{Ledger, Location};
 use rosterd::plan::OnRemoved;
 use rosterd::plan::change::{Action, Change};
-use rosterd::reconcile::{InputOutage, Loaded, Look, Records, Target};
+use rosterd::reconcile::{Evaluation, InputError, LedgerConfig, Loaded, WorkspaceSpec};
 use rosterd::report::{Failure, RunReport, Status, Trigger};
 use rosterd::role::Role;
 use rosterd::roster::{Digest, Member, Period, Roster};
@@ -119,7 +119,7 @@ impl World {
             config: Ok(config(&["acme"])),
             reports: Vec::new(),
             in_force: Vec::new(),
-            ledger: Ledger::at(Kept::Memory),
+            ledger: Ledger::at(Location::Memory),
         })));
         world.add("acme");
         world
@@ -201,7 +201,7 @@ pub fn config(names: &[&str]) -> Config {
 
 pub fn workspace(name: &str) -> WorkspaceConfig {
     WorkspaceConfig {
-        target: Target {
+        target: WorkspaceSpec {
             workspace: name.into(),
             users: vec!["users.yaml".into()],
             base: PathBuf::from("."),
@@ -245,25 +245,25 @@ fn text(lines: &[Line]) -> String {
     format!("{lines:?}")
 }
 
-fn broken(message: &str) -> InputOutage {
+fn broken(message: &str) -> InputError {
     let diagnostics = vec![Diagnostic::error("broken", message)];
-    InputOutage { sources: Sources::default(), diagnostics }
+    InputError { sources: Sources::default(), diagnostics }
 }
 
-impl Hooks for World {
+impl Environment for World {
     type Directory = Directory;
 
     fn connect(&self, workspace: &WorkspaceConfig) -> Result<Connected<Directory>, Failure> {
         let name = workspace.target.workspace.clone();
-        let records = Records { scope: name.clone(), ..records(&self.state().ledger) };
+        let records = LedgerConfig { scope: name.clone(), ..records(&self.state().ledger) };
         Ok(Connected { directory: Directory { world: self.clone(), workspace: name }, records })
     }
 
-    fn reload(&self) -> Result<Config, InputOutage> {
+    fn reload(&self) -> Result<Config, InputError> {
         self.state().config.clone().map_err(|message| broken(&message))
     }
 
-    fn load(&self, target: &Target, _now: Timestamp) -> Result<Loaded, InputOutage> {
+    fn load(&self, target: &WorkspaceSpec, _now: Timestamp) -> Result<Loaded, InputError> {
         match &self.state().places[&target.workspace].roster {
             None => Err(broken("cannot be read")),
             Some(lines) => {
@@ -274,18 +274,18 @@ impl Hooks for World {
         }
     }
 
-    fn contents(&self, target: &Target) -> Digest {
+    fn contents(&self, target: &WorkspaceSpec) -> Digest {
         match &self.state().places[&target.workspace].roster {
             None => Digest::of(["cannot be read"]),
             Some(lines) => Digest::of(["users.yaml", &text(lines)]),
         }
     }
 
-    fn seen(&self, _workspace: &str, _loaded: &Loaded, _look: &Look) {}
+    fn on_plan(&self, _workspace: &str, _loaded: &Loaded, _look: &Evaluation) {}
 
     fn progress(&self, _workspace: &str, _done: usize, _of: usize) {}
 
-    fn finished(&self, run: &Finished<'_>) {
+    fn finished(&self, run: &RunCompleted<'_>) {
         self.state().reports.push(run.report.clone());
     }
 }

@@ -29,7 +29,7 @@ async fn serves_as_a_child() {
     });
     let ended =
         daemon::serve(Arc::new(world.clone()), config, Arc::new(SystemClock), Inbox::new()).await;
-    let triggers: Vec<_> = world.state().reports.iter().map(|run| run.trigger.word()).collect();
+    let triggers: Vec<_> = world.state().reports.iter().map(|run| run.trigger.as_str()).collect();
     println!("ended {ended:?} {}", triggers.join(" "));
 }
 

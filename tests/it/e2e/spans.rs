@@ -1,6 +1,6 @@
 //! Spans on their way to a collector (feature `otlp`).
 
-use crate::cli::stage::Stage;
+use crate::cli::test_env::TestEnv;
 use crate::support::scripted::{Scripted, answer};
 
 #[test]
@@ -8,7 +8,7 @@ fn a_collector_is_sent_a_span_for_the_run_and_one_for_each_request() {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let collector = runtime.block_on(Scripted::start(vec![answer(200, &[], b"")]));
-    let mut stage = Stage::new();
+    let mut stage = TestEnv::new();
     stage.set("OTEL_EXPORTER_OTLP_ENDPOINT", &format!("http://{}", collector.address));
     stage.set("OTEL_EXPORTER_OTLP_HEADERS", "x-tenant=acme");
     let ran = stage.run(&["--once", "-q", "-u", "users.yaml"]).expect(0);

@@ -2,17 +2,17 @@
 
 use rosterd::action::{Action, BudgetName};
 use rosterd::diagnostic::Sources;
-use rosterd::guard::{self, Guard, Lift, RENAME_HOLDS};
-use rosterd::memory::entry::{Closing, Entry, Fate, Key};
+use rosterd::guard::{self, Guard, Override, RENAME_HOLDS};
+use rosterd::memory::entry::{AttemptStatus, Entry, Key, OutcomeEntry};
 use rosterd::role::Role;
 use rosterd::roster::{checks, raw};
 
 use super::{approved, boundless, budget, held, messages};
 use crate::support::world::{World, dates, disable, elevated, email, hours, intent, now, uid};
 
-fn closed(world: World, fate: Fate) -> World {
+fn closed(world: World, status: AttemptStatus) -> World {
     let of = world.memory.through();
-    world.remember(-1, [Entry::Outcome(Closing { of, fate, detail: None })])
+    world.remember(-1, [Entry::Outcome(OutcomeEntry { of, status, detail: None })])
 }
 
 /// A world in which one disable is wanted, and the limit is one.
@@ -22,15 +22,20 @@ fn one_leaves() -> World {
 
 #[test]
 fn only_what_may_have_happened_is_counted() {
-    let after = |fate| {
+    let after = |status| {
         let world = one_leaves().remember(-1, [intent("zoe", disable("zoe"))]);
-        closed(world, fate).verdict().held.len()
+        closed(world, status).verdict().held.len()
     };
-    for fate in [Fate::Done, Fate::Unknown, Fate::NoEffect, Fate::Lapsed] {
-        assert_eq!(after(fate), 1, "{fate:?}");
+    for status in [
+        AttemptStatus::Done,
+        AttemptStatus::Unknown,
+        AttemptStatus::NoEffect,
+        AttemptStatus::Lapsed,
+    ] {
+        assert_eq!(after(status), 1, "{status:?}");
     }
-    for fate in [Fate::Rejected, Fate::NotSent] {
-        assert_eq!(after(fate), 0, "{fate:?}");
+    for status in [AttemptStatus::Rejected, AttemptStatus::NotSent] {
+        assert_eq!(after(status), 0, "{status:?}");
     }
     let open = one_leaves().remember(-1, [intent("zoe", disable("zoe"))]);
     assert_eq!(open.verdict().held.len(), 1, "it is open");
@@ -64,11 +69,11 @@ fn an_end_that_was_committed_ahead_is_not_counted_and_not_held() {
         ["update_role jonny@acme.io by demote-budget", "disable matt@acme.io by disable-budget"]
     );
     // The same dates, while they lay ahead.
-    let foreseen = world.seen(-1);
-    assert!(foreseen.verdict().held.is_empty(), "{:?}", held(&foreseen.verdict()));
+    let scheduled = world.seen(-1);
+    assert!(scheduled.verdict().held.is_empty(), "{:?}", held(&scheduled.verdict()));
     // Neither do they use up the budget of anybody else.
-    let plan = foreseen.plan();
-    assert!(plan.changes().iter().all(|change| change.foreseen));
+    let plan = scheduled.plan();
+    assert!(plan.changes().iter().all(|change| change.scheduled));
 }
 
 fn world_begun() -> [Entry; 1] {
@@ -97,7 +102,7 @@ fn an_admin_who_may_just_have_lost_it_is_none() {
         let at = now() - jiff::SignedDuration::from_mins(minutes);
         let seq = world.memory.through() + 1;
         let entry = intent("jonny", demote.clone());
-        world.memory.fold(&rosterd::memory::entry::Noted { seq, at, entry });
+        world.memory.fold(&rosterd::memory::entry::Record { seq, at, entry });
         world
     };
     assert_eq!(held(&world(1).verdict()), ["disable alexandra@acme.io by min-admins"]);
@@ -244,7 +249,7 @@ fn no_approval_lifts_what_keeps_people_from_being_locked_out() {
     let mut clock = World::converged().member_with("matt", Role::Developer, dates(None, Some(0)));
     clock.server_time = Some(hours(1));
     assert_eq!(everybody(clock.clone()).verdict().held.len(), 1);
-    let lifted = guard::judge(&clock.plan(), &clock.limits, &clock.memory, Lift::Everything);
+    let lifted = guard::evaluate(&clock.plan(), &clock.limits, &clock.memory, Override::All);
     assert_eq!(lifted.held.len(), 1, "nor does a person");
 }
 
@@ -268,18 +273,18 @@ fn what_is_held_later_is_told_once_and_in_order() {
         world.account(name, Role::Analyst).verdict()
     };
     let (mut first, later) = (one("yan"), one("bob"));
-    first.add(later.held.clone(), later.refusals.clone());
+    first.add(later.held.clone(), later.violations.clone());
     let order = ["disable bob@acme.io by disable-budget", "disable yan@acme.io by disable-budget"];
     assert_eq!(held(&first), order);
-    assert_eq!(first.refusals.len(), 2, "they concern different people");
-    first.add(Vec::new(), later.refusals);
-    assert_eq!(first.refusals.len(), 2, "the same again");
+    assert_eq!(first.violations.len(), 2, "they concern different people");
+    first.add(Vec::new(), later.violations);
+    assert_eq!(first.violations.len(), 2, "the same again");
 }
 
 #[test]
 fn a_person_lifts_what_an_approval_could() {
     let world = all_kinds();
-    let verdict = guard::judge(&world.plan(), &world.limits, &world.memory, Lift::Everything);
+    let verdict = guard::evaluate(&world.plan(), &world.limits, &world.memory, Override::All);
     assert!(verdict.held.is_empty());
     assert_eq!(approved(&verdict).len(), 5);
 }

@@ -5,11 +5,11 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 use super::{SOON, Shown, ask, config, free};
-use crate::cli::stage::{Stage, eventually, replace};
+use crate::cli::test_env::{TestEnv, eventually, replace};
 
 #[test]
 fn elsewhere_nothing_but_health_is_shown_without_a_token_or_a_choice() {
-    let mut stage = Stage::new();
+    let mut stage = TestEnv::new();
     stage.set("WEB_TOKEN", "the-token-of-this-test");
     let port = free().port();
     let everywhere = format!("listen: 0.0.0.0:{port}");

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::{SOON, Shown};
-use crate::cli::stage::{Stage, eventually, replace};
+use crate::cli::test_env::{TestEnv, eventually, replace};
 use crate::support::scripted::{Act, Scripted, answer};
 
 /// Receivers live on this runtime, the daemon in its own process.
@@ -24,7 +24,7 @@ fn a_receiver_is_told_signed_and_again_until_it_takes_it() {
     let acts = vec![answer(503, &["Retry-After: 1"], b""), Act::Close, answer(204, &[], b"")];
     let server = runtime.block_on(Scripted::start(acts));
     let chat = runtime.block_on(Scripted::start(vec![answer(200, &[], b"ok")]));
-    let mut stage = Stage::new();
+    let mut stage = TestEnv::new();
     stage.set("NOTIFY_SECRET", "a-secret-of-this-test");
     stage.set("CHAT", &format!("{}?token=another-secret", chat.url()));
     let more = format!(
@@ -103,7 +103,7 @@ fn a_receiver_that_hangs_or_refuses_costs_no_run_anything() {
 fn a_sandbox_tells_this_machine_alone() {
     let runtime = runtime();
     let here = runtime.block_on(Scripted::start(vec![answer(200, &[], b"")]));
-    let stage = Stage::new();
+    let stage = TestEnv::new();
     let more = format!(
         "notify:\n  - url: {}\n  - url: https://hooks.example.com/rosterd\nlisten: {}",
         here.url(),
@@ -122,7 +122,7 @@ fn failing_is_told_once_and_so_is_recovered() {
     let runtime = runtime();
     let server = runtime.block_on(Scripted::start(vec![answer(200, &[], b"")]));
     let more = format!("notify: [{{ url: {} }}]", server.url());
-    let mut stage = Stage::new();
+    let mut stage = TestEnv::new();
     stage.key("sandbox-key", "hush-hush-hush");
     stage.set("WEB_TOKEN", "quiet-quiet-quiet");
     let more = format!("{more}\nweb: {{ token: {{ env: WEB_TOKEN }} }}");

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use rosterd::ledger::{Ledger, Place};
+use rosterd::ledger::{Ledger, Location};
 use rosterd::report::{Failure, RunReport, Status};
 use rosterd::role::Role;
 use rusqlite::Connection;
@@ -30,7 +30,7 @@ impl Bench {
     pub fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("state/ledger.db");
-        let ledger = Ledger::at(Place::File(path.clone()));
+        let ledger = Ledger::at(Location::File(path.clone()));
         let world = World::converged();
         let mut bench = Self { folder, path, ledger, rows: 0, world };
         bench.step("matt", Role::Analyst);
@@ -138,7 +138,7 @@ impl Bench {
     pub fn replace_by_another(&self) {
         fs::remove_file(&self.path).unwrap();
         let world = World::converged();
-        let another = Ledger::at(Place::File(self.path.clone()));
+        let another = Ledger::at(Location::File(self.path.clone()));
         Run::of(&world).ledger(&another).blocking(&Fake::new(&world));
     }
 
@@ -146,7 +146,7 @@ impl Bench {
     pub fn fork(&self) {
         self.restore("earlier");
         let world = World::converged().crowd(1);
-        let another = Ledger::at(Place::File(self.path.clone()));
+        let another = Ledger::at(Location::File(self.path.clone()));
         while another.verify(None).unwrap().rows < self.rows {
             Run::of(&world).ledger(&another).blocking(&Fake::new(&world));
         }

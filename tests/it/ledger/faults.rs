@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 
-use rosterd::ledger::{Ledger, LedgerError, Place};
+use rosterd::ledger::{Ledger, LedgerError, Location};
 use rosterd::report::{End, Failure, Outcome, RunReport, Status};
 use rosterd::role::Role;
 use rusqlite::Connection;
@@ -48,7 +48,7 @@ fn a_ledger_that_cannot_be_used_keeps_everything_as_it_is() {
         bench.stays_still(&bench.ledger, name, says);
         bench.restore("good");
         harm(&bench);
-        bench.stays_still(&Ledger::at(Place::File(bench.path.clone())), name, says);
+        bench.stays_still(&Ledger::at(Location::File(bench.path.clone())), name, says);
         bench.goes_on(name);
     }
 }
@@ -58,9 +58,9 @@ fn a_ledger_that_cannot_be_used_keeps_everything_as_it_is() {
 fn a_changed_byte_is_not_believed() {
     let bench = Bench::new();
     bench.flip("\"status\":\"converged\"");
-    let later = Ledger::at(Place::File(bench.path.clone()));
+    let later = Ledger::at(Location::File(bench.path.clone()));
     bench.stays_still(&later, "a changed byte", "not what was written");
-    assert!(matches!(later.look(SCOPE), Err(LedgerError::Broken(_))));
+    assert!(matches!(later.read_state(SCOPE), Err(LedgerError::Broken(_))));
     assert!(matches!(later.entries(), Err(LedgerError::Broken(_))));
     let (report, _) = bench.run(&bench.ledger);
     assert_eq!(report.unwrap().status(), Status::Converged);
@@ -85,7 +85,7 @@ fn an_operator_may_begin_anew() {
     fs::remove_file(&bench.path).unwrap();
     bench.stays_still(&bench.ledger, "gone", "gone");
     // From another process.
-    Ledger::at(Place::File(bench.path.clone())).init(now()).unwrap();
+    Ledger::at(Location::File(bench.path.clone())).init(now()).unwrap();
     let (report, fake) = bench.run(&bench.ledger);
     assert_eq!((report.unwrap().status(), fake.sent().len()), (Status::Converged, 1));
     let rows = bench.ledger.verify(None).unwrap().rows;
@@ -106,7 +106,7 @@ fn a_lock_of_another_program_is_waited_for_and_told() {
 #[test]
 fn two_runs_of_one_workspace_are_kept_apart() {
     let bench = Bench::new();
-    let other = Ledger::at(Place::File(bench.path.clone()));
+    let other = Ledger::at(Location::File(bench.path.clone()));
     let lock = other.lock(SCOPE, "process 7").unwrap().unwrap();
     let (report, fake) = bench.run(&bench.ledger);
     let Failure { kind, message } = report.unwrap_err();
@@ -120,8 +120,8 @@ fn two_runs_of_one_workspace_are_kept_apart() {
 fn an_unfinished_beginning_becomes_a_ledger() {
     let bench = Bench::new();
     bench.write(b"");
-    let ledger = Ledger::at(Place::File(bench.path.clone()));
-    assert!(!ledger.look(SCOPE).unwrap().is_known(), "nothing is known yet");
+    let ledger = Ledger::at(Location::File(bench.path.clone()));
+    assert!(!ledger.read_state(SCOPE).unwrap().is_known(), "nothing is known yet");
     assert!(matches!(ledger.verify(None), Err(LedgerError::None)));
     let (report, _) = bench.run(&ledger);
     assert_eq!(report.unwrap().status(), Status::Converged);
@@ -193,12 +193,12 @@ fn applied(report: &RunReport) -> &rosterd::report::Applied {
 fn the_path_of_a_ledger_may_be_any_path() {
     let folder = tempfile::tempdir().unwrap();
     let path: PathBuf = folder.path().join("a %20 b?mode=ro#c/ledger.db");
-    let ledger = Ledger::at(Place::File(path.clone()));
+    let ledger = Ledger::at(Location::File(path.clone()));
     let world = World::converged();
     Run::of(&world).ledger(&ledger).blocking(&Fake::new(&world));
     assert!(Path::new(&path).exists());
-    assert!(ledger.look(SCOPE).unwrap().is_known());
+    assert!(ledger.read_state(SCOPE).unwrap().is_known());
     let link = folder.path().join("link.db");
     symlink(&path, &link).unwrap();
-    assert!(Ledger::at(Place::File(link)).verify(None).unwrap().rows > 0);
+    assert!(Ledger::at(Location::File(link)).verify(None).unwrap().rows > 0);
 }

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use rosterd::ledger::{Ledger, Place};
+use rosterd::ledger::{Ledger, Location};
 use rosterd::memory::Memory;
 
 const SCOPES: [&str; 2] = ["https://api.example.com|acme", "https://api.example.com|other"];
@@ -20,14 +20,14 @@ fn a_ledger_of_an_earlier_version_opens_verifies_and_folds_to_the_same_memory() 
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("ledger.db");
     std::fs::copy(fixture("1.db"), &path).unwrap();
-    let ledger = Ledger::at(Place::File(path));
+    let ledger = Ledger::at(Location::File(path));
     let verified = ledger.verify(None).unwrap();
     assert!(verified.dropped > 0 && verified.rows > 30, "{verified:?}");
 
     let text = std::fs::read_to_string(fixture("1.json")).unwrap();
     let expected: BTreeMap<String, Memory> = serde_json::from_str(&text).unwrap();
     for scope in SCOPES {
-        let memory = ledger.look(scope).unwrap();
+        let memory = ledger.read_state(scope).unwrap();
         assert!(memory == expected[scope], "{scope}: {memory:#?}\nis not\n{:#?}", expected[scope]);
         // What is written is what was read: the names on disk have not changed either.
         let again = serde_json::to_value(&memory).unwrap();

@@ -1,6 +1,6 @@
 //! A reading that shows less than an earlier one did.
 
-use rosterd::memory::entry::{Entry, Noted};
+use rosterd::memory::entry::{Entry, Record};
 use rosterd::plan::change::Action;
 use rosterd::role::Role;
 
@@ -10,8 +10,8 @@ use crate::support::world::{World, disable, intent, now, told, uid};
 fn shown(mut world: World, minutes: i64, name: &str, action: Action) -> World {
     let at = now() - jiff::SignedDuration::from_mins(minutes);
     let seq = world.memory.through() + 1;
-    world.memory.fold(&Noted { seq, at, entry: intent(name, action) });
-    world.memory.fold(&Noted { seq: seq + 1, at, entry: Entry::Shown { of: vec![seq] } });
+    world.memory.fold(&Record { seq, at, entry: intent(name, action) });
+    world.memory.fold(&Record { seq: seq + 1, at, entry: Entry::Shown { of: vec![seq] } });
     world
 }
 
@@ -24,13 +24,13 @@ fn what_was_shown_and_is_shown_no_longer_settles_first() {
     let without = World::converged().no_member("matt");
     assert_eq!(told(&without.plan()).len(), 1);
     let disabled = shown(without.clone(), 9, "matt", disable("matt"));
-    assert_eq!(told(&disabled.plan()), ["Settling matt@acme.io DEVELOPER"]);
+    assert_eq!(told(&disabled.plan()), ["Propagating matt@acme.io DEVELOPER"]);
     let long_ago = shown(without, 10, "matt", disable("matt"));
     assert!(told(&long_ago.plan())[0].starts_with("disable matt@acme.io"));
 
     let analyst = World::converged().member("matt", Role::Analyst);
     let updated = shown(analyst, 1, "matt", role(Role::Developer, Role::Analyst));
-    assert!(told(&updated.plan())[0].starts_with("Settling matt@acme.io"));
+    assert!(told(&updated.plan())[0].starts_with("Propagating matt@acme.io"));
 }
 
 #[test]

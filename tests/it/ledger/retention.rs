@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use jiff::{SignedDuration, Timestamp};
 use rosterd::clock::Clock;
 use rosterd::directory::InviteStatus;
-use rosterd::ledger::{Ledger, Place};
+use rosterd::ledger::{Ledger, Location};
 use rosterd::memory::Memory;
 use rosterd::role::Role;
 use tempfile::TempDir;
@@ -35,8 +35,8 @@ fn weeks(ledger: &Ledger, seed: u64) -> Timestamp {
     for step in 0..60 {
         *clock.0.lock().unwrap() = hours(9 * step);
         perturb(&mut world, &mut random);
-        let fate = random.u8(..8);
-        let fake = Fake::new(&world).answer(move |_, batch, world| match fate {
+        let status = random.u8(..8);
+        let fake = Fake::new(&world).answer(move |_, batch, world| match status {
             0 => directory::refused(),
             1 => directory::timed_out(),
             2 => {
@@ -87,7 +87,7 @@ fn files() -> (TempDir, PathBuf, PathBuf) {
 }
 
 fn at(path: &Path) -> Ledger {
-    Ledger::at(Place::File(path.to_owned()))
+    Ledger::at(Location::File(path.to_owned()))
 }
 
 fn prune(ledger: &Ledger, now: Timestamp, retention: SignedDuration) {
@@ -99,8 +99,8 @@ fn prune(ledger: &Ledger, now: Timestamp, retention: SignedDuration) {
 
 /// What is remembered, without what no rule asks for.
 fn needed(ledger: &Ledger, now: Timestamp) -> Memory {
-    let mut memory = ledger.look(SCOPE).unwrap();
-    memory.forget(now - DAY);
+    let mut memory = ledger.read_state(SCOPE).unwrap();
+    memory.prune(now - DAY);
     memory
 }
 
@@ -129,7 +129,7 @@ fn an_anchor_leads_over_the_heads_that_are_still_there() {
     let now = weeks(&ledger, 1);
     let head = ledger.verify(None).unwrap().head.hash;
     prune(&ledger, now, DAY * 10);
-    assert!(ledger.verify(Some(&head)).unwrap().leads_over);
+    assert!(ledger.verify(Some(&head)).unwrap().contains_head);
     let verified = ledger.verify(None).unwrap();
     // The row that the anchor names is gone, and its hash is still known.
     let file = rusqlite::Connection::open(&path).unwrap();
@@ -137,7 +137,7 @@ fn an_anchor_leads_over_the_heads_that_are_still_there() {
     let body: String = file.query_row(sql, [], |row| row.get(0)).unwrap();
     let anchor: serde_json::Value = serde_json::from_str(&body).unwrap();
     assert_eq!(anchor["through"], verified.dropped);
-    assert!(ledger.verify(anchor["hash"].as_str()).unwrap().leads_over);
+    assert!(ledger.verify(anchor["hash"].as_str()).unwrap().contains_head);
     // Whoever drops rows by hand has no anchor for them.
     file.execute("DELETE FROM entries WHERE seq = ?1", [verified.dropped.cast_signed() + 1])
         .unwrap();

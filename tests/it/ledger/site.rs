@@ -8,12 +8,12 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use rosterd::action::Action;
-use rosterd::ledger::{Ledger, LedgerError, Place};
-use rosterd::memory::entry::{Entry, Fate, Intent, Seq};
+use rosterd::ledger::{Ledger, LedgerError, Location};
+use rosterd::memory::entry::{AttemptStatus, Entry, Intent, Seq};
 use rosterd::sandbox::executed::Kind;
 use rosterd::sandbox::world::{AccountType, World};
 
-use crate::cli::stage::Stage;
+use crate::cli::test_env::TestEnv;
 
 const CONFIG: &str = "\
 version: 1
@@ -51,7 +51,7 @@ const PEOPLE: usize = 40;
 pub type Deed = (Kind, String, String);
 
 pub struct Site {
-    pub stage: Stage,
+    pub stage: TestEnv,
     pub random: fastrand::Rng,
     members: BTreeMap<String, Wanted>,
     /// How many people there have ever been.
@@ -70,7 +70,7 @@ struct Wanted {
 struct Told {
     deed: Deed,
     at: Timestamp,
-    fate: Fate,
+    status: AttemptStatus,
 }
 
 impl Site {
@@ -78,7 +78,7 @@ impl Site {
     pub fn new(seed: u64, latency: &str) -> Self {
         let (people, seed_text) = (PEOPLE.to_string(), seed.to_string());
         let flags = ["--people", &people, "--latency", latency, "--seed", &seed_text];
-        let stage = Stage::with_sandbox(&flags);
+        let stage = TestEnv::with_sandbox(&flags);
         stage.write("rosterd.yaml", CONFIG);
         let random = fastrand::Rng::with_seed(seed);
         let (members, head) = (BTreeMap::new(), None);
@@ -169,14 +169,14 @@ users:
     }
 
     pub fn ledger(&self) -> Ledger {
-        Ledger::at(Place::File(self.path()))
+        Ledger::at(Location::File(self.path()))
     }
 
     /// No row that was ever seen is missing, and none has changed.
     pub fn chain_holds(&mut self) {
         match self.ledger().verify(self.head.as_deref()) {
             Ok(verified) => {
-                assert!(verified.leads_over, "the ledger has lost rows: {verified:?}");
+                assert!(verified.contains_head, "the ledger has lost rows: {verified:?}");
                 self.head = (verified.rows > 0).then_some(verified.head.hash);
             }
             // Killed before there was one, or before it had its tables.
@@ -193,16 +193,20 @@ users:
             let role = it.account_type.map(word).unwrap_or_default();
             let deed = (it.kind, it.target.clone(), role);
             let intents = told.iter().filter(|told| told.deed == deed && told.at <= it.at);
-            let fates: Vec<Fate> = intents.map(|told| told.fate).collect();
-            assert!(!fates.is_empty(), "{deed:?} was executed without an intent before it");
-            let may = fates.iter().any(|fate| fate.may_have_happened());
-            assert!(may, "{deed:?} was executed, and the ledger denies it: {fates:?}");
+            let statuses: Vec<AttemptStatus> = intents.map(|told| told.status).collect();
+            assert!(!statuses.is_empty(), "{deed:?} was executed without an intent before it");
+            let may = statuses.iter().any(|status| status.may_have_happened());
+            assert!(may, "{deed:?} was executed, and the ledger denies it: {statuses:?}");
             assert!(executed.insert(deed.clone()), "{deed:?} was executed twice");
         }
-        for Told { deed, fate, .. } in told {
-            let wrong = fate == Fate::Done && !executed.contains(&deed);
+        for Told { deed, status, .. } in told {
+            let wrong = status == AttemptStatus::Done && !executed.contains(&deed);
             assert!(!wrong, "{deed:?} is done in the ledger and was never executed");
-            assert_ne!(fate, Fate::Rejected, "{deed:?} was refused, so it was sent for nothing");
+            assert_ne!(
+                status,
+                AttemptStatus::Rejected,
+                "{deed:?} was refused, so it was sent for nothing"
+            );
         }
     }
 
@@ -216,17 +220,20 @@ users:
                     let deed = deed(&intent);
                     let twice = told
                         .values()
-                        .find(|it| it.deed == deed && it.fate.may_have_happened())
-                        .map(|it| it.fate);
+                        .find(|it| it.deed == deed && it.status.may_have_happened())
+                        .map(|it| it.status);
                     assert_eq!(twice, None, "{deed:?} is intended twice (row {})", noted.seq);
-                    told.insert(noted.seq, Told { deed, at: noted.at, fate: Fate::Open });
+                    told.insert(
+                        noted.seq,
+                        Told { deed, at: noted.at, status: AttemptStatus::Open },
+                    );
                 }
                 Entry::Outcome(closing) => {
-                    told.get_mut(&closing.of).unwrap().fate = closing.fate;
+                    told.get_mut(&closing.of).unwrap().status = closing.status;
                 }
                 Entry::Shown { of } => {
                     for seq in of {
-                        told.get_mut(&seq).unwrap().fate = Fate::Done;
+                        told.get_mut(&seq).unwrap().status = AttemptStatus::Done;
                     }
                 }
                 _ => {}
@@ -239,10 +246,13 @@ users:
     /// yet: that is left alone for ten minutes, an invitation for a day. The number of these.
     pub fn workspace_equals_roster(&self) -> usize {
         let told = self.told();
-        let open = told.iter().filter(|it| it.fate == Fate::Open).count();
+        let open = told.iter().filter(|it| it.status == AttemptStatus::Open).count();
         assert_eq!(open, 0, "intents stay open");
-        let unknown: HashSet<Deed> =
-            told.into_iter().filter(|it| it.fate == Fate::Unknown).map(|it| it.deed).collect();
+        let unknown: HashSet<Deed> = told
+            .into_iter()
+            .filter(|it| it.status == AttemptStatus::Unknown)
+            .map(|it| it.deed)
+            .collect();
         let workspace = self.world().workspaces.remove(0);
         let invited: HashMap<&str, String> =
             workspace.invitations.iter().map(|it| (&*it.email, word(it.account_type))).collect();

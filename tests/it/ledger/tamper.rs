@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use rosterd::ledger::chain::{Break, Row};
-use rosterd::ledger::{Ledger, LedgerError, Place};
-use rosterd::memory::entry::{Closing, Entry, Fate};
+use rosterd::ledger::chain::{ChainError, Row};
+use rosterd::ledger::{Ledger, LedgerError, Location};
+use rosterd::memory::entry::{AttemptStatus, Entry, OutcomeEntry};
 use rosterd::plan::change::Action;
 use rosterd::role::Role;
 use rusqlite::{Connection, params};
@@ -27,7 +27,7 @@ impl Chain {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("ledger.db");
-        let ledger = Ledger::at(Place::File(path.clone()));
+        let ledger = Ledger::at(Location::File(path.clone()));
         tokio::runtime::Runtime::new().unwrap().block_on(fill(&ledger));
         let head = ledger.verify(None).unwrap().head.hash;
         Self { _folder: folder, path, ledger, head }
@@ -39,7 +39,7 @@ impl Chain {
     }
 
     #[track_caller]
-    fn breaks(&self, sql: &str) -> Break {
+    fn breaks(&self, sql: &str) -> ChainError {
         self.sql(sql);
         match self.ledger.verify(None) {
             Err(LedgerError::Broken(why)) => why,
@@ -56,7 +56,7 @@ async fn fill(ledger: &Ledger) {
         let invite = Action::Invite { role: Role::Developer };
         let two = vec![intent("alice", invite), intent("matt", disable("matt"))];
         let of = book.write(two, hours(nth)).await.unwrap()[0];
-        let closing = Closing { of, fate: Fate::Done, detail: None };
+        let closing = OutcomeEntry { of, status: AttemptStatus::Done, detail: None };
         book.write(vec![Entry::Outcome(closing)], hours(nth)).await.unwrap();
     }
 }
@@ -78,24 +78,24 @@ fn an_edited_row_is_named() {
         for row in [2, 152, ROWS - 1] {
             let chain = Chain::new();
             let sql = format!("UPDATE entries SET {column} = {value} WHERE seq = {row}");
-            assert_eq!(chain.breaks(&sql), Break::Changed(row.cast_unsigned()), "{sql}");
+            assert_eq!(chain.breaks(&sql), ChainError::Changed(row.cast_unsigned()), "{sql}");
         }
     }
 }
 
 #[test]
 fn a_removed_row_is_named() {
-    let missing = |row| Break::Missing { missing: row, after: row - 1, found: row + 1 };
+    let missing = |row| ChainError::Missing { missing: row, after: row - 1, found: row + 1 };
     assert_eq!(Chain::new().breaks("DELETE FROM entries WHERE seq = 150"), missing(150));
     let first = Chain::new().breaks("DELETE FROM entries WHERE seq = 1");
-    assert_eq!(first, Break::NoBeginning(2));
+    assert_eq!(first, ChainError::NoBeginning(2));
     // Closing the gap helps nobody.
     let chain = Chain::new();
     chain.sql("DELETE FROM entries WHERE seq = 150");
     chain.sql("UPDATE entries SET seq = -seq WHERE seq > 150");
     assert_eq!(
         chain.breaks("UPDATE entries SET seq = -seq - 1 WHERE seq < 0"),
-        Break::Changed(150)
+        ChainError::Changed(150)
     );
 }
 
@@ -106,7 +106,7 @@ fn exchanged_rows_are_named() {
         chain.sql(&format!("UPDATE entries SET seq = -1 WHERE seq = {one}"));
         chain.sql(&format!("UPDATE entries SET seq = {one} WHERE seq = {other}"));
         let broken = chain.breaks(&format!("UPDATE entries SET seq = {other} WHERE seq = -1"));
-        assert_eq!(broken, Break::Changed(one));
+        assert_eq!(broken, ChainError::Changed(one));
     }
 }
 
@@ -118,7 +118,7 @@ fn an_added_row_is_named() {
         ROWS + 2,
         ROWS + 1
     );
-    assert_eq!(Chain::new().breaks(&sql), Break::Changed((ROWS + 2).cast_unsigned()));
+    assert_eq!(Chain::new().breaks(&sql), ChainError::Changed((ROWS + 2).cast_unsigned()));
 }
 
 #[test]
@@ -126,11 +126,11 @@ fn a_cut_tail_is_seen_by_whoever_noted_the_head() {
     let chain = Chain::new();
     let before = chain.ledger.verify(None).unwrap();
     assert_eq!((before.rows, before.first), (ROWS.cast_unsigned() + 1, Some(1)));
-    assert!(chain.ledger.verify(Some(&chain.head.to_uppercase())).unwrap().leads_over);
+    assert!(chain.ledger.verify(Some(&chain.head.to_uppercase())).unwrap().contains_head);
     chain.sql("DELETE FROM entries WHERE seq > 200");
     assert_eq!(chain.ledger.verify(None).unwrap().rows, 200, "nothing else shows it");
-    assert!(!chain.ledger.verify(Some(&chain.head)).unwrap().leads_over);
-    assert!(!chain.ledger.verify(Some("abc")).unwrap().leads_over);
+    assert!(!chain.ledger.verify(Some(&chain.head)).unwrap().contains_head);
+    assert!(!chain.ledger.verify(Some("abc")).unwrap().contains_head);
 }
 
 /// Whoever can write the file can write all of it anew; the head tells that too.
@@ -155,5 +155,5 @@ fn a_chain_that_was_forged_to_its_end_is_seen_by_whoever_noted_the_head() {
         file.execute(update, params![before, row.seq.cast_signed()]).unwrap();
     }
     assert!(chain.ledger.verify(None).is_ok(), "the forgery is whole");
-    assert!(!chain.ledger.verify(Some(&chain.head)).unwrap().leads_over);
+    assert!(!chain.ledger.verify(Some(&chain.head)).unwrap().contains_head);
 }

@@ -4,24 +4,26 @@ use std::collections::BTreeMap;
 
 use rosterd::action::Action;
 use rosterd::memory::Memory;
-use rosterd::memory::entry::{Anchor, Closing, Entry, Fate, Noted, RosterFact, RunFact};
+use rosterd::memory::entry::{
+    Anchor, AttemptStatus, Entry, OutcomeEntry, Record, RosterRecord, RunRecord,
+};
+use rosterd::memory::events::{EventKind, of_workspace, story};
 use rosterd::memory::runs::runs;
-use rosterd::memory::story::{What, of_workspace, story};
 use rosterd::memory::timeline::timeline;
 use rosterd::role::Role;
 
 use crate::support::world::{World, hours, intent, now};
 
-fn noted(entries: impl IntoIterator<Item = Entry>) -> Vec<Noted> {
+fn noted(entries: impl IntoIterator<Item = Entry>) -> Vec<Record> {
     let noted = (1..).zip(entries).map(|(seq, entry)| {
         let at = hours(i64::try_from(seq).unwrap());
-        Noted { seq, at, entry }
+        Record { seq, at, entry }
     });
     noted.collect()
 }
 
 fn run(status: &str) -> Entry {
-    Entry::Run(Box::new(RunFact {
+    Entry::Run(Box::new(RunRecord {
         trigger: "schedule".into(),
         started: now(),
         status: status.into(),
@@ -44,7 +46,7 @@ fn invite(name: &str) -> Entry {
 }
 
 fn closed(of: u64) -> Entry {
-    Entry::Outcome(Closing { of, fate: Fate::Done, detail: None })
+    Entry::Outcome(OutcomeEntry { of, status: AttemptStatus::Done, detail: None })
 }
 
 #[test]
@@ -62,7 +64,7 @@ fn each_run_is_told_with_what_it_did() {
     let told = |before, most| -> Vec<(u64, Vec<String>)> {
         let names = |it: &rosterd::memory::runs::Run| {
             let done = it.events.iter().filter(|event| match &event.what {
-                What::Change(change) => change.fate == Fate::Done || event.seq == 6,
+                EventKind::Change(change) => change.status == AttemptStatus::Done || event.seq == 6,
                 _ => false,
             });
             done.map(|event| event.email.folded()).collect()
@@ -85,7 +87,7 @@ fn runs_that_end_alike_are_a_streak() {
             memory.fold(noted);
         }
         ["converged", "held", "failed", "stale"]
-            .map(|word| memory.ending_so(word).map(|at| at.duration_since(now()).as_hours()))
+            .map(|word| memory.status_since(word).map(|at| at.duration_since(now()).as_hours()))
     };
     assert_eq!(streak(&[]), [None; 4]);
     let failing = [run("converged"), run("failed"), run("early"), run("failed")];
@@ -104,7 +106,7 @@ fn what_was_dropped_is_known_to_what_is_left() {
         ("key".to_owned(), before.memory.clone()),
         ("another".to_owned(), Memory::of_ledger()),
     ]);
-    let roster = RosterFact {
+    let roster = RosterRecord {
         workspace: "acme".into(),
         digest: String::new(),
         files: Vec::new(),
@@ -121,16 +123,16 @@ fn what_was_dropped_is_known_to_what_is_left() {
         hours(2),
     );
     assert_ne!(seen.memory, before.memory);
-    let mut all: Vec<(String, Noted)> =
-        vec![("key".into(), Noted { seq: 41, at: hours(1), entry: Entry::Roster(roster) })];
+    let mut all: Vec<(String, Record)> =
+        vec![("key".into(), Record { seq: 41, at: hours(1), entry: Entry::Roster(roster) })];
     for (seq, entry) in (42..).zip(observed) {
-        all.push(("key".into(), Noted { seq, at: hours(2), entry }));
+        all.push(("key".into(), Record { seq, at: hours(2), entry }));
     }
-    all.push(("another".into(), Noted { seq: 60, at: hours(3), entry: run("failed") }));
+    all.push(("another".into(), Record { seq: 60, at: hours(3), entry: run("failed") }));
     let anchor = Anchor { through: 40, hash: String::new(), kept };
     all.push((
         String::new(),
-        Noted { seq: 61, at: hours(4), entry: Entry::Anchor(Box::new(anchor)) },
+        Record { seq: 61, at: hours(4), entry: Entry::Anchor(Box::new(anchor)) },
     ));
 
     let ours = of_workspace(all, "acme");

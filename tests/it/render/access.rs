@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 use rosterd::memory::Memory;
-use rosterd::memory::entry::Noted;
+use rosterd::memory::entry::Record;
 use rosterd::memory::observe::observe;
 use rosterd::render::access::{Row, rows};
 use rosterd::role::Role;
@@ -118,7 +118,7 @@ fn a_row_tells_everything_that_is_known_of_a_person() {
     );
     let mut memory = Memory::of_ledger();
     for entry in observe(&memory, &world.snapshot, &world.roster, hours(-48)) {
-        memory.fold(&Noted { seq: memory.through() + 1, at: hours(-48), entry });
+        memory.fold(&Record { seq: memory.through() + 1, at: hours(-48), entry });
     }
     let since = || Some("2026-11-23T12:00:00Z".to_owned());
     let row = |email: &str, role: &str, status: &str, line: u32| Row {

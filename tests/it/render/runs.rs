@@ -44,17 +44,17 @@ fn a_run_tells_what_was_done_and_what_is_left() {
     insta::assert_snapshot!(plain(&text::run(&report, &world.sources, false)), @r#"
     acme   users.yaml   plan 80d4a020
 
-      ✓ role       matt@acme.io    DEVELOPER → ADMIN  done   elevated   users.yaml:7
-      × role       jonny@acme.io   ADMIN → BUSINESS   rejected: no\u{1b}[2J such user   users.yaml:5
-      ? invite     alice@acme.io   DEVELOPER          unknown: no answer in 60 s   users.yaml:9
-      ! held       user10@acme.io  disable            not in users.yaml   cannot be undone through the API
-      ! held       user11@acme.io  disable            not in users.yaml   cannot be undone through the API
-      ! held       user12@acme.io  disable            not in users.yaml   cannot be undone through the API
-      ! held       user1@acme.io   disable            not in users.yaml   cannot be undone through the API
-      ! held       user2@acme.io   disable            not in users.yaml   cannot be undone through the API
-      ! held       user3@acme.io   disable            not in users.yaml   cannot be undone through the API
-      ! held       user4@acme.io   disable            not in users.yaml   cannot be undone through the API
-      ! held       user5@acme.io   disable            not in users.yaml   cannot be undone through the API
+      ✓ role          matt@acme.io    DEVELOPER → ADMIN  done   elevated   users.yaml:7
+      × role          jonny@acme.io   ADMIN → BUSINESS   rejected: no\u{1b}[2J such user   users.yaml:5
+      ? invite        alice@acme.io   DEVELOPER          unknown: no answer in 60 s   users.yaml:9
+      ! held          user10@acme.io  disable            not in users.yaml   cannot be undone through the API
+      ! held          user11@acme.io  disable            not in users.yaml   cannot be undone through the API
+      ! held          user12@acme.io  disable            not in users.yaml   cannot be undone through the API
+      ! held          user1@acme.io   disable            not in users.yaml   cannot be undone through the API
+      ! held          user2@acme.io   disable            not in users.yaml   cannot be undone through the API
+      ! held          user3@acme.io   disable            not in users.yaml   cannot be undone through the API
+      ! held          user4@acme.io   disable            not in users.yaml   cannot be undone through the API
+      ! held          user5@acme.io   disable            not in users.yaml   cannot be undone through the API
       ! held       …               4 more
 
     held by disable-budget: 12 of 15 accounts within 24 h, limit 3 (guard.budgets.disable in rosterd.yaml)
@@ -105,7 +105,7 @@ fn a_converged_run_ends_in_sync_and_a_failed_one_says_why() {
     insta::assert_snapshot!(plain(&text::run(&report, &world.sources, false)), @"
     acme   users.yaml   plan e8421410
 
-      ✓ invite     alice@acme.io  ANALYST  done   users.yaml:5
+      ✓ invite        alice@acme.io  ANALYST  done   users.yaml:5
 
     in sync: 1 done, 1 in sync
     ");
@@ -160,7 +160,8 @@ fn what_was_not_sent_is_folded() {
 fn what_the_fresh_reading_does_not_show_is_told() {
     let world = rich();
     let held = world.verdict.held[0].change.clone();
-    let residue = Residue { settling: 1, released: vec![held], in_sync: 4, ..Residue::default() };
+    let residue =
+        Residue { propagating: 1, released: vec![held], in_sync: 4, ..Residue::default() };
     let done = [Outcome::Done, Outcome::Done, Outcome::Done];
     let report = report(&world, &done, Verification::Read(Box::new(residue)));
     let shown = plain(&text::run(&report, &world.sources, false));
@@ -168,8 +169,8 @@ fn what_the_fresh_reading_does_not_show_is_told() {
     insta::assert_snapshot!(after, @"
 
     no longer held, the next run makes it:
-      - disable    user10@acme.io  DEVELOPER  not in users.yaml   cannot be undone through the API
+      - disable       user10@acme.io  DEVELOPER  not in users.yaml   cannot be undone through the API
 
-    3 done, 12 held, 1 settling, 4 in sync
+    3 done, 12 held, 1 propagating, 4 in sync
     ");
 }

@@ -27,7 +27,7 @@ fn json_tells_every_field() {
     );
     insta::assert_snapshot!(json::write(&[world.view()]), @r#"
     {
-      "format_version": 1,
+      "format_version": 2,
       "workspaces": [
         {
           "workspace": "acme",
@@ -75,8 +75,8 @@ fn json_tells_every_field() {
           "findings": [
             {
               "kind": "invited",
-              "standing": "waiting",
-              "words": "invited, not yet accepted",
+              "status": "pending",
+              "message": "invited, not yet accepted",
               "email": "john@acme.io",
               "role": "ADMIN",
               "place": {
@@ -86,25 +86,25 @@ fn json_tells_every_field() {
               }
             }
           ],
-          "refusals": [
+          "violations": [
             {
               "guard": "required-admins",
               "message": "1 of 1 required admins would lose ADMIN (guard.required_admins in rosterd.yaml)",
               "hint": "nothing releases this but another `guard.required_admins`"
             }
           ],
-          "remembers": true,
+          "has_ledger": true,
           "summary": {
             "invite": 1,
             "reinvite": 0,
             "role": 0,
             "disable": 0,
             "held": 1,
-            "settling": 0,
-            "waiting": 1,
-            "unfixable": 0,
+            "propagating": 0,
+            "pending": 1,
+            "needs_action": 0,
             "drift": 0,
-            "noted": 0,
+            "info": 0,
             "in_sync": 1
           }
         }
@@ -159,14 +159,14 @@ fn a_stale_plan_says_what_is_different() {
 #[test]
 fn what_is_no_plan_says_so() {
     let told = |text: &str| saved::read(text).unwrap_err().to_string();
-    let version = r#"{"format_version": 2, "workspaces": []}"#;
-    let damaged = r#"{"format_version": 1, "workspaces": [{"workspace": 3}]}"#;
+    let version = r#"{"format_version": 1, "workspaces": []}"#;
+    let damaged = r#"{"format_version": 2, "workspaces": [{"workspace": 3}]}"#;
     let all = [told("users:\n"), told("{}"), told("[1]"), told(version), told(damaged)];
     insta::assert_snapshot!(all.join("\n"), @"
     this is not JSON (expected value at line 1 column 1); a plan is written by `rosterd --plan --format json`
     this JSON is not a plan: it has no `format_version`; write one with `rosterd --plan --format json`
     this JSON is not a plan: it has no `format_version`; write one with `rosterd --plan --format json`
-    the plan has format_version 2, and this rosterd reads 1; make the plan again
+    the plan has format_version 1, and this rosterd reads 2; make the plan again
     the plan is damaged: invalid type: integer `3`, expected a string at line 1 column 52; make it again
     ");
 }

@@ -12,23 +12,23 @@ fn text_says_every_row_once_and_folds_what_is_held() {
     insta::assert_snapshot!(plain(&text::plan(&rich().view(), false)), @r#"
     acme   users.yaml   plan 80d4a020
 
-      + invite     alice@acme.io   DEVELOPER          users.yaml:9
-      ~ role       matt@acme.io    DEVELOPER → ADMIN  elevated   users.yaml:7
-      ~ role       jonny@acme.io   ADMIN → BUSINESS   users.yaml:5
-      … waiting    john@acme.io    ADMIN              invited, not yet accepted   users.yaml:11
-      … waiting    max@acme.io     ADMIN              invited with MORE than the roster's BUSINESS: it can be corrected once accepted   users.yaml:13
-      ! held       user10@acme.io  disable            not in users.yaml   cannot be undone through the API
-      ! held       user11@acme.io  disable            not in users.yaml   cannot be undone through the API
-      ! held       user12@acme.io  disable            not in users.yaml   cannot be undone through the API
-      ! held       user1@acme.io   disable            not in users.yaml   cannot be undone through the API
-      ! held       user2@acme.io   disable            not in users.yaml   cannot be undone through the API
-      ! held       user3@acme.io   disable            not in users.yaml   cannot be undone through the API
-      ! held       user4@acme.io   disable            not in users.yaml   cannot be undone through the API
-      ! held       user5@acme.io   disable            not in users.yaml   cannot be undone through the API
+      + invite        alice@acme.io   DEVELOPER          users.yaml:9
+      ~ role          matt@acme.io    DEVELOPER → ADMIN  elevated   users.yaml:7
+      ~ role          jonny@acme.io   ADMIN → BUSINESS   users.yaml:5
+      … pending       john@acme.io    ADMIN              invited, not yet accepted   users.yaml:11
+      … pending       max@acme.io     ADMIN              invited with MORE than the roster's BUSINESS: it can be corrected once accepted   users.yaml:13
+      ! held          user10@acme.io  disable            not in users.yaml   cannot be undone through the API
+      ! held          user11@acme.io  disable            not in users.yaml   cannot be undone through the API
+      ! held          user12@acme.io  disable            not in users.yaml   cannot be undone through the API
+      ! held          user1@acme.io   disable            not in users.yaml   cannot be undone through the API
+      ! held          user2@acme.io   disable            not in users.yaml   cannot be undone through the API
+      ! held          user3@acme.io   disable            not in users.yaml   cannot be undone through the API
+      ! held          user4@acme.io   disable            not in users.yaml   cannot be undone through the API
+      ! held          user5@acme.io   disable            not in users.yaml   cannot be undone through the API
       ! held       …               4 more
-      × unfixable  zoe@acme.io     DEVELOPER          invited, not in the roster: the API cannot withdraw it; once accepted, it is an account like any other
-      · noted      max@acme.io     ADMIN              unknown invitation status QUEUED, taken as pending   users.yaml:13
-      · noted      yan@acme.io     ANALYST            access begins 2026-12-01T00:00:00Z: nothing to do yet   users.yaml:15
+      × needs action  zoe@acme.io     DEVELOPER          invited, not in the roster: the API cannot withdraw it; once accepted, it is an account like any other
+      · info          max@acme.io     ADMIN              unknown invitation status QUEUED, taken as pending   users.yaml:13
+      · info          yan@acme.io     ANALYST            access begins 2026-12-01T00:00:00Z: nothing to do yet   users.yaml:15
 
     held by disable-budget: 12 of 15 accounts within 24 h, limit 3 (guard.budgets.disable in rosterd.yaml)
       hint: if all of them are meant, approve them by name, or raise `guard.budgets.disable`, in a reviewed commit
@@ -51,7 +51,7 @@ fn text_says_every_row_once_and_folds_what_is_held() {
             - user9@acme.io
           reason: ""
 
-    1 to invite, 2 roles to change, 12 held, 2 waiting, 1 unfixable, 2 noted, 1 in sync
+    1 to invite, 2 roles to change, 12 held, 2 pending, 1 needs action, 2 info, 1 in sync
     "#);
 }
 
@@ -59,7 +59,7 @@ fn text_says_every_row_once_and_folds_what_is_held() {
 fn verbose_text_shows_every_row_and_its_guard() {
     let shown = plain(&text::plan(&rich().view(), true));
     let row = shown.lines().find(|line| line.contains("user12@acme.io")).unwrap();
-    insta::assert_snapshot!(row, @"  ! held       user12@acme.io  disable            not in users.yaml   cannot be undone through the API   disable-budget");
+    insta::assert_snapshot!(row, @"  ! held          user12@acme.io  disable            not in users.yaml   cannot be undone through the API   disable-budget");
     assert!(!shown.contains(" more\n"));
 }
 
@@ -87,8 +87,8 @@ fn drift_is_reported_and_long_or_wide_addresses_keep_the_columns() {
     insta::assert_snapshot!(plain(&text::plan(&world.view(), false)), @"
     acme   users.yaml   plan e40e3446
 
-      + invite     xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx@acme.io  BUSINESS  users.yaml:5
-      ≠ drift      山田@acme.io  ANALYST   not in the roster; `on_removed: report` leaves the account
+      + invite        xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx@acme.io  BUSINESS  users.yaml:5
+      ≠ drift         山田@acme.io  ANALYST   not in the roster; `on_removed: report` leaves the account
 
     1 to invite, 1 reported only, 1 in sync
     ");
@@ -149,7 +149,7 @@ fn the_diff_is_the_plan() {
 fn markdown_is_ready_for_a_comment() {
     insta::assert_snapshot!(markdown::plan(&rich().view()), @r#"
     <!-- rosterd:plan:acme -->
-    ### rosterd plan for `acme`: 1 to invite, 2 roles to change, 12 held, 2 waiting, 1 unfixable, 2 noted, 1 in sync
+    ### rosterd plan for `acme`: 1 to invite, 2 roles to change, 12 held, 2 pending, 1 needs action, 2 info, 1 in sync
 
     `users.yaml` · plan `80d4a020`
 
@@ -202,29 +202,29 @@ fn markdown_is_ready_for_a_comment() {
         reason: ""
     ```
 
-    <details><summary>1 unfixable</summary>
+    <details><summary>1 needs action</summary>
 
     | | Who | What | Why | Where |
     |---|---|---|---|---|
-    | `×` unfixable | `zoe@acme.io` | `DEVELOPER` | invited, not in the roster: the API cannot withdraw it; once accepted, it is an account like any other |  |
+    | `×` needs action | `zoe@acme.io` | `DEVELOPER` | invited, not in the roster: the API cannot withdraw it; once accepted, it is an account like any other |  |
 
     </details>
 
-    <details><summary>2 waiting</summary>
+    <details><summary>2 pending</summary>
 
     | | Who | What | Why | Where |
     |---|---|---|---|---|
-    | `…` waiting | `john@acme.io` | `ADMIN` | invited, not yet accepted | `users.yaml:11` |
-    | `…` waiting | `max@acme.io` | `ADMIN` | invited with MORE than the roster's BUSINESS: it can be corrected once accepted | `users.yaml:13` |
+    | `…` pending | `john@acme.io` | `ADMIN` | invited, not yet accepted | `users.yaml:11` |
+    | `…` pending | `max@acme.io` | `ADMIN` | invited with MORE than the roster's BUSINESS: it can be corrected once accepted | `users.yaml:13` |
 
     </details>
 
-    <details><summary>2 noted</summary>
+    <details><summary>2 info</summary>
 
     | | Who | What | Why | Where |
     |---|---|---|---|---|
-    | `·` noted | `max@acme.io` | `ADMIN` | unknown invitation status QUEUED, taken as pending | `users.yaml:13` |
-    | `·` noted | `yan@acme.io` | `ANALYST` | access begins 2026-12-01T00:00:00Z: nothing to do yet | `users.yaml:15` |
+    | `·` info | `max@acme.io` | `ADMIN` | unknown invitation status QUEUED, taken as pending | `users.yaml:13` |
+    | `·` info | `yan@acme.io` | `ANALYST` | access begins 2026-12-01T00:00:00Z: nothing to do yet | `users.yaml:15` |
 
     </details>
     "#);
@@ -239,13 +239,13 @@ fn github_annotates_the_lines_of_the_roster() {
     ::notice file=users.yaml,line=9,col=12,title=acme%3A invite::alice@acme.io DEVELOPER
     ::notice file=users.yaml,line=7,col=12,title=acme%3A role::matt@acme.io DEVELOPER → ADMIN; elevated
     ::notice file=users.yaml,line=5,col=12,title=acme%3A role::jonny@acme.io ADMIN → BUSINESS
-    ::notice file=users.yaml,line=11,col=12,title=acme%3A waiting::john@acme.io ADMIN; invited, not yet accepted
-    ::notice file=users.yaml,line=13,col=12,title=acme%3A waiting::max@acme.io ADMIN; invited with MORE than the roster's BUSINESS: it can be corrected once accepted
-    ::warning title=acme%3A unfixable::zoe@acme.io DEVELOPER; invited, not in the roster: the API cannot withdraw it; once accepted, it is an account like any other
-    ::notice file=users.yaml,line=13,col=12,title=acme%3A noted::max@acme.io ADMIN; unknown invitation status QUEUED, taken as pending
-    ::notice file=users.yaml,line=15,col=12,title=acme%3A noted::yan@acme.io ANALYST; access begins 2026-12-01T00:00:00Z: nothing to do yet
+    ::notice file=users.yaml,line=11,col=12,title=acme%3A pending::john@acme.io ADMIN; invited, not yet accepted
+    ::notice file=users.yaml,line=13,col=12,title=acme%3A pending::max@acme.io ADMIN; invited with MORE than the roster's BUSINESS: it can be corrected once accepted
+    ::warning title=acme%3A needs action::zoe@acme.io DEVELOPER; invited, not in the roster: the API cannot withdraw it; once accepted, it is an account like any other
+    ::notice file=users.yaml,line=13,col=12,title=acme%3A info::max@acme.io ADMIN; unknown invitation status QUEUED, taken as pending
+    ::notice file=users.yaml,line=15,col=12,title=acme%3A info::yan@acme.io ANALYST; access begins 2026-12-01T00:00:00Z: nothing to do yet
     ::warning title=acme%3A held by disable-budget::12 of 15 accounts within 24 h, limit 3 (guard.budgets.disable in rosterd.yaml)%0Ahint: if all of them are meant, approve them by name, or raise `guard.budgets.disable`, in a reviewed commit
-    ::notice title=rosterd plan for acme::1 to invite, 2 roles to change, 12 held, 2 waiting, 1 unfixable, 2 noted, 1 in sync
+    ::notice title=rosterd plan for acme::1 to invite, 2 roles to change, 12 held, 2 pending, 1 needs action, 2 info, 1 in sync
     ");
 }
 

@@ -3,7 +3,7 @@
 use reqwest::StatusCode;
 use serde_json::json;
 
-use super::{Stage, only_error};
+use super::{TestEnv, only_error};
 
 const FOUR: &str = "mutation { \
     m0: inviteUser(email: \"a@acme.io\", accountType: BUSINESS) { ok } \
@@ -13,7 +13,7 @@ const FOUR: &str = "mutation { \
 
 #[tokio::test]
 async fn a_field_that_fails_is_left_out_and_the_rest_stays() {
-    let stage = Stage::new().await;
+    let stage = TestEnv::new().await;
     let (status, answered) = stage.ask(FOUR, json!({})).await;
     assert_eq!(status, StatusCode::OK);
     let done = json!({ "ok": true });
@@ -28,7 +28,7 @@ async fn a_field_that_fails_is_left_out_and_the_rest_stays() {
 
 #[tokio::test]
 async fn or_the_first_failure_ends_the_rest_and_the_data_is_null() {
-    let stage = Stage::with(|options| options.abort_batches = true).await;
+    let stage = TestEnv::with(|options| options.abort_batches = true).await;
     let (status, answered) = stage.ask(FOUR, json!({})).await;
     assert_eq!(status, StatusCode::OK);
     assert!(answered["data"].is_null(), "{answered}");
@@ -41,7 +41,7 @@ async fn or_the_first_failure_ends_the_rest_and_the_data_is_null() {
 
 #[tokio::test]
 async fn too_many_fields_are_refused_before_any_runs() {
-    let stage = Stage::with(|options| options.max_batch = 3).await;
+    let stage = TestEnv::with(|options| options.max_batch = 3).await;
     let (status, answered) = stage.ask(FOUR, json!({})).await;
     assert_eq!(status, StatusCode::OK);
     only_error(&answered);
@@ -51,7 +51,7 @@ async fn too_many_fields_are_refused_before_any_runs() {
 
 #[tokio::test]
 async fn fragments_hide_no_fields_from_the_limit() {
-    let stage = Stage::with(|options| options.max_batch = 1).await;
+    let stage = TestEnv::with(|options| options.max_batch = 1).await;
     for (kept_apart, count) in [("...Two", 2), ("... on Mutation { ...Two }", 2), ("...Round", 3)] {
         let query = format!(
             "mutation {{ {kept_apart} }} fragment Two on Mutation {{ \
@@ -61,7 +61,7 @@ async fn fragments_hide_no_fields_from_the_limit() {
         let (_, answered) = stage.ask(&query, json!({})).await;
         let (message, code) = only_error(&answered);
         assert_eq!((message.as_str(), code.as_str()), ("more than 1 fields", "TOO_COMPLEX"));
-        let wide = Stage::with(|options| options.max_batch = count).await;
+        let wide = TestEnv::with(|options| options.max_batch = count).await;
         let (_, answered) = wide.ask(&query, json!({})).await;
         assert_ne!(answered["errors"][0]["extensions"]["code"], "TOO_COMPLEX", "{answered}");
     }

@@ -8,11 +8,11 @@ use rosterd::sandbox::world::AccountType;
 use rosterd::sandbox::{Options, start};
 use serde_json::json;
 
-use super::{LISTING, Stage, answer};
+use super::{LISTING, TestEnv, answer};
 
 #[tokio::test]
 async fn every_hand_does_what_it_says() {
-    let stage = Stage::new().await;
+    let stage = TestEnv::new().await;
     for (what, edit) in [
         ("accept", json!({ "email": "john@acme.io" })),
         ("expire", json!({ "email": "max@acme.io" })),
@@ -47,7 +47,7 @@ async fn every_hand_does_what_it_says() {
 
 #[tokio::test]
 async fn a_hand_that_is_wrong_is_told_so_and_changes_nothing() {
-    let stage = Stage::new().await;
+    let stage = TestEnv::new().await;
     let before = stage.running.world();
     for (what, edit, status) in [
         ("accept", json!({ "email": "nobody@acme.io" }), StatusCode::CONFLICT),
@@ -71,7 +71,7 @@ async fn a_hand_that_is_wrong_is_told_so_and_changes_nothing() {
 
 #[tokio::test]
 async fn only_the_admin_has_hands_and_no_page_of_another_site() {
-    let stage = Stage::new().await;
+    let stage = TestEnv::new().await;
     let edit = json!({ "email": "john@acme.io" }).to_string();
     let viewer = stage
         .post("/control/accept")
@@ -99,7 +99,7 @@ async fn only_the_admin_has_hands_and_no_page_of_another_site() {
 async fn a_state_in_a_file_survives() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("state.json");
-    let kept = || Stage::with(|options| options.state = Some(file.clone()));
+    let kept = || TestEnv::with(|options| options.state = Some(file.clone()));
     let stage = kept().await;
     let disable = "mutation { disableUser(uid: \
                    \"07673b48d2206dad7a150dd258ea1e049df036356f1730e30304e38ca648b175\") { ok } }";
@@ -128,7 +128,7 @@ async fn only_loopback_is_served_and_the_end_frees_the_port() {
     let far = Options { listen: "0.0.0.0:0".parse().unwrap(), ..Options::default() };
     let error = start(far, Arc::new(SystemClock)).await.unwrap_err();
     assert!(error.to_string().contains("loopback"), "{error}");
-    let stage = Stage::new().await;
+    let stage = TestEnv::new().await;
     let listen = stage.running.address();
     stage.data(LISTING, json!({})).await;
     let taken = start(Options { listen, ..Options::default() }, Arc::new(SystemClock)).await;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use reqwest::StatusCode;
 use serde_json::json;
 
-use super::{LISTING, Stage};
+use super::{LISTING, TestEnv};
 
 const INVITE: &str = "mutation { inviteUser(email: \"a@acme.io\", accountType: ADMIN) { ok } }";
 
@@ -20,7 +20,7 @@ async fn answers_that_keep_a_request_from_running() {
         ("unavailable", StatusCode::SERVICE_UNAVAILABLE, "application/json"),
         ("html", StatusCode::OK, "text/html; charset=utf-8"),
     ] {
-        let stage = Stage::failing(fault).await;
+        let stage = TestEnv::failing(fault).await;
         let response = stage.admin("/graphql").body(body()).send().await.unwrap();
         assert_eq!(response.status(), status, "{fault}");
         assert_eq!(response.headers()["content-type"], kind, "{fault}");
@@ -35,7 +35,7 @@ async fn no_answer_before_and_after_it_runs() {
     for (fault, invited) in
         [("timeout-before", 2), ("timeout-after", 3), ("reset-before", 2), ("reset-after", 3)]
     {
-        let stage = Stage::failing(fault).await;
+        let stage = TestEnv::failing(fault).await;
         let request = stage.admin("/graphql").timeout(Duration::from_millis(500)).body(body());
         let error = request.send().await.expect_err(fault);
         assert_eq!(error.is_timeout(), fault.starts_with("timeout"), "{fault}: {error:?}");
@@ -45,7 +45,7 @@ async fn no_answer_before_and_after_it_runs() {
 
 #[tokio::test]
 async fn half_an_answer() {
-    let stage = Stage::failing("truncate").await;
+    let stage = TestEnv::failing("truncate").await;
     let response = stage.admin("/graphql").body(body()).send().await.unwrap();
     assert_eq!(response.status(), StatusCode::OK);
     assert!(response.content_length().unwrap() > 10);
@@ -55,7 +55,7 @@ async fn half_an_answer() {
 
 #[tokio::test]
 async fn an_answer_that_is_not_ok() {
-    let stage = Stage::failing("not-ok").await;
+    let stage = TestEnv::failing("not-ok").await;
     assert_eq!(stage.data(INVITE, json!({})).await, json!({ "inviteUser": { "ok": false } }));
     assert_eq!(stage.invited().len(), 2);
     assert_eq!(stage.data(LISTING, json!({})).await["listUsers"]["ok"], false);
@@ -63,7 +63,7 @@ async fn an_answer_that_is_not_ok() {
 
 #[tokio::test]
 async fn a_listing_from_before_the_last_change() {
-    let stage = Stage::failing("stale").await;
+    let stage = TestEnv::failing("stale").await;
     let seen =
         |data: serde_json::Value| data["listUsers"]["invitedUsers"].as_array().unwrap().len();
     assert_eq!(seen(stage.data(LISTING, json!({})).await), 2);
@@ -76,7 +76,7 @@ async fn a_listing_from_before_the_last_change() {
 
 #[tokio::test]
 async fn more_requests_than_welcome_are_throttled() {
-    let stage = Stage::with(|options| options.rate_limit = Some(3)).await;
+    let stage = TestEnv::with(|options| options.rate_limit = Some(3)).await;
     let mut told = Vec::new();
     for _ in 0..5 {
         told.push(stage.ask(LISTING, json!({})).await.0);
@@ -88,7 +88,7 @@ async fn more_requests_than_welcome_are_throttled() {
 
 #[tokio::test]
 async fn latency_is_a_request_s_and_a_field_s() {
-    let stage = Stage::with(|options| {
+    let stage = TestEnv::with(|options| {
         options.latency = Duration::from_millis(40);
         options.latency_per_field = Duration::from_millis(40);
     })

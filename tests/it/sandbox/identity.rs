@@ -3,18 +3,18 @@
 use reqwest::{RequestBuilder, StatusCode};
 use serde_json::{Value, json};
 
-use super::{Stage, answer};
+use super::{TestEnv, answer};
 
 const LIST: &str = r#"{"query":"{ listUsers { ok activeUsers { email } } }"}"#;
 const INVITE: &str =
     r#"{"query":"mutation { inviteUser(email: \"a@acme.io\", accountType: ADMIN) { ok } }"}"#;
 const SPACES: &str = r#"{"query":"{ listWorkspaces { workspaces { name } } }"}"#;
 
-fn bearer(stage: &Stage, token: &str) -> RequestBuilder {
+fn bearer(stage: &TestEnv, token: &str) -> RequestBuilder {
     stage.post("/graphql").header("authorization", format!("Bearer {token}"))
 }
 
-fn pair(stage: &Stage, key: &str, secret: &str) -> RequestBuilder {
+fn pair(stage: &TestEnv, key: &str, secret: &str) -> RequestBuilder {
     stage.post("/graphql").header("x-api-key", key).header("x-api-secret", secret)
 }
 
@@ -24,7 +24,7 @@ fn ok(answer: &(StatusCode, Value), operation: &str) -> bool {
 
 #[tokio::test]
 async fn nobody_without_the_right_key_is_let_in() {
-    let stage = Stage::new().await;
+    let stage = TestEnv::new().await;
     for request in [
         stage.post("/graphql"),
         pair(&stage, "sandbox-key", "wrong"),
@@ -44,7 +44,7 @@ async fn nobody_without_the_right_key_is_let_in() {
 
 #[tokio::test]
 async fn a_viewer_reads_and_is_told_what_it_lacks() {
-    let stage = Stage::new().await;
+    let stage = TestEnv::new().await;
     let viewer = || pair(&stage, "sandbox-viewer-key", "sandbox-viewer-secret");
     assert!(ok(&answer(viewer().body(LIST)).await, "listUsers"));
     let (_, refused) = answer(viewer().body(INVITE)).await;
@@ -57,7 +57,7 @@ async fn a_viewer_reads_and_is_told_what_it_lacks() {
 #[tokio::test]
 async fn a_token_of_a_workspace_works_in_the_first_one() {
     let stage =
-        Stage::with(|options| options.workspaces = vec!["acme".into(), "other".into()]).await;
+        TestEnv::with(|options| options.workspaces = vec!["acme".into(), "other".into()]).await;
     assert!(ok(&answer(bearer(&stage, "prdm_wsp_sandbox").body(LIST)).await, "listUsers"));
     assert!(ok(&answer(bearer(&stage, "prdm_wsp_sandbox").body(INVITE)).await, "inviteUser"));
     let (_, seen) = answer(bearer(&stage, "prdm_wsp_sandbox").body(SPACES)).await;
@@ -68,7 +68,7 @@ async fn a_token_of_a_workspace_works_in_the_first_one() {
 #[tokio::test]
 async fn a_token_of_the_company_needs_to_know_the_workspace() {
     let stage =
-        Stage::with(|options| options.workspaces = vec!["acme".into(), "other".into()]).await;
+        TestEnv::with(|options| options.workspaces = vec!["acme".into(), "other".into()]).await;
     let uid = stage.running.world().workspaces[1].uid.clone();
     let company = || bearer(&stage, "prdm_cmp_sandbox");
     let (_, seen) = answer(company().body(SPACES)).await;

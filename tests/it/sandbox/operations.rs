@@ -4,13 +4,13 @@ use reqwest::StatusCode;
 use rosterd::role::Role;
 use serde_json::json;
 
-use super::{LISTING, Stage, answer};
+use super::{LISTING, TestEnv, answer};
 
 const MATT: &str = "07673b48d2206dad7a150dd258ea1e049df036356f1730e30304e38ca648b175";
 
 #[tokio::test]
 async fn a_listing_has_the_documented_shape_and_people() {
-    let stage = Stage::new().await;
+    let stage = TestEnv::new().await;
     let expected = json!({ "listUsers": {
         "ok": true,
         "activeUsers": [
@@ -43,7 +43,7 @@ async fn a_listing_has_the_documented_shape_and_people() {
 
 #[tokio::test]
 async fn the_documented_requests_work_with_values_inline() {
-    let stage = Stage::new().await;
+    let stage = TestEnv::new().await;
     let invite = "mutation InviteUser { inviteUser(email: \"snow@acme.io\", \
                   accountType: DEVELOPER) { ok } }";
     assert_eq!(stage.data(invite, json!({})).await, json!({ "inviteUser": { "ok": true } }));
@@ -65,7 +65,7 @@ async fn the_documented_requests_work_with_values_inline() {
 
 #[tokio::test]
 async fn values_may_be_variables_and_one_document_of_several_may_be_named() {
-    let stage = Stage::new().await;
+    let stage = TestEnv::new().await;
     let document = "query Other { listUsers { ok } } \
                     mutation Invite($e: String!, $t: UserAccountType!) \
                     { inviteUser(email: $e, accountType: $t) { ok } }";
@@ -81,7 +81,7 @@ async fn values_may_be_variables_and_one_document_of_several_may_be_named() {
 
 #[tokio::test]
 async fn what_cannot_be_done_is_an_error_with_a_code_and_changes_nothing() {
-    let stage = Stage::new().await;
+    let stage = TestEnv::new().await;
     let disable = |uid: &str| format!("mutation {{ disableUser(uid: \"{uid}\") {{ ok }} }}");
     let invite = |email: &str| {
         format!("mutation {{ inviteUser(email: \"{email}\", accountType: BUSINESS) {{ ok }} }}")
@@ -116,7 +116,7 @@ async fn what_cannot_be_done_is_an_error_with_a_code_and_changes_nothing() {
 
 #[tokio::test]
 async fn the_schema_has_exactly_the_documented_operations() {
-    let stage = Stage::new().await;
+    let stage = TestEnv::new().await;
     let asked = "{ __schema { queryType { fields { name } } mutationType { fields { name \
                  args { name } } } subscriptionType { name } } \
                  __type(name: \"UserAccountType\") { kind enumValues { name } } }";
@@ -142,7 +142,7 @@ async fn the_schema_has_exactly_the_documented_operations() {
 
 #[tokio::test]
 async fn what_is_no_graphql_request_is_answered_in_its_shape() {
-    let stage = Stage::new().await;
+    let stage = TestEnv::new().await;
     for (body, status) in [
         ("", StatusCode::BAD_REQUEST),
         ("{}", StatusCode::OK),
@@ -173,7 +173,7 @@ async fn what_is_no_graphql_request_is_answered_in_its_shape() {
 
 #[tokio::test]
 async fn every_answer_tells_the_time() {
-    let stage = Stage::new().await;
+    let stage = TestEnv::new().await;
     let response = stage.admin("/graphql").body("{}").send().await.unwrap();
     assert!(response.headers().contains_key("date"));
 }

@@ -71,7 +71,7 @@ const FAULTS: [Fault; 23] = [
     Fault::MissingList,
     Fault::Twice,
     Fault::ErrorsBeside,
-    Fault::Sabotage,
+    Fault::ConcurrentEdit,
     Fault::SlowDisk,
 ];
 
@@ -85,11 +85,11 @@ const FAULTS_OF_CHANGES: [Fault; 9] = [
     Fault::Partly,
     Fault::Mute,
     Fault::Truncate,
-    Fault::Sabotage,
+    Fault::ConcurrentEdit,
 ];
 
 /// Seconds between two steps.
-const WAITS: [u64; 14] =
+const RETRY_DELAYS: [u64; 14] =
     [1, 3, 10, 45, 130, 400, 800, 2_400, 9_000, 30_000, 50_000, 90_000, 200_000, 600_000];
 
 /// Around the days on which clocks change, and a day on which they do not.
@@ -137,7 +137,7 @@ impl Scenario {
 }
 
 fn step(random: &mut Rng) -> Step {
-    let wait = Duration::from_secs(*random.choice(&WAITS).unwrap());
+    let wait = Duration::from_secs(*random.choice(&RETRY_DELAYS).unwrap());
     Step { wait, what: what(random) }
 }
 

@@ -5,14 +5,14 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use jiff::Timestamp;
 use rosterd::guard::Guard;
-use rosterd::memory::entry::{Entry, Fate, Noted};
+use rosterd::memory::entry::{AttemptStatus, Entry, Record};
 use rosterd::plan::change::{Action, Change};
-use rosterd::reconcile::Look;
+use rosterd::reconcile::Evaluation;
 use rosterd::report::{End, Outcome, RunReport, Verification};
 
+use super::expected_roster::{Line, Wish};
 use super::scenario::Knobs;
-use super::site::{Reading, Run, Site};
-use super::wish::{Line, Wish};
+use super::sim_state::{Reading, Run, Site};
 
 /// An intent of the ledger, and whether an effect in the world has answered to it.
 #[derive(Debug)]
@@ -22,7 +22,7 @@ pub struct Intended {
     pub truly: Timestamp,
     pub change: (String, String, Option<String>),
     pub executed: bool,
-    pub fate: Fate,
+    pub status: AttemptStatus,
     /// A reading has shown it, and the ledger says so.
     pub shown: bool,
 }
@@ -44,7 +44,7 @@ pub struct Invitations {
 }
 
 #[derive(Default)]
-pub struct Record {
+pub struct Bookkeeping {
     pub intents: BTreeMap<u64, Intended>,
     /// Pairs of address and uid that complete readings have shown.
     pub seen: HashSet<(String, String)>,
@@ -55,14 +55,14 @@ pub struct Record {
     /// By budget: effects that no approval and no date excuses.
     pub spent: HashMap<&'static str, Vec<Spent>>,
     /// Ends that an earlier run saw before they came: address and instant.
-    pub foreseen: HashSet<(String, Timestamp)>,
+    pub scheduled: HashSet<(String, Timestamp)>,
     /// The time of the newest row.
     pub newest: Option<Timestamp>,
     /// How many mutations of the world have been looked at.
     pub looked_at: usize,
 }
 
-impl Record {
+impl Bookkeeping {
     /// Counts an effect against a budget. The answer is how many there were within a day.
     pub fn spend(&mut self, budget: &'static str, one: Spent) -> usize {
         let spent = self.spent.entry(budget).or_default();
@@ -81,7 +81,7 @@ impl Record {
     /// Whether the ledger knows that this has happened: what nobody knows and what is tried again is
     /// one thing.
     pub fn is_known(&self, intent: u64) -> bool {
-        self.intents.get(&intent).is_some_and(|it| it.fate == Fate::Done || it.shown)
+        self.intents.get(&intent).is_some_and(|it| it.status == AttemptStatus::Done || it.shown)
     }
 
     /// Whose account this is: the line with its address, else a line under whose address it was
@@ -156,7 +156,7 @@ impl Site {
     }
 
     /// A run has made its plan, and the guards have judged it.
-    pub fn planned(&mut self, run: usize, look: &Look) {
+    pub fn planned(&mut self, run: usize, look: &Evaluation) {
         let now = look.plan.now();
         let approved = look.verdict.approved.changes().iter();
         self.runs[run].approved =
@@ -202,7 +202,7 @@ impl Site {
                 ahead.push((line.email.to_ascii_lowercase(), end));
             }
         }
-        self.record.foreseen.extend(ahead);
+        self.record.scheduled.extend(ahead);
     }
 
     pub fn finished(&mut self, run: usize, report: &RunReport) {
@@ -224,12 +224,12 @@ impl Site {
                 format!("{:?}, stopped: {stopped:?}, lost: {}", report.status(), applied.lost)
             }
         };
-        self.count(&format!("trigger {}", report.trigger.word()));
-        self.count(&format!("run {}", report.status().word()));
+        self.count(&format!("trigger {}", report.trigger.as_str()));
+        self.count(&format!("run {}", report.status().as_str()));
         if report.stale {
             self.count("run on an earlier roster");
         }
-        self.tell("finished", &format!("by {}: {end}", report.trigger.word()));
+        self.tell("finished", &format!("by {}: {end}", report.trigger.as_str()));
         if let Err(why) = self.tells_the_truth(run, report) {
             self.fail(format!("the report says {why}"));
         }
@@ -258,33 +258,33 @@ impl Site {
     }
 
     /// A row has been written into the ledger.
-    pub fn written(&mut self, noted: &Noted) {
-        self.record.newest = self.record.newest.max(Some(noted.at));
-        match &noted.entry {
+    pub fn written(&mut self, record: &Record) {
+        self.record.newest = self.record.newest.max(Some(record.at));
+        match &record.entry {
             Entry::Intent(intent) => {
                 let change = short(&intent.action, intent.email.as_str());
-                let (executed, fate) = (false, Fate::Open);
+                let (executed, status) = (false, AttemptStatus::Open);
                 let truly = self.clocks.truly();
                 let shown = false;
-                let intended = Intended { at: noted.at, truly, change, executed, fate, shown };
-                self.record.intents.insert(noted.seq, intended);
+                let intended = Intended { at: record.at, truly, change, executed, status, shown };
+                self.record.intents.insert(record.seq, intended);
             }
             Entry::Outcome(closing) => {
-                let fate = closing.fate;
+                let status = closing.status;
                 let Some(intended) = self.record.intents.get_mut(&closing.of) else {
                     self.fail(format!("an outcome without an intent: {closing:?}"));
                     return;
                 };
-                intended.fate = fate;
+                intended.status = status;
                 let (executed, what) = (intended.executed, format!("{:?}", intended.change));
-                self.count(&format!("fate {}", fate.word()));
-                let is_true = match fate {
-                    Fate::Done => executed,
-                    Fate::Rejected | Fate::NotSent => !executed,
+                self.count(&format!("status {}", status.as_str()));
+                let is_true = match status {
+                    AttemptStatus::Done => executed,
+                    AttemptStatus::Rejected | AttemptStatus::NotSent => !executed,
                     _ => true,
                 };
                 if !is_true {
-                    self.fail(format!("the ledger calls {what} {fate:?}; executed: {executed}"));
+                    self.fail(format!("the ledger calls {what} {status:?}; executed: {executed}"));
                 }
             }
             Entry::Shown { of } => {
@@ -299,7 +299,7 @@ impl Site {
     }
 }
 
-fn words(change: &Change, look: &Look) -> String {
+fn words(change: &Change, look: &Evaluation) -> String {
     let held = look.verdict.held.iter().find(|held| held.change == *change);
     let held = held.map_or_else(String::new, |held| {
         let guards: Vec<String> = held.by.iter().map(ToString::to_string).collect();

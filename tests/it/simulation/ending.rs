@@ -2,13 +2,13 @@
 //! says why not, and the reason holds.
 
 use rosterd::guard::Guard;
-use rosterd::plan::{FindingKind, Standing};
+use rosterd::plan::{FindingCategory, FindingKind};
 use rosterd::report::{Applied, Outcome, Status, Verification};
 use rosterd::sandbox::world::Account;
 
-use super::promises::role_name;
-use super::site::Site;
-use super::wish::{Line, Phase};
+use super::expected_roster::{Line, Phase};
+use super::invariants::role_name;
+use super::sim_state::Site;
 
 impl Site {
     pub fn is_honest(&self) -> Result<(), String> {
@@ -27,8 +27,11 @@ impl Site {
         {
             return Err("something is left to be done".into());
         }
-        let settling =
-            applied.plan.findings().iter().find(|it| it.kind.standing() == Standing::Settling);
+        let settling = applied
+            .plan
+            .findings()
+            .iter()
+            .find(|it| it.kind.category() == FindingCategory::Propagating);
         if let Some(settling) = settling {
             return Err(format!("still settling: {settling:?}"));
         }
@@ -122,7 +125,12 @@ fn explained(applied: &Applied, email: &str) -> bool {
     held.any(|it| it.as_str().eq_ignore_ascii_case(email))
         || invited.any(|(change, _)| change.email.as_str().eq_ignore_ascii_case(email))
         || says(applied, email, |kind| {
-            matches!(kind.standing(), Standing::Waiting | Standing::Unfixable | Standing::Settling)
+            matches!(
+                kind.category(),
+                FindingCategory::Pending
+                    | FindingCategory::NeedsAction
+                    | FindingCategory::Propagating
+            )
         })
 }
 

@@ -3,21 +3,21 @@
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use rosterd::aside::{Elsewhere, Work};
+use rosterd::blocking::{BlockingExecutor, Task};
 use rosterd::ledger::LedgerError;
-use rosterd::ledger::chain::{Link, Row};
+use rosterd::ledger::chain::{ChainHead, Row};
 use rosterd::ledger::sqlite::Sqlite;
-use rosterd::ledger::store::{Draft, Store, Take};
+use rosterd::ledger::store::{NewRow, RowVisitor, Store};
 
-use super::neighbour::NEIGHBOUR;
 use super::scenario;
-use super::site::{Shared, Site};
+use super::second_workspace::NEIGHBOUR;
+use super::sim_state::{Shared, Site};
 
 /// Work that blocks, on a disk that may be slow, on a machine that may lose its power.
 pub struct Threads(pub Shared);
 
-impl Elsewhere for Threads {
-    fn take(&self, work: Work) -> BoxFuture<'static, ()> {
+impl BlockingExecutor for Threads {
+    fn take(&self, work: Task) -> BoxFuture<'static, ()> {
         let shared = self.0.clone();
         Box::pin(async move {
             let (epoch, before, after) = {
@@ -69,11 +69,11 @@ impl Kept {
 }
 
 impl Store for Kept {
-    fn at_once(
+    fn read_transaction(
         &self,
         read: &mut dyn FnMut() -> Result<(), LedgerError>,
     ) -> Result<(), LedgerError> {
-        self.inner.at_once(read)
+        self.inner.read_transaction(read)
     }
 
     fn identity(&self) -> Result<String, LedgerError> {
@@ -81,7 +81,7 @@ impl Store for Kept {
         self.inner.identity()
     }
 
-    fn tail(&self) -> Result<Option<Link>, LedgerError> {
+    fn tail(&self) -> Result<Option<ChainHead>, LedgerError> {
         self.works()?;
         self.inner.tail()
     }
@@ -98,12 +98,12 @@ impl Store for Kept {
         self.inner.newest(kind)
     }
 
-    fn rows(&self, after: u64, take: &mut Take<'_>) -> Result<(), LedgerError> {
+    fn rows(&self, after: u64, take: &mut RowVisitor<'_>) -> Result<(), LedgerError> {
         self.works()?;
         self.inner.rows(after, take)
     }
 
-    fn append(&mut self, drafts: &[Draft], through: Option<u64>) -> Result<Vec<Row>, LedgerError> {
+    fn append(&mut self, drafts: &[NewRow], through: Option<u64>) -> Result<Vec<Row>, LedgerError> {
         self.works()?;
         if self.shared.site().disk_is_full() {
             return Err(LedgerError::Full);

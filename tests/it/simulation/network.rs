@@ -6,16 +6,18 @@ use std::time::Duration;
 use axum::http::{HeaderMap, StatusCode};
 use futures_util::future::BoxFuture;
 use jiff::SignedDuration;
-use rosterd::client::transport::{Answered, Broken, How, Post, Wire};
-use rosterd::sandbox::Inside;
-use rosterd::sandbox::faults::Odds;
+use rosterd::client::transport::{
+    HttpRequest, HttpResponse, HttpTransport, TransportError, TransportErrorKind,
+};
+use rosterd::sandbox::InProcessSandbox;
+use rosterd::sandbox::faults::FaultRate;
 use serde_json::{Value, json};
 use tokio::sync::{Mutex, oneshot};
 
 use super::process::Process;
 use super::scenario::Fault;
-use super::site::{Reading, Shared};
-use crate::support::inside::ask;
+use super::sim_state::{Reading, Shared};
+use crate::support::in_process::ask;
 
 /// The deadline of a request.
 pub const TIMEOUT: Duration = Duration::from_mins(1);
@@ -24,21 +26,24 @@ const LAG: u64 = 480;
 
 /// The API's server, one request at a time; the mirror shows worlds that are not the present one.
 pub struct Api {
-    pub server: Mutex<Inside>,
-    pub mirror: Mutex<Inside>,
+    pub server: Mutex<InProcessSandbox>,
+    pub mirror: Mutex<InProcessSandbox>,
 }
 
 /// The network of one process.
 pub struct Net(pub Arc<Process>);
 
-impl Wire for Net {
-    fn post(&self, post: Post) -> BoxFuture<'_, Result<Answered, Broken>> {
+impl HttpTransport for Net {
+    fn post(&self, post: HttpRequest) -> BoxFuture<'_, Result<HttpResponse, TransportError>> {
         let process = Arc::clone(&self.0);
         Box::pin(async move { exchange(process, post).await })
     }
 }
 
-async fn exchange(process: Arc<Process>, post: Post) -> Result<Answered, Broken> {
+async fn exchange(
+    process: Arc<Process>,
+    post: HttpRequest,
+) -> Result<HttpResponse, TransportError> {
     let (shared, epoch) = (process.shared.clone(), process.epoch);
     shared.moment(epoch, "before a request").await;
     let writes = post.body.starts_with(r#"{"query":"mutation"#);
@@ -55,7 +60,7 @@ async fn exchange(process: Arc<Process>, post: Post) -> Result<Answered, Broken>
     };
     if fault == Fault::Connect {
         tokio::time::sleep(there).await;
-        return Err(Broken { how: How::Connect, cause: "refused".into() });
+        return Err(TransportError { how: TransportErrorKind::Connect, cause: "refused".into() });
     }
     let (tell, told) = oneshot::channel();
     let shown = shared.site().shown(run);
@@ -76,8 +81,10 @@ async fn exchange(process: Arc<Process>, post: Post) -> Result<Answered, Broken>
     waiting.ends();
     shared.moment(epoch, "after a request").await;
     let answer = match answer {
-        Err(_) => Err(Broken { how: How::Timeout, cause: "time-out".into() }),
-        Ok(Err(_)) => Err(Broken { how: How::Reset, cause: "reset".into() }),
+        Err(_) => {
+            Err(TransportError { how: TransportErrorKind::Timeout, cause: "time-out".into() })
+        }
+        Ok(Err(_)) => Err(TransportError { how: TransportErrorKind::Reset, cause: "reset".into() }),
         Ok(Ok(answer)) => answer,
     };
     let mut site = shared.site();
@@ -121,7 +128,7 @@ impl Drop for Waiting {
 }
 
 /// What comes back, and the reading that it is, if it is a complete one.
-type Came = Result<(Answered, Option<Reading>), Broken>;
+type Came = Result<(HttpResponse, Option<Reading>), TransportError>;
 
 /// One request on its way.
 struct Errand {
@@ -131,7 +138,7 @@ struct Errand {
     shown: Option<Reading>,
     fault: Fault,
     writes: bool,
-    post: Post,
+    post: HttpRequest,
 }
 
 impl Errand {
@@ -160,9 +167,10 @@ impl Errand {
         let (answered, as_of) = self.execute(api).await;
         match self.fault {
             Fault::ResetAfter | Fault::TimeoutAfter | Fault::Late => None,
-            Fault::Truncate => {
-                Some(Err(Broken { how: How::Truncated, cause: "the end is missing".into() }))
-            }
+            Fault::Truncate => Some(Err(TransportError {
+                how: TransportErrorKind::Truncated,
+                cause: "the end is missing".into(),
+            })),
             Fault::BrokenAfter => Some(Ok((self.broken(), None))),
             Fault::Mute => Some(Ok((mute(answered), None))),
             _ if self.writes => Some(Ok((answered, None))),
@@ -171,16 +179,16 @@ impl Errand {
     }
 
     /// Runs it against the world, and looks at what has become of the world.
-    async fn execute(&mut self, api: &Api) -> (Answered, jiff::Timestamp) {
+    async fn execute(&mut self, api: &Api) -> (HttpResponse, jiff::Timestamp) {
         if let Some((world, as_of)) = self.another_world() {
             let mirror = api.mirror.lock().await;
-            *mirror.hands().lock().unwrap() = world;
+            *mirror.state().lock().unwrap() = world;
             return (ask(&mirror, &mut self.post).await, as_of);
         }
         let server = api.server.lock().await;
         match self.fault {
-            Fault::NotOk => server.fault(["not-ok=1".parse::<Odds>().unwrap()]),
-            Fault::Sabotage => self.shared.site().sabotage(&self.post.body),
+            Fault::NotOk => server.fault(["not-ok=1".parse::<FaultRate>().unwrap()]),
+            Fault::ConcurrentEdit => self.shared.site().sabotage(&self.post.body),
             Fault::Partly => self.ask_amiss(),
             _ => {}
         }
@@ -204,7 +212,7 @@ impl Errand {
     }
 
     /// What a gateway says that has lost its server.
-    fn broken(&self) -> Answered {
+    fn broken(&self) -> HttpResponse {
         let status = *self.shared.site().random.choice(&[500, 502, 504]).unwrap();
         plain(status, "broken", None)
     }
@@ -232,9 +240,9 @@ impl Errand {
     /// A listing, perhaps spoiled.
     fn listing(
         &self,
-        mut answered: Answered,
+        mut answered: HttpResponse,
         as_of: jiff::Timestamp,
-    ) -> (Answered, Option<Reading>) {
+    ) -> (HttpResponse, Option<Reading>) {
         let Ok(mut body) = serde_json::from_slice::<Value>(&answered.body) else {
             return (answered, None);
         };
@@ -275,7 +283,7 @@ fn read(body: &Value, as_of: jiff::Timestamp) -> Option<Reading> {
 }
 
 /// The answer without what it said of its fields.
-fn mute(mut answered: Answered) -> Answered {
+fn mute(mut answered: HttpResponse) -> HttpResponse {
     let Ok(mut body) = serde_json::from_slice::<Value>(&answered.body) else { return answered };
     if let Some(fields) = body["data"].as_object_mut() {
         fields.values_mut().for_each(|field| *field = Value::Null);
@@ -285,7 +293,7 @@ fn mute(mut answered: Answered) -> Answered {
     answered
 }
 
-fn plain(status: u16, body: &str, retry_after: Option<&str>) -> Answered {
+fn plain(status: u16, body: &str, retry_after: Option<&str>) -> HttpResponse {
     let kind = if body.starts_with('{') { "application/json" } else { "text/html" };
     let status = StatusCode::from_u16(status).unwrap().as_u16();
     let mut headers = HeaderMap::new();
@@ -293,5 +301,5 @@ fn plain(status: u16, body: &str, retry_after: Option<&str>) -> Answered {
     if let Some(wait) = retry_after {
         headers.insert("retry-after", wait.parse().unwrap());
     }
-    Answered { status, headers, body: body.as_bytes().to_vec() }
+    HttpResponse { status, headers, body: body.as_bytes().to_vec() }
 }

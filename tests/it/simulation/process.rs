@@ -15,24 +15,27 @@ use rosterd::config::{
     Config, CredentialSource, ScheduleSettings, SecretSource, WatchSettings, WebSettings,
     WorkspaceConfig,
 };
-use rosterd::daemon::{Connected, Finished, Hooks};
+use rosterd::daemon::{Connected, Environment, RunCompleted};
 use rosterd::diagnostic::{Diagnostic, Sources};
 use rosterd::directory::Snapshot;
 use rosterd::email::Email;
-use rosterd::guard::{Budget, BudgetName, Lift, Limits};
+use rosterd::guard::{Budget, BudgetName, Limits, Override};
 use rosterd::ledger::Ledger;
 use rosterd::plan::OnRemoved;
 use rosterd::plan::change::Change;
-use rosterd::reconcile::{self, Carry, InputOutage, Loaded, Look, Pass, Records, Setting, Target};
+use rosterd::reconcile::{
+    self, Evaluation, InputError, LedgerConfig, Loaded, Pass, Setting, WorkspaceSpec,
+    WorkspaceState,
+};
 use rosterd::report::{Failure, Trigger};
 use rosterd::revision::Revision;
 use rosterd::sandbox::auth;
 use tokio_util::sync::CancellationToken;
 
-use super::neighbour::{self, NEIGHBOUR, QuietNet};
 use super::network::{Api, Net, TIMEOUT};
 use super::scenario::{Key, Knobs};
-use super::site::{MachineClock, Shared, Site, WORKSPACE};
+use super::second_workspace::{self, NEIGHBOUR, QuietNet};
+use super::sim_state::{MachineClock, Shared, Site, WORKSPACE};
 
 /// A process, from its start to its end.
 pub struct Process {
@@ -64,7 +67,7 @@ impl Process {
             shared: shared.clone(),
             api: Arc::clone(api),
             epoch: shared.site().epoch,
-            ledger: ledger.afresh(),
+            ledger: ledger.reopen(),
             run: AtomicUsize::new(usize::MAX),
             last_good: Mutex::default(),
         });
@@ -92,7 +95,7 @@ impl World {
         let workspace = &config.workspaces[0];
         let cancel = CancellationToken::new();
         let Ok(Connected { directory, records }) = self.connect(workspace) else { return };
-        let Ok(desk) = reconcile::sit_down(&records, &clock, &cancel).await else {
+        let Ok(desk) = reconcile::acquire(&records, &clock, &cancel).await else {
             shared.site().count("rival gave up");
             return;
         };
@@ -101,21 +104,21 @@ impl World {
         let setting = Setting {
             clock: &clock,
             cancel: &cancel,
-            lift: Lift::Nothing,
-            seen: &|look| {
-                self.seen(WORKSPACE, &loaded, look);
+            overrides: Override::None,
+            on_plan: &|look| {
+                self.on_plan(WORKSPACE, &loaded, look);
                 Ok(())
             },
             progress: &|_, _| {},
         };
         let pass = Pass { trigger: Trigger::Start, stale: false };
-        let mut carry = Carry::default();
+        let mut carry = WorkspaceState::default();
         let target = &workspace.target;
         let report =
             reconcile::reconcile(&directory, target, &loaded, pass, &mut carry, desk, &setting);
         let report = report.await;
-        let (sources, picture) = (&loaded.sources, carry.picture.take());
-        self.finished(&Finished { report: &report, sources, next: None, picture });
+        let (sources, observation) = (&loaded.sources, carry.observation.take());
+        self.finished(&RunCompleted { report: &report, sources, next: None, observation });
     }
 
     fn now(&self) -> Timestamp {
@@ -146,13 +149,13 @@ impl World {
 
 fn workspaces(site: &Site, knobs: &Knobs) -> Vec<WorkspaceConfig> {
     let first = workspace(site, knobs);
-    let second = site.neighbour.as_ref().map(|it| neighbour::workspace(&first, it));
+    let second = site.neighbour.as_ref().map(|it| second_workspace::workspace(&first, it));
     [first].into_iter().chain(second).collect()
 }
 
 fn workspace(site: &Site, knobs: &Knobs) -> WorkspaceConfig {
     WorkspaceConfig {
-        target: Target {
+        target: WorkspaceSpec {
             workspace: WORKSPACE.into(),
             users: vec!["users.yaml".into()],
             base: site.folder.clone(),
@@ -206,11 +209,11 @@ fn credentials(key: Key) -> Credentials {
     Credentials::KeyPair { key: key.into(), secret: secret.into() }
 }
 
-impl Hooks for World {
+impl Environment for World {
     type Directory = Directory;
 
     fn connect(&self, in_force: &WorkspaceConfig) -> Result<Connected<Directory>, Failure> {
-        let records = Records {
+        let records = LedgerConfig {
             ledger: self.process.ledger.clone(),
             scope: in_force.target.workspace.clone(),
             retention: in_force.retention.try_into().unwrap(),
@@ -238,16 +241,16 @@ impl Hooks for World {
         Ok(Connected { directory: Directory { client, watched }, records })
     }
 
-    fn reload(&self) -> Result<Config, InputOutage> {
+    fn reload(&self) -> Result<Config, InputError> {
         if self.process.shared.site().unreadable {
             let diagnostics = vec![Diagnostic::error("bad-yaml", "the configuration is broken")];
-            return Err(InputOutage { sources: Sources::default(), diagnostics });
+            return Err(InputError { sources: Sources::default(), diagnostics });
         }
         Ok(self.config())
     }
 
     /// The real reading of real files; whether they could be read must be as their authors think.
-    fn load(&self, target: &Target, now: Timestamp) -> Result<Loaded, InputOutage> {
+    fn load(&self, target: &WorkspaceSpec, now: Timestamp) -> Result<Loaded, InputError> {
         let loaded = reconcile::load(target, now);
         if target.workspace == NEIGHBOUR {
             return loaded;
@@ -271,7 +274,7 @@ impl Hooks for World {
         loaded.map(|loaded| Loaded { revision: Some(revision(newest)), ..loaded })
     }
 
-    fn seen(&self, workspace: &str, _loaded: &Loaded, look: &Look) {
+    fn on_plan(&self, workspace: &str, _loaded: &Loaded, look: &Evaluation) {
         if workspace == NEIGHBOUR {
             return;
         }
@@ -282,7 +285,7 @@ impl Hooks for World {
 
     fn problems(&self, _workspace: Option<&str>, _sources: &Sources, _found: &[Diagnostic]) {}
 
-    fn finished(&self, run: &Finished<'_>) {
+    fn finished(&self, run: &RunCompleted<'_>) {
         let report = run.report;
         if report.workspace == NEIGHBOUR {
             return self.process.shared.site().count("run next door");

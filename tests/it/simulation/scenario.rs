@@ -178,7 +178,7 @@ pub enum Fault {
     Twice,
     ErrorsBeside,
     /// A hand is faster: somebody is gone when the request arrives.
-    Sabotage,
+    ConcurrentEdit,
     SlowDisk,
 }
 
@@ -190,7 +190,9 @@ impl Fault {
             Self::Stale | Self::Shrunk | Self::MissingList | Self::Twice | Self::ErrorsBeside => {
                 !writes
             }
-            Self::Late | Self::Sabotage | Self::BrokenAfter | Self::Mute | Self::Partly => writes,
+            Self::Late | Self::ConcurrentEdit | Self::BrokenAfter | Self::Mute | Self::Partly => {
+                writes
+            }
             _ => true,
         }
     }

@@ -53,7 +53,7 @@ pub struct Fake {
     latency: Duration,
     requests: AtomicUsize,
     lists: AtomicUsize,
-    flying: AtomicUsize,
+    in_flight: AtomicUsize,
     pub most_flying: AtomicUsize,
     sent: Mutex<Vec<Sent>>,
 }
@@ -69,7 +69,7 @@ impl Fake {
             latency: Duration::from_millis(10),
             requests: AtomicUsize::new(0),
             lists: AtomicUsize::new(0),
-            flying: AtomicUsize::new(0),
+            in_flight: AtomicUsize::new(0),
             most_flying: AtomicUsize::new(0),
             sent: Mutex::default(),
         }
@@ -124,10 +124,10 @@ impl WriteDirectory for Fake {
     async fn send(&self, batch: &[&Change]) -> Reply {
         let nth = self.requests.fetch_add(1, Ordering::SeqCst);
         let at = Instant::now();
-        let flying = self.flying.fetch_add(1, Ordering::SeqCst) + 1;
-        self.most_flying.fetch_max(flying, Ordering::SeqCst);
+        let in_flight = self.in_flight.fetch_add(1, Ordering::SeqCst) + 1;
+        self.most_flying.fetch_max(in_flight, Ordering::SeqCst);
         tokio::time::sleep(self.latency).await;
-        self.flying.fetch_sub(1, Ordering::SeqCst);
+        self.in_flight.fetch_sub(1, Ordering::SeqCst);
         let changes = batch.iter().map(|change| (*change).clone()).collect();
         self.sent.lock().unwrap().push(Sent { changes, at, answered: Instant::now() });
         (self.rule)(nth, batch, &mut self.world.lock().unwrap())
@@ -148,7 +148,7 @@ pub fn error(class: ErrorClass, kind: FailureKind) -> ClientError {
 
 pub fn throttled(after: Option<u64>) -> Reply {
     let error = error(ErrorClass::Transient, FailureKind::Throttled);
-    Reply::NotRun { error, retry_after: after.map(Duration::from_secs) }
+    Reply::NotExecuted { error, retry_after: after.map(Duration::from_secs) }
 }
 
 pub fn timed_out() -> Reply {
@@ -160,13 +160,16 @@ pub fn refused() -> Reply {
 }
 
 pub fn denied() -> Reply {
-    Reply::NotRun { error: error(ErrorClass::Denied, FailureKind::Forbidden), retry_after: None }
+    Reply::NotExecuted {
+        error: error(ErrorClass::Denied, FailureKind::Forbidden),
+        retry_after: None,
+    }
 }
 
 /// A clock that stands at the instant of the plans.
-pub struct Standing;
+pub struct FrozenClock;
 
-impl Clock for Standing {
+impl Clock for FrozenClock {
     fn now(&self) -> Timestamp {
         now()
     }

@@ -1,7 +1,7 @@
 //! What several topics share.
 
 pub mod directory;
-pub mod inside;
+pub mod in_process;
 pub mod run;
 pub mod rust;
 pub mod scripted;

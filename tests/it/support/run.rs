@@ -10,34 +10,35 @@ use rosterd::client::{ReadDirectory, WriteDirectory};
 use rosterd::clock::Clock;
 use rosterd::diagnostic::Sources;
 use rosterd::failure::FailureKind;
-use rosterd::guard::Lift;
-use rosterd::ledger::{Ledger, Place};
+use rosterd::guard::Override;
+use rosterd::ledger::{Ledger, Location};
 use rosterd::reconcile::{
-    Carry, Loaded, Look, Pass, Records, Setting, Target, reconcile, sit_down,
+    Evaluation, LedgerConfig, Loaded, Pass, Setting, WorkspaceSpec, WorkspaceState, acquire,
+    reconcile,
 };
 use rosterd::report::{Failure, RunReport, Trigger};
 use tokio_util::sync::CancellationToken;
 
-use super::directory::{Fake, Standing};
+use super::directory::{Fake, FrozenClock};
 use super::world::World;
 
 /// One run about to start.
 #[must_use]
 pub struct Run<'a> {
-    target: Target,
+    target: WorkspaceSpec,
     loaded: Arc<Loaded>,
     pub ledger: Ledger,
     pub cancel: CancellationToken,
     clock: &'a dyn Clock,
-    seen: &'a (dyn Fn(&Look) + Sync),
+    on_plan: &'a (dyn Fn(&Evaluation) + Sync),
 }
 
 /// The scope of every run.
 pub const SCOPE: &str = "acme";
 
 /// Where runs are recorded.
-pub fn records(ledger: &Ledger) -> Records {
-    Records {
+pub fn records(ledger: &Ledger) -> LedgerConfig {
+    LedgerConfig {
         ledger: ledger.clone(),
         scope: SCOPE.into(),
         retention: SignedDuration::from_hours(400 * 24),
@@ -48,7 +49,7 @@ pub fn records(ledger: &Ledger) -> Records {
 impl<'a> Run<'a> {
     /// In batches of two, two at once.
     pub fn of(world: &World) -> Self {
-        let target = Target {
+        let target = WorkspaceSpec {
             workspace: "acme".into(),
             users: Vec::new(),
             base: std::path::PathBuf::new(),
@@ -62,8 +63,8 @@ impl<'a> Run<'a> {
         let loaded = Loaded { roster, sources, warnings: Vec::new(), revision: None };
         let loaded = Arc::new(loaded);
         let cancel = CancellationToken::new();
-        let ledger = Ledger::at(Place::Memory);
-        Self { target, loaded, ledger, cancel, clock: &Standing, seen: &|_| {} }
+        let ledger = Ledger::at(Location::Memory);
+        Self { target, loaded, ledger, cancel, clock: &FrozenClock, on_plan: &|_| {} }
     }
 
     /// On a ledger of its own that outlives this run.
@@ -77,8 +78,8 @@ impl<'a> Run<'a> {
         self
     }
 
-    pub fn seen(mut self, seen: &'a (dyn Fn(&Look) + Sync)) -> Self {
-        self.seen = seen;
+    pub fn seen(mut self, seen: &'a (dyn Fn(&Evaluation) + Sync)) -> Self {
+        self.on_plan = seen;
         self
     }
 
@@ -87,7 +88,7 @@ impl<'a> Run<'a> {
         self
     }
 
-    pub async fn go(&self, fake: &Fake, carry: &mut Carry) -> RunReport {
+    pub async fn go(&self, fake: &Fake, carry: &mut WorkspaceState) -> RunReport {
         self.attempt(fake, carry).await.unwrap()
     }
 
@@ -95,14 +96,14 @@ impl<'a> Run<'a> {
     pub async fn attempt<D: ReadDirectory + WriteDirectory>(
         &self,
         directory: &D,
-        carry: &mut Carry,
+        carry: &mut WorkspaceState,
     ) -> Result<RunReport, Failure> {
         let setting = Setting {
             clock: self.clock,
             cancel: &self.cancel,
-            lift: Lift::Nothing,
-            seen: &|look| {
-                (self.seen)(look);
+            overrides: Override::None,
+            on_plan: &|look| {
+                (self.on_plan)(look);
                 Ok(())
             },
             progress: &|_, _| {},
@@ -110,7 +111,7 @@ impl<'a> Run<'a> {
         let (target, loaded) = (&self.target, &self.loaded);
         let pass = Pass { trigger: Trigger::Start, stale: false };
         let records = records(&self.ledger);
-        let desk = sit_down(&records, self.clock, &CancellationToken::new()).await?;
+        let desk = acquire(&records, self.clock, &CancellationToken::new()).await?;
         Ok(reconcile(directory, target, loaded, pass, carry, desk, &setting).await)
     }
 
@@ -126,7 +127,7 @@ impl<'a> Run<'a> {
                 .start_paused(true)
                 .build()
                 .unwrap()
-                .block_on(self.attempt(fake, &mut Carry::default()))
+                .block_on(self.attempt(fake, &mut WorkspaceState::default()))
         };
         // A process that another test starts has our locks too, between its fork and its exec, and
         // a clock that is paused does not wait for it.

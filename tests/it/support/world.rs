@@ -5,9 +5,9 @@ use rosterd::action::BudgetName;
 use rosterd::diagnostic::{FileId, Place};
 use rosterd::directory::{Account, Invitation, InviteStatus, Snapshot, Uid};
 use rosterd::email::Email;
-use rosterd::guard::{self, Lift, Limits, Verdict};
+use rosterd::guard::{self, Limits, Override, Verdict};
 use rosterd::memory::Memory;
-use rosterd::memory::entry::{Entry, Intent, Noted};
+use rosterd::memory::entry::{Entry, Intent, Record};
 use rosterd::memory::observe::observe;
 use rosterd::plan::change::{Action, Change};
 use rosterd::plan::{self, Finding, OnRemoved, Plan};
@@ -138,7 +138,7 @@ impl World {
     pub fn remember(mut self, at: i64, entries: impl IntoIterator<Item = Entry>) -> Self {
         for entry in entries {
             let seq = self.memory.through() + 1;
-            self.memory.fold(&Noted { seq, at: hours(at), entry });
+            self.memory.fold(&Record { seq, at: hours(at), entry });
         }
         self
     }
@@ -171,7 +171,7 @@ impl World {
     }
 
     pub fn verdict(&self) -> Verdict {
-        guard::judge(&self.plan(), &self.limits, &self.memory, Lift::Nothing)
+        guard::evaluate(&self.plan(), &self.limits, &self.memory, Override::None)
     }
 }
 
@@ -183,7 +183,7 @@ pub fn intent(name: &str, action: Action) -> Entry {
         also: Vec::new(),
         reason: "for a test".into(),
         place: None,
-        foreseen: false,
+        scheduled: false,
         revision: None,
         lifted: Vec::new(),
         batch: 1,
@@ -217,7 +217,7 @@ pub fn line(change: &Change) -> String {
     let role = |role: Option<&Role>| role.map_or("-", Role::as_str).to_owned();
     let uid = change.uid().map_or("-", Uid::as_str);
     let (from, to) = (role(change.from()), role(change.to()));
-    format!("{} {name} {uid} {from} > {to}: {}", change.kind(), change.reason.words())
+    format!("{} {name} {uid} {from} > {to}: {}", change.kind(), change.reason.description())
 }
 
 pub fn lines<'a>(changes: impl IntoIterator<Item = &'a Change>) -> Vec<String> {

@@ -1,0 +1,86 @@
+//! Where the ledger is kept.
+
+use std::path::{Path, PathBuf};
+
+use reqwest::Url;
+use secrecy::ExposeSecret as _;
+
+use super::{SecretSource, WorkspaceConfig};
+use crate::client::Credentials;
+use crate::ledger::Location;
+use crate::roster::Digest;
+
+/// The file's name in a state directory.
+const FILE: &str = "ledger.db";
+
+/// The ledger where the configuration names none: in systemd's `STATE_DIRECTORY`, else below
+/// `XDG_STATE_HOME`, else below the home directory as the XDG specification has it. None where
+/// the environment names no such place.
+pub fn default_store(env: &dyn Fn(&str) -> Option<String>) -> Option<Location> {
+    let set = |name: &str| env(name).filter(|value| Path::new(value).is_absolute());
+    // systemd lists several directories with colons.
+    let first = |list: String| list.split(':').next().map(PathBuf::from);
+    let systemd = env("STATE_DIRECTORY").and_then(first).filter(|path| path.is_absolute());
+    let xdg = || set("XDG_STATE_HOME").map(|home| Path::new(&home).join("rosterd"));
+    let home = || set("HOME").map(|home| Path::new(&home).join(".local/state/rosterd"));
+    let folder = systemd.or_else(xdg).or_else(home)?;
+    Some(Location::File(folder.join(FILE)))
+}
+
+impl WorkspaceConfig {
+    /// The name under which the ledger keeps this workspace: the endpoint, and the workspace's uid
+    /// or, where none is configured, the key. The key is hashed; a token that changes is another
+    /// scope, so a `workspace_uid` keeps the memory when keys are rotated.
+    pub fn scope(&self, credentials: &Credentials) -> String {
+        if let SecretSource::Sandbox(_) = self.credentials.api_secret {
+            let uid = self.connection.workspace_uid.as_deref();
+            return format!("sandbox#{}", uid.unwrap_or(&self.target.workspace));
+        }
+        let endpoint = address(&self.connection.endpoint);
+        if let Some(uid) = &self.connection.workspace_uid {
+            return format!("{endpoint}#{uid}");
+        }
+        let key = match credentials {
+            Credentials::KeyPair { key, .. } => key,
+            Credentials::Token(token) => token,
+        };
+        let digest: String = Digest::of([key.expose_secret()]).hex().chars().take(16).collect();
+        format!("{endpoint}#key-{digest}")
+    }
+}
+
+/// The endpoint without anything that could be a secret.
+fn address(endpoint: &Url) -> String {
+    let mut bare = endpoint.clone();
+    let _ = bare.set_username("");
+    let _ = bare.set_password(None);
+    bare.set_query(None);
+    bare.set_fragment(None);
+    bare.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_state_directory_of_the_platform_is_the_default() {
+        let store = |set: &[(&str, &str)]| {
+            let env = |name: &str| {
+                let found = set.iter().find(|(key, _)| *key == name);
+                found.map(|(_, value)| (*value).to_owned())
+            };
+            default_store(&env).map(|place| place.to_string())
+        };
+        let (systemd, xdg, home) = (
+            ("STATE_DIRECTORY", "/var/lib/rosterd:/var/lib/other"),
+            ("XDG_STATE_HOME", "/state"),
+            ("HOME", "/home/matt"),
+        );
+        assert_eq!(store(&[systemd, xdg, home]).as_deref(), Some("/var/lib/rosterd/ledger.db"));
+        assert_eq!(store(&[xdg, home]).as_deref(), Some("/state/rosterd/ledger.db"));
+        let below_home = "/home/matt/.local/state/rosterd/ledger.db";
+        assert_eq!(store(&[("XDG_STATE_HOME", "state"), home]).as_deref(), Some(below_home));
+        assert_eq!(store(&[]), None);
+    }
+}

@@ -1,0 +1,252 @@
+//! The entries of one workspace, told as what happened to whom.
+
+use std::collections::HashMap;
+
+use jiff::Timestamp;
+
+use super::Memory;
+use super::entry::{AttemptStatus, Entry, Intent, Record, Seen, Seq};
+use crate::action::{Action, BudgetName};
+use crate::directory::Uid;
+use crate::email::Email;
+use crate::revision::Revision;
+use crate::role::Role;
+
+/// One thing that happened to one person.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// The entry that tells it.
+    pub seq: Seq,
+    pub at: Timestamp,
+    pub email: Email,
+    pub what: EventKind,
+    /// The commit of the roster that was in force.
+    pub revision: Option<Revision>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EventKind {
+    /// A mutation was sent, or was about to be.
+    Change(Box<Change>),
+    Held {
+        action: Action,
+        by: Vec<String>,
+    },
+    Released {
+        action: Action,
+    },
+    ApprovalUsed {
+        budget: BudgetName,
+    },
+    /// A reading showed an account for the first time, or again.
+    Appeared {
+        role: Role,
+    },
+    /// Another hand changed the role.
+    OtherRole {
+        from: Role,
+        to: Role,
+    },
+    /// The same account has another address.
+    OtherAddress {
+        from: Email,
+    },
+    /// No reading shows the account any more.
+    Gone {
+        role: Role,
+        by_us: bool,
+    },
+    Invited {
+        role: Role,
+    },
+    InvitationExpired {
+        role: Role,
+    },
+    InvitationEnded,
+}
+
+/// A mutation and what became of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    pub intent: Intent,
+    pub status: AttemptStatus,
+    pub detail: Option<String>,
+    /// A reading has shown its effect.
+    pub shown: bool,
+}
+
+/// Everything that happened, in order. What a reading showed is told only of the people `of`,
+/// where some are named, and only they are told of then.
+pub fn story(entries: &[Record], of: Option<&[Email]>) -> Vec<Event> {
+    let mut teller = EventBuilder {
+        memory: Memory::of_ledger(),
+        seq: 0,
+        events: Vec::new(),
+        changes: Vec::new(),
+        of,
+    };
+    for noted in entries {
+        teller.process(noted);
+        teller.memory.fold(noted);
+    }
+    teller.events
+}
+
+/// What has been recorded under a workspace's name, whatever key or address it had; first what is
+/// left of entries that were dropped.
+pub fn of_workspace(all: Vec<(String, Record)>, name: &str) -> Vec<Record> {
+    let mut names: HashMap<String, String> = HashMap::new();
+    for (scope, noted) in &all {
+        match &noted.entry {
+            Entry::Roster(fact) => {
+                names.insert(scope.clone(), fact.workspace.clone());
+            }
+            Entry::Anchor(anchor) => {
+                for (scope, memory) in &anchor.kept {
+                    let name = memory.workspace().to_owned();
+                    names.entry(scope.clone()).or_insert(name);
+                }
+            }
+            _ => {}
+        }
+    }
+    let is_ours = |scope: &String| names.get(scope).is_some_and(|it| it == name);
+    let (mut anchors, mut ours) = (Vec::new(), Vec::new());
+    for (scope, mut noted) in all {
+        if let Entry::Anchor(anchor) = &mut noted.entry {
+            anchor.kept.retain(|scope, _| is_ours(scope));
+            noted.seq = anchor.through;
+            anchors.push(noted);
+        } else if is_ours(&scope) {
+            ours.push(noted);
+        }
+    }
+    // What was dropped came before everything that is there.
+    let first = anchors.into_iter().max_by_key(|noted| noted.seq);
+    first.into_iter().chain(ours).collect()
+}
+
+struct EventBuilder<'a> {
+    memory: Memory,
+    /// The entry that is heard.
+    seq: Seq,
+    events: Vec<Event>,
+    /// Where each intent stands in `events`, by its number.
+    changes: Vec<(Seq, usize)>,
+    of: Option<&'a [Email]>,
+}
+
+impl EventBuilder<'_> {
+    fn process(&mut self, noted: &Record) {
+        let Record { seq, at, entry } = noted;
+        self.seq = *seq;
+        match entry {
+            Entry::Intent(intent) => self.intent(*seq, *at, intent),
+            Entry::Outcome(closing) => {
+                let detail = closing.detail.clone();
+                self.with_change(closing.of, |change| {
+                    change.status = closing.status;
+                    change.detail = detail;
+                });
+            }
+            Entry::Shown { of } => {
+                for seq in of {
+                    self.with_change(*seq, |change| {
+                        change.shown = true;
+                        change.status = AttemptStatus::Done;
+                        change.detail = None;
+                    });
+                }
+            }
+            Entry::Held { change, by } => {
+                let what = EventKind::Held { action: change.action.clone(), by: by.clone() };
+                self.emit(*at, &change.email, what);
+            }
+            Entry::Released { change } => {
+                let what = EventKind::Released { action: change.action.clone() };
+                self.emit(*at, &change.email, what);
+            }
+            Entry::ApprovalUsed { budget, email } => {
+                self.emit(*at, email, EventKind::ApprovalUsed { budget: *budget });
+            }
+            Entry::Seen(seen) if self.of.is_some() => self.seen(seen, *at),
+            Entry::Anchor(anchor) => {
+                let kept = anchor.kept.values().next().cloned();
+                self.memory = kept.unwrap_or_else(Memory::of_ledger);
+            }
+            _ => {}
+        }
+    }
+
+    fn intent(&mut self, seq: Seq, at: Timestamp, intent: &Intent) {
+        let all = std::iter::once(&intent.email).chain(&intent.also);
+        if !self.of.is_none_or(|of| all.into_iter().any(|email| of.contains(email))) {
+            return;
+        }
+        self.changes.push((seq, self.events.len()));
+        let revision = intent.revision.clone().or_else(|| self.memory.revision().cloned());
+        let (intent, email) = (intent.clone(), intent.email.clone());
+        let change = Change { intent, status: AttemptStatus::Open, detail: None, shown: false };
+        let what = EventKind::Change(Box::new(change));
+        self.events.push(Event { seq, at, email, what, revision });
+    }
+
+    fn with_change(&mut self, seq: Seq, edit: impl FnOnce(&mut Change)) {
+        let Ok(found) = self.changes.binary_search_by_key(&seq, |(seq, _)| *seq) else { return };
+        if let EventKind::Change(change) = &mut self.events[self.changes[found].1].what {
+            edit(change);
+        }
+    }
+
+    fn seen(&mut self, seen: &Seen, at: Timestamp) {
+        for (email, uid, role) in &seen.accounts {
+            self.account(email, uid, role, at);
+        }
+        for uid in &seen.gone {
+            let Some(known) = self.memory.account(uid).cloned() else { continue };
+            let by_us = self.memory.attempts().iter().any(|attempt| {
+                let disables = matches!(attempt.action, Action::Disable { .. });
+                disables && attempt.action.uid() == Some(uid) && attempt.status.may_have_happened()
+            });
+            self.emit(at, &known.email, EventKind::Gone { role: known.role, by_us });
+        }
+        for (email, role, expired) in &seen.invitations {
+            let role = role.clone();
+            let what = if *expired {
+                EventKind::InvitationExpired { role }
+            } else {
+                EventKind::Invited { role }
+            };
+            self.emit(at, email, what);
+        }
+        for email in &seen.ended {
+            self.emit(at, email, EventKind::InvitationEnded);
+        }
+    }
+
+    fn account(&mut self, email: &Email, uid: &Uid, role: &Role, at: Timestamp) {
+        let Some(known) = self.memory.account(uid).cloned() else {
+            return self.emit(at, email, EventKind::Appeared { role: role.clone() });
+        };
+        if known.gone.is_some() {
+            self.emit(at, email, EventKind::Appeared { role: role.clone() });
+        }
+        if known.email != *email {
+            self.emit(at, email, EventKind::OtherAddress { from: known.email });
+        }
+        let ours = self.memory.attempts().iter().any(|attempt| {
+            attempt.action.uid() == Some(uid) && attempt.action.to() == Some(role) && !attempt.shown
+        });
+        if known.role != *role && !ours {
+            let what = EventKind::OtherRole { from: known.role, to: role.clone() };
+            self.emit(at, email, what);
+        }
+    }
+
+    fn emit(&mut self, at: Timestamp, email: &Email, what: EventKind) {
+        if self.of.is_none_or(|of| of.contains(email)) {
+            let (email, revision) = (email.clone(), self.memory.revision().cloned());
+            self.events.push(Event { seq: self.seq, at, email, what, revision });
+        }
+    }
+}
