@@ -1,8 +1,8 @@
-//! Applying what was approved: batches, several in flight, one order class after the other.
+//! Applies what the guards approved: in batches, several in flight, one order class at a time.
 //!
-//! What is about to be sent is in the ledger before it is. Nothing is sent twice unless it
-//! certainly did not run; what nobody knows is left for the next reading. Before each class that
-//! takes something away the guards judge what is left again.
+//! A change is in the ledger before it is sent. It is sent again only if it was certainly not
+//! executed; an unknown outcome is left to the next listing. Before each class that takes access
+//! away, the guards evaluate the remaining changes again.
 
 mod executor;
 pub mod journal;
@@ -19,19 +19,19 @@ use crate::report::{Failure, Outcome};
 use executor::ClassExecutor;
 use journal::Journal;
 
-/// A class that the server keeps refusing to hear for so long is left to the next run.
+/// A class that the server throttles for this long is deferred to the next run.
 pub const GIVE_UP_AFTER: Duration = Duration::from_mins(1);
 
 /// How changes are sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sending {
-    /// Batches in flight at once; at least 1.
+    /// Maximum number of batches in flight; at least 1.
     pub concurrency: usize,
-    /// Changes in one request; at least 1.
+    /// Maximum number of changes in one request; at least 1.
     pub batch: usize,
 }
 
-/// What an apply is bound to.
+/// The plan and the limits of one apply.
 pub struct ApplyContext<'a> {
     pub plan: &'a Plan,
     pub limits: &'a Limits,
@@ -39,68 +39,67 @@ pub struct ApplyContext<'a> {
     pub sending: Sending,
     /// Ends the apply at the next batch boundary.
     pub cancel: &'a CancellationToken,
-    /// Told how many changes have an outcome, of how many.
-    pub progress: &'a (dyn Fn(usize, usize) + Sync),
+    /// Gets the number of changes that have an outcome, and the total.
+    pub on_progress: &'a (dyn Fn(usize, usize) + Sync),
 }
 
-/// What became of everything that was approved.
+/// The outcome of every approved change.
 #[derive(Debug, Default)]
 pub struct ApplyResult {
     /// In the order of the plan.
     pub outcomes: Vec<(Change, Outcome)>,
-    /// What the guards held when they judged again, and why.
+    /// What the guards held when they evaluated again, and why.
     pub held: Vec<Held>,
     pub violations: Vec<Violation>,
-    /// Why nothing more was sent, if the apply ended early.
+    /// Why the apply ended early, if it did.
     pub stopped: Option<Failure>,
-    /// The server refused a batch and then took its changes one at a time.
+    /// The server refused a batch and then accepted its changes one at a time.
     pub batching_unsupported: bool,
 }
 
-/// Sends what `verdict` approved. The type of its argument is the permission: only the guards
-/// make one.
+/// Sends what `verdict` approved. Only the guards can make a [`Verdict`] with approved changes.
 pub async fn apply<W: WriteDirectory>(
     writer: &W,
     verdict: &Verdict,
-    terms: &ApplyContext<'_>,
+    context: &ApplyContext<'_>,
     journal: &mut Journal<'_>,
 ) -> ApplyResult {
     let total = verdict.approved.len();
-    let mut effects = ApplyResult::default();
-    let mut sending = terms.sending;
+    let mut result = ApplyResult::default();
+    let mut sending = context.sending;
     let mut not_before = None;
     for class in Class::ALL {
-        let allowed = if class.takes_away() && effects.stopped.is_none() {
-            reevaluate(verdict, class, terms, journal, &mut effects)
+        let allowed = if class.takes_away() && result.stopped.is_none() {
+            reevaluate(verdict, class, context, journal, &mut result)
         } else {
             verdict.approved.of(class).cloned().collect()
         };
-        let settled = effects.outcomes.len() + effects.held.len();
-        let on_progress = |known| (terms.progress)(settled + known, total);
-        let mut line = ClassExecutor::new(&allowed, sending, effects.stopped.take(), not_before);
-        line.work(writer, terms.cancel, journal, &on_progress).await;
-        not_before = line.not_before();
-        if line.has_split_batches() {
+        let settled = result.outcomes.len() + result.held.len();
+        let on_progress = |known| (context.on_progress)(settled + known, total);
+        let mut executor = ClassExecutor::new(&allowed, sending, result.stopped.take(), not_before);
+        executor.run(writer, context.cancel, journal, &on_progress).await;
+        not_before = executor.not_before();
+        if executor.has_split_batches() {
             sending.batch = 1;
         }
-        let outcomes = line.settle(&mut effects);
-        effects.outcomes.extend(allowed.into_iter().zip(outcomes));
+        let outcomes = executor.into_outcomes(&mut result);
+        result.outcomes.extend(allowed.into_iter().zip(outcomes));
     }
-    effects
+    result
 }
 
-/// What of `class` may still go out, after what really happened; the rest is held.
+/// The changes of `class` that may still be sent, given what happened so far. The rest is held.
 fn reevaluate(
     verdict: &Verdict,
     class: Class,
-    terms: &ApplyContext<'_>,
+    context: &ApplyContext<'_>,
     journal: &Journal<'_>,
-    effects: &mut ApplyResult,
+    result: &mut ApplyResult,
 ) -> Vec<Change> {
     if verdict.approved.of(class).next().is_none() {
         return Vec::new();
     }
-    let happened: Vec<Change> = effects
+    let happened: Vec<Change> = result
         .outcomes
         .iter()
         .filter(|(_, outcome)| matches!(outcome, Outcome::Done | Outcome::Unknown(_)))
@@ -108,12 +107,12 @@ fn reevaluate(
         .collect();
     let left: Vec<Change> =
         verdict.approved.changes().iter().filter(|c| c.class() >= class).cloned().collect();
-    let ApplyContext { plan, limits, overrides, .. } = *terms;
+    let ApplyContext { plan, limits, overrides, .. } = *context;
     let again = guard::reevaluate(plan, limits, journal.memory(), overrides, &left, &happened);
     let mut held = again.held;
     held.retain(|held| held.change.class() == class);
-    let concerned = |refusal: &Violation| held.iter().any(|held| held.by.contains(&refusal.guard));
-    effects.violations.extend(again.violations.into_iter().filter(concerned));
-    effects.held.extend(held);
+    let concerned = |it: &Violation| held.iter().any(|held| held.by.contains(&it.guard));
+    result.violations.extend(again.violations.into_iter().filter(concerned));
+    result.held.extend(held);
     again.approved.of(class).cloned().collect()
 }

@@ -1,9 +1,11 @@
-//! The one shape of a run: what was wanted, what was done, what is left.
+//! The report of a run: what was wanted, what was done, what is left.
+
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
 use crate::failure::FailureKind;
-use crate::guard::Verdict;
+use crate::guard::{Guard, Verdict};
 use crate::plan::Plan;
 use crate::plan::change::Change;
 
@@ -15,36 +17,36 @@ pub enum Trigger {
     Schedule,
     File,
     Signal,
-    /// Somebody asked for it over HTTP.
+    /// A request over HTTP.
     Http,
-    /// A date of the roster fell due.
+    /// A date of the roster is due.
     Date,
     /// An earlier run failed.
     Retry,
 }
 
-/// What became of one change.
+/// The outcome of one change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     Done,
     /// The API refused this change.
     Rejected(String),
-    /// Nobody knows; the reading after the run says what it shows.
+    /// It may have happened; the listing after the run decides.
     Unknown(String),
-    /// It was not sent, or certainly did not run; the next run decides anew.
+    /// It was not sent, or certainly not executed; the next run decides again.
     NotSent(String),
 }
 
-/// One pass over one workspace.
+/// One run of one workspace.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunReport {
     pub workspace: String,
     pub trigger: Trigger,
     pub started: Timestamp,
     pub finished: Timestamp,
-    /// The roster in force was an earlier one: the files could not be used.
+    /// The roster was an earlier one, because the files could not be used.
     pub stale: bool,
-    /// The hash of the ledger's last row, to be compared with later.
+    /// The hash of the ledger's last row, for `rosterd ledger verify --head`.
     pub ledger: Option<String>,
     pub end: End,
 }
@@ -52,50 +54,50 @@ pub struct RunReport {
 /// How far the run came.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum End {
-    /// There is no plan: the roster or the directory could not be read.
+    /// There is no plan: the roster or the workspace could not be read.
     Failed(Failure),
-    /// A plan was made and what was approved was sent.
+    /// There is a plan, and what the guards approved was sent.
     Applied(Box<Applied>),
 }
 
-/// What a run that had a plan leaves behind.
+/// The result of a run that had a plan.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Applied {
-    pub plan: Plan,
-    pub verdict: Verdict,
-    /// Every approved change with what became of it, in the order sent.
+    pub plan: Arc<Plan>,
+    pub verdict: Arc<Verdict>,
+    /// Every approved change with its outcome, in the order sent.
     pub outcomes: Vec<(Change, Outcome)>,
-    /// The reading after the changes; none was needed where nothing was sent.
+    /// What the listing after the changes shows.
     pub verification: Verification,
-    /// Effects of earlier runs that were answered with `ok`, and that no reading has shown since.
+    /// Number of changes of earlier runs that the API acknowledged and no listing has shown.
     pub lost: usize,
     /// Why the run stopped early, if it did.
     pub stopped: Option<Failure>,
-    /// The first instant at which something that waits, settles or is held may be acted on.
+    /// The first instant at which something that is pending or held may change by itself.
     pub next: Option<Timestamp>,
 }
 
-/// What the reading after the changes says.
+/// The result of the listing after the changes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verification {
-    /// Nothing was sent, so the first reading still stands.
+    /// Nothing was sent, so the first listing is still valid.
     NotNeeded,
-    /// A fresh reading was planned again.
+    /// A new listing was planned again.
     Read(Box<Residue>),
-    /// The fresh reading failed.
+    /// The new listing failed.
     Failed(String),
 }
 
-/// What a fresh reading still wants.
+/// What the new listing still wants.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Residue {
-    /// What could still be applied and was not answered with `ok`.
+    /// Changes that could still be applied and were not acknowledged.
     pub applicable: Vec<Change>,
-    /// What was done a moment ago and the reading does not show yet.
+    /// Number of recent changes that the listing does not show yet.
     pub propagating: usize,
-    /// Changes that this run held and that the fresh reading allows: the next run makes them.
+    /// Changes that this run held and the next run may apply.
     pub released: Vec<Change>,
-    /// Members that need nothing.
+    /// Number of members in sync.
     pub in_sync: usize,
 }
 
@@ -106,10 +108,10 @@ pub struct Failure {
     pub message: String,
 }
 
-/// The verdict on a run, and its exit code.
+/// How a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Status {
-    /// Nothing applicable is left.
+    /// Nothing is left to apply.
     Converged,
     /// Only held changes are left.
     Held,
@@ -159,7 +161,7 @@ impl RunReport {
         }
     }
 
-    /// Why the run ended before its end, if it did.
+    /// Why the run failed or stopped early, if it did.
     pub fn failure(&self) -> Option<&Failure> {
         match &self.end {
             End::Failed(failure) => Some(failure),
@@ -167,12 +169,36 @@ impl RunReport {
         }
     }
 
-    /// Whether it made room for a later run, or for the end of the process.
-    pub fn is_early(&self) -> bool {
+    /// Whether it ended early for a later run, or for the end of the process.
+    pub fn is_interrupted(&self) -> bool {
         self.failure().is_some_and(|failure| failure.kind == FailureKind::Cancelled)
     }
 
-    /// The first instant at which something that this run left may be acted on.
+    /// Whether the API does not allow this key what the run tried; only a person can change that.
+    pub fn is_denied(&self) -> bool {
+        self.failure().is_some_and(|failure| failure.kind.concerns_key())
+    }
+
+    /// Whether another run soon may do better. It would not if all that is left was rejected by
+    /// the API, or if there is no roster.
+    pub fn is_retryable(&self) -> bool {
+        match &self.end {
+            End::Failed(failure) => failure.kind != FailureKind::Roster,
+            End::Applied(applied) => applied.stopped.is_some() || applied.is_unfinished(),
+        }
+    }
+
+    /// Whether a run at once would apply what this one held. What `rename` holds is left to the
+    /// next run that is due, so that a person can look at it first.
+    pub fn has_released(&self) -> bool {
+        let Some(applied) = self.applied() else { return false };
+        let Verification::Read(residue) = &applied.verification else { return false };
+        let held = applied.verdict.held.iter().filter(|held| held.by.contains(&Guard::Rename));
+        let renamed: Vec<_> = held.map(|held| held.change.sort_key()).collect();
+        residue.released.iter().any(|change| !renamed.contains(&change.sort_key()))
+    }
+
+    /// The first instant at which something that is pending or held may change by itself.
     pub fn next(&self) -> Option<Timestamp> {
         self.applied().and_then(|applied| applied.next)
     }
@@ -187,13 +213,13 @@ impl RunReport {
 
 impl Applied {
     fn status(&self) -> Status {
-        let unfinished = match &self.verification {
+        let unverified = match &self.verification {
             Verification::NotNeeded => false,
             Verification::Read(residue) => !residue.applicable.is_empty(),
             Verification::Failed(_) => true,
         };
         let failed = self.outcomes.iter().any(|(_, outcome)| *outcome != Outcome::Done);
-        if unfinished || failed || self.lost > 0 || self.stopped.is_some() {
+        if unverified || failed || self.lost > 0 || self.stopped.is_some() {
             Status::Failed
         } else if self.verdict.held.is_empty() {
             Status::Converged
@@ -201,16 +227,87 @@ impl Applied {
             Status::Held
         }
     }
+
+    /// Whether anything but what the API rejected is still to be done.
+    fn is_unfinished(&self) -> bool {
+        let left = match &self.verification {
+            Verification::NotNeeded => false,
+            Verification::Failed(_) => true,
+            Verification::Read(residue) => !residue.applicable.iter().all(|change| {
+                self.outcomes.iter().any(|(tried, outcome)| {
+                    matches!(outcome, Outcome::Rejected(_)) && tried.sort_key() == change.sort_key()
+                })
+            }),
+        };
+        let is_open = |outcome| matches!(outcome, &Outcome::Unknown(_) | &Outcome::NotSent(_));
+        left || self.outcomes.iter().any(|(_, outcome)| is_open(outcome))
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::directory::{Snapshot, Uid};
+    use crate::email::Email;
+    use crate::guard::Held;
+    use crate::memory::Memory;
+    use crate::plan::change::{Action, Reason};
+    use crate::plan::{self, OnRemoved};
+    use crate::role::Role;
+    use crate::roster::{Digest, Roster};
 
     #[test]
     fn words_and_exit_codes_are_what_logs_and_scripts_look_for() {
         let all = [Status::Converged, Status::Held, Status::Failed];
         assert_eq!(all.map(Status::as_str), ["converged", "held", "failed"]);
         assert_eq!(all.map(Status::exit_code), [0, 3, 1]);
+    }
+
+    fn released(by: Guard) -> RunReport {
+        let roster = Roster::new(vec![], vec![], vec![], Digest::default()).unwrap();
+        let snapshot = Snapshot::new(vec![], vec![], None).unwrap();
+        let now = Timestamp::UNIX_EPOCH;
+        let change = Change {
+            action: Action::Disable { uid: Uid("a".into()), role: Role::Developer },
+            email: Email::remote("zoe@acme.io"),
+            also: Box::default(),
+            reason: Reason::NotInRoster,
+            place: None,
+            name: None,
+            dated: false,
+            scheduled: false,
+        };
+        let held = vec![Held { change: change.clone(), by: vec![by], since: None }];
+        let residue = Residue { released: vec![change], ..Residue::default() };
+        let applied = Applied {
+            plan: Arc::new(plan::plan(
+                &roster,
+                &snapshot,
+                &Memory::empty(),
+                OnRemoved::Disable,
+                now,
+            )),
+            verdict: Arc::new(Verdict { held, ..Verdict::default() }),
+            outcomes: Vec::new(),
+            verification: Verification::Read(Box::new(residue)),
+            lost: 0,
+            stopped: None,
+            next: None,
+        };
+        RunReport {
+            workspace: "acme".into(),
+            trigger: Trigger::Schedule,
+            started: now,
+            finished: now,
+            stale: false,
+            ledger: None,
+            end: End::Applied(Box::new(applied)),
+        }
+    }
+
+    #[test]
+    fn an_old_address_is_not_disabled_as_soon_as_the_new_one_is_invited() {
+        assert!(released(Guard::MinAdmins).has_released());
+        assert!(!released(Guard::Rename).has_released());
     }
 }

@@ -163,7 +163,7 @@ macro_rules! event_at {
 pub fn log_run(report: &RunReport, sources: &Sources, next: Option<Timestamp>) {
     let workspace = report.workspace.as_str();
     match &report.end {
-        End::Failed(_) if report.is_early() => tracing::info!(
+        End::Failed(_) if report.is_interrupted() => tracing::info!(
             workspace,
             trigger = report.trigger.as_str(),
             status = EARLY,
@@ -286,7 +286,7 @@ fn log_persons(workspace: &str, applied: &Applied) {
 
 fn log_applied(report: &RunReport, applied: &Applied, next: Option<Timestamp>) {
     let status = report.status();
-    let early = report.is_early();
+    let early = report.is_interrupted();
     let level = if early {
         Level::INFO
     } else if status == Status::Failed {

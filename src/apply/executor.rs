@@ -1,5 +1,5 @@
-//! The changes of one order class on their way: which batch goes next, when, and what became of
-//! each change.
+//! Sends the changes of one order class: which batch is next, when, and the outcome of each
+//! change.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -10,7 +10,7 @@ use futures_util::stream::FuturesUnordered;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::journal::{self, Journal};
+use super::journal::Journal;
 use super::{ApplyResult, GIVE_UP_AFTER, Sending};
 use crate::client::{Answer, ClientError, ErrorClass, Reply, WriteDirectory};
 use crate::failure::FailureKind;
@@ -19,42 +19,42 @@ use crate::plan::change::Change;
 use crate::report::{Failure, Outcome};
 use crate::retry;
 
-/// One class. Everything about it happens in one loop, so nothing here is shared.
+/// The state of one order class. One loop changes it, so nothing is shared.
 pub(super) struct ClassExecutor<'a> {
     changes: &'a [Change],
     concurrency: usize,
-    /// Batches that wait, as positions.
+    /// Batches that have not been sent, as positions.
     queue: VecDeque<Range<usize>>,
     outcomes: Vec<Option<Outcome>>,
-    /// How many of them are known.
+    /// The number of outcomes that are known.
     known: usize,
-    /// The intents in the ledger; a change that is sent again has one already.
+    /// The intents in the ledger. A change that is sent again has one already.
     intents: Vec<Option<Seq>>,
-    /// Positions whose outcome the ledger does not know yet.
+    /// Positions whose outcome is not in the ledger yet.
     unwritten: Vec<usize>,
     /// Nothing more is sent in this run.
     stopped: Option<Failure>,
     /// Nothing more is sent in this class.
     given_up: Option<String>,
-    /// Nothing is sent before this instant, by whatever connection.
+    /// No connection sends before this instant.
     not_before: Option<Instant>,
-    /// Since when the server has refused to hear anything.
+    /// When the server began to refuse every request.
     throttled_since: Option<Instant>,
-    /// How often in a row the whole line has had to wait.
+    /// The number of consecutive waits of the whole class.
     attempt: u32,
     refused: Refused,
 }
 
-/// What was refused as a whole document.
+/// What the server refused as a whole document.
 #[derive(Default)]
 struct Refused {
     batch: bool,
-    /// Then the documents are at fault, not their size.
+    /// The documents are at fault, not their size.
     single: bool,
 }
 
 impl<'a> ClassExecutor<'a> {
-    /// `stopped` and `not_before` are what the class before left.
+    /// `stopped` and `not_before` come from the class before.
     pub fn new(
         changes: &'a [Change],
         sending: Sending,
@@ -62,7 +62,7 @@ impl<'a> ClassExecutor<'a> {
         not_before: Option<Instant>,
     ) -> Self {
         let concurrency = sending.concurrency.max(1);
-        // Evenly over the connections, so that a large last batch leaves none of them idle.
+        // Spread evenly over the connections, so that a large last batch leaves none idle.
         let size = sending.batch.min(changes.len().div_ceil(concurrency)).max(1);
         let starts = (0..changes.len()).step_by(size);
         Self {
@@ -76,7 +76,7 @@ impl<'a> ClassExecutor<'a> {
             stopped,
             given_up: not_before
                 .filter(|until| *until > Instant::now() + GIVE_UP_AFTER)
-                .map(|_| "the server asked to wait for longer than a run does".to_owned()),
+                .map(|_| "the server asked for a longer wait than a run allows".to_owned()),
             not_before,
             throttled_since: None,
             attempt: 0,
@@ -84,9 +84,9 @@ impl<'a> ClassExecutor<'a> {
         }
     }
 
-    /// Sends until every change has an outcome or nothing more may be sent. What is in flight is
-    /// always waited for; `on_progress` hears how many outcomes are known.
-    pub async fn work<W: WriteDirectory>(
+    /// Sends until every change has an outcome or nothing more may be sent. It always waits for
+    /// requests in flight. `on_progress` gets the number of known outcomes.
+    pub async fn run<W: WriteDirectory>(
         &mut self,
         writer: &W,
         cancel: &CancellationToken,
@@ -126,7 +126,7 @@ impl<'a> ClassExecutor<'a> {
         self.flush(journal).await;
     }
 
-    /// Writes down what is about to be sent; where that fails nothing is sent any more.
+    /// Writes the intents of a batch. If that fails, nothing more is sent.
     async fn log_intents(&mut self, batch: &Range<usize>, journal: &mut Journal<'_>) -> bool {
         let new: Vec<usize> = batch.clone().filter(|at| self.intents[*at].is_none()).collect();
         let changes: Vec<&Change> = new.iter().map(|at| &self.changes[*at]).collect();
@@ -137,15 +137,15 @@ impl<'a> ClassExecutor<'a> {
                 }
                 true
             }
-            Err(error) => {
-                self.stopped.get_or_insert(journal::failure(journal.writer.ledger(), &error));
+            Err(failure) => {
+                self.stopped.get_or_insert(failure);
                 self.queue.push_front(batch.clone());
                 false
             }
         }
     }
 
-    /// Hands the outcomes that have become known to the journal.
+    /// Gives new outcomes to the journal.
     fn log_outcomes(&mut self, journal: &mut Journal<'_>) {
         for at in std::mem::take(&mut self.unwritten) {
             if let (Some(intent), Some(outcome)) = (self.intents[at], &self.outcomes[at]) {
@@ -154,19 +154,19 @@ impl<'a> ClassExecutor<'a> {
         }
     }
 
-    /// What the next intents did not take along is written now. Where that fails, the intents stay
-    /// open, and the next run's reading decides.
+    /// Writes outcomes that the next intents did not take along. If that fails, the intents stay
+    /// open, and the next run's listing decides.
     async fn flush(&mut self, journal: &mut Journal<'_>) {
-        if let Err(error) = journal.flush().await {
-            self.stopped.get_or_insert(journal::failure(journal.writer.ledger(), &error));
+        if let Err(failure) = journal.flush().await {
+            self.stopped.get_or_insert(failure);
         }
     }
 
-    /// What was not sent until now is not sent in this run.
+    /// Gives every change that was not sent that outcome.
     fn mark_unsent(&mut self) {
         let stopped = self.stopped.as_ref().map(|failure| failure.message.clone());
         let given_up = self.given_up.clone();
-        let reason = stopped.or(given_up).unwrap_or_else(|| "left to the next run".to_owned());
+        let reason = stopped.or(given_up).unwrap_or_else(|| "deferred to the next run".to_owned());
         for at in 0..self.outcomes.len() {
             if self.outcomes[at].is_none() {
                 self.record(at, Outcome::NotSent(reason.clone()));
@@ -174,20 +174,20 @@ impl<'a> ClassExecutor<'a> {
         }
     }
 
-    /// Before this instant the server wants to hear nothing.
+    /// The instant before which the server accepts no request.
     pub fn not_before(&self) -> Option<Instant> {
         self.not_before
     }
 
-    /// Whether a batch was refused, so that what follows goes out by itself.
+    /// Whether the server refused a batch, so that later changes are sent one at a time.
     pub fn has_split_batches(&self) -> bool {
         self.refused.batch
     }
 
-    /// One outcome for each change, in order; what concerns the whole apply goes into `effects`.
-    pub fn settle(self, effects: &mut ApplyResult) -> Vec<Outcome> {
-        effects.stopped = self.stopped;
-        effects.batching_unsupported |= self.refused.batch && !self.refused.single;
+    /// One outcome for each change, in order. What concerns the whole apply goes into `result`.
+    pub fn into_outcomes(self, result: &mut ApplyResult) -> Vec<Outcome> {
+        result.stopped = self.stopped;
+        result.batching_unsupported |= self.refused.batch && !self.refused.single;
         self.outcomes.into_iter().flatten().collect()
     }
 
@@ -212,13 +212,13 @@ impl<'a> ClassExecutor<'a> {
         self.queue.pop_front()
     }
 
-    /// Until when the queue has to wait, if it has to.
+    /// When the queue may go on, if it has to wait.
     fn pause(&self) -> Option<Instant> {
         let now = Instant::now();
         self.not_before.filter(|until| *until > now && !self.is_over())
     }
 
-    /// Records what one request became.
+    /// Takes the reply to one request.
     fn handle_reply(&mut self, batch: Range<usize>, reply: Reply) {
         if !matches!(reply, Reply::NotExecuted { .. }) {
             self.throttled_since = None;
@@ -244,7 +244,7 @@ impl<'a> ClassExecutor<'a> {
                 Some(Answer::Done) => Outcome::Done,
                 Some(Answer::Rejected(why)) => Outcome::Rejected(why),
                 Some(Answer::Unknown(why)) => Outcome::Unknown(why),
-                None => Outcome::Unknown("the answer does not mention it".to_owned()),
+                None => Outcome::Unknown("the response does not mention it".to_owned()),
             };
             self.record(at, outcome);
         }
@@ -262,13 +262,13 @@ impl<'a> ClassExecutor<'a> {
         }
     }
 
-    /// The request did not run, and no other one would.
+    /// The request was not executed, and no other would be.
     fn stop(&mut self, batch: Range<usize>, error: ClientError) {
         self.all(batch, &Outcome::NotSent(error.message.clone()));
         self.stopped.get_or_insert(failure(error));
     }
 
-    /// The server takes no batch: everything that waits goes out by itself.
+    /// The server accepts no batches: the rest of the queue is sent one change at a time.
     fn split_batches(&mut self, batch: Range<usize>, error: &ClientError) {
         tracing::info!(error = %error, "the server refused a batch; sending one change at a time");
         self.refused.batch = true;
@@ -277,7 +277,7 @@ impl<'a> ClassExecutor<'a> {
         self.queue = positions.map(|at| at..at + 1).collect();
     }
 
-    /// It blocks nothing: the reading after the run says what happened.
+    /// Nothing waits for it: the listing after the run shows what happened.
     fn unknown(&mut self, batch: Range<usize>, error: ClientError) {
         self.all(batch, &Outcome::Unknown(error.message.clone()));
         if ends_the_run(&error) {
@@ -285,15 +285,15 @@ impl<'a> ClassExecutor<'a> {
         }
     }
 
-    /// The request certainly did not run, so it may be sent again, for a while.
+    /// The request was certainly not executed, so it may be sent again, until the time limit.
     fn not_run(&mut self, batch: Range<usize>, error: ClientError, retry_after: Option<Duration>) {
         if error.class != ErrorClass::Transient {
             return self.stop(batch, error);
         }
         let now = Instant::now();
         let since = *self.throttled_since.get_or_insert(now);
-        // A request that was under way when the line began to wait says nothing new, unless the
-        // server asks for more.
+        // A request that was in flight when the wait began says nothing new, unless the server
+        // asks for a longer wait.
         let waiting = self.not_before.is_some_and(|until| until > now);
         self.attempt += u32::from(!waiting);
         let wait = match retry_after {
@@ -307,7 +307,7 @@ impl<'a> ClassExecutor<'a> {
         self.queue.push_front(batch);
     }
 
-    /// Throttling concerns this class; no connection at all concerns the run.
+    /// Throttling ends this class. Having no connection ends the run.
     fn give_up(&mut self, batch: Range<usize>, error: ClientError) {
         if error.kind != FailureKind::Throttled {
             return self.stop(batch, error);
@@ -317,7 +317,7 @@ impl<'a> ClassExecutor<'a> {
     }
 }
 
-/// Nothing that follows would fare better.
+/// Whether every later request would fail as well.
 fn ends_the_run(error: &ClientError) -> bool {
     matches!(error.class, ErrorClass::Denied | ErrorClass::Protocol)
 }

@@ -1,5 +1,5 @@
-//! Intent before effect: what is about to be sent is on disk before it is, and what became of it
-//! afterwards.
+//! Intent before effect: a change is on disk before it is sent, and its outcome is on disk after
+//! the answer.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -14,43 +14,53 @@ use crate::plan::change::Change;
 use crate::report::{Failure, Outcome};
 use crate::revision::Revision;
 
-/// The pages of the ledger that one apply writes.
+/// What one apply writes into the ledger.
 pub struct Journal<'a> {
-    pub writer: &'a mut LedgerWriter,
-    pub clock: &'a dyn Clock,
-    /// The files of the roster, for the line that asks for a change.
-    pub sources: &'a Sources,
-    /// The guards that approvals lifted.
-    pub lifted: &'a BTreeMap<Key, Vec<Guard>>,
-    /// The commits that asked for changes, where they are known.
-    pub asked: &'a HashMap<Key, Revision>,
-    /// Outcomes that are written together with the next intents, or by [`Journal::flush`].
-    pub pending: Vec<Entry>,
+    writer: &'a mut LedgerWriter,
+    clock: &'a dyn Clock,
+    /// The files of the roster, for the line behind each change.
+    sources: &'a Sources,
+    /// The guards that approvals overrode.
+    overridden: &'a BTreeMap<Key, Vec<Guard>>,
+    /// The commit that asked for each change, if it is known.
+    asked_by: &'a HashMap<Key, Revision>,
+    /// Outcomes to be written with the next intents, or by [`Journal::flush`].
+    pending: Vec<Entry>,
 }
 
-impl Journal<'_> {
+impl<'a> Journal<'a> {
+    pub fn new(
+        writer: &'a mut LedgerWriter,
+        clock: &'a dyn Clock,
+        sources: &'a Sources,
+        overridden: &'a BTreeMap<Key, Vec<Guard>>,
+        asked_by: &'a HashMap<Key, Revision>,
+    ) -> Self {
+        Self { writer, clock, sources, overridden, asked_by, pending: Vec::new() }
+    }
+
     pub fn memory(&self) -> &Memory {
         self.writer.memory()
     }
 
-    /// Writes that these changes are about to be sent in a request of `batch` of them.
+    /// Writes that these changes will be sent, in a request of `batch` changes.
     pub async fn log_intents(
         &mut self,
         changes: &[&Change],
         batch: usize,
-    ) -> Result<Vec<Seq>, LedgerError> {
+    ) -> Result<Vec<Seq>, Failure> {
         let intents = changes.iter().map(|change| self.intent(change, batch));
         let entries: Vec<Entry> = self.pending.iter().cloned().chain(intents).collect();
-        let numbers = self.writer.write(entries, self.clock.now()).await?;
+        let numbers = self.write(entries).await?;
         let written = std::mem::take(&mut self.pending).len();
         Ok(numbers[written..].to_vec())
     }
 
     fn intent(&self, change: &Change, batch: usize) -> Entry {
         let key = Key::of(&change.action, &change.email);
-        let lifted = self.lifted.get(&key);
+        let overridden = self.overridden.get(&key);
         let in_force = self.memory().revision();
-        let revision = self.asked.get(&key).filter(|revision| Some(*revision) != in_force);
+        let revision = self.asked_by.get(&key).filter(|revision| Some(*revision) != in_force);
         let place = change.place;
         Entry::Intent(Box::new(Intent {
             action: change.action.clone(),
@@ -60,12 +70,12 @@ impl Journal<'_> {
             place: place.map(|place| format!("{}:{}", self.sources.name(place.file), place.line)),
             scheduled: change.scheduled,
             revision: revision.cloned(),
-            lifted: lifted.into_iter().flatten().map(ToString::to_string).collect(),
+            lifted: overridden.into_iter().flatten().map(ToString::to_string).collect(),
             batch,
         }))
     }
 
-    /// Notes what became of an intent; it is on disk after the next intents or a flush.
+    /// Keeps the outcome of an intent until the next intents or a flush write it.
     pub fn log_outcome(&mut self, of: Seq, outcome: &Outcome) {
         let (status, detail) = match outcome {
             Outcome::Done => (AttemptStatus::Done, None),
@@ -76,18 +86,20 @@ impl Journal<'_> {
         self.pending.push(Entry::Outcome(OutcomeEntry { of, status, detail }));
     }
 
-    /// Writes the outcomes that wait.
-    pub async fn flush(&mut self) -> Result<(), LedgerError> {
-        if self.pending.is_empty() {
-            return Ok(());
-        }
-        self.writer.write(self.pending.clone(), self.clock.now()).await?;
+    /// Writes the outcomes that are pending.
+    pub async fn flush(&mut self) -> Result<(), Failure> {
+        self.write(self.pending.clone()).await?;
         self.pending.clear();
         Ok(())
     }
+
+    async fn write(&mut self, entries: Vec<Entry>) -> Result<Vec<Seq>, Failure> {
+        let written = self.writer.write(entries, self.clock.now()).await;
+        written.map_err(|error| failure(self.writer.ledger(), &error))
+    }
 }
 
-/// What a run says about a ledger that it cannot use.
+/// The failure of a run that cannot use its ledger.
 pub fn failure(ledger: &Ledger, error: &LedgerError) -> Failure {
     Failure { kind: FailureKind::Ledger, message: format!("{}: {error}", ledger.place()) }
 }

@@ -14,9 +14,9 @@ pub async fn run(global: &Global, args: &AccessArgs) -> Result<u8, CliError> {
     let within = SignedDuration::from_hours(24 * i64::from(args.expiring));
     let mut rows = Vec::new();
     for (position, workspace) in config.workspaces.iter().enumerate() {
-        let (loaded, evaluation, memory) = plan::known(global, &context, workspace).await?;
+        let (loaded, evaluation, memory) = plan::evaluate(global, &context, workspace).await?;
         let name = &workspace.target.workspace;
-        let found = access::rows(&plan::view(name, &loaded, &evaluation), &memory, within);
+        let found = access::rows(&evaluation.view(name, &loaded), &memory, within);
         if args.format == TableFormat::Text {
             let gap = if position > 0 { "\n" } else { "" };
             output::result(&format!("{gap}{}", access::as_text(name, &found, within)))?;

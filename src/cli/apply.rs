@@ -1,4 +1,4 @@
-//! `rosterd apply PLAN.json`: what was planned then, if it is still what would be planned now.
+//! `rosterd apply PLAN.json`: applies a saved plan if it is still the plan of the workspace.
 
 use std::io::Read as _;
 use std::path::Path;
@@ -14,11 +14,11 @@ use crate::render::json::SavedPlans;
 use crate::render::saved;
 use crate::report::Failure;
 
-/// A larger file is no plan of ours: a hundred thousand changes are a quarter of it.
+/// Maximum size of a plan. A plan with 100,000 changes is a quarter of it.
 const MAX_BYTES: u64 = 256 * 1024 * 1024;
 
-/// Plans anew from the present roster and a fresh reading. Equal sets are applied (the new plan,
-/// never the file), unequal ones are refused with the differences.
+/// Plans again from the present roster and a new listing. If both plans have the same changes, the
+/// new plan is applied, never the file; otherwise the differences are reported.
 pub async fn run(global: &Global, args: &ApplyArgs) -> Result<u8, CliError> {
     let plans = read(&args.plan)?;
     let (context, config) = Context::start(global).await?;
@@ -32,7 +32,7 @@ pub async fn run(global: &Global, args: &ApplyArgs) -> Result<u8, CliError> {
                 output::stop(
                     global,
                     &CliError::Failed(format!(
-                        "{}: it has no plan for the workspace {name}",
+                        "{}: no plan for the workspace {name}",
                         args.plan.display()
                     )),
                 );
@@ -40,14 +40,14 @@ pub async fn run(global: &Global, args: &ApplyArgs) -> Result<u8, CliError> {
             }
             continue;
         };
-        let gate = |evaluation: &Evaluation| {
+        let is_current = |evaluation: &Evaluation| {
             let differences = plan.differences(&evaluation.plan);
             if differences.is_empty() {
                 return Ok(());
             }
             Err(Failure { kind: FailureKind::Stale, message: saved::stale(&differences) })
         };
-        let run = once::one(&context, workspace, &cancel, global, overrides, &gate);
+        let run = once::one(&context, workspace, &cancel, global, overrides, &is_current);
         codes.push(run.await.unwrap_or_else(|stop| {
             output::stop(global, &stop);
             stop.code()
@@ -66,7 +66,7 @@ fn read(path: &Path) -> Result<SavedPlans, CliError> {
     let failed = |why: String| CliError::Failed(format!("{}: {why}", path.display()));
     let file = std::fs::File::open(path).map_err(|error| failed(error.to_string()))?;
     let mut text = String::new();
-    // A device or a pipe tells no size.
+    // The size of a device or a pipe is unknown.
     let read = file.take(MAX_BYTES + 1).read_to_string(&mut text);
     read.map_err(|error| failed(error.to_string()))?;
     if text.len() as u64 > MAX_BYTES {

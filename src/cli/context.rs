@@ -104,14 +104,14 @@ impl Context {
             kind: FailureKind::Credentials,
             message: problem.to_string(),
         })?;
-        let records = LedgerConfig {
+        let ledger = LedgerConfig {
             ledger: self.ledger(workspace)?,
             scope: workspace.scope(&credentials),
             retention: SignedDuration::try_from(workspace.retention).unwrap_or(SignedDuration::MAX),
             lock_timeout: self.lock_timeout,
         };
         let directory = Client::new(self.transport(workspace)?, credentials);
-        Ok(Connected { directory, records })
+        Ok(Connected { directory, ledger })
     }
 
     /// The ledger of a workspace.

@@ -15,12 +15,12 @@ use crate::config::WorkspaceConfig;
 use crate::daemon::Connected;
 use crate::diagnostic::Sources;
 use crate::guard::Override;
-use crate::reconcile::{self, Evaluation, Loaded, Pass, Setting, WorkspaceState};
+use crate::reconcile::{Evaluation, Loaded, Run, RunOptions, RunResult, RunSession};
 use crate::render;
 use crate::report::{End, Failure, RunReport, Status, Trigger};
 use crate::telemetry::{self, LogFormat};
 
-/// Reconciles once and leaves. A workspace that fails does not stop the others.
+/// Reconciles once and exits. A workspace that fails does not stop the others.
 pub async fn run(global: &Global) -> Result<u8, CliError> {
     let (context, config) = Context::start(global).await?;
     let cancel = shutdown::on_signal(shutdown::AT_A_BOUNDARY)?;
@@ -42,48 +42,47 @@ pub async fn run(global: &Global) -> Result<u8, CliError> {
     Ok(exit::worst(codes))
 }
 
-/// Whether a plan may be applied, once it is known.
-pub type Gate<'a> = dyn Fn(&Evaluation) -> Result<(), Failure> + Sync + 'a;
+/// Whether a plan may be applied.
+pub type Precondition<'a> = dyn Fn(&Evaluation) -> Result<(), Failure> + Sync + 'a;
 
-/// One run of one workspace. `gate` sees the plan before anything is shown or sent.
+/// One run of one workspace. The precondition is checked before anything is shown or sent.
 pub async fn one(
     context: &Context,
     workspace: &WorkspaceConfig,
     cancel: &CancellationToken,
     global: &Global,
     overrides: Override,
-    gate: &Gate<'_>,
+    precondition: &Precondition<'_>,
 ) -> Result<u8, CliError> {
     let failed = |failure: Failure| plan::failed(workspace, &failure.message);
     let mut loaded = Arc::new(plan::load(global, workspace)?);
-    let Connected { directory, records } = context.connect(workspace).map_err(failed)?;
-    let session = reconcile::acquire(&records, &SystemClock, cancel).await.map_err(failed)?;
+    let Connected { directory, ledger } = context.connect(workspace).map_err(failed)?;
+    let session = RunSession::acquire(&ledger, &SystemClock, cancel).await.map_err(failed)?;
     if session.waited {
         loaded = Arc::new(plan::load(global, workspace)?);
     }
     let (progress, planned) = (Progress::default(), AtomicBool::new(false));
-    let setting = Setting {
+    let run = Run {
+        directory: &directory,
+        spec: &workspace.target,
+        loaded: &loaded,
+        session,
+        options: RunOptions { overrides, ..RunOptions::new(Trigger::Start) },
         clock: &SystemClock,
         cancel,
-        overrides,
         on_plan: &|evaluation| {
-            gate(evaluation)?;
+            precondition(evaluation)?;
             planned.store(true, Ordering::Relaxed);
             show_plan(&workspace.target.workspace, &loaded, evaluation, global);
             Ok(())
         },
-        progress: &|done, of| progress.update(done, of),
+        on_progress: &|done, of| progress.update(done, of),
     };
-    let mut carry = WorkspaceState::default();
-    let pass = Pass { trigger: Trigger::Start, stale: false };
-    let target = &workspace.target;
-    let run =
-        reconcile::reconcile(&directory, target, &loaded, pass, &mut carry, session, &setting);
-    let report = tokio::select! {
+    let RunResult { report, .. } = tokio::select! {
         biased;
-        report = run => report,
+        result = run.execute() => result,
         () = shutdown::before(cancel, &planned) => {
-            return Err(plan::failed(workspace, "ended before the plan; nothing was sent"));
+            return Err(plan::failed(workspace, "interrupted before the plan; nothing was sent"));
         }
     };
     drop(progress);
@@ -96,13 +95,13 @@ pub fn show_plan(workspace: &str, loaded: &Loaded, evaluation: &Evaluation, glob
     if global.quiet {
         return;
     }
-    let text = render::text::plan(&plan::view(workspace, loaded, evaluation), global.verbose > 0);
-    // A reader that is gone must not keep the run from going on.
+    let text = render::text::plan(&evaluation.view(workspace, loaded), global.verbose > 0);
+    // A closed stdout must not stop the run.
     let _ = output::result(&format!("{text}\n"));
 }
 
-/// Tells what became of the plan: to people, and to the log where machines read it.
-pub fn report_run(report: &RunReport, sources: &Sources, global: &Global) {
+/// Reports the run on stdout, and to the log if that is JSON.
+fn report_run(report: &RunReport, sources: &Sources, global: &Global) {
     match global.log_format {
         LogFormat::Json => telemetry::log_run(report, sources, None),
         LogFormat::Text => show_failure(report, global),
@@ -110,8 +109,8 @@ pub fn report_run(report: &RunReport, sources: &Sources, global: &Global) {
     show_run(report, sources, global);
 }
 
-/// Shows what became of the plan; a run without a plan has nothing to show. With `--quiet` people
-/// hear only of what did not end well.
+/// Shows the outcome of every change. A run without a plan has nothing to show; with `--quiet`,
+/// neither has one that converged.
 pub fn show_run(report: &RunReport, sources: &Sources, global: &Global) {
     let fine = report.status() == Status::Converged && !report.stale;
     if report.applied().is_some() && !(global.quiet && fine) {
@@ -119,7 +118,7 @@ pub fn show_run(report: &RunReport, sources: &Sources, global: &Global) {
     }
 }
 
-/// Says on stderr why there is no plan.
+/// Shows on stderr why there is no plan.
 pub fn show_failure(report: &RunReport, global: &Global) {
     if let End::Failed(failure) = &report.end {
         let message = format!("{}: {}", report.workspace, failure.message);

@@ -16,9 +16,9 @@ pub async fn run(global: &Global, args: &WhyArgs) -> Result<u8, CliError> {
         return Err(CliError::Usage(format!("`{}` is no address", args.email)));
     }
     for (position, workspace) in config.workspaces.iter().enumerate() {
-        let (loaded, evaluation, memory) = plan::known(global, &context, workspace).await?;
+        let (loaded, evaluation, memory) = plan::evaluate(global, &context, workspace).await?;
         let name = &workspace.target.workspace;
-        let view = plan::view(name, &loaded, &evaluation);
+        let view = evaluation.view(name, &loaded);
         let ledger =
             context.ledger(workspace).map_err(|it| plan::failed(workspace, &it.message))?;
         let (_, addresses) = why::person(&view, &email);

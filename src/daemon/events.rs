@@ -1,34 +1,92 @@
-//! What can happen to the daemon. The list is closed: sources of events only send one of these.
+//! What can happen to the daemon, and the handle through which others ask it.
 
-use tokio::sync::oneshot;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
 
 use crate::config::Config;
 use crate::reconcile::InputError;
 use crate::report::Trigger;
 
-/// How many events wait at most; a source that is ahead waits.
+/// Maximum number of events in the queue. A source that is faster waits.
 pub const QUEUE: usize = 16;
 
+/// Timeout of a request to the daemon's loop.
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The complete list: sources of events only send one of these.
 #[derive(Debug)]
 pub enum Event {
-    /// Something moved in a watched folder. Contents decide whether it means anything.
+    /// Something changed in a watched folder. The contents decide whether it matters.
     FilesChanged,
     /// SIGHUP: read the configuration again and reconcile.
     Reload,
-    /// SIGTERM or SIGINT: leave at the next batch boundary; a second one leaves at once.
+    /// SIGTERM or SIGINT: exit at the next batch boundary; the second one exits at once.
     Stop,
-    /// Somebody asks whether the loop goes round.
+    /// A liveness check.
     Ping(oneshot::Sender<()>),
-    /// Somebody asks for a run of a workspace. The answer says whether there is such a workspace.
+    /// A request for a run. The answer says whether the workspace exists.
     RunRequested { workspace: String, answer: oneshot::Sender<bool> },
-    /// The configuration has been read again, because of `trigger`.
+    /// The configuration was read again, because of `trigger`.
     Reloaded { trigger: Trigger, result: Result<Box<Config>, InputError> },
 }
 
+/// Handle for liveness checks and run requests.
+#[derive(Clone, Debug)]
+pub struct DaemonHandle(mpsc::Sender<Event>);
+
+/// The queue of events. The sender is for the daemon's own answers.
+#[derive(Debug)]
+pub struct Inbox {
+    pub sender: mpsc::Sender<Event>,
+    pub events: mpsc::Receiver<Event>,
+}
+
+impl DaemonHandle {
+    /// Whether the loop answers within five seconds.
+    pub async fn is_alive(&self) -> bool {
+        self.ask(Event::Ping).await.is_some()
+    }
+
+    /// Requests a run of a workspace; requests during a run merge into one later run. The answer
+    /// says whether the workspace exists; None if the loop does not answer within five seconds.
+    pub async fn request_run(&self, workspace: &str) -> Option<bool> {
+        let workspace = workspace.to_owned();
+        self.ask(|answer| Event::RunRequested { workspace, answer }).await
+    }
+
+    async fn ask<T>(&self, event: impl FnOnce(oneshot::Sender<T>) -> Event) -> Option<T> {
+        let (answer, answered) = oneshot::channel();
+        let asked = async {
+            self.0.send(event(answer)).await.ok()?;
+            answered.await.ok()
+        };
+        tokio::time::timeout(TIMEOUT, asked).await.ok().flatten()
+    }
+}
+
+impl Inbox {
+    pub fn new() -> Self {
+        let (sender, events) = mpsc::channel(QUEUE);
+        Self { sender, events }
+    }
+
+    /// A handle to the loop that reads these events.
+    pub fn handle(&self) -> DaemonHandle {
+        DaemonHandle(self.sender.clone())
+    }
+}
+
+impl Default for Inbox {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 /// Of two triggers that one run answers, the one that tells a reader more.
-pub(super) fn merge(waiting: Option<Trigger>, trigger: Trigger) -> Trigger {
-    match waiting {
-        Some(waiting) if weight(waiting) >= weight(trigger) => waiting,
+pub(super) fn merge(pending: Option<Trigger>, trigger: Trigger) -> Trigger {
+    match pending {
+        Some(pending) if weight(pending) >= weight(trigger) => pending,
         _ => trigger,
     }
 }
@@ -50,7 +108,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn of_two_triggers_the_telling_one_stays() {
+    fn the_more_specific_of_two_triggers_wins() {
         assert_eq!(merge(None, Trigger::Retry), Trigger::Retry);
         assert_eq!(merge(Some(Trigger::File), Trigger::Schedule), Trigger::File);
         assert_eq!(merge(Some(Trigger::Schedule), Trigger::File), Trigger::File);

@@ -1,19 +1,19 @@
-//! The daemon: reconciles at start, on schedule, when files change, on SIGHUP, when a date of the
-//! roster falls due, and again after a failure.
+//! The daemon: reconciles at start, on schedule, when files change, on SIGHUP, at the dates of the
+//! roster, and again after a failure.
 //!
 //! ```text
-//! watch, signals --Event--> keepers --orders--> one keeper a workspace --> reconcile
+//! watch, signals --Event--> supervisor --commands--> one worker for each workspace --> Run
 //! ```
 //!
-//! Sources of events know nothing of runs; `supervisor` knows the configuration and hands out
-//! orders, which merge while they wait; each `worker` makes the runs of one workspace, one at a
-//! time, and waits for nobody else. Time, files, the directory and the eyes that look on are
-//! arguments, so the same loop runs in a test without any of them.
+//! Sources of events know nothing of runs. The supervisor knows the configuration and sends
+//! commands, which merge in a queue. A worker makes the runs of one workspace, one at a time, and
+//! waits for no other. Time, files, the API and the observers are arguments ([`Environment`]), so
+//! a test runs the same loop without them.
 
 pub mod events;
-mod handle;
 mod queue;
-mod retry_policy;
+mod run;
+mod settings;
 pub mod signals;
 mod supervisor;
 mod timers;
@@ -37,40 +37,39 @@ use crate::reconcile::{
 use crate::report::{Failure, RunReport};
 use crate::roster::Digest;
 use crate::{source, telemetry};
-use events::{Event, QUEUE};
-pub use handle::DaemonHandle;
+use events::Event;
+pub use events::{DaemonHandle, Inbox};
 use supervisor::Supervisor;
 pub use timers::NextRun;
 
-/// After being asked to leave, runs have so long to reach a batch boundary.
+/// Time for runs to reach a batch boundary after the stop signal.
 pub const GRACE: Duration = Duration::from_secs(7);
 
-/// A directory, and the record of what happens to it.
+/// The API of one workspace, and its ledger.
 #[derive(Debug)]
 pub struct Connected<D> {
     pub directory: D,
-    pub records: LedgerConfig,
+    pub ledger: LedgerConfig,
 }
 
-/// A run that has ended, and what there is to know after it.
+/// A run that has ended.
 #[derive(Debug)]
 pub struct RunCompleted<'a> {
     pub report: &'a RunReport,
-    /// The files of the roster in force, or of the one that could not be used.
+    /// The files of the roster in force; if there is none, of the one that cannot be used.
     pub sources: &'a Sources,
-    /// When the next run is due by itself, and why.
+    /// The next run that is due by time.
     pub next: Option<NextRun>,
-    /// What the last reading of the run showed; None where there was none.
+    /// The last listing of the run; None if there was none.
     pub observation: Option<Arc<Observation>>,
 }
 
-/// What the daemon reaches the world through. `connect`, `reload`, `load` and `contents` may
-/// block: they are called on a thread for that.
+/// The daemon's access to everything outside. `connect`, `reload`, `load` and `contents` may
+/// block: they run on blocking threads.
 pub trait Environment: Send + Sync + 'static {
     type Directory: ReadDirectory + WriteDirectory + 'static;
 
-    /// The directory for one run, and where the run is recorded. The credentials are read anew
-    /// each time.
+    /// Connects to the API and finds the ledger, for one run. The credentials are read each time.
     fn connect(&self, workspace: &WorkspaceConfig) -> Result<Connected<Self::Directory>, Failure>;
 
     /// Reads the configuration again.
@@ -81,10 +80,10 @@ pub trait Environment: Send + Sync + 'static {
         reconcile::load(target, now)
     }
 
-    /// A configuration has come into force.
+    /// A configuration is in force.
     fn adopted(&self, _config: &Config) {}
 
-    /// A digest of what [`Environment::load`] would read, without understanding it.
+    /// A digest of the files that [`Environment::load`] would read, without parsing them.
     fn contents(&self, target: &WorkspaceSpec) -> Digest {
         match source::load(&target.users, &target.base) {
             Ok(sources) => digest(&sources, &[]),
@@ -92,24 +91,23 @@ pub trait Environment: Send + Sync + 'static {
         }
     }
 
-    /// A plan and its verdict, before anything of it is sent.
+    /// A plan, before anything of it is sent.
     fn on_plan(&self, workspace: &str, loaded: &Loaded, evaluation: &Evaluation);
 
-    /// So many changes of a run have an outcome, of how many.
+    /// The number of changes of a run that have an outcome, and the total.
     fn progress(&self, workspace: &str, done: usize, of: usize);
 
-    /// Files have problems that have not been told yet; `workspace` is None for those of the
-    /// configuration.
+    /// Files have new problems; `workspace` is None for the configuration.
     fn problems(&self, workspace: Option<&str>, sources: &Sources, found: &[Diagnostic]) {
         telemetry::log_diagnostics(workspace, sources, found);
     }
 
-    /// A run has ended. This is the place for [`telemetry::log_run`].
+    /// A run has ended.
     fn finished(&self, run: &RunCompleted<'_>);
 }
 
-/// Runs until SIGTERM or SIGINT. An error is one of the daemon itself; runs that fail are
-/// reported and tried again.
+/// Runs until SIGTERM or SIGINT. Runs that fail are reported and retried; an error is one of the
+/// daemon itself.
 pub async fn serve<H: Environment>(
     environment: Arc<H>,
     config: Config,
@@ -119,7 +117,7 @@ pub async fn serve<H: Environment>(
     let sender = &inbox.sender;
     signals::listen(sender.clone()).map_err(|error| Failure {
         kind: FailureKind::Signals,
-        message: format!("the system does not let rosterd listen for signals: {error}"),
+        message: format!("cannot listen for signals: {error}"),
     })?;
     let watched = watch::spawn(watch::Watched::of(&config), Arc::clone(&clock), sender.clone());
     let on_config = move |config: &Config| {
@@ -128,33 +126,8 @@ pub async fn serve<H: Environment>(
     run(environment, config, clock, inbox, on_config).await
 }
 
-/// Where events arrive. The sender is for the daemon's own answers.
-#[derive(Debug)]
-pub struct Inbox {
-    pub sender: mpsc::Sender<Event>,
-    pub events: mpsc::Receiver<Event>,
-}
-
-impl Inbox {
-    pub fn new() -> Self {
-        let (sender, events) = mpsc::channel(QUEUE);
-        Self { sender, events }
-    }
-
-    /// Asks the loop that takes events from here.
-    pub fn handle(&self) -> DaemonHandle {
-        DaemonHandle(self.sender.clone())
-    }
-}
-
-impl Default for Inbox {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-/// The loop itself, without signals and files: until [`Event::Stop`]. `on_config` is told each
-/// configuration that comes into force later.
+/// The loop without signals and files, until [`Event::Stop`]. `on_config` gets each configuration
+/// that comes into force later.
 pub async fn run<H: Environment>(
     environment: Arc<H>,
     config: Config,
@@ -168,11 +141,11 @@ pub async fn run<H: Environment>(
             biased;
             failure = supervisor.broken() => return Err(failure),
             event = inbox.events.recv() => match event {
-                Some(Event::FilesChanged) => supervisor.moved(),
-                Some(Event::Reload) => supervisor.hangup(),
+                Some(Event::FilesChanged) => supervisor.files_changed(),
+                Some(Event::Reload) => supervisor.reload(),
                 Some(Event::Ping(answer)) => drop(answer.send(())),
                 Some(Event::RunRequested { workspace, answer }) => {
-                    let _ = answer.send(supervisor.wanted(&workspace));
+                    let _ = answer.send(supervisor.request_run(&workspace));
                 }
                 Some(Event::Reloaded { trigger, result }) => {
                     if let Some(config) = supervisor.reloaded(trigger, result) {
@@ -183,14 +156,17 @@ pub async fn run<H: Environment>(
             }
         }
     }
-    leave(supervisor, inbox.events).await;
+    shut_down(supervisor, inbox.events).await;
     Ok(())
 }
 
-/// Ends every run at its next batch boundary; whatever still waits after [`GRACE`], or when asked
-/// a second time, is dropped where it stands.
-async fn leave<H: Environment>(mut supervisor: Supervisor<H>, mut events: mpsc::Receiver<Event>) {
-    tracing::info!("leaving; a run in progress ends at its next batch boundary");
+/// Ends every run at its next batch boundary. After [`GRACE`], or a second signal, requests in
+/// flight are dropped.
+async fn shut_down<H: Environment>(
+    mut supervisor: Supervisor<H>,
+    mut events: mpsc::Receiver<Event>,
+) {
+    tracing::info!("shutting down; a run in progress ends at its next batch boundary");
     let again = async {
         while let Some(event) = events.recv().await {
             match event {
@@ -205,13 +181,13 @@ async fn leave<H: Environment>(mut supervisor: Supervisor<H>, mut events: mpsc::
         biased;
         () = supervisor.stop() => {}
         () = tokio::time::sleep(GRACE) => {
-            tracing::warn!("a request has no answer yet; leaving all the same");
+            tracing::warn!("shutdown grace period expired with a request in flight; exiting");
         }
-        () = again => tracing::warn!("asked a second time; leaving at once"),
+        () = again => tracing::warn!("second signal; exiting at once"),
     }
 }
 
-/// Over names and texts; where nothing could be read, over the reasons.
+/// The digest of names and contents, or of the errors if nothing could be read.
 fn digest(sources: &Sources, diagnostics: &[Diagnostic]) -> Digest {
     if sources.is_empty() {
         return Digest::of(diagnostics.iter().map(|diagnostic| diagnostic.message.as_str()));

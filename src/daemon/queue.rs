@@ -1,28 +1,28 @@
-//! Where one workspace's orders wait. They merge as they arrive, so that posting never waits.
+//! The commands to one workspace's worker. They merge as they arrive, so sending never waits.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::Notify;
 
 use super::events::merge;
-use super::worker::Settings;
+use super::settings::WorkspaceSettings;
 use crate::report::Trigger;
 
-/// What a workspace has been told and has not taken in yet.
+/// Commands that the worker has not taken yet.
 #[derive(Debug, Default)]
 pub(super) struct PendingCommands {
     pub trigger: Option<Trigger>,
     pub assignment: Option<Assignment>,
     /// Files may have changed.
-    pub moved: bool,
+    pub files_changed: bool,
     pub stop: bool,
 }
 
-/// What a workspace is to do from now on.
+/// What a worker does from now on.
 #[derive(Debug)]
 pub(super) enum Assignment {
-    Active(Arc<Settings>),
-    /// It has left the configuration.
+    Active(Arc<WorkspaceSettings>),
+    /// The workspace is no longer in the configuration.
     Idle,
 }
 
@@ -33,19 +33,18 @@ pub(super) struct CommandQueue {
 }
 
 impl CommandQueue {
-    pub(super) fn post(&self, write: impl FnOnce(&mut PendingCommands)) {
-        write(&mut self.commands.lock().unwrap_or_else(PoisonError::into_inner));
+    pub fn send(&self, edit: impl FnOnce(&mut PendingCommands)) {
+        edit(&mut self.commands.lock().unwrap_or_else(PoisonError::into_inner));
         self.notify.notify_one();
     }
 
-    /// Everything that has been posted so far.
-    pub(super) fn take_now(&self) -> PendingCommands {
+    /// Takes what has been sent so far.
+    pub fn take_now(&self) -> PendingCommands {
         std::mem::take(&mut *self.commands.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Everything that has been posted, as soon as there is anything. May be dropped at any time
-    /// without losing an order.
-    pub(super) async fn take(&self) -> PendingCommands {
+    /// Waits for a command, and takes all of them. Dropping the future loses none.
+    pub async fn take(&self) -> PendingCommands {
         loop {
             let commands = self.take_now();
             if !commands.is_empty() {
@@ -57,26 +56,27 @@ impl CommandQueue {
 }
 
 impl PendingCommands {
-    pub(super) fn want(&mut self, trigger: Trigger) {
+    /// Requests a run.
+    pub fn request(&mut self, trigger: Trigger) {
         self.trigger = Some(merge(self.trigger, trigger));
     }
 
-    /// Whether the run in progress must make room at its next batch boundary.
-    pub(super) fn interrupts(&self) -> bool {
+    /// Whether the run in progress must end at its next batch boundary.
+    pub fn interrupts(&self) -> bool {
         self.stop || self.assignment.is_some()
     }
 
-    /// Adds later orders to earlier ones.
-    pub(super) fn join(&mut self, later: Self) {
+    /// Adds later commands to earlier ones.
+    pub fn join(&mut self, later: Self) {
         if let Some(trigger) = later.trigger {
-            self.want(trigger);
+            self.request(trigger);
         }
         self.assignment = later.assignment.or(self.assignment.take());
-        self.moved |= later.moved;
+        self.files_changed |= later.files_changed;
         self.stop |= later.stop;
     }
 
     fn is_empty(&self) -> bool {
-        self.trigger.is_none() && self.assignment.is_none() && !self.moved && !self.stop
+        self.trigger.is_none() && self.assignment.is_none() && !self.files_changed && !self.stop
     }
 }

@@ -8,7 +8,8 @@ use tokio::task::JoinSet;
 
 use super::events::Event;
 use super::queue::{Assignment, CommandQueue};
-use super::worker::{Settings, WorkspaceWorker};
+use super::settings::WorkspaceSettings;
+use super::worker::WorkspaceWorker;
 use super::{Environment, digest};
 use crate::blocking::run_blocking;
 use crate::clock::Clock;
@@ -22,22 +23,22 @@ pub(super) struct Supervisor<H> {
     environment: Arc<H>,
     clock: Arc<dyn Clock>,
     config: Config,
-    /// One for every workspace that this process has known; one that has left the configuration
-    /// rests, so that its last run and the first after a return never overlap.
-    boxes: BTreeMap<String, Arc<CommandQueue>>,
+    /// One for each workspace that this process has known. A workspace that left the configuration
+    /// keeps an idle worker, so that its last run and the first after a return never overlap.
+    queues: BTreeMap<String, Arc<CommandQueue>>,
     tasks: JoinSet<()>,
     events: mpsc::Sender<Event>,
     reload: Reload,
-    /// The configuration that could not be used, by its digest.
-    outage: Option<Digest>,
+    /// The digest of the invalid configuration.
+    invalid: Option<Digest>,
 }
 
-/// Readings of the configuration never overlap, so that the last one asked for counts.
+/// Only one reload runs at a time, so that the last one requested counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Reload {
     Idle,
     Reading,
-    /// Asked for again while one was under way.
+    /// Requested again while one was running.
     Again(Trigger),
 }
 
@@ -52,32 +53,32 @@ impl<H: Environment> Supervisor<H> {
             environment,
             clock,
             config: Config { workspaces: Vec::new(), ..config.clone() },
-            boxes: BTreeMap::new(),
+            queues: BTreeMap::new(),
             tasks: JoinSet::new(),
             events,
             reload: Reload::Idle,
-            outage: None,
+            invalid: None,
         };
         supervisor.adopt(config);
         supervisor
     }
 
-    /// Files may have changed. The configuration comes first, so that a roster that changed
-    /// together with its limits is never held against the old ones.
-    pub(super) fn moved(&mut self) {
+    /// Files may have changed. The configuration is read first, so that a roster that changed
+    /// together with its limits is never compared with the old ones.
+    pub(super) fn files_changed(&mut self) {
         self.read_again(Trigger::File);
     }
 
-    pub(super) fn hangup(&mut self) {
+    pub(super) fn reload(&mut self) {
         self.read_again(Trigger::Signal);
     }
 
-    /// Somebody asks for a run. The answer says whether the workspace is kept.
-    pub(super) fn wanted(&self, workspace: &str) -> bool {
+    /// Requests a run. Returns whether the workspace exists.
+    pub(super) fn request_run(&self, workspace: &str) -> bool {
         let kept = self.config.workspaces.iter().any(|it| it.target.workspace == workspace);
-        let queue = self.boxes.get(workspace).filter(|_| kept);
+        let queue = self.queues.get(workspace).filter(|_| kept);
         if let Some(queue) = queue {
-            queue.post(|commands| commands.want(Trigger::Http));
+            queue.send(|commands| commands.request(Trigger::Http));
         }
         queue.is_some()
     }
@@ -93,12 +94,11 @@ impl<H: Environment> Supervisor<H> {
                 Reload::Reading
             }
             Reload::Reading => Reload::Again(trigger),
-            Reload::Again(waiting) => Reload::Again(asked(waiting, trigger)),
+            Reload::Again(waiting) => Reload::Again(strongest(waiting, trigger)),
         };
     }
 
-    /// Takes in what the configuration says now. The answer is the configuration, if it is another
-    /// one than before.
+    /// Adopts the configuration that was read. Returns it if it differs from the one before.
     pub(super) fn reloaded(
         &mut self,
         trigger: Trigger,
@@ -106,13 +106,13 @@ impl<H: Environment> Supervisor<H> {
     ) -> Option<&Config> {
         let again = std::mem::replace(&mut self.reload, Reload::Idle);
         let changed = match result {
-            Ok(config) => self.usable(*config),
-            Err(outage) => self.unusable(&outage, trigger),
+            Ok(config) => self.accept(*config),
+            Err(error) => self.reject(&error, trigger),
         };
-        for queue in self.boxes.values() {
-            queue.post(|commands| match trigger {
-                Trigger::Signal => commands.want(Trigger::Signal),
-                _ => commands.moved = true,
+        for queue in self.queues.values() {
+            queue.send(|commands| match trigger {
+                Trigger::Signal => commands.request(Trigger::Signal),
+                _ => commands.files_changed = true,
             });
         }
         if let Reload::Again(trigger) = again {
@@ -121,9 +121,9 @@ impl<H: Environment> Supervisor<H> {
         changed.then_some(&self.config)
     }
 
-    fn usable(&mut self, config: Config) -> bool {
-        if self.outage.take().is_some() {
-            tracing::info!("the configuration can be used again");
+    fn accept(&mut self, config: Config) -> bool {
+        if self.invalid.take().is_some() {
+            tracing::info!("the configuration is valid again");
         }
         let changed = config != self.config;
         if changed {
@@ -133,18 +133,18 @@ impl<H: Environment> Supervisor<H> {
         changed
     }
 
-    /// The last good configuration stays in force. The same problem is told once, unless a person
-    /// asks.
-    fn unusable(&mut self, outage: &InputError, trigger: Trigger) -> bool {
-        let found = Some(digest(&outage.sources, &outage.diagnostics));
-        if self.outage != found || trigger == Trigger::Signal {
+    /// The last valid configuration stays in force. The same problem is logged once, unless SIGHUP
+    /// asked for the reload.
+    fn reject(&mut self, error: &InputError, trigger: Trigger) -> bool {
+        let found = Some(digest(&error.sources, &error.diagnostics));
+        if self.invalid != found || trigger == Trigger::Signal {
             tracing::error!(
-                problems = outage.diagnostics.len(),
-                "the configuration cannot be used; the last good one stays in force"
+                problems = error.diagnostics.len(),
+                "the configuration is invalid; the last valid one stays in force"
             );
-            self.environment.problems(None, &outage.sources, &outage.diagnostics);
+            self.environment.problems(None, &error.sources, &error.diagnostics);
         }
-        self.outage = found;
+        self.invalid = found;
         false
     }
 
@@ -152,8 +152,8 @@ impl<H: Environment> Supervisor<H> {
         self.environment.adopted(&config);
         let (old, new) = (settings(&self.config), settings(&config));
         for name in old.keys().filter(|name| !new.contains_key(*name)) {
-            tracing::info!(workspace = name, "the workspace has left the configuration");
-            self.queue(name).post(|commands| commands.assignment = Some(Assignment::Idle));
+            tracing::info!(workspace = name, "the workspace was removed from the configuration");
+            self.queue(name).send(|commands| commands.assignment = Some(Assignment::Idle));
         }
         for (name, settings) in new {
             let trigger = match old.get(&name) {
@@ -161,9 +161,9 @@ impl<H: Environment> Supervisor<H> {
                 Some(_) => Trigger::File,
                 None => Trigger::Start,
             };
-            self.queue(&name).post(|commands| {
+            self.queue(&name).send(|commands| {
                 commands.assignment = Some(Assignment::Active(Arc::new(settings)));
-                commands.want(trigger);
+                commands.request(trigger);
             });
         }
         self.config = config;
@@ -171,13 +171,13 @@ impl<H: Environment> Supervisor<H> {
 
     /// The workspace's mailbox; its keeper starts with it.
     fn queue(&mut self, name: &str) -> Arc<CommandQueue> {
-        if let Some(queue) = self.boxes.get(name) {
+        if let Some(queue) = self.queues.get(name) {
             return Arc::clone(queue);
         }
         let queue = Arc::new(CommandQueue::default());
         let (environment, clock) = (Arc::clone(&self.environment), Arc::clone(&self.clock));
-        self.tasks.spawn(WorkspaceWorker::new(environment, clock, Arc::clone(&queue)).keep());
-        self.boxes.insert(name.to_owned(), Arc::clone(&queue));
+        self.tasks.spawn(WorkspaceWorker::new(environment, clock, Arc::clone(&queue)).run());
+        self.queues.insert(name.to_owned(), Arc::clone(&queue));
         queue
     }
 
@@ -187,8 +187,8 @@ impl<H: Environment> Supervisor<H> {
             Some(ended) => Failure {
                 kind: FailureKind::Defect,
                 message: match ended {
-                    Ok(()) => "the loop of a workspace has ended by itself".into(),
-                    Err(error) => format!("the loop of a workspace has ended: {error}"),
+                    Ok(()) => "the worker of a workspace ended by itself".into(),
+                    Err(error) => format!("the worker of a workspace ended: {error}"),
                 },
             },
             None => std::future::pending().await,
@@ -197,23 +197,24 @@ impl<H: Environment> Supervisor<H> {
 
     /// Asks every keeper to end, and waits for them.
     pub(super) async fn stop(&mut self) {
-        for queue in self.boxes.values() {
-            queue.post(|commands| commands.stop = true);
+        for queue in self.queues.values() {
+            queue.send(|commands| commands.stop = true);
         }
         while self.tasks.join_next().await.is_some() {}
     }
 }
 
-/// What each workspace needs to know of a configuration, by name.
-fn settings(config: &Config) -> BTreeMap<String, Settings> {
+/// The settings of each workspace, by name.
+fn settings(config: &Config) -> BTreeMap<String, WorkspaceSettings> {
     let each = config.workspaces.iter().map(|workspace| {
-        let settings = Settings { workspace: workspace.clone(), schedule: config.schedule.clone() };
+        let settings =
+            WorkspaceSettings { workspace: workspace.clone(), schedule: config.schedule.clone() };
         (workspace.target.workspace.clone(), settings)
     });
     each.collect()
 }
 
-/// A person's wish is not lost behind a file's; the run that follows reads the files anyway.
-fn asked(waiting: Trigger, trigger: Trigger) -> Trigger {
+/// SIGHUP outlives a change of files; the run that follows reads the files anyway.
+fn strongest(waiting: Trigger, trigger: Trigger) -> Trigger {
     if waiting == Trigger::Signal { waiting } else { trigger }
 }

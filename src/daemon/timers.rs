@@ -7,25 +7,25 @@ use jiff::{SignedDuration, Timestamp};
 use super::events::merge;
 use crate::report::Trigger;
 
-/// How often the wall clock is read while something is due later. Timers of the operating system
-/// stop while a machine sleeps and ignore a clock that is set, so a run may begin this late then.
+/// How often the wall clock is read again. Timers of the operating system stop while a machine
+/// sleeps, and ignore a clock that is set: a run may then begin this much late.
 pub(super) const RECHECK: Duration = Duration::from_mins(5);
 
-/// A clock that goes back by less than this was merely corrected.
+/// A clock that goes back by at most this was only adjusted.
 const SLACK: SignedDuration = SignedDuration::from_secs(5);
 
-/// The next instants at which a run is due by itself.
+/// The next runs that are due by time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Timers {
     pub schedule: Option<Timestamp>,
-    /// A date of the roster.
-    pub boundary: Option<Timestamp>,
+    /// The next date of the roster.
+    pub date: Option<Timestamp>,
     pub retry: Option<Timestamp>,
     /// The latest time seen.
     seen: Option<Timestamp>,
 }
 
-/// When a run is due by itself, and what for.
+/// When a run is due by time, and why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NextRun {
     pub at: Timestamp,
@@ -33,12 +33,12 @@ pub struct NextRun {
 }
 
 impl Timers {
-    /// Takes out everything that is due at `now`.
+    /// Removes every timer that is due at `now`.
     pub(super) fn due(&mut self, now: Timestamp) -> Option<Trigger> {
         let mut found = None;
         for (timer, trigger) in [
             (&mut self.schedule, Trigger::Schedule),
-            (&mut self.boundary, Trigger::Date),
+            (&mut self.date, Trigger::Date),
             (&mut self.retry, Trigger::Retry),
         ] {
             if timer.is_some_and(|at| at <= now) {
@@ -49,25 +49,25 @@ impl Timers {
         found
     }
 
-    /// How long nothing needs to be looked at; None while nothing will ever be due.
+    /// The time until the next check; None if nothing will ever be due.
     pub(super) fn sleep(&self, now: Timestamp) -> Option<Duration> {
         let left = Duration::try_from(self.next()?.at.duration_since(now)).unwrap_or_default();
         Some(left.min(RECHECK))
     }
 
-    /// The first instant at which a run is due by itself.
+    /// The next run that is due by time.
     pub(super) fn next(&self) -> Option<NextRun> {
         let due = |at: Option<Timestamp>, trigger| at.map(|at| NextRun { at, trigger });
         let all = [
-            due(self.boundary, Trigger::Date),
+            due(self.date, Trigger::Date),
             due(self.schedule, Trigger::Schedule),
             due(self.retry, Trigger::Retry),
         ];
         all.into_iter().flatten().min_by_key(|due| due.at)
     }
 
-    /// Notes the time. Where the clock has been put back, what was due by the old one is moved:
-    /// the answer is true and `schedule` is to be set anew.
+    /// Records the time. If the clock was set back, timers of the old clock are moved; the result
+    /// is true, and `schedule` must be computed again.
     pub(super) fn note(&mut self, now: Timestamp) -> bool {
         let back =
             self.seen.replace(now).map_or(SignedDuration::ZERO, |seen| seen.duration_since(now));
@@ -90,12 +90,8 @@ mod tests {
 
     #[test]
     fn what_is_due_is_taken_out_together() {
-        let mut timers = Timers {
-            schedule: Some(at(10)),
-            boundary: Some(at(9)),
-            retry: Some(at(50)),
-            seen: None,
-        };
+        let mut timers =
+            Timers { schedule: Some(at(10)), date: Some(at(9)), retry: Some(at(50)), seen: None };
         assert_eq!(timers.due(at(8)), None);
         assert_eq!(timers.next(), Some(NextRun { at: at(9), trigger: Trigger::Date }));
         assert_eq!(timers.sleep(at(8)), Some(Duration::from_secs(1)));
@@ -107,7 +103,7 @@ mod tests {
     #[test]
     fn nothing_due_is_nothing_to_wake_for() {
         assert_eq!(Timers::default().sleep(at(0)), None);
-        let far = Timers { boundary: Some(at(1_000_000)), ..Timers::default() };
+        let far = Timers { date: Some(at(1_000_000)), ..Timers::default() };
         assert_eq!(far.sleep(at(0)), Some(RECHECK));
     }
 

@@ -1,64 +1,53 @@
-//! The guards against a lock-out. No approval lifts them.
+//! The guards against a lock-out. No approval overrides them.
 
 use super::Guard;
-use super::evaluate::{Decisions, GuardContext};
+use super::context::{Decisions, GuardContext};
 use crate::plan::change::Change;
 
-/// Whoever is named in `required_admins` stays ADMIN, whatever the roster says.
+/// Accounts named in `required_admins` stay ADMIN, whatever the roster says.
 pub(super) fn required_admins(context: &GuardContext<'_>, decisions: &mut Decisions) {
-    let is_required = |change: &Change| {
-        change.addresses().any(|address| context.limits.required_admins.contains(address))
-    };
-    let concerned = taking_admin(context, |change| is_required(change));
-    if concerned.is_empty() {
-        return;
-    }
-    let message = format!(
-        "{} of {} required admins would lose ADMIN (guard.required_admins in rosterd.yaml)",
-        concerned.len(),
-        context.limits.required_admins.len(),
-    );
-    let hint = "nothing releases this but another `guard.required_admins`".into();
-    decisions.hold(context, Guard::RequiredAdmins, concerned, |_| (message, hint));
+    let required = &context.limits.required_admins;
+    let affected = context.positions(|change| {
+        change.takes_admin() && change.addresses().any(|address| required.contains(address))
+    });
+    decisions.hold(context, Guard::RequiredAdmins, affected, |held| {
+        let message = format!(
+            "{} of {} required admins would lose ADMIN (guard.required_admins in rosterd.yaml)",
+            held.len(),
+            required.len(),
+        );
+        (message, "only a change of `guard.required_admins` releases this".into())
+    });
 }
 
-/// At least `min_admins` lasting admins stay: accounts that the reading shows as ADMIN, whose own
-/// role in the roster is ADMIN, and from whom nothing of ours may have taken it a moment ago. A
-/// grant of the same plan never counts.
+/// At least `min_admins` permanent admins remain: accounts that the listing shows as ADMIN, whose
+/// roster role without elevation is ADMIN, and from which no recent attempt may have taken it. A
+/// grant in the same plan never counts.
 ///
-/// What is held is a whole kind, so that whatever subset of the rest really happens, the lasting
-/// admins stay as many as they are. Where they are fewer than the floor already, every change that
-/// takes ADMIN is held: people whom the roster does not want may then be the last ones who could
-/// let anybody in, and a floor of 2 must not become 1 because the roster dropped somebody.
+/// All changes that take ADMIN from a permanent admin are held together, so that any subset of the
+/// approved changes keeps the number. If there are fewer than the limit already, every change that
+/// takes ADMIN is held: accounts that the roster does not want may be the last ones that can let
+/// anybody in.
 pub(super) fn min_admins(context: &GuardContext<'_>, decisions: &mut Decisions) {
-    let lasting = &context.facts.permanent_admins;
-    let is_lasting = |change: &Change| change.uid().is_some_and(|uid| lasting.contains(uid));
-    let mut concerned: Vec<usize> =
-        taking_admin(context, |_| true).into_iter().filter(|at| !decisions.is_held(*at)).collect();
-    let leaving = concerned.iter().filter(|at| is_lasting(&context.changes[**at])).count();
-    let floor = context.limits.min_admins;
-    if lasting.len() - leaving >= floor {
+    let permanent = &context.facts.permanent_admins;
+    let is_permanent = |change: &Change| change.uid().is_some_and(|uid| permanent.contains(uid));
+    let mut affected = context.positions(Change::takes_admin);
+    affected.retain(|at| !decisions.is_held(*at));
+    let losing = affected.iter().filter(|at| is_permanent(&context.changes[**at])).count();
+    let (limit, remaining) = (context.limits.min_admins, permanent.len() - losing);
+    if remaining >= limit {
         return;
     }
-    if lasting.len() >= floor {
-        concerned.retain(|at| is_lasting(&context.changes[*at]));
+    if permanent.len() >= limit {
+        affected.retain(|at| is_permanent(&context.changes[*at]));
     }
-    if concerned.is_empty() {
-        return;
-    }
-    let message = format!(
-        "{} of {} admins would lose ADMIN, and {} that the roster keeps would stay, limit {floor} \
-         (guard.min_admins in rosterd.yaml)",
-        concerned.len(),
-        context.facts.admins,
-        lasting.len() - leaving,
-    );
-    let hint = "make another member ADMIN first: it counts once a reading shows it".into();
-    decisions.hold(context, Guard::MinAdmins, concerned, |_| (message, hint));
-}
-
-fn taking_admin(context: &GuardContext<'_>, concerned: impl Fn(&Change) -> bool) -> Vec<usize> {
-    (0..context.changes.len())
-        .filter(|&at| context.changes[at].takes_admin() && concerned(&context.changes[at]))
-        .collect()
+    decisions.hold(context, Guard::MinAdmins, affected, |held| {
+        let message = format!(
+            "{} of {} admins would lose ADMIN, and {remaining} that the roster keeps would \
+             remain, limit {limit} (guard.min_admins in rosterd.yaml)",
+            held.len(),
+            context.facts.admins,
+        );
+        (message, "make another member ADMIN first: it counts once a listing shows it".into())
+    });
 }

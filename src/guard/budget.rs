@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::evaluate::{Decisions, GuardContext};
+use super::context::{Decisions, GuardContext};
 use super::{Budget, BudgetName, Guard};
 use crate::memory::{self, BudgetUsage};
 use crate::plan::Facts;
@@ -14,12 +14,12 @@ impl Budget {
     }
 }
 
-/// Holds the whole of what a budget counts when it is exceeded, never the excess alone: that
-/// would drip through, window by window. What was approved by having been committed ahead is
-/// neither counted nor held.
-pub(super) fn budgets(context: &GuardContext<'_>, decisions: &mut Decisions) {
+/// Holds everything that a budget counts once the budget is exceeded. The excess alone would
+/// drip through, window by window. Scheduled ends, which were committed ahead, are neither counted
+/// nor held.
+pub(super) fn check(context: &GuardContext<'_>, decisions: &mut Decisions) {
     for (&name, budget) in &context.limits.budgets {
-        if name == BudgetName::GrantAdmin && is_bootstrapped(context.facts) {
+        if name == BudgetName::GrantAdmin && needs_first_admin(context.facts) {
             continue;
         }
         let counts = |at: &usize| {
@@ -35,7 +35,7 @@ pub(super) fn budgets(context: &GuardContext<'_>, decisions: &mut Decisions) {
         let effects = context.effects.iter().filter(|it| name.counts(&it.action) && !it.scheduled);
         possible.extend(effects.map(|change| memory::target(&change.action, &change.email)));
         let before = certain + possible.len();
-        // A second attempt at one thing is one thing.
+        // Two attempts at one change count once.
         possible.extend(wanted.iter().map(|at| {
             let change = &context.changes[*at];
             memory::target(&change.action, &change.email)
@@ -43,18 +43,18 @@ pub(super) fn budgets(context: &GuardContext<'_>, decisions: &mut Decisions) {
         let all = certain + possible.len();
         if all > budget.limit(context.facts.managed) {
             decisions.hold(context, Guard::Budget(name), wanted, |_| {
-                words(name, *budget, context, before, all)
+                describe(name, *budget, context, before, all)
             });
         }
     }
 }
 
-/// A workspace without any admin, or without any account, has to get its first ones.
-fn is_bootstrapped(facts: &Facts) -> bool {
+/// A workspace without an admin must be able to get its first ones.
+fn needs_first_admin(facts: &Facts) -> bool {
     facts.admins == 0
 }
 
-fn words(
+fn describe(
     name: BudgetName,
     budget: Budget,
     context: &GuardContext<'_>,
@@ -74,7 +74,7 @@ fn words(
         budget.limit(managed),
     );
     let hint = format!(
-        "if all of them are meant, approve them by name, or raise `guard.budgets.{key}`, in a \
+        "if all of them are intended, approve them by name, or raise `guard.budgets.{key}`, in a \
          reviewed commit"
     );
     (message, hint)

@@ -1,12 +1,17 @@
-//! The guards: pure, named, and the only makers of [`Approved`].
+//! The guards: pure and named, and the only code that makes an [`Approved`].
 //!
-//! A guard never decides by what a plan promises, only by what a reading showed, so that every
-//! subset of the approved changes is as safe as all of them.
+//! A guard decides by what the listing showed, never by what the plan promises. So every subset
+//! of the approved changes is as safe as all of them.
 
 mod admins;
 mod budget;
+mod clock;
+mod context;
+mod empty_roster;
 mod evaluate;
-mod signs;
+mod rename;
+mod suspend;
+mod vanished;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -18,22 +23,23 @@ use crate::memory::entry::Key;
 use crate::plan::change::{Change, Class};
 
 pub use crate::action::BudgetName;
+pub use clock::{CLOCK_TOLERANCE, clock_is_trusted};
 pub use evaluate::{evaluate, reevaluate};
-pub use signs::{CLOCK_TOLERANCE, RENAME_HOLDS, clock_is_trusted};
+pub use rename::RENAME_HOLDS;
 
 /// The safety settings of one workspace.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// At least so many lasting admins stay.
+    /// Minimum number of permanent admins that must remain.
     pub min_admins: usize,
     /// These stay ADMIN whatever the roster says.
     pub required_admins: Vec<Email>,
     pub budgets: BTreeMap<BudgetName, Budget>,
-    /// Nothing at all is applied.
+    /// Hold every change.
     pub suspend: bool,
 }
 
-/// So many changes of one kind within a window: `max(floor, percent of managed accounts)`.
+/// The limit on changes of one kind within a window: `max(floor, percent of managed accounts)`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Budget {
     pub percent: u8,
@@ -41,13 +47,12 @@ pub struct Budget {
     pub window: SignedDuration,
 }
 
-/// Whose word lifts a guard beside the roster's `approvals:`.
+/// Which guards a person overrides, besides the roster's `approvals:`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Override {
-    /// Nobody's.
     #[default]
     None,
-    /// A person's who has read this very plan: whatever an approval can lift is lifted.
+    /// Every guard that an approval could release: a person has read exactly this plan.
     All,
 }
 
@@ -55,46 +60,46 @@ pub enum Override {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Approved(Vec<Change>);
 
-/// A change that is not sent, and every guard that holds it.
+/// A change that is not sent, with every guard that holds it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Held {
     pub change: Change,
     pub by: Vec<Guard>,
-    /// Since when it has been held; None where it is new, or where nothing is remembered.
+    /// When the hold began; None if it is new, or without a ledger.
     pub since: Option<Timestamp>,
 }
 
-/// The name of a rule.
+/// The name of a guard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Guard {
     /// `suspend: true` in the configuration.
     Suspend,
-    /// A roster without members would disable everybody.
+    /// A roster without members would disable every account.
     EmptyRoster,
     MinAdmins,
     RequiredAdmins,
     Budget(BudgetName),
-    /// A disable and an invitation in one plan that look like one person.
+    /// A disable and an invitation in one plan that may be one person.
     Rename,
-    /// A member's account has vanished by another hand, or the listing is short.
+    /// A member's account is gone and rosterd did not disable it.
     Vanished,
-    /// Our clock and the server's disagree: dates cannot be trusted.
+    /// Our clock and the server's differ: dates cannot be trusted.
     Clock,
 }
 
-/// What one guard refused: `n` of `m`, and the limit.
+/// What one guard holds: `n` of `m`, and the limit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
     pub guard: Guard,
-    /// One sentence: what was wanted, of how many, the limit, and where the limit is set.
+    /// One sentence: how many of how many, the limit, and where the limit is set.
     pub message: String,
-    /// What a person can do to let it through.
+    /// What a person can do about it.
     pub hint: String,
-    /// Whom it holds that a line of `approvals:` would release, and under which action.
+    /// The people whom an item of `approvals:` would release, and its action.
     pub approval: Option<(BudgetName, Vec<Email>)>,
 }
 
-/// The outcome of judging a plan.
+/// What the guards decided about a plan.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Verdict {
     pub approved: Approved,
@@ -102,8 +107,8 @@ pub struct Verdict {
     pub held: Vec<Held>,
     /// In the order of [`Guard`].
     pub violations: Vec<Violation>,
-    /// The guards that would hold an approved change, had an approval not lifted them.
-    pub lifted: BTreeMap<Key, Vec<Guard>>,
+    /// The guards that an approval overrode, for each approved change that they would hold.
+    pub overridden: BTreeMap<Key, Vec<Guard>>,
     /// The first instant at which a hold ends by itself.
     pub next: Option<Timestamp>,
 }
@@ -128,7 +133,7 @@ impl Approved {
 }
 
 impl Verdict {
-    /// Whom an approval of which action would release, as far as one can.
+    /// The people whom an approval would release, by its action.
     pub fn releasable(&self) -> BTreeMap<BudgetName, Vec<&Email>> {
         let mut people: BTreeMap<BudgetName, Vec<&Email>> = BTreeMap::new();
         for (budget, emails) in self.violations.iter().filter_map(|it| it.approval.as_ref()) {
@@ -141,7 +146,7 @@ impl Verdict {
         people
     }
 
-    /// The block for the roster that would release what is held, ready to paste.
+    /// The `approvals:` block that would release the held changes, ready to paste.
     pub fn approvals(&self) -> Option<String> {
         let lines = self.releasable().into_iter().map(|(budget, emails)| {
             let mut emails: Vec<String> = emails.into_iter().map(quoted).collect();
@@ -165,22 +170,22 @@ impl Verdict {
         (!lines.is_empty()).then(|| format!("approvals: [{}]", lines.join(", ")))
     }
 
-    /// Adds what was held when the guards judged again.
+    /// Adds what the guards held when they evaluated again.
     pub fn add(&mut self, held: Vec<Held>, violations: Vec<Violation>) {
         self.held.extend(held);
         self.held.sort_by(|a, b| a.change.sort_key().cmp(&b.change.sort_key()));
-        for refusal in violations {
-            if !self.violations.contains(&refusal) {
-                self.violations.push(refusal);
+        for violation in violations {
+            if !self.violations.contains(&violation) {
+                self.violations.push(violation);
             }
         }
-        self.violations.sort_by_key(|refusal| refusal.guard);
+        self.violations.sort_by_key(|violation| violation.guard);
     }
 }
 
 impl Guard {
-    /// Which line of `approvals:` lifts it, if one does.
-    pub fn lifted_by(self) -> Option<BudgetName> {
+    /// The action of an approval that releases what it holds, if one can.
+    pub fn approved_by(self) -> Option<BudgetName> {
         match self {
             Self::Budget(name) => Some(name),
             Self::Rename => Some(BudgetName::Disable),
@@ -194,7 +199,7 @@ impl Guard {
     }
 }
 
-/// More people than this stand on lines of their own, so that a review shows each.
+/// Maximum number of people on one line; more get a line each, so that a review shows each.
 const ON_ONE_LINE: usize = 3;
 
 /// An address as YAML: plain where that is safe, in quotes with escapes where it is not.

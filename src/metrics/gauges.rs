@@ -83,7 +83,7 @@ impl WorkspaceGauges {
     pub fn finished(&mut self, run: &RunCompleted<'_>) {
         let report = run.report;
         self.next = run.next.map(|due| due.at);
-        if report.is_early() {
+        if report.is_interrupted() {
             return;
         }
         self.attempt = Some(report.finished);

@@ -116,7 +116,8 @@ impl Metrics {
     /// A run has ended.
     pub fn finished(&self, run: &RunCompleted<'_>) {
         let RunReport { workspace, trigger, .. } = run.report;
-        let outcome = if run.report.is_early() { "early" } else { run.report.status().as_str() };
+        let outcome =
+            if run.report.is_interrupted() { "early" } else { run.report.status().as_str() };
         self.runs.get_or_create(&run_labels(workspace, *trigger, outcome)).inc();
         let took = run.report.finished.duration_since(run.report.started);
         self.durations

@@ -58,7 +58,7 @@ impl NoticeTracker {
         let applied = heard.report.applied();
         let mut notices = Vec::new();
         notices.extend(applied.and_then(|applied| heard.changes(applied)));
-        if heard.report.is_early() {
+        if heard.report.is_interrupted() {
             return notices;
         }
         notices.extend(heard.failing(told));

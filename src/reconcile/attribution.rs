@@ -1,5 +1,5 @@
-//! Which commit asked for a change: the one from which on the roster has said of the person what
-//! it says now.
+//! Which commit asked for a change: the one since which the roster says of the member what it says
+//! now.
 
 use std::collections::HashMap;
 
@@ -14,9 +14,9 @@ use crate::role::Role;
 use crate::roster::{Digest, Period, Roster, checks, raw};
 use crate::source;
 
-/// The commit behind each change, as far as the history of the files tells it. It may block.
-pub fn attribution(
-    target: &WorkspaceSpec,
+/// The commit behind each change, if the history of the files has it. It may block.
+pub fn attribute(
+    spec: &WorkspaceSpec,
     loaded: &Loaded,
     changes: &[Change],
     now: Timestamp,
@@ -24,22 +24,19 @@ pub fn attribution(
     if changes.is_empty() || loaded.revision.is_none() {
         return HashMap::new();
     }
-    let versions =
-        source::revision::versions(&target.users, &target.base, &loaded.sources).into_iter();
+    let versions = source::revision::versions(&spec.users, &spec.base, &loaded.sources).into_iter();
     let rosters = versions.map(|(revision, sources)| {
         let raw = raw::read(&sources);
-        let (roster, _) = checks::validate(raw, &sources, &target.zone, now);
-        // Before the first commit there was nobody; a version that could not be used asked for
-        // nothing new.
-        let nobody = || Roster::new(vec![], vec![], vec![], Digest::default()).ok();
-        let roster = roster.or_else(|| sources.is_empty().then(nobody).flatten());
+        let (roster, _) = checks::validate(raw, &sources, &spec.zone, now);
+        // Before the first commit the roster was empty. An invalid version asked for nothing new.
+        let empty = || Roster::new(vec![], vec![], vec![], Digest::default()).ok();
+        let roster = roster.or_else(|| sources.is_empty().then(empty).flatten());
         (revision, roster)
     });
     walk(&loaded.roster, rosters, changes)
 }
 
-/// `versions` are the rosters before the present one, the newest first, each with the commit that
-/// replaced it.
+/// `versions` are the earlier rosters, the newest first, each with the commit that replaced it.
 fn walk(
     present: &Roster,
     versions: impl Iterator<Item = (Revision, Option<Roster>)>,
@@ -48,7 +45,7 @@ fn walk(
     let wanted = index(present);
     let mut open: Vec<&Change> = changes.iter().collect();
     let mut found = HashMap::new();
-    // The commits since the last version that could be used: the last one of them made it good.
+    // The newest of the commits since the last valid version: it is the one that made it valid.
     let mut since: Option<Revision> = None;
     for (revision, roster) in versions {
         let replaced_by = since.take().unwrap_or(revision);
@@ -71,7 +68,7 @@ fn walk(
     found
 }
 
-/// What a roster says of each address.
+/// What a roster says of each address: role and dates.
 type Index<'a> = HashMap<&'a Email, (&'a Role, Option<&'a Period>)>;
 
 fn says<'a>(index: &Index<'a>, change: &Change) -> Option<(&'a Role, Option<&'a Period>)> {

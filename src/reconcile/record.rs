@@ -1,41 +1,89 @@
-//! What a run writes into the ledger beside the mutations themselves. Pure.
+//! What a run writes into the ledger besides the changes themselves, and how it ends.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::guard::Verdict;
+use super::{Evaluation, Loaded, Observation, Run, RunResult, RunSession, WorkspaceSpec};
+use crate::apply::journal;
+use crate::client::{ReadDirectory, WriteDirectory};
+use crate::guard::{self, Verdict};
 use crate::memory::entry::{Entry, Key, RosterRecord, RunRecord};
 use crate::memory::{Hold, Memory};
-use crate::report::{End, Outcome, RunReport, Verification};
+use crate::report::{Applied, End, Failure, Outcome, RunReport, Verification};
 
-use super::{Loaded, WorkspaceSpec};
+impl<D: ReadDirectory + WriteDirectory> Run<'_, D> {
+    /// Writes how the run ended, and drops rows that are too old. A run that cannot be recorded
+    /// has failed.
+    pub(super) async fn record(
+        self,
+        started: Timestamp,
+        converged: Result<(Applied, Evaluation), Failure>,
+    ) -> RunResult {
+        let Self { spec, loaded, session, options, clock, .. } = self;
+        let RunSession { mut writer, lock, retention, .. } = session;
+        let (end, evaluation) = match converged {
+            Ok((applied, evaluation)) => (End::Applied(Box::new(applied)), Some(evaluation)),
+            Err(failure) => (End::Failed(failure), None),
+        };
+        let mut report = RunReport {
+            workspace: spec.workspace.clone(),
+            trigger: options.trigger,
+            started,
+            finished: clock.now(),
+            stale: options.stale,
+            ledger: None,
+            end,
+        };
+        let mut written = writer.write(vec![run(&report, loaded)], clock.now()).await.map(|_| ());
+        // By a clock that is ahead every row is old, and would be missed once the clock is right.
+        let plan = report.applied().map(|applied| &applied.plan);
+        let now = plan.filter(|plan| guard::clock_is_trusted(plan)).map(|plan| plan.now());
+        if let (Ok(()), Some(now)) = (&written, now) {
+            let windows = spec.limits.budgets.values().map(|budget| budget.window);
+            written = writer.prune(now, retention, windows.max().unwrap_or_default()).await;
+        }
+        report.ledger = Some(writer.head().hash.clone());
+        if let (Err(error), End::Applied(applied)) = (&written, &mut report.end) {
+            applied.stopped.get_or_insert_with(|| journal::failure(writer.ledger(), error));
+        }
+        let memory = match written {
+            Ok(()) => writer.close(),
+            Err(_) => writer.shared_memory(),
+        };
+        drop(lock);
+        let loaded = Arc::clone(loaded);
+        let observation =
+            evaluation.map(|evaluation| Arc::new(Observation { loaded, evaluation, memory }));
+        RunResult { report, observation, batching_unsupported: options.batching_unsupported }
+    }
+}
 
-/// The roster in force, if it is another one than before or comes from another commit.
-pub fn roster(memory: &Memory, target: &WorkspaceSpec, loaded: &Loaded) -> Option<Entry> {
-    let fact = RosterRecord {
-        workspace: target.workspace.clone(),
+/// The roster in force, if it or its commit is not the one that was recorded last.
+pub(super) fn roster(memory: &Memory, spec: &WorkspaceSpec, loaded: &Loaded) -> Option<Entry> {
+    let record = RosterRecord {
+        workspace: spec.workspace.clone(),
         digest: loaded.roster.digest().hex(),
         files: loaded.sources.iter().map(|(_, file)| file.name.clone()).collect(),
         revision: loaded.revision.clone(),
     };
-    let same = memory.roster() == Some(&fact.digest)
-        && memory.revision() == fact.revision.as_ref()
-        && memory.workspace() == fact.workspace;
-    (!same).then_some(Entry::Roster(fact))
+    let same = memory.roster() == Some(&record.digest)
+        && memory.revision() == record.revision.as_ref()
+        && memory.workspace() == record.workspace;
+    (!same).then_some(Entry::Roster(record))
 }
 
-/// What is held now and was not, or by other guards, and what is held no longer. Guards ask how
-/// long something has been held, so that this is written once they have judged for the last time.
-/// What is held since a time that has not come yet, by a clock that was ahead, is held since now.
+/// Changes that are newly held, or held by other guards than before, and changes that are no
+/// longer held. A hold that began in the future, by a clock that was ahead, begins now.
 pub fn holds(memory: &Memory, verdict: &Verdict, now: Timestamp) -> Vec<Entry> {
     let mut entries = Vec::new();
     let mut held = HashSet::new();
     for hold in &verdict.held {
         let change = Key::of(&hold.change.action, &hold.change.email);
         let by: Vec<String> = hold.by.iter().map(ToString::to_string).collect();
-        let is_told = |known: &Hold| known.by == by && known.first.values().all(|at| *at <= now);
-        if !memory.holds().get(&change).is_some_and(is_told) {
+        let is_known = |known: &Hold| known.by == by && known.first.values().all(|at| *at <= now);
+        if !memory.holds().get(&change).is_some_and(is_known) {
             entries.push(Entry::Held { change: change.clone(), by });
         }
         held.insert(change);
@@ -46,39 +94,30 @@ pub fn holds(memory: &Memory, verdict: &Verdict, now: Timestamp) -> Vec<Entry> {
 }
 
 /// The run in numbers.
-pub fn run(report: &RunReport, loaded: &Loaded) -> Entry {
-    let status = if report.is_early() { "early" } else { report.status().as_str() };
-    let mut fact = RunRecord {
+fn run(report: &RunReport, loaded: &Loaded) -> Entry {
+    let status = if report.is_interrupted() { "early" } else { report.status().as_str() };
+    let applied = report.applied();
+    let count = |wanted: fn(&Outcome) -> bool| {
+        let outcomes = applied.into_iter().flat_map(|applied| &applied.outcomes);
+        outcomes.filter(|(_, outcome)| wanted(outcome)).count()
+    };
+    Entry::Run(Box::new(RunRecord {
         trigger: report.trigger.as_str().to_owned(),
         started: report.started,
         status: status.to_owned(),
         roster: loaded.roster.digest().hex(),
         commit: loaded.revision.as_ref().map(|revision| revision.commit.clone()),
         stale: report.stale,
-        plan: None,
-        done: 0,
-        rejected: 0,
-        unknown: 0,
-        not_sent: 0,
-        held: 0,
-        in_sync: 0,
-        failure: report.failure().map(|failure| format!("{}: {}", failure.kind, failure.message)),
-    };
-    if let End::Applied(applied) = &report.end {
-        for (_, outcome) in &applied.outcomes {
-            *match outcome {
-                Outcome::Done => &mut fact.done,
-                Outcome::Rejected(_) => &mut fact.rejected,
-                Outcome::Unknown(_) => &mut fact.unknown,
-                Outcome::NotSent(_) => &mut fact.not_sent,
-            } += 1;
-        }
-        fact.plan = Some(applied.plan.fingerprint().hex());
-        fact.held = applied.verdict.held.len();
-        fact.in_sync = match &applied.verification {
+        plan: applied.map(|applied| applied.plan.fingerprint().hex()),
+        done: count(|outcome| *outcome == Outcome::Done),
+        rejected: count(|outcome| matches!(outcome, Outcome::Rejected(_))),
+        unknown: count(|outcome| matches!(outcome, Outcome::Unknown(_))),
+        not_sent: count(|outcome| matches!(outcome, Outcome::NotSent(_))),
+        held: applied.map_or(0, |applied| applied.verdict.held.len()),
+        in_sync: applied.map_or(0, |applied| match &applied.verification {
             Verification::Read(residue) => residue.in_sync,
             _ => applied.plan.facts().in_sync,
-        };
-    }
-    Entry::Run(Box::new(fact))
+        }),
+        failure: report.failure().map(|failure| format!("{}: {}", failure.kind, failure.message)),
+    }))
 }

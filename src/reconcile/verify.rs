@@ -1,90 +1,82 @@
-//! Reading again: `ok` is not believed alone, and what nobody knew is settled here.
+//! Verification: `ok: true` alone proves nothing, so a run lists again after its changes.
 
 use std::collections::HashSet;
 use std::time::Duration;
 
-use super::{Evaluation, Loaded, Setting, WorkspaceSpec, evaluate, record, write};
-use crate::client::ReadDirectory;
+use super::{Evaluation, Run, Sent, record};
+use crate::client::{ReadDirectory, WriteDirectory};
 use crate::directory::Snapshot;
 use crate::guard::Verdict;
-use crate::ledger::LedgerWriter;
+use crate::memory::entry::Key;
 use crate::memory::observe::{Shown, observe};
-use crate::memory::{self, Target as Effect};
 use crate::plan::change::Change;
 use crate::plan::{FindingCategory, Plan};
-use crate::report::{Failure, Outcome, Residue, Verification};
+use crate::report::{Applied, Failure, Outcome, Residue, Verification};
 
-/// A listing may lag behind an effect: one that does not show it yet is read once more after this
-/// long, and then counts.
+/// A listing may lag behind a change. If one lacks a change, it is read once more after this time.
 pub const REREAD_DELAY: Duration = Duration::from_secs(2);
 
-/// What the reading after the changes needs to know of them.
-pub(super) struct Again<'a, D> {
-    pub directory: &'a D,
-    pub target: &'a WorkspaceSpec,
-    pub loaded: &'a Loaded,
-    pub plan: &'a Plan,
-    pub verdict: &'a Verdict,
-    pub setting: &'a Setting<'a>,
-}
-
-impl<D: ReadDirectory> Again<'_, D> {
-    /// Reads again, settles unknown outcomes by what the reading shows, and tells what is left.
-    pub async fn verify(
-        &self,
-        outcomes: &mut [(Change, Outcome)],
-        writer: &mut LedgerWriter,
-    ) -> (Verification, Option<Evaluation>) {
-        let was_sent = |(_, outcome): &(Change, Outcome)| !matches!(outcome, Outcome::NotSent(_));
-        if !outcomes.iter().any(was_sent) {
-            return (Verification::NotNeeded, None);
-        }
-        match self.read(outcomes, writer).await {
-            Ok(fresh) => {
-                settle(&fresh.snapshot, outcomes);
-                let residue = residue(&fresh, self.verdict);
-                (Verification::Read(Box::new(residue)), Some(fresh))
+impl<D: ReadDirectory + WriteDirectory> Run<'_, D> {
+    /// Lists again if anything was sent, and settles unknown outcomes by what the listing shows.
+    pub(super) async fn verify(&mut self, sent: Sent, lost: usize) -> (Applied, Evaluation) {
+        let Sent { mut evaluation, mut outcomes, mut stopped } = sent;
+        let (plan, verdict) = (evaluation.plan.clone(), evaluation.verdict.clone());
+        let verification = if self.cancel.is_cancelled() && stopped.is_some() {
+            Verification::Failed("the run was interrupted".to_owned())
+        } else if !outcomes.iter().any(was_sent) {
+            stopped = stopped.or(self.write_holds(&evaluation).await.err());
+            Verification::NotNeeded
+        } else {
+            match self.evaluate_again(&plan, &outcomes).await {
+                Ok(fresh) => {
+                    settle(&fresh.snapshot, &mut outcomes);
+                    evaluation = fresh;
+                    Verification::Read(Box::new(residue(&evaluation, &verdict)))
+                }
+                Err(failure) => {
+                    stopped = stopped.or(self.write_holds(&evaluation).await.err());
+                    Verification::Failed(failure.message)
+                }
             }
-            Err(failure) => (Verification::Failed(failure.message), None),
-        }
+        };
+        let next = evaluation.next();
+        (Applied { plan, verdict, outcomes, verification, lost, stopped, next }, evaluation)
     }
 
-    async fn read(
-        &self,
+    async fn evaluate_again(
+        &mut self,
+        plan: &Plan,
         outcomes: &[(Change, Outcome)],
-        writer: &mut LedgerWriter,
     ) -> Result<Evaluation, Failure> {
-        let Self { directory, target, loaded, plan, setting, .. } = self;
-        let unreadable = |error: crate::client::ClientError| Failure {
-            kind: error.kind,
-            message: error.message,
-        };
-        let mut snapshot = directory.list().await.map_err(unreadable)?;
+        let mut snapshot = self.directory.list().await.map_err(Failure::from)?;
         if !shows_all(&snapshot, outcomes) {
             tokio::select! {
                 biased;
                 () = tokio::time::sleep(REREAD_DELAY) => {
-                    snapshot = directory.list().await.map_err(unreadable)?;
+                    snapshot = self.directory.list().await.map_err(Failure::from)?;
                 }
-                () = setting.cancel.cancelled() => {}
+                () = self.cancel.cancelled() => {}
             }
         }
-        // The dates of the plan stand; the server's clock has gone on since.
-        let now = setting.clock.now();
+        // Dates are still judged by the time of the plan, but the server's clock has gone on.
+        let now = self.clock.now();
         let snapshot = snapshot.as_if_read_earlier(now.duration_since(plan.now()));
-        write(writer, observe(writer.memory(), &snapshot, &loaded.roster, now), setting.clock)
-            .await?;
-        let memory = writer.memory();
-        let fresh =
-            evaluate(snapshot, target, &loaded.roster, memory, setting.overrides, plan.now());
-        write(
-            writer,
-            record::holds(writer.memory(), &fresh.verdict, fresh.plan.now()),
-            setting.clock,
-        )
-        .await?;
+        self.write(observe(self.memory(), &snapshot, &self.loaded.roster, now)).await?;
+        let fresh = self.evaluate(snapshot, plan.now());
+        self.write_holds(&fresh).await?;
         Ok(fresh)
     }
+
+    /// Guards ask how long a change has been held, so holds are written after they have decided
+    /// for the last time in this run.
+    async fn write_holds(&mut self, evaluation: &Evaluation) -> Result<(), Failure> {
+        let Evaluation { plan, verdict, .. } = evaluation;
+        self.write(record::holds(self.memory(), verdict, plan.now())).await
+    }
+}
+
+fn was_sent((_, outcome): &(Change, Outcome)) -> bool {
+    !matches!(outcome, Outcome::NotSent(_))
 }
 
 fn shows_all(snapshot: &Snapshot, outcomes: &[(Change, Outcome)]) -> bool {
@@ -105,27 +97,17 @@ fn settle(snapshot: &Snapshot, outcomes: &mut [(Change, Outcome)]) {
     }
 }
 
-/// What the fresh reading still wants, told apart by what this run made of it.
+/// What the fresh listing still wants. What this run held is released, the rest is left over.
 fn residue(fresh: &Evaluation, verdict: &Verdict) -> Residue {
-    let held: HashSet<Effect<'_>> = verdict.held.iter().map(|held| key(&held.change)).collect();
-    let propagating = fresh.plan.findings().iter();
-    let mut residue = Residue {
+    let target = |change: &Change| Key::of(&change.action, &change.email);
+    let held: HashSet<Key> = verdict.held.iter().map(|held| target(&held.change)).collect();
+    let allowed = fresh.verdict.approved.changes().iter().cloned();
+    let (released, applicable) = allowed.partition(|change| held.contains(&target(change)));
+    let categories = fresh.plan.findings().iter().map(|finding| finding.kind.category());
+    Residue {
         in_sync: fresh.plan.facts().in_sync,
-        propagating: propagating
-            .filter(|it| it.kind.category() == FindingCategory::Propagating)
-            .count(),
-        ..Residue::default()
-    };
-    for change in fresh.verdict.approved.changes() {
-        if held.contains(&key(change)) {
-            residue.released.push(change.clone());
-        } else {
-            residue.applicable.push(change.clone());
-        }
+        propagating: categories.filter(|it| *it == FindingCategory::Propagating).count(),
+        released,
+        applicable,
     }
-    residue
-}
-
-fn key(change: &Change) -> Effect<'_> {
-    memory::target(&change.action, &change.email)
 }

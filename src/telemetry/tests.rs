@@ -85,8 +85,15 @@ fn report() -> RunReport {
     let approved = verdict.approved.changes().iter();
     let outcomes = approved.map(|change| (change.clone(), Outcome::Done)).collect();
     let verification = Verification::NotNeeded;
-    let applied =
-        Applied { plan, verdict, outcomes, verification, lost: 0, stopped: None, next: None };
+    let applied = Applied {
+        plan: plan.into(),
+        verdict: verdict.into(),
+        outcomes,
+        verification,
+        lost: 0,
+        stopped: None,
+        next: None,
+    };
     RunReport {
         workspace: "acme".into(),
         trigger: Trigger::File,
@@ -169,8 +176,7 @@ fn a_run_that_stopped_says_so_once_however_much_it_did_not_send() {
     let mut report = report();
     if let End::Applied(applied) = &mut report.end {
         applied.outcomes[0].1 = Outcome::NotSent("forbidden".into());
-        applied.verdict.held.clear();
-        applied.verdict.violations.clear();
+        applied.verdict = std::sync::Arc::default();
         applied.stopped =
             Some(Failure { kind: FailureKind::Forbidden, message: "forbidden".into() });
     }

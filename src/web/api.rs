@@ -229,7 +229,7 @@ async fn reconcile(
     State(site): State<AppState>,
     Path(name): Path<String>,
 ) -> Result<Response, Response> {
-    match site.handle.reconcile(&name).await {
+    match site.handle.request_run(&name).await {
         Some(true) => {
             let answer = Accepted { workspace: name, status: "accepted".to_owned() };
             Ok((StatusCode::ACCEPTED, Json(answer)).into_response())

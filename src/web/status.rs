@@ -278,7 +278,7 @@ impl WorkspaceStatus {
             self.observation =
                 Some(Arc::new(SnapshotView::new(&self.name, Arc::clone(observation))));
         }
-        if report.is_early() {
+        if report.is_interrupted() {
             return;
         }
         let fares = WorkspaceHealth::of(report);

@@ -40,26 +40,19 @@ impl TestEnv {
     }
 
     async fn apply_as(&self, world: &World, fake: &Fake, verdict: &Verdict) -> ApplyResult {
-        let terms = ApplyContext {
+        let context = ApplyContext {
             plan: &world.plan(),
             limits: &world.limits,
             overrides: Override::None,
             sending: self.sending,
             cancel: &self.cancel,
-            progress: &|known, total| self.told.lock().unwrap().push((known, total)),
+            on_progress: &|known, total| self.told.lock().unwrap().push((known, total)),
         };
         let ledger = Ledger::at(Location::Memory);
-        let mut book = ledger.open("acme", now()).unwrap();
-        let (sources, lifted) = (Sources::default(), BTreeMap::new());
-        let mut journal = Journal {
-            writer: &mut book,
-            clock: &FrozenClock,
-            sources: &sources,
-            lifted: &lifted,
-            asked: &HashMap::new(),
-            pending: Vec::new(),
-        };
-        apply::apply(fake, verdict, &terms, &mut journal).await
+        let mut writer = ledger.open("acme", now()).unwrap();
+        let (sources, overridden, asked_by) = (Sources::default(), BTreeMap::new(), HashMap::new());
+        let mut journal = Journal::new(&mut writer, &FrozenClock, &sources, &overridden, &asked_by);
+        apply::apply(fake, verdict, &context, &mut journal).await
     }
 }
 
@@ -145,7 +138,7 @@ async fn every_change_has_its_own_answer() {
             &Outcome::Done,
             &Outcome::Rejected("no".into()),
             &Outcome::Unknown("unclear".into()),
-            &Outcome::Unknown("the answer does not mention it".into()),
+            &Outcome::Unknown("the response does not mention it".into()),
         ]
     );
     assert!(effects.stopped.is_none());

@@ -57,7 +57,7 @@ fn a_suspended_workspace_holds_everything() {
     assert!(verdict.approved.is_empty());
     assert_eq!(
         messages(&verdict),
-        ["all 2 changes, as the workspace is suspended (suspend in rosterd.yaml)"]
+        ["all 2 changes, because the workspace is suspended (suspend in rosterd.yaml)"]
     );
     let quiet = World::converged().limits(|limits| limits.suspend = true).verdict();
     assert_eq!(quiet, Verdict::default(), "nothing wanted, nothing held");
@@ -70,7 +70,7 @@ fn an_empty_roster_holds_every_disable_however_few() {
     assert_eq!(held(&verdict), ["disable matt@acme.io by empty-roster"]);
     assert_eq!(
         messages(&verdict),
-        ["1 of 1 accounts, as the roster has no members at all (users in users.yaml)"]
+        ["1 of 1 accounts, because the roster has no members (users in users.yaml)"]
     );
     let one = World::default().account("matt", Role::Developer).both("max", Role::Admin);
     assert_eq!(approved(&one.verdict()), ["disable matt@acme.io"]);
@@ -201,7 +201,7 @@ fn a_floor_holds_everything_that_would_lower_it_together() {
     assert_eq!(approved(&verdict), ["disable zoe@acme.io"], "not a lasting admin");
     assert_eq!(
         messages(&verdict),
-        ["2 of 3 admins would lose ADMIN, and 0 that the roster keeps would stay, limit 1 \
+        ["2 of 3 admins would lose ADMIN, and 0 that the roster keeps would remain, limit 1 \
           (guard.min_admins in rosterd.yaml)"]
     );
     let verdict = world.limits(|limits| limits.min_admins = 0).verdict();

@@ -40,7 +40,15 @@ fn well(world: &World) -> RunReport {
     let outcomes = approved.map(|change| (change.clone(), Outcome::Done)).collect();
     let verification = Verification::NotNeeded;
     let (lost, stopped, next) = (0, None, None);
-    let applied = Applied { plan, verdict, outcomes, verification, lost, stopped, next };
+    let applied = Applied {
+        plan: plan.into(),
+        verdict: verdict.into(),
+        outcomes,
+        verification,
+        lost,
+        stopped,
+        next,
+    };
     report(End::Applied(Box::new(applied)))
 }
 
@@ -48,7 +56,7 @@ fn observation(world: &World, memory: &Memory) -> Arc<Observation> {
     let (sources, warnings, revision) = (Sources::default(), Vec::new(), None);
     let loaded = Arc::new(Loaded { roster: world.roster(), sources, warnings, revision });
     let (snapshot, plan, verdict) = (world.snapshot(), world.plan(), world.verdict());
-    let evaluation = Evaluation { snapshot, plan, verdict };
+    let evaluation = Evaluation { snapshot, plan: plan.into(), verdict: verdict.into() };
     Arc::new(Observation { loaded, evaluation, memory: Arc::new(memory.clone()) })
 }
 

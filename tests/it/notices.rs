@@ -19,8 +19,8 @@ fn ran(world: &World, outcome: &Outcome) -> RunReport {
     let outcomes = approved.map(|change| (change.clone(), outcome.clone())).collect();
     let verification = Verification::NotNeeded;
     let end = End::Applied(Box::new(Applied {
-        plan,
-        verdict,
+        plan: plan.into(),
+        verdict: verdict.into(),
         outcomes,
         verification,
         lost: 0,

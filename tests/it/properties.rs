@@ -1,6 +1,7 @@
 //! Laws that hold in every world: property tests over random ones.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use proptest::prelude::*;
 use rosterd::directory::Uid;
@@ -181,8 +182,8 @@ proptest! {
     fn what_is_printed_is_what_is_sent(people in people(), report: bool, limits in limits()) {
         let world = World { limits, ..world(&people, report) };
         let fake = Fake::new(&world);
-        let seen = std::sync::Mutex::new(Verdict::default());
-        let note = |look: &Evaluation| *seen.lock().unwrap() = look.verdict.clone();
+        let seen = std::sync::Mutex::new(Arc::<Verdict>::default());
+        let note = |look: &Evaluation| *seen.lock().unwrap() = Arc::clone(&look.verdict);
         let report = Run::of(&world).seen(&note).blocking(&fake);
         let seen = seen.into_inner().unwrap();
         let sent: Vec<Change> = fake.sent().into_iter().flat_map(|sent| sent.changes).collect();

@@ -12,7 +12,6 @@ use rosterd::client::transport::{
 };
 use rosterd::client::{Client, Credentials, Settings};
 use rosterd::guard::Budget;
-use rosterd::reconcile::WorkspaceState;
 use rosterd::report::Status;
 use rosterd::role::Role;
 use rosterd::sandbox::auth::{ADMIN_KEY, ADMIN_SECRET};
@@ -103,7 +102,7 @@ async fn invite(
     let world = (0..people)
         .fold(world, |world, n| world.member(&format!("user{n}@crowd.acme.io"), Role::Developer));
     let run = Run::of(&world).sending(8, 1);
-    let report = run.attempt(&client, &mut WorkspaceState::default()).await.unwrap();
+    let report = run.attempt(&client).await.unwrap().report;
     assert_eq!(report.status(), Status::Converged, "{:?}", report.failure());
     std::mem::take(&mut *knocks.lock().unwrap())
 }

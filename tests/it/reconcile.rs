@@ -6,7 +6,7 @@ use rosterd::clock::Clock;
 use rosterd::guard::{BudgetName, Limits};
 use rosterd::ledger::{Ledger, Location};
 use rosterd::plan::change::Class;
-use rosterd::reconcile::{REREAD_DELAY, WorkspaceState};
+use rosterd::reconcile::REREAD_DELAY;
 use rosterd::report::{Applied, Outcome, Residue, RunReport, Status, Verification};
 use rosterd::role::Role;
 
@@ -16,7 +16,7 @@ use crate::support::world::{World, dates, elevated, email, now};
 use rosterd::failure::FailureKind;
 
 async fn run(world: &World, fake: &Fake) -> RunReport {
-    Run::of(world).go(fake, &mut WorkspaceState::default()).await
+    Run::of(world).go(fake).await
 }
 
 fn applied(report: &RunReport) -> &Applied {
@@ -138,11 +138,7 @@ async fn an_ok_that_no_reading_shows_settles_first_and_fails_then() {
     let ledger = Ledger::at(Location::Memory);
     let after = async |minutes| {
         let clock = After(SignedDuration::from_mins(minutes));
-        Run::of(&world)
-            .ledger(&ledger)
-            .clock(&clock)
-            .go(&fake, &mut WorkspaceState::default())
-            .await
+        Run::of(&world).ledger(&ledger).clock(&clock).go(&fake).await
     };
     let report = after(0).await;
     assert_eq!((report.status(), residue(&report).propagating), (Status::Converged, 4));
@@ -233,7 +229,7 @@ async fn a_long_run_does_not_distrust_the_clock() {
         later.server_time = Some(now() + SignedDuration::from_mins(9));
         Ok(if nth == 0 { before } else { later.snapshot() })
     });
-    let report = Run::of(&world).clock(&clock).go(&fake, &mut WorkspaceState::default()).await;
+    let report = Run::of(&world).clock(&clock).go(&fake).await;
     assert_eq!((residue(&report).propagating, applied(&report).verdict.held.len()), (2, 0));
     assert_eq!(report.status(), Status::Failed);
 }
@@ -247,7 +243,7 @@ async fn a_cancelled_run_reads_nothing_more() {
         cancel.cancel();
         done(batch, world)
     });
-    let report = run.go(&fake, &mut WorkspaceState::default()).await;
+    let report = run.go(&fake).await;
     assert_eq!((report.status(), fake.lists(), fake.sent().len()), (Status::Failed, 1, 1));
 }
 
@@ -266,7 +262,7 @@ async fn a_batch_without_effect_goes_out_in_halves_next_time() {
         let clock = After(SignedDuration::from_mins(minutes));
         let run = Run::of(&world).sending(2, 100).ledger(&ledger).clock(&clock);
         // Each time as a new process would.
-        let report = run.go(&fake, &mut WorkspaceState::default()).await;
+        let report = run.go(&fake).await;
         largest.push((fake.sizes()[before..].iter().max().copied(), report.status()));
     }
     let (failed, converged) = (Status::Failed, Status::Converged);
@@ -291,10 +287,10 @@ async fn a_server_without_batches_is_remembered() {
             },
         )
     };
-    let mut carry = WorkspaceState::default();
     let (first, second) = (fake(), fake());
-    Run::of(&world).sending(1, 4).go(&first, &mut carry).await;
-    Run::of(&world).sending(1, 4).go(&second, &mut carry).await;
+    let result = Run::of(&world).sending(1, 4).attempt(&first).await.unwrap();
+    assert!(result.batching_unsupported);
+    Run::of(&world).sending(1, 4).without_batches().go(&second).await;
     assert_eq!((first.sizes()[0], second.sizes()), (4, vec![1; 6]));
 }
 
@@ -310,11 +306,7 @@ async fn a_clock_that_leaps_ahead_and_back_does_not_forget_what_a_budget_has_use
     for (days, gone) in [(0, "max"), (12, "max"), (0, "john")] {
         world = world.no_member(gone);
         let clock = After(SignedDuration::from_hours(24 * days));
-        Run::of(&world)
-            .ledger(&ledger)
-            .clock(&clock)
-            .go(&fake, &mut WorkspaceState::default())
-            .await;
+        Run::of(&world).ledger(&ledger).clock(&clock).go(&fake).await;
     }
     let sent = fake.sent();
     let sent: Vec<_> = sent.iter().flat_map(|it| &it.changes).map(|it| it.email.clone()).collect();

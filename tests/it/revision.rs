@@ -9,12 +9,12 @@ use gix::objs::tree::{Entry, EntryKind};
 use jiff::tz::TimeZone;
 use rosterd::apply::Sending;
 use rosterd::diagnostic::Sources;
-use rosterd::guard::{Limits, Override};
+use rosterd::guard::Limits;
 use rosterd::ledger::{Ledger, Location};
 use rosterd::memory::entry::Record;
 use rosterd::memory::events::{EventKind, story};
 use rosterd::plan::OnRemoved;
-use rosterd::reconcile::{self, Pass, Setting, WorkspaceSpec, WorkspaceState, acquire};
+use rosterd::reconcile::{self, Run, RunOptions, RunSession, WorkspaceSpec};
 use rosterd::report::Trigger;
 use rosterd::revision::Revision;
 use rosterd::role::Role;
@@ -214,17 +214,19 @@ async fn authors(repository: &Repository, ledger: &Ledger, fake: &Fake) -> Vec<S
     };
     let loaded = Arc::new(reconcile::load(&target, crate::support::world::now()).unwrap());
     let cancel = CancellationToken::new();
-    let setting = Setting {
+    let session = RunSession::acquire(&records(ledger), &FrozenClock, &cancel).await.unwrap();
+    let run = Run {
+        directory: fake,
+        spec: &target,
+        loaded: &loaded,
+        session,
+        options: RunOptions::new(Trigger::Start),
         clock: &FrozenClock,
         cancel: &cancel,
-        overrides: Override::None,
         on_plan: &|_| Ok(()),
-        progress: &|_, _| {},
+        on_progress: &|_, _| {},
     };
-    let desk = acquire(&records(ledger), &FrozenClock, &cancel).await.unwrap();
-    let pass = Pass { trigger: Trigger::Start, stale: false };
-    let mut carry = WorkspaceState::default();
-    reconcile::reconcile(fake, &target, &loaded, pass, &mut carry, desk, &setting).await;
+    run.execute().await;
     let entries = ledger.entries().unwrap().into_iter().filter(|(scope, _)| scope == SCOPE);
     let entries: Vec<Record> = entries.map(|(_, noted)| noted).collect();
     let events = story(&entries, None).into_iter();

@@ -136,7 +136,7 @@ fn a_configuration_that_is_gone_is_not_replaced_by_another() {
     assert!(!stage.knows("zoe@acme.io"));
     daemon.signal("TERM");
     let ran = daemon.ended_within(Duration::from_secs(8)).expect(0);
-    assert!(ran.stderr().contains("the last good one stays in force"), "{}", ran.stderr());
+    assert!(ran.stderr().contains("the last valid one stays in force"), "{}", ran.stderr());
 }
 
 #[test]

@@ -237,7 +237,7 @@ fn a_second_process_waits_for_the_lock_and_is_told_who_holds_it() {
     eventually(Duration::from_secs(5), "the lock", locked);
     let second = stage.run(&["--lock-timeout", "10ms", "--once", "-u", "users.yaml"]).expect(1);
     let told = second.stderr();
-    assert!(told.contains("another run of this workspace is under way, by process "), "{told}");
+    assert!(told.contains("another run of this workspace is in progress, by process "), "{told}");
     // One that waits goes on with what the first one left.
     let third = stage.run(&ONCE).expect(0).stdout();
     assert!(third.contains("nothing to do: 3 in sync"), "{third}");

@@ -13,13 +13,11 @@ use rosterd::client::{
 use rosterd::clock::{Clock, SystemClock};
 use rosterd::diagnostic::Sources;
 use rosterd::directory::{InviteStatus, Uid};
-use rosterd::guard::{Limits, Override};
+use rosterd::guard::Limits;
 use rosterd::ledger::{Ledger, Location};
 use rosterd::plan::OnRemoved;
 use rosterd::plan::change::{Action, Change};
-use rosterd::reconcile::{
-    Loaded, Pass, Setting, WorkspaceSpec, WorkspaceState, acquire, reconcile,
-};
+use rosterd::reconcile::{Loaded, Run, RunOptions, RunSession, WorkspaceSpec};
 use rosterd::report::{RunReport, Status, Trigger};
 use rosterd::role::Role;
 use rosterd::roster::{checks, raw};
@@ -215,7 +213,6 @@ fn roster() -> Arc<Loaded> {
 async fn run(
     running: &Running,
     loaded: &Arc<Loaded>,
-    carry: &mut WorkspaceState,
     ledger: &Ledger,
     clock: &dyn Clock,
 ) -> RunReport {
@@ -229,16 +226,19 @@ async fn run(
         sending: Sending { concurrency: 3, batch: 5 },
     };
     let cancel = CancellationToken::new();
-    let setting = Setting {
+    let session = RunSession::acquire(&records(ledger), clock, &cancel).await.unwrap();
+    let run = Run {
+        directory: &admin(running),
+        spec: &target,
+        loaded,
+        session,
+        options: RunOptions::new(Trigger::Start),
         clock,
         cancel: &cancel,
-        overrides: Override::None,
         on_plan: &|_| Ok(()),
-        progress: &|_, _| {},
+        on_progress: &|_, _| {},
     };
-    let pass = Pass { trigger: Trigger::Start, stale: false };
-    let desk = acquire(&records(ledger), clock, &cancel).await.unwrap();
-    reconcile(&admin(running), &target, loaded, pass, carry, desk, &setting).await
+    run.execute().await.report
 }
 
 /// The system's clock, put forward.
@@ -273,10 +273,10 @@ async fn a_run_makes_them_equal_whatever_the_server_thinks_of_batches() {
         let running = started(options).await;
         let ledger = Ledger::at(Location::Memory);
         let clock = &SystemClock;
-        let report = run(&running, &loaded, &mut WorkspaceState::default(), &ledger, clock).await;
+        let report = run(&running, &loaded, &ledger, clock).await;
         assert_eq!(report.status(), Status::Converged, "{report:?}");
         is_equal(&running);
-        let again = run(&running, &loaded, &mut WorkspaceState::default(), &ledger, clock).await;
+        let again = run(&running, &loaded, &ledger, clock).await;
         assert!(again.applied().unwrap().plan.changes().is_empty());
     }
 }
@@ -292,12 +292,11 @@ async fn bad_days_end_in_the_same_place() {
     ] {
         let faults = faults.split(' ').map(|it| it.parse().unwrap()).collect();
         let running = started(Options { faults, seed, ..Options::default() }).await;
-        let mut carry = WorkspaceState::default();
         let (ledger, mut converged) = (Ledger::at(Location::Memory), false);
         for day in 0..60 {
             // What nobody knows waits for a day before it is tried again.
             let clock = After(SignedDuration::from_hours(25 * day));
-            let report = run(&running, &loaded, &mut carry, &ledger, &clock).await;
+            let report = run(&running, &loaded, &ledger, &clock).await;
             let waits = report.next().is_some();
             converged = report.status() == Status::Converged && !waits;
             if converged {

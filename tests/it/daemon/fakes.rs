@@ -256,7 +256,10 @@ impl Environment for World {
     fn connect(&self, workspace: &WorkspaceConfig) -> Result<Connected<Directory>, Failure> {
         let name = workspace.target.workspace.clone();
         let records = LedgerConfig { scope: name.clone(), ..records(&self.state().ledger) };
-        Ok(Connected { directory: Directory { world: self.clone(), workspace: name }, records })
+        Ok(Connected {
+            directory: Directory { world: self.clone(), workspace: name },
+            ledger: records,
+        })
     }
 
     fn reload(&self) -> Result<Config, InputError> {

@@ -163,7 +163,7 @@ fn dates_wait_while_it_is_earlier_than_the_ledger_says() {
     let world = World::converged().member_with("matt", Role::Developer, dates(None, Some(0)));
     let ahead = world.clone().remember(1, world_begun()).verdict();
     assert_eq!(held(&ahead), ["disable matt@acme.io by clock"]);
-    assert!(messages(&ahead)[0].contains("was written 3600 s later than it is now"));
+    assert!(messages(&ahead)[0].contains("is dated 3600 s in the future"));
     assert!(world.remember(0, world_begun()).verdict().held.is_empty());
 }
 
@@ -217,7 +217,7 @@ fn an_approval_lifts_its_own_guards_for_its_own_people() {
 fn what_an_approval_lifted_is_told() {
     let verdict = all_kinds().approve(BudgetName::Invite, &["yan"]).verdict();
     let lifted: Vec<String> =
-        verdict.lifted.iter().map(|(key, by)| format!("{} {by:?}", key.email)).collect();
+        verdict.overridden.iter().map(|(key, by)| format!("{} {by:?}", key.email)).collect();
     assert_eq!(lifted, ["yan@acme.io [Vanished, Budget(Invite)]"]);
 }
 

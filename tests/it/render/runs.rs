@@ -10,8 +10,8 @@ use super::{World, account, member, now, plain, rich};
 fn report(world: &World, outcomes: &[Outcome], verification: Verification) -> RunReport {
     let approved = world.verdict.approved.changes().iter().cloned();
     let applied = Applied {
-        plan: world.plan.clone(),
-        verdict: world.verdict.clone(),
+        plan: world.plan.clone().into(),
+        verdict: world.verdict.clone().into(),
         outcomes: approved.zip(outcomes.iter().cloned()).collect(),
         verification,
         lost: 0,
@@ -58,7 +58,7 @@ fn a_run_tells_what_was_done_and_what_is_left() {
       ! held       …               4 more
 
     held by disable-budget: 12 of 15 accounts within 24 h, limit 3 (guard.budgets.disable in rosterd.yaml)
-      hint: if all of them are meant, approve them by name, or raise `guard.budgets.disable`, in a reviewed commit
+      hint: if all of them are intended, approve them by name, or raise `guard.budgets.disable`, in a reviewed commit
 
     these lines of users.yaml release it, once they are committed:
 

@@ -90,7 +90,7 @@ fn json_tells_every_field() {
             {
               "guard": "required-admins",
               "message": "1 of 1 required admins would lose ADMIN (guard.required_admins in rosterd.yaml)",
-              "hint": "nothing releases this but another `guard.required_admins`"
+              "hint": "only a change of `guard.required_admins` releases this"
             }
           ],
           "has_ledger": true,

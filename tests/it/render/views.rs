@@ -31,7 +31,7 @@ fn text_says_every_row_once_and_folds_what_is_held() {
       · info          yan@acme.io     ANALYST            access begins 2026-12-01T00:00:00Z: nothing to do yet   users.yaml:15
 
     held by disable-budget: 12 of 15 accounts within 24 h, limit 3 (guard.budgets.disable in rosterd.yaml)
-      hint: if all of them are meant, approve them by name, or raise `guard.budgets.disable`, in a reviewed commit
+      hint: if all of them are intended, approve them by name, or raise `guard.budgets.disable`, in a reviewed commit
 
     these lines of users.yaml release it, once they are committed:
 
@@ -180,7 +180,7 @@ fn markdown_is_ready_for_a_comment() {
 
     > **held by disable-budget**: 12 of 15 accounts within 24 h, limit 3 (guard.budgets.disable in rosterd.yaml)
     >
-    > hint: if all of them are meant, approve them by name, or raise `guard.budgets.disable`, in a reviewed commit
+    > hint: if all of them are intended, approve them by name, or raise `guard.budgets.disable`, in a reviewed commit
 
     These lines of the roster release it, once they are committed:
 
@@ -244,7 +244,7 @@ fn github_annotates_the_lines_of_the_roster() {
     ::warning title=acme%3A needs action::zoe@acme.io DEVELOPER; invited, not in the roster: the API cannot withdraw it; once accepted, it is an account like any other
     ::notice file=users.yaml,line=13,col=12,title=acme%3A info::max@acme.io ADMIN; unknown invitation status QUEUED, taken as pending
     ::notice file=users.yaml,line=15,col=12,title=acme%3A info::yan@acme.io ANALYST; access begins 2026-12-01T00:00:00Z: nothing to do yet
-    ::warning title=acme%3A held by disable-budget::12 of 15 accounts within 24 h, limit 3 (guard.budgets.disable in rosterd.yaml)%0Ahint: if all of them are meant, approve them by name, or raise `guard.budgets.disable`, in a reviewed commit
+    ::warning title=acme%3A held by disable-budget::12 of 15 accounts within 24 h, limit 3 (guard.budgets.disable in rosterd.yaml)%0Ahint: if all of them are intended, approve them by name, or raise `guard.budgets.disable`, in a reviewed commit
     ::notice title=rosterd plan for acme::1 to invite, 2 roles to change, 12 held, 2 pending, 1 needs action, 2 info, 1 in sync
     ");
 }

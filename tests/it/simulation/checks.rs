@@ -178,7 +178,7 @@ impl Site {
         for guard in held {
             self.count(&format!("held by {guard}"));
         }
-        for guards in look.verdict.lifted.values() {
+        for guards in look.verdict.overridden.values() {
             for guard in guards {
                 self.count(&format!("lifted {guard}"));
             }

@@ -19,13 +19,13 @@ use rosterd::daemon::{Connected, Environment, RunCompleted};
 use rosterd::diagnostic::{Diagnostic, Sources};
 use rosterd::directory::Snapshot;
 use rosterd::email::Email;
-use rosterd::guard::{Budget, BudgetName, Limits, Override};
+use rosterd::guard::{Budget, BudgetName, Limits};
 use rosterd::ledger::Ledger;
 use rosterd::plan::OnRemoved;
 use rosterd::plan::change::Change;
 use rosterd::reconcile::{
-    self, Evaluation, InputError, LedgerConfig, Loaded, Pass, Setting, WorkspaceSpec,
-    WorkspaceState,
+    self, Evaluation, InputError, LedgerConfig, Loaded, Run, RunOptions, RunResult, RunSession,
+    WorkspaceSpec,
 };
 use rosterd::report::{Failure, Trigger};
 use rosterd::revision::Revision;
@@ -94,30 +94,29 @@ impl World {
         let config = self.config();
         let workspace = &config.workspaces[0];
         let cancel = CancellationToken::new();
-        let Ok(Connected { directory, records }) = self.connect(workspace) else { return };
-        let Ok(desk) = reconcile::acquire(&records, &clock, &cancel).await else {
+        let Ok(Connected { directory, ledger }) = self.connect(workspace) else { return };
+        let Ok(session) = RunSession::acquire(&ledger, &clock, &cancel).await else {
             shared.site().count("rival gave up");
             return;
         };
         let Ok(loaded) = self.load(&workspace.target, self.now()) else { return };
         let loaded = Arc::new(loaded);
-        let setting = Setting {
+        let run = Run {
+            directory: &directory,
+            spec: &workspace.target,
+            loaded: &loaded,
+            session,
+            options: RunOptions::new(Trigger::Start),
             clock: &clock,
             cancel: &cancel,
-            overrides: Override::None,
-            on_plan: &|look| {
-                self.on_plan(WORKSPACE, &loaded, look);
+            on_plan: &|evaluation| {
+                self.on_plan(WORKSPACE, &loaded, evaluation);
                 Ok(())
             },
-            progress: &|_, _| {},
+            on_progress: &|_, _| {},
         };
-        let pass = Pass { trigger: Trigger::Start, stale: false };
-        let mut carry = WorkspaceState::default();
-        let target = &workspace.target;
-        let report =
-            reconcile::reconcile(&directory, target, &loaded, pass, &mut carry, desk, &setting);
-        let report = report.await;
-        let (sources, observation) = (&loaded.sources, carry.observation.take());
+        let RunResult { report, observation, .. } = run.execute().await;
+        let sources = &loaded.sources;
         self.finished(&RunCompleted { report: &report, sources, next: None, observation });
     }
 
@@ -222,7 +221,10 @@ impl Environment for World {
         if in_force.target.workspace == NEIGHBOUR {
             let credentials = Credentials::Token(auth::COMPANY_TOKEN.into());
             let client = Client::new(Arc::clone(&self.next_door), credentials);
-            return Ok(Connected { directory: Directory { client, watched: None }, records });
+            return Ok(Connected {
+                directory: Directory { client, watched: None },
+                ledger: records,
+            });
         }
         let (run, key) = {
             let mut site = self.process.shared.site();
@@ -238,7 +240,7 @@ impl Environment for World {
         let client = Client::new(Arc::clone(&self.transport), credentials(key));
         let shared = self.process.shared.clone();
         let watched = Some((run, shared));
-        Ok(Connected { directory: Directory { client, watched }, records })
+        Ok(Connected { directory: Directory { client, watched }, ledger: records })
     }
 
     fn reload(&self) -> Result<Config, InputError> {

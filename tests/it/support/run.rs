@@ -10,11 +10,9 @@ use rosterd::client::{ReadDirectory, WriteDirectory};
 use rosterd::clock::Clock;
 use rosterd::diagnostic::Sources;
 use rosterd::failure::FailureKind;
-use rosterd::guard::Override;
 use rosterd::ledger::{Ledger, Location};
 use rosterd::reconcile::{
-    Evaluation, LedgerConfig, Loaded, Pass, Setting, WorkspaceSpec, WorkspaceState, acquire,
-    reconcile,
+    self, Evaluation, LedgerConfig, Loaded, RunOptions, RunResult, RunSession, WorkspaceSpec,
 };
 use rosterd::report::{Failure, RunReport, Trigger};
 use tokio_util::sync::CancellationToken;
@@ -30,6 +28,7 @@ pub struct Run<'a> {
     pub ledger: Ledger,
     pub cancel: CancellationToken,
     clock: &'a dyn Clock,
+    options: RunOptions,
     on_plan: &'a (dyn Fn(&Evaluation) + Sync),
 }
 
@@ -64,7 +63,8 @@ impl<'a> Run<'a> {
         let loaded = Arc::new(loaded);
         let cancel = CancellationToken::new();
         let ledger = Ledger::at(Location::Memory);
-        Self { target, loaded, ledger, cancel, clock: &FrozenClock, on_plan: &|_| {} }
+        let options = RunOptions::new(Trigger::Start);
+        Self { target, loaded, ledger, cancel, clock: &FrozenClock, options, on_plan: &|_| {} }
     }
 
     /// On a ledger of its own that outlives this run.
@@ -88,31 +88,38 @@ impl<'a> Run<'a> {
         self
     }
 
-    pub async fn go(&self, fake: &Fake, carry: &mut WorkspaceState) -> RunReport {
-        self.attempt(fake, carry).await.unwrap()
+    /// The server is known to take changes only one at a time.
+    pub fn without_batches(mut self) -> Self {
+        self.options.batching_unsupported = true;
+        self
     }
 
-    /// A run that need not come to be: the ledger may be unusable.
+    pub async fn go(&self, fake: &Fake) -> RunReport {
+        self.attempt(fake).await.unwrap().report
+    }
+
+    /// A run whose ledger may be unusable.
     pub async fn attempt<D: ReadDirectory + WriteDirectory>(
         &self,
         directory: &D,
-        carry: &mut WorkspaceState,
-    ) -> Result<RunReport, Failure> {
-        let setting = Setting {
+    ) -> Result<RunResult, Failure> {
+        let config = records(&self.ledger);
+        let session = RunSession::acquire(&config, self.clock, &CancellationToken::new()).await?;
+        let run = reconcile::Run {
+            directory,
+            spec: &self.target,
+            loaded: &self.loaded,
+            session,
+            options: self.options,
             clock: self.clock,
             cancel: &self.cancel,
-            overrides: Override::None,
-            on_plan: &|look| {
-                (self.on_plan)(look);
+            on_plan: &|evaluation| {
+                (self.on_plan)(evaluation);
                 Ok(())
             },
-            progress: &|_, _| {},
+            on_progress: &|_, _| {},
         };
-        let (target, loaded) = (&self.target, &self.loaded);
-        let pass = Pass { trigger: Trigger::Start, stale: false };
-        let records = records(&self.ledger);
-        let desk = acquire(&records, self.clock, &CancellationToken::new()).await?;
-        Ok(reconcile(directory, target, loaded, pass, carry, desk, &setting).await)
+        Ok(run.execute().await)
     }
 
     /// The same outside of a runtime.
@@ -127,7 +134,8 @@ impl<'a> Run<'a> {
                 .start_paused(true)
                 .build()
                 .unwrap()
-                .block_on(self.attempt(fake, &mut WorkspaceState::default()))
+                .block_on(self.attempt(fake))
+                .map(|result| result.report)
         };
         // A process that another test starts has our locks too, between its fork and its exec, and
         // a clock that is paused does not wait for it.

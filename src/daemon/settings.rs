@@ -1,0 +1,25 @@
+//! The part of the configuration that concerns one workspace.
+
+use crate::config::{ScheduleSettings, WorkspaceConfig};
+
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct WorkspaceSettings {
+    pub workspace: WorkspaceConfig,
+    pub schedule: ScheduleSettings,
+}
+
+impl WorkspaceSettings {
+    pub fn name(&self) -> &str {
+        &self.workspace.target.workspace
+    }
+
+    /// Whether both mean the same workspace and the same files.
+    pub fn is_same_target(&self, other: &Self) -> bool {
+        let key = |settings: &Self| {
+            let WorkspaceConfig { target, connection, .. } = &settings.workspace;
+            let files = (target.users.clone(), target.base.clone(), target.zone.clone());
+            (files, connection.endpoint.clone(), connection.workspace_uid.clone())
+        };
+        key(self) == key(other)
+    }
+}

@@ -1,0 +1,86 @@
+//! A listing compared with a roster: the plan, and what the guards decide about it.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::{Loaded, WorkspaceSpec};
+use crate::directory::Snapshot;
+use crate::guard::{self, Override, Verdict};
+use crate::memory::Memory;
+use crate::memory::entry::Record;
+use crate::memory::observe::observe;
+use crate::plan::{self, Plan};
+use crate::render::View;
+use crate::roster::Roster;
+
+/// What a listing means for a roster. The report and the observation of a run share it.
+#[derive(Debug)]
+pub struct Evaluation {
+    pub snapshot: Snapshot,
+    pub plan: Arc<Plan>,
+    pub verdict: Arc<Verdict>,
+}
+
+/// The workspace at the end of a run: the last listing, what is still wanted, and the memory.
+#[derive(Debug)]
+pub struct Observation {
+    pub loaded: Arc<Loaded>,
+    pub evaluation: Evaluation,
+    pub memory: Arc<Memory>,
+}
+
+impl Evaluation {
+    pub(super) fn new(
+        snapshot: Snapshot,
+        spec: &WorkspaceSpec,
+        roster: &Roster,
+        memory: &Memory,
+        overrides: Override,
+        now: Timestamp,
+    ) -> Self {
+        let plan = plan::plan(roster, &snapshot, memory, spec.on_removed, now);
+        let verdict = guard::evaluate(&plan, &spec.limits, memory, overrides);
+        Self { snapshot, plan: Arc::new(plan), verdict: Arc::new(verdict) }
+    }
+
+    /// The input of the renderers.
+    pub fn view<'a>(&'a self, workspace: &'a str, loaded: &'a Loaded) -> View<'a> {
+        let Loaded { roster, sources, revision, .. } = loaded;
+        let Self { snapshot, plan, verdict } = self;
+        let revision = revision.as_ref();
+        View { workspace, sources, roster, snapshot, plan, verdict, revision }
+    }
+
+    /// The first instant at which something that is pending or held may change by itself.
+    pub(super) fn next(&self) -> Option<Timestamp> {
+        self.plan.next().into_iter().chain(self.verdict.next).min()
+    }
+}
+
+impl Observation {
+    /// The input of the renderers.
+    pub fn view<'a>(&'a self, workspace: &'a str) -> View<'a> {
+        self.evaluation.view(workspace, &self.loaded)
+    }
+}
+
+/// Evaluates a listing without changing anything: what is new in it is added to the memory only,
+/// not to the ledger.
+pub fn dry_run(
+    snapshot: Snapshot,
+    spec: &WorkspaceSpec,
+    roster: &Roster,
+    mut memory: Memory,
+    now: Timestamp,
+) -> (Evaluation, Memory) {
+    if memory.is_known() {
+        let (newest, through) = (memory.newest(), memory.through());
+        for (seq, entry) in (through + 1..).zip(observe(&memory, &snapshot, roster, now)) {
+            memory.fold(&Record { seq, at: now, entry });
+        }
+        memory.keep_newest(newest);
+    }
+    let evaluation = Evaluation::new(snapshot, spec, roster, &memory, Override::None, now);
+    (evaluation, memory)
+}

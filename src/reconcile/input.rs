@@ -1,0 +1,61 @@
+//! What a workspace should look like: its settings, and the roster read from its files.
+
+use std::path::PathBuf;
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+use crate::apply::Sending;
+use crate::diagnostic::{Diagnostic, Sources};
+use crate::guard::Limits;
+use crate::plan::OnRemoved;
+use crate::revision::Revision;
+use crate::roster::{Roster, checks, raw};
+use crate::source;
+
+/// Which workspace is kept equal to which roster, and within which limits.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WorkspaceSpec {
+    /// The name in the configuration.
+    pub workspace: String,
+    /// Files, folders or globs, absolute or relative to `base`.
+    pub users: Vec<String>,
+    pub base: PathBuf,
+    /// A date in the roster is that day in this time zone.
+    pub zone: TimeZone,
+    pub on_removed: OnRemoved,
+    pub limits: Limits,
+    pub sending: Sending,
+}
+
+/// A valid roster and the text it was read from.
+#[derive(Debug)]
+pub struct Loaded {
+    pub roster: Roster,
+    pub sources: Sources,
+    pub warnings: Vec<Diagnostic>,
+    /// The commit that the files come from.
+    pub revision: Option<Revision>,
+}
+
+/// The files cannot be used, so nothing may be concluded from them.
+#[derive(Debug)]
+pub struct InputError {
+    pub sources: Sources,
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+/// Reads and validates the files of the roster.
+pub fn load(spec: &WorkspaceSpec, now: Timestamp) -> Result<Loaded, InputError> {
+    let sources = source::load(&spec.users, &spec.base)
+        .map_err(|diagnostics| InputError { sources: Sources::default(), diagnostics })?;
+    let (roster, diagnostics) = checks::validate(raw::read(&sources), &sources, &spec.zone, now);
+    match roster {
+        Some(roster) => {
+            let env = |name: &str| std::env::var(name).ok();
+            let revision = source::revision::of(&spec.users, &spec.base, &sources, &env);
+            Ok(Loaded { roster, sources, warnings: diagnostics, revision })
+        }
+        None => Err(InputError { sources, diagnostics }),
+    }
+}
