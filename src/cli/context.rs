@@ -3,10 +3,11 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::SignedDuration;
+use parking_lot::Mutex;
 
 use super::args::Global;
 use super::exit::CliError;
@@ -119,12 +120,12 @@ impl Context {
         let place = self.store.as_ref().or(workspace.store.as_ref()).cloned();
         let message = NO_PLACE.to_owned();
         let place = place.ok_or(Failure { kind: FailureKind::Ledger, message })?;
-        let mut ledgers = self.ledgers.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut ledgers = self.ledgers.lock();
         Ok(ledgers.entry(place.clone()).or_insert_with(|| Ledger::at(place)).clone())
     }
 
     fn transport(&self, workspace: &WorkspaceConfig) -> Result<Arc<Transport>, Failure> {
-        let mut transports = self.transports.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut transports = self.transports.lock();
         let name = &workspace.target.workspace;
         if let Some((settings, transport)) = transports.get(name)
             && *settings == workspace.connection

@@ -2,9 +2,9 @@
 //! halved when the server is in trouble and grows back slowly, and a stop while the server wants
 //! to be left alone. Where no rate is configured, trouble teaches one, for as long as it lasts.
 
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 /// A rate is not lowered below this many requests a second, unless it is configured lower.
@@ -210,7 +210,7 @@ impl Throttle {
     }
 
     fn with<T>(&self, act: impl FnOnce(&mut RateLimiter, Duration) -> T) -> T {
-        let mut pace = self.pace.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut pace = self.pace.lock();
         act(&mut pace, self.began.elapsed())
     }
 }

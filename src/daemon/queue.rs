@@ -1,7 +1,8 @@
 //! Where one workspace's orders wait. They merge as they arrive, so that posting never waits.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use super::events::merge;
@@ -34,13 +35,13 @@ pub(super) struct CommandQueue {
 
 impl CommandQueue {
     pub(super) fn post(&self, write: impl FnOnce(&mut PendingCommands)) {
-        write(&mut self.commands.lock().unwrap_or_else(PoisonError::into_inner));
+        write(&mut self.commands.lock());
         self.notify.notify_one();
     }
 
     /// Everything that has been posted so far.
     pub(super) fn take_now(&self) -> PendingCommands {
-        std::mem::take(&mut *self.commands.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut *self.commands.lock())
     }
 
     /// Everything that has been posted, as soon as there is anything. May be dropped at any time

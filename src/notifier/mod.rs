@@ -3,9 +3,10 @@
 
 mod sign;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
 use reqwest::{StatusCode, Url};
 use secrecy::ExposeSecret as _;
@@ -74,7 +75,7 @@ impl Notifier {
 
     /// These are told from now on, and no others. Who was told before is not told again.
     pub fn adopt(&self, receivers: &[Receiver]) {
-        let mut routes = self.routes();
+        let mut routes = self.routes.lock();
         let mut known = std::mem::take(&mut *routes);
         for receiver in receivers {
             let before = known.iter().position(|route| route.receiver == *receiver);
@@ -111,7 +112,7 @@ impl Notifier {
             roster: loaded.map(|loaded| &loaded.roster),
             revision: loaded.and_then(|loaded| loaded.revision.as_ref()),
         };
-        for route in self.routes().iter_mut() {
+        for route in self.routes.lock().iter_mut() {
             let workspaces = route.receiver.workspaces.as_ref();
             if workspaces.is_some_and(|it| !it.contains(&run.report.workspace)) {
                 continue;
@@ -133,13 +134,9 @@ impl Notifier {
 
     /// Delivers what waits, within a time: what has failed once is not waited for.
     pub async fn leave(&self, within: Duration) {
-        let routes = std::mem::take(&mut *self.routes());
+        let routes = std::mem::take(&mut *self.routes.lock());
         let carriers: Vec<_> = routes.into_iter().map(|route| route.carrier).collect();
         let _ = tokio::time::timeout(within, futures_util::future::join_all(carriers)).await;
-    }
-
-    fn routes(&self) -> MutexGuard<'_, Vec<Subscription>> {
-        self.routes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

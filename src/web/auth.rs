@@ -5,7 +5,7 @@
 //! machine alone. A run is asked for with the token and in no other way.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use axum::http::header::{AUTHORIZATION, HOST, WWW_AUTHENTICATE};
@@ -14,6 +14,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use parking_lot::Mutex;
 use secrecy::{ExposeSecret as _, SecretString};
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
@@ -54,7 +55,7 @@ impl Auth {
 
     /// Other rules are in force from now on.
     pub fn adopt(&self, settings: &WebSettings) {
-        self.settings.lock().unwrap_or_else(PoisonError::into_inner).clone_from(settings);
+        self.settings.lock().clone_from(settings);
     }
 
     /// Whether anything but health can be read at `address` by anybody.
@@ -64,7 +65,7 @@ impl Auth {
     }
 
     fn settings(&self) -> WebSettings {
-        self.settings.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.settings.lock().clone()
     }
 
     fn judge(&self, method: &Method, headers: &HeaderMap, at: SocketAddr) -> Result<(), Refused> {

@@ -182,7 +182,7 @@ impl Errand {
     async fn execute(&mut self, api: &Api) -> (HttpResponse, jiff::Timestamp) {
         if let Some((world, as_of)) = self.another_world() {
             let mirror = api.mirror.lock().await;
-            *mirror.state().lock().unwrap() = world;
+            *mirror.state().lock() = world;
             return (ask(&mirror, &mut self.post).await, as_of);
         }
         let server = api.server.lock().await;
@@ -192,7 +192,7 @@ impl Errand {
             Fault::Partly => self.ask_amiss(),
             _ => {}
         }
-        let before = self.shared.site().world.lock().unwrap().clone();
+        let before = self.shared.site().world.lock().clone();
         let answer = ask(&server, &mut self.post).await;
         server.fault([]);
         let mut site = self.shared.site();
@@ -226,7 +226,7 @@ impl Errand {
                 Some((site.earlier(ago), site.clocks.truly() - ago))
             }
             Fault::Shrunk => {
-                let mut world = site.world.lock().unwrap().clone();
+                let mut world = site.world.lock().clone();
                 let accounts = &mut world.workspaces[0].accounts;
                 let lost = site.random.usize(..=accounts.len());
                 site.random.shuffle(accounts);
