@@ -134,8 +134,8 @@ pub fn load(target: &WorkspaceSpec, now: Timestamp) -> Result<Loaded, InputError
     let (roster, diagnostics) = checks::validate(raw::read(&sources), &sources, &target.zone, now);
     match roster {
         Some(roster) => {
-            let env = |name: &str| std::env::var(name).ok();
-            let revision = source::revision::of(&target.users, &target.base, &sources, &env);
+            let revision =
+                source::revision::of(&target.users, &target.base, &sources, &source::env_var);
             Ok(Loaded { roster, sources, warnings: diagnostics, revision })
         }
         None => Err(InputError { sources, diagnostics }),

@@ -23,6 +23,7 @@ use crate::metrics::Metrics;
 use crate::reconcile::{LedgerConfig, WorkspaceSpec};
 use crate::report::Failure;
 use crate::sandbox;
+use crate::source::env_var;
 
 /// The surroundings of one process.
 pub struct Context {
@@ -101,7 +102,7 @@ impl Context {
     /// The directory of a workspace, with the credentials of this moment, and its place in the
     /// ledger.
     pub fn connect(&self, workspace: &WorkspaceConfig) -> Result<Connected<Client>, Failure> {
-        let credentials = workspace.read_credentials(&variable).map_err(|problem| Failure {
+        let credentials = workspace.read_credentials(&env_var).map_err(|problem| Failure {
             kind: FailureKind::Credentials,
             message: problem.to_string(),
         })?;
@@ -180,7 +181,7 @@ pub fn read_files(global: &Global) -> Result<Result<config::Loaded, config::Inva
 /// Reads the configuration. The files of a roster are named as they are typed from `folder`, so
 /// that an editor, a terminal or an annotation finds them.
 fn load(request: &config::Request, folder: &Path) -> Result<config::Loaded, config::Invalid> {
-    let mut loaded = config::load(request, &variable, folder)?;
+    let mut loaded = config::load(request, &env_var, folder)?;
     for workspace in &mut loaded.config.workspaces {
         name_from(folder, &mut workspace.target);
     }
@@ -206,11 +207,6 @@ fn name_from(folder: &Path, target: &mut WorkspaceSpec) {
 fn working_directory() -> Result<PathBuf, CliError> {
     std::env::current_dir()
         .map_err(|error| CliError::Failed(format!("the working directory: {error}")))
-}
-
-/// A variable of the environment, if it is set and is text.
-pub fn variable(name: &str) -> Option<String> {
-    std::env::var(name).ok()
 }
 
 fn request(global: &Global) -> config::Request {

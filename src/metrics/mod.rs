@@ -188,14 +188,14 @@ struct Requests {
 }
 
 impl Observer for Requests {
-    fn asked(&self, asked: &RequestMetrics) {
+    fn on_request(&self, request: &RequestMetrics) {
         let status =
-            asked.unanswered.map_or_else(|| asked.status.to_string(), |kind| kind.to_string());
-        let operation = ("operation", asked.operation);
+            request.error.map_or_else(|| request.status.to_string(), |kind| kind.to_string());
+        let operation = ("operation", request.operation);
         let labels = labels(&self.workspace, operation, ("status", &status));
         self.metrics.requests.get_or_create(&labels).inc();
         let [workspace, operation, _] = labels;
-        let seconds = asked.took.as_secs_f64();
+        let seconds = request.took.as_secs_f64();
         self.metrics.answers.get_or_create(&[workspace, operation]).observe(seconds);
     }
 }

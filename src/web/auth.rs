@@ -21,6 +21,7 @@ use subtle::ConstantTimeEq as _;
 
 use super::problem::problem;
 use crate::config::WebSettings;
+use crate::source::env_var;
 
 /// The rules in force.
 #[derive(Debug)]
@@ -84,8 +85,7 @@ impl Auth {
 
 fn has_token(settings: &WebSettings, headers: &HeaderMap, reads: bool) -> Result<(), Refused> {
     let Some(source) = &settings.token else { return Err(Refused::NoToken) };
-    let variable = |name: &str| std::env::var(name).ok();
-    let token = source.reveal(&variable).map_err(|problem| {
+    let token = source.resolve(&env_var).map_err(|problem| {
         tracing::warn!(%problem, "the token of `web` cannot be read");
         Refused::UnreadableToken
     })?;

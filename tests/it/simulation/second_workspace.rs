@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 use jiff::{SignedDuration, Timestamp};
-use rosterd::client::transport::{HttpRequest, HttpResponse, HttpTransport, TransportError};
+use rosterd::client::http::{HttpRequest, HttpResponse, HttpTransport, TransportError};
 use rosterd::config::WorkspaceConfig;
 use rosterd::guard::{Budget, BudgetName, Limits};
 use rosterd::memory::entry::Entry;
