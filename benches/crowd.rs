@@ -113,7 +113,7 @@ pub fn load(sources: &Sources) -> Roster {
 pub fn read(answer: &Response) -> Snapshot {
     let credentials = Credentials::Token("prdm_wsp_of-a-benchmark".into());
     let telling = ErrorContext::new("https://api.acme.io/graphql", &credentials);
-    interpret::reading(answer, &telling).expect("a reading")
+    interpret::listing(answer, &telling).expect("a reading")
 }
 
 /// What is to be written down of a reading.

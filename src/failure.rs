@@ -80,6 +80,19 @@ kinds! {
 }
 
 impl FailureKind {
+    /// Whether the same request may succeed later.
+    pub const fn is_transient(self) -> bool {
+        matches!(
+            self,
+            Self::Connect
+                | Self::Throttled
+                | Self::Timeout
+                | Self::Server
+                | Self::Reset
+                | Self::Truncated
+        )
+    }
+
     /// Whether only a person can help, by another key or more capabilities: another attempt soon
     /// would fail the same way.
     pub const fn concerns_key(self) -> bool {
@@ -99,6 +112,11 @@ impl fmt::Display for FailureKind {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn errors_of_the_key_are_not_transient() {
+        assert!(FailureKind::ALL.iter().all(|kind| !(kind.is_transient() && kind.concerns_key())));
+    }
 
     #[test]
     fn every_kind_has_a_name_of_its_own_in_kebab_case() {

@@ -202,6 +202,11 @@ pub(crate) fn text(name: &str, path: &Path) -> Result<String, Diagnostic> {
     String::from_utf8(bytes).map_err(|error| not_text(name, &error))
 }
 
+/// A variable of the environment; None if it is not set or is not UTF-8.
+pub fn env_var(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
 /// The bytes of a regular file, at most so many. A pipe or a device is refused before it is read,
 /// since reading it might never end.
 pub fn bounded(path: &Path, most: u64) -> io::Result<Vec<u8>> {

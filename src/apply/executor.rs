@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::journal::Journal;
 use super::{ApplyResult, GIVE_UP_AFTER, Sending};
-use crate::client::{Answer, ClientError, ErrorClass, Reply, WriteDirectory};
+use crate::client::{Answer, ClientError, Reply, WriteDirectory};
 use crate::failure::FailureKind;
 use crate::memory::entry::Seq;
 use crate::plan::change::Change;
@@ -287,7 +287,7 @@ impl<'a> ClassExecutor<'a> {
 
     /// The request was certainly not executed, so it may be sent again, until the time limit.
     fn not_run(&mut self, batch: Range<usize>, error: ClientError, retry_after: Option<Duration>) {
-        if error.class != ErrorClass::Transient {
+        if !error.kind.is_transient() {
             return self.stop(batch, error);
         }
         let now = Instant::now();
@@ -319,7 +319,7 @@ impl<'a> ClassExecutor<'a> {
 
 /// Whether every later request would fail as well.
 fn ends_the_run(error: &ClientError) -> bool {
-    matches!(error.class, ErrorClass::Denied | ErrorClass::Protocol)
+    !error.kind.is_transient() && error.kind != FailureKind::Graphql
 }
 
 fn failure(error: ClientError) -> Failure {

@@ -3,10 +3,11 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::SignedDuration;
+use parking_lot::Mutex;
 
 use super::args::Global;
 use super::exit::CliError;
@@ -22,6 +23,7 @@ use crate::metrics::Metrics;
 use crate::reconcile::{LedgerConfig, WorkspaceSpec};
 use crate::report::Failure;
 use crate::sandbox;
+use crate::source::env_var;
 
 /// The surroundings of one process.
 pub struct Context {
@@ -100,7 +102,7 @@ impl Context {
     /// The directory of a workspace, with the credentials of this moment, and its place in the
     /// ledger.
     pub fn connect(&self, workspace: &WorkspaceConfig) -> Result<Connected<Client>, Failure> {
-        let credentials = workspace.read_credentials(&variable).map_err(|problem| Failure {
+        let credentials = workspace.read_credentials(&env_var).map_err(|problem| Failure {
             kind: FailureKind::Credentials,
             message: problem.to_string(),
         })?;
@@ -119,12 +121,12 @@ impl Context {
         let place = self.store.as_ref().or(workspace.store.as_ref()).cloned();
         let message = NO_PLACE.to_owned();
         let place = place.ok_or(Failure { kind: FailureKind::Ledger, message })?;
-        let mut ledgers = self.ledgers.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut ledgers = self.ledgers.lock();
         Ok(ledgers.entry(place.clone()).or_insert_with(|| Ledger::at(place)).clone())
     }
 
     fn transport(&self, workspace: &WorkspaceConfig) -> Result<Arc<Transport>, Failure> {
-        let mut transports = self.transports.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut transports = self.transports.lock();
         let name = &workspace.target.workspace;
         if let Some((settings, transport)) = transports.get(name)
             && *settings == workspace.connection
@@ -179,7 +181,7 @@ pub fn read_files(global: &Global) -> Result<Result<config::Loaded, config::Inva
 /// Reads the configuration. The files of a roster are named as they are typed from `folder`, so
 /// that an editor, a terminal or an annotation finds them.
 fn load(request: &config::Request, folder: &Path) -> Result<config::Loaded, config::Invalid> {
-    let mut loaded = config::load(request, &variable, folder)?;
+    let mut loaded = config::load(request, &env_var, folder)?;
     for workspace in &mut loaded.config.workspaces {
         name_from(folder, &mut workspace.target);
     }
@@ -205,11 +207,6 @@ fn name_from(folder: &Path, target: &mut WorkspaceSpec) {
 fn working_directory() -> Result<PathBuf, CliError> {
     std::env::current_dir()
         .map_err(|error| CliError::Failed(format!("the working directory: {error}")))
-}
-
-/// A variable of the environment, if it is set and is text.
-pub fn variable(name: &str) -> Option<String> {
-    std::env::var(name).ok()
 }
 
 fn request(global: &Global) -> config::Request {

@@ -4,10 +4,11 @@ use std::collections::HashMap;
 use std::io::IsTerminal as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use parking_lot::Mutex;
 
 use super::args::Global;
 use super::context::Context;
@@ -156,10 +157,6 @@ impl DaemonEnvironment {
         }
     }
 
-    fn told(&self) -> MutexGuard<'_, Told> {
-        self.told.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// What is waited for, in one line.
     fn waits(&self, sources: &Sources, next: Option<Timestamp>) {
         let path = self.path.as_ref().map(|path| path.display().to_string());
@@ -248,7 +245,7 @@ impl Environment for DaemonEnvironment {
         })?;
         self.metrics.config_errors(0);
         self.board.configured();
-        let before = std::mem::replace(&mut self.told().warnings, loaded.warnings.clone());
+        let before = std::mem::replace(&mut self.told.lock().warnings, loaded.warnings.clone());
         if before != loaded.warnings {
             self.problems(None, &loaded.sources, &loaded.warnings);
         }
@@ -272,7 +269,7 @@ impl Environment for DaemonEnvironment {
             return;
         }
         let plan_key = plan_key(loaded, evaluation);
-        let before = self.told().plans.insert(workspace.to_owned(), plan_key.clone());
+        let before = self.told.lock().plans.insert(workspace.to_owned(), plan_key.clone());
         if before.as_ref() != Some(&plan_key) {
             once::show_plan(workspace, loaded, evaluation, &self.global);
         }
@@ -280,7 +277,7 @@ impl Environment for DaemonEnvironment {
 
     fn progress(&self, workspace: &str, done: usize, of: usize) {
         self.board.progress(workspace, done, of);
-        self.told().bars.entry(workspace.to_owned()).or_default().update(done, of);
+        self.told.lock().bars.entry(workspace.to_owned()).or_default().update(done, of);
     }
 
     fn finished(&self, run: &RunCompleted<'_>) {
@@ -291,7 +288,7 @@ impl Environment for DaemonEnvironment {
             self.board.finished(run);
         }
         self.notifier.hear(run);
-        self.told().bars.remove(&report.workspace);
+        self.told.lock().bars.remove(&report.workspace);
         systemd::status(&status_line(report, next));
         if self.logged {
             telemetry::log_run(report, sources, next);

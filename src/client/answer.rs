@@ -1,7 +1,6 @@
-//! What one complete HTTP answer is, and the words in which a failure is told.
+//! One HTTP response of the API, and the error messages made from it.
 
 use std::borrow::Cow;
-use std::fmt::Write as _;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -10,18 +9,18 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use super::response::{self, Envelope, Errors, GraphqlError, Malformed};
-use super::{ClientError, Credentials, ErrorClass};
+use super::{ClientError, Credentials};
 use crate::escape::escape;
 use crate::failure::FailureKind;
 
-/// So many errors of one answer are told; the rest are counted.
-const TOLD: usize = 8;
-/// So many characters of a body that should not have come are shown.
-const EXCERPT: usize = 120;
-/// A shorter secret is no secret, and hiding it would garble every message.
-const SHORTEST_SECRET: usize = 8;
+/// Maximum number of GraphQL errors in a message; the rest are counted.
+const MAX_MESSAGES: usize = 8;
+/// Maximum number of characters that are shown of an unexpected body.
+const MAX_EXCERPT: usize = 120;
+/// Shorter credentials are not masked: masking every occurrence would garble messages.
+const MIN_SECRET: usize = 8;
 
-/// One complete answer.
+/// One complete response, with the headers that matter.
 #[derive(Debug, Default)]
 pub struct Response {
     pub status: u16,
@@ -33,8 +32,8 @@ pub struct Response {
     pub body: Vec<u8>,
 }
 
-/// How failures of one endpoint are told: escaped, short, and without the credentials, even where
-/// the server repeats them.
+/// Makes the error messages of one endpoint: escaped, limited in length, and without the
+/// credentials, even if the server repeats them.
 #[derive(Debug)]
 pub struct ErrorContext<'a> {
     pub endpoint: &'a str,
@@ -46,11 +45,11 @@ struct Secrets<'a>(Vec<&'a str>);
 /// What an error says about the credentials.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Denial {
-    /// They are not known, or no longer.
+    /// They are not valid, or no longer.
     Credentials,
-    /// The key lacks a capability, for whatever is asked.
+    /// The key lacks a capability, so every field of the request fails.
     Capability,
-    /// This is not allowed; perhaps something else is.
+    /// This field is forbidden; others may be allowed.
     Forbidden,
 }
 
@@ -66,13 +65,13 @@ impl<'a> ErrorContext<'a> {
             Credentials::KeyPair { key, secret } => vec![secret, key],
             Credentials::Token(token) => vec![token],
         };
-        let long = |text: &&str| text.len() >= SHORTEST_SECRET;
+        let long = |text: &&str| text.len() >= MIN_SECRET;
         let secrets = secrets.into_iter().map(ExposeSecret::expose_secret).filter(long).collect();
         Self { endpoint, secrets: Secrets(secrets) }
     }
 
-    /// Remote text, fit to be shown.
-    pub fn remote(&self, text: &str) -> String {
+    /// Remote text without secrets, escaped.
+    pub fn sanitize(&self, text: &str) -> String {
         let mut text = Cow::Borrowed(text);
         for secret in &self.secrets.0 {
             if text.contains(secret) {
@@ -82,35 +81,35 @@ impl<'a> ErrorContext<'a> {
         escape(&text).into_owned()
     }
 
-    /// An error that begins with the endpoint.
-    pub fn error(&self, class: ErrorClass, kind: FailureKind, said: &str) -> ClientError {
-        ClientError { class, kind, message: format!("{} {said}", self.endpoint) }
+    /// An error whose message begins with the endpoint.
+    pub fn error(&self, kind: FailureKind, message: &str) -> ClientError {
+        ClientError { kind, message: format!("{} {message}", self.endpoint) }
     }
 
-    /// All errors in one line, up to a limit.
+    /// The messages of all errors in one line, up to [`MAX_MESSAGES`].
     pub fn errors(&self, errors: &Errors) -> String {
-        self.some_of(errors.list.iter(), errors.total)
+        self.messages(&errors.list, errors.total)
     }
 
-    /// Some errors in one line, up to a limit.
-    pub fn own(&self, errors: &[&GraphqlError]) -> String {
-        self.some_of(errors.iter().copied(), errors.len())
-    }
-
-    fn some_of<'e>(&self, errors: impl Iterator<Item = &'e GraphqlError>, total: usize) -> String {
-        let told = errors.take(TOLD).map(|error| self.remote(&error.message));
-        let mut line = told.collect::<Vec<_>>().join("; ");
-        if total > TOLD {
-            let _ = write!(line, "; and {} more errors", total - TOLD);
+    /// The messages of some errors in one line, up to [`MAX_MESSAGES`] of `total`.
+    pub fn messages<'e>(
+        &self,
+        errors: impl IntoIterator<Item = &'e GraphqlError>,
+        total: usize,
+    ) -> String {
+        let shown = errors.into_iter().take(MAX_MESSAGES);
+        let mut line: Vec<_> = shown.map(|error| self.sanitize(&error.message)).collect();
+        if total > MAX_MESSAGES {
+            line.push(format!("and {} more errors", total - MAX_MESSAGES));
         }
-        line
+        line.join("; ")
     }
 
-    /// The beginning of a body that should not have come. It is cut last: a part of a secret is
-    /// one that nothing hides.
+    /// The beginning of an unexpected body. It is cut after secrets are masked: a cut secret would
+    /// no longer be recognized.
     fn excerpt(&self, body: &[u8]) -> String {
-        let text = self.remote(String::from_utf8_lossy(body).trim());
-        let mut shown: String = text.chars().take(EXCERPT).collect();
+        let text = self.sanitize(String::from_utf8_lossy(body).trim());
+        let mut shown: String = text.chars().take(MAX_EXCERPT).collect();
         if shown.len() < text.len() {
             shown.push('…');
         }
@@ -118,35 +117,25 @@ impl<'a> ErrorContext<'a> {
     }
 }
 
-/// The failure that the status alone tells; None where the body has the word.
+/// The error that the status implies; None if the body decides. `capability` is what the request
+/// needs.
 pub fn status_error(
     response: &Response,
-    needs: &str,
+    capability: &str,
     context: &ErrorContext<'_>,
 ) -> Option<ClientError> {
-    use ErrorClass::{Denied, Protocol, Transient};
     let status = response.status;
-    let (class, kind, said) = match status {
+    let (kind, message) = match status {
         300..=399 => {
-            let to = response.location.as_deref().unwrap_or("nowhere");
-            let to = context.remote(to);
-            (
-                Protocol,
-                FailureKind::Redirect,
-                format!("redirects ({status}) to {to}, which is not followed"),
-            )
+            let target = context.sanitize(response.location.as_deref().unwrap_or("nowhere"));
+            let message = format!("redirects ({status}) to {target}; redirects are not followed");
+            (FailureKind::Redirect, message)
         }
-        401 => (
-            Denied,
-            FailureKind::Unauthorized,
-            format!("does not accept the credentials ({status})"),
-        ),
-        403 => (Denied, FailureKind::Forbidden, format!("forbids it ({status})")),
-        408 => {
-            (Transient, FailureKind::Timeout, format!("gave up waiting for the request ({status})"))
-        }
-        429 => (Transient, FailureKind::Throttled, format!("asks for fewer requests ({status})")),
-        500..=599 => (Transient, FailureKind::Server, format!("failed ({status})")),
+        401 => (FailureKind::Unauthorized, format!("rejected the credentials ({status})")),
+        403 => (FailureKind::Forbidden, format!("denied access ({status})")),
+        408 => (FailureKind::Timeout, format!("timed out waiting for the request ({status})")),
+        429 => (FailureKind::Throttled, format!("rate limit exceeded ({status})")),
+        500..=599 => (FailureKind::Server, format!("failed ({status})")),
         _ => return None,
     };
     let errors = errors_of(response);
@@ -154,56 +143,57 @@ pub fn status_error(
     let lacks = status == 403 && errors.iter().flat_map(|errors| &errors.list).any(lacking);
     let kind = if lacks { FailureKind::MissingCapability } else { kind };
     let detail = errors.map(|errors| format!(": {}", context.errors(&errors))).unwrap_or_default();
-    let needs = if status == 403 { needed(needs) } else { String::new() };
-    Some(context.error(class, kind, &format!("{said}{detail}{needs}")))
+    let hint = if status == 403 { capability_hint(capability) } else { String::new() };
+    Some(context.error(kind, &format!("{message}{detail}{hint}")))
 }
 
-fn needed(needs: &str) -> String {
-    format!("; it needs a key with the capability {needs}")
+fn capability_hint(capability: &str) -> String {
+    format!("; use a key with the capability {capability}")
 }
 
-/// The errors of a failed answer that speaks GraphQL all the same.
+/// The GraphQL errors in the body of an error response, if it has any.
 fn errors_of(response: &Response) -> Option<Errors> {
     let envelope: Envelope<IgnoredAny> = response::read(&response.body).ok()?;
     (envelope.errors.total > 0).then_some(envelope.errors)
 }
 
-/// Reads the body as an answer of GraphQL.
+/// Parses the body as a GraphQL response.
 pub fn envelope<'a, T: Deserialize<'a>>(
     response: &'a Response,
     context: &ErrorContext<'_>,
 ) -> Result<Envelope<T>, ClientError> {
-    use ErrorClass::{Protocol, Transient};
     let status = response.status;
     let excerpt = || context.excerpt(&response.body);
     if let Some(kind) = response.content_type.as_deref().filter(|kind| !is_json(kind)) {
-        let kind = context.remote(kind);
-        let said = format!("answered ({status}) with {kind} instead of JSON: {}", excerpt());
-        return Err(context.error(Protocol, FailureKind::NotJson, &said));
+        let kind = context.sanitize(kind);
+        let message = format!("answered ({status}) with {kind} instead of JSON: {}", excerpt());
+        return Err(context.error(FailureKind::NotJson, &message));
     }
-    response::read(&response.body).map_err(|malformed| match malformed {
-        Malformed::NotJson(why) => {
-            let said = format!("answered ({status}) with no JSON ({why}): {}", excerpt());
-            context.error(Protocol, FailureKind::NotJson, &said)
-        }
-        Malformed::CutShort if response.body.trim_ascii().is_empty() => context.error(
-            Protocol,
-            FailureKind::NotJson,
-            &format!("answered ({status}) with an empty body"),
-        ),
-        Malformed::CutShort => {
-            let said =
-                format!("sent an answer that is cut short, at {} bytes", response.body.len());
-            context.error(Transient, FailureKind::Truncated, &said)
-        }
-        Malformed::NotGraphql => {
-            let said = format!("answered ({status}) with JSON that is not GraphQL: {}", excerpt());
-            context.error(Protocol, FailureKind::NotGraphql, &said)
-        }
-        Malformed::Shape(why) => {
-            let said = format!("sent an answer of another shape: {}", context.remote(&why));
-            context.error(Protocol, FailureKind::Incomplete, &said)
-        }
+    response::read(&response.body).map_err(|malformed| {
+        let (kind, message) = match malformed {
+            Malformed::CutShort if response.body.trim_ascii().is_empty() => {
+                (FailureKind::NotJson, format!("answered ({status}) with an empty body"))
+            }
+            Malformed::NotJson(why) => {
+                let message =
+                    format!("answered ({status}) with invalid JSON ({why}): {}", excerpt());
+                (FailureKind::NotJson, message)
+            }
+            Malformed::CutShort => {
+                let bytes = response.body.len();
+                (FailureKind::Truncated, format!("sent a truncated response of {bytes} bytes"))
+            }
+            Malformed::NotGraphql => {
+                let message =
+                    format!("answered ({status}) with JSON that is not GraphQL: {}", excerpt());
+                (FailureKind::NotGraphql, message)
+            }
+            Malformed::Shape(why) => {
+                let why = context.sanitize(&why);
+                (FailureKind::Incomplete, format!("sent a response of an unexpected shape: {why}"))
+            }
+        };
+        context.error(kind, &message)
     })
 }
 
@@ -213,7 +203,7 @@ fn is_json(content_type: &str) -> bool {
     kind == "application/json" || kind == "text/json" || kind.ends_with("+json")
 }
 
-/// Whether the error is about the credentials rather than about what was asked.
+/// Whether the error is about the credentials rather than about the request.
 pub fn denial(error: &GraphqlError) -> Option<Denial> {
     let message = error.message.to_ascii_lowercase();
     let says = |words: &[&str]| words.iter().any(|word| message.contains(word));
@@ -240,23 +230,26 @@ pub fn denial(error: &GraphqlError) -> Option<Denial> {
         .then_some(Denial::Forbidden)
 }
 
-/// The failure behind errors that all speak of the credentials.
-pub fn denied(errors: &Errors, needs: &str, context: &ErrorContext<'_>) -> Option<ClientError> {
+/// The error of a response whose GraphQL errors are all about the credentials.
+pub fn denied(
+    errors: &Errors,
+    capability: &str,
+    context: &ErrorContext<'_>,
+) -> Option<ClientError> {
     let denials: Option<Vec<Denial>> = errors.list.iter().map(denial).collect();
     let denials = denials.filter(|all| !all.is_empty() && all.len() == errors.total)?;
-    let said = context.errors(errors);
-    let needs = needed(needs);
-    let (kind, said) = if denials.contains(&Denial::Credentials) {
-        (FailureKind::Unauthorized, format!("does not accept the credentials: {said}"))
-    } else if denials.contains(&Denial::Capability) {
-        (FailureKind::MissingCapability, format!("forbids it: {said}{needs}"))
-    } else {
-        (FailureKind::Forbidden, format!("forbids it: {said}{needs}"))
-    };
-    Some(context.error(ErrorClass::Denied, kind, &said))
+    let messages = context.errors(errors);
+    if denials.contains(&Denial::Credentials) {
+        let message = format!("rejected the credentials: {messages}");
+        return Some(context.error(FailureKind::Unauthorized, &message));
+    }
+    let lacks = denials.contains(&Denial::Capability);
+    let kind = if lacks { FailureKind::MissingCapability } else { FailureKind::Forbidden };
+    let hint = capability_hint(capability);
+    Some(context.error(kind, &format!("denied access: {messages}{hint}")))
 }
 
-/// Whether GraphQL errors say that requests come too fast.
+/// Whether the GraphQL errors say that the rate limit is exceeded.
 pub fn is_throttling(errors: &Errors) -> bool {
     const CODES: [&str; 5] =
         ["RATE_LIMITED", "RATE_LIMIT_EXCEEDED", "THROTTLED", "TOO_MANY_REQUESTS", "429"];

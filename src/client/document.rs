@@ -1,5 +1,5 @@
-//! What is asked: the documents, exactly as the vendor documents the operations. Text that people
-//! chose travels as variables and is never written into a document.
+//! The GraphQL documents, as the vendor documents the operations. User input is always passed in
+//! variables, never spliced into a document.
 
 use std::fmt::Write as _;
 
@@ -9,11 +9,11 @@ use crate::escape::escape;
 use crate::plan::change::{Action, Change};
 use crate::role::Role;
 
-/// Both lists in one request.
+/// Lists users and invitations in one request.
 pub const LIST: &str = "query{listUsers{ok activeUsers{uid email name accountType} \
                         invitedUsers{email accountType inviteStatus}}}";
 
-/// The declarations and fields of one batch, and the values of its variables.
+/// The variable declarations, fields and variable values of one batch.
 #[derive(Default)]
 struct Batch {
     declared: Vec<String>,
@@ -21,12 +21,12 @@ struct Batch {
     variables: Map<String, Value>,
 }
 
-/// The body of a reading.
+/// The request body of a listing.
 pub fn list() -> String {
     json!({ "query": LIST }).to_string()
 }
 
-/// The body that makes these changes, each a field with the alias of its position ([`alias`]).
+/// The request body of these changes: one field each, aliased by its position ([`alias`]).
 pub fn mutation<'a>(changes: impl IntoIterator<Item = (usize, &'a Change)>) -> String {
     let mut batch = Batch::default();
     for (at, change) in changes {
@@ -36,12 +36,12 @@ pub fn mutation<'a>(changes: impl IntoIterator<Item = (usize, &'a Change)>) -> S
     json!({ "query": query, "variables": batch.variables }).to_string()
 }
 
-/// The name under which the change at this position is answered.
+/// The alias of the change at this position.
 pub fn alias(position: usize) -> String {
     format!("m{position}")
 }
 
-/// Why a change cannot be written in GraphQL at all, if so: a role that no enum could name.
+/// The error if the role of a change is not a valid GraphQL enum value.
 pub fn validate_role(change: &Change) -> Option<String> {
     let role = match &change.action {
         Action::Invite { role } | Action::Reinvite { role } => role,
@@ -50,7 +50,7 @@ pub fn validate_role(change: &Change) -> Option<String> {
     };
     (!is_enum_name(role.as_str())).then(|| {
         format!(
-            "the role `{}` cannot exist in the API: letters, digits and `_` alone make a role",
+            "invalid role `{}`: only letters, digits and `_` are allowed",
             escape(role.as_str())
         )
     })
@@ -82,13 +82,13 @@ impl Batch {
     fn variable(&mut self, argument: &str, at: usize, kind: &str, value: &str) -> String {
         let name = format!("{argument}{at}");
         self.declared.push(format!("${name}:{kind}"));
-        let use_of_it = format!("{argument}:${name}");
+        let argument = format!("{argument}:${name}");
         self.variables.insert(name, value.into());
-        use_of_it
+        argument
     }
 }
 
-/// The names that the GraphQL grammar allows an enum value to have.
+/// Whether the GraphQL grammar allows this name for an enum value.
 fn is_enum_name(text: &str) -> bool {
     let mut bytes = text.bytes();
     bytes.next().is_some_and(|b| b == b'_' || b.is_ascii_alphabetic())
@@ -96,7 +96,7 @@ fn is_enum_name(text: &str) -> bool {
         && !matches!(text, "true" | "false" | "null")
 }
 
-/// The mutation that makes a change.
+/// The GraphQL field of a change.
 pub fn field(action: &Action) -> &'static str {
     match action {
         Action::Invite { .. } | Action::Reinvite { .. } => "inviteUser",
@@ -126,7 +126,7 @@ mod tests {
         }
     }
 
-    /// One change of each kind, with text that would break a spliced document.
+    /// One change of each kind, with text that would break a document it is spliced into.
     fn hostile() -> Vec<Change> {
         let uid = || Uid("u\"){ok}}#".into());
         vec![
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn a_role_that_no_enum_can_name_is_unsayable() {
+    fn a_role_that_is_no_enum_value_is_rejected() {
         for text in ["", "NEW ROLE", "1ST", "A-B", "ROLÉ", "true", "null", "A){ok}"] {
             let to = Role::Other(text.into());
             let update = Action::UpdateRole { uid: Uid("u".into()), from: Role::Admin, to };

@@ -1,5 +1,5 @@
-//! The directory of one workspace over HTTP: readings are tried again within limits, a batch of
-//! changes is sent once.
+//! The directory of one workspace over HTTP. Listings are retried within limits; a batch of changes
+//! is sent once.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,10 +8,10 @@ use tokio::time::Instant;
 use tracing::Instrument as _;
 
 use super::answer::{ErrorContext, Response};
-use super::transport::{Transport, Unanswered};
+use super::transport::{ExchangeError, Transport};
 use super::{
-    Answer, ClientError, Credentials, ErrorClass, ReadDirectory, Reply, RequestMetrics, TRACE,
-    WriteDirectory, document, interpret,
+    Answer, ClientError, Credentials, ReadDirectory, Reply, RequestMetrics, TRACE, WriteDirectory,
+    document, interpret,
 };
 use crate::directory::Snapshot;
 use crate::failure::FailureKind;
@@ -25,10 +25,10 @@ pub struct Client {
     credentials: Credentials,
 }
 
-/// A reading that failed, and the wait that the server asked for.
-struct FailedReading {
+/// A failed listing.
+struct ListError {
     error: ClientError,
-    asked: Option<Duration>,
+    retry_after: Option<Duration>,
 }
 
 impl Client {
@@ -40,13 +40,13 @@ impl Client {
         ErrorContext::new(self.transport.endpoint(), &self.credentials)
     }
 
-    /// One request; what it took is logged and told. `field` is what of the API is asked for.
-    async fn ask(
+    /// Sends one request, and reports its metrics. `field` is the GraphQL field.
+    async fn request(
         &self,
         (operation, field): (&'static str, &'static str),
         count: usize,
         body: String,
-    ) -> Result<Response, Unanswered> {
+    ) -> Result<Response, ExchangeError> {
         let began = Instant::now();
         let span = tracing::info_span!(
             target: TRACE,
@@ -59,55 +59,56 @@ impl Client {
         );
         let context = self.context();
         let exchange = self.transport.exchange(&self.credentials, body, &context);
-        let answered = exchange.instrument(span.clone()).await;
-        let (status, unanswered) = match &answered {
+        let result = exchange.instrument(span.clone()).await;
+        let (status, error) = match &result {
             Ok(response) => (response.status, None),
-            Err(unanswered) => (0, Some(unanswered.error.kind)),
+            Err(failed) => (0, Some(failed.error.kind)),
         };
         span.record("http.response.status_code", status);
-        if let Some(kind) = unanswered {
+        if let Some(kind) = error {
             span.record("error.type", kind.as_str());
         }
         let took = began.elapsed();
-        self.transport.tell(&RequestMetrics { operation: field, status, unanswered, took });
+        self.transport.report(&RequestMetrics { operation: field, status, error, took });
         let ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
-        let kind = unanswered.map_or("answered", FailureKind::as_str);
+        let kind = error.map_or("answered", FailureKind::as_str);
         tracing::debug!(operation, status, kind, ms, count, "request");
-        answered
+        result
     }
 
-    /// Trouble slows everybody down.
-    fn note(&self, began: Instant, error: &ClientError, asked: Option<Duration>) {
+    /// Lowers the shared rate after an overload error.
+    fn note(&self, began: Instant, error: &ClientError, retry_after: Option<Duration>) {
         if matches!(error.kind, FailureKind::Throttled | FailureKind::Server | FailureKind::Timeout)
         {
-            self.transport.throttle.trouble(began, asked);
+            self.transport.throttle.on_throttle(began, retry_after);
         }
     }
 
-    async fn list_once(&self, patience: Duration) -> Result<Snapshot, FailedReading> {
-        if let Err(left) = self.transport.throttle.turn(patience).await {
-            return Err(FailedReading { error: self.throttled_error(left), asked: Some(left) });
+    async fn list_once(&self, max_wait: Duration) -> Result<Snapshot, ListError> {
+        if let Err(left) = self.transport.throttle.acquire(max_wait).await {
+            return Err(ListError { error: self.throttled_error(left), retry_after: Some(left) });
         }
         let began = Instant::now();
-        let (error, asked) = match self.ask(("list", "listUsers"), 0, document::list()).await {
-            Err(unanswered) => (unanswered.error, None),
-            Ok(response) => match interpret::reading(&response, &self.context()) {
-                Ok(snapshot) => return Ok(snapshot),
-                Err(error) => (error, response.retry_after),
-            },
-        };
-        self.note(began, &error, asked);
-        Err(FailedReading { error, asked })
+        let (error, retry_after) =
+            match self.request(("list", "listUsers"), 0, document::list()).await {
+                Err(failed) => (failed.error, None),
+                Ok(response) => match interpret::listing(&response, &self.context()) {
+                    Ok(snapshot) => return Ok(snapshot),
+                    Err(error) => (error, response.retry_after),
+                },
+            };
+        self.note(began, &error, retry_after);
+        Err(ListError { error, retry_after })
     }
 
     fn throttled_error(&self, left: Duration) -> ClientError {
-        let said = format!("asked to be left alone for another {} s", left.as_secs().max(1));
-        self.context().error(ErrorClass::Transient, FailureKind::Throttled, &said)
+        let message = format!("rate limit exceeded; retry in {} s", left.as_secs().max(1));
+        self.context().error(FailureKind::Throttled, &message)
     }
 
     async fn send_batch(&self, batch: &[(usize, &Change)]) -> Reply {
-        // Waiting longer is the caller's business: it can be called off there.
-        if let Err(left) = self.transport.throttle.turn(Duration::ZERO).await {
+        // The caller waits, because it can be cancelled.
+        if let Err(left) = self.transport.throttle.acquire(Duration::ZERO).await {
             return Reply::NotExecuted {
                 error: self.throttled_error(left),
                 retry_after: Some(left),
@@ -115,26 +116,27 @@ impl Client {
         }
         let began = Instant::now();
         let body = document::mutation(batch.iter().copied());
-        let (reply, asked) = match self.ask(("change", field(batch)), batch.len(), body).await {
+        let request = self.request(("change", field(batch)), batch.len(), body);
+        let (reply, retry_after) = match request.await {
             Ok(response) => {
                 let aliases: Vec<String> =
                     batch.iter().map(|(at, _)| document::alias(*at)).collect();
-                let reply = interpret::writing(&response, &aliases, &self.context());
+                let reply = interpret::mutation(&response, &aliases, &self.context());
                 (reply, response.retry_after)
             }
-            Err(Unanswered { error, sent: false }) => {
+            Err(ExchangeError { error, sent: false }) => {
                 (Reply::NotExecuted { error, retry_after: None }, None)
             }
-            Err(Unanswered { error, sent: true }) => (Reply::Unknown(error), None),
+            Err(ExchangeError { error, sent: true }) => (Reply::Unknown(error), None),
         };
         if let Reply::NotExecuted { error, .. } | Reply::Unknown(error) = &reply {
-            self.note(began, error, asked);
+            self.note(began, error, retry_after);
         }
         reply
     }
 }
 
-/// What a batch asks for; the changes of one are of one class.
+/// The GraphQL field of a batch; all its changes are of one class.
 fn field(batch: &[(usize, &Change)]) -> &'static str {
     batch.first().map_or("", |(_, change)| document::field(&change.action))
 }
@@ -144,13 +146,13 @@ impl ReadDirectory for Client {
         let began = Instant::now();
         let mut attempt = 1;
         loop {
-            let patience = retry::DEADLINE.saturating_sub(began.elapsed());
-            let FailedReading { error, asked } = match self.list_once(patience).await {
+            let max_wait = retry::DEADLINE.saturating_sub(began.elapsed());
+            let ListError { error, retry_after } = match self.list_once(max_wait).await {
                 Ok(snapshot) => return Ok(snapshot),
                 Err(failed) => failed,
             };
-            let wait = retry::next(attempt, began.elapsed(), asked, fastrand::f64());
-            let Some(wait) = wait.filter(|_| error.class == ErrorClass::Transient) else {
+            let wait = retry::next(attempt, began.elapsed(), retry_after, fastrand::f64());
+            let Some(wait) = wait.filter(|_| error.kind.is_transient()) else {
                 return Err(error);
             };
             let kind = error.kind.as_str();
@@ -162,28 +164,28 @@ impl ReadDirectory for Client {
 }
 
 impl WriteDirectory for Client {
-    /// A change that cannot be written in GraphQL is rejected here and does not hinder the others.
+    /// Rejects changes that GraphQL cannot express, and sends the others.
     async fn send(&self, batch: &[&Change]) -> Reply {
-        let violations: Vec<Option<String>> =
+        let invalid: Vec<Option<String>> =
             batch.iter().map(|change| document::validate_role(change)).collect();
-        let sayable: Vec<(usize, &Change)> = batch
+        let valid: Vec<(usize, &Change)> = batch
             .iter()
             .copied()
             .enumerate()
-            .filter(|(at, _)| violations.get(*at).is_some_and(Option::is_none))
+            .filter(|(at, _)| invalid.get(*at).is_some_and(Option::is_none))
             .collect();
-        let reply = if sayable.is_empty() {
+        let reply = if valid.is_empty() {
             Reply::Answered(Vec::new())
         } else {
-            self.send_batch(&sayable).await
+            self.send_batch(&valid).await
         };
         let Reply::Answered(answers) = reply else { return reply };
         let mut answers = answers.into_iter();
-        let merged = violations.into_iter().map(|refusal| match refusal {
+        let merged = invalid.into_iter().map(|invalid| match invalid {
             Some(why) => Answer::Rejected(why),
             None => answers
                 .next()
-                .unwrap_or_else(|| Answer::Unknown("the answer does not mention it".into())),
+                .unwrap_or_else(|| Answer::Unknown("no result in the response".into())),
         });
         Reply::Answered(merged.collect())
     }

@@ -1,4 +1,4 @@
-//! What an answer means: a reading that is complete or nothing, and what became of each change.
+//! What a response means: a complete listing or an error, and the result of each change.
 
 use std::collections::HashMap;
 
@@ -6,37 +6,37 @@ use super::answer::{
     Denial, ErrorContext, Response, denial, denied, envelope, is_throttling, status_error,
 };
 use super::response::{Done, Envelope, Errors, GraphqlError, ListData, Object};
-use super::{Answer, ClientError, ErrorClass, Reply};
+use super::{Answer, ClientError, Reply};
 use crate::directory::Snapshot;
 use crate::failure::FailureKind;
 
-const TO_LIST: &str = "*User Management Admin* or *User Metadata Viewer*";
-const TO_CHANGE: &str = "*User Management Admin*";
+const LIST_CAPABILITY: &str = "*User Management Admin* or *User Metadata Viewer*";
+const CHANGE_CAPABILITY: &str = "*User Management Admin*";
 
-/// The answers of a batch by alias.
+/// The results of a batch, by alias.
 type Answers = HashMap<String, Option<Object<Done>>>;
 
-/// The snapshot of a listing in which nothing is missing, failed or doubtful.
-pub fn reading(response: &Response, context: &ErrorContext<'_>) -> Result<Snapshot, ClientError> {
-    if let Some(error) = status_error(response, TO_LIST, context) {
+/// The snapshot of a listing that is complete and free of errors.
+pub fn listing(response: &Response, context: &ErrorContext<'_>) -> Result<Snapshot, ClientError> {
+    if let Some(error) = status_error(response, LIST_CAPABILITY, context) {
         return Err(error);
     }
     let Envelope { data, errors } = envelope::<Object<ListData>>(response, context)?;
     if errors.total > 0 {
-        return Err(failed_reading(&errors, context));
+        return Err(listing_error(&errors, context));
     }
-    let protocol = |kind, said: &str| context.error(ErrorClass::Protocol, kind, said);
     if !(200..300).contains(&response.status) {
-        let said = format!("answered a reading with status {}", response.status);
-        return Err(protocol(FailureKind::NotGraphql, &said));
+        let message = format!("answered the listing with status {}", response.status);
+        return Err(context.error(FailureKind::NotGraphql, &message));
     }
-    let missing =
-        |what: &str| protocol(FailureKind::Incomplete, &format!("sent a listing without {what}"));
+    let missing = |field: &str| {
+        context.error(FailureKind::Incomplete, &format!("sent a listing without {field}"))
+    };
     let Some(Object(listed)) = data.and_then(|Object(data)| data.list_users) else {
         return Err(missing("`listUsers`"));
     };
     if listed.ok != Some(true) {
-        return Err(protocol(FailureKind::NotOk, "did not answer `ok: true` to a listing"));
+        return Err(context.error(FailureKind::NotOk, "sent a listing without `ok: true`"));
     }
     let active = listed.active_users.ok_or_else(|| missing("`activeUsers`"))?;
     let invited = listed.invited_users.ok_or_else(|| missing("`invitedUsers`"))?;
@@ -46,33 +46,32 @@ pub fn reading(response: &Response, context: &ErrorContext<'_>) -> Result<Snapsh
         response.server_time,
     )
     .map_err(|why| {
-        let said = format!("sent a listing that cannot be: {}", context.remote(&why.to_string()));
-        protocol(FailureKind::Incomplete, &said)
+        let why = context.sanitize(&why.to_string());
+        context.error(FailureKind::Incomplete, &format!("sent an invalid listing: {why}"))
     })
 }
 
-fn failed_reading(errors: &Errors, context: &ErrorContext<'_>) -> ClientError {
+fn listing_error(errors: &Errors, context: &ErrorContext<'_>) -> ClientError {
     if is_throttling(errors) {
-        let said = format!("asks for fewer requests: {}", context.errors(errors));
-        return context.error(ErrorClass::Transient, FailureKind::Throttled, &said);
+        let message = format!("rate limit exceeded: {}", context.errors(errors));
+        return context.error(FailureKind::Throttled, &message);
     }
-    denied(errors, TO_LIST, context).unwrap_or_else(|| {
-        let said = format!("refused the listing: {}", context.errors(errors));
-        context.error(ErrorClass::Rejected, FailureKind::Graphql, &said)
+    denied(errors, LIST_CAPABILITY, context).unwrap_or_else(|| {
+        let message = format!("rejected the listing: {}", context.errors(errors));
+        context.error(FailureKind::Graphql, &message)
     })
 }
 
-/// What became of a batch, whose changes were sent under these aliases. Only an answer that rules
-/// out that anything ran may lead to another attempt:
+/// The result of a batch whose changes were sent under these aliases. It is sent again only if the
+/// response rules out that any of it was executed:
 ///
-/// - 401, 403 and 429 are decided before a document is read;
-/// - so are errors that belong to no field, where there is no data, whatever the status below 500;
-/// - errors about the credentials, where no field can have been allowed.
+/// - status 401, 403 or 429: decided before the document is read;
+/// - no data, and only errors that belong to no field, with any status below 500;
+/// - errors about the credentials that apply to every field.
 ///
-/// Any other status (413 or 422 from something between us and the API, for example) comes without
-/// a promise, and is unknown.
-pub fn writing(response: &Response, aliases: &[String], context: &ErrorContext<'_>) -> Reply {
-    if let Some(error) = status_error(response, TO_CHANGE, context) {
+/// Any other status, such as 413 or 422 from a proxy, leaves the result unknown.
+pub fn mutation(response: &Response, aliases: &[String], context: &ErrorContext<'_>) -> Reply {
+    if let Some(error) = status_error(response, CHANGE_CAPABILITY, context) {
         return match response.status {
             401 | 403 | 429 => Reply::NotExecuted { error, retry_after: response.retry_after },
             _ => Reply::Unknown(error),
@@ -83,7 +82,7 @@ pub fn writing(response: &Response, aliases: &[String], context: &ErrorContext<'
         Err(error) => return Reply::Unknown(error),
     };
     if !may_have_executed(data.as_ref(), &errors, aliases)
-        && let Some(error) = denied(&errors, TO_CHANGE, context)
+        && let Some(error) = denied(&errors, CHANGE_CAPABILITY, context)
     {
         return Reply::NotExecuted { error, retry_after: None };
     }
@@ -92,7 +91,7 @@ pub fn writing(response: &Response, aliases: &[String], context: &ErrorContext<'
             let answer = |alias: &String| answer(alias, &data, &errors, context);
             Reply::Answered(aliases.iter().map(answer).collect())
         }
-        None if own_failure(&errors, aliases, context) => {
+        None if is_single_rejection(&errors, aliases, context) => {
             let answer = |alias: &String| answer(alias, &Answers::new(), &errors, context);
             Reply::Answered(aliases.iter().map(answer).collect())
         }
@@ -100,14 +99,15 @@ pub fn writing(response: &Response, aliases: &[String], context: &ErrorContext<'
     }
 }
 
-/// Whether, of a batch that met nothing but errors about the credentials, any field may have run.
+/// Whether a field of a batch may have been executed, although all errors are about the
+/// credentials.
 fn may_have_executed(data: Option<&Answers>, errors: &Errors, aliases: &[String]) -> bool {
     let done =
         |answer: &Option<Object<Done>>| matches!(answer, Some(Object(Done { ok: Some(true) })));
     if data.is_some_and(|data| data.values().any(done)) {
         return true;
     }
-    // What the key lacks, it lacks for every field; and errors of no field precede all of them.
+    // These apply to every field; errors of no field occur before any field is executed.
     let for_all = |error: &GraphqlError| {
         error.field.is_none()
             || matches!(denial(error), Some(Denial::Credentials | Denial::Capability))
@@ -116,65 +116,66 @@ fn may_have_executed(data: Option<&Answers>, errors: &Errors, aliases: &[String]
     !errors.list.iter().any(for_all) && !aliases.iter().all(of)
 }
 
-/// What one field of an answer with data says.
+/// The result of one change.
 fn answer(alias: &str, data: &Answers, errors: &Errors, context: &ErrorContext<'_>) -> Answer {
     let ok = data.get(alias).and_then(Option::as_ref).and_then(|Object(done)| done.ok);
     let own: Vec<&GraphqlError> =
         errors.list.iter().filter(|error| error.field.as_deref() == Some(alias)).collect();
-    let said = context.own(&own);
+    let messages = context.messages(own.iter().copied(), own.len());
     match (ok, own.is_empty()) {
         (Some(true), true) => Answer::Done,
-        (Some(true), false) => Answer::Unknown(format!("answered `ok: true` and an error: {said}")),
-        (_, false) if own.iter().any(|error| denial(error).is_some()) => {
-            Answer::Rejected(format!("{said}; changes need the capability {TO_CHANGE}"))
+        (Some(true), false) => {
+            Answer::Unknown(format!("answered `ok: true` and an error: {messages}"))
         }
-        (_, false) => Answer::Rejected(said),
+        (_, false) if own.iter().any(|error| denial(error).is_some()) => Answer::Rejected(format!(
+            "{messages}; use a key with the capability {CHANGE_CAPABILITY}"
+        )),
+        (_, false) => Answer::Rejected(messages),
         (Some(false), true) => Answer::Rejected("the API answered `ok: false`".into()),
-        (None, true) if errors.total == 0 => Answer::Unknown("the answer does not say".into()),
+        (None, true) if errors.total == 0 => Answer::Unknown("no result in the response".into()),
         (None, true) => {
-            Answer::Unknown(format!("the answer does not say: {}", context.errors(errors)))
+            Answer::Unknown(format!("no result in the response: {}", context.errors(errors)))
         }
     }
 }
 
-/// Whether a change that was sent by itself has its own answer, and it is no. The error of its one
-/// field then takes all of the data away; a batch without data is unknown as a whole.
-fn own_failure(errors: &Errors, aliases: &[String], context: &ErrorContext<'_>) -> bool {
+/// Whether a change that was sent alone was rejected by an error of its field. GraphQL then drops
+/// all data; a batch without data is unknown as a whole.
+fn is_single_rejection(errors: &Errors, aliases: &[String], context: &ErrorContext<'_>) -> bool {
     let [alias] = aliases else { return false };
     let is_own = |error: &GraphqlError| error.field.as_ref() == Some(alias) && !is_breakdown(error);
     errors.total > 0
         && errors.total == errors.list.len()
         && errors.list.iter().all(is_own)
         && !is_throttling(errors)
-        && denied(errors, TO_CHANGE, context).is_none()
+        && denied(errors, CHANGE_CAPABILITY, context).is_none()
 }
 
-/// An answer without data: refused as a whole, or nobody knows.
+/// The result of a batch without data: rejected as a whole, or unknown.
 fn without_data(errors: &Errors, response: &Response, context: &ErrorContext<'_>) -> Reply {
     if errors.total == 0 {
-        let said = format!("answered ({}) with neither data nor errors", response.status);
-        return Reply::Unknown(context.error(ErrorClass::Protocol, FailureKind::Incomplete, &said));
+        let message = format!("answered ({}) with neither data nor errors", response.status);
+        return Reply::Unknown(context.error(FailureKind::Incomplete, &message));
     }
-    let said = context.errors(errors);
-    if errors.total > errors.list.len() || errors.list.iter().any(may_have_run) {
-        let class = denied(errors, TO_CHANGE, context).map_or(ErrorClass::Rejected, |e| e.class);
-        let said = format!("failed, perhaps after a part of it had run: {said}");
-        return Reply::Unknown(context.error(class, FailureKind::Graphql, &said));
+    let messages = context.errors(errors);
+    let executed = |error: &GraphqlError| error.field.is_some() || is_breakdown(error);
+    if errors.total > errors.list.len() || errors.list.iter().any(executed) {
+        let denied = denied(errors, CHANGE_CAPABILITY, context);
+        let kind = denied.map_or(FailureKind::Graphql, |error| error.kind);
+        let message = format!("failed, possibly after executing a part: {messages}");
+        return Reply::Unknown(context.error(kind, &message));
     }
     if is_throttling(errors) {
-        let said = format!("asks for fewer requests: {said}");
-        let error = context.error(ErrorClass::Transient, FailureKind::Throttled, &said);
+        let error =
+            context.error(FailureKind::Throttled, &format!("rate limit exceeded: {messages}"));
         return Reply::NotExecuted { error, retry_after: response.retry_after };
     }
-    let said = format!("refused the request: {said}");
-    Reply::Refused(context.error(ErrorClass::Rejected, FailureKind::Graphql, &said))
+    Reply::Refused(
+        context.error(FailureKind::Graphql, &format!("rejected the request: {messages}")),
+    )
 }
 
-/// An error of a field, or of a server that failed in the middle of its work.
-fn may_have_run(error: &GraphqlError) -> bool {
-    error.field.is_some() || is_breakdown(error)
-}
-
+/// Whether the server failed while it executed the document.
 fn is_breakdown(error: &GraphqlError) -> bool {
     let code = error.code.to_ascii_uppercase();
     code.contains("INTERNAL") || code.contains("TIMEOUT") || code == "500"
@@ -195,11 +196,11 @@ mod tests {
     fn read(body: &[u8]) -> Result<Snapshot, ClientError> {
         let credentials = Credentials::Token("prdm_wsp_of-a-test".into());
         let context = ErrorContext::new("https://api.acme.io/", &credentials);
-        reading(&Response { status: 200, body: body.to_vec(), ..Response::default() }, &context)
+        listing(&Response { status: 200, body: body.to_vec(), ..Response::default() }, &context)
     }
 
     #[test]
-    fn a_listing_cut_short_anywhere_is_no_reading() {
+    fn a_truncated_listing_is_an_error_wherever_it_is_cut() {
         assert_eq!(read(LISTING.as_bytes()).unwrap().accounts().len(), 1);
         for end in 1..LISTING.len() {
             let error = read(&LISTING.as_bytes()[..end]).unwrap_err();
@@ -208,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn no_errors_are_none_however_they_are_written() {
+    fn empty_or_null_errors_are_no_errors() {
         for none in ["[]", "null"] {
             let body = LISTING.replace(r#""errors":null"#, &format!(r#""errors":{none}"#));
             assert!(read(body.as_bytes()).is_ok());
@@ -216,22 +217,22 @@ mod tests {
     }
 
     #[test]
-    fn a_flood_of_errors_about_one_change_is_told_in_short() {
+    fn many_errors_about_one_change_are_shortened() {
         let error = json!({ "message": "no".repeat(200), "path": ["m0"] });
         let body = json!({ "data": {}, "errors": vec![error; 1_000] });
         let body = serde_json::to_vec(&body).unwrap();
         let response = Response { status: 200, body, ..Response::default() };
         let credentials = Credentials::Token("prdm_wsp_of-a-test".into());
         let context = ErrorContext::new("https://api.acme.io/", &credentials);
-        let Reply::Answered(answers) = writing(&response, &["m0".into()], &context) else {
-            panic!("the answer is about one change")
+        let Reply::Answered(answers) = mutation(&response, &["m0".into()], &context) else {
+            panic!("one answer")
         };
         let [Answer::Rejected(why)] = &answers[..] else { panic!("{answers:?}") };
         assert!(why.ends_with("; and 992 more errors") && why.len() < 4_000, "{why}");
     }
 
     #[test]
-    fn a_secret_at_the_cut_of_an_excerpt_is_hidden_whole() {
+    fn a_secret_at_the_end_of_an_excerpt_is_masked() {
         let secret = "prdm_wsp_of-a-test";
         for body in [" ".repeat(950) + secret, secret.repeat(60)] {
             let error = read(body.as_bytes()).unwrap_err();
@@ -243,7 +244,7 @@ mod tests {
         }
     }
 
-    /// What one field of an answer may hold; None is no mention at all.
+    /// The value of one field; None leaves it out.
     fn field() -> impl Strategy<Value = Option<Value>> {
         prop::sample::select(vec![
             None,
@@ -282,10 +283,10 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(2_000))]
 
-        /// What may lead to another attempt never hides an effect, and nothing is done unless the
-        /// answer says so.
+        /// A reply that leads to another attempt never hides an executed change, and a change is
+        /// done only if the response says so.
         #[test]
-        fn an_effect_is_never_hidden(
+        fn an_executed_change_is_never_hidden(
             data in data(), errors in errors(),
             status in prop::sample::select(vec![200_u16, 400, 422, 500, 503]),
         ) {
@@ -305,7 +306,7 @@ mod tests {
             };
             let ran = ALIASES.iter().any(|alias| is_true(alias));
             let of_a_field = errors.iter().any(|error| error["path"][0].is_string());
-            match writing(&response, &ALIASES.map(str::to_owned), &context) {
+            match mutation(&response, &ALIASES.map(str::to_owned), &context) {
                 Reply::Answered(answers) => {
                     prop_assert!(status < 500 && answers.len() == ALIASES.len());
                     for (alias, answer) in ALIASES.iter().zip(answers) {
@@ -320,7 +321,7 @@ mod tests {
                 }
                 Reply::NotExecuted { error, .. } => {
                     prop_assert!(!ran && status < 500);
-                    prop_assert!(error.class == ErrorClass::Denied || !of_a_field);
+                    prop_assert!(error.kind.concerns_key() || !of_a_field);
                 }
                 Reply::Unknown(_) => {}
             }

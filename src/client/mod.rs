@@ -1,9 +1,10 @@
-//! The directory over HTTP. Reading and writing it are two traits, so that a planner can never
-//! hold a writer, and a test or a simulation can stand in for either.
+//! The client of the API. Reading and writing the directory are two traits: the planner gets no
+//! writer, and tests and simulations can implement either.
 
 pub mod answer;
 pub mod document;
 pub mod graphql;
+pub mod http;
 pub mod interpret;
 mod network;
 pub mod rate_limiter;
@@ -21,46 +22,46 @@ use crate::directory::Snapshot;
 use crate::failure::FailureKind;
 use crate::plan::change::Change;
 
-/// The target of spans.
+/// Target of the tracing spans.
 pub const TRACE: &str = "rosterd::trace";
 
 pub use graphql::Client;
 pub use network::connections;
 pub use transport::Transport;
 
-/// Where the API is and how it is spoken to.
+/// Connection settings of one workspace.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
-    /// HTTPS, or plain HTTP to a loopback address; anything else is refused by [`Transport::new`].
+    /// HTTPS, or plain HTTP to a loopback address; [`Transport::new`] rejects anything else.
     pub endpoint: reqwest::Url,
-    /// Sent as `X-Paradime-Workspace`; needed with a company token.
+    /// Sent as `X-Paradime-Workspace`; required with a company token.
     pub workspace_uid: Option<String>,
-    /// The deadline of one request, its body included.
+    /// Timeout of one request, including its body.
     pub timeout: Duration,
-    /// Requests a second at most; None is no limit.
+    /// Maximum number of requests per second; None is unlimited.
     pub rate: Option<f64>,
-    /// A file of certificate authorities, PEM, to trust beside the usual roots.
+    /// A PEM file of certificate authorities that are trusted in addition to the system roots.
     pub ca_file: Option<PathBuf>,
 }
 
-/// One request, once it is over.
+/// Metrics of one finished request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RequestMetrics {
-    /// The field of the API: `listUsers`, `inviteUser`, `updateUserAccountType` or `disableUser`.
+    /// The GraphQL field: `listUsers`, `inviteUser`, `updateUserAccountType` or `disableUser`.
     pub operation: &'static str,
-    /// The HTTP status; 0 where there was no answer.
+    /// The HTTP status; 0 if there was no response.
     pub status: u16,
-    /// Why there was no answer.
-    pub unanswered: Option<FailureKind>,
+    /// Why there was no response.
+    pub error: Option<FailureKind>,
     pub took: Duration,
 }
 
-/// Is told of every request of one workspace.
+/// Receives the metrics of every request of one workspace.
 pub trait Observer: Send + Sync {
-    fn asked(&self, asked: &RequestMetrics);
+    fn on_request(&self, request: &RequestMetrics);
 }
 
-/// What proves who we are. Its `Debug` shows no secret.
+/// Credentials of the API. `Debug` shows no secret.
 #[derive(Clone, Debug)]
 pub enum Credentials {
     /// `X-API-KEY` and `X-API-SECRET`.
@@ -69,7 +70,7 @@ pub enum Credentials {
     Token(SecretString),
 }
 
-/// Whether credentials may be sent there: HTTPS, or plain HTTP that cannot leave this machine.
+/// Whether credentials may be sent to this URL: HTTPS, or plain HTTP to loopback.
 pub fn endpoint_is_safe(endpoint: &reqwest::Url) -> bool {
     match endpoint.scheme() {
         "https" => true,
@@ -78,69 +79,69 @@ pub fn endpoint_is_safe(endpoint: &reqwest::Url) -> bool {
     }
 }
 
-/// Whether the host is this machine by its very name.
+/// Whether the host is `localhost` or a loopback address.
 pub fn is_loopback(endpoint: &reqwest::Url) -> bool {
     let host = endpoint.host_str().unwrap_or_default();
     let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
     address.map_or(host == "localhost", |address| address.is_loopback())
 }
 
+/// The URL without user, password, query and fragment, which may contain secrets.
+pub fn redacted_url(url: &reqwest::Url) -> String {
+    let mut url = url.clone();
+    let _ = (url.set_username(""), url.set_password(None));
+    url.set_query(None);
+    url.set_fragment(None);
+    url.into()
+}
+
+/// Settings that make a connection impossible.
+fn unusable(message: String) -> ClientError {
+    ClientError { kind: FailureKind::Settings, message }
+}
+
 /// Reads the directory.
 pub trait ReadDirectory: Send + Sync {
-    /// One complete reading; it is retried inside, within limits, while failures are transient.
+    /// One complete listing. Transient failures are retried, up to the limits of `retry`.
     fn list(&self) -> impl Future<Output = Result<Snapshot, ClientError>> + Send;
 }
 
 /// Changes the directory.
 pub trait WriteDirectory: Send + Sync {
-    /// Sends the changes in one request, and never twice.
+    /// Sends the changes in one request. It never retries.
     fn send(&self, batch: &[&Change]) -> impl Future<Output = Reply> + Send;
 }
 
-/// What is known after one request with a batch of changes.
+/// Result of one request with a batch of changes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reply {
     /// Every change has its own answer, in the order sent.
     Answered(Vec<Answer>),
-    /// The request certainly did not run; it may be sent again after the delay the server asked
-    /// for, if it asked.
+    /// The request was certainly not executed. It may be sent again, after `retry_after` if the
+    /// server sent it.
     NotExecuted { error: ClientError, retry_after: Option<Duration> },
-    /// The server refused the document as a whole before running any of it. A batch is then worth
-    /// sending as single changes; a single change is rejected.
+    /// The server rejected the whole document before it executed any of it. The changes of a batch
+    /// can be sent one by one; a single change is rejected.
     Refused(ClientError),
-    /// Nobody knows whether any of it ran: the next reading decides.
+    /// Unknown whether any of it was executed; the next listing decides.
     Unknown(ClientError),
 }
 
-/// What became of one change of an answered batch.
+/// Result of one change of an answered batch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
     Done,
-    /// The API refused this change by itself.
+    /// The API rejected this change.
     Rejected(String),
-    /// The answer does not say; the next reading decides.
+    /// The response does not say; the next listing decides.
     Unknown(String),
 }
 
-/// What a failure means for the run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum ErrorClass {
-    /// Worth trying again: no connection, 429, 502, 503, 504, time-out.
-    Transient,
-    /// The credentials do not allow it: the run of this workspace stops at once.
-    Denied,
-    /// A GraphQL error about what was asked.
-    Rejected,
-    /// The other side does not speak this API, or a reading is not complete: the run stops.
-    Protocol,
-}
-
-/// A request that failed. The message holds no secret and no raw remote text: control and
-/// bidirectional characters are escaped, and its length is limited.
+/// A failed request. The message contains no secret; remote text in it is escaped and limited in
+/// length.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct ClientError {
-    pub class: ErrorClass,
     pub kind: FailureKind,
     pub message: String,
 }
@@ -150,7 +151,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_https_or_this_machine_is_safe() {
+    fn only_https_and_loopback_are_safe() {
         let is_safe = |text: &str| endpoint_is_safe(&text.parse().unwrap());
         for safe in [
             "https://api.acme.io/graphql",
@@ -179,7 +180,13 @@ mod tests {
     }
 
     #[test]
-    fn credentials_do_not_show() {
+    fn redacted_urls_contain_no_secret() {
+        let url = "https://me:hush@api.acme.io/graphql?key=hush#hush".parse().unwrap();
+        assert_eq!(redacted_url(&url), "https://api.acme.io/graphql");
+    }
+
+    #[test]
+    fn debug_output_of_credentials_hides_secrets() {
         let secret = || SecretString::from("hush-hush-hush");
         let pair = Credentials::KeyPair { key: secret(), secret: secret() };
         let shown = format!("{pair:?} {:?}", Credentials::Token(secret()));

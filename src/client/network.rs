@@ -1,4 +1,4 @@
-//! The network: one POST over TLS or to this machine, and its whole answer.
+//! [`HttpTransport`] over the network: connections, TLS roots, proxy.
 
 use std::error::Error as _;
 use std::path::Path;
@@ -8,14 +8,13 @@ use futures_util::future::BoxFuture;
 use reqwest::header::HeaderMap;
 use reqwest::{Certificate, ClientBuilder, Url};
 
-use super::transport::{
-    HttpRequest, HttpResponse, HttpTransport, TransportError, TransportErrorKind, unusable,
-};
-use super::{ClientError, Settings, is_loopback};
+use super::http::{HttpRequest, HttpResponse, HttpTransport, TransportError};
+use super::{ClientError, Settings, is_loopback, unusable};
+use crate::failure::FailureKind;
 
-/// A connection is made within this, or half of the request's deadline.
-const CONNECT: Duration = Duration::from_secs(10);
-/// So much is read of an answer whose status already tells that it failed.
+/// Timeout of connecting; at most half of the timeout of the request.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Maximum number of bytes that are read of the body of an error response.
 const MAX_FAILED_BODY: usize = 64 << 10;
 
 /// The connections to one endpoint.
@@ -26,69 +25,64 @@ pub(super) struct Network {
 }
 
 impl Network {
-    /// Refuses a CA file that cannot be used.
+    /// Fails if the CA file is not usable.
     pub fn new(settings: &Settings) -> Result<Self, ClientError> {
         let (http, endpoint) = (connections(settings)?, settings.endpoint.clone());
         Ok(Self { http, endpoint, timeout: settings.timeout })
     }
 
-    async fn exchange(&self, post: HttpRequest) -> Result<HttpResponse, TransportError> {
-        let HttpRequest { headers, body, max_body } = post;
+    async fn exchange(&self, request: HttpRequest) -> Result<HttpResponse, TransportError> {
+        let HttpRequest { headers, body, max_body } = request;
         let request =
             self.http.post(self.endpoint.clone()).headers(headers).timeout(self.timeout).body(body);
-        let mut answer = request.send().await.map_err(|error| broken(&error))?;
-        let headers: HeaderMap = std::mem::take(answer.headers_mut());
-        let mut answered =
-            HttpResponse { status: answer.status().as_u16(), headers, body: Vec::new() };
-        let limit = if answer.status().is_success() { max_body } else { MAX_FAILED_BODY };
-        let length = answer.content_length().and_then(|length| usize::try_from(length).ok());
-        answered.body.reserve(length.unwrap_or_default().min(limit));
+        let mut response = request.send().await.map_err(|error| transport_error(&error))?;
+        let (status, mut body) = (response.status(), Vec::new());
+        let headers: HeaderMap = std::mem::take(response.headers_mut());
+        let limit = if status.is_success() { max_body } else { MAX_FAILED_BODY };
+        let length = response.content_length().and_then(|length| usize::try_from(length).ok());
+        body.reserve(length.unwrap_or_default().min(limit));
         loop {
-            match answer.chunk().await {
-                Ok(None) => return Ok(answered),
-                Ok(Some(chunk)) if answered.body.len() + chunk.len() <= limit => {
-                    answered.body.extend_from_slice(&chunk);
+            match response.chunk().await {
+                Ok(Some(chunk)) if body.len() + chunk.len() <= limit => {
+                    body.extend_from_slice(&chunk);
                 }
-                // The status tells enough.
-                _ if !answer.status().is_success() => return Ok(answered),
-                Ok(Some(_)) => {
-                    return Err(TransportError {
-                        how: TransportErrorKind::TooLarge,
-                        cause: String::new(),
-                    });
+                // A part of the body of an error response is enough.
+                Ok(Some(_)) if status.is_success() => {
+                    let (kind, cause) = (FailureKind::TooLarge, String::new());
+                    return Err(TransportError { kind, cause });
                 }
-                Err(error) => return Err(broken(&error)),
+                Err(error) if status.is_success() => return Err(transport_error(&error)),
+                _ => return Ok(HttpResponse { status: status.as_u16(), headers, body }),
             }
         }
     }
 }
 
 impl HttpTransport for Network {
-    fn post(&self, post: HttpRequest) -> BoxFuture<'_, Result<HttpResponse, TransportError>> {
-        Box::pin(self.exchange(post))
+    fn post(&self, request: HttpRequest) -> BoxFuture<'_, Result<HttpResponse, TransportError>> {
+        Box::pin(self.exchange(request))
     }
 }
 
-/// How it failed, as far as that matters to whoever asked.
-fn broken(failed: &reqwest::Error) -> TransportError {
-    let how = if failed.is_connect() && is_certificate(failed) {
-        TransportErrorKind::Certificate
+fn transport_error(failed: &reqwest::Error) -> TransportError {
+    let kind = if failed.is_connect() && is_certificate(failed) {
+        FailureKind::Tls
     } else if failed.is_connect() || failed.is_builder() {
-        TransportErrorKind::Connect
+        FailureKind::Connect
     } else if failed.is_timeout() {
-        TransportErrorKind::Timeout
+        FailureKind::Timeout
     } else if failed.is_body() || failed.is_decode() {
-        TransportErrorKind::Truncated
+        FailureKind::Truncated
     } else {
-        TransportErrorKind::Reset
+        FailureKind::Reset
     };
-    TransportError { how, cause: cause(failed) }
+    TransportError { kind, cause: cause(failed) }
 }
 
-/// Connections that verify whom they reach, follow no redirect and repeat nothing: with the usual
-/// roots and the private authority; where the system has no roots, the bundled ones.
+/// An HTTP client that verifies certificates, follows no redirect and retries nothing. It trusts
+/// the system's roots, or the bundled ones where the system has none, and the private authority.
 pub fn connections(settings: &Settings) -> Result<reqwest::Client, ClientError> {
-    // Another part of the process may have installed it before: that is as good.
+    // Fails if another part of the process has installed it already.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let private = settings.ca_file.as_deref().map_or_else(|| Ok(Vec::new()), authorities)?;
     let built = if settings.endpoint.scheme() == "http" {
@@ -107,31 +101,31 @@ pub fn connections(settings: &Settings) -> Result<reqwest::Client, ClientError> 
 fn builder(settings: &Settings) -> ClientBuilder {
     let builder = reqwest::Client::builder()
         .user_agent(concat!("rosterd/", env!("CARGO_PKG_VERSION")))
-        // A redirect would carry the credentials elsewhere.
+        // A redirect would send the credentials to another host.
         .redirect(reqwest::redirect::Policy::none())
-        // Whether something may be sent again is decided by its meaning, not by the protocol.
+        // Only the caller knows whether a request may be sent again.
         .retry(reqwest::retry::never())
         .timeout(settings.timeout)
-        .connect_timeout(CONNECT.min(settings.timeout / 2));
-    // What stays on this machine needs no proxy, and in the clear it must not meet one.
+        .connect_timeout(CONNECT_TIMEOUT.min(settings.timeout / 2));
+    // Plain HTTP must stay on this machine, so it must not go through a proxy.
     if is_loopback(&settings.endpoint) { builder.no_proxy() } else { builder }
 }
 
-/// A pipe or a device is not waited for.
-fn regular(file: &Path) -> std::io::Result<Vec<u8>> {
+/// Reads a regular file; a read from a pipe or a device might never end.
+fn read_regular(file: &Path) -> std::io::Result<Vec<u8>> {
     if std::fs::metadata(file)?.is_file() {
         return std::fs::read(file);
     }
-    Err(std::io::Error::new(std::io::ErrorKind::InvalidInput, "this is not a regular file"))
+    Err(std::io::Error::new(std::io::ErrorKind::InvalidInput, "not a regular file"))
 }
 
 fn authorities(file: &Path) -> Result<Vec<Certificate>, ClientError> {
     let at = file.display();
-    let bytes = regular(file)
+    let bytes = read_regular(file)
         .map_err(|error| unusable(format!("cannot read the CA file {at}: {error}")))?;
     match Certificate::from_pem_bundle(&bytes) {
         Ok(found) if !found.is_empty() => Ok(found),
-        _ => Err(unusable(format!("the CA file {at} holds no certificate in PEM form"))),
+        _ => Err(unusable(format!("the CA file {at} contains no PEM certificate"))),
     }
 }
 
@@ -141,24 +135,24 @@ fn bundled() -> impl Iterator<Item = Certificate> {
         .filter_map(|root| Certificate::from_der(root.as_ref()).ok())
 }
 
-/// The innermost error: what happened, without where.
+/// The message of the innermost error, without the URL.
 fn cause(failed: &reqwest::Error) -> String {
     let mut innermost: &dyn std::error::Error = failed;
     while let Some(source) = innermost.source() {
         innermost = source;
     }
-    // Without a source the error's own text would name the URL.
+    // The text of an error without a source contains the URL.
     if failed.source().is_none() { "no reason given".into() } else { innermost.to_string() }
 }
 
-/// Whether a certificate is what it failed of. An I/O error may hold another error, and hides it
-/// from `source`.
+/// Whether the cause is an invalid certificate. An I/O error may wrap another error that its
+/// `source` does not return.
 fn is_certificate(error: &(dyn std::error::Error + 'static)) -> bool {
     if let Some(rustls::Error::InvalidCertificate(_)) = error.downcast_ref() {
         return true;
     }
-    let held = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-    held.is_some_and(|held| is_certificate(held)) || error.source().is_some_and(is_certificate)
+    let inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+    inner.is_some_and(|inner| is_certificate(inner)) || error.source().is_some_and(is_certificate)
 }
 
 #[cfg(test)]
@@ -166,7 +160,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn there_are_bundled_roots() {
+    fn bundled_roots_are_parsed() {
         assert!(bundled().count() > 50);
     }
 }

@@ -1,5 +1,5 @@
-//! The shape of the answers. Rows become values of the directory while they are read, borrowing
-//! from the body, so that a long listing is held once.
+//! The shape of GraphQL responses. Rows are converted while they are parsed, and borrow from the
+//! body, so that a long listing is in memory only once.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -14,18 +14,18 @@ use crate::directory::{Account, Invitation, InviteStatus, Uid};
 use crate::email::Email;
 use crate::role::Role;
 
-/// So many errors of one answer are kept; the rest are only counted.
+/// Maximum number of errors that are kept of one response; the rest are counted.
 pub const MAX_ERRORS: usize = 1_000;
 
-/// An answer of GraphQL: `data`, `errors`, or both.
+/// A GraphQL response: `data`, `errors`, or both.
 #[derive(Debug)]
 pub struct Envelope<T> {
-    /// None where it is missing or null.
+    /// None if it is missing or null.
     pub data: Option<T>,
     pub errors: Errors,
 }
 
-/// The errors of one answer.
+/// The errors of one response.
 #[derive(Debug, Default)]
 pub struct Errors {
     /// The first [`MAX_ERRORS`].
@@ -33,26 +33,26 @@ pub struct Errors {
     pub total: usize,
 }
 
-/// One error, read leniently: only its presence is certain.
+/// One error. Every part of it is optional.
 #[derive(Debug, Default)]
 pub struct GraphqlError {
     pub message: String,
-    /// The alias of the field that failed, where the error belongs to one.
+    /// The alias of the failed field, if the error belongs to one.
     pub field: Option<String>,
-    /// `extensions.code`, or an empty text.
+    /// `extensions.code`, or empty.
     pub code: String,
 }
 
-/// Why a body is not an answer.
+/// Why a body is not a GraphQL response.
 #[derive(Debug)]
 pub enum Malformed {
-    /// No JSON.
+    /// Not JSON.
     NotJson(String),
-    /// JSON that ends too early.
+    /// Truncated JSON.
     CutShort,
-    /// JSON, but no answer of GraphQL.
+    /// JSON, but not a GraphQL response.
     NotGraphql,
-    /// An answer of GraphQL whose data has another shape than was asked for.
+    /// A GraphQL response whose data does not match the request.
     Shape(String),
 }
 
@@ -70,7 +70,7 @@ pub struct ListUsers {
     pub invited_users: Option<Vec<InvitedUser>>,
 }
 
-/// The answer of one mutation.
+/// The result of one mutation.
 #[derive(Debug, Deserialize)]
 pub struct Done {
     pub ok: Option<bool>,
@@ -84,10 +84,10 @@ pub struct ActiveUser(pub Account);
 #[derive(Debug)]
 pub struct InvitedUser(pub Invitation);
 
-/// Reads a whole body.
+/// Parses a whole body.
 pub fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<Envelope<T>, Malformed> {
     match serde_json::from_slice::<Object<Keys<T, Errors>>>(body) {
-        Ok(Object(keys)) if keys.data.is_there || keys.errors.is_there => {
+        Ok(Object(keys)) if keys.data.is_present || keys.errors.is_present => {
             Ok(Envelope { data: keys.data.value, errors: keys.errors.value.unwrap_or_default() })
         }
         Ok(_) => Err(Malformed::NotGraphql),
@@ -99,14 +99,14 @@ fn malformed(body: &[u8], error: &serde_json::Error) -> Malformed {
     match serde_json::from_slice::<Object<Keys<IgnoredAny, IgnoredAny>>>(body) {
         Err(why) if why.is_eof() => Malformed::CutShort,
         Err(why) if why.is_syntax() => Malformed::NotJson(why.to_string()),
-        Ok(Object(keys)) if keys.data.is_there || keys.errors.is_there => {
+        Ok(Object(keys)) if keys.data.is_present || keys.errors.is_present => {
             Malformed::Shape(error.to_string())
         }
         _ => Malformed::NotGraphql,
     }
 }
 
-/// The two keys of an answer.
+/// The two keys of a response.
 #[derive(Deserialize)]
 #[serde(bound(deserialize = "T: Deserialize<'de>, E: Deserialize<'de>"))]
 struct Keys<T, E> {
@@ -116,25 +116,25 @@ struct Keys<T, E> {
     errors: Key<E>,
 }
 
-/// A key that tells missing from null.
+/// A key that may be missing, null, or have a value.
 struct Key<T> {
-    is_there: bool,
+    is_present: bool,
     value: Option<T>,
 }
 
 impl<T> Default for Key<T> {
     fn default() -> Self {
-        Self { is_there: false, value: None }
+        Self { is_present: false, value: None }
     }
 }
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Key<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Ok(Self { is_there: true, value: Option::deserialize(deserializer)? })
+        Ok(Self { is_present: true, value: Option::deserialize(deserializer)? })
     }
 }
 
-/// An object, and never a list of its values in order, which `derive` would accept as well.
+/// A JSON object. `derive` alone would also accept a list of the values in order.
 #[derive(Debug)]
 pub struct Object<T>(pub T);
 
@@ -158,7 +158,7 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
     }
 }
 
-/// Text that borrows where nothing in it is escaped, also inside an `Option`.
+/// Text that borrows from the body unless it contains escapes, also inside an `Option`.
 #[derive(Deserialize)]
 #[serde(transparent)]
 struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
@@ -183,12 +183,12 @@ struct InvitedRow<'a> {
     email: Cow<'a, str>,
     #[serde(borrow)]
     account_type: Cow<'a, str>,
-    /// Null is a status that this version does not know; it may not be missing.
+    /// Null is read as an unknown status; a missing key is an error.
     #[serde(borrow, deserialize_with = "present")]
     invite_status: Option<Text<'a>>,
 }
 
-/// A value that may be null and must be there.
+/// A value that may be null but not missing.
 fn present<'de: 'a, 'a, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<Text<'a>>, D::Error> {
@@ -323,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_answer_says_what_it_is() {
+    fn malformed_bodies_are_classified() {
         for body in ["{}", "[]", "7", r#"{"message":"hello"}"#, r#"[{"data":null}]"#] {
             assert!(matches!(list(body), Err(Malformed::NotGraphql)), "{body}");
         }
@@ -340,7 +340,7 @@ mod tests {
     }
 
     #[test]
-    fn every_error_is_read_whatever_its_shape() {
+    fn errors_of_any_shape_are_read() {
         let body = r#"{"data":null,"errors":[
             {"message":"one","path":["m3","ok"],"extensions":{"code":"FORBIDDEN"}},
             {"message":"two","path":[],"extensions":{"code":403}},
@@ -358,7 +358,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flood_of_errors_is_counted_but_not_kept() {
+    fn errors_beyond_the_limit_are_only_counted() {
         let many = vec![r#"{"message":"no"}"#; MAX_ERRORS + 5].join(",");
         let errors = list(&format!(r#"{{"errors":[{many}]}}"#)).unwrap().errors;
         assert_eq!((errors.list.len(), errors.total), (MAX_ERRORS, MAX_ERRORS + 5));

@@ -1,10 +1,9 @@
-//! HTTP: one POST and its whole answer, within a deadline and a size.
+//! Requests to one endpoint: headers, size and time limits, and the messages of failures.
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use jiff::fmt::rfc2822::DateTimeParser;
 use reqwest::Url;
@@ -12,71 +11,25 @@ use reqwest::header::{self, HeaderMap, HeaderName, HeaderValue};
 use secrecy::ExposeSecret;
 
 use super::answer::{ErrorContext, Response};
+use super::http::{HttpRequest, HttpResponse, HttpTransport, TransportError};
 use super::network::Network;
 use super::rate_limiter::Throttle;
 use super::{
-    ClientError, Credentials, ErrorClass, Observer, RequestMetrics, Settings, endpoint_is_safe,
+    ClientError, Credentials, Observer, RequestMetrics, Settings, endpoint_is_safe, redacted_url,
+    unusable,
 };
 use crate::failure::FailureKind;
 
-/// The longest answer that is read, after decompression: far more than 100,000 users need.
+/// Maximum size of a response body in bytes, after decompression. 100,000 users need far less.
 pub const MAX_BODY: usize = 256 << 20;
-/// A longer `Retry-After` counts as this.
-const LONGEST_STOP: Duration = Duration::from_hours(24);
+/// Maximum `Retry-After`; a longer one is cut to this.
+const MAX_RETRY_AFTER: Duration = Duration::from_hours(24);
 
-/// What carries requests to the endpoint: the network, or a simulation of it. It neither follows
-/// a redirect nor sends anything twice.
-pub trait HttpTransport: Send + Sync {
-    /// Sends it once, and waits for the whole answer.
-    fn post(&self, post: HttpRequest) -> BoxFuture<'_, Result<HttpResponse, TransportError>>;
-}
-
-/// One request. The headers hold secrets.
-#[derive(Debug)]
-pub struct HttpRequest {
-    pub headers: HeaderMap,
-    pub body: String,
-    /// An answer may have so many bytes.
-    pub max_body: usize,
-}
-
-/// A whole answer, whatever it says.
-#[derive(Debug)]
-pub struct HttpResponse {
-    pub status: u16,
-    pub headers: HeaderMap,
-    pub body: Vec<u8>,
-}
-
-/// No answer, or not the whole of it.
-#[derive(Debug)]
-pub struct TransportError {
-    pub how: TransportErrorKind,
-    /// The innermost reason, in words that hold no URL.
-    pub cause: String,
-}
-
-/// The ways in which a request ends without an answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TransportErrorKind {
-    /// The other side shows a certificate that is not trusted: nothing was sent.
-    Certificate,
-    /// There was no connection: nothing was sent.
-    Connect,
-    /// The deadline of the request has passed.
-    Timeout,
-    /// The answer broke off.
-    Truncated,
-    /// The connection ended without an answer.
-    Reset,
-    /// The answer is longer than it may be.
-    TooLarge,
-}
-
-/// The way to one endpoint, and the pace at which it is asked; shared by every run.
+/// The connection to one endpoint and its rate limit. All runs of a workspace share it.
 pub struct Transport {
-    wire: Box<dyn HttpTransport>,
-    shown: String,
+    http: Box<dyn HttpTransport>,
+    /// Without user, password, query and fragment.
+    endpoint: String,
     timeout: Duration,
     workspace: Option<HeaderValue>,
     max_body: usize,
@@ -84,28 +37,28 @@ pub struct Transport {
     pub(super) throttle: Throttle,
 }
 
-/// A request without an answer.
+/// A request without a response.
 #[derive(Debug)]
-pub struct Unanswered {
+pub struct ExchangeError {
     pub error: ClientError,
-    /// Whether any of it can have reached the server.
+    /// Whether the request may have reached the server.
     pub sent: bool,
 }
 
 impl Transport {
-    /// Refuses an endpoint that would carry the credentials in the clear, one that carries a
-    /// password itself, and a CA file that cannot be used.
+    /// Fails if the endpoint is plain HTTP to another machine, if it contains a password, or if the
+    /// CA file is not usable.
     pub fn new(settings: &Settings) -> Result<Self, ClientError> {
-        check(&settings.endpoint, &shown(&settings.endpoint))?;
+        check(&settings.endpoint)?;
         Self::over(Box::new(Network::new(settings)?), settings)
     }
 
-    /// The same over something else than the network.
-    pub fn over(wire: Box<dyn HttpTransport>, settings: &Settings) -> Result<Self, ClientError> {
+    /// Uses another transport instead of the network.
+    pub fn over(http: Box<dyn HttpTransport>, settings: &Settings) -> Result<Self, ClientError> {
         let workspace = settings.workspace_uid.as_deref().map(workspace).transpose()?;
         Ok(Self {
-            wire,
-            shown: shown(&settings.endpoint),
+            http,
+            endpoint: redacted_url(&settings.endpoint),
             timeout: settings.timeout,
             workspace,
             max_body: MAX_BODY,
@@ -114,41 +67,41 @@ impl Transport {
         })
     }
 
-    /// Lowers the longest answer that is read to so many bytes, after decompression.
+    /// Lowers the maximum size of a response body, in bytes after decompression.
     #[must_use]
     pub fn with_max_body(mut self, bytes: usize) -> Self {
         self.max_body = bytes.min(MAX_BODY);
         self
     }
 
-    /// Tells somebody of every request.
+    /// Reports every request to the observer.
     #[must_use]
     pub fn observed_by(self, observer: Arc<dyn Observer>) -> Self {
         Self { observer: Some(observer), ..self }
     }
 
-    pub(super) fn tell(&self, asked: &RequestMetrics) {
-        self.observer.iter().for_each(|observer| observer.asked(asked));
+    pub(super) fn report(&self, request: &RequestMetrics) {
+        self.observer.iter().for_each(|observer| observer.on_request(request));
     }
 
-    /// The endpoint as it may be shown: without user, password, query and fragment.
+    /// The endpoint for messages: without user, password, query and fragment.
     pub fn endpoint(&self) -> &str {
-        &self.shown
+        &self.endpoint
     }
 
-    /// Sends the body once and reads the whole answer.
+    /// Sends the body once and reads the whole response.
     pub(super) async fn exchange(
         &self,
         credentials: &Credentials,
         body: String,
         context: &ErrorContext<'_>,
-    ) -> Result<Response, Unanswered> {
+    ) -> Result<Response, ExchangeError> {
         let headers =
-            self.headers(credentials).map_err(|error| Unanswered { error, sent: false })?;
-        let post = HttpRequest { headers, body, max_body: self.max_body };
-        match self.wire.post(post).await {
-            Ok(answered) => Ok(response(answered)),
-            Err(broken) => Err(self.unanswered(&broken, context)),
+            self.headers(credentials).map_err(|error| ExchangeError { error, sent: false })?;
+        let request = HttpRequest { headers, body, max_body: self.max_body };
+        match self.http.post(request).await {
+            Ok(http) => Ok(response(http)),
+            Err(failed) => Err(self.exchange_error(&failed, context)),
         }
     }
 
@@ -174,129 +127,96 @@ impl Transport {
         Ok(headers)
     }
 
-    fn unanswered(&self, broken: &TransportError, context: &ErrorContext<'_>) -> Unanswered {
-        let (at, cause) = (&self.shown, context.remote(&broken.cause));
-        let (class, kind, message) = match broken.how {
-            TransportErrorKind::Certificate => {
-                let hint = "a private authority is named by `http.ca_file`";
-                let shows =
-                    format!("{at} shows a certificate that is not trusted: {cause}; {hint}");
-                (ErrorClass::Protocol, FailureKind::Tls, shows)
-            }
-            TransportErrorKind::Connect => (
-                ErrorClass::Transient,
-                FailureKind::Connect,
-                format!("cannot connect to {at}: {cause}"),
+    fn exchange_error(&self, failed: &TransportError, context: &ErrorContext<'_>) -> ExchangeError {
+        let (endpoint, kind) = (&self.endpoint, failed.kind);
+        let cause = context.sanitize(&failed.cause);
+        let message = match kind {
+            FailureKind::Tls => format!(
+                "{endpoint} presented a certificate that is not trusted: {cause}; for a private \
+                 authority, set `http.ca_file`"
             ),
-            TransportErrorKind::Timeout => {
-                let limit = self.timeout;
-                (
-                    ErrorClass::Transient,
-                    FailureKind::Timeout,
-                    format!("{at} did not answer within {limit:?}"),
-                )
+            FailureKind::Connect => format!("cannot connect to {endpoint}: {cause}"),
+            FailureKind::Timeout => {
+                format!("{endpoint} did not respond within {:?}", self.timeout)
             }
-            TransportErrorKind::Truncated => {
-                let message = format!("the answer of {at} broke off: {cause}");
-                (ErrorClass::Transient, FailureKind::Truncated, message)
+            FailureKind::Truncated => format!("the response of {endpoint} is incomplete: {cause}"),
+            FailureKind::TooLarge => {
+                format!("the response of {endpoint} is larger than {} bytes", self.max_body)
             }
-            TransportErrorKind::Reset => {
-                let message = format!("{at} closed the connection without an answer: {cause}");
-                (ErrorClass::Transient, FailureKind::Reset, message)
-            }
-            TransportErrorKind::TooLarge => {
-                let limit = self.max_body;
-                let message = format!("{at} answered with more than {limit} bytes");
-                (ErrorClass::Protocol, FailureKind::TooLarge, message)
-            }
+            _ => format!("{endpoint} closed the connection without a response: {cause}"),
         };
-        let sent =
-            !matches!(broken.how, TransportErrorKind::Certificate | TransportErrorKind::Connect);
-        Unanswered { error: error(class, kind, message), sent }
+        let sent = !matches!(kind, FailureKind::Tls | FailureKind::Connect);
+        ExchangeError { error: ClientError { kind, message }, sent }
     }
 }
 
 impl fmt::Debug for Transport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Transport").field("endpoint", &self.shown).finish_non_exhaustive()
+        f.debug_struct("Transport").field("endpoint", &self.endpoint).finish_non_exhaustive()
     }
 }
 
-fn error(class: ErrorClass, kind: FailureKind, message: String) -> ClientError {
-    ClientError { class, kind, message }
-}
-
-pub(super) fn unusable(message: String) -> ClientError {
-    error(ErrorClass::Protocol, FailureKind::Settings, message)
-}
-
-fn shown(endpoint: &Url) -> String {
-    let mut shown = endpoint.clone();
-    let _ = (shown.set_username(""), shown.set_password(None));
-    shown.set_query(None);
-    shown.set_fragment(None);
-    shown.to_string()
-}
-
-fn check(endpoint: &Url, shown: &str) -> Result<(), ClientError> {
+fn check(endpoint: &Url) -> Result<(), ClientError> {
+    let shown = redacted_url(endpoint);
     if !endpoint.username().is_empty() || endpoint.password().is_some() {
         return Err(unusable(format!(
-            "the endpoint {shown} holds a user or a password; write them under `credentials`"
+            "the endpoint {shown} contains a user or a password; write them under `credentials`"
         )));
     }
     if !endpoint_is_safe(endpoint) {
         return Err(unusable(format!(
-            "the endpoint {shown} would carry the credentials in the clear; use https \
-             (plain http is for this machine alone)"
+            "the endpoint {shown} would send the credentials unencrypted; use https \
+             (plain http is allowed to loopback only)"
         )));
     }
     Ok(())
 }
 
 fn workspace(uid: &str) -> Result<HeaderValue, ClientError> {
-    HeaderValue::from_str(uid)
-        .map_err(|_| unusable("`workspace_uid` holds a character that no header can carry".into()))
+    HeaderValue::from_str(uid).map_err(|_| {
+        unusable("`workspace_uid` contains a character that a header cannot carry".into())
+    })
 }
 
 fn secret_value(what: &str, text: &str) -> Result<HeaderValue, ClientError> {
     let mut value = HeaderValue::from_str(text).map_err(|_| {
-        let message =
-            format!("the {what} holds a character that no header can carry, such as a line break");
-        error(ErrorClass::Denied, FailureKind::Unauthorized, message)
+        let message = format!(
+            "the {what} contains a character that a header cannot carry, such as a line break"
+        );
+        ClientError { kind: FailureKind::Unauthorized, message }
     })?;
     value.set_sensitive(true);
     Ok(value)
 }
 
-/// What of an answer matters.
-fn response(answered: HttpResponse) -> Response {
-    let HttpResponse { status, headers, body } = answered;
+fn response(http: HttpResponse) -> Response {
+    let HttpResponse { status, headers, body } = http;
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
-    let server_time = text(header::DATE).and_then(instant);
+    let server_time = text(header::DATE).and_then(http_date);
     Response {
         status,
         content_type: text(header::CONTENT_TYPE).map(str::to_owned),
         location: headers
             .get(header::LOCATION)
             .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()),
-        retry_after: text(header::RETRY_AFTER).and_then(|asked| wait(asked, server_time)),
+        retry_after: text(header::RETRY_AFTER).and_then(|text| retry_after(text, server_time)),
         server_time,
         body,
     }
 }
 
-/// `Retry-After`: seconds, or an instant, which is compared with the server's own clock.
-fn wait(asked: &str, server_time: Option<Timestamp>) -> Option<Duration> {
-    let asked = asked.trim();
-    let wait = if asked.bytes().all(|byte| byte.is_ascii_digit()) && !asked.is_empty() {
-        Duration::from_secs(asked.parse().unwrap_or(u64::MAX))
+/// `Retry-After`: seconds, or a date, which is compared with the server's own clock.
+fn retry_after(text: &str, server_time: Option<Timestamp>) -> Option<Duration> {
+    let text = text.trim();
+    let wait = if text.bytes().all(|byte| byte.is_ascii_digit()) && !text.is_empty() {
+        Duration::from_secs(text.parse().unwrap_or(u64::MAX))
     } else {
-        Duration::try_from(instant(asked)?.duration_since(server_time?)).unwrap_or_default()
+        Duration::try_from(http_date(text)?.duration_since(server_time?)).unwrap_or_default()
     };
-    Some(wait.min(LONGEST_STOP))
+    Some(wait.min(MAX_RETRY_AFTER))
 }
 
-fn instant(text: &str) -> Option<Timestamp> {
+fn http_date(text: &str) -> Option<Timestamp> {
     static PARSER: DateTimeParser = DateTimeParser::new();
     PARSER.parse_timestamp(text).ok()
 }
@@ -306,28 +226,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_wait_is_read_in_both_forms() {
-        let now = instant("Wed, 25 Nov 2026 10:00:00 GMT");
+    fn retry_after_is_seconds_or_a_date() {
+        let now = http_date("Wed, 25 Nov 2026 10:00:00 GMT");
         let later = "Wed, 25 Nov 2026 10:00:30 GMT";
-        assert_eq!(wait("7", None), Some(Duration::from_secs(7)));
-        assert_eq!(wait(" 0 ", now), Some(Duration::ZERO));
-        assert_eq!(wait(later, now), Some(Duration::from_secs(30)));
-        assert_eq!(wait(later, instant("Wed, 25 Nov 2026 11:00:00 GMT")), Some(Duration::ZERO));
-        assert_eq!(wait(later, None), None, "no clock to compare it with");
+        assert_eq!(retry_after("7", None), Some(Duration::from_secs(7)));
+        assert_eq!(retry_after(" 0 ", now), Some(Duration::ZERO));
+        assert_eq!(retry_after(later, now), Some(Duration::from_secs(30)));
+        assert_eq!(
+            retry_after(later, http_date("Wed, 25 Nov 2026 11:00:00 GMT")),
+            Some(Duration::ZERO)
+        );
+        assert_eq!(retry_after(later, None), None, "no server clock to compare with");
         for odd in ["", "-1", "soon", "1.5"] {
-            assert_eq!(wait(odd, now), None, "{odd}");
+            assert_eq!(retry_after(odd, now), None, "{odd}");
         }
-        assert_eq!(wait("99999999999999999999999", now), Some(LONGEST_STOP));
+        assert_eq!(retry_after("99999999999999999999999", now), Some(MAX_RETRY_AFTER));
     }
 
     #[test]
-    fn the_endpoint_is_shown_without_what_may_be_secret() {
-        let endpoint = "https://api.acme.io/graphql?key=hush#hush".parse().unwrap();
-        assert_eq!(shown(&endpoint), "https://api.acme.io/graphql");
-    }
-
-    #[test]
-    fn secrets_travel_in_headers_that_do_not_show_them() {
+    fn debug_output_of_headers_hides_secrets() {
         let transport = Transport::new(&Settings {
             endpoint: "https://api.acme.io/graphql".parse().unwrap(),
             workspace_uid: None,

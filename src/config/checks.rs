@@ -30,7 +30,7 @@ pub(super) fn file(
 ) -> Result<(Config, Vec<Diagnostic>), Vec<Diagnostic>> {
     let text = text(path, folder).map_err(|problem| vec![problem])?;
     let id = sources.add(path.to_string_lossy(), text.clone());
-    let mut reader = Reader { request, env, folder, path, found: Vec::new() };
+    let mut reader = Validator { request, env, folder, path, found: Vec::new() };
     let config = yaml::parse(&text, id, &mut reader.found).and_then(|document| {
         redact::tokens(&document, &mut reader.found);
         reader.config(&document)
@@ -45,7 +45,7 @@ pub(super) fn file(
     }
 }
 
-pub(super) struct Reader<'a> {
+pub(super) struct Validator<'a> {
     pub request: &'a Request,
     pub env: &'a dyn Fn(&str) -> Option<String>,
     /// The working directory.
@@ -55,7 +55,7 @@ pub(super) struct Reader<'a> {
     pub found: Vec<Diagnostic>,
 }
 
-impl Reader<'_> {
+impl Validator<'_> {
     fn config(&mut self, document: &Node<'_>) -> Option<Config> {
         if document.is_null() {
             self.found.push(
@@ -160,11 +160,11 @@ impl Reader<'_> {
         if self.request.offline {
             return values::expand(text, self.env).ok();
         }
-        self.expanded_or_told(node, what)
+        self.expand_required(node, what)
     }
 
     /// The same for what is needed offline too.
-    pub fn expanded_or_told(&mut self, node: &Node<'_>, what: &str) -> Option<String> {
+    pub fn expand_required(&mut self, node: &Node<'_>, what: &str) -> Option<String> {
         let text = node.text(what, &mut self.found)?;
         match values::expand(text, self.env) {
             Ok(text) if text.trim_start().starts_with(TOKEN_PREFIX) => {

@@ -1,13 +1,13 @@
 //! `credentials:` of a workspace: where its secrets are.
 
-use super::checks::Reader;
+use super::checks::Validator;
 use super::keys::{CREDENTIALS, SECRET};
 use super::redact::refused;
 use super::{CredentialSource, SecretSource};
 use crate::diagnostic::Diagnostic;
 use crate::yaml::{Fields, Node, Value};
 
-impl Reader<'_> {
+impl Validator<'_> {
     pub(super) fn credentials(&mut self, node: &Node<'_>) -> Option<CredentialSource> {
         let fields = Fields::of(node, "`credentials`", &CREDENTIALS, &mut self.found)?;
         let api_key = fields.get("api_key").map(|node| self.secret(node, "api_key"));

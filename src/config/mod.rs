@@ -30,7 +30,7 @@ use crate::schedule::Cron;
 use crate::source;
 
 pub use schema::schema;
-pub use secrets::SecretProblem;
+pub use secrets::SecretError;
 
 /// What the command line says about the configuration.
 #[derive(Clone, Debug, Default)]
@@ -109,7 +109,7 @@ pub struct Config {
     pub listen: Option<SocketAddr>,
     pub web: WebSettings,
     /// Who is told what happens.
-    pub notify: Vec<Receiver>,
+    pub notify: Vec<NotifyTarget>,
     /// How long the ledger keeps what is over.
     pub retention: Duration,
     /// At least one; their names differ.
@@ -143,8 +143,8 @@ pub struct WebSettings {
 
 /// Somebody who is told what happens.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Receiver {
-    pub to: WhereTo,
+pub struct NotifyTarget {
+    pub to: WebhookUrl,
     pub format: Format,
     /// Signs what is sent.
     pub secret: Option<SecretSource>,
@@ -157,7 +157,7 @@ pub struct Receiver {
 
 /// The address of a webhook.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum WhereTo {
+pub enum WebhookUrl {
     Written(Url),
     /// Whoever knows it can write there.
     Secret(SecretSource),

@@ -5,18 +5,18 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use reqwest::Url;
 
-use super::checks::Reader;
+use super::checks::Validator;
 use super::environment;
 use super::keys::{NOTIFY, WEB};
 use super::redact::refused;
 use super::workspace::endpoint;
-use super::{Format, Receiver, WebSettings, WhereTo, WorkspaceConfig};
+use super::{Format, NotifyTarget, WebSettings, WebhookUrl, WorkspaceConfig};
 use crate::notice::Kind;
 use crate::yaml::{Fields, Node, Value, closest};
 
 const DAY: Duration = Duration::from_hours(24);
 
-impl Reader<'_> {
+impl Validator<'_> {
     pub(super) fn web(&mut self, fields: &Fields<'_, '_>) -> WebSettings {
         if fields.get("web").is_none() {
             return environment::web(self.env);
@@ -43,7 +43,7 @@ impl Reader<'_> {
         &mut self,
         fields: &Fields<'_, '_>,
         workspaces: &[WorkspaceConfig],
-    ) -> Vec<Receiver> {
+    ) -> Vec<NotifyTarget> {
         let Some(node) = fields.get("notify") else { return Vec::new() };
         let mut found = Vec::new();
         let items = node.items("`notify`", &mut found).unwrap_or_default();
@@ -51,7 +51,11 @@ impl Reader<'_> {
         items.iter().filter_map(|item| self.receiver(item, workspaces)).collect()
     }
 
-    fn receiver(&mut self, node: &Node<'_>, workspaces: &[WorkspaceConfig]) -> Option<Receiver> {
+    fn receiver(
+        &mut self,
+        node: &Node<'_>,
+        workspaces: &[WorkspaceConfig],
+    ) -> Option<NotifyTarget> {
         let fields = Fields::of(node, "a receiver", &NOTIFY, &mut self.found)?;
         let to = fields.require("url", &mut self.found);
         let to = to.and_then(|node| self.where_to(node));
@@ -85,7 +89,7 @@ impl Reader<'_> {
             Some(secret) => Some(secret?),
             None => None,
         };
-        Some(Receiver { to: to?, format, secret, events, workspaces, within })
+        Some(NotifyTarget { to: to?, format, secret, events, workspaces, within })
     }
 
     /// The words of a list, each of which is one of `known` where any is.
@@ -116,9 +120,9 @@ impl Reader<'_> {
     }
 
     /// An address that is no secret stands in the file; any other one is named like a secret.
-    fn where_to(&mut self, node: &Node<'_>) -> Option<WhereTo> {
+    fn where_to(&mut self, node: &Node<'_>) -> Option<WebhookUrl> {
         if !matches!(node.value, Value::Scalar { .. }) {
-            return self.secret(node, "url").map(WhereTo::Secret);
+            return self.secret(node, "url").map(WebhookUrl::Secret);
         }
         let text = self.expanded(node, "`url`")?;
         let is_written = node.text("", &mut Vec::new()) == Some(&*text);
@@ -128,7 +132,7 @@ impl Reader<'_> {
             return None;
         }
         match endpoint(&text) {
-            Ok(url) => Some(WhereTo::Written(url)),
+            Ok(url) => Some(WebhookUrl::Written(url)),
             Err(why) => {
                 self.refuse(node, "url", &why, "the https address of a webhook");
                 None

@@ -18,7 +18,7 @@ const MAX_BYTES: u64 = 64 * 1024;
 /// Why a secret cannot be used. Nothing of its value is in it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{place}: {why}")]
-pub struct SecretProblem {
+pub struct SecretError {
     /// Where it was looked for.
     place: String,
     why: String,
@@ -30,7 +30,7 @@ impl WorkspaceConfig {
     pub fn read_credentials(
         &self,
         env: &dyn Fn(&str) -> Option<String>,
-    ) -> Result<Credentials, SecretProblem> {
+    ) -> Result<Credentials, SecretError> {
         let credentials = self.credentials.read(env)?;
         if let Credentials::Token(token) = &credentials
             && token.expose_secret().starts_with(COMPANY_PREFIX)
@@ -48,7 +48,7 @@ impl WorkspaceConfig {
 impl CredentialSource {
     /// Reads the secrets as they are now. A secret that begins with `prdm_` is a token;
     /// any other one needs a key.
-    pub fn read(&self, env: &dyn Fn(&str) -> Option<String>) -> Result<Credentials, SecretProblem> {
+    pub fn read(&self, env: &dyn Fn(&str) -> Option<String>) -> Result<Credentials, SecretError> {
         let secret = self.api_secret.read(env)?;
         if secret.starts_with(TOKEN_PREFIX) {
             return Ok(Credentials::Token(SecretString::from(secret)));
@@ -65,14 +65,14 @@ impl CredentialSource {
 
 impl SecretSource {
     /// Reads the secret as it is now.
-    pub fn reveal(
+    pub fn resolve(
         &self,
         env: &dyn Fn(&str) -> Option<String>,
-    ) -> Result<SecretString, SecretProblem> {
+    ) -> Result<SecretString, SecretError> {
         self.read(env).map(SecretString::from)
     }
 
-    fn read(&self, env: &dyn Fn(&str) -> Option<String>) -> Result<String, SecretProblem> {
+    fn read(&self, env: &dyn Fn(&str) -> Option<String>) -> Result<String, SecretError> {
         let value = match self {
             Self::Env(name) => env(name).ok_or_else(|| self.problem("it is not set"))?,
             Self::File(path) => {
@@ -92,13 +92,13 @@ impl SecretSource {
         Ok(value.to_owned())
     }
 
-    fn problem(&self, why: impl fmt::Display) -> SecretProblem {
+    fn problem(&self, why: impl fmt::Display) -> SecretError {
         let place = match self {
             Self::Env(name) => format!("the environment variable {name}"),
             Self::File(path) => format!("the file {}", path.display()),
             Self::Sandbox(_) => "the sandbox".to_owned(),
         };
-        SecretProblem { place, why: why.to_string() }
+        SecretError { place, why: why.to_string() }
     }
 }
 

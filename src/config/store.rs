@@ -2,11 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use reqwest::Url;
 use secrecy::ExposeSecret as _;
 
 use super::{SecretSource, WorkspaceConfig};
-use crate::client::Credentials;
+use crate::client::{Credentials, redacted_url};
 use crate::ledger::Location;
 use crate::roster::Digest;
 
@@ -36,7 +35,7 @@ impl WorkspaceConfig {
             let uid = self.connection.workspace_uid.as_deref();
             return format!("sandbox#{}", uid.unwrap_or(&self.target.workspace));
         }
-        let endpoint = address(&self.connection.endpoint);
+        let endpoint = redacted_url(&self.connection.endpoint);
         if let Some(uid) = &self.connection.workspace_uid {
             return format!("{endpoint}#{uid}");
         }
@@ -47,16 +46,6 @@ impl WorkspaceConfig {
         let digest: String = Digest::of([key.expose_secret()]).hex().chars().take(16).collect();
         format!("{endpoint}#key-{digest}")
     }
-}
-
-/// The endpoint without anything that could be a secret.
-fn address(endpoint: &Url) -> String {
-    let mut bare = endpoint.clone();
-    let _ = bare.set_username("");
-    let _ = bare.set_password(None);
-    bare.set_query(None);
-    bare.set_fragment(None);
-    bare.to_string()
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use reqwest::Url;
 
-use super::checks::Reader;
+use super::checks::Validator;
 use super::keys::{BUDGET, BUDGETS, GUARD, HTTP, WORKSPACE};
 use super::{WorkspaceConfig, values};
 use crate::apply::Sending;
@@ -21,7 +21,7 @@ use crate::yaml::{Fields, Node, Value, closest};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-impl Reader<'_> {
+impl Validator<'_> {
     pub(super) fn workspaces(&mut self, fields: &Fields<'_, '_>) -> Vec<WorkspaceConfig> {
         let Some(node) = fields.require("workspaces", &mut self.found) else { return Vec::new() };
         let mut found = Vec::new();
@@ -184,7 +184,7 @@ impl Reader<'_> {
 
     fn users(&mut self, node: &Node<'_>) -> Option<Vec<String>> {
         if let Value::Scalar { .. } = node.value {
-            return self.expanded_or_told(node, "`users`").map(|one| vec![one]);
+            return self.expand_required(node, "`users`").map(|one| vec![one]);
         }
         let Value::Seq(items) = &node.value else {
             self.found.push(node.expected("`users`", "a file, a folder or a list of them"));
@@ -200,7 +200,7 @@ impl Reader<'_> {
         }
         let mut users = Vec::new();
         for item in items {
-            users.extend(self.expanded_or_told(item, "an entry of `users`"));
+            users.extend(self.expand_required(item, "an entry of `users`"));
         }
         (!users.is_empty()).then_some(users)
     }

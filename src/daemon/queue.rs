@@ -1,7 +1,8 @@
 //! The commands to one workspace's worker. They merge as they arrive, so sending never waits.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use super::events::merge;
@@ -34,13 +35,13 @@ pub(super) struct CommandQueue {
 
 impl CommandQueue {
     pub fn send(&self, edit: impl FnOnce(&mut PendingCommands)) {
-        edit(&mut self.commands.lock().unwrap_or_else(PoisonError::into_inner));
+        edit(&mut self.commands.lock());
         self.notify.notify_one();
     }
 
     /// Takes what has been sent so far.
     pub fn take_now(&self) -> PendingCommands {
-        std::mem::take(&mut *self.commands.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut *self.commands.lock())
     }
 
     /// Waits for a command, and takes all of them. Dropping the future loses none.

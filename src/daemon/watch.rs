@@ -11,11 +11,12 @@ use std::fs;
 use std::hash::{Hash, Hasher};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use notify::{ErrorKind, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
+use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc, watch};
 
 use super::events::Event;
@@ -142,7 +143,7 @@ impl FolderWatcher {
         let folders = Arc::new(Mutex::new(BTreeSet::new()));
         let (notify, within) = (Arc::clone(notify), Arc::clone(&folders));
         let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-            let folders = within.lock().unwrap_or_else(PoisonError::into_inner);
+            let folders = within.lock();
             if event.is_err() || event.is_ok_and(|event| concerns(&event, &folders)) {
                 notify.notify_one();
             }
@@ -159,7 +160,7 @@ impl FolderWatcher {
     /// look may not be relied upon.
     fn look(&mut self, watched: &Watched, now: Timestamp) -> Option<View> {
         let folders = watched.folders();
-        folders.clone_into(&mut self.folders.lock().unwrap_or_else(PoisonError::into_inner));
+        folders.clone_into(&mut self.folders.lock());
         self.arm(&folders);
         view(&folders, now)
     }

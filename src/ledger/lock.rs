@@ -8,7 +8,9 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read as _, Seek as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
 
 use super::LedgerError;
 use super::sqlite::{beside, make_folder_of};
@@ -64,7 +66,7 @@ pub fn beside_file(
 
 /// The same within one process.
 pub fn within(holders: &Holders, scope: &str, holder: &str) -> Result<Lock, String> {
-    let mut held = holders.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut held = holders.lock();
     if let Some(holder) = held.get(scope) {
         return Err(holder.clone());
     }
@@ -85,7 +87,7 @@ impl Drop for Lock {
 
 impl Drop for Within {
     fn drop(&mut self) {
-        let mut held = self.holders.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut held = self.holders.lock();
         held.remove(&self.scope);
     }
 }

@@ -15,9 +15,10 @@ mod writer;
 use std::collections::HashMap;
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use jiff::Timestamp;
+use parking_lot::Mutex;
 
 use crate::email::Email;
 use crate::memory::Memory;
@@ -89,7 +90,7 @@ impl Ledger {
     /// A ledger in a store that somebody else keeps open.
     pub fn on(store: impl Store + 'static) -> Self {
         let ledger = Self::at(Location::Memory);
-        *lock_of(&ledger.shared.in_memory) = Some(Arc::new(Mutex::new(store)));
+        *ledger.shared.in_memory.lock() = Some(Arc::new(Mutex::new(store)));
         ledger
     }
 
@@ -97,7 +98,7 @@ impl Ledger {
     #[must_use]
     pub fn reopen(&self) -> Self {
         let shared = Shared {
-            in_memory: Mutex::new(lock_of(&self.shared.in_memory).clone()),
+            in_memory: Mutex::new(self.shared.in_memory.lock().clone()),
             holders: Arc::clone(&self.shared.holders),
             ..Shared::default()
         };
@@ -120,7 +121,7 @@ impl Ledger {
     /// block.
     pub fn open(&self, scope: &str, now: Timestamp) -> Result<LedgerWriter, LedgerError> {
         let store = self.store(now)?;
-        let (head, memory) = self.memory(&*guard(&store), scope)?;
+        let (head, memory) = self.memory(&*store.lock(), scope)?;
         Ok(LedgerWriter::new(self.clone(), store, scope.to_owned(), head, memory))
     }
 
@@ -128,7 +129,7 @@ impl Ledger {
     /// It may block.
     pub fn read_state(&self, scope: &str) -> Result<Memory, LedgerError> {
         match self.read_only() {
-            Ok(store) => Ok(Arc::unwrap_or_clone(self.memory(&*guard(&store), scope)?.1)),
+            Ok(store) => Ok(Arc::unwrap_or_clone(self.memory(&*store.lock(), scope)?.1)),
             Err(LedgerError::None) => Ok(Memory::empty()),
             Err(error) => Err(error),
         }
@@ -141,7 +142,7 @@ impl Ledger {
             Err(LedgerError::None) => return Ok(Vec::new()),
             Err(error) => return Err(error),
         };
-        let store = guard(&store);
+        let store = store.lock();
         let mut entries = Vec::new();
         store.read_transaction(&mut || {
             let mut head = verify::beginning(&*store)?;
@@ -157,7 +158,7 @@ impl Ledger {
     /// Checks the whole chain; with `head`, also that it leads over the row of that hash.
     pub fn verify(&self, head: Option<&str>) -> Result<Verified, LedgerError> {
         let store = self.read_only()?;
-        let store = guard(&store);
+        let store = store.lock();
         let mut verified = Err(LedgerError::None);
         store.read_transaction(&mut || {
             verified = verify(&*store, head);
@@ -174,18 +175,18 @@ impl Ledger {
             return Err(LedgerError::Exists);
         }
         let store = self.create()?;
-        begin(&mut *guard(&store), true, now)
+        begin(&mut *store.lock(), true, now)
     }
 
     /// The store for a run: the one this process knows, or a new one where it knows none.
     fn store(&self, now: Timestamp) -> Result<Open, LedgerError> {
-        let known = lock_of(&self.shared.last).clone();
+        let known = self.shared.last.lock().clone();
         let store = match self.existing() {
             Err(LedgerError::None) if known.is_some() => return Err(LedgerError::Gone),
             Err(LedgerError::None) => self.create()?,
             opened => opened?,
         };
-        let mut open = guard(&store);
+        let mut open = store.lock();
         if open.tail()?.is_none() {
             begin(&mut *open, false, now)?;
         }
@@ -196,7 +197,7 @@ impl Ledger {
             None => {}
         }
         if let Some(tail) = open.tail()? {
-            *lock_of(&self.shared.last) = Some(Last { identity, tail });
+            *self.shared.last.lock() = Some(Last { identity, tail });
         }
         drop(open);
         Ok(store)
@@ -224,7 +225,7 @@ impl Ledger {
     }
 
     fn in_memory(&self) -> Result<Open, LedgerError> {
-        let mut kept = lock_of(&self.shared.in_memory);
+        let mut kept = self.shared.in_memory.lock();
         if let Some(store) = &*kept {
             return Ok(Arc::clone(store));
         }
@@ -238,7 +239,7 @@ impl Ledger {
         let first = store.row(1)?.map(|row| row.read()).transpose()?;
         match first.map(|noted| noted.entry) {
             Some(Entry::LedgerCreated(LedgerCreated { by_operator: true, .. })) => {
-                lock_of(&self.shared.memories).clear();
+                self.shared.memories.lock().clear();
                 Ok(())
             }
             _ => Err(LedgerError::Replaced("it is another ledger".into())),
@@ -252,7 +253,7 @@ impl Ledger {
         store: &dyn Store,
         scope: &str,
     ) -> Result<(ChainHead, Arc<Memory>), LedgerError> {
-        let mut kept = lock_of(&self.shared.memories).remove(scope);
+        let mut kept = self.shared.memories.lock().remove(scope);
         let mut found = None;
         store.read_transaction(&mut || {
             let (mut head, mut memory) = match kept.take() {
@@ -273,12 +274,12 @@ impl Ledger {
     }
 
     fn keep(&self, scope: &str, head: ChainHead, memory: Arc<Memory>) {
-        lock_of(&self.shared.memories).insert(scope.to_owned(), (head, memory));
+        self.shared.memories.lock().insert(scope.to_owned(), (head, memory));
     }
 
     /// Notes what this process has written, so that a loss of it is noticed.
     fn note(&self, tail: &ChainHead) {
-        if let Some(last) = &mut *lock_of(&self.shared.last)
+        if let Some(last) = &mut *self.shared.last.lock()
             && last.tail.seq < tail.seq
         {
             last.tail.clone_from(tail);
@@ -328,12 +329,4 @@ fn new_row(scope: &str, entry: &Entry, at: Timestamp) -> Result<NewRow, LedgerEr
         subject: entry.subject().map(Email::folded),
         body,
     })
-}
-
-fn guard<T: ?Sized>(store: &Mutex<T>) -> MutexGuard<'_, T> {
-    store.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn lock_of<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
-    of.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::chain::{ChainHead, Row};
 use super::store::{NewRow, Store};
-use super::{Ledger, LedgerError, Open, guard, new_row, verify};
+use super::{Ledger, LedgerError, Open, new_row, verify};
 use crate::blocking::run_blocking;
 use crate::memory::Memory;
 use crate::memory::entry::{Anchor, Entry, Record, Seq};
@@ -71,7 +71,7 @@ impl LedgerWriter {
             .collect::<Result<_, _>>()?;
         let (store, after) = (Arc::clone(&self.store), self.link.seq);
         let (between, rows) = run_blocking(move || {
-            let mut store = guard(&store);
+            let mut store = store.lock();
             let rows = store.append(&new_rows, None)?;
             let first = rows.first().map_or(after + 1, |row| row.seq);
             Ok::<_, LedgerError>((between(&*store, after, first)?, rows))
@@ -112,8 +112,7 @@ impl LedgerWriter {
         let (cut, spare) = (before(retention), before(retention + DAY));
         let needed = before(needed);
         let store = Arc::clone(&self.store);
-        let rows =
-            run_blocking(move || prune(&mut *guard(&store), cut, spare, needed, now)).await?;
+        let rows = run_blocking(move || prune(&mut *store.lock(), cut, spare, needed, now)).await?;
         self.advance(&rows);
         Arc::make_mut(&mut self.memory).prune(needed);
         Ok(())

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use jiff::Timestamp;
+use parking_lot::Mutex;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet};
 use prometheus_client::metrics::MetricType;
 
@@ -154,7 +155,7 @@ type Rows<'a> = Vec<(Vec<(&'static str, &'a str)>, f64)>;
 
 impl prometheus_client::collector::Collector for Collector {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let gauges = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let gauges = self.0.lock();
         let version = vec![("version", env!("CARGO_PKG_VERSION"))];
         gauge(&mut encoder, "build_info", "The version that runs", vec![(version, 1.0)])?;
         let started = vec![(Vec::new(), seconds(gauges.started))];

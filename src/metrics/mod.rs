@@ -8,9 +8,10 @@ pub mod gauges;
 mod text;
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use jiff::Timestamp;
+use parking_lot::Mutex;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
@@ -95,7 +96,7 @@ impl Metrics {
     /// These workspaces are kept from now on, and no others. What can be counted of them begins
     /// with 0, so that a rate sees the first.
     pub fn keep<'a>(&self, names: impl IntoIterator<Item = &'a str>, now: Timestamp) {
-        let mut gauges = self.gauges();
+        let mut gauges = self.gauges.lock();
         let kept = names.into_iter().map(|name| {
             let place = gauges.places.remove(name).unwrap_or_else(|| WorkspaceGauges::new(now));
             (name.to_owned(), place)
@@ -133,21 +134,21 @@ impl Metrics {
             let labels = labels(workspace, ("kind", change.kind()), ("outcome", status));
             self.changes.get_or_create(&labels).inc();
         }
-        if let Some(place) = self.gauges().places.get_mut(workspace) {
+        if let Some(place) = self.gauges.lock().places.get_mut(workspace) {
             place.finished(run);
         }
     }
 
     /// So many errors are in the files of a roster: none where it can be used.
     pub fn roster_errors(&self, workspace: &str, errors: usize) {
-        if let Some(place) = self.gauges().places.get_mut(workspace) {
+        if let Some(place) = self.gauges.lock().places.get_mut(workspace) {
             place.roster_errors = errors;
         }
     }
 
     /// So many errors are in the configuration.
     pub fn config_errors(&self, errors: usize) {
-        self.gauges().config_errors = errors;
+        self.gauges.lock().config_errors = errors;
     }
 
     /// A receiver will be told of these. What can be counted begins with 0.
@@ -174,15 +175,11 @@ impl Metrics {
 
     /// In the text format of `OpenMetrics`, as of `now`.
     pub fn open_metrics(&self, now: Timestamp) -> String {
-        self.gauges().now = now;
+        self.gauges.lock().now = now;
         let mut text = String::new();
         // Writing into memory does not fail.
         let _ = prometheus_client::encoding::text::encode(&mut text, &self.registry);
         text
-    }
-
-    fn gauges(&self) -> MutexGuard<'_, Gauges> {
-        self.gauges.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -192,14 +189,14 @@ struct Requests {
 }
 
 impl Observer for Requests {
-    fn asked(&self, asked: &RequestMetrics) {
+    fn on_request(&self, request: &RequestMetrics) {
         let status =
-            asked.unanswered.map_or_else(|| asked.status.to_string(), |kind| kind.to_string());
-        let operation = ("operation", asked.operation);
+            request.error.map_or_else(|| request.status.to_string(), |kind| kind.to_string());
+        let operation = ("operation", request.operation);
         let labels = labels(&self.workspace, operation, ("status", &status));
         self.metrics.requests.get_or_create(&labels).inc();
         let [workspace, operation, _] = labels;
-        let seconds = asked.took.as_secs_f64();
+        let seconds = request.took.as_secs_f64();
         self.metrics.answers.get_or_create(&[workspace, operation]).observe(seconds);
     }
 }

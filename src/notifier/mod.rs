@@ -3,9 +3,10 @@
 
 mod sign;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
 use reqwest::{StatusCode, Url};
 use secrecy::ExposeSecret as _;
@@ -14,11 +15,12 @@ use tokio::task::JoinHandle;
 
 use crate::client::{self, endpoint_is_safe, is_loopback};
 use crate::clock::{Clock as _, SystemClock};
-use crate::config::{Format, Receiver, SecretSource, WhereTo};
+use crate::config::{Format, NotifyTarget, SecretSource, WebhookUrl};
 use crate::daemon::RunCompleted;
 use crate::metrics::Metrics;
 use crate::notice::tracker::{NoticeTracker, RunView};
 use crate::notice::{Notice, json, slack};
+use crate::source::env_var;
 
 /// So many notices wait for one receiver; what comes then is lost, and told.
 const QUEUE: usize = 100;
@@ -54,7 +56,7 @@ pub enum AllowedHosts {
 /// The way to one receiver.
 #[derive(Debug)]
 struct Subscription {
-    receiver: Receiver,
+    receiver: NotifyTarget,
     watch: NoticeTracker,
     queue: mpsc::Sender<Delivery>,
     carrier: JoinHandle<()>,
@@ -73,8 +75,8 @@ impl Notifier {
     }
 
     /// These are told from now on, and no others. Who was told before is not told again.
-    pub fn adopt(&self, receivers: &[Receiver]) {
-        let mut routes = self.routes();
+    pub fn adopt(&self, receivers: &[NotifyTarget]) {
+        let mut routes = self.routes.lock();
         let mut known = std::mem::take(&mut *routes);
         for receiver in receivers {
             let before = known.iter().position(|route| route.receiver == *receiver);
@@ -83,7 +85,7 @@ impl Notifier {
         }
     }
 
-    fn route(&self, receiver: &Receiver) -> Subscription {
+    fn route(&self, receiver: &NotifyTarget) -> Subscription {
         let (queue, parcels) = mpsc::channel(QUEUE);
         self.metrics.receives(&name(receiver), &receiver.events);
         let carrier = DeliveryWorker {
@@ -111,7 +113,7 @@ impl Notifier {
             roster: loaded.map(|loaded| &loaded.roster),
             revision: loaded.and_then(|loaded| loaded.revision.as_ref()),
         };
-        for route in self.routes().iter_mut() {
+        for route in self.routes.lock().iter_mut() {
             let workspaces = route.receiver.workspaces.as_ref();
             if workspaces.is_some_and(|it| !it.contains(&run.report.workspace)) {
                 continue;
@@ -133,28 +135,24 @@ impl Notifier {
 
     /// Delivers what waits, within a time: what has failed once is not waited for.
     pub async fn leave(&self, within: Duration) {
-        let routes = std::mem::take(&mut *self.routes());
+        let routes = std::mem::take(&mut *self.routes.lock());
         let carriers: Vec<_> = routes.into_iter().map(|route| route.carrier).collect();
         let _ = tokio::time::timeout(within, futures_util::future::join_all(carriers)).await;
-    }
-
-    fn routes(&self) -> MutexGuard<'_, Vec<Subscription>> {
-        self.routes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// What a receiver is called: never by its address where that is a secret.
-fn name(receiver: &Receiver) -> String {
+fn name(receiver: &NotifyTarget) -> String {
     match &receiver.to {
-        WhereTo::Written(url) => url.host_str().unwrap_or("webhook").to_owned(),
-        WhereTo::Secret(SecretSource::Env(name)) => name.clone(),
-        WhereTo::Secret(SecretSource::File(path)) => path.display().to_string(),
-        WhereTo::Secret(SecretSource::Sandbox(_)) => "sandbox".to_owned(),
+        WebhookUrl::Written(url) => url.host_str().unwrap_or("webhook").to_owned(),
+        WebhookUrl::Secret(SecretSource::Env(name)) => name.clone(),
+        WebhookUrl::Secret(SecretSource::File(path)) => path.display().to_string(),
+        WebhookUrl::Secret(SecretSource::Sandbox(_)) => "sandbox".to_owned(),
     }
 }
 
 struct DeliveryWorker {
-    receiver: Receiver,
+    receiver: NotifyTarget,
     name: String,
     metrics: Arc<Metrics>,
     waits: &'static [Duration],
@@ -215,7 +213,7 @@ impl DeliveryWorker {
         let http = http(&url)?;
         let mut request = http.post(url).header(CONTENT_TYPE, "application/json");
         if let Some(secret) = &self.receiver.secret {
-            let secret = secret.reveal(&variable).map_err(|it| later(it.to_string()))?;
+            let secret = secret.resolve(&env_var).map_err(|it| later(it.to_string()))?;
             let signed = sign::headers(&secret, &parcel.id, SystemClock.now(), &body);
             let signed = signed.ok_or_else(|| later("the secret is no base64 after whsec_"))?;
             for (name, value) in signed {
@@ -239,10 +237,10 @@ impl DeliveryWorker {
 
     fn address(&self) -> Result<Url, DeliveryError> {
         let source = match &self.receiver.to {
-            WhereTo::Written(url) => return Ok(url.clone()),
-            WhereTo::Secret(source) => source,
+            WebhookUrl::Written(url) => return Ok(url.clone()),
+            WebhookUrl::Secret(source) => source,
         };
-        let text = source.reveal(&variable).map_err(|problem| later(problem.to_string()))?;
+        let text = source.resolve(&env_var).map_err(|problem| later(problem.to_string()))?;
         let url: Url =
             text.expose_secret().trim().parse().map_err(|_| later("the secret is no address"))?;
         if endpoint_is_safe(&url) { Ok(url) } else { Err(later("the address is not https")) }
@@ -252,10 +250,6 @@ impl DeliveryWorker {
 /// A receiver, its address and its secret can be mended meanwhile.
 fn later(why: impl Into<String>) -> DeliveryError {
     DeliveryError::Retryable(why.into(), None)
-}
-
-fn variable(name: &str) -> Option<String> {
-    std::env::var(name).ok()
 }
 
 /// With the roots and the caution of the client of the API.

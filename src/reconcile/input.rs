@@ -52,8 +52,8 @@ pub fn load(spec: &WorkspaceSpec, now: Timestamp) -> Result<Loaded, InputError> 
     let (roster, diagnostics) = checks::validate(raw::read(&sources), &sources, &spec.zone, now);
     match roster {
         Some(roster) => {
-            let env = |name: &str| std::env::var(name).ok();
-            let revision = source::revision::of(&spec.users, &spec.base, &sources, &env);
+            let revision =
+                source::revision::of(&spec.users, &spec.base, &sources, &source::env_var);
             Ok(Loaded { roster, sources, warnings: diagnostics, revision })
         }
         None => Err(InputError { sources, diagnostics }),

@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::auth;
 use super::faults::FaultRate;
-use super::server::{Shared, errors, is_json, lock};
+use super::server::{Shared, errors, is_json};
 use super::world::{AccountType, Refusal, World};
 
 /// What a hand does; only `what` decides which of these it needs.
@@ -34,7 +34,7 @@ pub async fn state(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Res
     if let Err(refusal) = permitted(&shared, &headers) {
         return refusal;
     }
-    axum::Json(&*lock(&shared.world)).into_response()
+    axum::Json(&*shared.world.lock()).into_response()
 }
 
 /// `POST /control/{what}`.
@@ -58,7 +58,7 @@ pub async fn change(
     if what == "faults" {
         return set_faults(&shared, &edit);
     }
-    let done = apply(&mut lock(&shared.world), &what, &edit, shared.clock.now());
+    let done = apply(&mut shared.world.lock(), &what, &edit, shared.clock.now());
     match done {
         Ok(Ok(())) => {
             if let Err(error) = shared.keep() {
@@ -105,7 +105,7 @@ fn set_faults(shared: &Shared, edit: &Edit) -> Response {
         edit.faults.iter().flatten().map(|written| written.parse()).collect();
     match odds {
         Ok(odds) => {
-            lock(&shared.faults).set(odds);
+            shared.faults.lock().set(odds);
             axum::Json(json!({ "ok": true })).into_response()
         }
         Err(why) => errors(StatusCode::BAD_REQUEST, &why, "BAD_REQUEST"),
@@ -117,7 +117,7 @@ fn permitted(shared: &Shared, headers: &HeaderMap) -> Result<(), Response> {
     if headers.contains_key(header::ORIGIN) {
         return Err(errors(StatusCode::FORBIDDEN, "not from a browser", "FORBIDDEN"));
     }
-    match auth::caller(headers, &lock(&shared.world)) {
+    match auth::caller(headers, &shared.world.lock()) {
         Ok(caller) if caller.is_admin() => Ok(()),
         Ok(_) => Err(errors(StatusCode::FORBIDDEN, "the admin key is needed", "FORBIDDEN")),
         Err(denied) => {

@@ -1,11 +1,12 @@
 //! The sandbox without a network: a request is handed in, and its answer comes back.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
 use axum::extract::connect_info::MockConnectInfo;
 use axum::http::{Request, Response};
+use parking_lot::Mutex;
 use tower::ServiceExt as _;
 
 use super::connection::ResetHandle;
@@ -44,7 +45,7 @@ impl InProcessSandbox {
 
     /// What goes wrong from now on, and nothing else.
     pub fn fault(&self, odds: impl IntoIterator<Item = FaultRate>) {
-        server::lock(&self.shared.faults).set(odds);
+        self.shared.faults.lock().set(odds);
     }
 }
 

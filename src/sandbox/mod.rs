@@ -19,9 +19,10 @@ pub mod world;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
@@ -127,7 +128,7 @@ impl Running {
 
     /// The world as it is now.
     pub fn world(&self) -> World {
-        self.shared.world.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.shared.world.lock().clone()
     }
 
     /// The world itself, for hands that change it behind the API's back.
@@ -137,7 +138,7 @@ impl Running {
 
     /// What goes wrong from now on, and nothing else.
     pub fn fault(&self, odds: impl IntoIterator<Item = FaultRate>) {
-        server::lock(&self.shared.faults).set(odds);
+        self.shared.faults.lock().set(odds);
     }
 
     /// Stops serving; connections that do not end by themselves are dropped.

@@ -1,13 +1,14 @@
 //! The GraphQL schema: exactly the documented operations.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_graphql::{
     Context, EmptySubscription, Enum, Error, ErrorExtensions as _, Object, Result, Schema,
     SimpleObject,
 };
 use jiff::Timestamp;
+use parking_lot::Mutex;
 
 use super::auth::Caller;
 use super::world::{AccountType, Invitation, Refusal, World};
@@ -113,7 +114,7 @@ impl Query {
         if request.not_ok {
             return Ok(ListUsers { ok: false, active_users: vec![], invited_users: vec![] });
         }
-        let world = request.world();
+        let world = request.world.lock();
         let world = request.shown.as_ref().unwrap_or(&world);
         let workspace = world.workspace(workspace).ok_or_else(|| refused(Refusal::NoWorkspace))?;
         let active_users = workspace.active().map(|account| ActiveUser {
@@ -137,7 +138,7 @@ impl Query {
     /// The workspaces that the key may see.
     async fn list_workspaces(&self, context: &Context<'_>) -> Result<ListWorkspaces> {
         let request = context.data::<std::sync::Arc<Request>>()?;
-        let world = request.world();
+        let world = request.world.lock();
         let seen = world.workspaces.iter().filter(|it| request.caller.sees(&it.uid));
         let workspaces =
             seen.map(|it| WorkspaceItem { uid: it.uid.clone(), name: it.name.clone() }).collect();
@@ -185,10 +186,6 @@ impl Mutation {
 }
 
 impl Request {
-    fn world(&self) -> MutexGuard<'_, World> {
-        self.world.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn status(&self, invitation: &Invitation) -> InviteStatus {
         if invitation.is_expired(self.now) { InviteStatus::Expired } else { self.pending }
     }
@@ -205,7 +202,7 @@ impl Request {
             if self.not_ok {
                 return Ok(false);
             }
-            effect(&mut self.world(), workspace).map_err(refused)?;
+            effect(&mut self.world.lock(), workspace).map_err(refused)?;
             self.changed.store(true, Ordering::SeqCst);
             Ok(true)
         });

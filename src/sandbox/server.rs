@@ -2,8 +2,8 @@
 
 use std::collections::HashSet;
 use std::io;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_graphql::parser::types::{ExecutableDocument, OperationType, Selection, SelectionSet};
@@ -16,6 +16,7 @@ use axum::middleware::map_response_with_state;
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{any, get, post};
 use futures_util::stream::{self, StreamExt as _};
+use parking_lot::Mutex;
 use serde_json::json;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -72,14 +73,14 @@ impl Shared {
     /// earlier state never overwrites a later one.
     pub fn keep(&self) -> io::Result<()> {
         let Some(path) = &self.options.state else { return Ok(()) };
-        let world = lock(&self.world);
+        let world = self.world.lock();
         state::save(path, &world)
     }
 
     /// The world as it is, if a later listing may show it: copying costs a time that grows with it.
     fn copy_for_stale(&self) -> Option<World> {
-        let may = lock(&self.faults).expects(Fault::Stale);
-        may.then(|| lock(&self.world).clone())
+        let may = self.faults.lock().expects(Fault::Stale);
+        may.then(|| self.world.lock().clone())
     }
 
     /// No answer, until the sandbox stops or the connection ends after [`SILENCE`].
@@ -92,7 +93,7 @@ impl Shared {
     fn over_the_limit(&self) -> bool {
         let Some(limit) = self.options.rate_limit else { return false };
         let now = Instant::now();
-        let mut recent = lock(&self.recent);
+        let mut recent = self.recent.lock();
         recent.retain(|at| now.duration_since(*at) < Duration::from_secs(1));
         let over = recent.len() >= limit as usize;
         if !over {
@@ -100,10 +101,6 @@ impl Shared {
         }
         over
     }
-}
-
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 pub(super) fn routes(shared: Arc<Shared>) -> Router {
@@ -146,7 +143,7 @@ async fn graphql(
         Ok(asked) => asked,
         Err(refusal) => return refusal,
     };
-    let caller = match auth::caller(&headers, &lock(&shared.world)) {
+    let caller = match auth::caller(&headers, &shared.world.lock()) {
         Ok(caller) => caller,
         Err(denied) => {
             return errors(StatusCode::UNAUTHORIZED, &denied.to_string(), "UNAUTHENTICATED");
@@ -160,7 +157,7 @@ async fn graphql(
         let most = shared.options.max_batch;
         return errors(StatusCode::OK, &format!("more than {most} fields"), "TOO_COMPLEX");
     }
-    let fault = lock(&shared.faults).draw(is_mutation);
+    let fault = shared.faults.lock().draw(is_mutation);
     let field_time = shared.options.latency_per_field * u32::try_from(fields).unwrap_or(u32::MAX);
     tokio::time::sleep(shared.options.latency + field_time).await;
     if let Some(response) = before(&shared, fault, &switch).await {
@@ -217,7 +214,7 @@ async fn execute(
 ) -> Answer {
     let request = Arc::new(Request {
         world: Arc::clone(&shared.world),
-        shown: if fault == Some(Fault::Stale) { lock(&shared.before).clone() } else { None },
+        shown: if fault == Some(Fault::Stale) { shared.before.lock().clone() } else { None },
         caller,
         now: shared.clock.now(),
         pending: if shared.options.sent { InviteStatus::Sent } else { InviteStatus::Active },
@@ -228,7 +225,7 @@ async fn execute(
     });
     let mut answer = shared.api.execute(asked.data(Arc::clone(&request))).await;
     if request.changed.load(Ordering::SeqCst) {
-        *lock(&shared.before) = was;
+        *shared.before.lock() = was;
         if let Err(error) = shared.keep() {
             tracing::error!(%error, "the state of the sandbox is not kept");
         }

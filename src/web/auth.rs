@@ -5,7 +5,7 @@
 //! machine alone. A run is asked for with the token and in no other way.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use axum::http::header::{AUTHORIZATION, HOST, WWW_AUTHENTICATE};
@@ -14,12 +14,14 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use parking_lot::Mutex;
 use secrecy::{ExposeSecret as _, SecretString};
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
 use super::problem::problem;
 use crate::config::WebSettings;
+use crate::source::env_var;
 
 /// The rules in force.
 #[derive(Debug)]
@@ -54,7 +56,7 @@ impl Auth {
 
     /// Other rules are in force from now on.
     pub fn adopt(&self, settings: &WebSettings) {
-        self.settings.lock().unwrap_or_else(PoisonError::into_inner).clone_from(settings);
+        self.settings.lock().clone_from(settings);
     }
 
     /// Whether anything but health can be read at `address` by anybody.
@@ -64,7 +66,7 @@ impl Auth {
     }
 
     fn settings(&self) -> WebSettings {
-        self.settings.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.settings.lock().clone()
     }
 
     fn judge(&self, method: &Method, headers: &HeaderMap, at: SocketAddr) -> Result<(), Refused> {
@@ -83,8 +85,7 @@ impl Auth {
 
 fn has_token(settings: &WebSettings, headers: &HeaderMap, reads: bool) -> Result<(), Refused> {
     let Some(source) = &settings.token else { return Err(Refused::NoToken) };
-    let variable = |name: &str| std::env::var(name).ok();
-    let token = source.reveal(&variable).map_err(|problem| {
+    let token = source.resolve(&env_var).map_err(|problem| {
         tracing::warn!(%problem, "the token of `web` cannot be read");
         Refused::UnreadableToken
     })?;

@@ -1,9 +1,10 @@
 //! What is known of the workspaces, for whoever asks.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use jiff::Timestamp;
+use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use super::snapshot_view::SnapshotView;
@@ -109,8 +110,8 @@ impl StatusStore {
 
     /// A roster of this workspace could be used.
     pub fn loaded(&self, name: &str) {
-        let is_news = self.known().places.get(name).is_some_and(|place| !place.is_loaded);
-        let is_mended = self.known().places.get(name).is_some_and(|it| it.trouble.is_some());
+        let is_news = self.known.lock().places.get(name).is_some_and(|place| !place.is_loaded);
+        let is_mended = self.known.lock().places.get(name).is_some_and(|it| it.trouble.is_some());
         if is_news || is_mended {
             self.change_place(name, |place| {
                 place.is_loaded = true;
@@ -137,7 +138,7 @@ impl StatusStore {
 
     /// The configuration can be used.
     pub fn configured(&self) {
-        if self.known().trouble.is_some() {
+        if self.known.lock().trouble.is_some() {
             self.change(|known| known.trouble = None);
         }
     }
@@ -162,22 +163,22 @@ impl StatusStore {
 
     /// The workspaces without a roster. There is none when the daemon is ready.
     pub fn waiting(&self) -> Vec<String> {
-        let known = self.known();
+        let known = self.known.lock();
         known.places.values().filter(|it| !it.is_loaded).map(|it| it.name.clone()).collect()
     }
 
     pub fn place(&self, name: &str) -> Option<WorkspaceStatus> {
-        self.known().places.get(name).cloned()
+        self.known.lock().places.get(name).cloned()
     }
 
     /// All of them, by name.
     pub fn places(&self) -> Vec<WorkspaceStatus> {
-        self.known().places.values().cloned().collect()
+        self.known.lock().places.values().cloned().collect()
     }
 
     /// What is wrong with the configuration as it is now.
     pub fn trouble(&self) -> Option<LoadErrors> {
-        self.known().trouble.clone()
+        self.known.lock().trouble.clone()
     }
 
     /// Tells of every change from now on; changes that nobody waited for are one.
@@ -186,7 +187,7 @@ impl StatusStore {
     }
 
     fn change(&self, edit: impl FnOnce(&mut Known)) {
-        edit(&mut self.known());
+        edit(&mut self.known.lock());
         self.changes.send_modify(|version| *version += 1);
     }
 
@@ -196,10 +197,6 @@ impl StatusStore {
                 edit(place);
             }
         });
-    }
-
-    fn known(&self) -> MutexGuard<'_, Known> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use rosterd::apply::journal::Journal;
 use rosterd::apply::{self, ApplyContext, ApplyResult, GIVE_UP_AFTER, Sending};
-use rosterd::client::{Answer, ErrorClass, Reply};
+use rosterd::client::{Answer, Reply};
 use rosterd::diagnostic::Sources;
 use rosterd::guard::{Override, Verdict};
 use rosterd::ledger::{Ledger, Location};
@@ -202,7 +202,7 @@ async fn a_server_that_asks_for_longer_than_a_run_hears_nothing_more() {
 async fn no_connection_for_a_minute_ends_the_apply() {
     let world = one_of_each();
     let fake = Fake::new(&world).answer(|_, _, _| Reply::NotExecuted {
-        error: error(ErrorClass::Transient, FailureKind::Connect),
+        error: error(FailureKind::Connect),
         retry_after: Some(Duration::from_secs(10)),
     });
     let effects = TestEnv::new(4, 25).apply(&world, &fake).await;
@@ -218,9 +218,9 @@ type Became = fn(&Outcome) -> bool;
 async fn denied_or_not_graphql_stops_every_connection_at_once() {
     let stops: [(Says, Became); 4] = [
         (denied, is_not_sent),
-        (|| Reply::Refused(error(ErrorClass::Denied, FailureKind::MissingCapability)), is_not_sent),
-        (|| Reply::Unknown(error(ErrorClass::Protocol, FailureKind::NotJson)), is_unknown),
-        (|| Reply::Unknown(error(ErrorClass::Denied, FailureKind::Forbidden)), is_unknown),
+        (|| Reply::Refused(error(FailureKind::MissingCapability)), is_not_sent),
+        (|| Reply::Unknown(error(FailureKind::NotJson)), is_unknown),
+        (|| Reply::Unknown(error(FailureKind::Forbidden)), is_unknown),
     ];
     for (reply, outcome) in stops {
         let world = invitations(40);

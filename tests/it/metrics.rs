@@ -180,12 +180,11 @@ fn requests_are_counted_by_field_and_status() {
     let metrics = Arc::new(metrics());
     let observer = metrics.observer("acme");
     let took = std::time::Duration::from_millis(30);
-    let asked =
-        |status, unanswered| RequestMetrics { operation: "listUsers", status, unanswered, took };
+    let asked = |status, error| RequestMetrics { operation: "listUsers", status, error, took };
     for asked in
         [asked(200, None), asked(200, None), asked(429, None), asked(0, Some(FailureKind::Timeout))]
     {
-        observer.asked(&asked);
+        observer.on_request(&asked);
     }
     for (status, count) in [("200", 2.0), ("429", 1.0), ("timeout", 1.0)] {
         let series = format!(

@@ -7,10 +7,8 @@ use std::time::Duration;
 use axum::http::HeaderMap;
 use axum::http::header::RETRY_AFTER;
 use futures_util::future::BoxFuture;
-use rosterd::client::transport::{
-    HttpRequest, HttpResponse, HttpTransport, Transport, TransportError,
-};
-use rosterd::client::{Client, Credentials, Settings};
+use rosterd::client::http::{HttpRequest, HttpResponse, HttpTransport, TransportError};
+use rosterd::client::{Client, Credentials, Settings, Transport};
 use rosterd::guard::Budget;
 use rosterd::report::Status;
 use rosterd::role::Role;

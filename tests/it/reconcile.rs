@@ -1,7 +1,7 @@
 //! One whole run: what the reading after it settles, and how the run ends.
 
 use jiff::{SignedDuration, Timestamp};
-use rosterd::client::{Answer, ErrorClass, Reply};
+use rosterd::client::{Answer, Reply};
 use rosterd::clock::Clock;
 use rosterd::guard::{BudgetName, Limits};
 use rosterd::ledger::{Ledger, Location};
@@ -61,8 +61,7 @@ async fn a_run_converges_and_reads_again() {
 #[tokio::test(start_paused = true)]
 async fn without_a_reading_there_is_no_plan() {
     let world = one_of_each();
-    let fake = Fake::new(&world)
-        .list_as(|_, _, _| Err(error(ErrorClass::Protocol, FailureKind::Incomplete)));
+    let fake = Fake::new(&world).list_as(|_, _, _| Err(error(FailureKind::Incomplete)));
     let report = run(&world, &fake).await;
     assert_eq!(report.status(), Status::Failed);
     assert!(report.applied().is_none() && fake.sent().is_empty());
@@ -185,7 +184,7 @@ async fn a_failed_reading_at_the_end_fails_the_run() {
     let world = one_of_each();
     let fake = Fake::new(&world).list_as(|nth, _, before| match nth {
         0 => Ok(before),
-        _ => Err(error(ErrorClass::Transient, FailureKind::Timeout)),
+        _ => Err(error(FailureKind::Timeout)),
     });
     let report = run(&world, &fake).await;
     assert_eq!(report.status(), Status::Failed);

@@ -95,7 +95,7 @@ fn made(text: &str, snapshot: &Snapshot) -> Option<(Desired, Plan)> {
 fn reading(body: &str) -> Option<Snapshot> {
     let response = Response { status: 200, body: body.into(), ..Response::default() };
     let credentials = Credentials::Token("prdm_wsp_of-a-test".into());
-    interpret::reading(&response, &ErrorContext::new("https://api.acme.io/", &credentials)).ok()
+    interpret::listing(&response, &ErrorContext::new("https://api.acme.io/", &credentials)).ok()
 }
 
 fn nobody() -> Snapshot {

@@ -35,13 +35,13 @@ pub fn check(data: &[u8]) {
     let telling = ErrorContext::new(ENDPOINT, &credentials);
     let said = said(&response.body);
     let mut texts = Vec::new();
-    match interpret::reading(&response, &telling) {
+    match interpret::listing(&response, &telling) {
         Ok(snapshot) => said.iter().for_each(|said| is_complete(&snapshot, &response, said)),
         Err(error) => texts.push(told(error)),
     }
     for aliases in [&["m0"][..], &["m0", "m1", "m2"]] {
         let names: Vec<String> = aliases.iter().map(|&alias| alias.to_owned()).collect();
-        let reply = interpret::writing(&response, &names, &telling);
+        let reply = interpret::mutation(&response, &names, &telling);
         if let Some(said) = &said {
             means(&reply, aliases, &response, said);
         }

@@ -3,27 +3,26 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rosterd::client::{Client, ClientError, ErrorClass, ReadDirectory, Transport};
+use rosterd::client::{Client, ClientError, ReadDirectory, Transport};
 use rosterd::directory::InviteStatus;
 use rosterd::role::Role;
 
 use super::{NOBODY, client, client_with, key_pair, settings};
 use crate::support::scripted::{Act, Scripted, answer, cut, gzip, json, json_with};
 
-use ErrorClass::{Denied, Protocol, Rejected, Transient};
 use rosterd::failure::FailureKind;
 
 /// What becomes of a reading that gets this answer, and after how many requests.
-async fn fails(act: Act) -> (ErrorClass, FailureKind, String, usize) {
+async fn fails(act: Act) -> (FailureKind, String, usize) {
     let server = Scripted::start([act]).await;
-    let ClientError { class, kind, message } = client(&server).list().await.unwrap_err();
-    (class, kind, message, server.count())
+    let ClientError { kind, message } = client(&server).list().await.unwrap_err();
+    (kind, message, server.count())
 }
 
 /// Asserts a failure that is told at once, after one request.
-async fn fails_at_once(act: Act, class: ErrorClass, kind: FailureKind, says: &str) {
-    let (got_class, got_kind, message, count) = fails(act).await;
-    assert_eq!((got_class, got_kind, count), (class, kind, 1), "{message}");
+async fn fails_at_once(act: Act, kind: FailureKind, says: &str) {
+    let (got, message, count) = fails(act).await;
+    assert_eq!((got, count), (kind, 1), "{message}");
     assert!(message.contains(says), "{message:?} does not say {says:?}");
 }
 
@@ -74,35 +73,34 @@ async fn a_compressed_listing_is_read() {
 #[tokio::test]
 async fn what_is_not_complete_is_no_snapshot() {
     let ok_false = r#"{"data":{"listUsers":{"ok":false,"activeUsers":[],"invitedUsers":[]}}}"#;
-    fails_at_once(json(ok_false), Protocol, FailureKind::NotOk, "ok: true").await;
+    fails_at_once(json(ok_false), FailureKind::NotOk, "ok: true").await;
     let no_ok = r#"{"data":{"listUsers":{"activeUsers":[],"invitedUsers":[]}}}"#;
-    fails_at_once(json(no_ok), Protocol, FailureKind::NotOk, "ok: true").await;
-    fails_at_once(listing("null", "[]"), Protocol, FailureKind::Incomplete, "activeUsers").await;
-    fails_at_once(listing("[]", "null"), Protocol, FailureKind::Incomplete, "invitedUsers").await;
+    fails_at_once(json(no_ok), FailureKind::NotOk, "ok: true").await;
+    fails_at_once(listing("null", "[]"), FailureKind::Incomplete, "activeUsers").await;
+    fails_at_once(listing("[]", "null"), FailureKind::Incomplete, "invitedUsers").await;
     let missing = r#"{"data":{"listUsers":{"ok":true,"activeUsers":[]}}}"#;
-    fails_at_once(json(missing), Protocol, FailureKind::Incomplete, "invitedUsers").await;
-    fails_at_once(json(r#"{"data":{}}"#), Protocol, FailureKind::Incomplete, "listUsers").await;
-    fails_at_once(json(r#"{"data":null}"#), Protocol, FailureKind::Incomplete, "listUsers").await;
+    fails_at_once(json(missing), FailureKind::Incomplete, "invitedUsers").await;
+    fails_at_once(json(r#"{"data":{}}"#), FailureKind::Incomplete, "listUsers").await;
+    fails_at_once(json(r#"{"data":null}"#), FailureKind::Incomplete, "listUsers").await;
     let row = r#"{"uid":"u","email":"matt@acme.io","name":null,"accountType":"ADMIN"}"#;
     let twice = listing(&format!("[{row},{row}]"), "[]");
-    fails_at_once(twice, Protocol, FailureKind::Incomplete, "share the uid u").await;
-    fails_at_once(listing(r#"[{"uid":"u"}]"#, "[]"), Protocol, FailureKind::Incomplete, "email")
-        .await;
+    fails_at_once(twice, FailureKind::Incomplete, "share the uid u").await;
+    fails_at_once(listing(r#"[{"uid":"u"}]"#, "[]"), FailureKind::Incomplete, "email").await;
 }
 
 #[tokio::test]
 async fn what_does_not_speak_graphql_says_so() {
     let html = answer(200, &["Content-Type: text/html"], b"<html>\x1b[31mSign in</html>");
-    fails_at_once(html, Protocol, FailureKind::NotJson, "<html>\\u{1b}[31mSign in").await;
+    fails_at_once(html, FailureKind::NotJson, "<html>\\u{1b}[31mSign in").await;
     let typed_wrong = answer(200, &["Content-Type: text/plain"], NOBODY.as_bytes());
-    fails_at_once(typed_wrong, Protocol, FailureKind::NotJson, "text/plain").await;
-    fails_at_once(json("hello"), Protocol, FailureKind::NotJson, "hello").await;
-    fails_at_once(json(""), Protocol, FailureKind::NotJson, "empty").await;
-    fails_at_once(json(r#"{"hello":1}"#), Protocol, FailureKind::NotGraphql, "hello").await;
-    fails_at_once(json("[1]"), Protocol, FailureKind::NotGraphql, "[1]").await;
-    fails_at_once(json_with(404, &[], "{}"), Protocol, FailureKind::NotGraphql, "404").await;
-    let told = fails(json(&"x".repeat(10_000))).await.2;
-    assert!(told.len() < 400, "an excerpt is short: {told}");
+    fails_at_once(typed_wrong, FailureKind::NotJson, "text/plain").await;
+    fails_at_once(json("hello"), FailureKind::NotJson, "hello").await;
+    fails_at_once(json(""), FailureKind::NotJson, "empty").await;
+    fails_at_once(json(r#"{"hello":1}"#), FailureKind::NotGraphql, "hello").await;
+    fails_at_once(json("[1]"), FailureKind::NotGraphql, "[1]").await;
+    fails_at_once(json_with(404, &[], "{}"), FailureKind::NotGraphql, "404").await;
+    let message = fails(json(&"x".repeat(10_000))).await.1;
+    assert!(message.len() < 400, "an excerpt is short: {message}");
 }
 
 #[tokio::test]
@@ -117,35 +115,29 @@ async fn every_error_is_told_even_beside_data() {
         r#"{"data""#,
         r#"{"errors":[{"message":"one"},{"message":"two\u001b[2J"},{"message":"three"}],"data""#,
     );
-    fails_at_once(json(&body), Rejected, FailureKind::Graphql, "one; two\\u{1b}[2J; three").await;
+    fails_at_once(json(&body), FailureKind::Graphql, "one; two\\u{1b}[2J; three").await;
     let many = vec![r#"{"message":"no"}"#; 20].join(",");
     let flood = json(&format!(r#"{{"errors":[{many}]}}"#));
-    fails_at_once(flood, Rejected, FailureKind::Graphql, "and 12 more").await;
+    fails_at_once(flood, FailureKind::Graphql, "and 12 more").await;
     let with_status = json_with(400, &[], r#"{"errors":[{"message":"unknown field"}]}"#);
-    fails_at_once(with_status, Rejected, FailureKind::Graphql, "unknown field").await;
+    fails_at_once(with_status, FailureKind::Graphql, "unknown field").await;
 }
 
 #[tokio::test]
 async fn what_is_denied_is_not_tried_again() {
     let plain = |status| answer(status, &[], b"");
-    fails_at_once(plain(401), Denied, FailureKind::Unauthorized, "401").await;
-    fails_at_once(plain(403), Denied, FailureKind::Forbidden, "User Metadata Viewer").await;
+    fails_at_once(plain(401), FailureKind::Unauthorized, "401").await;
+    fails_at_once(plain(403), FailureKind::Forbidden, "User Metadata Viewer").await;
     let coded = |code, message| {
         let error = format!(r#"{{"message":"{message}","extensions":{{"code":"{code}"}}}}"#);
         json(&format!(r#"{{"data":null,"errors":[{error}]}}"#))
     };
-    fails_at_once(coded("UNAUTHENTICATED", "no"), Denied, FailureKind::Unauthorized, ": no").await;
-    fails_at_once(coded("FORBIDDEN", "no"), Denied, FailureKind::Forbidden, ": no").await;
+    fails_at_once(coded("UNAUTHENTICATED", "no"), FailureKind::Unauthorized, ": no").await;
+    fails_at_once(coded("FORBIDDEN", "no"), FailureKind::Forbidden, ": no").await;
     let lacking = coded("", "the key lacks a capability");
-    fails_at_once(lacking, Denied, FailureKind::MissingCapability, "lacks a capability").await;
+    fails_at_once(lacking, FailureKind::MissingCapability, "lacks a capability").await;
     let body = r#"{"errors":[{"message":"missing capability X"}]}"#;
-    fails_at_once(
-        json_with(403, &[], body),
-        Denied,
-        FailureKind::MissingCapability,
-        "capability X",
-    )
-    .await;
+    fails_at_once(json_with(403, &[], body), FailureKind::MissingCapability, "capability X").await;
 }
 
 #[tokio::test]
@@ -169,8 +161,8 @@ async fn transient_failures_are_tried_again() {
 
 #[tokio::test]
 async fn a_server_that_stays_down_is_given_up_after_five_attempts() {
-    let (class, kind, message, count) = fails(answer(503, &[], b"")).await;
-    assert_eq!((class, kind, count), (Transient, FailureKind::Server, 5), "{message}");
+    let (kind, message, count) = fails(answer(503, &[], b"")).await;
+    assert_eq!((kind, count), (FailureKind::Server, 5), "{message}");
 }
 
 #[tokio::test]
@@ -185,13 +177,7 @@ async fn the_wait_that_a_server_asks_for_is_obeyed() {
     let began = Instant::now();
     client(&dated).list().await.unwrap();
     assert!(began.elapsed() >= Duration::from_secs(1));
-    fails_at_once(
-        answer(429, &["Retry-After: 500"], b""),
-        Transient,
-        FailureKind::Throttled,
-        "429",
-    )
-    .await;
+    fails_at_once(answer(429, &["Retry-After: 500"], b""), FailureKind::Throttled, "429").await;
 }
 
 #[tokio::test]
@@ -201,7 +187,7 @@ async fn a_stop_holds_every_client_of_the_transport() {
     let one = Client::new(transport.clone(), key_pair());
     assert_eq!(one.list().await.unwrap_err().kind, FailureKind::Server);
     let another = Client::new(transport, key_pair()).list().await.unwrap_err();
-    assert_eq!((another.class, another.kind), (Transient, FailureKind::Throttled));
+    assert_eq!((another.kind), FailureKind::Throttled);
     assert_eq!(server.count(), 1, "nothing more was sent");
 }
 
@@ -220,7 +206,7 @@ async fn a_long_answer_is_not_read_to_its_end() {
         let server = Scripted::start([act]).await;
         let transport = Transport::new(&settings(&server.url())).unwrap().with_max_body(1 << 20);
         let error = Client::new(Arc::new(transport), key_pair()).list().await.unwrap_err();
-        assert_eq!((error.class, error.kind), (Protocol, FailureKind::TooLarge), "{error}");
+        assert_eq!(error.kind, FailureKind::TooLarge, "{error}");
         assert_eq!(server.count(), 1);
     }
 }

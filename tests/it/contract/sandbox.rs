@@ -7,7 +7,7 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use rosterd::apply::Sending;
 use rosterd::client::{
-    Answer, Client, Credentials, ErrorClass, ReadDirectory as _, Reply, Settings, Transport,
+    Answer, Client, Credentials, ReadDirectory as _, Reply, Settings, Transport,
     WriteDirectory as _,
 };
 use rosterd::clock::{Clock, SystemClock};
@@ -91,7 +91,7 @@ async fn every_role_means_the_same_to_both() {
         let email = format!("{}@acme.io", role.as_str().to_lowercase());
         let reply = admin(&running).send(&[&invite(&email, role.clone())]).await;
         assert_eq!(reply, Reply::Answered(vec![Answer::Done]));
-        running.state().lock().unwrap().accept("acme", &email, SystemClock.now()).unwrap();
+        running.state().lock().accept("acme", &email, SystemClock.now()).unwrap();
     }
     let read = admin(&running).list().await.unwrap();
     for role in Role::KNOWN {
@@ -155,31 +155,31 @@ async fn every_key_may_what_it_may() {
         (pair("sandbox-key", "wrong"), None),
     ] {
         let error = client_of(&running, credentials, uid).list().await.unwrap_err();
-        assert_eq!(error.class, ErrorClass::Denied, "{error}");
+        assert!(error.kind.concerns_key(), "{error}");
     }
     let viewer = client_of(&running, pair("sandbox-viewer-key", "sandbox-viewer-secret"), None);
     assert!(viewer.list().await.is_ok());
     let reply = viewer.send(&[&disable(MATT), &invite("b@acme.io", Role::Business)]).await;
     let Reply::NotExecuted { error, .. } = reply else { panic!("{reply:?}") };
-    assert_eq!(error.class, ErrorClass::Denied);
+    assert!(error.kind.concerns_key());
     assert!(error.message.contains("User Management Admin"), "{error}");
 }
 
 #[tokio::test]
 async fn every_fault_has_its_meaning() {
-    for (fault, class) in [
-        ("timeout-after", ErrorClass::Transient),
-        ("timeout-before", ErrorClass::Transient),
-        ("reset-after", ErrorClass::Transient),
-        ("reset-before", ErrorClass::Transient),
-        ("truncate", ErrorClass::Transient),
-        ("unavailable", ErrorClass::Transient),
-        ("html", ErrorClass::Protocol),
+    for (fault, kind) in [
+        ("timeout-after", FailureKind::Timeout),
+        ("timeout-before", FailureKind::Timeout),
+        ("reset-after", FailureKind::Reset),
+        ("reset-before", FailureKind::Reset),
+        ("truncate", FailureKind::Truncated),
+        ("unavailable", FailureKind::Server),
+        ("html", FailureKind::NotJson),
     ] {
         let running = started(failing(fault)).await;
         let reply = admin(&running).send(&[&invite("a@acme.io", Role::Business)]).await;
         assert!(
-            matches!(&reply, Reply::Unknown(error) if error.class == class),
+            matches!(&reply, Reply::Unknown(error) if error.kind == kind),
             "{fault}: {reply:?}"
         );
     }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use rosterd::client::{Answer, ErrorClass, Reply, WriteDirectory};
+use rosterd::client::{Answer, Reply, WriteDirectory};
 use rosterd::directory::Uid;
 use rosterd::plan::change::{Action, Change};
 use rosterd::role::Role;
@@ -12,7 +12,6 @@ use super::{change, client, client_with, invite, settings};
 use crate::support::scripted::{Act, Scripted, answer, cut, json, json_with};
 
 use Answer::Done;
-use ErrorClass::{Denied, Protocol, Rejected, Transient};
 use rosterd::failure::FailureKind;
 
 /// An invitation, a role update and a disable.
@@ -44,19 +43,19 @@ async fn answers(body: &str) -> Vec<Answer> {
     }
 }
 
-fn failure(reply: Reply) -> (&'static str, ErrorClass, FailureKind, String) {
+fn failure(reply: Reply) -> (&'static str, FailureKind, String) {
     match reply {
-        Reply::NotExecuted { error, .. } => ("not run", error.class, error.kind, error.message),
-        Reply::Refused(error) => ("refused", error.class, error.kind, error.message),
-        Reply::Unknown(error) => ("unknown", error.class, error.kind, error.message),
+        Reply::NotExecuted { error, .. } => ("not run", error.kind, error.message),
+        Reply::Refused(error) => ("refused", error.kind, error.message),
+        Reply::Unknown(error) => ("unknown", error.kind, error.message),
         Reply::Answered(answers) => panic!("{answers:?}"),
     }
 }
 
-async fn becomes(act: Act, what: &str, class: ErrorClass, kind: FailureKind) {
+async fn becomes(act: Act, what: &str, kind: FailureKind) {
     let shown = format!("{act:?}");
-    let (got, got_class, got_kind, message) = failure(reply(act).await);
-    assert_eq!((got, got_class, got_kind), (what, class, kind), "{message}\n{shown:.300}");
+    let (got, got_kind, message) = failure(reply(act).await);
+    assert_eq!((got, got_kind), (what, kind), "{message}\n{shown:.300}");
 }
 
 #[tokio::test]
@@ -112,58 +111,57 @@ async fn a_document_that_did_not_run_is_refused_as_a_whole() {
         json_with(413, &[], invalid),
         json_with(422, &[], r#"{"data":null,"errors":[{"message":"no","path":[]}]}"#),
     ] {
-        becomes(act, "refused", Rejected, FailureKind::Graphql).await;
+        becomes(act, "refused", FailureKind::Graphql).await;
     }
 }
 
 #[tokio::test]
 async fn an_answer_that_could_hide_an_effect_is_unknown() {
     let nulled = r#"{"data":null,"errors":[{"message":"no such user","path":["m2"]}]}"#;
-    becomes(json(nulled), "unknown", Rejected, FailureKind::Graphql).await;
-    becomes(json_with(400, &[], nulled), "unknown", Rejected, FailureKind::Graphql).await;
+    becomes(json(nulled), "unknown", FailureKind::Graphql).await;
+    becomes(json_with(400, &[], nulled), "unknown", FailureKind::Graphql).await;
     let internal =
         r#"{"errors":[{"message":"oops","extensions":{"code":"INTERNAL_SERVER_ERROR"}}]}"#;
-    becomes(json(internal), "unknown", Rejected, FailureKind::Graphql).await;
-    becomes(json(r#"{"data":null}"#), "unknown", Protocol, FailureKind::Incomplete).await;
-    becomes(json(r#"{"data":{"m0":7}}"#), "unknown", Protocol, FailureKind::Incomplete).await;
-    becomes(json("{}"), "unknown", Protocol, FailureKind::NotGraphql).await;
+    becomes(json(internal), "unknown", FailureKind::Graphql).await;
+    becomes(json(r#"{"data":null}"#), "unknown", FailureKind::Incomplete).await;
+    becomes(json(r#"{"data":{"m0":7}}"#), "unknown", FailureKind::Incomplete).await;
+    becomes(json("{}"), "unknown", FailureKind::NotGraphql).await;
     let html = answer(200, &["Content-Type: text/html"], b"<html>");
-    becomes(html, "unknown", Protocol, FailureKind::NotJson).await;
+    becomes(html, "unknown", FailureKind::NotJson).await;
     for status in [400, 404, 413, 422] {
         let html = answer(status, &["Content-Type: text/html"], b"<html>");
-        becomes(html, "unknown", Protocol, FailureKind::NotJson).await;
+        becomes(html, "unknown", FailureKind::NotJson).await;
     }
     for status in [500, 502, 503, 504] {
-        becomes(answer(status, &[], b""), "unknown", Transient, FailureKind::Server).await;
+        becomes(answer(status, &[], b""), "unknown", FailureKind::Server).await;
     }
     let refused_with_500 = json_with(500, &[], r#"{"errors":[{"message":"invalid"}]}"#);
-    becomes(refused_with_500, "unknown", Transient, FailureKind::Server).await;
-    becomes(answer(408, &[], b""), "unknown", Transient, FailureKind::Timeout).await;
-    becomes(answer(307, &["Location: /"], b""), "unknown", Protocol, FailureKind::Redirect).await;
-    becomes(Act::Close, "unknown", Transient, FailureKind::Reset).await;
-    becomes(Act::Hang, "unknown", Transient, FailureKind::Timeout).await;
+    becomes(refused_with_500, "unknown", FailureKind::Server).await;
+    becomes(answer(408, &[], b""), "unknown", FailureKind::Timeout).await;
+    becomes(answer(307, &["Location: /"], b""), "unknown", FailureKind::Redirect).await;
+    becomes(Act::Close, "unknown", FailureKind::Reset).await;
+    becomes(Act::Hang, "unknown", FailureKind::Timeout).await;
     let head = b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{";
-    becomes(Act::Bytes(head.to_vec()), "unknown", Transient, FailureKind::Timeout).await;
+    becomes(Act::Bytes(head.to_vec()), "unknown", FailureKind::Timeout).await;
     let json_type = ["Content-Type: application/json"];
-    becomes(cut(200, &json_type, br#"{"data":"#), "unknown", Transient, FailureKind::Truncated)
-        .await;
-    becomes(json(r#"{"data":{"m0""#), "unknown", Transient, FailureKind::Truncated).await;
+    becomes(cut(200, &json_type, br#"{"data":"#), "unknown", FailureKind::Truncated).await;
+    becomes(json(r#"{"data":{"m0""#), "unknown", FailureKind::Truncated).await;
 }
 
 #[tokio::test]
 async fn a_request_that_certainly_did_not_run_says_so() {
     let asked = |reply| match reply {
-        Reply::NotExecuted { error, retry_after } => (error.class, error.kind, retry_after),
+        Reply::NotExecuted { error, retry_after } => (error.kind, retry_after),
         other => panic!("{other:?}"),
     };
     let throttled = answer(429, &["Retry-After: 7"], b"");
     let seven = Some(Duration::from_secs(7));
-    assert_eq!(asked(reply(throttled).await), (Transient, FailureKind::Throttled, seven));
-    becomes(answer(429, &[], b""), "not run", Transient, FailureKind::Throttled).await;
+    assert_eq!(asked(reply(throttled).await), (FailureKind::Throttled, seven));
+    becomes(answer(429, &[], b""), "not run", FailureKind::Throttled).await;
     let coded = r#"{"errors":[{"message":"slow","extensions":{"code":"TOO_MANY_REQUESTS"}}]}"#;
-    becomes(json(coded), "not run", Transient, FailureKind::Throttled).await;
-    becomes(answer(401, &[], b""), "not run", Denied, FailureKind::Unauthorized).await;
-    becomes(answer(403, &[], b""), "not run", Denied, FailureKind::Forbidden).await;
+    becomes(json(coded), "not run", FailureKind::Throttled).await;
+    becomes(answer(401, &[], b""), "not run", FailureKind::Unauthorized).await;
+    becomes(answer(403, &[], b""), "not run", FailureKind::Forbidden).await;
 }
 
 #[tokio::test]
@@ -179,12 +177,12 @@ async fn a_missing_capability_is_named() {
         format!(r#"{{"data":{{"m0":null,"m1":null}},"errors":{each}}}"#),
         format!(r#"{{"data":null,"errors":[{lacking}]}}"#),
     ] {
-        let (what, class, _, message) = failure(reply(json(&body)).await);
-        assert_eq!((what, class), ("not run", Denied), "{body}");
+        let (what, kind, message) = failure(reply(json(&body)).await);
+        assert_eq!((what, kind.concerns_key()), ("not run", true), "{body}");
         assert!(message.contains("User Management Admin"), "{message}");
     }
     let rejected_key = r#"{"errors":[{"message":"no","extensions":{"code":"UNAUTHENTICATED"}}]}"#;
-    becomes(json(rejected_key), "not run", Denied, FailureKind::Unauthorized).await;
+    becomes(json(rejected_key), "not run", FailureKind::Unauthorized).await;
 }
 
 #[tokio::test]
@@ -198,7 +196,7 @@ async fn a_denial_beside_an_effect_concerns_its_change_alone() {
     assert!(matches!(got[2], Answer::Unknown(_)));
     // m0 may have run before m1 was forbidden and the data nulled.
     let nulled = format!(r#"{{"data":null,"errors":[{error}]}}"#);
-    becomes(json(&nulled), "unknown", Denied, FailureKind::Graphql).await;
+    becomes(json(&nulled), "unknown", FailureKind::Forbidden).await;
 }
 
 #[tokio::test]
@@ -207,7 +205,7 @@ async fn without_a_connection_nothing_ran() {
     let url = format!("http://{}/", listener.local_addr().unwrap());
     drop(listener);
     let got = failure(client_with(&settings(&url)).send(&[&three()[0]]).await);
-    assert_eq!((got.0, got.1, got.2), ("not run", Transient, FailureKind::Connect), "{}", got.3);
+    assert_eq!((got.0, got.1), ("not run", FailureKind::Connect), "{}", got.2);
 }
 
 #[tokio::test]
@@ -219,12 +217,7 @@ async fn a_connection_that_dies_in_the_pool_does_not_double_a_mutation() {
     assert_eq!(client.send(&[&change]).await, Reply::Answered(vec![Done]));
     // The same connection is used again, and closed after the request was read.
     let second = failure(client.send(&[&change]).await);
-    assert_eq!(
-        (second.0, second.1, second.2),
-        ("unknown", Transient, FailureKind::Reset),
-        "{}",
-        second.3
-    );
+    assert_eq!((second.0, second.1), ("unknown", FailureKind::Reset), "{}", second.2);
     assert_eq!(server.count(), 2, "the request was read once");
 }
 
@@ -249,7 +242,7 @@ async fn during_a_stop_nothing_is_sent_and_the_caller_hears_how_long_it_lasts() 
     let (client, change) = (client(&server), invite("alice@acme.io", Role::Analyst));
     assert!(matches!(client.send(&[&change]).await, Reply::NotExecuted { .. }));
     let Reply::NotExecuted { error, retry_after } = client.send(&[&change]).await else { panic!() };
-    assert_eq!((error.class, error.kind), (Transient, FailureKind::Throttled));
+    assert_eq!(error.kind, (FailureKind::Throttled));
     assert!(retry_after.unwrap() > Duration::from_secs(25));
     assert_eq!(server.count(), 1);
 }

@@ -8,9 +8,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use rosterd::apply::Sending;
-use rosterd::client::{
-    self, Answer, ClientError, ErrorClass, ReadDirectory, Reply, WriteDirectory,
-};
+use rosterd::client::{self, Answer, ClientError, ReadDirectory, Reply, WriteDirectory};
 use rosterd::clock::Clock;
 use rosterd::config::{
     Config, CredentialSource, ScheduleSettings, SecretSource, WatchSettings, WebSettings,
@@ -316,13 +314,12 @@ impl ReadDirectory for Directory {
                 place.accounts.clone_from(accounts);
             }
             if let Some(kind) = place.denied {
-                let class = ErrorClass::Denied;
-                return Err(ClientError { class, kind, message: "wrong key".into() });
+                return Err(ClientError { kind, message: "wrong key".into() });
             }
             if place.failures > 0 {
                 place.failures -= 1;
-                let (class, kind) = (ErrorClass::Transient, FailureKind::Connect);
-                return Err(ClientError { class, kind, message: "no connection".into() });
+                let kind = FailureKind::Connect;
+                return Err(ClientError { kind, message: "no connection".into() });
             }
             let accounts = place.accounts.iter().map(|(email, role)| Account {
                 uid: Uid(email.as_str().into()),

@@ -40,7 +40,7 @@ impl Site {
     }
 
     fn everybody_is_explained(&self, applied: &Applied) -> Result<(), String> {
-        let world = self.world.lock().unwrap();
+        let world = self.world.lock();
         let now = self.clocks.machine();
         let active: Vec<&Account> = world.workspaces[0].active().collect();
         for account in &active {

@@ -42,7 +42,7 @@ struct Case<'a> {
 impl Site {
     /// Looks at every effect that a request of this run has had.
     pub fn executed(&mut self, run: usize, shown: Option<&Reading>, before: &World) {
-        let world = self.world.lock().unwrap().clone();
+        let world = self.world.lock().clone();
         let new: Vec<Executed> =
             world.executed.iter().skip(self.record.looked_at).cloned().collect();
         self.record.looked_at += new.len();

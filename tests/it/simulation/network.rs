@@ -6,9 +6,8 @@ use std::time::Duration;
 use axum::http::{HeaderMap, StatusCode};
 use futures_util::future::BoxFuture;
 use jiff::SignedDuration;
-use rosterd::client::transport::{
-    HttpRequest, HttpResponse, HttpTransport, TransportError, TransportErrorKind,
-};
+use rosterd::client::http::{HttpRequest, HttpResponse, HttpTransport, TransportError};
+use rosterd::failure::FailureKind;
 use rosterd::sandbox::InProcessSandbox;
 use rosterd::sandbox::faults::FaultRate;
 use serde_json::{Value, json};
@@ -60,7 +59,7 @@ async fn exchange(
     };
     if fault == Fault::Connect {
         tokio::time::sleep(there).await;
-        return Err(TransportError { how: TransportErrorKind::Connect, cause: "refused".into() });
+        return Err(TransportError { kind: FailureKind::Connect, cause: "refused".into() });
     }
     let (tell, told) = oneshot::channel();
     let shown = shared.site().shown(run);
@@ -81,14 +80,12 @@ async fn exchange(
     waiting.ends();
     shared.moment(epoch, "after a request").await;
     let answer = match answer {
-        Err(_) => {
-            Err(TransportError { how: TransportErrorKind::Timeout, cause: "time-out".into() })
-        }
-        Ok(Err(_)) => Err(TransportError { how: TransportErrorKind::Reset, cause: "reset".into() }),
+        Err(_) => Err(TransportError { kind: FailureKind::Timeout, cause: "time-out".into() }),
+        Ok(Err(_)) => Err(TransportError { kind: FailureKind::Reset, cause: "reset".into() }),
         Ok(Ok(answer)) => answer,
     };
     let mut site = shared.site();
-    let how = answer.as_ref().map(|it| it.0.status).map_err(|broken| broken.how);
+    let how = answer.as_ref().map(|it| it.0.status).map_err(|failed| failed.kind);
     site.tell("answer", &format!("run {run}, {how:?}"));
     match answer {
         Ok((answered, reading)) => {
@@ -168,7 +165,7 @@ impl Errand {
         match self.fault {
             Fault::ResetAfter | Fault::TimeoutAfter | Fault::Late => None,
             Fault::Truncate => Some(Err(TransportError {
-                how: TransportErrorKind::Truncated,
+                kind: FailureKind::Truncated,
                 cause: "the end is missing".into(),
             })),
             Fault::BrokenAfter => Some(Ok((self.broken(), None))),
@@ -182,7 +179,7 @@ impl Errand {
     async fn execute(&mut self, api: &Api) -> (HttpResponse, jiff::Timestamp) {
         if let Some((world, as_of)) = self.another_world() {
             let mirror = api.mirror.lock().await;
-            *mirror.state().lock().unwrap() = world;
+            *mirror.state().lock() = world;
             return (ask(&mirror, &mut self.post).await, as_of);
         }
         let server = api.server.lock().await;
@@ -192,7 +189,7 @@ impl Errand {
             Fault::Partly => self.ask_amiss(),
             _ => {}
         }
-        let before = self.shared.site().world.lock().unwrap().clone();
+        let before = self.shared.site().world.lock().clone();
         let answer = ask(&server, &mut self.post).await;
         server.fault([]);
         let mut site = self.shared.site();
@@ -226,7 +223,7 @@ impl Errand {
                 Some((site.earlier(ago), site.clocks.truly() - ago))
             }
             Fault::Shrunk => {
-                let mut world = site.world.lock().unwrap().clone();
+                let mut world = site.world.lock().clone();
                 let accounts = &mut world.workspaces[0].accounts;
                 let lost = site.random.usize(..=accounts.len());
                 site.random.shuffle(accounts);

@@ -25,7 +25,7 @@ impl Site {
     pub fn act(&mut self, act: Act, which: usize) {
         let now = self.clocks.truly();
         let world = std::sync::Arc::clone(&self.world);
-        let mut world = world.lock().unwrap();
+        let mut world = world.lock();
         let place = &world.workspaces[0];
         let active: Vec<Account> = place.active().cloned().collect();
         let invited: Vec<String> = place.invitations.iter().map(|it| it.email.clone()).collect();
@@ -129,7 +129,7 @@ impl Site {
     pub fn sabotage(&mut self, request: &str) {
         let world = std::sync::Arc::clone(&self.world);
         let about = {
-            let world = world.lock().unwrap();
+            let world = world.lock();
             let mut active = world.workspaces[0].active();
             active.position(|account| request.contains(&account.uid))
         };
@@ -207,7 +207,7 @@ impl Site {
             Edit::RemoveMany => wish.lines.truncate(count.div_ceil(2)),
             Edit::RemoveAll => wish.lines.clear(),
             Edit::Unmanage => {
-                let world = self.world.lock().unwrap();
+                let world = self.world.lock();
                 let free =
                     world.workspaces[0].active().find(|it| wish.line_of(&it.email).is_none());
                 match free {

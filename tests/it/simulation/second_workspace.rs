@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 use jiff::{SignedDuration, Timestamp};
-use rosterd::client::transport::{HttpRequest, HttpResponse, HttpTransport, TransportError};
+use rosterd::client::http::{HttpRequest, HttpResponse, HttpTransport, TransportError};
 use rosterd::config::WorkspaceConfig;
 use rosterd::guard::{Budget, BudgetName, Limits};
 use rosterd::memory::entry::Entry;
@@ -92,7 +92,7 @@ impl Site {
     pub fn neighbour_moves_in(&mut self) {
         let mut text = "version: 1\nusers:\n".to_owned();
         let uid = {
-            let mut world = self.world.lock().unwrap();
+            let mut world = self.world.lock();
             for (email, role) in PEOPLE {
                 let role_name = role_name(role);
                 let _ = writeln!(text, "  - {{ email: {email}, role: {role_name} }}");
@@ -108,7 +108,7 @@ impl Site {
     pub fn meddle_next_door(&mut self, which: usize) {
         let now = self.clocks.truly();
         let Some(neighbour) = &mut self.neighbour else { return };
-        let mut world = self.world.lock().unwrap();
+        let mut world = self.world.lock();
         let role = [AccountType::Business, AccountType::WorkspaceAdmin][which % 2];
         if which.is_multiple_of(3) {
             let guest = format!("guest{which}@beta.acme.io");
@@ -143,7 +143,7 @@ impl Site {
     fn executed_next_door(&mut self) {
         let Some(neighbour) = &mut self.neighbour else { return };
         let world = Arc::clone(&self.world);
-        let world = world.lock().unwrap();
+        let world = world.lock();
         let new: Vec<Executed> =
             world.executed.iter().skip(self.record.looked_at).cloned().collect();
         self.record.looked_at += new.len();
@@ -163,7 +163,7 @@ impl Site {
     /// What hands did there is undone in time.
     pub fn looks_after_neighbour(&mut self) {
         let now = self.clocks.truly();
-        let is_right = is_right(&self.world.lock().unwrap().workspaces);
+        let is_right = is_right(&self.world.lock().workspaces);
         let Some(neighbour) = &mut self.neighbour else { return };
         if is_right {
             neighbour.due = None;

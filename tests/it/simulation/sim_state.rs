@@ -165,7 +165,7 @@ pub struct Site {
     pub reports: Vec<RunReport>,
     /// The world after each of the last changes.
     pub past: VecDeque<(Timestamp, World)>,
-    pub world: Arc<Mutex<World>>,
+    pub world: Arc<parking_lot::Mutex<World>>,
     pub record: Bookkeeping,
     pub neighbour: Option<Neighbour>,
     pub counts: BTreeMap<String, u64>,
@@ -178,7 +178,11 @@ pub struct Site {
 pub struct Shared(Arc<Mutex<Site>>);
 
 impl Shared {
-    pub fn new(scenario: &Scenario, world: Arc<Mutex<World>>, clocks: Arc<Clocks>) -> Self {
+    pub fn new(
+        scenario: &Scenario,
+        world: Arc<parking_lot::Mutex<World>>,
+        clocks: Arc<Clocks>,
+    ) -> Self {
         let site = Site {
             random: Rng::with_seed(scenario.seed ^ 0x5eed),
             clocks,
@@ -332,7 +336,7 @@ impl Site {
 
     /// Keeps the world as it is now, for listings that lag.
     pub fn remember_world(&mut self) {
-        let world = self.world.lock().unwrap().clone();
+        let world = self.world.lock().clone();
         self.past.push_back((self.clocks.truly(), world));
         if self.past.len() > 40 {
             self.past.pop_front();

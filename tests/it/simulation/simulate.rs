@@ -118,7 +118,7 @@ impl Simulation {
         let mut wish = Wish { unmanaged: vec!["*@ops.acme.io".into()], ..Wish::default() };
         {
             let world = Arc::clone(&site.world);
-            let mut world = world.lock().unwrap();
+            let mut world = world.lock();
             for n in 0..scenario.people {
                 let email = format!("user{n}@acme.io");
                 let role = if n < 2 { "ADMIN" } else { ["DEVELOPER", "ANALYST"][n % 2] };

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use rosterd::client::{Answer, ClientError, ErrorClass, ReadDirectory, Reply, WriteDirectory};
+use rosterd::client::{Answer, ClientError, ReadDirectory, Reply, WriteDirectory};
 use rosterd::clock::Clock;
 use rosterd::directory::{Account, Invitation, InviteStatus, Snapshot};
 use rosterd::failure::FailureKind;
@@ -142,28 +142,25 @@ pub fn done(batch: &[&Change], world: &mut World) -> Reply {
     Reply::Answered(vec![Answer::Done; batch.len()])
 }
 
-pub fn error(class: ErrorClass, kind: FailureKind) -> ClientError {
-    ClientError { class, kind, message: format!("the server said {kind}") }
+pub fn error(kind: FailureKind) -> ClientError {
+    ClientError { kind, message: format!("the server said {kind}") }
 }
 
 pub fn throttled(after: Option<u64>) -> Reply {
-    let error = error(ErrorClass::Transient, FailureKind::Throttled);
+    let error = error(FailureKind::Throttled);
     Reply::NotExecuted { error, retry_after: after.map(Duration::from_secs) }
 }
 
 pub fn timed_out() -> Reply {
-    Reply::Unknown(error(ErrorClass::Transient, FailureKind::Timeout))
+    Reply::Unknown(error(FailureKind::Timeout))
 }
 
 pub fn refused() -> Reply {
-    Reply::Refused(error(ErrorClass::Rejected, FailureKind::Graphql))
+    Reply::Refused(error(FailureKind::Graphql))
 }
 
 pub fn denied() -> Reply {
-    Reply::NotExecuted {
-        error: error(ErrorClass::Denied, FailureKind::Forbidden),
-        retry_after: None,
-    }
+    Reply::NotExecuted { error: error(FailureKind::Forbidden), retry_after: None }
 }
 
 /// A clock that stands at the instant of the plans.

@@ -2,7 +2,7 @@
 
 use axum::body::{self, Body};
 use axum::http::Request;
-use rosterd::client::transport::{HttpRequest, HttpResponse};
+use rosterd::client::http::{HttpRequest, HttpResponse};
 use rosterd::sandbox::InProcessSandbox;
 
 /// The answer to one request; its headers and its body are taken out.
