@@ -1,19 +1,19 @@
-//! How long to wait before trying again, and when to stop trying.
+//! How long to wait before a retry, and when to stop.
 
 use std::time::Duration;
 
-/// The wait before the second attempt, at most.
+/// Maximum wait before the second attempt.
 pub const BASE: Duration = Duration::from_millis(500);
-/// The longest wait of our own accord; a server may ask for a longer one.
+/// Maximum wait that rosterd chooses; a server may ask for a longer one.
 pub const CAP: Duration = Duration::from_secs(30);
-/// A reading is tried so many times.
+/// Maximum number of attempts at a listing.
 pub const ATTEMPTS: u32 = 5;
-/// A reading is given up when the next attempt would begin later than this after the first.
+/// Maximum time between the first attempt at a listing and the start of the last.
 pub const DEADLINE: Duration = Duration::from_mins(2);
 
-/// The wait before attempt number `attempt + 1`: doubled each time, at most [`CAP`], shortened by
-/// up to a half by `jitter` (in `0..1`) so that clients do not come back together. What the server
-/// `asked` for is obeyed when it is longer.
+/// The wait before attempt number `attempt + 1`: doubled each time, at most [`CAP`], and shortened
+/// by up to a half by `jitter` (in `0..1`), so that clients do not retry together. The wait that
+/// the server `asked` for is used if it is longer.
 pub fn delay(attempt: u32, asked: Option<Duration>, jitter: f64) -> Duration {
     let doublings = attempt.saturating_sub(1).min(16);
     let whole = BASE.saturating_mul(1 << doublings).min(CAP);
@@ -22,8 +22,8 @@ pub fn delay(attempt: u32, asked: Option<Duration>, jitter: f64) -> Duration {
     own.max(asked.unwrap_or_default())
 }
 
-/// The wait before another attempt at a reading after `attempt` of them, the first of which began
-/// `elapsed` ago; None when it is time to give up.
+/// The wait before the next attempt at a listing, after `attempt` attempts and `elapsed` time; None
+/// to give up.
 pub fn next(
     attempt: u32,
     elapsed: Duration,

@@ -1,14 +1,15 @@
-//! `rosterd access`: the access review of an auditor.
+//! `rosterd access`: the access review for an auditor.
 
 use jiff::SignedDuration;
 
-use super::args::{AccessArgs, Global, TableFormat};
+use super::args::{AccessArgs, TableFormat};
 use super::context::Context;
 use super::exit::{self, CliError};
+use super::global::Global;
 use super::{output, plan};
 use crate::render::access;
 
-/// From a fresh reading and the ledger. Who cannot be read completely is not reviewed.
+/// Reviews a new listing and the ledger. Without a complete listing there is no review.
 pub async fn run(global: &Global, args: &AccessArgs) -> Result<u8, CliError> {
     let (context, config) = Context::start(global).await?;
     let within = SignedDuration::from_hours(24 * i64::from(args.expiring));

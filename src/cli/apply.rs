@@ -3,9 +3,10 @@
 use std::io::Read as _;
 use std::path::Path;
 
-use super::args::{ApplyArgs, Global};
+use super::args::ApplyArgs;
 use super::context::Context;
 use super::exit::{self, CliError};
+use super::global::Global;
 use super::{once, output, shutdown};
 use crate::failure::FailureKind;
 use crate::guard::Override;
@@ -29,7 +30,7 @@ pub async fn run(global: &Global, args: &ApplyArgs) -> Result<u8, CliError> {
         let name = &workspace.target.workspace;
         let Some(plan) = plans.workspace(name) else {
             if config.workspaces.len() == 1 || !global.workspace.is_empty() {
-                output::stop(
+                output::error(
                     global,
                     &CliError::Failed(format!(
                         "{}: no plan for the workspace {name}",
@@ -48,9 +49,9 @@ pub async fn run(global: &Global, args: &ApplyArgs) -> Result<u8, CliError> {
             Err(Failure { kind: FailureKind::Stale, message: saved::stale(&differences) })
         };
         let run = once::one(&context, workspace, &cancel, global, overrides, &is_current);
-        codes.push(run.await.unwrap_or_else(|stop| {
-            output::stop(global, &stop);
-            stop.code()
+        codes.push(run.await.unwrap_or_else(|error| {
+            output::error(global, &error);
+            error.code()
         }));
     }
     if codes.is_empty() {

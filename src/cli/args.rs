@@ -1,22 +1,21 @@
-//! The command line, as it is typed.
+//! The command line.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::global::Global;
 use super::sandbox::SandboxArgs;
-use crate::telemetry::{Color, LogFormat};
 
 const ABOUT: &str = "Keeps the users of a Paradime workspace equal to a file in git.
 
 Without a command it runs as a daemon: it reconciles now, then on schedule and whenever the
-roster changes. `rosterd --sandbox` tries all of it on this machine, with no account anywhere.";
+roster changes. `rosterd --sandbox` tries everything on this machine, without an account.";
 
 const EXIT_CODES: &str = "Exit codes: 0 done or in sync, 1 failed, 2 changes to make \
 (--detailed-exitcode), 3 something is held, 64 wrong usage, 78 invalid configuration or roster";
 
-/// The whole command line. `-h` and `--help` print the same: all of it, one line an option.
+/// The whole command line. `-h` and `--help` print the same: one line for each option.
 #[derive(Debug, Parser)]
 #[command(name = "rosterd", version, about = ABOUT, long_about = None, after_help = EXIT_CODES)]
 #[command(max_term_width = 100)]
@@ -29,13 +28,13 @@ pub struct Cli {
     pub command: Option<Command>,
 }
 
-/// What the daemon does instead of running on.
+/// What to do instead of running as a daemon.
 #[derive(Args, Debug, Default)]
 pub struct RunArgs {
     /// Print what would be done, and change nothing
     #[arg(long, conflicts_with = "once")]
     pub plan: bool,
-    /// Reconcile once and leave
+    /// Reconcile once and exit
     #[arg(long)]
     pub once: bool,
     /// Write the plan as text, diff, json, markdown (for a pull request) or github (annotations)
@@ -44,86 +43,42 @@ pub struct RunArgs {
     /// Write the plan to a file; with `--format json` it can be applied later
     #[arg(long, value_name = "FILE", requires = "plan")]
     pub out: Option<PathBuf>,
-    /// Leave with 2 if anything can be applied, else with 3 if something is held
+    /// Exit with 2 if anything can be applied, else with 3 if something is held
     #[arg(long, requires = "plan")]
     pub detailed_exitcode: bool,
 }
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Apply exactly the plan in a file; refused as stale if anything has moved
+    /// Apply exactly the plan in a file; refused as stale if anything has changed
     Apply(ApplyArgs),
     /// Validate the configuration and the roster; no network
     Check(CheckArgs),
     /// Write the roster from the workspace as it is
     Import(ImportArgs),
-    /// Tell one person's story: line, commit, live state, holds, what comes next
+    /// Explain one user's access: line, commit, live state, holds, what comes next
     Why(WhyArgs),
-    /// Tell what was changed, when, why, and by which commit
+    /// Show what was changed, when, why, and by which commit
     History(HistoryArgs),
     /// Review access: who has which role, since when, by which commit, until when
     Access(AccessArgs),
-    /// Begin a new ledger, or check the one that is there
+    /// Start a new ledger, or verify the existing one
     Ledger(LedgerArgs),
-    /// Ask the daemon on this machine whether it lives
+    /// Check whether the daemon on this machine is alive
     Health(HealthArgs),
     /// Serve the User Management API on this machine
     Sandbox(SandboxArgs),
     /// Print the schema of a file or of the API
     Schema(SchemaArgs),
-    /// Print what completes the command line in a shell
+    /// Print the completion script of a shell
     Completions(CompletionsArgs),
     /// Print the manual page
     Man(ManArgs),
 }
 
-/// Options of every command.
-#[derive(Args, Clone, Debug, Default)]
-#[command(next_help_heading = "Options of every command")]
-pub struct Global {
-    #[doc = "The configuration [default: the first of $ROSTERD_CONFIG, ./rosterd.yaml, \
-             ./config/rosterd.yaml, /etc/rosterd/rosterd.yaml]"]
-    #[arg(short, long, global = true, value_name = "FILE")]
-    pub config: Option<PathBuf>,
-    /// The roster, in place of the one that the configuration names
-    #[arg(short, long, global = true, value_name = "FILE")]
-    pub users: Option<PathBuf>,
-    /// Only this workspace; may be repeated
-    #[arg(long, global = true, value_name = "NAME")]
-    pub workspace: Vec<String>,
-    /// Where the daemon shows itself, in place of `listen`
-    #[arg(long, global = true, value_name = "ADDRESS", env = "ROSTERD_LISTEN", hide_env = true)]
-    pub listen: Option<SocketAddr>,
-    /// Start an embedded User Management API, seeded with example users, and work on that
-    #[arg(long, global = true)]
-    pub sandbox: bool,
-    /// Keep the sandbox's state in this file, and its ledger beside it; without it everything is
-    /// forgotten at the end
-    #[arg(long, global = true, value_name = "FILE")]
-    pub state: Option<PathBuf>,
-    /// Wait so long for another run of the same workspace
-    #[arg(long, global = true, value_name = "TIME", default_value = "60s")]
-    #[arg(value_parser = super::sandbox::duration)]
-    pub lock_timeout: Option<std::time::Duration>,
-    /// Write log lines, which go to stderr, as text or json
-    #[arg(long, global = true, value_enum, value_name = "FORMAT", default_value = "text")]
-    #[arg(hide_possible_values = true, hide_default_value = true)]
-    pub log_format: LogFormat,
-    /// Colour: auto (on a terminal, unless `NO_COLOR` is set), always or never
-    #[arg(long, global = true, value_enum, value_name = "WHEN", default_value = "auto")]
-    #[arg(hide_possible_values = true, hide_default_value = true)]
-    pub color: Color,
-    /// Say more (-vv: everything); `RUST_LOG` has the last word
-    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
-    pub verbose: u8,
-    /// Say only what is wrong
-    #[arg(short, long, global = true, conflicts_with = "verbose")]
-    pub quiet: bool,
-}
-
 #[derive(Args, Debug)]
 pub struct ApplyArgs {
-    /// Apply what its guards held as well, as far as an approval could release it
+    /// Also apply what guards hold, if an approval could release it
     #[arg(long)]
     pub include_held: bool,
     /// A plan written by `rosterd --plan --format json --out FILE`
@@ -154,7 +109,7 @@ pub struct WhyArgs {
 
 #[derive(Args, Debug)]
 pub struct HistoryArgs {
-    /// Only this person, and then also what readings showed
+    /// Only this person, with what listings showed
     #[arg(value_name = "EMAIL")]
     pub email: Option<String>,
     /// Write text, json or csv
@@ -172,14 +127,14 @@ pub struct AccessArgs {
     #[arg(long, value_enum, value_name = "FORMAT", default_value = "text")]
     #[arg(hide_possible_values = true, hide_default_value = true)]
     pub format: TableFormat,
-    /// Mark what ends within so many days
+    /// Mark access that ends within this number of days
     #[arg(long, value_name = "DAYS", default_value_t = 30)]
     pub expiring: u16,
 }
 
 #[derive(Args, Debug)]
 pub struct HealthArgs {
-    /// Ask whether it has a roster for every workspace
+    /// Check whether it has a roster for every workspace
     #[arg(long)]
     pub ready: bool,
 }
@@ -205,11 +160,11 @@ pub struct LedgerArgs {
 
 #[derive(Debug, Subcommand)]
 pub enum LedgerCommand {
-    /// Begin a new ledger; one that is there is left alone
+    /// Start a new ledger; an existing one is not touched
     Init,
-    /// Check every row, and that none was edited, removed or moved
+    /// Verify every row, and that none was edited, removed or moved
     Verify {
-        /// A head that an earlier check or a log line showed: finds rows cut off at the end as well
+        /// A head from an earlier verification or a log line; finds rows removed from the end
         #[arg(long, value_name = "HASH")]
         head: Option<String>,
     },
@@ -265,6 +220,6 @@ pub enum SchemaName {
     Config,
     /// GraphQL schema of the API, as the sandbox serves it
     Graphql,
-    /// `OpenAPI` document of what the daemon shows
+    /// `OpenAPI` document of the daemon's API
     Openapi,
 }

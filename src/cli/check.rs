@@ -1,7 +1,8 @@
-//! `rosterd check`: everything that can be said about the files alone.
+//! `rosterd check`: validates the files without a network.
 
-use super::args::{CheckArgs, CheckFormat, Global};
+use super::args::{CheckArgs, CheckFormat};
 use super::exit::{self, CliError};
+use super::global::Global;
 use super::{context, history, output};
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::WorkspaceConfig;
@@ -12,8 +13,8 @@ use crate::reconcile;
 use crate::render;
 use crate::roster::Roster;
 
-/// Validates the configuration, then every selected roster. No variable that only says where the
-/// API is has to be set, and nothing is asked of any server.
+/// Validates the configuration, then every selected roster. Variables that only say where the API
+/// is need not be set.
 pub fn run(global: &Global, args: &CheckArgs) -> Result<u8, CliError> {
     let found = problems(global)?;
     let code = if found.iter().any(|(_, diagnostics)| any_error(diagnostics)) {
@@ -21,7 +22,7 @@ pub fn run(global: &Global, args: &CheckArgs) -> Result<u8, CliError> {
     } else {
         exit::OK
     };
-    output::result(&written(&found, args.format, code))?;
+    output::result(&rendered(&found, args.format, code))?;
     Ok(code)
 }
 
@@ -39,28 +40,27 @@ fn problems(global: &Global) -> Result<Vec<(Sources, Vec<Diagnostic>)>, CliError
                 warnings.extend(approvals(global, workspace, &loaded.roster));
                 (loaded.sources, warnings)
             }
-            Err(outage) => (outage.sources, outage.diagnostics),
+            Err(error) => (error.sources, error.diagnostics),
         });
     }
     Ok(found)
 }
 
-/// What is to be said about the approvals. Without a ledger, or where it cannot be read, the file
-/// alone speaks.
+/// Problems of the approvals. Without a readable ledger only the file is considered.
 fn approvals(global: &Global, workspace: &WorkspaceConfig, roster: &Roster) -> Vec<Diagnostic> {
     if roster.approvals().is_empty() {
         return Vec::new();
     }
     let mut memory = Memory::empty();
     if let Ok(ledger) = context::ledger(global, workspace) {
-        for noted in history::entries(&ledger, &workspace.target.workspace).unwrap_or_default() {
-            memory.fold(&noted);
+        for record in history::entries(&ledger, &workspace.target.workspace).unwrap_or_default() {
+            memory.fold(&record);
         }
     }
     approvals::problems(roster, &memory, SystemClock.now())
 }
 
-fn written(found: &[(Sources, Vec<Diagnostic>)], format: CheckFormat, code: u8) -> String {
+fn rendered(found: &[(Sources, Vec<Diagnostic>)], format: CheckFormat, code: u8) -> String {
     let each = |one: &dyn Fn(&[Diagnostic], &Sources) -> String| -> String {
         found.iter().map(|(sources, diagnostics)| one(diagnostics, sources)).collect()
     };

@@ -1,4 +1,4 @@
-//! `rosterd completions` and `rosterd man`: from the same definitions as the command line itself.
+//! `rosterd completions` and `rosterd man`, generated from the command line's definitions.
 
 use clap::CommandFactory as _;
 
@@ -13,7 +13,7 @@ pub fn completions(args: &CompletionsArgs) -> Result<u8, CliError> {
     Ok(exit::OK)
 }
 
-/// The page of `rosterd`, or those of all commands into a folder.
+/// Writes the page of `rosterd`, or the pages of all commands into a folder.
 pub fn man(args: &ManArgs) -> Result<u8, CliError> {
     if let Some(folder) = &args.out {
         let failed = |error| CliError::Failed(format!("{}: {error}", folder.display()));

@@ -1,5 +1,5 @@
-//! What every command needs: the configuration, the embedded sandbox if one is wanted, and the
-//! connections to the workspaces.
+//! What every command needs: the configuration, the embedded sandbox, and connections to the
+//! workspaces.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -9,8 +9,8 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use parking_lot::Mutex;
 
-use super::args::Global;
 use super::exit::CliError;
+use super::global::Global;
 use super::output;
 use crate::client::{Client, Settings, Transport};
 use crate::clock::SystemClock;
@@ -25,31 +25,30 @@ use crate::report::Failure;
 use crate::sandbox;
 use crate::source::env_var;
 
-/// The surroundings of one process.
+/// The configuration and the connections of one process.
 pub struct Context {
     request: config::Request,
     folder: PathBuf,
     sandbox: Option<sandbox::Running>,
-    /// What the configuration was warned of at the start; it has been told.
+    /// Warnings of the configuration at the start, already reported.
     pub warnings: Vec<Diagnostic>,
-    /// The ledger of an embedded sandbox; None where the configuration says where it is.
+    /// The ledger of the embedded sandbox; None if the configuration decides.
     store: Option<Location>,
     lock_timeout: Duration,
-    /// Where requests are counted.
+    /// Counts the requests.
     metrics: Option<Arc<Metrics>>,
-    /// Connections and pace outlive a run; a workspace whose settings change gets new ones.
+    /// Connections and rate limits outlive a run. A workspace whose settings change gets new ones.
     transports: Mutex<HashMap<String, (Settings, Arc<Transport>)>>,
-    /// Ledgers are known for as long as the process lives, so that another one in the place of one
-    /// is noticed.
+    /// Ledgers are kept for the life of the process, so that a replaced file is noticed.
     ledgers: Mutex<HashMap<Location, Ledger>>,
 }
 
-/// How long another run of the same workspace is waited for, unless the command line says.
+/// Default time to wait for another run of the same workspace.
 const LOCK_TIMEOUT: Duration = Duration::from_mins(1);
 
 impl Context {
-    /// Reads the configuration and, with `--sandbox`, starts a sandbox with its workspaces. The
-    /// warnings of the configuration are told on stderr.
+    /// Reads the configuration and, with `--sandbox`, starts a sandbox with its workspaces. Warnings
+    /// of the configuration go to stderr.
     pub async fn start(global: &Global) -> Result<(Self, Config), CliError> {
         let (folder, request) = (working_directory()?, request(global));
         let mut context = Self {
@@ -65,19 +64,19 @@ impl Context {
         };
         if global.state.is_some() && !global.sandbox {
             return Err(CliError::Usage(
-                "--state belongs to --sandbox, or to `rosterd sandbox`".into(),
+                "--state needs --sandbox, or the command `rosterd sandbox`".into(),
             ));
         }
         let config::Loaded { mut config, sources, warnings } = context.reload()?;
         output::problems(global, None, &sources, &warnings);
-        // Where that file is gone later, no other one takes its place unasked; nor does one that
-        // comes later where there was none.
+        // If the file is removed later, no other file replaces it. If there was none, a file that
+        // is created later is not used.
         context.request.without_file = config.path.is_none();
         context.request.path = config.path.clone().or(context.request.path);
         context.warnings = warnings;
         if global.sandbox {
             context.sandbox = Some(start_sandbox(&config, global.state.clone()).await?);
-            context.aim(&mut config);
+            context.use_sandbox(&mut config);
         }
         Ok((context, config))
     }
@@ -85,7 +84,7 @@ impl Context {
     /// Reads the configuration again.
     pub fn reload(&self) -> Result<config::Loaded, config::Invalid> {
         let mut loaded = load(&self.request, &self.folder)?;
-        self.aim(&mut loaded.config);
+        self.use_sandbox(&mut loaded.config);
         Ok(loaded)
     }
 
@@ -94,13 +93,12 @@ impl Context {
         self.metrics = Some(Arc::clone(metrics));
     }
 
-    /// Where the embedded sandbox is, if there is one.
+    /// The endpoint of the embedded sandbox, if there is one.
     pub fn sandbox(&self) -> Option<String> {
         self.sandbox.as_ref().map(sandbox::Running::endpoint)
     }
 
-    /// The directory of a workspace, with the credentials of this moment, and its place in the
-    /// ledger.
+    /// Connects to a workspace, with the credentials as they are now, and finds its ledger.
     pub fn connect(&self, workspace: &WorkspaceConfig) -> Result<Connected<Client>, Failure> {
         let credentials = workspace.read_credentials(&env_var).map_err(|problem| Failure {
             kind: FailureKind::Credentials,
@@ -119,7 +117,7 @@ impl Context {
     /// The ledger of a workspace.
     pub fn ledger(&self, workspace: &WorkspaceConfig) -> Result<Ledger, Failure> {
         let place = self.store.as_ref().or(workspace.store.as_ref()).cloned();
-        let message = NO_PLACE.to_owned();
+        let message = NO_STORE.to_owned();
         let place = place.ok_or(Failure { kind: FailureKind::Ledger, message })?;
         let mut ledgers = self.ledgers.lock();
         Ok(ledgers.entry(place.clone()).or_insert_with(|| Ledger::at(place)).clone())
@@ -144,9 +142,8 @@ impl Context {
         Ok(transport)
     }
 
-    /// Points every workspace at the embedded sandbox, if there is one: the company token, and
-    /// each workspace under its own name.
-    fn aim(&self, config: &mut Config) {
+    /// Directs every workspace to the embedded sandbox, if there is one, with the company token.
+    fn use_sandbox(&self, config: &mut Config) {
         let Some(running) = &self.sandbox else { return };
         for workspace in &mut config.workspaces {
             let world = running.world();
@@ -163,33 +160,33 @@ impl Context {
     }
 }
 
-const NO_PLACE: &str =
-    "there is no place for a ledger: set `store` in the configuration, or XDG_STATE_HOME";
+const NO_STORE: &str =
+    "no location for the ledger: set `store` in the configuration, or XDG_STATE_HOME";
 
-/// The ledger for those who look at it alone.
+/// The ledger, for commands that only read it.
 pub fn ledger(global: &Global, workspace: &WorkspaceConfig) -> Result<Ledger, CliError> {
     let place = store(global).or_else(|| workspace.store.clone());
-    place.map(Ledger::at).ok_or_else(|| CliError::Failed(NO_PLACE.into()))
+    place.map(Ledger::at).ok_or_else(|| CliError::Failed(NO_STORE.into()))
 }
 
-/// The configuration for those who look at the files alone.
+/// The configuration, for commands that need no network.
 pub fn read_files(global: &Global) -> Result<Result<config::Loaded, config::Invalid>, CliError> {
     let request = config::Request { offline: true, ..request(global) };
     Ok(load(&request, &working_directory()?))
 }
 
-/// Reads the configuration. The files of a roster are named as they are typed from `folder`, so
-/// that an editor, a terminal or an annotation finds them.
+/// Reads the configuration. Paths of rosters are made relative to `folder`, so that an editor, a
+/// terminal or an annotation can open them.
 fn load(request: &config::Request, folder: &Path) -> Result<config::Loaded, config::Invalid> {
     let mut loaded = config::load(request, &env_var, folder)?;
     for workspace in &mut loaded.config.workspaces {
-        name_from(folder, &mut workspace.target);
+        make_relative(folder, &mut workspace.target);
     }
     Ok(loaded)
 }
 
-fn name_from(folder: &Path, target: &mut WorkspaceSpec) {
-    // Below the root, a path without its slash would look like another one.
+fn make_relative(folder: &Path, target: &mut WorkspaceSpec) {
+    // Relative to the root, a path would lose its slash.
     let Ok(within) = target.base.strip_prefix(folder) else { return };
     if folder.parent().is_none() {
         return;
@@ -219,7 +216,7 @@ fn request(global: &Global) -> config::Request {
     }
 }
 
-/// The ledger of an embedded sandbox lives and dies with its state.
+/// The ledger of an embedded sandbox is kept beside its state, or in memory.
 fn store(global: &Global) -> Option<Location> {
     let beside = |state: &PathBuf| {
         let mut name = state.as_os_str().to_owned();

@@ -10,9 +10,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 use parking_lot::Mutex;
 
-use super::args::Global;
 use super::context::Context;
 use super::exit::{self, CliError};
+use super::global::Global;
 use super::progress::Progress;
 use super::{once, output};
 use crate::client::Client;
@@ -38,14 +38,14 @@ pub async fn run(global: &Global) -> Result<u8, CliError> {
     context.measure(&metrics);
     let shown = global.sandbox || std::io::stdout().is_terminal();
     let reach = if global.sandbox { AllowedHosts::Loopback } else { AllowedHosts::Any };
-    let told = Told { warnings: context.warnings.clone(), ..Told::default() };
-    let world = DaemonEnvironment {
+    let reported = Reported { warnings: context.warnings.clone(), ..Reported::default() };
+    let environment = DaemonEnvironment {
         context,
         shown,
         logged: !shown || global.log_format == LogFormat::Json || !std::io::stderr().is_terminal(),
         global: global.clone(),
         path: config.path.clone(),
-        told: Mutex::new(told),
+        reported: Mutex::new(reported),
         board: Arc::default(),
         gate: Arc::new(Auth::new(config.web.clone())),
         notifier: Notifier::new(Arc::clone(&metrics), &notifier::RETRY_DELAYS, reach),
@@ -53,37 +53,37 @@ pub async fn run(global: &Global) -> Result<u8, CliError> {
         listen: global.listen.or(config.listen),
     };
     let inbox = Inbox::new();
-    world.log_startup(&config);
-    listen(&world, inbox.handle()).await?;
+    environment.log_startup(&config);
+    listen(&environment, inbox.handle()).await?;
     watch_dog(inbox.handle());
-    let world = Arc::new(world);
-    let ended = daemon::serve(Arc::clone(&world), config, Arc::new(SystemClock), inbox).await;
+    let environment = Arc::new(environment);
+    let ended = daemon::serve(Arc::clone(&environment), config, Arc::new(SystemClock), inbox).await;
     systemd::stopping();
-    world.notifier.leave(NOTIFY_FLUSH_TIMEOUT).await;
+    environment.notifier.leave(NOTIFY_FLUSH_TIMEOUT).await;
     ended.map_err(|failure| CliError::Failed(failure.message))?;
     Ok(exit::OK)
 }
 
-/// Shows the daemon, where that is wanted. A sandbox to try things with shares its machine with
-/// another one.
-async fn listen(world: &DaemonEnvironment, handle: DaemonHandle) -> Result<(), CliError> {
-    let Some(address) = world.listen else { return Ok(()) };
-    let (board, metrics) = (Arc::clone(&world.board), Arc::clone(&world.metrics));
+/// Starts the web UI, if it has an address. With `--sandbox` an address in use is only a warning,
+/// because another daemon may run beside it.
+async fn listen(environment: &DaemonEnvironment, handle: DaemonHandle) -> Result<(), CliError> {
+    let Some(address) = environment.listen else { return Ok(()) };
+    let (board, metrics) = (Arc::clone(&environment.board), Arc::clone(&environment.metrics));
     let site = AppState::new(board, handle, metrics, Arc::new(SystemClock));
-    match web::start(address, site, Arc::clone(&world.gate)).await {
-        Ok(address) => world.listens(address),
-        Err(error) if world.global.sandbox => {
-            tracing::warn!(%address, %error, "this daemon cannot be looked at");
+    match web::start(address, site, Arc::clone(&environment.gate)).await {
+        Ok(address) => environment.log_address(address),
+        Err(error) if environment.global.sandbox => {
+            tracing::warn!(%address, %error, "the web UI is not available");
         }
         Err(error) => {
-            let hint = "write another `listen:`, or set ROSTERD_LISTEN";
+            let hint = "set another `listen` in the configuration, or ROSTERD_LISTEN";
             return Err(CliError::Failed(format!("listen: {address}: {error}; {hint}")));
         }
     }
     Ok(())
 }
 
-/// Tells the service manager that the loop goes round, as often as it asks for that.
+/// Pings the service manager's watchdog while the loop is alive.
 fn watch_dog(handle: DaemonHandle) {
     let Some(every) = systemd::watchdog() else { return };
     tokio::spawn(async move {
@@ -96,36 +96,36 @@ fn watch_dog(handle: DaemonHandle) {
     });
 }
 
-/// What the daemon reaches the world through.
+/// The access of the running daemon to everything outside.
 struct DaemonEnvironment {
     context: Context,
-    /// Plans and their ends are printed for a person who looks on.
+    /// Plans and results are printed on stdout.
     shown: bool,
-    /// They go to the log: always, but for a person who would read everything twice.
+    /// They go to the log, unless a person at the terminal would read everything twice.
     logged: bool,
     global: Global,
     /// The configuration, if it is a file.
     path: Option<PathBuf>,
-    told: Mutex<Told>,
-    /// What others see of it.
+    reported: Mutex<Reported>,
+    /// What the web UI shows.
     board: Arc<StatusStore>,
     gate: Arc<Auth>,
     metrics: Arc<Metrics>,
     notifier: Notifier,
-    /// Where it is shown.
+    /// Address of the web UI.
     listen: Option<SocketAddr>,
 }
 
-/// What waits to be told at the end has so long.
+/// Time for pending notifications at shutdown.
 const NOTIFY_FLUSH_TIMEOUT: Duration = Duration::from_millis(900);
 
-/// What has been told, so that it is not told again.
+/// What was reported, so that it is not reported again.
 #[derive(Default)]
-struct Told {
+struct Reported {
     bars: HashMap<String, Progress>,
-    /// The plan last shown, by workspace, without its ages.
+    /// The key of the last plan shown, by workspace.
     plans: HashMap<String, String>,
-    /// The warnings of the configuration.
+    /// Warnings of the configuration.
     warnings: Vec<Diagnostic>,
 }
 
@@ -141,24 +141,24 @@ impl DaemonEnvironment {
         } else if let Some(endpoint) = sandbox
             && !self.global.quiet
         {
-            output::paragraph(&format!("The sandbox is at {endpoint}"));
+            output::paragraph(&format!("Sandbox: {endpoint}"));
         }
     }
 
-    fn listens(&self, address: SocketAddr) {
+    fn log_address(&self, address: SocketAddr) {
         if !self.gate.opens(address) {
-            let words = "nothing but /livez and /readyz is answered here: set `web.token`, or \
-                         `web.anonymous`";
-            tracing::warn!(%address, "{words}");
+            let message = "only /livez and /readyz are served here: set `web.token`, or \
+                           `web.anonymous`";
+            tracing::warn!(%address, "{message}");
         } else if self.logged {
             tracing::info!(url = format!("http://{address}/"), "listening");
         } else if !self.global.quiet {
-            output::paragraph(&format!("The page is at http://{address}/"));
+            output::paragraph(&format!("Web UI: http://{address}/"));
         }
     }
 
-    /// What is waited for, in one line.
-    fn waits(&self, sources: &Sources, next: Option<Timestamp>) {
+    /// Prints which files are watched, and when the next run is.
+    fn show_waiting(&self, sources: &Sources, next: Option<Timestamp>) {
         let path = self.path.as_ref().map(|path| path.display().to_string());
         let config = path.as_deref().map(|path| path.strip_prefix("./").unwrap_or(path));
         let rosters = sources.iter().map(|(_, file)| file.name.as_str());
@@ -171,7 +171,7 @@ impl DaemonEnvironment {
     }
 }
 
-/// What a plan says, but for how long it has been so.
+/// Identifies what a plan shows, apart from ages.
 fn plan_key(loaded: &Loaded, evaluation: &Evaluation) -> String {
     let findings = evaluation.plan.findings().iter().map(|it| (&it.email, &it.kind));
     let held = evaluation.verdict.held.iter().map(|it| (&it.change.email, &it.by));
@@ -180,7 +180,7 @@ fn plan_key(loaded: &Loaded, evaluation: &Evaluation) -> String {
     format!("{fingerprint} {:?} {findings:?} {held:?}", loaded.revision)
 }
 
-/// One line about a run.
+/// The status of a run on one line, for the service manager.
 fn status_line(report: &RunReport, next: Option<Timestamp>) -> String {
     let (name, status) = (escape(&report.workspace), report.status().as_str());
     let next = next.map_or_else(String::new, |next| format!(", next run {next:.0}"));
@@ -209,7 +209,7 @@ impl Environment for DaemonEnvironment {
         self.gate.adopt(&config.web);
         self.notifier.adopt(&config.notify);
         if self.global.listen.or(config.listen) != self.listen {
-            tracing::warn!("`listen` has changed, which counts from the next start on");
+            tracing::warn!("`listen` has changed; restart the daemon to apply it");
         }
     }
 
@@ -245,7 +245,7 @@ impl Environment for DaemonEnvironment {
         })?;
         self.metrics.config_errors(0);
         self.board.configured();
-        let before = std::mem::replace(&mut self.told.lock().warnings, loaded.warnings.clone());
+        let before = std::mem::replace(&mut self.reported.lock().warnings, loaded.warnings.clone());
         if before != loaded.warnings {
             self.problems(None, &loaded.sources, &loaded.warnings);
         }
@@ -269,7 +269,7 @@ impl Environment for DaemonEnvironment {
             return;
         }
         let plan_key = plan_key(loaded, evaluation);
-        let before = self.told.lock().plans.insert(workspace.to_owned(), plan_key.clone());
+        let before = self.reported.lock().plans.insert(workspace.to_owned(), plan_key.clone());
         if before.as_ref() != Some(&plan_key) {
             once::show_plan(workspace, loaded, evaluation, &self.global);
         }
@@ -277,7 +277,7 @@ impl Environment for DaemonEnvironment {
 
     fn progress(&self, workspace: &str, done: usize, of: usize) {
         self.board.progress(workspace, done, of);
-        self.told.lock().bars.entry(workspace.to_owned()).or_default().update(done, of);
+        self.reported.lock().bars.entry(workspace.to_owned()).or_default().update(done, of);
     }
 
     fn finished(&self, run: &RunCompleted<'_>) {
@@ -288,7 +288,7 @@ impl Environment for DaemonEnvironment {
             self.board.finished(run);
         }
         self.notifier.hear(run);
-        self.told.lock().bars.remove(&report.workspace);
+        self.reported.lock().bars.remove(&report.workspace);
         systemd::status(&status_line(report, next));
         if self.logged {
             telemetry::log_run(report, sources, next);
@@ -299,7 +299,7 @@ impl Environment for DaemonEnvironment {
             once::show_run(report, sources, &self.global);
         }
         if !self.logged && !self.global.quiet {
-            self.waits(sources, next);
+            self.show_waiting(sources, next);
         }
     }
 }

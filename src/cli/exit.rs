@@ -1,9 +1,8 @@
-//! How a command ends.
+//! Exit codes, and why a command cannot go on.
 
 use crate::diagnostic::{Diagnostic, Sources};
-use crate::report::Status;
 
-/// Everything went as wanted.
+/// Success.
 pub const OK: u8 = 0;
 /// Something failed.
 pub const FAILED: u8 = 1;
@@ -11,7 +10,7 @@ pub const FAILED: u8 = 1;
 pub const CHANGES: u8 = 2;
 /// Something is held, and nothing failed.
 pub const HELD: u8 = 3;
-/// The command line cannot be understood (`EX_USAGE` of sysexits.h).
+/// Wrong usage (`EX_USAGE` of sysexits.h).
 pub const USAGE: u8 = 64;
 /// The configuration or the roster is invalid (`EX_CONFIG` of sysexits.h).
 pub const INVALID: u8 = 78;
@@ -19,7 +18,7 @@ pub const INVALID: u8 = 78;
 /// Why a command cannot go on.
 #[derive(Debug)]
 pub enum CliError {
-    /// What was typed makes no sense here.
+    /// The command line makes no sense here.
     Usage(String),
     /// Files with problems, each with its place.
     Invalid { sources: Sources, diagnostics: Vec<Diagnostic> },
@@ -37,16 +36,11 @@ impl CliError {
     }
 }
 
-/// The worst of several workspaces: invalid before failed before held before fine.
+/// The worst of several workspaces: invalid, failed, held, changes, success.
 pub fn worst(codes: impl IntoIterator<Item = u8>) -> u8 {
     const ORDER: [u8; 4] = [INVALID, FAILED, HELD, CHANGES];
     let codes: Vec<u8> = codes.into_iter().collect();
     ORDER.into_iter().find(|code| codes.contains(code)).unwrap_or(OK)
-}
-
-/// The code of a run.
-pub fn of(status: Status) -> u8 {
-    status.exit_code()
 }
 
 #[cfg(test)]

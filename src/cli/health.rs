@@ -1,10 +1,10 @@
-//! `rosterd health`: asks a daemon on this machine how it fares. For whoever has no curl, as in a
-//! container.
+//! `rosterd health`: asks the daemon on this machine. For containers without curl.
 
 use std::net::SocketAddr;
 
-use super::args::{Global, HealthArgs};
+use super::args::HealthArgs;
 use super::exit::{self, CliError};
+use super::global::Global;
 use super::{context, output};
 use crate::escape::escape;
 use crate::web;
@@ -12,8 +12,9 @@ use crate::web;
 pub async fn run(global: &Global, args: &HealthArgs) -> Result<u8, CliError> {
     let path = if args.ready { "/readyz" } else { "/livez" };
     let asked = web::ask(address(global)?, path).await;
-    let (status, said) =
-        asked.map_err(|why| CliError::Failed(format!("{why}; does a daemon run here?")))?;
+    let (status, said) = asked.map_err(|why| {
+        CliError::Failed(format!("{why}; is the daemon running on this machine?"))
+    })?;
     if status != 200 {
         return Err(CliError::Failed(
             said.trim_end().lines().map(escape).collect::<Vec<_>>().join("; "),
@@ -23,8 +24,8 @@ pub async fn run(global: &Global, args: &HealthArgs) -> Result<u8, CliError> {
     Ok(exit::OK)
 }
 
-/// What a daemon was told in its environment is told here too: its configuration may have become
-/// unreadable meanwhile, and then it goes on with the one before.
+/// `--listen` and its variable come first, as for the daemon: the configuration may have become
+/// invalid since it started.
 fn address(global: &Global) -> Result<SocketAddr, CliError> {
     if let Some(address) = global.listen {
         return Ok(address);
@@ -35,6 +36,9 @@ fn address(global: &Global) -> Result<SocketAddr, CliError> {
         diagnostics: invalid.diagnostics,
     })?;
     config.config.listen.ok_or_else(|| {
-        CliError::Usage("the daemon listens nowhere: write `listen:`, or set ROSTERD_LISTEN".into())
+        CliError::Usage(
+            "the daemon has no address: set `listen` in the configuration, or ROSTERD_LISTEN"
+                .into(),
+        )
     })
 }

@@ -1,11 +1,12 @@
-//! `rosterd history`: what was changed, when, why, by which commit.
+//! `rosterd history`: what was changed, when, why, and by which commit.
 
 use jiff::civil::{Date, Time};
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 
-use super::args::{Global, HistoryArgs, TableFormat};
+use super::args::{HistoryArgs, TableFormat};
 use super::context;
 use super::exit::{self, CliError};
+use super::global::Global;
 use super::output;
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::WorkspaceConfig;
@@ -16,7 +17,7 @@ use crate::memory::entry::Record;
 use crate::memory::events::{of_workspace as entries_of, story};
 use crate::render::history::{self, Row};
 
-/// Reads the ledger alone: no network, and no secret.
+/// Reads only the ledger: no network and no secret.
 pub fn run(global: &Global, args: &HistoryArgs) -> Result<u8, CliError> {
     let since = args.since.as_deref().map(since).transpose()?;
     let config = context::read_files(global)??.config;
@@ -52,7 +53,7 @@ fn of_workspace(
     Ok(history::rows(name, &story(&entries, email.as_ref().map(std::slice::from_ref))))
 }
 
-/// What has been recorded under a workspace's name, whatever key or address it had.
+/// The entries of a workspace's name, whatever its key or endpoint was.
 pub fn entries(ledger: &Ledger, name: &str) -> Result<Vec<Record>, CliError> {
     let all = ledger
         .entries()

@@ -1,12 +1,13 @@
-//! `rosterd import`: the roster that says what the workspace already is.
+//! `rosterd import`: writes the roster that matches the workspace as it is.
 
 use std::path::{Path, PathBuf};
 
 use similar::TextDiff;
 
-use super::args::{Global, ImportArgs};
+use super::args::ImportArgs;
 use super::context::Context;
 use super::exit::{self, CliError};
+use super::global::Global;
 use super::{output, plan};
 use crate::client::ReadDirectory as _;
 use crate::clock::{Clock as _, SystemClock};
@@ -14,13 +15,13 @@ use crate::config::WorkspaceConfig;
 use crate::reconcile;
 use crate::roster::write;
 
-/// Writes the roster's file, such that a plan made right afterwards is empty. An existing file is
-/// replaced only after its difference has been shown and a person has said yes.
+/// Writes the roster so that the next plan is empty. An existing file is replaced only after the
+/// difference was shown and confirmed.
 pub async fn run(global: &Global, args: &ImportArgs) -> Result<u8, CliError> {
     let (context, config) = Context::start(global).await?;
     let [workspace] = config.workspaces.as_slice() else {
         return Err(CliError::Usage(
-            "import writes the roster of one workspace; name it with --workspace".into(),
+            "import writes the roster of one workspace; select it with --workspace".into(),
         ));
     };
     let path = destination(workspace)?;
@@ -49,7 +50,7 @@ pub async fn run(global: &Global, args: &ImportArgs) -> Result<u8, CliError> {
     Ok(exit::OK)
 }
 
-/// The one file that the roster is, or will be, as it is typed from here.
+/// The file of the roster, relative to the working directory.
 fn destination(workspace: &WorkspaceConfig) -> Result<PathBuf, CliError> {
     let target = &workspace.target;
     match target.users.as_slice() {
@@ -59,7 +60,7 @@ fn destination(workspace: &WorkspaceConfig) -> Result<PathBuf, CliError> {
             Ok(path.strip_prefix(here).map(Path::to_owned).unwrap_or(path))
         }
         _ => Err(CliError::Usage(format!(
-            "the roster of {} is more than one file; name the one to write with --users FILE",
+            "the roster of {} has more than one file; select the one to write with --users FILE",
             target.workspace
         ))),
     }
@@ -82,7 +83,7 @@ fn may_write(path: &Path, text: &str, yes: bool) -> Result<bool, CliError> {
         Some(true) => Ok(true),
         Some(false) => Err(CliError::Failed("nothing was written".into())),
         None => Err(CliError::Failed(format!(
-            "{}: it exists, and nobody is here to ask; nothing was written (--yes replaces it)",
+            "{}: the file exists and there is no terminal to ask; nothing was written (--yes replaces it)",
             path.display()
         ))),
     }

@@ -1,10 +1,11 @@
-//! `rosterd ledger`: a new ledger, and the chain of an old one.
+//! `rosterd ledger`: starts a new ledger, or verifies the chain of an existing one.
 
 use std::collections::BTreeSet;
 
-use super::args::{Global, LedgerArgs, LedgerCommand};
+use super::args::{LedgerArgs, LedgerCommand};
 use super::context;
 use super::exit::{self, CliError};
+use super::global::Global;
 use super::output;
 use crate::clock::{Clock as _, SystemClock};
 use crate::ledger::{Ledger, LedgerError, Verified};
@@ -21,12 +22,12 @@ pub fn run(global: &Global, args: &LedgerArgs) -> Result<u8, CliError> {
         match &args.command {
             LedgerCommand::Init => {
                 ledger.init(SystemClock.now()).map_err(failed)?;
-                output::result(&format!("{}: a new ledger begins\n", ledger.place()))?;
+                output::result(&format!("{}: started a new ledger\n", ledger.place()))?;
             }
             LedgerCommand::Verify { head } => {
                 let head = head.as_deref();
                 let verified = ledger.verify(head).map_err(failed)?;
-                output::result(&told(&ledger, &verified))?;
+                output::result(&summary(&ledger, &verified))?;
                 if !verified.contains_head {
                     return Err(CliError::Failed(lost(&ledger, &verified, head)));
                 }
@@ -36,23 +37,28 @@ pub fn run(global: &Global, args: &LedgerArgs) -> Result<u8, CliError> {
     Ok(exit::OK)
 }
 
-fn told(ledger: &Ledger, verified: &Verified) -> String {
+fn summary(ledger: &Ledger, verified: &Verified) -> String {
     let Verified { rows, dropped, head, .. } = verified;
     let before = match dropped {
         0 => String::new(),
-        dropped => format!(", {dropped} older ones dropped by retention"),
+        dropped => format!(", {dropped} older rows dropped by retention"),
     };
-    format!("{}: {rows} rows{before}, no break\nhead {} {}\n", ledger.place(), head.seq, head.hash)
+    format!(
+        "{}: {rows} rows{before}, chain verified\nhead {} {}\n",
+        ledger.place(),
+        head.seq,
+        head.hash
+    )
 }
 
 fn lost(ledger: &Ledger, verified: &Verified, head: Option<&str>) -> String {
     let dropped = match verified.dropped {
         0 => "",
-        _ => ", unless that row was among those that retention dropped",
+        _ => " (or the row was dropped by retention)",
     };
     format!(
-        "{}: the chain does not lead over {}: rows after an earlier look were cut off, or all of \
-         it was written anew{dropped}",
+        "{}: the chain does not contain the head {}: rows were removed from the end, or the chain \
+         was rewritten{dropped}",
         ledger.place(),
         head.unwrap_or_default()
     )

@@ -1,5 +1,5 @@
-//! The commands: one file each. What is typed comes in, results go to stdout, everything else to
-//! stderr, and the exit code says how it ended.
+//! The commands, one file each. Results go to stdout and everything else to stderr; the exit code
+//! says how the command ended.
 
 mod access;
 mod apply;
@@ -9,6 +9,7 @@ mod completions;
 mod context;
 mod daemon;
 mod exit;
+mod global;
 mod health;
 mod history;
 mod import;
@@ -36,7 +37,7 @@ use crate::telemetry;
 pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => return not_understood(&error),
+        Err(error) => return usage_error(&error),
     };
     output::choose_color(cli.global.color);
     let global = cli.global.clone();
@@ -44,17 +45,17 @@ pub fn main() -> ExitCode {
     let verbosity = if cli.global.quiet { -1 } else { verbosity };
     let ended = runtime().and_then(|runtime| {
         let entered = runtime.enter();
-        let sending = telemetry::init(cli.global.log_format, verbosity, cli.global.color);
+        let telemetry = telemetry::init(cli.global.log_format, verbosity, cli.global.color);
         drop(entered);
         let ended = runtime.block_on(run(cli));
-        sending.finish();
-        // A read that hangs on a dead mount must not keep the process.
+        telemetry.finish();
+        // A read that hangs on a dead mount must not keep the process alive.
         runtime.shutdown_background();
         ended
     });
-    ExitCode::from(ended.unwrap_or_else(|stop| {
-        output::stop(&global, &stop);
-        stop.code()
+    ExitCode::from(ended.unwrap_or_else(|error| {
+        output::error(&global, &error);
+        error.code()
     }))
 }
 
@@ -62,7 +63,7 @@ async fn run(cli: Cli) -> Result<u8, CliError> {
     let Cli { global, run, command } = cli;
     if command.is_some() && (run.plan || run.once) {
         let flag = if run.plan { "--plan" } else { "--once" };
-        return Err(CliError::Usage(format!("{flag} stands alone, without a command")));
+        return Err(CliError::Usage(format!("{flag} cannot be combined with a command")));
     }
     match command {
         None if run.plan => plan::run(&global, &run).await,
@@ -84,7 +85,7 @@ async fn run(cli: Cli) -> Result<u8, CliError> {
 }
 
 /// Help and version are results; anything else is wrong usage.
-fn not_understood(error: &clap::Error) -> ExitCode {
+fn usage_error(error: &clap::Error) -> ExitCode {
     let _ = error.print();
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => ExitCode::SUCCESS,

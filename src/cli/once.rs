@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio_util::sync::CancellationToken;
 
-use super::args::Global;
 use super::context::Context;
 use super::exit::{self, CliError};
+use super::global::Global;
 use super::progress::Progress;
 use super::{output, plan, shutdown};
 use crate::clock::SystemClock;
@@ -34,9 +34,9 @@ pub async fn run(global: &Global) -> Result<u8, CliError> {
             break;
         }
         let run = one(&context, workspace, &cancel, global, Override::None, &|_| Ok(()));
-        codes.push(run.await.unwrap_or_else(|stop| {
-            output::stop(global, &stop);
-            stop.code()
+        codes.push(run.await.unwrap_or_else(|error| {
+            output::error(global, &error);
+            error.code()
         }));
     }
     Ok(exit::worst(codes))
@@ -87,7 +87,7 @@ pub async fn one(
     };
     drop(progress);
     report_run(&report, &loaded.sources, global);
-    Ok(exit::of(report.status()))
+    Ok(report.status().exit_code())
 }
 
 /// Shows the plan before anything of it is sent.
@@ -122,6 +122,6 @@ pub fn show_run(report: &RunReport, sources: &Sources, global: &Global) {
 pub fn show_failure(report: &RunReport, global: &Global) {
     if let End::Failed(failure) = &report.end {
         let message = format!("{}: {}", report.workspace, failure.message);
-        output::stop(global, &CliError::Failed(message));
+        output::error(global, &CliError::Failed(message));
     }
 }

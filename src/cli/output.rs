@@ -4,14 +4,14 @@ use std::fs::Metadata;
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 
-use super::args::Global;
 use super::exit::CliError;
+use super::global::Global;
 use crate::diagnostic::{Diagnostic, Sources};
 use crate::escape::escape;
 use crate::render;
 use crate::telemetry::{self, Color, LogFormat};
 
-/// Decides once for the process whether what is printed is coloured.
+/// Sets for the whole process whether output is coloured.
 pub fn choose_color(color: Color) {
     match color {
         Color::Auto => anstream::ColorChoice::Auto,
@@ -21,7 +21,7 @@ pub fn choose_color(color: Color) {
     .write_global();
 }
 
-/// Writes a result. A reader that has gone away (`| head`) is no failure.
+/// Writes a result. A closed stdout (`| head`) is no failure.
 pub fn result(text: &str) -> Result<(), CliError> {
     let mut stdout = anstream::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
@@ -32,7 +32,7 @@ pub fn result(text: &str) -> Result<(), CliError> {
     }
 }
 
-/// Writes a result to a file: whole, or not at all. As in an editor a link stays one, and a file
+/// Writes a result to a file: completely or not at all. A symbolic link stays one, and a file
 /// keeps its permissions.
 pub fn to_file(path: &Path, text: &str) -> Result<(), CliError> {
     let failed = |error: io::Error| CliError::Failed(format!("{}: {error}", path.display()));
@@ -69,20 +69,20 @@ fn write_new(path: &Path, text: &str, like: Option<Metadata>) -> io::Result<()> 
     file.sync_all()
 }
 
-/// Tells a person something that is no result.
+/// Writes a message that is not a result.
 pub fn note(text: &str) {
     let mut stderr = anstream::stderr().lock();
     let _ = writeln!(stderr, "{}", text.trim_end());
 }
 
-/// Tells a person something, with a gap after it.
+/// The same, with an empty line after it.
 pub fn paragraph(text: &str) {
     note(text);
     let _ = writeln!(anstream::stderr().lock());
 }
 
-/// Tells problems of the files of a workspace, or of the configuration: drawn for people, a line
-/// each for machines.
+/// Reports problems of a roster or of the configuration: with the source lines as text, one line
+/// each as JSON.
 pub fn problems(global: &Global, workspace: Option<&str>, sources: &Sources, found: &[Diagnostic]) {
     match global.log_format {
         LogFormat::Json => telemetry::log_diagnostics(workspace, sources, found),
@@ -91,9 +91,9 @@ pub fn problems(global: &Global, workspace: Option<&str>, sources: &Sources, fou
     }
 }
 
-/// Tells why a command cannot go on.
-pub fn stop(global: &Global, stop: &CliError) {
-    match stop {
+/// Reports why a command cannot go on.
+pub fn error(global: &Global, error: &CliError) {
+    match error {
         CliError::Invalid { sources, diagnostics } => problems(global, None, sources, diagnostics),
         CliError::Usage(message) | CliError::Failed(message)
             if global.log_format == LogFormat::Json =>
@@ -107,12 +107,12 @@ pub fn stop(global: &Global, stop: &CliError) {
     }
 }
 
-/// A message of several lines may quote what others wrote.
+/// Escapes each line: a message may quote text from outside.
 fn safe(message: &str) -> String {
     message.lines().map(escape).collect::<Vec<_>>().join("\n")
 }
 
-/// Asks a yes-or-no question on the terminal; None where nobody is there to answer.
+/// Asks a yes-or-no question on the terminal; None without a terminal.
 pub fn ask(question: &str) -> Option<bool> {
     if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
         return None;

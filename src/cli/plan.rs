@@ -1,8 +1,9 @@
 //! `rosterd --plan`: prints the plan and changes nothing.
 
-use super::args::{Global, PlanFormat, RunArgs};
+use super::args::{PlanFormat, RunArgs};
 use super::context::Context;
 use super::exit::{self, CliError};
+use super::global::Global;
 use super::output;
 use crate::client::ReadDirectory as _;
 use crate::clock::{Clock as _, SystemClock};
@@ -24,9 +25,9 @@ pub async fn run(global: &Global, args: &RunArgs) -> Result<u8, CliError> {
                 codes.push(code(&evaluation, args.detailed_exitcode));
                 planned.push((workspace, loaded, evaluation));
             }
-            Err(stop) => {
-                output::stop(global, &stop);
-                codes.push(stop.code());
+            Err(error) => {
+                output::error(global, &error);
+                codes.push(error.code());
             }
         }
     }

@@ -5,10 +5,10 @@ use std::sync::OnceLock;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// An apply of fewer changes is over before anybody could read a bar.
-const WORTH_SHOWING: usize = 50;
+/// Minimum number of changes for a bar; fewer are done before it could be read.
+const MIN_CHANGES: usize = 50;
 
-/// Follows one apply.
+/// The bar of one apply.
 #[derive(Debug, Default)]
 pub struct Progress {
     bar: OnceLock<ProgressBar>,
@@ -17,7 +17,7 @@ pub struct Progress {
 impl Progress {
     /// `done` of `total` changes have an outcome.
     pub fn update(&self, done: usize, total: usize) {
-        if total < WORTH_SHOWING || !std::io::stderr().is_terminal() {
+        if total < MIN_CHANGES || !std::io::stderr().is_terminal() {
             return;
         }
         let bar = self.bar.get_or_init(|| new_bar(total as u64));
@@ -38,7 +38,7 @@ impl Drop for Progress {
 
 fn new_bar(total: u64) -> ProgressBar {
     let bar = ProgressBar::new(total);
-    let template = "applying {bar:30} {pos}/{len}  {elapsed} gone, about {eta} to go";
+    let template = "applying {bar:30} {pos}/{len}  {elapsed} elapsed, about {eta} remaining";
     if let Ok(style) = ProgressStyle::with_template(template) {
         bar.set_style(style);
     }

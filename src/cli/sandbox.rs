@@ -6,11 +6,10 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
-use super::args::Global;
 use super::exit::{self, CliError};
+use super::global::{Global, duration};
 use super::{output, shutdown};
 use crate::clock::SystemClock;
-use crate::config::values;
 use crate::sandbox::auth::{ADMIN_KEY, ADMIN_SECRET};
 use crate::sandbox::faults::FaultRate;
 use crate::sandbox::{self, Options, Running, schema};
@@ -20,44 +19,44 @@ pub struct SandboxArgs {
     /// Where to listen; a loopback address, port 0 takes a free one
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8787")]
     pub listen: SocketAddr,
-    /// So many people beside the documented ones
+    /// Number of users besides the documented ones
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub people: usize,
     /// The seed of uids and faults
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub seed: u64,
-    /// Every answer takes so long, such as 20ms
+    /// Latency of every response, such as 20ms
     #[arg(long, value_name = "TIME", default_value = "0s", value_parser = duration)]
     pub latency: Duration,
-    /// And so long for each field of a request
+    /// Additional latency for each field of a request
     #[arg(long, value_name = "TIME", default_value = "0s", value_parser = duration)]
     pub latency_per_field: Duration,
-    /// What goes wrong, how often: throttle, unavailable, timeout-before, timeout-after,
+    /// Inject a fault with a probability: throttle, unavailable, timeout-before, timeout-after,
     /// reset-before, reset-after, truncate, not-ok, html, stale; may be repeated
     #[arg(long, value_name = "FAULT=PROBABILITY")]
     pub fault: Vec<FaultRate>,
-    /// More requests than this a second are answered 429
+    /// Maximum number of requests per second; more are answered 429
     #[arg(long, value_name = "N")]
     pub rate_limit: Option<u32>,
-    /// When one field of several fails: partial (the others run and stay) or abort (the rest does
-    /// not run, and `data` is null)
+    /// When one field of several fails: partial (the others are executed) or abort (the rest is
+    /// not executed, and `data` is null)
     #[arg(long, value_enum, value_name = "HOW", default_value = "partial")]
     #[arg(hide_possible_values = true)]
     pub batch: Batch,
-    /// Refuse mutations of more fields
+    /// Maximum number of fields in a mutation; more are refused
     #[arg(long, value_name = "N", default_value_t = schema::MAX_FIELDS)]
     pub max_batch: usize,
-    /// Call pending invitations SENT, as the vendor's Python client does, not ACTIVE
+    /// Report pending invitations as SENT, like the vendor's Python client, not as ACTIVE
     #[arg(long)]
     pub sent: bool,
 }
 
-/// Both behaviours that servers show.
+/// What happens to the other fields of a mutation when one fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Batch {
-    /// The field that failed is left out of the answer, the others run and stay
+    /// The failed field is missing from the response, the others are executed
     Partial,
-    /// The rest does not run, and `data` is null; what ran before stays
+    /// The rest is not executed, and `data` is null; earlier effects remain
     Abort,
 }
 
@@ -117,9 +116,4 @@ Everything, the disabled users too:
   curl -s {control}/state {keys}
 "
     )
-}
-
-/// A time such as `20ms` or `5s`.
-pub fn duration(text: &str) -> Result<Duration, String> {
-    values::duration(text).ok_or_else(|| format!("`{text}` is not a time; write 20ms or 5s"))
 }

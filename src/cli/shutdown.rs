@@ -9,27 +9,27 @@ use super::exit::{CliError, FAILED};
 use super::output;
 use crate::daemon::GRACE;
 
-/// What a run answers.
-pub const AT_A_BOUNDARY: &str = "leaving at the next batch boundary; once more leaves at once";
+/// The message of a command that makes a run.
+pub const AT_A_BOUNDARY: &str =
+    "stopping at the next batch boundary; a second signal exits at once";
 
 /// A token that the first signal cancels, so that a run ends at its next batch boundary. A second
-/// signal, or [`GRACE`] after the first, ends the process where it stands. The first is answered
-/// with `words`.
-pub fn on_signal(words: &'static str) -> Result<CancellationToken, CliError> {
+/// signal exits at once, as does the end of [`GRACE`]. The first signal prints `message`.
+pub fn on_signal(message: &'static str) -> Result<CancellationToken, CliError> {
     let listen = |kind| signal(kind).map_err(|error| CliError::Failed(format!("signals: {error}")));
     let (mut terminate, mut interrupt) =
         (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
     let cancel = CancellationToken::new();
-    let told = cancel.clone();
+    let on_signal = cancel.clone();
     tokio::spawn(async move {
         tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
-        output::note(words);
-        told.cancel();
+        output::note(message);
+        on_signal.cancel();
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
             () = tokio::time::sleep(GRACE) => {
-                output::note("a request has no answer yet; leaving all the same");
+                output::note("shutdown grace period expired with a request in flight; exiting");
             }
         }
         std::process::exit(i32::from(FAILED));
@@ -37,8 +37,7 @@ pub fn on_signal(words: &'static str) -> Result<CancellationToken, CliError> {
     Ok(cancel)
 }
 
-/// Resolves when the process is asked to leave while nothing has been `planned`, so that nothing
-/// can be under way.
+/// Resolves when a signal arrives before anything is `planned`, so that nothing can be in flight.
 pub async fn before(cancel: &CancellationToken, planned: &AtomicBool) {
     cancel.cancelled().await;
     if planned.load(Ordering::Relaxed) {

@@ -1,19 +1,20 @@
-//! `rosterd why EMAIL`: one person.
+//! `rosterd why EMAIL`: explains one user's access.
 
-use super::args::{Global, WhyArgs};
+use super::args::WhyArgs;
 use super::context::Context;
 use super::exit::{self, CliError};
+use super::global::Global;
 use super::{history, output, plan};
 use crate::email::Email;
 use crate::memory::events::story;
 use crate::render::why;
 
-/// Line and commit, live state, invitations, holds, what comes next and when, and what happened.
+/// Shows line and commit, live state, invitations, holds, what comes next, and what happened.
 pub async fn run(global: &Global, args: &WhyArgs) -> Result<u8, CliError> {
     let (context, config) = Context::start(global).await?;
     let email = Email::remote(&args.email);
     if !args.email.contains('@') {
-        return Err(CliError::Usage(format!("`{}` is no address", args.email)));
+        return Err(CliError::Usage(format!("`{}` is not an email address", args.email)));
     }
     for (position, workspace) in config.workspaces.iter().enumerate() {
         let (loaded, evaluation, memory) = plan::evaluate(global, &context, workspace).await?;

@@ -1,4 +1,4 @@
-//! The signals that the daemon obeys.
+//! Signals as events of the daemon.
 
 use std::io;
 
@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 
 use super::events::Event;
 
-/// From its return on, SIGTERM, SIGINT and SIGHUP are events, and no longer end the process.
+/// Turns SIGTERM, SIGINT and SIGHUP into events; they no longer end the process.
 pub fn listen(events: mpsc::Sender<Event>) -> io::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;

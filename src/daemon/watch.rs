@@ -1,9 +1,8 @@
 //! Notices that files may have changed.
 //!
-//! Folders are watched, never files: editors and `git` replace a file, Kubernetes swaps a link
-//! beside it, and a watch on the file itself would go deaf at the first of these. What happens in
-//! a folder is only a hint; whoever hears it compares contents. Behind the events of the system
-//! there is a slow poll, for mounts that send none.
+//! Folders are watched, never files: editors and `git` replace a file and Kubernetes swaps a link,
+//! and either would end a watch on the file itself. An event is only a hint; the receiver compares
+//! contents. A slow poll covers mounts that send no events.
 
 use std::collections::BTreeSet;
 use std::collections::hash_map::DefaultHasher;
@@ -25,21 +24,21 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::source;
 
-/// Files that never become quiet are looked at after so many times the settling time.
-const PATIENCE: u32 = 10;
+/// Files that keep changing are read after this many times the debounce time.
+const MAX_DEBOUNCES: u32 = 10;
 
-/// A file written so shortly before it was looked at may change again without a sign of it.
+/// A file this young may change again without a new modification time.
 const RACY: SignedDuration = SignedDuration::from_secs(2);
 
 /// What is watched: the folders of every roster, and of the configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Watched {
-    /// Each with the folder that its paths are relative to.
+    /// Paths, with the folder that they are relative to.
     pub rosters: Vec<(Vec<String>, PathBuf)>,
     pub config: Option<PathBuf>,
-    /// Files are looked at once they have been quiet for so long.
+    /// Files are read once nothing has changed for this time.
     pub debounce: Duration,
-    /// How often the folders are looked at without an event.
+    /// How often the folders are scanned without an event.
     pub poll: Duration,
 }
 
@@ -54,7 +53,7 @@ impl Watched {
         }
     }
 
-    /// The folders as they are now: a glob may have found more of them.
+    /// The folders as they are now. A glob may match new ones.
     fn folders(&self) -> BTreeSet<PathBuf> {
         let rosters = self.rosters.iter().flat_map(|(users, base)| source::watched(users, base));
         let config = self.config.as_deref().map(folder_of);
@@ -69,9 +68,8 @@ fn folder_of(file: &Path) -> PathBuf {
     }
 }
 
-/// Sends [`Event::FilesChanged`] at first, and whenever something may have changed, until the
-/// answer is
-/// dropped. The answer takes what is to be watched from now on.
+/// Sends [`Event::FilesChanged`] at the start and whenever something may have changed, until the
+/// returned sender is dropped. Send to it what is to be watched from then on.
 pub fn spawn(
     watched: Watched,
     clock: Arc<dyn Clock>,
@@ -88,18 +86,18 @@ async fn keep_watch(
     events: mpsc::Sender<Event>,
 ) {
     let notify = Arc::new(Notify::new());
-    let mut eyes = FolderWatcher::open(&notify);
+    let mut watcher = FolderWatcher::open(&notify);
     let mut before = None;
     loop {
         let now = watched.borrow_and_update().clone();
         let (debounce, poll, time) = (now.debounce, now.poll, clock.now());
         let (opened, view) = run_blocking(move || {
-            let view = eyes.look(&now, time);
-            (eyes, view)
+            let view = watcher.scan(&now, time);
+            (watcher, view)
         })
         .await;
-        eyes = opened;
-        // An unchanged view proves nothing where a file was written a moment before.
+        watcher = opened;
+        // An unchanged view proves nothing if a file was written a moment before.
         if (view.is_none() || view != before) && events.send(Event::FilesChanged).await.is_err() {
             return;
         }
@@ -118,24 +116,24 @@ async fn keep_watch(
     }
 }
 
-/// Waits until nothing has happened for the time of `debounce`, within reason.
+/// Waits until nothing has happened for the debounce time, or a limit is reached.
 async fn quiet(notify: &Notify, debounce: Duration) {
     let silence =
         async { while tokio::time::timeout(debounce, notify.notified()).await.is_ok() {} };
-    let _ = tokio::time::timeout(debounce * PATIENCE, silence).await;
+    let _ = tokio::time::timeout(debounce * MAX_DEBOUNCES, silence).await;
 }
 
-/// What the folders look like, down to sizes and times; contents are not read.
+/// A hash of the names, sizes and times in the folders; contents are not read.
 type View = u64;
 
-/// The system's events, as far as they are to be had.
+/// Watches folders with the system's events, if it has them.
 struct FolderWatcher {
     watcher: Option<RecommendedWatcher>,
-    /// Shared with the thread that hears the events.
+    /// Shared with the thread that receives events.
     folders: Arc<Mutex<BTreeSet<PathBuf>>>,
     armed: BTreeSet<PathBuf>,
-    /// The operator has been told that the system's limit is reached.
-    told: bool,
+    /// The problem with the system's events was logged.
+    logged: bool,
 }
 
 impl FolderWatcher {
@@ -148,17 +146,17 @@ impl FolderWatcher {
                 notify.notify_one();
             }
         });
-        let mut eyes = Self { watcher: None, folders, armed: BTreeSet::new(), told: false };
+        let mut this = Self { watcher: None, folders, armed: BTreeSet::new(), logged: false };
         match watcher {
-            Ok(watcher) => eyes.watcher = Some(watcher),
-            Err(error) => eyes.tell(&error),
+            Ok(watcher) => this.watcher = Some(watcher),
+            Err(error) => this.log_problem(&error),
         }
-        eyes
+        this
     }
 
-    /// Arms every watch again, since a folder may have been replaced, and looks. None where the
-    /// look may not be relied upon.
-    fn look(&mut self, watched: &Watched, now: Timestamp) -> Option<View> {
+    /// Sets every watch again, because a folder may have been replaced, and scans the folders. None
+    /// if the scan is not reliable.
+    fn scan(&mut self, watched: &Watched, now: Timestamp) -> Option<View> {
         let folders = watched.folders();
         folders.clone_into(&mut self.folders.lock());
         self.arm(&folders);
@@ -166,13 +164,13 @@ impl FolderWatcher {
     }
 
     fn arm(&mut self, folders: &BTreeSet<PathBuf>) {
-        // A folder that is replaced is missed in the folder above it.
+        // The replacement of a folder is an event of its parent.
         let above = folders.iter().filter_map(|folder| folder.parent());
         let wanted: BTreeSet<PathBuf> =
             folders.iter().map(PathBuf::as_path).chain(above).map(Path::to_owned).collect();
         let Some(watcher) = &mut self.watcher else { return };
         for folder in std::mem::take(&mut self.armed) {
-            // It fails where the folder is gone, and the watch with it.
+            // It fails if the folder is gone, and the watch with it.
             let _ = watcher.unwatch(&folder);
         }
         let mut problem = None;
@@ -182,26 +180,25 @@ impl FolderWatcher {
                     self.armed.insert(folder);
                 }
                 Err(error) if folders.contains(&folder) && folder.exists() => problem = Some(error),
-                // It does not exist yet, or is only the folder above.
+                // It does not exist yet, or is only a parent.
                 Err(_) => {}
             }
         }
         match problem {
-            Some(error) => self.tell(&error),
-            None => self.told = false,
+            Some(error) => self.log_problem(&error),
+            None => self.logged = false,
         }
     }
 
-    /// Names the limit that an operator can raise. The poll goes on without events.
-    fn tell(&mut self, error: &notify::Error) {
-        if !std::mem::replace(&mut self.told, true) {
-            tracing::warn!(hint = hint(error), "{}; files are polled instead", said(error));
+    /// Names the limit that an operator can raise. The poll continues without events.
+    fn log_problem(&mut self, error: &notify::Error) {
+        if !std::mem::replace(&mut self.logged, true) {
+            tracing::warn!(hint = hint(error), "{}; files are polled instead", describe(error));
         }
     }
 }
 
-/// Whether an event is one in the folders themselves. Reading is none: our own would ring the bell
-/// again.
+/// Whether an event is in the folders themselves. Reads are ignored, since our own cause events.
 fn concerns(event: &notify::Event, folders: &BTreeSet<PathBuf>) -> bool {
     if matches!(event.kind, EventKind::Access(_)) {
         return false;
@@ -212,7 +209,7 @@ fn concerns(event: &notify::Event, folders: &BTreeSet<PathBuf>) -> bool {
     event.need_rescan() || event.paths.is_empty() || event.paths.iter().any(within)
 }
 
-fn said(error: &notify::Error) -> &'static str {
+fn describe(error: &notify::Error) -> &'static str {
     match &error.kind {
         ErrorKind::MaxFilesWatch => "the system's limit of watches is reached",
         ErrorKind::Io(error) if error.raw_os_error() == Some(TOO_MANY_OPEN_FILES) => {
@@ -276,21 +273,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_limit_that_is_reached_is_named() {
+    fn the_system_limit_is_named() {
         let limit = notify::Error::new(ErrorKind::MaxFilesWatch);
         assert!(hint(&limit).contains("fs.inotify.max_user_watches"));
-        assert!(said(&limit).contains("limit of watches"));
+        assert!(describe(&limit).contains("limit of watches"));
         let files = std::io::Error::from_raw_os_error(TOO_MANY_OPEN_FILES);
         let watchers = notify::Error::io(files);
         assert!(hint(&watchers).contains("fs.inotify.max_user_instances"));
-        assert!(said(&watchers).contains("watchers"));
-        assert_eq!(said(&notify::Error::generic("else")), "a folder cannot be watched");
+        assert!(describe(&watchers).contains("watchers"));
+        assert_eq!(describe(&notify::Error::generic("else")), "a folder cannot be watched");
     }
 
     #[test]
-    fn without_the_systems_events_it_still_looks() {
+    fn it_scans_without_events_of_the_system() {
         let folder = tempfile::tempdir().unwrap();
-        let mut eyes =
+        let mut watcher =
             FolderWatcher { watcher: None, ..FolderWatcher::open(&Arc::new(Notify::new())) };
         let watched = Watched {
             rosters: vec![],
@@ -299,13 +296,13 @@ mod tests {
             poll: Duration::ZERO,
         };
         let now = Timestamp::from_second(32_503_680_000).unwrap();
-        let before = eyes.look(&watched, now);
+        let before = watcher.scan(&watched, now);
         assert!(before.is_some());
-        assert_eq!(eyes.look(&watched, now), before);
+        assert_eq!(watcher.scan(&watched, now), before);
         fs::write(folder.path().join("rosterd.yaml"), "version: 1").unwrap();
-        assert_ne!(eyes.look(&watched, now), before);
-        // Written a moment before the look: it may change again without a sign.
+        assert_ne!(watcher.scan(&watched, now), before);
+        // Written a moment before the scan: it may change again without a new time.
         let written = fs::metadata(folder.path().join("rosterd.yaml")).unwrap().mtime();
-        assert_eq!(eyes.look(&watched, Timestamp::from_second(written + 1).unwrap()), None);
+        assert_eq!(watcher.scan(&watched, Timestamp::from_second(written + 1).unwrap()), None);
     }
 }

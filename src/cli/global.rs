@@ -1,0 +1,58 @@
+//! The options of every command.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+
+use crate::config::values;
+use crate::telemetry::{Color, LogFormat};
+
+/// Options of every command.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Options of every command")]
+pub struct Global {
+    #[doc = "The configuration [default: the first of $ROSTERD_CONFIG, ./rosterd.yaml, \
+             ./config/rosterd.yaml, /etc/rosterd/rosterd.yaml]"]
+    #[arg(short, long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// The roster, instead of the one in the configuration
+    #[arg(short, long, global = true, value_name = "FILE")]
+    pub users: Option<PathBuf>,
+    /// Only this workspace; may be repeated
+    #[arg(long, global = true, value_name = "NAME")]
+    pub workspace: Vec<String>,
+    /// Address of the web UI, instead of `listen` in the configuration
+    #[arg(long, global = true, value_name = "ADDRESS", env = "ROSTERD_LISTEN", hide_env = true)]
+    pub listen: Option<SocketAddr>,
+    /// Start an embedded User Management API with example users, and work on that
+    #[arg(long, global = true)]
+    pub sandbox: bool,
+    /// Keep the sandbox's state in this file, and its ledger beside it; without it nothing is kept
+    #[arg(long, global = true, value_name = "FILE")]
+    pub state: Option<PathBuf>,
+    /// Maximum time to wait for another run of the same workspace
+    #[arg(long, global = true, value_name = "TIME", default_value = "60s")]
+    #[arg(value_parser = duration)]
+    pub lock_timeout: Option<Duration>,
+    /// Format of log lines on stderr: text or json
+    #[arg(long, global = true, value_enum, value_name = "FORMAT", default_value = "text")]
+    #[arg(hide_possible_values = true, hide_default_value = true)]
+    pub log_format: LogFormat,
+    /// Colour: auto (on a terminal, unless `NO_COLOR` is set), always or never
+    #[arg(long, global = true, value_enum, value_name = "WHEN", default_value = "auto")]
+    #[arg(hide_possible_values = true, hide_default_value = true)]
+    pub color: Color,
+    /// More output (-vv: everything); `RUST_LOG` overrides it
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+    /// Only errors and warnings
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub quiet: bool,
+}
+
+/// A time such as `20ms` or `5s`.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    values::duration(text).ok_or_else(|| format!("`{text}` is not a time; write 20ms or 5s"))
+}
