@@ -1,7 +1,14 @@
-//! What the documents promise is tried.
+//! Checks that the documents match the binary: README.md, docs, and what they link to.
+
+mod commands;
+mod links;
+mod reference;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+
+use rosterd::config;
+use serde_yaml::{Mapping, Value};
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
@@ -11,11 +18,22 @@ fn document(name: &str) -> String {
     std::fs::read_to_string(root().join(name)).unwrap()
 }
 
-/// The binary in the project's folder, as the README has it, at the commit that the README shows.
-fn rosterd(arguments: &[&str]) -> Output {
+/// The names of README.md and of every page of docs.
+fn pages() -> Vec<String> {
+    let entries = std::fs::read_dir(root().join("docs")).unwrap();
+    let mut names: Vec<String> = entries
+        .map(|entry| format!("docs/{}", entry.unwrap().file_name().to_str().unwrap()))
+        .collect();
+    names.sort();
+    names.insert(0, "README.md".to_owned());
+    names
+}
+
+/// Runs the binary in `folder` at the commit that the README shows.
+fn rosterd_in(folder: &Path, arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_rosterd"))
         .args(arguments)
-        .current_dir(root())
+        .current_dir(folder)
         .env_clear()
         .env("ROSTERD_REVISION", "3f2c1ab")
         .stdin(Stdio::null())
@@ -24,7 +42,7 @@ fn rosterd(arguments: &[&str]) -> Output {
 }
 
 fn stdout(arguments: &[&str]) -> String {
-    String::from_utf8(rosterd(arguments).stdout).unwrap()
+    String::from_utf8(rosterd_in(&root(), arguments).stdout).unwrap()
 }
 
 /// The blocks of a Markdown document that are fenced as `language`.
@@ -37,131 +55,136 @@ fn blocks(text: &str, language: &str) -> Vec<String> {
         .collect()
 }
 
+/// The first cell of each row of the tables in a document, where it is code.
+fn rows(text: &str) -> impl Iterator<Item = &str> {
+    text.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next())
+}
+
 #[test]
-fn the_transcript_of_the_readme_is_what_the_binary_prints() {
+fn the_transcripts_of_the_readme_are_what_the_binary_prints() {
     let readme = document("README.md");
     let plan = stdout(&["--sandbox", "--plan"]);
-    assert!(readme.contains(plan.trim_end()), "the README shows another plan than\n{plan}");
+    assert!(readme.contains(plan.trim_end()), "README.md shows another plan than\n{plan}");
     let once = stdout(&["--sandbox", "--once"]);
-    assert!(readme.contains(once.trim_end()), "the README shows another run than\n{once}");
+    assert!(readme.contains(once.trim_end()), "README.md shows another run than\n{once}");
 }
 
-#[test]
-fn the_roster_of_the_readme_is_valid() {
-    let readme = document("README.md");
-    let roster =
-        blocks(&readme, "yaml").into_iter().find(|block| block.contains("users:")).unwrap();
+/// Writes these files, runs the command of the console block that begins with it, and compares.
+fn assert_transcript(page: &str, files: &[(&str, &str)], command: &str, code: i32) {
+    let shown = blocks(&document(page), "console")
+        .into_iter()
+        .find_map(|block| block.strip_prefix(&format!("$ rosterd {command}\n")).map(str::to_owned))
+        .unwrap();
     let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("users.yaml");
-    std::fs::write(&file, roster).unwrap();
-    let checked = rosterd(&["check", "--users", file.to_str().unwrap()]);
-    let said = String::from_utf8(checked.stdout).unwrap();
-    assert_eq!(checked.status.code(), Some(0), "{said}");
-}
-
-#[test]
-fn the_mistake_of_the_readme_is_told_as_it_says() {
-    let readme = document("README.md");
-    let shown =
-        blocks(&readme, "console").into_iter().find(|b| b.contains("rosterd check")).unwrap();
-    let drawn = shown.split_once('\n').unwrap().1;
-    let folder = tempfile::tempdir().unwrap();
-    std::fs::write(
-        folder.path().join("users.yaml"),
-        "version: 1\nusers:\n  - email: matt@acme.io\n    role: DEVELOPR\n",
-    )
-    .unwrap();
-    let checked = Command::new(env!("CARGO_BIN_EXE_rosterd"))
-        .args(["check", "-u", "users.yaml"])
+    for (name, text) in files {
+        std::fs::write(folder.path().join(name), text).unwrap();
+    }
+    let arguments: Vec<&str> = command.split(' ').collect();
+    let ran = Command::new(env!("CARGO_BIN_EXE_rosterd"))
+        .args(arguments)
         .current_dir(folder.path())
         .env_clear()
         .output()
         .unwrap();
-    assert_eq!(checked.status.code(), Some(78));
-    assert_eq!(String::from_utf8(checked.stdout).unwrap().trim_end(), drawn.trim_end());
-}
-
-/// The commands with options of their own.
-const COMMANDS: [&[&str]; 10] = [
-    &[],
-    &["import"],
-    &["check"],
-    &["sandbox"],
-    &["apply"],
-    &["history"],
-    &["access"],
-    &["ledger", "verify"],
-    &["health"],
-    &["man"],
-];
-
-#[test]
-fn every_command_and_flag_of_the_readme_exists() {
-    let readme = document("README.md");
-    let help = stdout(&["--help"]);
-    let mut told = 0;
-    for row in readme.lines().filter(|line| line.starts_with("| `rosterd ")) {
-        let typed = row.trim_start_matches("| `").split('`').next().unwrap();
-        let word = typed.split_whitespace().nth(1).unwrap();
-        assert!(help.contains(word), "{word} is not in --help");
-        told += 1;
-    }
-    assert!(told >= 6, "only {told} commands are told");
-    let told = readme + &document("deploy/README.md");
-    for flag in told.split(['`', ' ', '(', ')', '\n']).filter(|word| word.starts_with("--")) {
-        let flag = flag.trim_end_matches(|c: char| !c.is_ascii_alphanumeric());
-        let known = ["--release", "--force", "--path", "--features"].contains(&flag)
-            || COMMANDS
-                .iter()
-                .any(|command| stdout(&[*command, &["--help"]].concat()).contains(flag));
-        assert!(known, "{flag} is told of and in no --help");
-    }
+    let printed = String::from_utf8(ran.stdout).unwrap();
+    assert_eq!(printed.trim_end(), shown.trim_end(), "{page}: {command} prints\n{printed}");
+    assert_eq!(ran.status.code(), Some(code));
 }
 
 #[test]
-fn every_command_of_the_help_is_in_the_readme() {
-    let readme = document("README.md");
-    let help = stdout(&["--help"]);
-    let commands = help.split("Commands:").nth(1).unwrap().split("Options:").next().unwrap();
-    let names = commands
-        .lines()
-        .filter(|line| line.starts_with("  ") && !line.starts_with("   "))
-        .filter_map(|line| line.split_whitespace().next());
-    for name in names.filter(|name| *name != "help") {
-        assert!(readme.contains(&format!("`rosterd {name}")), "{name} is not in the README");
-    }
+fn the_diagnostic_of_the_roster_page_is_what_check_prints() {
+    let roster = "version: 1\nusers:\n  - email: matt@acme.io\n    role: DEVELOPR\n";
+    assert_transcript("docs/roster.md", &[("users.yaml", roster)], "check -u users.yaml", 78);
 }
 
 #[test]
-fn the_exit_codes_are_the_same_everywhere() {
-    let readme = document("README.md");
-    let help = stdout(&["--help"]);
-    for code in ["0", "1", "2", "3", "64", "78"] {
-        assert!(readme.contains(&format!("| {code} | ")), "{code} is not in the README");
-        assert!(help.contains(&format!("{code} ")), "{code} is not in --help");
+fn the_held_plan_of_the_guards_page_is_what_the_binary_prints() {
+    let yaml = blocks(&document("docs/guards.md"), "yaml");
+    let [configuration, roster] = yaml.as_slice() else { panic!("one of each") };
+    let files = [("rosterd.yaml", configuration.as_str()), ("users.yaml", roster.as_str())];
+    assert_transcript("docs/guards.md", &files, "--plan --sandbox", 0);
+}
+
+const ROSTER: &str = "version: 1\nusers: []\n";
+const WORKSPACE: &str = "\
+name: acme
+endpoint: https://paradime.example.com
+credentials: { api_secret: { env: SECRET } }
+users: users.yaml
+";
+
+/// What a block of YAML is, made whole where it is only a part.
+enum Example {
+    Roster(String),
+    Configuration(String),
+}
+
+impl Example {
+    fn of(block: &str) -> Self {
+        let written: Mapping = serde_yaml::from_str(block).unwrap();
+        let has = |key: &str| written.contains_key(key);
+        let lists_members = written
+            .get("users")
+            .and_then(Value::as_sequence)
+            .is_some_and(|users| users.iter().all(Value::is_mapping));
+        if lists_members || has("approvals") {
+            return Self::Roster(completed(ROSTER, written));
+        }
+        let top = ["version", "workspaces", "schedule", "watch", "notify", "web", "listen"];
+        let configuration = if top.iter().any(|key| has(key)) {
+            let workspace: Mapping = serde_yaml::from_str(WORKSPACE).unwrap();
+            let workspaces = Value::Sequence(vec![Value::Mapping(workspace)]);
+            let whole = Mapping::from_iter([("workspaces".into(), workspaces)]);
+            completed(&format!("version: 1\n{}", serde_yaml::to_string(&whole).unwrap()), written)
+        } else {
+            let workspace = completed(WORKSPACE, written);
+            let lines = workspace.lines().map(|line| format!("    {line}\n"));
+            format!("version: 1\nworkspaces:\n  -\n{}", lines.collect::<String>())
+        };
+        Self::Configuration(configuration)
     }
 }
 
+/// The keys of a block over those of a document that is whole.
+fn completed(whole: &str, block: Mapping) -> String {
+    let mut whole: Mapping = serde_yaml::from_str(whole).unwrap();
+    whole.extend(block);
+    serde_yaml::to_string(&whole).unwrap()
+}
+
 #[test]
-fn every_link_within_the_project_leads_somewhere() {
-    const DOCUMENTS: [&str; 7] = [
-        "README.md",
-        "ARCHITECTURE.md",
-        "CHANGELOG.md",
-        "deploy/README.md",
-        "benches/README.md",
-        ".github/CONTRIBUTING.md",
-        ".github/SECURITY.md",
-    ];
-    for name in DOCUMENTS {
-        let text = document(name);
-        let folder = root().join(name).parent().unwrap().to_owned();
-        for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
-            let file = link.split('#').next().unwrap();
-            let within = !file.starts_with("http") && !file.is_empty();
-            assert!(!within || folder.join(file).exists(), "{name}: {link} leads nowhere");
+fn every_yaml_example_is_valid() {
+    let mut checked = 0;
+    for page in pages() {
+        for block in blocks(&document(&page), "yaml") {
+            let folder = tempfile::tempdir().unwrap();
+            match Example::of(&block) {
+                Example::Roster(text) => {
+                    std::fs::write(folder.path().join("users.yaml"), text).unwrap();
+                    let ran = rosterd_in(folder.path(), &["check", "-u", "users.yaml"]);
+                    let printed = String::from_utf8(ran.stdout).unwrap();
+                    assert_eq!(ran.status.code(), Some(0), "{page}:\n{block}{printed}");
+                }
+                Example::Configuration(text) => {
+                    let path = folder.path().join("rosterd.yaml");
+                    std::fs::write(&path, text).unwrap();
+                    let path = Some(path);
+                    let request = config::Request { path, offline: true, ..Default::default() };
+                    let loaded = config::load(&request, &|_| None, folder.path());
+                    let problems = loaded.err().map(|invalid| invalid.diagnostics);
+                    assert_eq!(problems, None, "{page}:\n{block}");
+                }
+            }
+            checked += 1;
         }
     }
+    assert!(checked >= 8, "only {checked} examples");
+}
+
+#[test]
+fn the_readme_is_short() {
+    let lines = document("README.md").lines().count();
+    assert!(lines <= 120, "README.md has {lines} lines");
 }
 
 #[test]
@@ -182,7 +205,7 @@ fn the_architecture_names_every_file_that_it_should() {
         .split('`')
         .filter(|word| Path::new(word).extension().is_some_and(|ending| ending == "rs"))
     {
-        let there = root().join(path).exists() || root().join("src").join(path).exists();
-        assert!(there, "{path} does not exist");
+        let exists = root().join(path).exists() || root().join("src").join(path).exists();
+        assert!(exists, "{path} does not exist");
     }
 }

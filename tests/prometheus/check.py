@@ -70,7 +70,7 @@ for name in used:
     family = re.sub(r"_bucket$", "", name)
     assert family in exposed, f"{name} is not exposed"
 
-guide = (deploy / "README.md").read_text()
+guide = (deploy.parent / "docs/monitoring.md").read_text()
 for name in exposed:
-    assert f"`{name}" in guide, f"{name} is not in deploy/README.md"
+    assert f"`{name}" in guide, f"{name} is not in docs/monitoring.md"
 print(f"{len(exposed)} metrics, {len(expressions)} expressions, {len(rules)} rules")
