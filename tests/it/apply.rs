@@ -124,7 +124,7 @@ async fn batches_and_connections_are_bounded_and_shared_evenly() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_change_has_its_own_answer() {
+async fn every_change_has_its_own_outcome() {
     let world = invitations(4);
     let fake = Fake::new(&world).answer(|_, _, _| {
         let unclear = Answer::Unknown("unclear".into());
@@ -157,7 +157,7 @@ async fn an_unknown_batch_is_not_sent_again_and_blocks_no_later_class() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_whole_line_waits_as_long_as_the_server_asks() {
+async fn the_whole_class_waits_as_long_as_the_server_asks() {
     let world = invitations(8);
     let fake = Fake::new(&world).answer(|nth, batch, world| match nth {
         1 => throttled(Some(20)),
@@ -175,7 +175,7 @@ async fn the_whole_line_waits_as_long_as_the_server_asks() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_class_throttled_for_a_minute_is_left_and_the_next_one_is_tried() {
+async fn a_class_throttled_for_a_minute_is_deferred_and_the_next_is_tried() {
     let world = one_of_each();
     let fake = Fake::new(&world).answer(|_, batch, world| match batch[0].class() {
         Class::Demote => throttled(Some(7)),
@@ -191,7 +191,7 @@ async fn a_class_throttled_for_a_minute_is_left_and_the_next_one_is_tried() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_server_that_asks_for_longer_than_a_run_hears_nothing_more() {
+async fn a_retry_after_longer_than_a_run_ends_the_sending() {
     let world = one_of_each();
     let fake = Fake::new(&world).answer(|_, _, _| throttled(Some(600)));
     let effects = TestEnv::new(4, 25).apply(&world, &fake).await;
@@ -247,7 +247,7 @@ async fn a_stop_reaches_the_later_classes() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_server_without_batches_is_served_one_by_one() {
+async fn a_server_without_batches_gets_single_changes() {
     let world = invitations(12).no_member("john").no_member("matt");
     let fake = Fake::new(&world).answer(|_, batch, world| match batch.len() {
         1 => done(batch, world),
@@ -261,7 +261,7 @@ async fn a_server_without_batches_is_served_one_by_one() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_change_that_spoils_its_batch_does_not_end_batches() {
+async fn one_invalid_change_does_not_end_batches() {
     let world = invitations(3);
     let spoils = |change: &&Change| change.email.as_str().starts_with("user001");
     let fake = Fake::new(&world).answer(move |_, batch, world| {
@@ -291,7 +291,7 @@ async fn cancelling_ends_at_the_next_batch() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn cancelling_does_not_wait_for_the_server_to_listen() {
+async fn cancelling_does_not_wait_for_retry_after() {
     let world = invitations(3);
     let stage = TestEnv::new(1, 5);
     let fake = Fake::new(&world).answer(|_, _, _| throttled(Some(50)));
@@ -315,7 +315,7 @@ async fn progress_counts_to_the_end() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_guards_judge_again_before_something_is_taken_away() {
+async fn the_guards_reevaluate_before_access_is_taken_away() {
     // Approved under another limit than the one in force now: the second judgement holds it.
     let world = World::converged()
         .member_with("alexandra", Role::Admin, dates(None, Some(0)))
@@ -334,7 +334,7 @@ async fn the_guards_judge_again_before_something_is_taken_away() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_server_that_listens_now_and_then_is_not_given_up() {
+async fn a_server_that_accepts_some_requests_is_not_given_up() {
     let world = invitations(6);
     let fake = Fake::new(&world).answer(|nth, batch, world| match nth % 2 {
         0 => throttled(Some(50)),

@@ -31,7 +31,7 @@ async fn it_reconciles_at_start_and_then_on_schedule() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn jitter_puts_a_scheduled_run_off() {
+async fn jitter_delays_a_scheduled_run() {
     let world = World::new();
     world.state().config.as_mut().unwrap().schedule.jitter = Duration::from_secs(30);
     let daemon = world.start();
@@ -46,7 +46,7 @@ async fn jitter_puts_a_scheduled_run_off() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_changed_roster_is_applied_and_an_unchanged_one_is_left_alone() {
+async fn a_changed_roster_triggers_a_run_and_an_unchanged_one_does_not() {
     let daemon = World::new().start();
     daemon.pass(1).await;
     daemon.send(Event::FilesChanged).await;
@@ -61,7 +61,7 @@ async fn a_changed_roster_is_applied_and_an_unchanged_one_is_left_alone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn triggers_during_a_run_make_one_later_run() {
+async fn triggers_during_a_run_merge_into_one_later_run() {
     let world = World::new();
     world.acme(|acme| acme.list = Duration::from_secs(1000)); // over the tick at 10:15
     let daemon = world.start();
@@ -123,7 +123,7 @@ async fn failures_back_off_and_success_resets_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_key_that_is_refused_is_not_tried_again_within_a_minute() {
+async fn a_denied_key_is_not_retried_within_a_minute() {
     use FailureKind::{Forbidden, MissingCapability, Unauthorized};
     for kind in [Unauthorized, Forbidden, MissingCapability] {
         let world = World::new();
@@ -137,7 +137,7 @@ async fn a_key_that_is_refused_is_not_tried_again_within_a_minute() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_the_api_refuses_by_itself_is_not_hurried() {
+async fn a_rejected_change_is_not_retried_early() {
     let world = World::new();
     // Nothing but the ladder makes it run again.
     world.state().config.as_mut().unwrap().schedule.cron = "0 0 1 1 *".parse().unwrap();
@@ -175,7 +175,7 @@ async fn a_date_of_the_roster_is_a_trigger() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_input_outage_keeps_the_last_good_roster_and_its_dates() {
+async fn an_input_error_keeps_the_last_valid_roster_and_its_dates() {
     let world = World::new();
     world.acme(|acme| acme.roster.as_mut().unwrap()[1].2 = Some("2026-11-25T10:07:00Z"));
     let daemon = world.start();
@@ -197,7 +197,7 @@ async fn an_input_outage_keeps_the_last_good_roster_and_its_dates() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_any_roster_it_stays_and_waits_for_one() {
+async fn without_a_roster_it_waits_for_one() {
     let world = World::new();
     let roster = world.state().places.get_mut("acme").unwrap().roster.take();
     let daemon = world.start();
@@ -246,7 +246,7 @@ async fn a_good_configuration_takes_effect_while_running() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_bad_configuration_leaves_the_last_good_one_in_force() {
+async fn an_invalid_configuration_leaves_the_last_valid_one_in_force() {
     let world = World::new();
     let daemon = world.start();
     daemon.pass(1).await;
@@ -310,7 +310,7 @@ async fn a_new_roster_ends_the_run_at_the_next_batch_boundary() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_run_that_has_sent_nothing_makes_room_at_once() {
+async fn a_run_that_sent_nothing_is_interrupted_at_once() {
     let world = World::new();
     world.acme(|acme| acme.list = Duration::from_secs(500));
     let daemon = world.start();
@@ -326,7 +326,7 @@ async fn a_run_that_has_sent_nothing_makes_room_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn being_asked_to_leave_ends_at_the_batch_boundary() {
+async fn stop_ends_the_run_at_the_batch_boundary() {
     let world = busy();
     world.acme(|acme| acme.send = Duration::from_secs(4));
     let daemon = world.start();
@@ -340,7 +340,7 @@ async fn being_asked_to_leave_ends_at_the_batch_boundary() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_request_that_hangs_does_not_keep_it() {
+async fn a_hanging_request_does_not_delay_the_exit() {
     let world = busy();
     world.acme(|acme| acme.hang = true);
     let daemon = world.start();
@@ -353,7 +353,7 @@ async fn a_request_that_hangs_does_not_keep_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn asked_twice_it_leaves_at_once() {
+async fn a_second_stop_exits_at_once() {
     let world = busy();
     world.acme(|acme| acme.hang = true);
     let daemon = world.start();
@@ -376,7 +376,7 @@ fn handing_over() -> World {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_undone_again_and_again_is_not_hurried() {
+async fn a_change_that_is_undone_repeatedly_is_not_retried_early() {
     let world = handing_over();
     world.acme(|acme| acme.undone = Some(acme.accounts.clone()));
     let daemon = world.start();
@@ -385,7 +385,7 @@ async fn what_is_undone_again_and_again_is_not_hurried() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_run_releases_is_made_at_once() {
+async fn released_changes_are_applied_at_once() {
     let world = handing_over();
     let daemon = world.start();
     daemon.pass(1).await;
@@ -411,7 +411,7 @@ async fn a_clock_that_jumps_is_noticed_within_five_minutes() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn other_files_are_another_memory() {
+async fn other_files_reset_the_state() {
     let world = World::new();
     let daemon = world.start();
     daemon.pass(1).await;

@@ -42,7 +42,7 @@ fn budget(name: BudgetName, percent: u8, floor: usize) -> impl FnOnce(&mut Limit
 }
 
 #[test]
-fn a_converged_world_is_judged_in_peace() {
+fn a_converged_workspace_holds_nothing() {
     assert_eq!(World::converged().verdict(), Verdict::default());
 }
 
@@ -77,7 +77,7 @@ fn an_empty_roster_holds_every_disable_however_few() {
 }
 
 #[test]
-fn a_budget_lets_its_limit_go_and_holds_one_more_as_a_whole() {
+fn a_budget_allows_its_limit_and_holds_everything_above_it() {
     let world = World::converged().crowd(5).member("zoe", Role::Business);
     let three = world.clone().no_member("user0").no_member("user1").no_member("user2");
     assert!(three.verdict().held.is_empty());
@@ -146,7 +146,7 @@ fn an_elevation_and_an_update_to_admin_count_as_granted() {
 }
 
 #[test]
-fn what_was_spent_before_counts() {
+fn earlier_changes_count() {
     let disables = |used: i64, at: i64| {
         let entries = (0..used).map(|n| intent(&format!("user{n}"), disable(&format!("user{n}"))));
         World::converged().no_member("john").remember(at, entries).verdict()
@@ -188,7 +188,7 @@ fn a_roster_that_keeps_no_admin_takes_admin_from_nobody() {
 }
 
 #[test]
-fn a_floor_holds_everything_that_would_lower_it_together() {
+fn the_minimum_holds_all_changes_that_would_break_it() {
     let world = World::converged()
         .member_with("alexandra", Role::Admin, dates(None, Some(0)))
         .member_with("jonny", Role::Admin, dates(None, Some(0)))
@@ -209,7 +209,7 @@ fn a_floor_holds_everything_that_would_lower_it_together() {
 }
 
 #[test]
-fn a_floor_already_broken_holds_only_what_takes_admin() {
+fn a_broken_minimum_holds_only_what_takes_admin() {
     let world = World::converged().no_member("jonny").account("zoe", Role::Business).member_with(
         "alexandra",
         Role::Admin,
@@ -227,7 +227,7 @@ fn a_floor_already_broken_holds_only_what_takes_admin() {
 }
 
 #[test]
-fn without_any_lasting_admin_nobody_loses_admin() {
+fn without_a_permanent_admin_no_account_loses_admin() {
     let world = World::default()
         .account("alexandra", Role::Admin)
         .both("matt", Role::Developer)
@@ -257,7 +257,7 @@ fn a_grant_of_the_same_plan_never_counts() {
 }
 
 #[test]
-fn what_another_guard_holds_is_not_counted_as_leaving() {
+fn a_change_held_by_another_guard_does_not_count_against_the_minimum() {
     let world = World::converged()
         .member_with("alexandra", Role::Admin, dates(None, Some(0)))
         .member_with("jonny", Role::Admin, |_| {})
@@ -285,7 +285,7 @@ fn a_required_admin_keeps_admin_under_every_address() {
 }
 
 #[test]
-fn a_removal_beside_an_invitation_of_the_same_name_waits() {
+fn a_disable_with_an_invitation_of_the_same_name_is_held() {
     let name = |member: &mut rosterd::roster::Member| member.name = Some("matt mcdonald".into());
     let world = World::converged()
         .no_member("matt")
@@ -303,7 +303,7 @@ fn a_removal_beside_an_invitation_of_the_same_name_waits() {
 }
 
 #[test]
-fn dates_wait_while_the_clocks_disagree() {
+fn changes_with_dates_are_held_while_clocks_differ() {
     let mut world = World::converged()
         .member_with("matt", Role::Developer, dates(None, Some(0)))
         .member_with("max", Role::Developer, elevated(Role::Admin, 1))
@@ -337,7 +337,7 @@ fn dates_wait_while_the_clocks_disagree() {
 }
 
 #[test]
-fn nothing_is_done_for_a_member_with_dates_while_the_clocks_disagree() {
+fn every_change_of_a_member_with_dates_is_held_while_clocks_differ() {
     let mut world = World::converged()
         .member_with("matt", Role::Developer, dates(None, Some(48)))
         .account("matt", Role::Business)
@@ -367,7 +367,7 @@ fn rejudge(plan: &Plan, limits: &Limits, left: &[Change], effects: &[Change]) ->
 }
 
 #[test]
-fn judging_again_counts_what_has_happened() {
+fn reevaluation_counts_what_happened() {
     let world = World::converged()
         .member("alexandra", Role::Business)
         .member_with("jonny", Role::Admin, dates(None, Some(0)))
@@ -385,7 +385,7 @@ fn judging_again_counts_what_has_happened() {
 }
 
 #[test]
-fn judging_again_counts_budgets_with_what_has_happened() {
+fn reevaluation_counts_budgets_with_what_happened() {
     let world = World::converged().no_member("john").no_member("matt");
     let world = world.limits(budget(BudgetName::Disable, 0, 1));
     let plan = world.plan();

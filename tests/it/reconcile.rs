@@ -39,7 +39,7 @@ fn one_of_each() -> World {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_converged_world_is_read_once() {
+async fn a_converged_workspace_is_listed_once() {
     let world = World::converged();
     let fake = Fake::new(&world);
     let report = run(&world, &fake).await;
@@ -49,7 +49,7 @@ async fn a_converged_world_is_read_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_run_converges_and_reads_again() {
+async fn a_run_converges_and_lists_again() {
     let world = one_of_each();
     let fake = Fake::new(&world);
     let report = run(&world, &fake).await;
@@ -59,7 +59,7 @@ async fn a_run_converges_and_reads_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_a_reading_there_is_no_plan() {
+async fn without_a_listing_there_is_no_plan() {
     let world = one_of_each();
     let fake = Fake::new(&world).list_as(|_, _, _| Err(error(FailureKind::Incomplete)));
     let report = run(&world, &fake).await;
@@ -68,7 +68,7 @@ async fn without_a_reading_there_is_no_plan() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_unknown_change_is_done_where_the_reading_shows_it() {
+async fn an_unknown_change_is_done_if_the_listing_shows_it() {
     for class in &Class::ALL[..4] {
         let (world, class) = (one_of_each(), *class);
         let fake = Fake::new(&world).answer(move |_, batch, world| {
@@ -130,7 +130,7 @@ async fn a_listing_that_lags_is_read_once_more() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_ok_that_no_reading_shows_settles_first_and_fails_then() {
+async fn an_acknowledged_change_that_no_listing_shows_propagates_then_fails() {
     let world = one_of_each();
     let fake =
         Fake::new(&world).answer(|_, batch, _| Reply::Answered(vec![Answer::Done; batch.len()]));
@@ -166,7 +166,7 @@ async fn a_rejected_change_fails_the_run_and_only_itself() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn held_changes_end_in_three_and_a_grant_releases_the_next() {
+async fn held_changes_exit_with_3_and_a_grant_releases_the_next() {
     let world = World::default()
         .both("alexandra", Role::Admin)
         .both("zoe", Role::Developer)
@@ -180,7 +180,7 @@ async fn held_changes_end_in_three_and_a_grant_releases_the_next() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_failed_reading_at_the_end_fails_the_run() {
+async fn a_failed_verification_fails_the_run() {
     let world = one_of_each();
     let fake = Fake::new(&world).list_as(|nth, _, before| match nth {
         0 => Ok(before),
@@ -234,7 +234,7 @@ async fn a_long_run_does_not_distrust_the_clock() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_cancelled_run_reads_nothing_more() {
+async fn a_cancelled_run_does_not_verify() {
     let world = one_of_each();
     let run = Run::of(&world);
     let cancel = run.cancel.clone();
@@ -294,7 +294,7 @@ async fn a_server_without_batches_is_remembered() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_clock_that_leaps_ahead_and_back_does_not_forget_what_a_budget_has_used() {
+async fn a_clock_jump_does_not_reset_a_budget() {
     let one = |limits: &mut Limits| {
         let disable = limits.budgets.get_mut(&BudgetName::Disable).unwrap();
         (disable.percent, disable.floor) = (0, 1);

@@ -85,7 +85,7 @@ fn age(path: &Path) {
 }
 
 #[tokio::test]
-async fn nothing_is_heard_while_nothing_changes_and_reading_is_no_change() {
+async fn reads_cause_no_event() {
     let mut scene = Scene::new(NEVER).await;
     assert!(scene.is_quiet().await);
     fs::read(scene.users()).unwrap();
@@ -96,7 +96,7 @@ async fn nothing_is_heard_while_nothing_changes_and_reading_is_no_change() {
 }
 
 #[tokio::test]
-async fn a_file_written_in_place_is_heard() {
+async fn a_file_written_in_place_is_an_event() {
     let mut scene = Scene::new(NEVER).await;
     scene
         .hears_each("write", |scene, round| {
@@ -106,7 +106,7 @@ async fn a_file_written_in_place_is_heard() {
 }
 
 #[tokio::test]
-async fn an_editor_that_renames_over_the_file_is_heard() {
+async fn a_rename_over_the_file_is_an_event() {
     let mut scene = Scene::new(NEVER).await;
     scene
         .hears_each("save", |scene, round| {
@@ -118,7 +118,7 @@ async fn an_editor_that_renames_over_the_file_is_heard() {
 }
 
 #[tokio::test]
-async fn a_file_that_git_checks_out_is_heard() {
+async fn a_git_checkout_is_an_event() {
     let mut scene = Scene::new(NEVER).await;
     scene
         .hears_each("checkout", |scene, round| {
@@ -130,7 +130,7 @@ async fn a_file_that_git_checks_out_is_heard() {
 }
 
 #[tokio::test]
-async fn a_file_deleted_and_back_is_heard_both_times() {
+async fn deleting_and_restoring_a_file_are_two_events() {
     let mut scene = Scene::new(NEVER).await;
     fs::remove_file(scene.users()).unwrap();
     assert!(scene.hears().await);
@@ -139,7 +139,7 @@ async fn a_file_deleted_and_back_is_heard_both_times() {
 }
 
 #[tokio::test]
-async fn a_config_map_that_is_swapped_is_heard() {
+async fn a_config_map_swap_is_an_event() {
     let root = tempfile::tempdir().unwrap();
     let folder = root.path().join("config");
     fs::create_dir_all(folder.join("..0")).unwrap();
@@ -178,7 +178,7 @@ async fn a_folder_that_is_replaced_is_watched_again() {
 }
 
 #[tokio::test]
-async fn a_folder_that_is_away_for_a_while_is_watched_again() {
+async fn a_folder_that_returns_is_watched_again() {
     let mut scene = Scene::new(NEVER).await;
     fs::remove_dir_all(scene.path("config")).unwrap();
     assert!(scene.hears().await);
@@ -191,7 +191,7 @@ async fn a_folder_that_is_away_for_a_while_is_watched_again() {
 }
 
 #[tokio::test]
-async fn many_writes_are_one_event_once_they_have_ended() {
+async fn many_writes_are_debounced_to_one_event() {
     let mut scene = Scene::new(NEVER).await;
     for round in 0..20 {
         fs::write(scene.users(), format!("text {round}")).unwrap();
@@ -202,7 +202,7 @@ async fn many_writes_are_one_event_once_they_have_ended() {
 }
 
 #[tokio::test]
-async fn a_file_that_never_rests_is_heard_all_the_same() {
+async fn a_file_that_keeps_changing_is_an_event() {
     let mut scene = Scene::new(NEVER).await;
     let path = scene.users();
     let restless = tokio::spawn(async move {
@@ -216,7 +216,7 @@ async fn a_file_that_never_rests_is_heard_all_the_same() {
 }
 
 #[tokio::test]
-async fn the_poll_finds_what_sends_no_event() {
+async fn the_poll_finds_changes_without_events() {
     let root = tempfile::tempdir().unwrap();
     fs::create_dir_all(root.path().join("config")).unwrap();
     fs::create_dir(root.path().join("elsewhere")).unwrap();
@@ -232,7 +232,7 @@ async fn the_poll_finds_what_sends_no_event() {
 }
 
 #[tokio::test]
-async fn what_is_watched_can_be_changed() {
+async fn the_watched_folders_can_be_changed() {
     let mut scene = Scene::new(NEVER).await;
     fs::create_dir(scene.path("other")).unwrap();
     let rosters = vec![(vec!["users.yaml".into()], scene.path("other"))];

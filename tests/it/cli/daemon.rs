@@ -16,7 +16,7 @@ fn with(roster: &str, email: &str) -> String {
 }
 
 #[test]
-fn an_edit_changes_the_workspace_soon() {
+fn an_edit_is_applied_within_seconds() {
     let stage = TestEnv::new();
     let daemon = stage.spawn(&["-u", "users.yaml"]);
     eventually(SOON, "the first run", || stage.knows("alice@acme.io"));
@@ -33,7 +33,7 @@ fn an_edit_changes_the_workspace_soon() {
 }
 
 #[test]
-fn at_rest_nothing_wakes_it() {
+fn an_idle_daemon_has_no_wake_ups() {
     let stage = TestEnv::new();
     // Also the folder above the roster is one that nobody else writes to.
     std::fs::create_dir_all(stage.path("quiet/here")).unwrap();
@@ -52,7 +52,7 @@ fn at_rest_nothing_wakes_it() {
 }
 
 #[test]
-fn a_broken_edit_changes_nothing_and_a_mended_one_goes_on() {
+fn an_invalid_edit_changes_nothing_and_a_fixed_one_is_applied() {
     let stage = TestEnv::new();
     let daemon = stage.spawn(&["-u", "users.yaml"]);
     eventually(SOON, "the first run", || stage.knows("alice@acme.io"));
@@ -68,7 +68,7 @@ fn a_broken_edit_changes_nothing_and_a_mended_one_goes_on() {
 }
 
 #[test]
-fn a_daemon_without_a_usable_roster_stays_up_and_waits_for_one() {
+fn a_daemon_without_a_valid_roster_waits_for_one() {
     let stage = TestEnv::new();
     stage.write("users.yaml", "version: 1\nusers:\n");
     let mut daemon = stage.spawn(&["-u", "users.yaml"]);
@@ -94,7 +94,7 @@ fn rows(ran: &super::test_env::Ran) -> Vec<serde_json::Value> {
 }
 
 #[test]
-fn the_log_is_a_line_a_change_and_a_line_a_run_and_says_when_the_next_is() {
+fn the_log_has_one_line_for_each_change_and_each_run() {
     let stage = TestEnv::new();
     let daemon = stage.spawn(&["--log-format", "json", "-u", "users.yaml"]);
     eventually(SOON, "the first run", || stage.knows("alice@acme.io"));
@@ -115,7 +115,7 @@ fn the_log_is_a_line_a_change_and_a_line_a_run_and_says_when_the_next_is() {
 }
 
 #[test]
-fn a_configuration_that_is_gone_is_not_replaced_by_another() {
+fn a_deleted_configuration_is_not_replaced_by_another_file() {
     let stage = TestEnv::new();
     let configuration = |users: &str| {
         format!(
@@ -157,7 +157,7 @@ fn sighup_runs_at_once() {
 }
 
 #[test]
-fn sigterm_is_obeyed_while_the_api_does_not_answer() {
+fn sigterm_is_obeyed_while_the_api_hangs() {
     let stage = TestEnv::with_sandbox(&["--latency", "60s"]);
     let daemon = stage.spawn(&["-u", "users.yaml"]);
     std::thread::sleep(Duration::from_secs(1));
@@ -166,7 +166,7 @@ fn sigterm_is_obeyed_while_the_api_does_not_answer() {
 }
 
 #[test]
-fn a_reading_that_hangs_does_not_keep_a_single_run_either() {
+fn sigterm_ends_once_while_the_listing_hangs() {
     let stage = TestEnv::with_sandbox(&["--latency", "60s"]);
     let once = stage.spawn(&["--once", "-u", "users.yaml"]);
     std::thread::sleep(Duration::from_secs(1));
@@ -176,7 +176,7 @@ fn a_reading_that_hangs_does_not_keep_a_single_run_either() {
 }
 
 #[test]
-fn a_kill_in_the_middle_of_an_apply_is_mended_by_the_next_run() {
+fn the_next_run_completes_an_apply_that_was_killed() {
     let stage = TestEnv::with_sandbox(&["--latency", "30ms"]);
     let people: String =
         (0..40).fold(String::new(), |all, n| with(&all, &format!("user{n}@acme.io")));
@@ -198,7 +198,7 @@ fn a_kill_in_the_middle_of_an_apply_is_mended_by_the_next_run() {
 }
 
 #[test]
-fn a_configuration_that_comes_later_is_not_adopted() {
+fn a_configuration_created_later_is_not_adopted() {
     let stage = TestEnv::new();
     let mut daemon = stage.spawn(&["-u", "users.yaml"]);
     eventually(SOON, "the first run", || stage.knows("alice@acme.io"));

@@ -31,7 +31,7 @@ fn leave(daemon: Running) {
 }
 
 #[test]
-fn a_daemon_is_ready_once_it_has_a_roster_and_stays_so() {
+fn a_daemon_stays_ready_after_its_first_roster() {
     let stage = stage();
     let before = stage.run(&["health"]).expect(1);
     assert!(before.stderr().contains("/livez: Connection refused"), "{}", before.stderr());
@@ -50,7 +50,7 @@ fn a_daemon_is_ready_once_it_has_a_roster_and_stays_so() {
 }
 
 #[test]
-fn health_has_nothing_to_do_with_the_api() {
+fn health_does_not_depend_on_the_api() {
     let mut stage = stage();
     stage.endpoint = "http://127.0.0.1:9/graphql".into();
     stage.key("key", "secret");
@@ -61,7 +61,7 @@ fn health_has_nothing_to_do_with_the_api() {
 }
 
 #[test]
-fn an_address_that_is_taken_ends_the_start() {
+fn an_address_in_use_stops_the_start() {
     let mut stage = TestEnv::new();
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
@@ -92,7 +92,7 @@ fn the_address_may_be_written_in_the_configuration() {
 }
 
 #[test]
-fn systemd_is_told_that_it_is_ready_alive_and_leaving() {
+fn systemd_gets_ready_watchdog_and_stopping() {
     let mut stage = TestEnv::new();
     let socket = stage.path("notify");
     let manager = UnixDatagram::bind(&socket).unwrap();

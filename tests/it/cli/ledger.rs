@@ -49,7 +49,7 @@ fn a_plan_creates_no_ledger_and_says_what_it_does_not_know() {
 }
 
 #[test]
-fn what_was_done_is_told_as_text_json_and_csv() {
+fn history_is_text_json_or_csv() {
     let stage = TestEnv::new();
     let nothing = stage.run(&["history", "-u", "users.yaml"]).expect(0).stdout();
     assert_eq!(nothing, "nothing has been recorded\n");
@@ -78,7 +78,7 @@ fn what_was_done_is_told_as_text_json_and_csv() {
 }
 
 #[test]
-fn one_person_is_told_whole() {
+fn why_explains_one_user() {
     let stage = TestEnv::new();
     stage.run(&ONCE).expect(0);
     let why = |email: &str| stage.run(&["why", email, "-u", "users.yaml"]).expect(0).stdout();
@@ -158,7 +158,7 @@ fn a_budget_counts_across_processes() {
 }
 
 #[test]
-fn a_pasted_approval_releases_exactly_what_it_names_and_once() {
+fn a_pasted_approval_releases_what_it_names_once() {
     let (stage, roster) = crowd(20);
     stage.run(&ONCE).expect(0);
     let (fewer, removed) = without(&roster, 6);
@@ -198,7 +198,7 @@ fn a_pasted_approval_releases_exactly_what_it_names_and_once() {
 }
 
 #[test]
-fn by_hand_a_held_plan_is_applied_as_it_was_seen() {
+fn include_held_applies_the_saved_plan() {
     let (stage, roster) = crowd(20);
     stage.run(&ONCE).expect(0);
     let (fewer, _) = without(&roster, 6);
@@ -213,7 +213,7 @@ fn by_hand_a_held_plan_is_applied_as_it_was_seen() {
 }
 
 #[test]
-fn somebody_who_was_removed_by_hand_is_not_invited_unasked() {
+fn a_user_removed_by_hand_is_not_invited_without_approval() {
     let stage = TestEnv::new();
     stage.run(&ONCE).expect(0);
     stage.control("POST", "remove", r#"{"email": "matt@acme.io"}"#);
@@ -226,7 +226,7 @@ fn somebody_who_was_removed_by_hand_is_not_invited_unasked() {
 }
 
 #[test]
-fn a_second_process_waits_for_the_lock_and_is_told_who_holds_it() {
+fn a_second_process_waits_for_the_lock_and_names_its_holder() {
     let mut stage = TestEnv::with_sandbox(&["--latency", "1500ms"]);
     stage.set("RUST_LOG", "off");
     let first = stage.spawn(&ONCE);

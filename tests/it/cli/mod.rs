@@ -38,7 +38,7 @@ fn once_makes_the_workspace_equal_to_the_file() {
 }
 
 #[test]
-fn quiet_is_silent_while_all_is_well() {
+fn quiet_prints_nothing_on_success() {
     let stage = TestEnv::new();
     let quiet = ["-q", "--once", "-u", "users.yaml"];
     let ran = stage.run(&quiet).expect(0);
@@ -49,7 +49,7 @@ fn quiet_is_silent_while_all_is_well() {
 }
 
 #[test]
-fn what_is_held_has_an_exit_code_of_its_own() {
+fn held_changes_exit_with_3() {
     let stage = TestEnv::new();
     stage.write("users.yaml", "version: 1\nusers: []\n");
     let plan = stage.run(&["--plan", "--detailed-exitcode", "-u", "users.yaml"]).expect(3);
@@ -114,7 +114,7 @@ fn an_invalid_roster_is_78_with_every_problem_at_its_place() {
 }
 
 #[test]
-fn without_a_configuration_the_places_are_named() {
+fn without_a_configuration_the_searched_paths_are_listed() {
     let stage = TestEnv::new();
     let ran = stage.run(&["--plan"]).expect(78);
     for part in ["ROSTERD_CONFIG", "rosterd.yaml", "/etc/rosterd/rosterd.yaml", "--users"] {
@@ -149,7 +149,7 @@ fn a_saved_plan_is_refused_when_the_workspace_or_the_roster_has_moved() {
 }
 
 #[test]
-fn a_file_that_is_no_plan_is_refused() {
+fn a_file_that_is_not_a_plan_is_rejected() {
     let stage = TestEnv::new();
     stage.write("plan.json", "{\"format_version\": 99}");
     let ran = stage.run(&["apply", "plan.json", "-u", "users.yaml"]).expect(1);
@@ -199,7 +199,7 @@ fn an_import_needs_no_change() {
 }
 
 #[test]
-fn an_import_over_a_roster_shows_the_difference_and_does_not_write_unasked() {
+fn an_import_over_a_roster_shows_the_difference_and_asks() {
     let stage = TestEnv::new();
     let ran = stage.run(&["import", "-u", "users.yaml"]).expect(1);
     assert!(ran.stdout().contains("-  - email: alice@acme.io") || ran.stdout().contains("alice"));
@@ -210,7 +210,7 @@ fn an_import_over_a_roster_shows_the_difference_and_does_not_write_unasked() {
 }
 
 #[test]
-fn an_import_writes_as_an_editor_would() {
+fn an_import_keeps_links_and_permissions() {
     use std::os::unix::fs::PermissionsExt as _;
     let stage = TestEnv::new();
     stage.write("real.yaml", ROSTER);
@@ -226,7 +226,7 @@ fn an_import_writes_as_an_editor_would() {
 }
 
 #[test]
-fn a_viewer_key_plans_and_says_what_it_lacks() {
+fn a_viewer_key_plans_and_names_the_missing_capability() {
     let mut stage = TestEnv::new();
     stage.key("sandbox-viewer-key", "sandbox-viewer-secret");
     stage.run(&["--plan", "--detailed-exitcode", "-u", "users.yaml"]).expect(2);

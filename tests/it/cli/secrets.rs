@@ -63,7 +63,7 @@ fn a_secret_in_the_configuration_is_refused_and_not_repeated() {
 }
 
 #[test]
-fn a_daemon_shows_none_either() {
+fn a_daemon_shows_no_secret() {
     let mut stage = TestEnv::new();
     stage.set("RUST_LOG", "trace");
     let daemon = stage.spawn(&["-u", "users.yaml", "-vv"]);

@@ -34,7 +34,7 @@ async fn serves_as_a_child() {
 }
 
 #[test]
-fn a_hangup_is_a_run_and_a_termination_a_clean_end() {
+fn sighup_triggers_a_run_and_sigterm_exits() {
     for end in ["-TERM", "-INT"] {
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "daemon::signals::serves_as_a_child", "--nocapture"])

@@ -42,7 +42,7 @@ fn only_what_may_have_happened_is_counted() {
 }
 
 #[test]
-fn attempts_at_one_thing_are_one_thing() {
+fn attempts_at_one_change_count_once() {
     let again = || intent("john", Action::Disable { uid: uid("john"), role: Role::Business });
     let world = one_leaves().remember(-3, [again()]).remember(-2, [again()]);
     assert!(world.verdict().held.is_empty());
@@ -53,7 +53,7 @@ fn attempts_at_one_thing_are_one_thing() {
 }
 
 #[test]
-fn an_end_that_was_committed_ahead_is_not_counted_and_not_held() {
+fn a_scheduled_end_is_neither_counted_nor_held() {
     let none = |limits: &mut rosterd::guard::Limits| {
         boundless(limits);
         budget(BudgetName::Disable, 0, 0)(limits);
@@ -81,7 +81,7 @@ fn world_begun() -> [Entry; 1] {
 }
 
 #[test]
-fn the_floor_holds_though_the_end_was_committed_ahead() {
+fn the_minimum_holds_for_scheduled_ends() {
     let world = World::converged()
         .member_with("alexandra", Role::Admin, dates(None, Some(0)))
         .member_with("jonny", Role::Admin, dates(None, Some(0)))
@@ -94,7 +94,7 @@ fn the_floor_holds_though_the_end_was_committed_ahead() {
 }
 
 #[test]
-fn an_admin_who_may_just_have_lost_it_is_none() {
+fn an_admin_with_a_recent_demotion_does_not_count() {
     // The reading still shows both as admins; one of them may have been demoted a moment ago.
     let demote = Action::UpdateRole { uid: uid("jonny"), from: Role::Admin, to: Role::Business };
     let world = |minutes: i64| {
@@ -121,7 +121,7 @@ fn held_since(world: World, at: i64, guard: Guard) -> World {
 }
 
 #[test]
-fn a_suspected_change_of_address_is_held_for_a_day_and_no_longer() {
+fn a_possible_rename_is_held_for_a_day() {
     let named = |member: &mut rosterd::roster::Member| member.name = Some("matt mcdonald ".into());
     let both = renamed().member_with("matthew", Role::Developer, named);
     let verdict = both.verdict();
@@ -138,7 +138,7 @@ fn a_suspected_change_of_address_is_held_for_a_day_and_no_longer() {
 }
 
 #[test]
-fn a_hold_that_a_clock_began_that_was_ahead_counts_from_now_on() {
+fn a_hold_that_began_in_the_future_counts_from_now() {
     let ahead = held_since(renamed(), 240, Guard::Rename);
     let verdict = ahead.verdict();
     assert_eq!(held(&verdict), ["disable matt@acme.io by rename"]);
@@ -159,7 +159,7 @@ fn a_hold_has_an_age() {
 }
 
 #[test]
-fn dates_wait_while_it_is_earlier_than_the_ledger_says() {
+fn changes_with_dates_are_held_while_time_is_before_the_ledger() {
     let world = World::converged().member_with("matt", Role::Developer, dates(None, Some(0)));
     let ahead = world.clone().remember(1, world_begun()).verdict();
     assert_eq!(held(&ahead), ["disable matt@acme.io by clock"]);
@@ -185,7 +185,7 @@ fn all_kinds() -> World {
 }
 
 #[test]
-fn an_approval_lifts_its_own_guards_for_its_own_people() {
+fn an_approval_overrides_its_guards_for_its_people() {
     let alone = held(&all_kinds().verdict());
     assert_eq!(
         alone,
@@ -214,7 +214,7 @@ fn an_approval_lifts_its_own_guards_for_its_own_people() {
 }
 
 #[test]
-fn what_an_approval_lifted_is_told() {
+fn overridden_guards_are_reported() {
     let verdict = all_kinds().approve(BudgetName::Invite, &["yan"]).verdict();
     let lifted: Vec<String> =
         verdict.overridden.iter().map(|(key, by)| format!("{} {by:?}", key.email)).collect();
@@ -222,7 +222,7 @@ fn what_an_approval_lifted_is_told() {
 }
 
 #[test]
-fn an_approval_that_has_served_releases_nothing() {
+fn a_used_approval_releases_nothing() {
     let world = all_kinds().approve(BudgetName::Disable, &["john"]);
     let entry = Entry::ApprovalUsed { budget: BudgetName::Disable, email: email("john") };
     let used = world.clone().remember(0, [entry]);
@@ -231,7 +231,7 @@ fn an_approval_that_has_served_releases_nothing() {
 }
 
 #[test]
-fn no_approval_lifts_what_keeps_people_from_being_locked_out() {
+fn no_approval_overrides_the_lock_out_guards() {
     let people = ["alexandra", "jonny", "matt", "max", "john"];
     let everybody = |world: World| {
         BudgetName::ALL.into_iter().fold(world, |world, name| world.approve(name, &people))
@@ -267,7 +267,7 @@ fn the_block_is_short_for_a_few_and_a_list_for_more() {
 }
 
 #[test]
-fn what_is_held_later_is_told_once_and_in_order() {
+fn holds_added_later_are_merged_in_order() {
     let one = |name: &str| {
         let world = World::converged().limits(budget(BudgetName::Disable, 0, 0));
         world.account(name, Role::Analyst).verdict()
@@ -282,7 +282,7 @@ fn what_is_held_later_is_told_once_and_in_order() {
 }
 
 #[test]
-fn a_person_lifts_what_an_approval_could() {
+fn include_held_overrides_what_an_approval_could() {
     let world = all_kinds();
     let verdict = guard::evaluate(&world.plan(), &world.limits, &world.memory, Override::All);
     assert!(verdict.held.is_empty());
