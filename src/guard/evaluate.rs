@@ -129,7 +129,8 @@ fn decide(
     changes: &[Change],
     effects: &[Change],
 ) -> Verdict {
-    let granted = plan.granted().iter().map(|granted| (granted.budget, &granted.email)).collect();
+    let granted =
+        plan.pending_approvals().iter().map(|granted| (granted.budget, &granted.email)).collect();
     let now = plan.now();
     let context = GuardContext { changes, facts, limits, memory, effects, now, granted, overrides };
     let mut decisions = Decisions::default();

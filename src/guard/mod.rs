@@ -9,13 +9,13 @@ mod evaluate;
 mod signs;
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 
 use jiff::{SignedDuration, Timestamp};
 
 use crate::email::Email;
 use crate::memory::entry::Key;
 use crate::plan::change::{Change, Class};
+use crate::yaml::scalar;
 
 pub use crate::action::BudgetName;
 pub use evaluate::{evaluate, reevaluate};
@@ -144,7 +144,8 @@ impl Verdict {
     /// The block for the roster that would release what is held, ready to paste.
     pub fn approvals(&self) -> Option<String> {
         let lines = self.releasable().into_iter().map(|(budget, emails)| {
-            let mut emails: Vec<String> = emails.into_iter().map(quoted).collect();
+            let mut emails: Vec<String> =
+                emails.into_iter().map(|email| scalar(email.as_str())).collect();
             if emails.len() > ON_ONE_LINE {
                 emails = emails.into_iter().map(|email| format!("\n      - {email}")).collect();
                 return format!("  - {}:{}\n    reason: \"\"\n", budget.key(), emails.concat());
@@ -158,7 +159,8 @@ impl Verdict {
     /// The same on one line.
     pub fn approvals_in_short(&self) -> Option<String> {
         let lines = self.releasable().into_iter().map(|(budget, emails)| {
-            let emails: Vec<String> = emails.into_iter().map(quoted).collect();
+            let emails: Vec<String> =
+                emails.into_iter().map(|email| scalar(email.as_str())).collect();
             format!("{{ {}: [{}] }}", budget.key(), emails.join(", "))
         });
         let lines: Vec<String> = lines.collect();
@@ -196,27 +198,6 @@ impl Guard {
 
 /// More people than this stand on lines of their own, so that a review shows each.
 const ON_ONE_LINE: usize = 3;
-
-/// An address as YAML: plain where that is safe, in quotes with escapes where it is not.
-fn quoted(email: &Email) -> String {
-    let text = email.as_str();
-    let safe = |c: char| c.is_ascii_alphanumeric() || "@._+-".contains(c);
-    let plain = text.chars().all(safe) && text.starts_with(|c: char| c.is_ascii_alphabetic());
-    if plain {
-        return text.to_owned();
-    }
-    let mut quoted = String::from("\"");
-    for c in text.chars() {
-        match c {
-            '"' | '\\' => quoted.extend(['\\', c]),
-            ' '..='~' => quoted.push(c),
-            c => {
-                let _ = write!(quoted, "\\U{:08X}", u32::from(c));
-            }
-        }
-    }
-    quoted + "\""
-}
 
 impl Default for Limits {
     /// The defaults of the configuration.

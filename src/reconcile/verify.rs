@@ -71,7 +71,7 @@ impl<D: ReadDirectory> Again<'_, D> {
         }
         // The dates of the plan stand; the server's clock has gone on since.
         let now = setting.clock.now();
-        let snapshot = snapshot.as_if_read_earlier(now.duration_since(plan.now()));
+        let snapshot = snapshot.with_server_time_back(now.duration_since(plan.now()));
         write(writer, observe(writer.memory(), &snapshot, &loaded.roster, now), setting.clock)
             .await?;
         let memory = writer.memory();
