@@ -1,5 +1,4 @@
-//! What is done to one person, with the old and the new value, and the names under which it is
-//! ordered, budgeted and approved.
+//! Actions: the mutations of the directory, their order classes and their budgets.
 
 use serde::{Deserialize, Serialize};
 
@@ -13,7 +12,7 @@ pub enum Action {
     Invite {
         role: Role,
     },
-    /// The same mutation again, after an invitation that led to nothing.
+    /// Sends the same mutation again, after an invitation that was not accepted.
     Reinvite {
         role: Role,
     },
@@ -28,21 +27,20 @@ pub enum Action {
     },
 }
 
-/// The order classes, each a barrier: a later one starts when every request of the earlier one
-/// has been answered or given up.
+/// The order classes, in order of execution. Each is a barrier: the next class starts when every
+/// request of the previous one has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Class {
-    /// Role updates that grant.
+    /// Role updates to a higher tier.
     Grant,
-    /// Role updates that take away.
+    /// All other role updates.
     Demote,
     Disable,
     Invite,
     Reinvite,
 }
 
-/// What one budget counts, and what a line of `approvals:` releases: the same four words in both
-/// files.
+/// The name of a budget. The keys of `guard.budgets` and of `approvals:` are the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum BudgetName {
@@ -56,7 +54,18 @@ impl Class {
     pub const ALL: [Self; 5] =
         [Self::Grant, Self::Demote, Self::Disable, Self::Invite, Self::Reinvite];
 
-    /// Whether the class takes something away from somebody.
+    /// The stable name: `grant`, `demote`, `disable`, `invite` or `reinvite`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Grant => "grant",
+            Self::Demote => "demote",
+            Self::Disable => "disable",
+            Self::Invite => "invite",
+            Self::Reinvite => "reinvite",
+        }
+    }
+
+    /// Whether the class removes privileges or access.
     pub fn takes_away(self) -> bool {
         matches!(self, Self::Demote | Self::Disable)
     }
@@ -95,7 +104,7 @@ impl Action {
         }
     }
 
-    /// The role before, if the person has one.
+    /// The role before the action; None for an invitation.
     pub fn from(&self) -> Option<&Role> {
         match self {
             Self::Invite { .. } | Self::Reinvite { .. } => None,
@@ -104,7 +113,7 @@ impl Action {
         }
     }
 
-    /// The role after, if the person keeps access.
+    /// The role after the action; None for a disable.
     pub fn to(&self) -> Option<&Role> {
         match self {
             Self::Invite { role } | Self::Reinvite { role } => Some(role),
@@ -113,12 +122,12 @@ impl Action {
         }
     }
 
-    /// Whether it gives ADMIN to somebody who does not have it.
+    /// Whether it grants ADMIN to a user without it.
     pub fn gives_admin(&self) -> bool {
         self.to().is_some_and(Role::is_admin) && !self.from().is_some_and(Role::is_admin)
     }
 
-    /// Whether it takes ADMIN from somebody who has it.
+    /// Whether it removes ADMIN from a user.
     pub fn takes_admin(&self) -> bool {
         self.from().is_some_and(Role::is_admin) && !self.to().is_some_and(Role::is_admin)
     }
@@ -137,7 +146,7 @@ impl BudgetName {
         }
     }
 
-    /// Whether the budget counts this action. One may count in several.
+    /// Whether the budget counts this action. Several budgets may count the same action.
     pub fn counts(self, action: &Action) -> bool {
         match self {
             Self::Disable => action.class() == Class::Disable,

@@ -1,25 +1,25 @@
-//! Problems in files: what, where, and what to do about it.
+//! Diagnostics: a problem in a file, its place, and how to fix it.
 
-/// The text of the files that were read, so that a problem can show its line.
+/// The files that were read. Diagnostics quote lines from them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sources {
     files: Vec<SourceFile>,
 }
 
-/// One file that was read.
+/// The name and text of one file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SourceFile {
-    /// The name as the user would write it (relative where the configuration is relative).
+    /// The path as the user writes it: relative if the configuration gives a relative path.
     pub name: String,
     pub text: String,
 }
 
-/// Which file of [`Sources`], by its order.
+/// The index of a file in [`Sources`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FileId(pub u16);
 
-/// A place in a file. Line and column count from 1, the column in characters; `start..end` are
-/// bytes of the file's text.
+/// A range of text in a file. Line and column count from 1, the column in characters. `start..end`
+/// is a byte range of the file's text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Place {
     pub file: FileId,
@@ -35,25 +35,27 @@ pub enum Severity {
     Warning,
 }
 
-/// One problem. Its code is a stable kebab-case name.
+/// One problem.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnostic {
+    /// A stable kebab-case name.
     pub code: &'static str,
     pub severity: Severity,
     pub message: String,
-    /// None only where no place exists: a file that cannot be read, for example.
+    /// None only if the problem has no place, for example an unreadable file.
     pub place: Option<Place>,
-    /// A few words beside the place.
+    /// A short note shown at the place.
     pub label: Option<String>,
-    /// Other places that belong to the problem, each with a few words.
+    /// Other places that belong to the problem, each with a short note.
     pub related: Vec<(Place, String)>,
+    /// How to fix it.
     pub hint: Option<String>,
-    /// The source line may hold a secret: its place is told, the line is not drawn.
-    pub conceal: bool,
+    /// Show the place but not the source line, which may hold a secret.
+    pub redacted: bool,
 }
 
 impl Sources {
-    /// Adds a file; the limit of 65,536 files is far beyond what is ever read.
+    /// Adds a file. Supports up to 65,536 files.
     pub fn add(&mut self, name: impl Into<String>, text: impl Into<String>) -> FileId {
         self.files.push(SourceFile { name: name.into(), text: text.into() });
         FileId(u16::try_from(self.files.len() - 1).unwrap_or(u16::MAX))
@@ -71,7 +73,7 @@ impl Sources {
         self.files.is_empty()
     }
 
-    /// The file's name, or a question mark for a place of another set of files.
+    /// The file's name, or `?` if the id belongs to other sources.
     pub fn name(&self, id: FileId) -> &str {
         self.get(id).map_or("?", |file| &file.name)
     }
@@ -95,7 +97,7 @@ impl Diagnostic {
             label: None,
             related: Vec::new(),
             hint: None,
-            conceal: false,
+            redacted: false,
         }
     }
 
@@ -106,27 +108,27 @@ impl Diagnostic {
     }
 
     #[must_use]
-    pub fn label(mut self, words: impl Into<String>) -> Self {
-        self.label = Some(words.into());
+    pub fn label(mut self, text: impl Into<String>) -> Self {
+        self.label = Some(text.into());
         self
     }
 
     #[must_use]
-    pub fn related(mut self, place: Place, words: impl Into<String>) -> Self {
-        self.related.push((place, words.into()));
+    pub fn related(mut self, place: Place, text: impl Into<String>) -> Self {
+        self.related.push((place, text.into()));
         self
     }
 
     #[must_use]
-    pub fn hint(mut self, words: impl Into<String>) -> Self {
-        self.hint = Some(words.into());
+    pub fn hint(mut self, text: impl Into<String>) -> Self {
+        self.hint = Some(text.into());
         self
     }
 
-    /// Keeps the source lines out of whatever shows this diagnostic.
+    /// Hides the source lines of this diagnostic.
     #[must_use]
-    pub fn concealed(mut self) -> Self {
-        self.conceal = true;
+    pub fn redacted(mut self) -> Self {
+        self.redacted = true;
         self
     }
 
@@ -135,7 +137,7 @@ impl Diagnostic {
     }
 }
 
-/// Whether any of them is an error.
+/// Whether any diagnostic is an error.
 pub fn any_error(diagnostics: &[Diagnostic]) -> bool {
     diagnostics.iter().any(Diagnostic::is_error)
 }

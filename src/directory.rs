@@ -1,4 +1,4 @@
-//! The directory: what the workspace really holds.
+//! The directory: the actual state of a workspace.
 
 use std::cmp::Ordering;
 use std::collections::HashSet;
@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 use crate::email::Email;
 use crate::role::Role;
 
-/// The identity of an account: 64 hexadecimal characters in the vendor's documentation, kept
-/// verbatim here. A clone shares the text.
+/// The id of an account: 64 hexadecimal characters in the vendor's documentation, kept verbatim
+/// here. Clones share the text.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Uid(pub Arc<str>);
@@ -21,12 +21,12 @@ pub struct Uid(pub Arc<str>);
 pub struct Account {
     pub uid: Uid,
     pub email: Email,
-    /// May be missing or empty. Other people chose it: escape it before showing it.
+    /// May be missing or empty. Untrusted: escape it before showing it.
     pub name: Option<Box<str>>,
     pub role: Role,
 }
 
-/// An invited user: no uid yet.
+/// An invited user. Has no uid yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Invitation {
     pub email: Email,
@@ -34,17 +34,17 @@ pub struct Invitation {
     pub status: InviteStatus,
 }
 
-/// Anything but `EXPIRED` can still be accepted.
+/// The status of an invitation. Any status but `EXPIRED` can still be accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum InviteStatus {
     /// `ACTIVE` in the vendor's documentation, `SENT` in its Python client.
     Pending,
     Expired,
-    /// A status that this version does not know; treated as pending.
+    /// A status that this version does not know. Treated as pending.
     Unknown(Box<str>),
 }
 
-/// One complete, verified reading of the directory. A partial listing cannot become one.
+/// One complete, validated listing of the directory. An incomplete listing is an error.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Snapshot {
     accounts: Vec<Account>,
@@ -52,14 +52,14 @@ pub struct Snapshot {
     server_time: Option<Timestamp>,
 }
 
-/// Why a listing is not a complete reading.
+/// Why a listing is rejected as incomplete.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Incomplete {
     #[error("two active users share the uid {0}")]
     DuplicateUid(String),
     #[error("an active user has no uid")]
     NoUid,
-    #[error("a user has no e-mail address")]
+    #[error("a user has no email address")]
     NoEmail,
 }
 
@@ -99,8 +99,8 @@ impl InviteStatus {
 }
 
 impl Snapshot {
-    /// Accepts a listing in which every row can be told from every other. `server_time` is the
-    /// `Date` of the response, when it had one.
+    /// Validates a listing: every user has an address, every account a unique uid. `server_time`
+    /// is the `Date` header of the response.
     pub fn new(
         mut accounts: Vec<Account>,
         mut invitations: Vec<Invitation>,
@@ -120,7 +120,7 @@ impl Snapshot {
             return Err(Incomplete::NoEmail);
         }
         accounts.sort_by(|a, b| a.email.cmp(&b.email).then_with(|| a.uid.cmp(&b.uid)));
-        invitations.sort_by(by_address_then_weight);
+        invitations.sort_by(by_address_and_status);
         Ok(Self { accounts, invitations, server_time })
     }
 
@@ -129,36 +129,36 @@ impl Snapshot {
         &self.accounts
     }
 
-    /// The invited users, sorted by address; where one has several, a pending one comes first,
-    /// and of those the one with the greatest role.
+    /// The invited users, sorted by address. Among several for one address, pending ones come
+    /// first, then the one with the greatest role.
     pub fn invitations(&self) -> &[Invitation] {
         &self.invitations
     }
 
-    /// The same reading for a comparison with an instant that lies `by` before it was read.
+    /// Moves the server time back by `by`, to compare it with an earlier local time.
     #[must_use]
-    pub fn as_if_read_earlier(mut self, by: SignedDuration) -> Self {
+    pub fn with_server_time_back(mut self, by: SignedDuration) -> Self {
         self.server_time = self.server_time.and_then(|time| time.checked_sub(by).ok());
         self
     }
 
-    /// The server's clock when it answered, to the second.
+    /// The server's clock at the time of the response, to the second.
     pub fn server_time(&self) -> Option<Timestamp> {
         self.server_time
     }
 }
 
-/// A whole order, so that nothing depends on the order in which a listing came: of several
-/// invitations to one address the one that says most comes first.
-fn by_address_then_weight(a: &Invitation, b: &Invitation) -> Ordering {
-    let weight = |it: &Invitation| match it.status {
+/// A total order, so that the order of the listing does not matter. Among several invitations for
+/// one address, the most relevant comes first.
+fn by_address_and_status(a: &Invitation, b: &Invitation) -> Ordering {
+    let rank = |invitation: &Invitation| match invitation.status {
         InviteStatus::Pending => 0,
         InviteStatus::Unknown(_) => 1,
         InviteStatus::Expired => 2,
     };
     a.email
         .cmp(&b.email)
-        .then_with(|| weight(a).cmp(&weight(b)))
+        .then_with(|| rank(a).cmp(&rank(b)))
         .then_with(|| a.role.cmp(&b.role))
         .then_with(|| a.status.as_str().cmp(b.status.as_str()))
         .then_with(|| a.email.as_str().cmp(b.email.as_str()))
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_that_cannot_be_told_apart_are_no_reading() {
+    fn a_listing_with_duplicate_or_missing_ids_is_rejected() {
         let read = |rows| Snapshot::new(rows, Vec::new(), None).map(|_| ());
         let twice = vec![account("a", "matt@acme.io"), account("a", "max@acme.io")];
         assert_eq!(read(twice), Err(Incomplete::DuplicateUid("a".into())));

@@ -1,4 +1,4 @@
-//! E-mail addresses: spelled as written, compared in ASCII lower case.
+//! Email addresses: kept as written, compared ignoring ASCII case.
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -7,17 +7,16 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-/// The longest address the roster accepts, in bytes (RFC 5321, path limit less the brackets).
+/// Maximum length of an address in a roster, in bytes (RFC 5321: path limit minus the brackets).
 pub const MAX_LEN: usize = 254;
 
-/// An address. Equality, order and hash ignore ASCII case and nothing else; the spelling that
-/// was written is the one sent and shown.
-/// A clone shares the text.
+/// An email address. Equality, order and hash ignore ASCII case and nothing else. The original
+/// spelling is sent and shown. Clones share the text.
 #[derive(Clone, Debug, Serialize)]
 #[serde(transparent)]
 pub struct Email(Arc<str>);
 
-/// Why a written address is not one.
+/// Why a text is not a valid address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EmailError {
     #[error("the address is empty")]
@@ -26,37 +25,37 @@ pub enum EmailError {
     NoAt,
     #[error("the address has more than one `@`")]
     ManyAts,
-    #[error("nothing stands before the `@`")]
+    #[error("the address has no local part before the `@`")]
     NoLocalPart,
-    #[error("the domain after the `@` is not a domain name")]
+    #[error("the part after the `@` is not a valid domain name")]
     BadDomain,
-    #[error("the address has a character that is not ASCII")]
+    #[error("the address has a non-ASCII character")]
     NotAscii,
-    #[error("the address has a space or another character that no address may have")]
+    #[error("the address has a space or another character that is not allowed")]
     BadCharacter,
     #[error("the address is longer than {MAX_LEN} characters")]
     TooLong,
 }
 
 impl Email {
-    /// Reads an address that a person wrote in a roster: trimmed, ASCII, `local@domain`.
+    /// Parses an address of a roster: ASCII `local@domain`, trimmed.
     pub fn parse(written: &str) -> Result<Self, EmailError> {
         let text = written.trim_ascii();
         check(text)?;
         Ok(Self(text.into()))
     }
 
-    /// Takes an address as the directory shows it: trimmed, otherwise verbatim.
-    pub fn remote(shown: &str) -> Self {
-        Self(shown.trim_ascii().into())
+    /// Takes an address from the API without validation: trimmed, otherwise verbatim.
+    pub fn remote(text: &str) -> Self {
+        Self(text.trim_ascii().into())
     }
 
-    /// The spelling that was written.
+    /// The address as written.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The address in ASCII lower case, for display beside other folded text and for patterns.
+    /// The address in ASCII lower case.
     pub fn folded(&self) -> String {
         self.0.to_ascii_lowercase()
     }
@@ -76,7 +75,7 @@ fn check(text: &str) -> Result<(), EmailError> {
     if text.len() > MAX_LEN {
         return Err(EmailError::TooLong);
     }
-    if text.bytes().any(is_out_of_place) {
+    if text.bytes().any(is_forbidden) {
         return Err(EmailError::BadCharacter);
     }
     let (local, domain) = text.split_once('@').ok_or(EmailError::NoAt)?;
@@ -93,11 +92,12 @@ fn check(text: &str) -> Result<(), EmailError> {
     }
 }
 
-/// In no address at all: a control character, a space, or `"(),:;<>[\]`.
-fn is_out_of_place(byte: u8) -> bool {
+/// Never allowed in an address: a control character, a space, or `"(),:;<>[\]`.
+fn is_forbidden(byte: u8) -> bool {
     matches!(byte, 0..=b' ' | b'"' | b'(' | b')' | b',' | b':'..=b'<' | b'>' | b'['..=b']' | 0x7f)
 }
 
+/// Whether the text is one label of a domain name.
 fn is_label(label: &str) -> bool {
     !label.is_empty()
         && !label.starts_with('-')
@@ -106,7 +106,7 @@ fn is_label(label: &str) -> bool {
 }
 
 impl<'de> Deserialize<'de> for Email {
-    /// Takes what was written by [`Serialize`]: verbatim.
+    /// Verbatim, without validation.
     fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         Arc::<str>::deserialize(from).map(Self)
     }
@@ -134,13 +134,13 @@ impl PartialOrd for Email {
 
 impl Hash for Email {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        // A piece at a time: one is enough for the usual address, and none needs memory.
-        let mut room = [0_u8; 64];
-        for bytes in self.0.as_bytes().chunks(room.len()) {
-            let piece = &mut room[..bytes.len()];
-            piece.copy_from_slice(bytes);
-            piece.make_ascii_lowercase();
-            state.write(piece);
+        // In chunks on the stack, to avoid an allocation. Most addresses fit in one.
+        let mut buffer = [0_u8; 64];
+        for bytes in self.0.as_bytes().chunks(buffer.len()) {
+            let chunk = &mut buffer[..bytes.len()];
+            chunk.copy_from_slice(bytes);
+            chunk.make_ascii_lowercase();
+            state.write(chunk);
         }
         state.write_u8(0xff);
     }
@@ -166,13 +166,13 @@ mod tests {
     }
 
     #[test]
-    fn a_remote_address_that_is_not_ascii_matches_byte_for_byte() {
+    fn non_ascii_characters_are_compared_byte_for_byte() {
         assert_ne!(Email::remote("MÜLLER@acme.io"), Email::remote("müller@acme.io"));
         assert_eq!(Email::remote("MÜller@acme.io"), Email::remote("mÜLLER@ACME.io"));
     }
 
     #[test]
-    fn what_is_not_an_address_says_why() {
+    fn invalid_addresses_report_the_reason() {
         use EmailError::*;
         for (text, why) in [
             ("", Empty),
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn a_very_long_remote_address_still_hashes_by_its_folded_form() {
+    fn a_long_address_hashes_ignoring_case() {
         let long = "A".repeat(400);
         assert!(
             HashSet::from([Email::remote(&long)]).contains(&Email::remote(&long.to_lowercase()))

@@ -1,14 +1,14 @@
-//! Text that other people chose, made safe for a terminal, a log and a page.
+//! Escapes untrusted text for terminals, logs and web pages.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-/// Names and messages from outside are shown up to so many characters.
+/// Maximum number of characters shown of an untrusted text.
 pub const MAX_SHOWN: usize = 300;
 
-/// Escapes control characters (ANSI sequences start with one) and the characters that reorder or
-/// hide text, as `\u{1b}`; everything else stays. Longer text than [`MAX_SHOWN`] characters is
-/// cut, with an ellipsis.
+/// Escapes control characters (ANSI sequences start with one) and characters that reorder or hide
+/// text, in the form `\u{1b}`. Text longer than [`MAX_SHOWN`] characters is truncated, with an
+/// ellipsis.
 pub fn escape(text: &str) -> Cow<'_, str> {
     let long = text.len() > MAX_SHOWN && text.chars().nth(MAX_SHOWN).is_some();
     if !long && !text.chars().any(is_hostile) {
@@ -59,19 +59,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn plain_text_is_left_alone() {
+    fn plain_text_is_unchanged() {
         assert!(matches!(escape("Zoë Ångström 山田"), Cow::Borrowed("Zoë Ångström 山田")));
     }
 
     #[test]
-    fn what_moves_the_cursor_or_the_reading_order_is_spelled_out() {
+    fn control_and_bidirectional_characters_are_escaped() {
         assert_eq!(escape("a\u{1b}[31mb\r\nc"), "a\\u{1b}[31mb\\u{d}\\u{a}c");
         assert_eq!(escape("x\u{202e}y\u{200b}z"), "x\\u{202e}y\\u{200b}z");
         assert_eq!(escape("\u{9b}1m"), "\\u{9b}1m");
     }
 
     #[test]
-    fn long_text_is_cut() {
+    fn long_text_is_truncated() {
         assert_eq!(escape(&"é".repeat(MAX_SHOWN)).chars().count(), MAX_SHOWN);
         let cut = escape(&"é".repeat(MAX_SHOWN + 1)).into_owned();
         assert_eq!(cut.chars().count(), MAX_SHOWN + 1);

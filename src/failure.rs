@@ -1,10 +1,11 @@
-//! Why a request or a run failed.
+//! The kinds of failure of a request or a run.
 
 use std::fmt;
 
 macro_rules! kinds {
     ($($(#[$doc:meta])* $kind:ident = $name:literal,)*) => {
-        /// Why a request or a run failed. Its name in logs, metrics, plans and notices is stable.
+        /// Why a request or a run failed. The name is stable: logs, metrics, plans and
+        /// notifications use it.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum FailureKind {
             $($(#[$doc])* $kind,)*
@@ -14,7 +15,7 @@ macro_rules! kinds {
             /// Every kind.
             pub const ALL: &'static [Self] = &[$(Self::$kind,)*];
 
-            /// The name in kebab case.
+            /// The stable name, in kebab case.
             pub const fn as_str(self) -> &'static str {
                 match self {
                     $(Self::$kind => $name,)*
@@ -25,21 +26,21 @@ macro_rules! kinds {
 }
 
 kinds! {
-    /// The settings of the connection cannot be used.
+    /// The connection settings are invalid.
     Settings = "settings",
     /// No connection to the API.
     Connect = "connect",
-    /// The certificate of the API is not trusted, or TLS failed otherwise.
+    /// TLS failed, for example because the API's certificate is not trusted.
     Tls = "tls",
-    /// Too many requests.
+    /// The API limits the request rate.
     Throttled = "throttled",
-    /// No answer in time.
+    /// No response in time.
     Timeout = "timeout",
-    /// The API failed: status 5xx.
+    /// The API answered with status 5xx.
     Server = "server",
-    /// The connection ended before the answer.
+    /// The connection closed before the response.
     Reset = "reset",
-    /// The answer is incomplete: its body ends early.
+    /// The response body ends early.
     Truncated = "truncated",
     /// The API does not accept the key.
     Unauthorized = "unauthorized",
@@ -47,31 +48,31 @@ kinds! {
     Forbidden = "forbidden",
     /// The key lacks a capability.
     MissingCapability = "missing-capability",
-    /// A GraphQL error about what was asked.
+    /// The response has GraphQL errors.
     Graphql = "graphql",
-    /// The answer says `ok: false`, or nothing of it.
+    /// The response has `ok: false`, or no `ok`.
     NotOk = "not-ok",
-    /// The answer is not JSON.
+    /// The response is not JSON.
     NotJson = "not-json",
-    /// The answer is JSON, but not GraphQL.
+    /// The response is JSON, but not GraphQL.
     NotGraphql = "not-graphql",
-    /// The answer lacks a part.
+    /// A part of the response is missing.
     Incomplete = "incomplete",
-    /// The answer exceeds the limit.
+    /// The response exceeds the size limit.
     TooLarge = "too-large",
-    /// The API redirects, which is not followed.
+    /// The API redirects. Redirects are not followed.
     Redirect = "redirect",
-    /// The key cannot be read from its file or variable.
+    /// The key cannot be read from its file or environment variable.
     Credentials = "credentials",
     /// The ledger cannot be used.
     Ledger = "ledger",
-    /// Another run of the workspace is under way.
+    /// Another run of the workspace is in progress.
     Locked = "locked",
-    /// There is no roster to run with.
+    /// There is no usable roster.
     Roster = "roster",
-    /// A saved plan is no longer what would be done.
+    /// A saved plan differs from the current plan.
     Stale = "stale",
-    /// The run ended early for a later one, or for the end of the process.
+    /// The run was stopped for a newer run or by a shutdown.
     Cancelled = "cancelled",
     /// The system does not deliver signals.
     Signals = "signals",
@@ -93,8 +94,7 @@ impl FailureKind {
         )
     }
 
-    /// Whether only a person can help, by another key or more capabilities: another attempt soon
-    /// would fail the same way.
+    /// Whether the key must be replaced or given more capabilities. A retry would fail again.
     pub const fn concerns_key(self) -> bool {
         matches!(
             self,
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn every_kind_has_a_name_of_its_own_in_kebab_case() {
+    fn names_are_unique_and_in_kebab_case() {
         let mut names: Vec<&str> = FailureKind::ALL.iter().map(|kind| kind.as_str()).collect();
         assert!(names.iter().all(|name| name.bytes().all(|b| b == b'-' || b.is_ascii_lowercase())));
         names.sort_unstable();

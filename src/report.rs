@@ -270,7 +270,7 @@ mod tests {
         let change = Change {
             action: Action::Disable { uid: Uid("a".into()), role: Role::Developer },
             email: Email::remote("zoe@acme.io"),
-            also: Box::default(),
+            aliases: Box::default(),
             reason: Reason::NotInRoster,
             place: None,
             name: None,

@@ -1,38 +1,45 @@
-//! Where a roster comes from: the commit, and who made it.
+//! The commit that a roster comes from.
 
 use std::fmt;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// One commit, as its repository or an outside source tells it. Other people wrote its text:
-/// escape it before showing it.
+/// One commit, from the repository or from an external source such as `ROSTERD_REVISION`. Its text
+/// is untrusted: escape it before showing it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Revision {
-    /// The full id in hexadecimal, or the text that an outside source gave.
+    /// The full commit id in hexadecimal, or the text of an external source.
     pub commit: String,
     /// `Name <address>`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub author: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<String>,
-    /// When it was written.
+    /// The commit time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at: Option<Timestamp>,
-    /// The files differ from what is committed.
+    /// The files have uncommitted changes.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub dirty: bool,
 }
 
 impl Revision {
-    /// The first characters of the commit, as people write them.
-    pub fn short(&self) -> String {
-        self.commit.chars().take(7).collect()
+    /// The full commit id, followed by `+` if the files have uncommitted changes.
+    pub fn full(&self) -> String {
+        format!("{}{}", self.commit, if self.dirty { "+" } else { "" })
     }
 }
 
 impl fmt::Display for Revision {
+    /// The abbreviated form of [`Revision::full`].
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}{}", self.short(), if self.dirty { "+" } else { "" })
+        f.write_str(&abbreviate(&self.full()))
     }
+}
+
+/// Shortens the commit id of [`Revision::full`] to seven characters and keeps the `+`.
+pub fn abbreviate(full: &str) -> String {
+    let short = full.chars().take(7).collect::<String>();
+    if full.ends_with('+') && !short.ends_with('+') { short + "+" } else { short }
 }

@@ -1,11 +1,11 @@
-//! Roles: a Paradime `accountType`, and how much each may do.
+//! Roles (the `accountType` of the Paradime API) and their privilege tiers.
 
 use std::borrow::Cow;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// A role. One that this version does not know is kept verbatim.
+/// A role. A role that this version does not know is kept verbatim.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Role {
     Admin,
@@ -20,7 +20,8 @@ pub enum Role {
     Other(Box<str>),
 }
 
-/// How much a role may do. A change to a higher tier grants; every other one takes away.
+/// The privilege tier of a role. A change to a higher tier grants privileges; any other change
+/// counts as removing them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Tier {
     Reader,
@@ -30,8 +31,8 @@ pub enum Tier {
 }
 
 impl Role {
-    /// Every role with a name of its own: three that the vendor documents (ADMIN, DEVELOPER,
-    /// BUSINESS), the others as its public Python client spells them.
+    /// Every known role. The vendor documents ADMIN, DEVELOPER and BUSINESS; the others come from
+    /// its public Python client.
     pub const KNOWN: [Self; 9] = [
         Self::Admin,
         Self::WorkspaceAdmin,
@@ -44,12 +45,12 @@ impl Role {
         Self::SandboxUser,
     ];
 
-    /// Reads the API's spelling; anything unknown is kept as it is.
+    /// Parses the API's spelling. An unknown role is kept verbatim.
     pub fn from_api(text: &str) -> Self {
         Self::known(text).unwrap_or_else(|| Self::Other(text.into()))
     }
 
-    /// The role that the API spells so, if this version knows it.
+    /// Parses the API's spelling of a known role.
     pub fn known(text: &str) -> Option<Self> {
         Self::KNOWN.into_iter().find(|role| role.as_str() == text)
     }
@@ -70,7 +71,7 @@ impl Role {
         }
     }
 
-    /// What the role may do; nothing is assumed of an unknown one.
+    /// The tier of the role, or None for an unknown role.
     pub fn tier(&self) -> Option<Tier> {
         match self {
             Self::Admin => Some(Tier::Admin),
@@ -84,12 +85,12 @@ impl Role {
         }
     }
 
-    /// Whether moving from `self` to `to` certainly gives more than it takes.
+    /// Whether a change from `self` to `to` is known to grant privileges.
     pub fn grows_to(&self, to: &Self) -> bool {
         matches!((self.tier(), to.tier()), (Some(from), Some(to)) if to > from)
     }
 
-    /// Whether this is the role that guards call an admin.
+    /// Whether the guards count this role as an admin.
     pub fn is_admin(&self) -> bool {
         *self == Self::Admin
     }
@@ -119,7 +120,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_known_role_survives_its_spelling() {
+    fn known_roles_round_trip_through_the_apis_spelling() {
         for role in Role::KNOWN {
             assert_eq!(Role::from_api(role.as_str()), role);
         }
@@ -128,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_higher_known_tier_grants() {
+    fn only_a_change_to_a_higher_known_tier_grants() {
         assert!(Role::Developer.grows_to(&Role::Admin));
         assert!(Role::Business.grows_to(&Role::Developer));
         assert!(!Role::Business.grows_to(&Role::Analyst));

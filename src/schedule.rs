@@ -1,13 +1,13 @@
-//! When the next run is due: cron as Unix knows it, daylight saving included.
+//! Cron schedules with the semantics of Unix cron, including daylight saving time.
 //!
-//! The crate `cron` finds matches on a plain calendar. What it does not know is done here: five
-//! fields, weekdays from Sunday = 0, day *or* weekday where both are restricted, and what becomes
-//! of a match when a zone's clock jumps, which is decided as Vixie cron decides it:
+//! The crate `cron` finds matches in UTC. This module adds five-field syntax, weekdays from
+//! Sunday = 0, day *or* weekday if both are restricted, and the behaviour of Vixie cron at clock
+//! changes:
 //!
-//! - A schedule that names its minute and hour means those times of day. Where the clock jumps
-//!   over one, it runs at the jump; where the clock is put back, it does not run again.
-//! - A schedule whose minute or hour begins with `*` means a pace. It follows the clock: nothing
-//!   is due at times that do not exist, and an hour that comes twice counts twice.
+//! - If minute and hour are both fixed, the schedule runs at times of day. A time that the clock
+//!   skips runs at the clock change; a time that the clock repeats runs once.
+//! - If minute or hour begins with `*`, the schedule is an interval. It follows the local clock:
+//!   skipped times do not run, and repeated times run twice.
 
 mod field;
 #[cfg(test)]
@@ -22,39 +22,39 @@ use jiff::Timestamp;
 use jiff::civil::DateTime as Wall;
 use jiff::tz::{AmbiguousOffset, Offset, TimeZone};
 
-/// A cron schedule that fires at least once in a few years.
+/// A cron schedule. It matches at least once in a few years.
 #[derive(Clone, Debug)]
 pub struct Cron {
     written: String,
-    /// One calendar, or two where a day of month *or* a weekday will do.
+    /// One calendar, or two if both day of month and weekday are restricted.
     calendars: Vec<cron::Schedule>,
-    /// It names its minute and hour, so it means times of day and not a pace.
+    /// Minute and hour are fixed: times of day, not an interval.
     times_of_day: bool,
 }
 
-/// Why a schedule cannot be used, and what to write instead.
+/// Why a schedule is invalid, and what to write instead.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CronError {
     #[error(
-        "a schedule has 5 fields (minute, hour, day of month, month, weekday), this one has {0}; \
-         write for example `*/15 * * * *`"
+        "a schedule has 5 fields (minute, hour, day of month, month, weekday), not {0}; write for \
+         example `*/15 * * * *`"
     )]
     Fields(usize),
-    #[error("a schedule has no field for seconds; leave the first one out: `{0}`")]
+    #[error("a schedule has no field for seconds; remove the first field: `{0}`")]
     Seconds(String),
-    #[error("`{0}` is not known; use @hourly, @daily, @weekly, @monthly, @yearly or five fields")]
+    #[error("unknown nickname `{0}`; use @hourly, @daily, @weekly, @monthly, @yearly or 5 fields")]
     Nickname(String),
     #[error("{field}: `{part}` {problem}")]
     Field { field: &'static str, part: String, problem: String },
-    #[error("`{0}` never comes; choose a day that the month has")]
+    #[error("`{0}` never matches; choose a day that exists in the month")]
     NeverFires(String),
 }
 
 impl Cron {
-    /// The first instant after `now` at which the schedule is due on the clocks of `tz`. None
-    /// only beyond the year 2100.
+    /// The first instant after `now` at which the schedule matches in `tz`. None only after the
+    /// year 2100.
     pub fn next_after(&self, tz: &TimeZone, now: Timestamp) -> Option<Timestamp> {
-        if self.times_of_day { self.next_time_of_day(tz, now) } else { self.next_step(tz, now) }
+        if self.times_of_day { self.next_time_of_day(tz, now) } else { self.next_interval(tz, now) }
     }
 
     fn next_time_of_day(&self, tz: &TimeZone, now: Timestamp) -> Option<Timestamp> {
@@ -64,32 +64,32 @@ impl Cron {
             let due = match tz.to_ambiguous_timestamp(wall).offset() {
                 AmbiguousOffset::Unambiguous { offset } => offset.to_timestamp(wall).ok()?,
                 AmbiguousOffset::Fold { before, .. } => before.to_timestamp(wall).ok()?,
-                AmbiguousOffset::Gap { before, .. } => jump_before(tz, before, wall)?,
+                AmbiguousOffset::Gap { before, .. } => clock_change_at(tz, before, wall)?,
             };
-            // Within the second pass of a repeated hour, its matches lie in the first.
+            // The matches of a repeated hour are in its first occurrence, so `now` may be later.
             if due > now {
                 return Some(due);
             }
         }
     }
 
-    /// Goes from one stretch without a clock change to the next.
-    fn next_step(&self, tz: &TimeZone, now: Timestamp) -> Option<Timestamp> {
+    /// Searches one period of constant UTC offset after the other.
+    fn next_interval(&self, tz: &TimeZone, now: Timestamp) -> Option<Timestamp> {
         let second = jiff::SignedDuration::from_secs(1);
-        let (mut stretch, mut from) = (now, now);
+        let (mut period, mut from) = (now, now);
         loop {
-            let offset = tz.to_offset(stretch);
+            let offset = tz.to_offset(period);
             let due = offset.to_timestamp(self.next_match(offset.to_datetime(from))?).ok()?;
-            match tz.following(stretch).next().map(|change| change.timestamp()) {
+            match tz.following(period).next().map(|change| change.timestamp()) {
                 Some(change) if change <= due => {
-                    (stretch, from) = (change, change.checked_sub(second).ok()?);
+                    (period, from) = (change, change.checked_sub(second).ok()?);
                 }
                 _ => return Some(due),
             }
         }
     }
 
-    /// The first match after `wall` on a calendar whose clocks never change.
+    /// The first match after `wall`, without clock changes.
     fn next_match(&self, wall: Wall) -> Option<Wall> {
         let shown = Offset::UTC.to_timestamp(wall).ok()?.as_second();
         let after: Instant<Utc> = Instant::from_timestamp(shown, 0)?;
@@ -99,15 +99,14 @@ impl Cron {
     }
 }
 
-/// The instant at which the clock jumped over `wall`.
-fn jump_before(tz: &TimeZone, before: Offset, wall: Wall) -> Option<Timestamp> {
-    let beyond = before.to_timestamp(wall).ok()?;
-    let later = beyond.checked_add(jiff::SignedDuration::from_secs(1)).ok()?;
-    tz.preceding(later).next().map(|change| change.timestamp())
+/// The instant of the clock change that skipped `wall`.
+fn clock_change_at(tz: &TimeZone, before: Offset, wall: Wall) -> Option<Timestamp> {
+    let after = before.to_timestamp(wall).ok()?.checked_add(jiff::SignedDuration::from_secs(1));
+    tz.preceding(after.ok()?).next().map(|change| change.timestamp())
 }
 
-/// `at`, put off by the part `unit_random` (from 0 to 1) of `max`, so that many processes with one
-/// schedule do not all ask at once.
+/// Delays `at` by `unit_random` (0 to 1) times `max`, so that processes with the same schedule do
+/// not run at the same time.
 pub fn jittered(at: Timestamp, max: Duration, unit_random: f64) -> Timestamp {
     let delay = max.mul_f64(if unit_random.is_nan() { 0.0 } else { unit_random.clamp(0.0, 1.0) });
     at.saturating_add(jiff::SignedDuration::try_from(delay).unwrap_or_default()).unwrap_or(at)
@@ -126,10 +125,10 @@ impl FromStr for Cron {
                 count => CronError::Fields(count),
             });
         };
-        let times = format!("0 {} {}", field::MINUTE.read(minute)?, field::HOUR.read(hour)?);
-        let (days, months) = (field::DAY.read(day)?, field::MONTH.read(month)?);
-        let weekdays = field::WEEKDAY.read(weekday)?;
-        // Vixie cron asks only whether a field begins with a star: `*/2` does.
+        let times = format!("0 {} {}", field::MINUTE.parse(minute)?, field::HOUR.parse(hour)?);
+        let (days, months) = (field::DAY.parse(day)?, field::MONTH.parse(month)?);
+        let weekdays = field::WEEKDAY.parse(weekday)?;
+        // As in Vixie cron, a field that begins with `*` is unrestricted, even `*/2`.
         let patterns = if [day, weekday].iter().any(|field| field.starts_with('*')) {
             vec![format!("{times} {days} {months} {weekdays}")]
         } else {
@@ -148,7 +147,7 @@ impl FromStr for Cron {
     }
 }
 
-/// The five fields behind a nickname.
+/// Replaces a nickname by its five fields.
 fn expand(written: &str) -> Result<&str, CronError> {
     if !written.starts_with('@') {
         return Ok(written);
@@ -164,7 +163,7 @@ fn expand(written: &str) -> Result<&str, CronError> {
 }
 
 impl Default for Cron {
-    /// Every quarter of an hour.
+    /// Every 15 minutes.
     fn default() -> Self {
         let calendar = cron::Schedule::from_str("0 0,15,30,45 * * * *");
         Self {

@@ -279,7 +279,7 @@ fn log_persons(workspace: &str, applied: &Applied) {
     let findings = applied.plan.findings().iter();
     let needs_action = findings.filter(|it| it.kind.category() == FindingCategory::NeedsAction);
     for finding in needs_action.take(PERSONS) {
-        let words = findings::words(finding, applied.plan.now());
+        let words = findings::message(finding, applied.plan.now());
         tracing::warn!(workspace, email = escape(finding.email.as_str()).as_ref(), "{words}");
     }
 }

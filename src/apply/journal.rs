@@ -65,7 +65,7 @@ impl<'a> Journal<'a> {
         Entry::Intent(Box::new(Intent {
             action: change.action.clone(),
             email: change.email.clone(),
-            also: change.also.to_vec(),
+            also: change.aliases.to_vec(),
             reason: change.reason.description().to_owned(),
             place: place.map(|place| format!("{}:{}", self.sources.name(place.file), place.line)),
             scheduled: change.scheduled,

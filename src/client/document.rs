@@ -117,7 +117,7 @@ mod tests {
         Change {
             action,
             email: Email::remote(email),
-            also: Box::default(),
+            aliases: Box::default(),
             reason: Reason::NotInWorkspace,
             place: None,
             name: None,

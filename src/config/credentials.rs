@@ -57,7 +57,7 @@ impl Validator<'_> {
                     Diagnostic::error("bad-secret", format!("`{key}` needs one place"))
                         .at(node.place)
                         .hint("write { env: NAME } or { file: PATH }")
-                        .concealed(),
+                        .redacted(),
                 );
                 None
             }

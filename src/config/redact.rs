@@ -57,7 +57,7 @@ pub(super) fn refused(place: Place, message: impl Into<String>) -> Diagnostic {
             "name where it is: { env: NAME } or { file: PATH }; and replace a secret that was \
              committed",
         )
-        .concealed()
+        .redacted()
 }
 
 /// Conceals every line that may hold a secret, and takes from messages what may be one.
@@ -66,7 +66,7 @@ pub(super) fn conceal(found: &mut [Diagnostic], text: &str) {
     let broken = found.iter().any(|problem| matches!(problem.code, "yaml-syntax" | "tab"));
     let hidden = hidden(text, !broken);
     let mut held: Vec<bool> = text.lines().map(|line| line.contains(TOKEN_PREFIX)).collect();
-    for place in found.iter().filter(|problem| problem.conceal).filter_map(|it| it.place) {
+    for place in found.iter().filter(|problem| problem.redacted).filter_map(|it| it.place) {
         mark(&mut held, lines(place, text));
     }
     for problem in found {
@@ -78,7 +78,7 @@ pub(super) fn conceal(found: &mut [Diagnostic], text: &str) {
         let last = places.iter().map(|place| *lines(*place, text).end()).max();
         let spans =
             |marked: &[bool]| first.zip(last).is_some_and(|(from, to)| any(marked, &(from..=to)));
-        problem.conceal |= touches || spans(&held) || spans(&hidden);
+        problem.redacted |= touches || spans(&held) || spans(&hidden);
         if touches || spans(&held) {
             redact(problem);
         }
@@ -106,7 +106,7 @@ fn redact(problem: &mut Diagnostic) {
             let within = problem.message.rsplit_once(" in ").map_or("the file", |(_, it)| it);
             problem.message = format!("an unknown key in {within}");
         }
-        "duplicate-key" => "a key stands here twice".clone_into(&mut problem.message),
+        "duplicate-key" => "duplicate key".clone_into(&mut problem.message),
         _ => {}
     }
     if problem.message.contains(TOKEN_PREFIX) {

@@ -38,7 +38,7 @@ pub(super) struct Decisions {
 impl<'a> GuardContext<'a> {
     /// All changes of a plan, before any of them is made.
     pub fn new(plan: &'a Plan, limits: &'a Limits, memory: &'a Memory, by: Override) -> Self {
-        let approvals = plan.granted().iter().map(|it| (it.budget, &it.email)).collect();
+        let approvals = plan.pending_approvals().iter().map(|it| (it.budget, &it.email)).collect();
         Self {
             changes: plan.changes(),
             facts: plan.facts(),

@@ -14,13 +14,13 @@ mod suspend;
 mod vanished;
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 
 use jiff::{SignedDuration, Timestamp};
 
 use crate::email::Email;
 use crate::memory::entry::Key;
 use crate::plan::change::{Change, Class};
+use crate::yaml::scalar;
 
 pub use crate::action::BudgetName;
 pub use clock::{CLOCK_TOLERANCE, clock_is_trusted};
@@ -149,7 +149,8 @@ impl Verdict {
     /// The `approvals:` block that would release the held changes, ready to paste.
     pub fn approvals(&self) -> Option<String> {
         let lines = self.releasable().into_iter().map(|(budget, emails)| {
-            let mut emails: Vec<String> = emails.into_iter().map(quoted).collect();
+            let mut emails: Vec<String> =
+                emails.into_iter().map(|email| scalar(email.as_str())).collect();
             if emails.len() > ON_ONE_LINE {
                 emails = emails.into_iter().map(|email| format!("\n      - {email}")).collect();
                 return format!("  - {}:{}\n    reason: \"\"\n", budget.key(), emails.concat());
@@ -163,7 +164,8 @@ impl Verdict {
     /// The same on one line.
     pub fn approvals_in_short(&self) -> Option<String> {
         let lines = self.releasable().into_iter().map(|(budget, emails)| {
-            let emails: Vec<String> = emails.into_iter().map(quoted).collect();
+            let emails: Vec<String> =
+                emails.into_iter().map(|email| scalar(email.as_str())).collect();
             format!("{{ {}: [{}] }}", budget.key(), emails.join(", "))
         });
         let lines: Vec<String> = lines.collect();
@@ -201,27 +203,6 @@ impl Guard {
 
 /// Maximum number of people on one line; more get a line each, so that a review shows each.
 const ON_ONE_LINE: usize = 3;
-
-/// An address as YAML: plain where that is safe, in quotes with escapes where it is not.
-fn quoted(email: &Email) -> String {
-    let text = email.as_str();
-    let safe = |c: char| c.is_ascii_alphanumeric() || "@._+-".contains(c);
-    let plain = text.chars().all(safe) && text.starts_with(|c: char| c.is_ascii_alphabetic());
-    if plain {
-        return text.to_owned();
-    }
-    let mut quoted = String::from("\"");
-    for c in text.chars() {
-        match c {
-            '"' | '\\' => quoted.extend(['\\', c]),
-            ' '..='~' => quoted.push(c),
-            c => {
-                let _ = write!(quoted, "\\U{:08X}", u32::from(c));
-            }
-        }
-    }
-    quoted + "\""
-}
 
 impl Default for Limits {
     /// The defaults of the configuration.

@@ -203,7 +203,7 @@ impl RunView<'_> {
                 email: escape(finding.email.as_str()).into_owned(),
                 what: findings::name(&finding.kind).to_owned(),
                 role: escape(finding.role.as_str()).into_owned(),
-                why: findings::words(finding, applied.plan.now()),
+                why: findings::message(finding, applied.plan.now()),
                 place: finding.place.map(|place| at(self.sources, place)),
             })
             .collect();

@@ -1,4 +1,4 @@
-//! What can be said about `approvals:` from the file and the ledger alone.
+//! Checks `approvals:` against the ledger, without a snapshot.
 
 use jiff::Timestamp;
 
@@ -8,7 +8,7 @@ use crate::email::Email;
 use crate::memory::Memory;
 use crate::roster::{Phase, Roster};
 
-/// A warning for each approval that has served, or that can release nothing.
+/// A warning for each approval that has been used or has no effect.
 pub fn problems(roster: &Roster, memory: &Memory, now: Timestamp) -> Vec<Diagnostic> {
     let mut found = Vec::new();
     for approval in roster.approvals() {
@@ -20,17 +20,17 @@ pub fn problems(roster: &Roster, memory: &Memory, now: Timestamp) -> Vec<Diagnos
             if memory.used(budget, email).is_some() {
                 found.push(warning(
                     "approval-used",
-                    format!("the approval of `{}` for {email} has served", budget.key()),
-                    "remove it; it counts anew only after it has left the file",
+                    format!("the approval of `{}` for {email} has been used", budget.key()),
+                    "remove it; to approve again, add it again in a later commit",
                 ));
-            } else if let Some(why) = idle(roster, memory, budget, email, now) {
+            } else if let Some(reason) = why_idle(roster, memory, budget, email, now) {
                 found.push(warning(
                     "approval-idle",
                     format!(
-                        "the approval of `{}` for {email} releases nothing: {why}",
+                        "the approval of `{}` for {email} has no effect: {reason}",
                         budget.key()
                     ),
-                    "look at the address and the action, or remove it",
+                    "check the address and the action, or remove it",
                 ));
             }
         }
@@ -38,8 +38,8 @@ pub fn problems(roster: &Roster, memory: &Memory, now: Timestamp) -> Vec<Diagnos
     found
 }
 
-/// Why an approval releases nothing, as far as that can be known.
-fn idle(
+/// Why an approval has no effect, if that is certain.
+fn why_idle(
     roster: &Roster,
     memory: &Memory,
     budget: BudgetName,
@@ -47,18 +47,18 @@ fn idle(
     now: Timestamp,
 ) -> Option<&'static str> {
     if roster.is_unmanaged(email) {
-        return Some("it is unmanaged");
+        return Some("the address is unmanaged");
     }
     let member = roster.members().iter().find(|it| it.addresses().any(|it| it == email));
     let present = member.is_some_and(|member| member.phase(now) != Phase::Past);
     match budget {
-        BudgetName::Disable if present => return Some("it is a member"),
+        BudgetName::Disable if present => return Some("the address is a member"),
         BudgetName::Invite | BudgetName::GrantAdmin | BudgetName::Demote if !present => {
-            return Some("it is no member");
+            return Some("the address is not a member");
         }
         _ => {}
     }
     let mut held = memory.holds().keys();
     let is_held = held.any(|key| key.email == *email && budget.counts(&key.action));
-    (memory.is_known() && !is_held).then_some("nothing of it was held at the last run")
+    (memory.is_known() && !is_held).then_some("the last run held no such change")
 }

@@ -1,4 +1,4 @@
-//! One change, and the order in which changes are made.
+//! Changes and their order of execution.
 
 use crate::diagnostic::Place;
 use crate::directory::Uid;
@@ -7,64 +7,63 @@ use crate::role::Role;
 
 pub use crate::action::{Action, Class};
 
-/// One difference that a mutation removes.
+/// A difference, and the action that removes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
     pub action: Action,
-    /// Whom it concerns, in the roster's spelling where there is one.
+    /// The user's address, in the spelling of the roster if it has one.
     pub email: Email,
-    /// Other addresses of the same person: the account's first, where it has another one.
-    pub also: Box<[Email]>,
+    /// Other addresses of the same person. If the account has another address, that one is first.
+    pub aliases: Box<[Email]>,
     pub reason: Reason,
-    /// The line of the roster that asks for it; a removal has none.
+    /// The place in the roster; None for an account that is not in it.
     pub place: Option<Place>,
-    /// The account's or the member's name, if one is known. Escape it before showing it.
+    /// The name of the account or the member. Untrusted: escape it before showing it.
     pub name: Option<Box<str>>,
-    /// Access or an elevation of this member begins or ends at a date, so that another clock could
-    /// ask for something else.
+    /// The member has dates, so that the change depends on the clock.
     pub dated: bool,
-    /// The end of access or of an elevation that asks for it was committed while it lay ahead.
+    /// Caused by a date that an earlier run saw while it was in the future.
     pub scheduled: bool,
 }
 
-/// Why a change is wanted.
+/// Why a change is needed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reason {
-    /// A member with neither account nor invitation.
+    /// The member has neither an account nor an invitation.
     NotInWorkspace,
-    /// The same, and the member's `starts` has come.
+    /// The same, after the member's `starts`.
     Started,
-    /// A member whose account an earlier reading showed and nobody here disabled.
+    /// The member had an account, which rosterd did not disable.
     Vanished,
-    /// A member whose account rosterd disabled before.
+    /// The member had an account, which rosterd disabled.
     Readded,
     /// The invitation has expired.
     InvitationExpired,
-    /// No reading shows the invitation that was sent.
-    InvitationGone,
-    /// The account has another role than the roster says.
+    /// The snapshot does not have the invitation that was sent.
+    InvitationMissing,
+    /// The role of the account differs from the roster.
     RoleDiffers,
     /// `elevate` is in force.
     Elevated,
-    /// `elevate` was in force and has ended.
+    /// `elevate` has ended.
     ElevationEnded,
-    /// No line of the roster names the account.
+    /// The account is not in the roster.
     NotInRoster,
     /// The member's `expires` has passed.
     Expired,
 }
 
 impl Reason {
-    /// A few words for people.
+    /// A short description for people.
     pub fn description(self) -> &'static str {
         match self {
-            Self::NotInWorkspace => "not in the workspace yet",
-            Self::Started => "access begins",
-            Self::Vanished => "its account has vanished",
-            Self::Readded => "wanted again after a disable",
-            Self::InvitationExpired => "the invitation has expired",
-            Self::InvitationGone => "the invitation led to nothing",
-            Self::RoleDiffers => "another role in the roster",
+            Self::NotInWorkspace => "not in the workspace",
+            Self::Started => "access starts",
+            Self::Vanished => "account vanished",
+            Self::Readded => "re-added after a disable",
+            Self::InvitationExpired => "invitation expired",
+            Self::InvitationMissing => "invitation missing",
+            Self::RoleDiffers => "role differs from the roster",
             Self::Elevated => "elevated",
             Self::ElevationEnded => "elevation ended",
             Self::NotInRoster => "not in the roster",
@@ -87,27 +86,27 @@ impl Change {
         self.action.uid()
     }
 
-    /// The role before, if the person has one.
+    /// The role before the change; None for an invitation.
     pub fn from(&self) -> Option<&Role> {
         self.action.from()
     }
 
-    /// The role after, if the person keeps access.
+    /// The role after the change; None for a disable.
     pub fn to(&self) -> Option<&Role> {
         self.action.to()
     }
 
-    /// Whether it takes ADMIN from somebody who has it.
+    /// Whether it removes ADMIN from a user.
     pub fn takes_admin(&self) -> bool {
         self.action.takes_admin()
     }
 
-    /// Every address of the person.
+    /// All addresses of the person.
     pub fn addresses(&self) -> impl Iterator<Item = &Email> {
-        std::iter::once(&self.email).chain(&self.also)
+        std::iter::once(&self.email).chain(&self.aliases)
     }
 
-    /// Order of execution: class, then address, then uid.
+    /// The order of execution: class, then address, then uid.
     pub fn sort_key(&self) -> (Class, &Email, Option<&Uid>) {
         (self.class(), &self.email, self.uid())
     }

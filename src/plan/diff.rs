@@ -1,28 +1,29 @@
-//! The comparison: one row of the table for every member and every account that is no member's.
+//! The comparison of roster and directory: one row of this table for every member, and for every
+//! account and invitation without a member.
 //!
-//! | roster | directory, and what is remembered | plan |
+//! | roster | directory and history | plan |
 //! |---|---|---|
 //! | member | nothing, never seen | invite |
-//! | member | nothing; its account was seen, not disabled by us | invite; `vanished` holds it |
-//! | member | nothing; its account was disabled by us | invite; if refused, a person has to act |
-//! | member | nothing; an invitation of ours may have left | waiting, then reinvite by the ladder |
+//! | member | nothing; had an account, not disabled by rosterd | invite; held by `vanished` |
+//! | member | nothing; had an account, disabled by rosterd | invite; if rejected, needs action |
+//! | member | nothing; an invitation may have been sent | pending, then reinvite with backoff |
 //! | member | account, same role | in sync |
 //! | member | account, other role | update role, by uid |
-//! | member | account under an alias, or a uid seen before | as its row says, with a note |
-//! | member | pending invitation | waiting; it cannot be corrected before it is accepted |
-//! | member | expired invitation | reinvite by the ladder |
-//! | member | several accounts | none is touched |
-//! | member, `starts` ahead | account | left alone until then |
-//! | member, `starts` ahead | nothing, invitation | nothing yet |
-//! | member, expired | account | disable, also under `on_removed: report` |
-//! | member, expired | invitation | as for nobody's invitation |
-//! | nobody | account | disable, or drift under `on_removed: report` |
-//! | nobody | pending invitation | unfixable: the API cannot withdraw it |
-//! | nobody | expired invitation | noted |
-//! | unmanaged | anything | untouched, never counted |
+//! | member | account under an alias, or with a uid seen before | as above, with a finding |
+//! | member | pending invitation | pending; cannot be changed before it is accepted |
+//! | member | expired invitation | reinvite with backoff |
+//! | member | several accounts | needs action; no change |
+//! | member, `starts` in the future | account | pending; no change until then |
+//! | member, `starts` in the future | nothing, or an invitation | info; no change until then |
+//! | member, expired | account | disable, also with `on_removed: report` |
+//! | member, expired | invitation | as for an invitation that is not in the roster |
+//! | not in the roster | account | disable, or drift with `on_removed: report` |
+//! | not in the roster | pending invitation | needs action: the API cannot withdraw it |
+//! | not in the roster | expired invitation | info |
+//! | unmanaged | anything | ignored, not counted |
 //!
-//! Every change passes `Draft::propose`: what may have happened a moment ago is settling, and
-//! what the API refused is left alone for a while.
+//! Every change passes `Draft::propose`: a change that may just have happened is propagating, and
+//! a change that the API rejected is retried with backoff.
 
 use jiff::Timestamp;
 
@@ -34,7 +35,7 @@ use crate::directory::{Account, Invitation, InviteStatus, Snapshot};
 use crate::memory::{self, Memory, backoff};
 use crate::roster::{Member, Phase, Roster};
 
-/// Compares the two states. The result is the same, byte for byte, whatever order either came in.
+/// Compares roster and snapshot. The result does not depend on the order of either.
 pub fn plan(
     roster: &Roster,
     snapshot: &Snapshot,
@@ -49,10 +50,10 @@ pub fn plan(
         draft.member(member, found);
     }
     for account in matching.unmatched_accounts() {
-        draft.stranger(account, on_removed);
+        draft.unmatched_account(account, on_removed);
     }
     for invitation in matching.unmatched_invitations() {
-        draft.unmatched_invitations(invitation, None);
+        draft.unexpected_invitation(invitation, None);
     }
     draft.finish(roster)
 }
@@ -71,10 +72,10 @@ impl Draft<'_> {
 
     fn with_account(&mut self, member: &Member, account: &Account, phase: Phase) {
         if account.email != member.email {
-            self.finding(member, FindingKind::KnownAs { account: account.email.clone() });
+            self.finding(member, FindingKind::EmailDiffers { account: account.email.clone() });
         }
-        let stays = account.role.is_admin() && member.role.is_admin();
-        if stays && !self.losing_admin.contains(&account.uid) {
+        let is_permanent = account.role.is_admin() && member.role.is_admin();
+        if is_permanent && !self.losing_admin.contains(&account.uid) {
             self.facts.permanent_admins.insert(account.uid.clone());
         }
         match phase {
@@ -82,7 +83,7 @@ impl Draft<'_> {
             Phase::Past => self.change(member, Some(account), disable(account), Reason::Expired),
             Phase::Future => {
                 if let Some(at) = member.time.as_deref().and_then(|period| period.starts) {
-                    self.finding(member, FindingKind::StartsLater { at });
+                    self.finding(member, FindingKind::ActiveBeforeStart { at });
                 }
             }
         }
@@ -114,17 +115,17 @@ impl Draft<'_> {
         match (phase, invitation) {
             (Phase::Future, _) => {
                 if let Some(at) = member.time.as_deref().and_then(|period| period.starts) {
-                    self.finding(member, FindingKind::NotYet { at });
+                    self.finding(member, FindingKind::NotStarted { at });
                 }
             }
-            (Phase::Past, Some(invitation)) => self.unmatched_invitations(invitation, Some(member)),
+            (Phase::Past, Some(invitation)) => self.unexpected_invitation(invitation, Some(member)),
             (Phase::Past, None) => {}
             (Phase::Present, Some(invitation)) => self.invited(member, invitation),
             (Phase::Present, None) => self.missing(member),
         }
     }
 
-    /// Neither account nor invitation: what is remembered decides.
+    /// A member with neither account nor invitation. The history decides.
     fn missing(&mut self, member: &Member) {
         let sent = self.memory.sent(member.addresses());
         let former = self.memory.former(member.addresses());
@@ -132,10 +133,10 @@ impl Draft<'_> {
         let started = member.time.as_deref().is_some_and(|period| period.starts.is_some());
         match (sent, former) {
             (Some(sent), _) if memory::is_young(sent.last, self.now) => {
-                self.settles(member, sent.last);
+                self.propagating_invitation(member, sent.last);
             }
             (Some(sent), _) => {
-                self.reinvite(member, None, sent.times, sent.last, Reason::InvitationGone);
+                self.reinvite(member, None, sent.times, sent.last, Reason::InvitationMissing);
             }
             (None, Some(former)) if former.disabled => {
                 self.change(member, None, invite, Reason::Readded);
@@ -153,7 +154,7 @@ impl Draft<'_> {
         let kind = match &invitation.status {
             InviteStatus::Expired if !self.memory.is_known() => FindingKind::InvitationExpired,
             InviteStatus::Expired => {
-                // What nobody here sent counts as sent when it was first seen.
+                // An invitation that rosterd did not send counts as sent when it was first seen.
                 let times = sent.map_or(1, |sent| sent.times);
                 let last = sent.map(|sent| sent.last).or(since).unwrap_or(self.now);
                 self.unknown_status(invitation, Some(member));
@@ -164,10 +165,10 @@ impl Draft<'_> {
             _ => FindingKind::InvitedWithOtherRole { wanted: member.role.clone() },
         };
         let since = sent.map(|sent| sent.last).or(since);
-        self.of_invitation(kind, invitation, Some(member), since);
+        self.invitation_finding(kind, invitation, Some(member), since);
     }
 
-    /// The next invitation to somebody, once its time has come.
+    /// Plans the next invitation when it is due, otherwise a finding.
     fn reinvite(
         &mut self,
         member: &Member,
@@ -183,9 +184,10 @@ impl Draft<'_> {
             }
             Some(next) => {
                 self.wait_for(next);
-                let gone = invitation.is_none();
-                let kind =
-                    if gone { FindingKind::InvitationGone } else { FindingKind::InvitationExpired };
+                let kind = match invitation {
+                    Some(_) => FindingKind::InvitationExpired,
+                    None => FindingKind::InvitationMissing,
+                };
                 return self.push(member, kind, role, Some(last), Some(next));
             }
             None => FindingKind::InvitationsExhausted { times },
@@ -193,23 +195,23 @@ impl Draft<'_> {
         self.push(member, kind, role, Some(last), None);
     }
 
-    /// An invitation of somebody who should have no access.
-    fn unmatched_invitations(&mut self, invitation: &Invitation, member: Option<&Member>) {
+    /// An invitation of a user without access.
+    fn unexpected_invitation(&mut self, invitation: &Invitation, member: Option<&Member>) {
         let kind = if invitation.status.is_pending() {
-            FindingKind::UninvitedPending
+            FindingKind::UnexpectedInvitation
         } else {
-            FindingKind::UninvitedExpired
+            FindingKind::UnexpectedInvitationExpired
         };
         let known = self.memory.invitation(&invitation.email);
-        self.of_invitation(kind, invitation, member, known.map(|known| known.since));
+        self.invitation_finding(kind, invitation, member, known.map(|known| known.since));
     }
 
-    fn stranger(&mut self, account: &Account, on_removed: OnRemoved) {
+    fn unmatched_account(&mut self, account: &Account, on_removed: OnRemoved) {
         match on_removed {
             OnRemoved::Disable => self.propose(Change {
                 action: disable(account),
                 email: account.email.clone(),
-                also: Box::default(),
+                aliases: Box::default(),
                 reason: Reason::NotInRoster,
                 place: None,
                 name: account.name.clone(),

@@ -1,4 +1,4 @@
-//! A plan being written: what becomes of each row of the table before it stands in the plan.
+//! A plan under construction: filters the proposed changes and collects the findings.
 
 use std::collections::{HashMap, HashSet};
 
@@ -15,17 +15,17 @@ use crate::memory::{self, Attempt, Memory, Target, backoff};
 use crate::role::Role;
 use crate::roster::{Member, Roster};
 
-/// A plan being written.
+/// A plan under construction.
 pub(super) struct Draft<'m> {
     pub now: Timestamp,
     pub memory: &'m Memory,
-    /// What may have happened so shortly before that the reading need not show it.
-    pub settling: HashMap<Target<'m>, &'m Attempt>,
+    /// Recent attempts that the snapshot may not show yet.
+    propagating: HashMap<Target<'m>, &'m Attempt>,
     pub losing_admin: HashSet<&'m Uid>,
     changes: Vec<Change>,
     pub findings: Vec<Finding>,
     pub facts: Facts,
-    /// When something that waits now may be acted on.
+    /// The first instant at which a pending finding becomes due.
     next: Option<Timestamp>,
 }
 
@@ -47,7 +47,7 @@ impl<'m> Draft<'m> {
         Self {
             now,
             memory,
-            settling: memory.settling(now),
+            propagating: memory.settling(now),
             losing_admin: memory.losing_admin(now),
             changes: Vec::new(),
             findings: Vec::new(),
@@ -56,6 +56,7 @@ impl<'m> Draft<'m> {
         }
     }
 
+    /// Proposes a change of a member.
     pub fn change(
         &mut self,
         member: &Member,
@@ -63,13 +64,13 @@ impl<'m> Draft<'m> {
         action: Action,
         reason: Reason,
     ) {
-        let theirs = account.map(|account| &account.email).filter(|email| **email != member.email);
-        let aliases = member.aliases.iter().filter(|alias| Some(*alias) != theirs);
-        let scheduled = self.is_foreseen(member, reason);
+        let current = account.map(|account| &account.email).filter(|email| **email != member.email);
+        let aliases = member.aliases.iter().filter(|alias| Some(*alias) != current);
+        let scheduled = self.is_scheduled(member, reason);
         self.propose(Change {
             action,
             email: member.email.clone(),
-            also: theirs.into_iter().chain(aliases).cloned().collect(),
+            aliases: current.into_iter().chain(aliases).cloned().collect(),
             reason,
             place: Some(member.place),
             name: account.and_then(|a| a.name.clone()).or_else(|| member.name.clone()),
@@ -78,8 +79,8 @@ impl<'m> Draft<'m> {
         });
     }
 
-    /// Whether an earlier run saw the end that asks for this while it lay ahead.
-    fn is_foreseen(&self, member: &Member, reason: Reason) -> bool {
+    /// Whether an earlier run saw the date that causes this while it was in the future.
+    fn is_scheduled(&self, member: &Member, reason: Reason) -> bool {
         let (kind, at) = match reason {
             Reason::Expired => {
                 (EndKind::Expires, member.time.as_deref().and_then(|period| period.ends))
@@ -92,55 +93,61 @@ impl<'m> Draft<'m> {
         at.is_some_and(|at| self.memory.foresaw(&End { email: member.email.clone(), kind, at }))
     }
 
-    /// Plans a change, unless it may have happened a moment ago or was refused too recently.
+    /// Plans a change, unless it may just have happened or a retry is not due yet.
     pub fn propose(&mut self, change: Change) {
-        if let Some(attempt) = self.settling.get(&memory::target(&change.action, &change.email)) {
+        if let Some(attempt) = self.propagating.get(&memory::target(&change.action, &change.email))
+        {
             let (at, answered) = (attempt.at, attempt.status == AttemptStatus::Done);
             let next = at.saturating_add(memory::SETTLING).unwrap_or(at);
             self.wait_for(next);
             let kind = FindingKind::Propagating { answered };
-            return self.instead(&change, kind, Some(at), Some(next));
+            return self.push_instead(&change, kind, Some(at), Some(next));
         }
-        let Some(refused) = self.memory.refused(&change.action, &change.email) else {
+        let Some(rejected) = self.memory.refused(&change.action, &change.email) else {
             return self.changes.push(change);
         };
-        let (since, why) = (Some(refused.last), refused.why.clone());
-        let next = backoff::next(&backoff::REFUSALS, refused.times, refused.last);
+        let (since, error) = (Some(rejected.last), rejected.why.clone());
+        let next = backoff::next(&backoff::REFUSALS, rejected.times, rejected.last);
         match next.filter(|_| change.reason != Reason::Readded) {
             Some(next) if next <= self.now => self.changes.push(change),
             Some(next) => {
                 self.wait_for(next);
-                self.instead(&change, FindingKind::Refused { why }, since, Some(next));
+                self.push_instead(&change, FindingKind::Rejected { error }, since, Some(next));
             }
-            None => self.instead(&change, FindingKind::NeedsPerson { why }, since, None),
+            None => {
+                let kind = FindingKind::ManualActionRequired { error };
+                self.push_instead(&change, kind, since, None);
+            }
         }
     }
 
-    fn instead(
+    /// Adds a finding in place of a change.
+    fn push_instead(
         &mut self,
         change: &Change,
         kind: FindingKind,
         since: Option<Timestamp>,
         next: Option<Timestamp>,
     ) {
-        let role = change.to().or(change.from()).cloned();
-        let Some(role) = role else { return };
+        let Some(role) = change.to().or(change.from()).cloned() else { return };
         let (email, place) = (change.email.clone(), change.place);
         self.findings.push(Finding { kind, email, role, place, since, next });
     }
 
-    pub fn settles(&mut self, member: &Member, at: Timestamp) {
+    /// Adds a finding for an invitation that was sent at `at` and is not in the snapshot yet.
+    pub fn propagating_invitation(&mut self, member: &Member, at: Timestamp) {
         let next = at.saturating_add(memory::SETTLING).unwrap_or(at);
         self.wait_for(next);
-        let theirs =
-            |attempt: &&&Attempt| member.addresses().any(|address| *address == attempt.email);
-        let invitations = self.settling.values().filter(|attempt| attempt.action.class().invites());
-        let answered =
-            invitations.filter(theirs).any(|attempt| attempt.status == AttemptStatus::Done);
+        let answered = self.propagating.values().any(|attempt| {
+            attempt.status == AttemptStatus::Done
+                && attempt.action.class().invites()
+                && member.addresses().any(|address| *address == attempt.email)
+        });
         let kind = FindingKind::Propagating { answered };
         self.push(member, kind, member.role.clone(), Some(at), Some(next));
     }
 
+    /// Moves [`Plan::next`] forward to `next`, if that is earlier.
     pub fn wait_for(&mut self, next: Timestamp) {
         self.next = Some(self.next.map_or(next, |earlier| earlier.min(next)));
     }
@@ -162,7 +169,7 @@ impl<'m> Draft<'m> {
         self.findings.push(Finding { kind, email, role, place, since, next });
     }
 
-    pub fn of_invitation(
+    pub fn invitation_finding(
         &mut self,
         kind: FindingKind,
         invitation: &Invitation,
@@ -193,13 +200,13 @@ impl<'m> Draft<'m> {
         }
     }
 
-    /// The lines of `approvals:`, and what of them is over or leads to nothing.
-    fn approvals(&mut self, roster: &Roster) -> Vec<PendingApproval> {
-        let mut granted = Vec::new();
+    /// The unused approvals. Adds a finding for each that has been used or matches no change.
+    fn pending_approvals(&mut self, roster: &Roster) -> Vec<PendingApproval> {
+        let mut pending = Vec::new();
         if roster.approvals().is_empty() {
-            return granted;
+            return pending;
         }
-        let wanted = wanted(&self.changes);
+        let needed = needed_approvals(&self.changes);
         for approval in roster.approvals() {
             let budget = approval.budget;
             for (email, place) in &approval.people {
@@ -207,8 +214,8 @@ impl<'m> Draft<'m> {
                 let kind = if used.is_some() {
                     FindingKind::ApprovalUsed { budget }
                 } else {
-                    granted.push(PendingApproval { budget, email: email.clone() });
-                    if wanted.contains(&(budget, email)) {
+                    pending.push(PendingApproval { budget, email: email.clone() });
+                    if needed.contains(&(budget, email)) {
                         continue;
                     }
                     FindingKind::ApprovalIdle { budget }
@@ -223,11 +230,11 @@ impl<'m> Draft<'m> {
                 });
             }
         }
-        granted
+        pending
     }
 
     pub fn finish(mut self, roster: &Roster) -> Plan {
-        let granted = self.approvals(roster);
+        let pending_approvals = self.pending_approvals(roster);
         self.changes.sort_by(|a, b| a.sort_key().cmp(&b.sort_key()));
         self.findings.sort_by(|a, b| (&a.email, &a.kind).cmp(&(&b.email, &b.kind)));
         Plan {
@@ -236,7 +243,7 @@ impl<'m> Draft<'m> {
             changes: self.changes,
             findings: self.findings,
             facts: self.facts,
-            granted,
+            pending_approvals,
             next: self.next,
             has_history: self.memory.is_known(),
             now: self.now,
@@ -244,14 +251,14 @@ impl<'m> Draft<'m> {
     }
 }
 
-/// What each change would be released by.
-fn wanted(changes: &[Change]) -> HashSet<(BudgetName, &Email)> {
-    let of = |change: &'_ Change, budget: BudgetName| budget.counts(&change.action);
-    let mut wanted = HashSet::new();
+/// The approvals that would approve the changes.
+fn needed_approvals(changes: &[Change]) -> HashSet<(BudgetName, &Email)> {
+    let mut needed = HashSet::new();
     for change in changes {
-        for budget in BudgetName::ALL.into_iter().filter(|budget| of(change, *budget)) {
-            wanted.extend(change.addresses().map(|email| (budget, email)));
+        let counting = BudgetName::ALL.into_iter().filter(|budget| budget.counts(&change.action));
+        for budget in counting {
+            needed.extend(change.addresses().map(|email| (budget, email)));
         }
     }
-    wanted
+    needed
 }

@@ -1,4 +1,4 @@
-//! The fingerprint: which changes, from which roster, and nothing else.
+//! The fingerprint of a plan: a hash of the roster and the changes.
 
 use std::fmt::{self, Write as _};
 
@@ -14,7 +14,7 @@ use crate::roster::Digest;
 pub struct Fingerprint(pub [u8; 32]);
 
 impl Fingerprint {
-    /// The order of the changes does not matter: a plan is a set of them.
+    /// Independent of the order of the changes.
     pub fn of(roster: Digest, changes: &[Change]) -> Self {
         let mut rows: Vec<String> = changes.iter().map(row).collect();
         rows.sort_unstable();
@@ -32,7 +32,7 @@ impl Fingerprint {
         Digest(self.0).hex()
     }
 
-    /// The first eight digits, for people.
+    /// The first eight digits, for display.
     pub fn short(self) -> String {
         self.hex().chars().take(8).collect()
     }
@@ -44,12 +44,19 @@ impl fmt::Display for Fingerprint {
     }
 }
 
-/// One change as a line that no other change can spell: the parts hold no newline of ours, and
-/// their lengths stand before them.
+/// The hashed text of one change, unique because each part is prefixed with its length.
 fn row(change: &Change) -> String {
-    // In full, so that a new field of a change must be decided on here.
-    let Change { action: _, email, also: _, reason: _, place: _, name: _, dated: _, scheduled: _ } =
-        change;
+    // Destructured, so that a new field does not compile until this function is adapted.
+    let Change {
+        action: _,
+        email,
+        aliases: _,
+        reason: _,
+        place: _,
+        name: _,
+        dated: _,
+        scheduled: _,
+    } = change;
     let email = email.folded();
     let parts = [
         change.kind(),
@@ -76,7 +83,7 @@ mod tests {
         Change {
             action: Action::UpdateRole { uid: Uid(uid.into()), from, to },
             email: Email::remote(email),
-            also: Box::default(),
+            aliases: Box::default(),
             reason: Reason::RoleDiffers,
             place: None,
             name: None,
@@ -90,13 +97,13 @@ mod tests {
     }
 
     #[test]
-    fn it_is_of_the_roster_and_the_set_of_changes_and_nothing_else() {
+    fn it_depends_on_the_roster_and_the_set_of_changes_only() {
         let one = update("matt@acme.io", "a", Role::Admin, Role::Developer);
         let two = update("max@acme.io", "b", Role::Business, Role::Developer);
         let expected = of(&[one.clone(), two.clone()]);
-        let mut retold = Change { name: Some("Matt".into()), reason: Reason::Elevated, ..one };
-        retold.email = Email::remote("Matt@ACME.io");
-        assert_eq!(of(&[two.clone(), retold]), expected);
+        let mut same = Change { name: Some("Matt".into()), reason: Reason::Elevated, ..one };
+        same.email = Email::remote("Matt@ACME.io");
+        assert_eq!(of(&[two.clone(), same]), expected);
         for other in [
             update("zoe@acme.io", "a", Role::Admin, Role::Developer),
             update("matt@acme.io", "c", Role::Admin, Role::Developer),

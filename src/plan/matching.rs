@@ -1,5 +1,5 @@
-//! Who is who: a hash join of the roster's addresses with the directory's. An account that was
-//! seen under a member's address stays that member's when its address changes.
+//! Matches accounts and invitations to members: a hash join by address. An account that was seen
+//! under a member's address before still matches that member when its address changes.
 
 use std::collections::HashMap;
 
@@ -8,7 +8,7 @@ use crate::email::Email;
 use crate::memory::Memory;
 use crate::roster::{Member, Roster};
 
-/// Every account and every invitation given to its member, or to nobody.
+/// Every account and invitation, matched to a member or unmatched.
 pub struct Matching<'a> {
     members: &'a [Member],
     found: Vec<Found<'a>>,
@@ -17,7 +17,7 @@ pub struct Matching<'a> {
     managed: usize,
 }
 
-/// What the directory holds of one member.
+/// The accounts and the invitation of one member.
 #[derive(Clone, Default)]
 pub struct Found<'a> {
     accounts: Vec<&'a Account>,
@@ -25,8 +25,8 @@ pub struct Found<'a> {
 }
 
 impl<'a> Matching<'a> {
-    /// Joins by address and alias, and by the uid that was seen under either. What `unmanaged`
-    /// covers is left out of everything.
+    /// Matches by address and alias, and by uids that were seen under them before. Unmanaged
+    /// accounts and invitations are left out.
     pub fn new(roster: &'a Roster, snapshot: &'a Snapshot, memory: &Memory) -> Self {
         let members = roster.members();
         let index = by_address(members);
@@ -53,7 +53,7 @@ impl<'a> Matching<'a> {
         for invitation in snapshot.invitations() {
             match index.get(&invitation.email) {
                 Some(&member) => {
-                    matching.found[member].offer(invitation, &members[member].email);
+                    matching.found[member].consider(invitation, &members[member].email);
                 }
                 None if roster.is_unmanaged(&invitation.email) => {}
                 None => matching.unmatched_invitations.push(invitation),
@@ -62,22 +62,22 @@ impl<'a> Matching<'a> {
         matching
     }
 
-    /// Every member with what was found of it, sorted by address.
+    /// Every member with its matches, sorted by address.
     pub fn members(&self) -> impl Iterator<Item = (&'a Member, &Found<'a>)> {
         self.members.iter().zip(&self.found)
     }
 
-    /// Accounts that are no member's.
+    /// Accounts without a member.
     pub fn unmatched_accounts(&self) -> impl Iterator<Item = &'a Account> + '_ {
         self.unmatched_accounts.iter().copied()
     }
 
-    /// Invitations that are no member's.
+    /// Invitations without a member.
     pub fn unmatched_invitations(&self) -> impl Iterator<Item = &'a Invitation> + '_ {
         self.unmatched_invitations.iter().copied()
     }
 
-    /// How many accounts are not unmanaged.
+    /// The number of accounts that are not unmanaged.
     pub fn managed(&self) -> usize {
         self.managed
     }
@@ -92,17 +92,18 @@ impl<'a> Found<'a> {
         self.invitation
     }
 
-    /// Keeps the invitation that says most: one that can still be accepted before an expired one,
-    /// then one to the member's own address before one to an alias.
-    fn offer(&mut self, invitation: &'a Invitation, own: &Email) {
-        let weight = |it: &Invitation| (it.status.is_pending(), it.email == *own);
-        if self.invitation.is_none_or(|kept| weight(invitation) > weight(kept)) {
+    /// Keeps the most relevant invitation: a pending one before an expired one, then one to the
+    /// member's `email` before one to an alias.
+    fn consider(&mut self, invitation: &'a Invitation, own: &Email) {
+        let rank = |it: &Invitation| (it.status.is_pending(), it.email == *own);
+        if self.invitation.is_none_or(|kept| rank(invitation) > rank(kept)) {
             self.invitation = Some(invitation);
         }
     }
 }
 
-/// Accounts under an address that nobody has, which were seen under a member's address before.
+/// Members by the uids that were seen under their addresses before. Empty if every account matches
+/// by address.
 fn by_uid<'m>(
     members: &[Member],
     index: &HashMap<&Email, usize>,

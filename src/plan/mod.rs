@@ -1,5 +1,5 @@
-//! The plan: every change from snapshot to roster, and everything that cannot be changed, each
-//! with its reason. [`diff`] makes it; nothing here does I/O or reads a clock.
+//! The plan: every change from the snapshot to the roster, and every finding, each with its reason.
+//! [`diff`] makes it. Pure: no I/O and no clock.
 
 pub mod approvals;
 pub mod change;
@@ -23,7 +23,7 @@ use change::Change;
 pub use diff::plan;
 pub use fingerprint::Fingerprint;
 
-/// What one run would do, and what it found and cannot do.
+/// The changes and findings of one run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {
     changes: Vec<Change>,
@@ -31,110 +31,112 @@ pub struct Plan {
     facts: Facts,
     fingerprint: Fingerprint,
     roster: Digest,
-    granted: Vec<PendingApproval>,
+    pending_approvals: Vec<PendingApproval>,
     next: Option<Timestamp>,
     has_history: bool,
     now: Timestamp,
 }
 
-/// A person of a line of `approvals:` that has not served yet.
+/// An address in `approvals:` whose approval has not been used yet.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PendingApproval {
     pub budget: BudgetName,
     pub email: Email,
 }
 
-/// Something that the plan tells and does not change.
+/// A fact that the plan reports without a change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
     pub kind: FindingKind,
     pub email: Email,
-    /// The role that the workspace shows, or that the roster asks for where it shows none.
+    /// The current role, or the role in the roster if the user has none.
     pub role: Role,
-    /// The line of the roster that it belongs to.
+    /// The place in the roster.
     pub place: Option<Place>,
-    /// Since when, where the ledger knows it.
+    /// When it began, if the ledger knows it.
     pub since: Option<Timestamp>,
-    /// When rosterd acts on it, if it will.
+    /// When rosterd acts on it next, if it will.
     pub next: Option<Timestamp>,
 }
 
-/// Why nothing is done.
+/// What a finding reports.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum FindingKind {
-    /// Invited with the member's role, not yet accepted.
+    /// An invitation with the member's role is pending.
     Invited,
-    /// Invited with another role: it can be corrected only once accepted.
+    /// An invitation with another role is pending. The API cannot change it before it is accepted.
     InvitedWithOtherRole { wanted: Role },
-    /// The member's invitation has expired; the next one has to wait.
+    /// The member's invitation has expired; the next one is not due yet.
     InvitationExpired,
-    /// An invitation was sent, and no reading shows it any more; the next one has to wait.
-    InvitationGone,
-    /// So many invitations led to nothing: a person has to ask what is wrong.
+    /// An invitation was sent, but the snapshot has neither it nor an account; the next one is not
+    /// due yet.
+    InvitationMissing,
+    /// The maximum number of invitations was sent and none was accepted.
     InvitationsExhausted { times: usize },
-    /// It was done a moment ago, or may have been, and the reading does not show it yet.
+    /// A recent change that the snapshot does not show yet. `answered`: the API confirmed it.
     Propagating { answered: bool },
-    /// The API refused it, and it is tried again later.
-    Refused { why: String },
-    /// The API refuses it: a person has to do it in the workspace.
-    NeedsPerson { why: String },
-    /// `starts` lies ahead and the account is already there: left alone until then.
-    StartsLater { at: Timestamp },
-    /// `starts` lies ahead and there is no account: nothing to do yet.
-    NotYet { at: Timestamp },
-    /// The member's account was found under an alias: write that address.
-    KnownAs { account: Email },
-    /// Several accounts match one member: none is touched.
+    /// The API rejected the change; a retry follows.
+    Rejected { error: String },
+    /// The API rejected the change and no retry follows: it must be made in the workspace.
+    ManualActionRequired { error: String },
+    /// The account exists before the member's `starts`; unchanged until then.
+    ActiveBeforeStart { at: Timestamp },
+    /// The member's `starts` is in the future and there is no account.
+    NotStarted { at: Timestamp },
+    /// The member's account has another address than `email`.
+    EmailDiffers { account: Email },
+    /// Several accounts match one member; none is changed.
     SeveralAccounts { accounts: Vec<Email> },
-    /// Somebody who should have no access holds an invitation that the API cannot withdraw.
-    UninvitedPending,
-    /// Somebody who should have no access holds an invitation that has expired.
-    UninvitedExpired,
-    /// Not in the roster, and `on_removed: report` leaves the account.
+    /// A pending invitation of a user without access. The API cannot withdraw it.
+    UnexpectedInvitation,
+    /// An expired invitation of a user without access.
+    UnexpectedInvitationExpired,
+    /// An account that is not in the roster, unchanged because of `on_removed: report`.
     Drift,
-    /// The reading shows an invitation status that this version does not know.
+    /// An invitation status that this version does not know.
     UnknownStatus { status: Box<str> },
-    /// A line of `approvals:` has served and releases nothing any more.
+    /// An approval that has been used and has no effect any more.
     ApprovalUsed { budget: BudgetName },
-    /// A line of `approvals:` matches nothing that is wanted now.
+    /// An approval that matches no planned change.
     ApprovalIdle { budget: BudgetName },
 }
 
-/// The ways in which a finding matters, in the words of the summary.
+/// The category of a finding, as counted in the summary.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum FindingCategory {
-    /// It will end by itself, or by the invited person.
+    /// Resolves without an operator: later, or when the user accepts an invitation.
     Pending,
-    /// It was done a moment ago, and a reading will show it.
+    /// A recent change that the snapshot does not show yet.
     Propagating,
-    /// A person has to act outside rosterd.
+    /// An operator must act outside rosterd.
     NeedsAction,
-    /// The file says to report it only.
+    /// A difference that the configuration says to report only.
     Drift,
-    /// Good to know.
+    /// For information.
     Info,
 }
 
-/// What the guards count.
+/// The counts that the guards use.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Facts {
-    /// Members of the roster, whatever their dates.
+    /// Members of the roster, regardless of dates.
     pub members: usize,
-    /// Accounts that no `unmanaged` pattern covers.
+    /// Accounts that are not unmanaged.
     pub managed: usize,
-    /// Accounts of any kind.
+    /// All accounts.
     pub accounts: usize,
-    /// Accounts of any kind that the reading shows as ADMIN.
+    /// All accounts with the role ADMIN.
     pub admins: usize,
-    /// Managed accounts shown as ADMIN whose own roster role, without elevation, is ADMIN.
+    /// Managed accounts that are ADMIN now and whose role in the roster, without elevation, is
+    /// ADMIN.
     pub permanent_admins: BTreeSet<Uid>,
-    /// Members that need nothing.
+    /// Members without a difference.
     pub in_sync: usize,
-    /// The server's clock at the reading.
+    /// The server time of the snapshot.
     pub server_time: Option<Timestamp>,
 }
 
-/// What happens to an account that no line of the roster names.
+/// What to do with an account that is not in the roster.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OnRemoved {
     #[default]
@@ -143,12 +145,12 @@ pub enum OnRemoved {
 }
 
 impl Plan {
-    /// The changes, in the order in which they are made.
+    /// The changes, in order of execution.
     pub fn changes(&self) -> &[Change] {
         &self.changes
     }
 
-    /// Everything else that people must know, sorted by address.
+    /// The findings, sorted by address.
     pub fn findings(&self) -> &[Finding] {
         &self.findings
     }
@@ -157,39 +159,40 @@ impl Plan {
         &self.facts
     }
 
-    /// Identifies the plan; approves nothing.
+    /// Identifies the plan. It approves nothing.
     pub fn fingerprint(&self) -> Fingerprint {
         self.fingerprint
     }
 
-    /// The digest of the roster it was made from.
+    /// The digest of the roster that the plan is based on.
     pub fn roster(&self) -> Digest {
         self.roster
     }
 
-    /// Approvals that have not served yet, in the order written.
-    pub fn granted(&self) -> &[PendingApproval] {
-        &self.granted
+    /// Approvals that have not been used, in file order.
+    pub fn pending_approvals(&self) -> &[PendingApproval] {
+        &self.pending_approvals
     }
 
-    /// Whether it was made with a ledger; without one waiting times and budgets in use are unknown.
+    /// Whether the plan is based on a ledger. Without one, backoff times and used budgets are
+    /// unknown.
     pub fn has_history(&self) -> bool {
         self.has_history
     }
 
-    /// The first instant at which something that waits now may be acted on.
+    /// The first instant at which a pending finding becomes due.
     pub fn next(&self) -> Option<Timestamp> {
         self.next
     }
 
-    /// The instant it was made for.
+    /// The instant that the plan was made for.
     pub fn now(&self) -> Timestamp {
         self.now
     }
 }
 
 impl FindingCategory {
-    /// The word in JSON and metrics.
+    /// The name in JSON and metrics.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Pending => "pending",
@@ -207,18 +210,18 @@ impl FindingKind {
             Self::Invited
             | Self::InvitedWithOtherRole { .. }
             | Self::InvitationExpired
-            | Self::InvitationGone
-            | Self::Refused { .. }
-            | Self::StartsLater { .. } => FindingCategory::Pending,
+            | Self::InvitationMissing
+            | Self::Rejected { .. }
+            | Self::ActiveBeforeStart { .. } => FindingCategory::Pending,
             Self::Propagating { .. } => FindingCategory::Propagating,
             Self::InvitationsExhausted { .. }
-            | Self::NeedsPerson { .. }
+            | Self::ManualActionRequired { .. }
             | Self::SeveralAccounts { .. }
-            | Self::UninvitedPending => FindingCategory::NeedsAction,
+            | Self::UnexpectedInvitation => FindingCategory::NeedsAction,
             Self::Drift => FindingCategory::Drift,
-            Self::NotYet { .. }
-            | Self::KnownAs { .. }
-            | Self::UninvitedExpired
+            Self::NotStarted { .. }
+            | Self::EmailDiffers { .. }
+            | Self::UnexpectedInvitationExpired
             | Self::UnknownStatus { .. }
             | Self::ApprovalUsed { .. }
             | Self::ApprovalIdle { .. } => FindingCategory::Info,

@@ -60,7 +60,7 @@ impl<D: ReadDirectory + WriteDirectory> Run<'_, D> {
         }
         // Dates are still judged by the time of the plan, but the server's clock has gone on.
         let now = self.clock.now();
-        let snapshot = snapshot.as_if_read_earlier(now.duration_since(plan.now()));
+        let snapshot = snapshot.with_server_time_back(now.duration_since(plan.now()));
         self.write(observe(self.memory(), &snapshot, &self.loaded.roster, now)).await?;
         let fresh = self.evaluate(snapshot, plan.now());
         self.write_holds(&fresh).await?;

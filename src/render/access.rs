@@ -1,4 +1,4 @@
-//! The access review: who has which role, since when, by which commit, until when.
+//! The access review: the role of each user, since when, until when, and the commit that gave it.
 
 use jiff::{SignedDuration, Timestamp};
 use schemars::JsonSchema;
@@ -8,10 +8,10 @@ use super::{View, at, json, table, time};
 use crate::directory::{Account, Invitation};
 use crate::memory::Memory;
 use crate::plan::matching::Matching;
-use crate::revision::Revision;
+use crate::revision::{Revision, abbreviate};
 use crate::roster::{Member, Phase};
 
-/// One person with access, or about to have it. Fields that do not apply are absent.
+/// One user with an account or an invitation. Fields that do not apply are absent.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 #[schemars(rename = "Access")]
 pub struct Row {
@@ -19,31 +19,31 @@ pub struct Row {
     pub email: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// The role that the workspace shows.
+    /// The current role in the workspace.
     pub role: String,
-    /// `member`, `elevated`, `other role`, `expired`, `not yet`, `not in roster`, `unmanaged`,
+    /// `member`, `elevated`, `other role`, `expired`, `not started`, `not in roster`, `unmanaged`,
     /// `pending` or `invitation expired`.
     pub status: String,
-    /// When a reading first showed the account or the invitation: RFC 3339, UTC. The ledger knows
-    /// nothing older than itself.
+    /// When the account or the invitation was first seen: RFC 3339, UTC. Not before the creation of
+    /// the ledger.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub since: Option<String>,
-    /// When it was first shown with this role.
+    /// When it was first seen with this role.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub role_since: Option<String>,
-    /// The commit of the roster that gave it; absent for what was there before.
+    /// The commit of the roster that gave the role; absent if rosterd did not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub commit: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub author: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub subject: Option<String>,
-    /// When access or an elevation ends.
+    /// When access or the elevation ends.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub until: Option<String>,
-    /// It ends within the time that was asked for.
+    /// It ends within the requested time.
     pub expiring: bool,
-    /// The line of the roster.
+    /// The place in the roster.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub place: Option<String>,
 }
@@ -64,7 +64,7 @@ const COLUMNS: [&str; 13] = [
     "place",
 ];
 
-/// Everybody, sorted by address. What ends within `within` of the plan's instant is marked.
+/// All users, sorted by address. `expiring` is set if access ends within `within` of the plan.
 pub fn rows(view: &View<'_>, memory: &Memory, within: SignedDuration) -> Vec<Row> {
     let review = Review { view, memory, now: view.plan.now(), within };
     let matching = Matching::new(view.roster, view.snapshot, memory);
@@ -109,7 +109,7 @@ impl Review<'_> {
         let elevated = member.elevation().is_some_and(|elevation| self.now < elevation.until);
         let status = match member.phase(self.now) {
             Phase::Past => "expired",
-            Phase::Future => "not yet",
+            Phase::Future => "not started",
             Phase::Present if *member.role_at(self.now) != account.role => "other role",
             Phase::Present if elevated => "elevated",
             Phase::Present => "member",
@@ -168,30 +168,11 @@ impl Row {
     fn by(self, revision: Option<&Revision>) -> Self {
         let Some(revision) = revision else { return self };
         Self {
-            commit: Some(format!("{}{}", revision.commit, if revision.dirty { "+" } else { "" })),
+            commit: Some(revision.full()),
             author: revision.author.clone(),
             subject: revision.subject.clone(),
             ..self
         }
-    }
-
-    fn cells(&self) -> Vec<String> {
-        let text = |text: &Option<String>| text.clone().unwrap_or_default();
-        vec![
-            self.workspace.clone(),
-            self.email.clone(),
-            text(&self.name),
-            self.role.clone(),
-            self.status.clone(),
-            text(&self.since),
-            text(&self.role_since),
-            text(&self.commit),
-            text(&self.author),
-            text(&self.subject),
-            text(&self.until),
-            self.expiring.to_string(),
-            text(&self.place),
-        ]
     }
 
     fn line(&self) -> Vec<String> {
@@ -204,16 +185,11 @@ impl Row {
             }
             None => String::new(),
         };
-        let by = match (&self.commit, &self.author) {
-            (Some(commit), author) => {
-                let dirty = if commit.ends_with('+') { "+" } else { "" };
-                let short: String = commit.chars().take(7).collect();
-                let author = author.as_deref().unwrap_or_default();
-                format!("@ {short}{dirty} {author}").trim_end().to_owned()
-            }
-            (None, _) => String::new(),
-        };
-        let tail = [until, by, self.place.clone().unwrap_or_default()];
+        let commit = self.commit.as_deref().map(|commit| {
+            let author = self.author.as_deref().unwrap_or_default();
+            format!("@ {} {author}", abbreviate(commit)).trim_end().to_owned()
+        });
+        let tail = [until, commit.unwrap_or_default(), self.place.clone().unwrap_or_default()];
         let tail: Vec<String> = tail.into_iter().filter(|part| !part.is_empty()).collect();
         let (email, role) = (self.email.clone(), self.role.clone());
         vec![email, role, self.status.clone(), day(&self.since), tail.join("   ")]
@@ -226,23 +202,23 @@ pub fn as_json(rows: &[Row]) -> String {
 }
 
 pub fn as_csv(rows: &[Row]) -> String {
-    table::csv(&COLUMNS, rows.iter().map(Row::cells))
+    table::csv(&COLUMNS, rows)
 }
 
-/// For people: one line a person, and a count of each status.
+/// For people: one line for each user, and the count of each status.
 pub fn as_text(workspace: &str, rows: &[Row], within: SignedDuration) -> String {
     let lines: Vec<Vec<String>> = rows.iter().map(Row::line).collect();
     let mut counts = std::collections::BTreeMap::<&str, usize>::new();
     for row in rows {
         *counts.entry(&row.status).or_default() += 1;
     }
-    let mut told: Vec<String> =
+    let mut summary: Vec<String> =
         counts.iter().map(|(status, count)| format!("{count} {status}")).collect();
     let expiring = rows.iter().filter(|row| row.expiring).count();
     if expiring > 0 {
-        told.push(format!("{expiring} ending within {} days (!)", within.as_hours() / 24));
+        summary.push(format!("{expiring} ending within {} days (!)", within.as_hours() / 24));
     }
-    let told = if told.is_empty() { "nobody".to_owned() } else { told.join(", ") };
+    let summary = if summary.is_empty() { "no users".to_owned() } else { summary.join(", ") };
     let name = crate::escape::escape(workspace);
-    format!("{name}\n\n{}\n{told}\n", table::aligned(&lines))
+    format!("{name}\n\n{}\n{summary}\n", table::aligned(&lines))
 }

@@ -1,4 +1,4 @@
-//! Problems with the source line drawn.
+//! Renders diagnostics with their source lines.
 
 use std::ops::Range;
 
@@ -11,16 +11,16 @@ use serde::Serialize;
 use crate::diagnostic::{Diagnostic, Place, Severity, Sources};
 use crate::escape::{escape, is_hostile};
 
-/// So many characters of a source line are shown on each side of the place.
+/// Maximum number of characters shown on each side of the place, in a long line.
 const AROUND: usize = 80;
-/// A place of many lines is drawn up to so many characters.
+/// Maximum number of characters shown of the place itself.
 const SPAN: usize = 60;
-/// A longer line is cut, in characters.
+/// Longer lines are cut, in characters.
 const WIDTH: usize = 2 * AROUND + SPAN;
-/// Places further apart than so many bytes get a frame each.
+/// Maximum distance of places in one frame, in bytes.
 const REGION: usize = 1 << 18;
 
-/// Draws every problem, one after the other with an empty line between them.
+/// All diagnostics as text, separated by empty lines.
 pub fn text(diagnostics: &[Diagnostic], sources: &Sources, styled: bool) -> String {
     let renderer = if styled { Renderer::styled() } else { Renderer::plain() };
     let renderer = renderer.decor_style(DecorStyle::Unicode).term_width(WIDTH + 20);
@@ -28,8 +28,7 @@ pub fn text(diagnostics: &[Diagnostic], sources: &Sources, styled: bool) -> Stri
     drawn.collect::<Vec<_>>().join("\n")
 }
 
-/// The same as JSON, for any number of sets of files: an array of objects, each member always
-/// present.
+/// All diagnostics as a JSON array, for any number of sets of files. All fields are present.
 pub fn json<'a>(sets: impl IntoIterator<Item = (&'a [Diagnostic], &'a Sources)>) -> String {
     let rows: Vec<JsonDiagnostic> = sets
         .into_iter()
@@ -49,33 +48,33 @@ fn draw(diagnostic: &Diagnostic, sources: &Sources, renderer: &Renderer) -> Stri
         return renderer.render(&[group]);
     };
     if diagnostic.place.is_none() && diagnostic.related.is_empty() {
-        // Without a place there is no frame to hang the hint on.
+        // Without a place there is no frame for the hint.
         return format!("{}\n  help: {hint}", renderer.render(&[group]));
     }
     group = group.element(Level::HELP.message(hint));
     renderer.render(&[group])
 }
 
-/// A place to be drawn, with the words beside it.
+/// A place to mark, with its label.
 #[derive(Clone, Copy)]
 struct Mark<'a> {
     place: Place,
-    words: &'a str,
+    label: &'a str,
     kind: AnnotationKind,
 }
 
-/// All places in one frame where they stand in one file, else one frame for each.
+/// All places in one frame if possible, else one frame for each.
 fn places<'a>(diagnostic: &'a Diagnostic, sources: &'a Sources) -> Vec<Element<'a>> {
     let label = diagnostic.label.as_deref().unwrap_or_default();
     let primary = diagnostic.place.map(|place| (place, label, AnnotationKind::Primary));
     let related = &diagnostic.related;
-    let related = related.iter().map(|(place, words)| (*place, &**words, AnnotationKind::Context));
+    let related = related.iter().map(|(place, label)| (*place, &**label, AnnotationKind::Context));
     let marks: Vec<Mark<'_>> = primary
         .into_iter()
         .chain(related)
-        .map(|(place, words, kind)| Mark { place, words, kind })
+        .map(|(place, label, kind)| Mark { place, label, kind })
         .collect();
-    if diagnostic.conceal {
+    if diagnostic.redacted {
         return marks.iter().flat_map(|mark| origin(mark, sources, true)).collect();
     }
     if let Some(frame) = frame(&marks, sources) {
@@ -88,8 +87,8 @@ fn places<'a>(diagnostic: &'a Diagnostic, sources: &'a Sources) -> Vec<Element<'
     alone.collect()
 }
 
-/// The lines of the marks as they stand in the file. None where they are not near each other in
-/// one file, or where a marked line has to be cut or escaped: the columns would not be the file's.
+/// The lines of the marks. None if they are not near each other in one file, or if a marked line
+/// must be cut or escaped, because the columns would differ from the file.
 fn frame<'a>(marks: &[Mark<'a>], sources: &'a Sources) -> Option<Element<'a>> {
     let first = marks.iter().map(|mark| mark.place).min_by_key(|place| place.start)?;
     let last = marks.iter().map(|mark| mark.place).max_by_key(|place| place.start)?;
@@ -119,11 +118,11 @@ fn frame<'a>(marks: &[Mark<'a>], sources: &'a Sources) -> Option<Element<'a>> {
 
 fn annotation<'a>(mark: &Mark<'a>, span: Range<usize>) -> Annotation<'a> {
     let annotation = mark.kind.span(span);
-    if mark.words.is_empty() { annotation } else { annotation.label(escape(mark.words)) }
+    if mark.label.is_empty() { annotation } else { annotation.label(escape(mark.label)) }
 }
 
-/// The bytes of the line on which the place begins, without its line break. None where bytes and
-/// column contradict each other: the place is of another text, and nothing of this one is drawn.
+/// The byte range of the line on which the place begins, without its line break. None if bytes and
+/// column do not agree: the place belongs to another text.
 fn lines_of(text: &str, place: Place) -> Option<Range<usize>> {
     let start = usize::try_from(place.start).ok()?;
     let from = text.get(..start)?.rfind('\n').map_or(0, |at| at + 1);
@@ -133,7 +132,7 @@ fn lines_of(text: &str, place: Place) -> Option<Range<usize>> {
     agrees.then_some(from..to)
 }
 
-/// The part of the place on this line, if it begins on it; `at` is where the line begins.
+/// The part of the place on this line, if it begins there. `at` is the start of the line.
 fn inside(place: Place, at: usize, line: &str) -> Option<Range<usize>> {
     let start = usize::try_from(place.start).ok()?.checked_sub(at)?;
     let end =
@@ -141,7 +140,7 @@ fn inside(place: Place, at: usize, line: &str) -> Option<Range<usize>> {
     (start <= line.len()).then_some(start..end)
 }
 
-/// The same part of the line as it is drawn. None if the line cannot be drawn as it is.
+/// The same part of the drawn line. None if the line must be cut or escaped.
 fn as_drawn(line: &str, part: Range<usize>) -> Option<Range<usize>> {
     let hostile = |c: char| is_hostile(c) && c != '\t';
     if line.trim_end_matches('\r').contains(hostile) || line.chars().nth(WIDTH).is_some() {
@@ -151,31 +150,31 @@ fn as_drawn(line: &str, part: Range<usize>) -> Option<Range<usize>> {
     Some(begin..begin + shown(line.get(part)?.trim_end_matches('\r')).len())
 }
 
-/// Where the place is, told apart from the drawn line: what is drawn is cut and escaped, and the
-/// column is that of the file. A concealed line is not drawn.
-fn origin<'a>(mark: &Mark<'a>, sources: &'a Sources, conceal: bool) -> Vec<Element<'a>> {
-    let Mark { place, words, .. } = *mark;
+/// The position of the place, and its line, cut and escaped. The position has the column of the
+/// file, which may differ from that of the drawn line. A redacted line is not drawn.
+fn origin<'a>(mark: &Mark<'a>, sources: &'a Sources, redacted: bool) -> Vec<Element<'a>> {
+    let Mark { place, label, .. } = *mark;
     let origin = Origin::path(escape(sources.name(place.file)))
         .line(usize::try_from(place.line).unwrap_or(usize::MAX))
         .char_column(usize::try_from(place.column).unwrap_or(usize::MAX));
     let mut elements: Vec<Element<'a>> = vec![origin.into()];
-    let drawn = sources.get(place.file).filter(|_| !conceal);
+    let drawn = sources.get(place.file).filter(|_| !redacted);
     if let Some((line, span)) = drawn.and_then(|file| window(&file.text, place)) {
         let snippet = Snippet::source(line).line_start(usize::try_from(place.line).unwrap_or(1));
         elements.push(snippet.annotation(annotation(mark, span)).into());
-    } else if !words.is_empty() {
-        elements.push(Level::NOTE.message(escape(words)).into());
+    } else if !label.is_empty() {
+        elements.push(Level::NOTE.message(escape(label)).into());
     }
     elements
 }
 
-/// The line of the place as it may be shown, and the place in it: cut around the place where it is
-/// long, hostile characters spelled out. None for a place that is not of this text.
+/// The line of the place, cut around the place and escaped, and the range of the place in it. None
+/// if the place belongs to another text.
 fn window(text: &str, place: Place) -> Option<(String, Range<usize>)> {
     let whole = lines_of(text, place)?;
     let line = text.get(whole.clone())?.trim_end_matches('\r');
     let part = inside(place, whole.start, line)?;
-    // An end inside a character takes the whole of it.
+    // Extends an end inside a character to the end of the character.
     let end = (part.end..=line.len()).find(|at| line.is_char_boundary(*at))?;
     let (head, marked, tail) = (line.get(..part.start)?, line.get(part.start..end)?, &line[end..]);
     let (cut, head) = last_of(head, AROUND);
@@ -198,7 +197,7 @@ fn last_of(text: &str, characters: usize) -> (bool, &str) {
     }
 }
 
-/// The first characters of a text, shown, with an ellipsis where there are more.
+/// The first characters of a text, escaped, with an ellipsis if there are more.
 fn first_of(text: &str, characters: usize) -> String {
     let text = text.trim_end_matches('\r');
     match text.char_indices().nth(characters) {
@@ -207,7 +206,7 @@ fn first_of(text: &str, characters: usize) -> String {
     }
 }
 
-/// Hostile characters spelled out; a tab is a hostile one and a common one, so it stays visible.
+/// Escapes hostile characters. A tab becomes an arrow.
 fn shown(text: &str) -> String {
     let mut line = String::with_capacity(text.len());
     for character in text.chars() {
@@ -227,10 +226,11 @@ struct JsonDiagnostic<'a> {
     severity: &'static str,
     message: &'a str,
     file: Option<&'a str>,
-    /// From 1, as the column, which counts characters.
+    /// From 1.
     line: Option<u32>,
+    /// From 1, in characters.
     column: Option<u32>,
-    /// The bytes of the file that it is about: the first, and the first after it.
+    /// The byte range in the file; the end is exclusive.
     start: Option<u32>,
     end: Option<u32>,
     label: Option<&'a str>,
@@ -248,8 +248,8 @@ struct JsonRelated<'a> {
 
 impl<'a> JsonDiagnostic<'a> {
     fn of(diagnostic: &'a Diagnostic, sources: &'a Sources) -> Self {
-        // In full, so that a new field must be decided on here.
-        let Diagnostic { code, severity, message, place, label, related, hint, conceal: _ } =
+        // Destructured, so that a new field does not compile until this function is adapted.
+        let Diagnostic { code, severity, message, place, label, related, hint, redacted: _ } =
             diagnostic;
         Self {
             code,
@@ -267,13 +267,13 @@ impl<'a> JsonDiagnostic<'a> {
             hint: hint.as_deref(),
             related: related
                 .iter()
-                .map(|(place, words)| related_of(*place, words, sources))
+                .map(|(place, message)| JsonRelated {
+                    file: sources.name(place.file),
+                    line: place.line,
+                    column: place.column,
+                    message,
+                })
                 .collect(),
         }
     }
-}
-
-fn related_of<'a>(place: Place, words: &'a str, sources: &'a Sources) -> JsonRelated<'a> {
-    let Place { file, line, column, .. } = place;
-    JsonRelated { file: sources.name(file), line, column, message: words }
 }

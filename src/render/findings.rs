@@ -1,4 +1,4 @@
-//! What a finding is called, and the sentence that tells it.
+//! The name and the message of a finding.
 
 use jiff::Timestamp;
 
@@ -12,17 +12,17 @@ pub fn name(kind: &FindingKind) -> &'static str {
         FindingKind::Invited => "invited",
         FindingKind::InvitedWithOtherRole { .. } => "invited_with_other_role",
         FindingKind::InvitationExpired => "invitation_expired",
-        FindingKind::InvitationGone => "invitation_gone",
+        FindingKind::InvitationMissing => "invitation_missing",
         FindingKind::InvitationsExhausted { .. } => "invitations_exhausted",
         FindingKind::Propagating { .. } => "propagating",
-        FindingKind::Refused { .. } => "refused",
-        FindingKind::NeedsPerson { .. } => "needs_person",
-        FindingKind::StartsLater { .. } => "starts_later",
-        FindingKind::NotYet { .. } => "not_yet",
-        FindingKind::KnownAs { .. } => "known_as",
+        FindingKind::Rejected { .. } => "rejected",
+        FindingKind::ManualActionRequired { .. } => "manual_action_required",
+        FindingKind::ActiveBeforeStart { .. } => "active_before_start",
+        FindingKind::NotStarted { .. } => "not_started",
+        FindingKind::EmailDiffers { .. } => "email_differs",
         FindingKind::SeveralAccounts { .. } => "several_accounts",
-        FindingKind::UninvitedPending => "uninvited_pending",
-        FindingKind::UninvitedExpired => "uninvited_expired",
+        FindingKind::UnexpectedInvitation => "unexpected_invitation",
+        FindingKind::UnexpectedInvitationExpired => "unexpected_invitation_expired",
         FindingKind::Drift => "drift",
         FindingKind::UnknownStatus { .. } => "unknown_status",
         FindingKind::ApprovalUsed { .. } => "approval_used",
@@ -30,68 +30,65 @@ pub fn name(kind: &FindingKind) -> &'static str {
     }
 }
 
-/// The sentence of a finding, escaped; `now` is the instant of its plan.
-pub fn words(finding: &Finding, now: Timestamp) -> String {
+/// The message of a finding, escaped. `now` is the instant of its plan.
+pub fn message(finding: &Finding, now: Timestamp) -> String {
     let ago = finding.since.map(|since| time::ago(since, now)).unwrap_or_default();
     let next = finding.next.map(time::at).unwrap_or_default();
     match &finding.kind {
-        FindingKind::Invited => format!("invited{ago}, not yet accepted"),
+        FindingKind::Invited => format!("invited{ago}, acceptance pending"),
         FindingKind::InvitedWithOtherRole { wanted } => {
-            let more = wanted.grows_to(&finding.role);
-            let start =
-                if more { "invited with MORE than the roster's" } else { "invited, not as" };
-            format!("{start} {}{ago}: it can be corrected once accepted", escape(wanted.as_str()))
+            let role = if wanted.grows_to(&finding.role) { "a HIGHER" } else { "another" };
+            let wanted = escape(wanted.as_str());
+            format!("invited{ago} with {role} role than {wanted}; can be changed once accepted")
         }
         FindingKind::InvitationExpired if next.is_empty() => {
-            "the invitation has expired; when the next is due the ledger knows".into()
+            "invitation expired; without a ledger, the time of the next one is unknown".into()
         }
-        FindingKind::InvitationExpired => {
-            format!("the invitation has expired; the next is due {next}")
-        }
-        FindingKind::InvitationGone => {
-            format!("invited{ago}, and no reading shows it; the next is due {next}")
+        FindingKind::InvitationExpired => format!("invitation expired; next one due {next}"),
+        FindingKind::InvitationMissing => {
+            format!("invited{ago}, but no invitation or account found; next one due {next}")
         }
         FindingKind::InvitationsExhausted { times } => format!(
-            "{times} invitations led to nothing, the last{ago}: ask the person, or invite by hand"
+            "{times} invitations not accepted, the last{ago}; contact the user or invite manually"
         ),
         FindingKind::Propagating { answered: true } => {
-            format!("done{ago}, and the reading does not show it yet; looked at again {next}")
+            format!("done{ago}, not visible in the API yet; next check {next}")
         }
         FindingKind::Propagating { answered: false } => {
-            format!("sent{ago}, and nobody knows yet whether it was done; looked at again {next}")
+            format!("sent{ago}, outcome unknown; next check {next}")
         }
-        FindingKind::Refused { why } => {
-            format!("refused{ago}: {}; tried again {next}", escape(why))
+        FindingKind::Rejected { error } => {
+            format!("rejected{ago}: {}; retry {next}", escape(error))
         }
-        FindingKind::NeedsPerson { why } => {
-            format!(
-                "needs a person, in the settings of the workspace; the API says: {}",
-                escape(why)
-            )
+        FindingKind::ManualActionRequired { error } => format!(
+            "rejected; make the change in the workspace settings; the API says: {}",
+            escape(error)
+        ),
+        FindingKind::ActiveBeforeStart { at } => {
+            format!("access starts {}; account unchanged until then", time::at(*at))
         }
-        FindingKind::StartsLater { at } => {
-            format!("access begins {at}: the account is left alone until then")
-        }
-        FindingKind::NotYet { at } => format!("access begins {at}: nothing to do yet"),
-        FindingKind::KnownAs { account } => {
-            format!("has the account {}: write that address", escape(account.as_str()))
+        FindingKind::NotStarted { at } => format!("access starts {}", time::at(*at)),
+        FindingKind::EmailDiffers { account } => {
+            format!("the account is now {}; update `email`", escape(account.as_str()))
         }
         FindingKind::SeveralAccounts { accounts } => several(accounts),
-        FindingKind::UninvitedPending => {
-            "invited, not in the roster: the API cannot withdraw it; once accepted, it is an \
-             account like any other"
+        FindingKind::UnexpectedInvitation => {
+            "invited, but not in the roster; the API cannot withdraw the invitation; if accepted, \
+             treated as any account"
                 .into()
         }
-        FindingKind::UninvitedExpired => "not in the roster, the invitation has expired".into(),
-        FindingKind::Drift => "not in the roster; `on_removed: report` leaves the account".into(),
+        FindingKind::UnexpectedInvitationExpired => {
+            "not in the roster; the invitation has expired".into()
+        }
+        FindingKind::Drift => "not in the roster; unchanged because of `on_removed: report`".into(),
         FindingKind::UnknownStatus { status } => {
-            format!("unknown invitation status {}, taken as pending", escape(status))
+            format!("unknown invitation status {}, treated as pending", escape(status))
         }
         FindingKind::ApprovalUsed { budget } => {
-            format!("the approval of `{}` served{ago}: remove the line", budget.key())
+            format!("the approval of `{}` was used{ago}; remove it", budget.key())
         }
         FindingKind::ApprovalIdle { budget } => {
-            format!("the approval of `{}` matches nothing that is wanted now", budget.key())
+            format!("the approval of `{}` matches no planned change", budget.key())
         }
     }
 }
@@ -101,7 +98,7 @@ fn several(accounts: &[crate::email::Email]) -> String {
     let shown: Vec<_> = accounts.iter().take(SHOWN).map(|email| escape(email.as_str())).collect();
     let more = if accounts.len() > SHOWN { ", …" } else { "" };
     format!(
-        "{} accounts match ({}{more}): none is touched, disable all but one of them",
+        "{} accounts match ({}{more}); none is changed; disable all but one",
         accounts.len(),
         shown.join(", ")
     )
@@ -113,7 +110,7 @@ mod tests {
     use crate::email::Email;
     use crate::role::Role;
 
-    fn told(kind: FindingKind) -> String {
+    fn message_of(kind: FindingKind) -> String {
         let at = |text: &str| Some(text.parse().unwrap());
         let finding = Finding {
             kind,
@@ -123,22 +120,24 @@ mod tests {
             since: at("2026-11-25T11:55:00Z"),
             next: at("2026-11-25T12:05:00Z"),
         };
-        words(&finding, "2026-11-25T12:00:00Z".parse().unwrap())
+        message(&finding, "2026-11-25T12:00:00Z".parse().unwrap())
     }
 
     #[test]
-    fn what_may_have_been_done_is_not_told_as_done() {
-        let answered = told(FindingKind::Propagating { answered: true });
-        assert!(answered.starts_with("done 5 min ago, and"), "{answered}");
-        let open = told(FindingKind::Propagating { answered: false });
-        assert!(open.starts_with("sent 5 min ago, and nobody knows yet"), "{open}");
-        assert!(open.ends_with("looked at again 2026-11-25 12:05 UTC"), "{open}");
+    fn an_unknown_outcome_is_not_reported_as_done() {
+        let answered = message_of(FindingKind::Propagating { answered: true });
+        assert!(answered.starts_with("done 5 min ago, not visible"), "{answered}");
+        let unknown = message_of(FindingKind::Propagating { answered: false });
+        assert!(unknown.starts_with("sent 5 min ago, outcome unknown"), "{unknown}");
+        assert!(unknown.ends_with("next check 2026-11-25 12:05 UTC"), "{unknown}");
     }
 
     #[test]
-    fn what_the_api_says_is_harmless() {
-        let why = "no\u{1b}[2J".to_owned();
-        assert!(told(FindingKind::Refused { why: why.clone() }).contains("no\\u{1b}[2J"));
-        assert!(told(FindingKind::NeedsPerson { why }).contains("no\\u{1b}[2J"));
+    fn messages_of_the_api_are_escaped() {
+        let error = "no\u{1b}[2J".to_owned();
+        let rejected = FindingKind::Rejected { error: error.clone() };
+        assert!(message_of(rejected).contains("no\\u{1b}[2J"));
+        let manual = FindingKind::ManualActionRequired { error };
+        assert!(message_of(manual).contains("no\\u{1b}[2J"));
     }
 }

@@ -1,5 +1,4 @@
-//! Annotations of a GitHub workflow: a line `::error file=…,line=…::message` for each problem or
-//! row, shown beside the line of the file that it is about.
+//! Annotations for GitHub workflows: `::error file=…,line=…::message` for each problem or row.
 
 use std::fmt::Write as _;
 
@@ -8,19 +7,19 @@ use super::{Summary, View};
 use crate::diagnostic::{Diagnostic, Place, Severity, Sources};
 use crate::escape::escape;
 
-/// One line for each problem. The source line is never part of it.
+/// One line for each problem, without the source line.
 pub fn diagnostics(diagnostics: &[Diagnostic], sources: &Sources) -> String {
     diagnostics.iter().map(|diagnostic| of_diagnostic(diagnostic, sources)).collect()
 }
 
-/// One line for each row of the plan, one for each refusal, and the summary.
+/// One line for each row of the plan, one for each violation, and the summary.
 pub fn plan(view: &View<'_>) -> String {
     let rows = rows::of_view(view);
     let summary = Summary::of(view.plan, &rows);
     let mut text: String = rows.iter().map(|row| of_row(row, view)).collect();
-    for refusal in &view.verdict.violations {
-        let title = format!("{}: held by {}", view.workspace, refusal.guard);
-        let message = format!("{}\nhint: {}", escape(&refusal.message), escape(&refusal.hint));
+    for violation in &view.verdict.violations {
+        let title = format!("{}: held by {}", view.workspace, violation.guard);
+        let message = format!("{}\nhint: {}", escape(&violation.message), escape(&violation.hint));
         text.push_str(&command("warning", None, &title, &message));
     }
     let title = format!("rosterd plan for {}", view.workspace);
@@ -33,8 +32,8 @@ fn of_diagnostic(diagnostic: &Diagnostic, sources: &Sources) -> String {
         Severity::Warning => "warning",
     };
     let mut message = escape(&diagnostic.message).into_owned();
-    for (place, words) in &diagnostic.related {
-        let _ = write!(message, "\n{}: {}", super::at(sources, *place), escape(words));
+    for (place, text) in &diagnostic.related {
+        let _ = write!(message, "\n{}: {}", super::at(sources, *place), escape(text));
     }
     if let Some(hint) = &diagnostic.hint {
         let _ = write!(message, "\nhint: {}", escape(hint));
@@ -62,7 +61,7 @@ fn of_row(row: &Row, view: &View<'_>) -> String {
 fn command(level: &str, place: Option<(&Sources, Place)>, title: &str, message: &str) -> String {
     let place = place.map(|(sources, place)| {
         let name = sources.name(place.file);
-        // Annotations are found by the path from the repository's root.
+        // GitHub needs the path from the root of the repository.
         let file = property(&escape(name.strip_prefix("./").unwrap_or(name)));
         format!("file={file},line={},col={},", place.line, place.column)
     });
@@ -70,12 +69,12 @@ fn command(level: &str, place: Option<(&Sources, Place)>, title: &str, message: 
     format!("::{level} {}title={title}::{}\n", place.unwrap_or_default(), data(message))
 }
 
-/// Percent-escapes what would end the message.
+/// Percent-escapes characters that would end the message.
 fn data(text: &str) -> String {
     text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
 }
 
-/// Percent-escapes what would end a property.
+/// Percent-escapes characters that would end a property.
 fn property(text: &str) -> String {
     data(text).replace(':', "%3A").replace(',', "%2C")
 }

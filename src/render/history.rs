@@ -1,4 +1,4 @@
-//! What happened, from the ledger.
+//! The history of a workspace, from the ledger.
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -6,9 +6,9 @@ use serde::Serialize;
 use super::{json, table, time};
 use crate::action::Action;
 use crate::memory::events::{Change, Event, EventKind};
-use crate::revision::Revision;
+use crate::revision::{Revision, abbreviate};
 
-/// One event for programs. Fields that do not apply are absent.
+/// One event. Fields that do not apply are absent.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 #[schemars(rename = "Event")]
 pub struct Row {
@@ -17,23 +17,23 @@ pub struct Row {
     pub at: String,
     pub email: String,
     /// `invite`, `reinvite`, `update_role`, `disable`, `held`, `released`, `approval_used`,
-    /// `appeared`, `other_role`, `other_address`, `gone`, `invited`, `invitation_expired` or
+    /// `first_seen`, `role_changed`, `email_changed`, `removed`, `invited`, `invitation_expired` or
     /// `invitation_ended`.
     pub event: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub from: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub to: Option<String>,
-    /// What became of a change: `done`, `rejected`, `unknown`, `not sent`, `no effect`, `lapsed`
+    /// The outcome of a change: `done`, `rejected`, `unknown`, `not sent`, `no effect`, `lapsed`
     /// or `open`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub outcome: Option<String>,
-    /// Whether a reading has shown its effect.
+    /// Whether a later listing has shown the effect of the change.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shown: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// In the words of the API, or the guards concerned.
+    /// The message of the API, or the guards that hold the change.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
     /// `users.yaml:14`
@@ -75,13 +75,13 @@ pub fn as_json(rows: &[Row]) -> String {
 }
 
 pub fn as_csv(rows: &[Row]) -> String {
-    table::csv(&COLUMNS, rows.iter().map(Row::cells))
+    table::csv(&COLUMNS, rows)
 }
 
-/// For people: when, what, whom, how it ended, and who asked for it.
+/// For people: one line for each event, with its outcome and the commit that caused it.
 pub fn as_text(rows: &[Row]) -> String {
     if rows.is_empty() {
-        return "nothing has been recorded\n".to_owned();
+        return "no events recorded\n".to_owned();
     }
     let lines: Vec<Vec<String>> = rows.iter().map(Row::line).collect();
     table::aligned(&lines)
@@ -101,9 +101,8 @@ impl Row {
 
     fn by(self, revision: Option<&Revision>) -> Self {
         let Some(revision) = revision else { return self };
-        let dirty = if revision.dirty { "+" } else { "" };
         Self {
-            commit: Some(format!("{}{dirty}", revision.commit)),
+            commit: Some(revision.full()),
             author: revision.author.clone(),
             subject: revision.subject.clone(),
             ..self
@@ -127,23 +126,23 @@ impl Row {
                 Self { event: "approval_used".into(), detail: text(budget.key()), ..self }
             }
             EventKind::Appeared { role } => {
-                Self { event: "appeared".into(), to: text(role.as_str()), ..self }.observed()
+                Self { event: "first_seen".into(), to: text(role.as_str()), ..self }.observed()
             }
             EventKind::OtherRole { from, to } => Self {
-                event: "other_role".into(),
+                event: "role_changed".into(),
                 from: text(from.as_str()),
                 to: text(to.as_str()),
-                reason: text("by another hand"),
+                reason: text("outside rosterd"),
                 ..self
             }
             .observed(),
             EventKind::OtherAddress { from } => {
-                Self { event: "other_address".into(), from: text(from.as_str()), ..self }.observed()
+                Self { event: "email_changed".into(), from: text(from.as_str()), ..self }.observed()
             }
             EventKind::Gone { role, by_us } => Self {
-                event: "gone".into(),
+                event: "removed".into(),
                 from: text(role.as_str()),
-                reason: text(if *by_us { "disabled by rosterd" } else { "by another hand" }),
+                reason: text(if *by_us { "disabled by rosterd" } else { "outside rosterd" }),
                 ..self
             }
             .observed(),
@@ -169,7 +168,7 @@ impl Row {
         }
     }
 
-    /// Nobody's commit made what a reading merely showed.
+    /// An observation, which no commit caused.
     fn observed(self) -> Self {
         Self { commit: None, author: None, subject: None, ..self }
     }
@@ -178,7 +177,7 @@ impl Row {
         let Change { intent, status, detail, shown } = change;
         let mut reason = intent.reason.clone();
         if !intent.lifted.is_empty() {
-            reason = format!("{reason}; approved against {}", intent.lifted.join(", "));
+            reason = format!("{reason}; approved, overrides {}", intent.lifted.join(", "));
         }
         Self {
             outcome: Some(status.as_str().to_owned()),
@@ -190,48 +189,24 @@ impl Row {
         }
     }
 
-    fn cells(&self) -> Vec<String> {
-        let text = |text: &Option<String>| text.clone().unwrap_or_default();
-        vec![
-            self.workspace.clone(),
-            self.at.clone(),
-            self.email.clone(),
-            self.event.clone(),
-            text(&self.from),
-            text(&self.to),
-            text(&self.outcome),
-            self.shown.map(|shown| shown.to_string()).unwrap_or_default(),
-            text(&self.reason),
-            text(&self.detail),
-            text(&self.place),
-            text(&self.commit),
-            text(&self.author),
-            text(&self.subject),
-        ]
-    }
-
     fn line(&self) -> Vec<String> {
         let role = match (&self.from, &self.to) {
             (Some(from), Some(to)) => format!("{from} → {to}"),
             (from, to) => from.as_ref().or(to.as_ref()).cloned().unwrap_or_default(),
         };
-        let word = match self.event.as_str() {
+        let event = match self.event.as_str() {
             "update_role" => "role".to_owned(),
             other => other.replace('_', " "),
         };
-        let mut tail: Vec<String> = self.outcome.iter().cloned().collect();
-        tail.extend(self.reason.clone());
-        tail.extend(self.detail.clone());
-        tail.extend(self.place.clone());
+        let tail = [&self.outcome, &self.reason, &self.detail, &self.place];
+        let mut tail: Vec<String> = tail.into_iter().flatten().cloned().collect();
         if let Some(commit) = &self.commit {
-            let short: String = commit.chars().take(7).collect();
-            let dirty = if commit.ends_with('+') { "+" } else { "" };
             let author = self.author.as_deref().map(|author| format!(" {author}"));
             let subject = self.subject.as_deref().map(|subject| format!(": {subject}"));
             let (author, subject) = (author.unwrap_or_default(), subject.unwrap_or_default());
-            tail.push(format!("@ {short}{dirty}{author}{subject}"));
+            tail.push(format!("@ {}{author}{subject}", abbreviate(commit)));
         }
         let at = self.at.replace('T', " ").replace('Z', "");
-        vec![at, word, self.email.clone(), role, tail.join("   ")]
+        vec![at, event, self.email.clone(), role, tail.join("   ")]
     }
 }

@@ -1,4 +1,4 @@
-//! The plan as JSON: one documented format, version 2. [`super::saved`] reads it.
+//! The plan as JSON, a documented format. [`super::saved`] reads it.
 
 use std::fmt::Write as _;
 
@@ -11,43 +11,43 @@ use crate::diagnostic::{Place, Sources};
 use crate::escape::is_hostile;
 use crate::guard::Held;
 use crate::plan::Finding;
-use crate::plan::change::{Change, Class};
+use crate::plan::change::Change;
+use crate::revision::Revision;
 
-/// The version that is written, and the only one that is read.
+/// The version that is written, and the only one that is supported.
 pub const FORMAT_VERSION: u64 = 2;
 
-/// Plans of one moment, one for each workspace.
+/// The plans of one invocation, one for each workspace.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SavedPlans {
-    /// 2. A reader refuses any other.
+    /// Always 2. Readers must reject any other version.
     pub format_version: u64,
     /// In the order of the configuration.
     pub workspaces: Vec<SavedPlan>,
 }
 
-/// The plan of one workspace. Addresses and names are verbatim here, not escaped for a terminal.
+/// The plan of one workspace. Addresses and names are verbatim, not escaped for a terminal.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SavedPlan {
-    /// The workspace's name in the configuration.
+    /// The name of the workspace in the configuration.
     pub workspace: String,
-    /// The roster that the plan was made from.
+    /// The roster that the plan is based on.
     pub roster: SavedRoster,
     /// SHA-256, in hexadecimal, over the roster digest and the set of (kind, email, uid, from,
     /// to). It identifies the plan and approves nothing.
     pub fingerprint: String,
     /// When the plan was made: RFC 3339, UTC.
     pub made_at: String,
-    /// In the order in which they are made; held ones included.
+    /// All changes, in order of execution, including held ones.
     pub changes: Vec<SavedChange>,
-    /// What the plan tells and does not change, sorted by address.
+    /// The findings, sorted by address.
     pub findings: Vec<SavedFinding>,
     /// Why changes are held.
     pub violations: Vec<SavedViolation>,
-    /// The block for the roster, in YAML, that would release what is held; absent where nothing
-    /// would.
+    /// The `approvals:` block, in YAML, that would approve the held changes; absent if none would.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approvals: Option<String>,
-    /// Whether it was made with a ledger: without one waiting times and budgets in use are
+    /// Whether the plan is based on a ledger. Without one, backoff times and used budgets are
     /// unknown.
     #[serde(default)]
     pub has_ledger: bool,
@@ -60,8 +60,8 @@ pub struct SavedRoster {
     /// SHA-256 over the contents of the files, in hexadecimal.
     pub digest: String,
     pub files: Vec<String>,
-    /// The last commit that touched the files, where it is known; `+` after it: the files differ
-    /// from it.
+    /// The last commit that changed the files, if known, followed by `+` if they have uncommitted
+    /// changes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub commit: Option<String>,
 }
@@ -83,40 +83,40 @@ pub struct SavedChange {
     /// The role after; absent for a disable.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub to: Option<String>,
-    /// A few words for people.
+    /// A short reason for people.
     pub reason: String,
     /// The account's or the member's name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// The line of the roster that asks for it; absent for who is in no file.
+    /// The place in the roster; absent for an account that is not in it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub place: Option<SavedPlace>,
-    /// The guards that hold it, by name; empty where it is approved.
+    /// The names of the guards that hold it; empty if it is approved.
     pub held_by: Vec<String>,
-    /// Since when it has been held: RFC 3339, UTC.
+    /// When it was first held: RFC 3339, UTC.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held_since: Option<String>,
 }
 
-/// Something that the plan does not change.
+/// A fact that the plan reports without a change.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SavedFinding {
-    /// A stable name, for example `invited` or `uninvited_pending`.
+    /// A stable name, for example `invited` or `unexpected_invitation`.
     pub kind: String,
     /// `pending`, `propagating`, `needs_action`, `drift` or `info`.
     pub status: String,
-    /// One sentence for people.
+    /// A message for people.
     pub message: String,
     pub email: String,
-    /// The role that the workspace shows, or that the roster asks for where it shows none.
+    /// The current role, or the role in the roster if the user has none.
     pub role: String,
-    /// Since when, where the ledger knows it: RFC 3339, UTC.
+    /// When it began, if the ledger knows it: RFC 3339, UTC.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<String>,
-    /// When rosterd acts on it, if it will: RFC 3339, UTC.
+    /// When rosterd acts on it next, if it will: RFC 3339, UTC.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,
-    /// The line of the roster that it belongs to.
+    /// The place in the roster.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub place: Option<SavedPlace>,
 }
@@ -131,18 +131,17 @@ pub struct SavedPlace {
     pub column: u32,
 }
 
-/// What one guard refused.
+/// Why one guard holds changes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SavedViolation {
     /// The stable name, for example `disable-budget`.
     pub guard: String,
     pub message: String,
-    /// What a person can do to approve it.
+    /// How to approve the changes.
     pub hint: String,
 }
 
-/// Writes plans, byte for byte the same for the same plans. Characters that could move a cursor
-/// or hide text are written as `\u` escapes, which every reader of JSON undoes.
+/// Writes plans. Deterministic. Control and invisible characters are written as `\u` escapes.
 pub fn write(views: &[View<'_>]) -> String {
     let plans = SavedPlans {
         format_version: FORMAT_VERSION,
@@ -156,11 +155,11 @@ pub fn schema() -> String {
     pretty(&schemars::schema_for!(SavedPlans))
 }
 
-/// Pretty JSON with a newline at the end and nothing in it that a terminal would obey.
+/// Pretty-printed JSON with a final newline, safe for a terminal.
 pub(super) fn pretty(value: &impl Serialize) -> String {
     let json = serde_json::to_string_pretty(value).unwrap_or_default();
     let mut text = String::with_capacity(json.len() + 1);
-    // The only hostile characters outside a string are the newlines of the layout.
+    // Outside of strings, the only such characters are the newlines of the layout.
     let hostile = |character| is_hostile(character) && character != '\n';
     let mut rest = json.as_str();
     while let Some((at, character)) = rest.char_indices().find(|(_, it)| hostile(*it)) {
@@ -184,7 +183,7 @@ impl SavedPlans {
 impl SavedPlan {
     fn of(view: &View<'_>) -> Self {
         let View { workspace, sources, plan, verdict, .. } = *view;
-        // The held changes follow in the plan's order, so one pass finds each.
+        // The held changes are in the order of the plan, so one pass finds each.
         let mut held = verdict.held.iter().peekable();
         let changes = plan.changes().iter().map(|change| {
             SavedChange::of(change, held.next_if(|held| held.change == *change), sources)
@@ -194,9 +193,7 @@ impl SavedPlan {
             roster: SavedRoster {
                 digest: plan.roster().hex(),
                 files: sources.iter().map(|(_, file)| file.name.clone()).collect(),
-                commit: view
-                    .revision
-                    .map(|it| format!("{}{}", it.commit, if it.dirty { "+" } else { "" })),
+                commit: view.revision.map(Revision::full),
             },
             fingerprint: plan.fingerprint().hex(),
             made_at: plan.now().to_string(),
@@ -219,7 +216,7 @@ impl SavedChange {
         let held_by = held.iter().flat_map(|held| &held.by).map(ToString::to_string).collect();
         Self {
             kind: change.kind().to_owned(),
-            class: class_name(change.class()).to_owned(),
+            class: change.class().as_str().to_owned(),
             email: change.email.as_str().to_owned(),
             uid: change.uid().map(ToString::to_string),
             from: change.from().map(ToString::to_string),
@@ -238,7 +235,7 @@ impl SavedFinding {
         Self {
             kind: findings::name(&finding.kind).to_owned(),
             status: finding.kind.category().as_str().to_owned(),
-            message: findings::words(finding, now),
+            message: findings::message(finding, now),
             email: finding.email.as_str().to_owned(),
             role: finding.role.as_str().to_owned(),
             since: finding.since.map(time::exact),
@@ -259,15 +256,5 @@ impl SavedViolation {
     fn of(violation: &crate::guard::Violation) -> Self {
         let crate::guard::Violation { guard, message, hint, approval: _ } = violation;
         Self { guard: guard.to_string(), message: message.clone(), hint: hint.clone() }
-    }
-}
-
-fn class_name(class: Class) -> &'static str {
-    match class {
-        Class::Grant => "grant",
-        Class::Demote => "demote",
-        Class::Disable => "disable",
-        Class::Invite => "invite",
-        Class::Reinvite => "reinvite",
     }
 }

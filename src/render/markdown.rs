@@ -1,19 +1,19 @@
-//! Markdown for a comment on a pull request. Everything from outside stands in a code span,
-//! where neither Markdown nor HTML nor a mention means anything.
+//! Markdown for a comment on a pull request. Untrusted text is in code spans, so that Markdown,
+//! HTML and mentions in it have no effect.
 
 use std::fmt::Write as _;
 
 use super::rows::{self, Kind, Row};
-use super::{Summary, View, WITHOUT_A_LEDGER};
+use super::{NO_LEDGER, Summary, View};
 use crate::diagnostic::Sources;
 use crate::escape::escape;
 use crate::guard::{Verdict, Violation};
 
-/// A comment on GitHub holds 65,536 characters; bytes are counted here, which is never less.
+/// Maximum length, in bytes. GitHub limits comments to 65,536 characters.
 const LIMIT: usize = 60_000;
 
-/// One plan. The first line is a comment by which to find the comment again and update it; it is
-/// the same for every plan of the workspace.
+/// One plan. The first line is an HTML comment that identifies the workspace, to find and update
+/// an earlier comment.
 pub fn plan(view: &View<'_>) -> String {
     let rows = rows::of_view(view);
     let summary = Summary::of(view.plan, &rows);
@@ -40,12 +40,13 @@ pub fn plan(view: &View<'_>) -> String {
         }
     }
     if !view.plan.has_history() {
-        let _ = writeln!(text, "\n_{WITHOUT_A_LEDGER}._");
+        let _ = writeln!(text, "\n_{NO_LEDGER}._");
     }
     text
 }
 
-/// The name cannot end the comment: only letters, digits, `-`, `_` and `.` stay.
+/// The HTML comment. Other characters than letters, digits, `-`, `_` and `.` are replaced, so that
+/// the name cannot end the comment.
 fn marker(workspace: &str) -> String {
     let safe = |c: char| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '_' };
     let name: String = workspace.chars().take(100).map(safe).collect();
@@ -74,22 +75,20 @@ fn table<'a>(
         text.push_str(&line);
     }
     if cut > 0 {
-        let _ = writeln!(text, "\n… and {cut} more, too long for a comment: see the plan itself.");
+        let _ = writeln!(text, "\n… and {cut} more rows, too long for a comment; see the plan.");
     }
 }
 
 fn table_row(row: &Row, sources: &Sources) -> String {
-    let held = if row.held_by.is_empty() { "" } else { &row.held_by };
-    let why: Vec<&str> =
-        [&*row.why, row.warning, held].into_iter().filter(|part| !part.is_empty()).collect();
+    let why = [&*row.why, row.warning, &row.held_by].into_iter().filter(|part| !part.is_empty());
+    let why = why.map(prose).collect::<Vec<_>>().join("; ");
     let place = row.at(sources).map(|at| code(&at)).unwrap_or_default();
-    let (symbol, word) = (row.kind.symbol(), row.kind.as_str());
+    let (symbol, kind) = (row.kind.symbol(), row.kind.as_str());
     let (email, what) = (code(&row.email), code(&row.what));
-    let why = why.iter().map(|part| prose(part)).collect::<Vec<_>>().join("; ");
-    format!("| `{symbol}` {word} | {email} | {what} | {why} | {place} |\n")
+    format!("| `{symbol}` {kind} | {email} | {what} | {why} | {place} |\n")
 }
 
-/// A code span. A backtick or a pipe is spelled out, so that nothing leaves it.
+/// A code span. Backticks and pipes are escaped.
 fn code(text: &str) -> String {
     let mut span = String::from("`");
     for character in escape(text).chars() {
@@ -107,7 +106,7 @@ fn code(text: &str) -> String {
     span
 }
 
-/// A sentence: what stands between two backticks becomes a code span, the rest plain.
+/// A message: text between backticks becomes a code span, the rest is escaped.
 fn prose(text: &str) -> String {
     let parts: Vec<&str> = text.split('`').collect();
     if parts.len().is_multiple_of(2) {
@@ -117,7 +116,7 @@ fn prose(text: &str) -> String {
     spans.map(|(at, part)| if at % 2 == 1 { code(part) } else { plain(part) }).collect()
 }
 
-/// What could be markup is made plain, and a mention is broken up.
+/// Escapes markup and breaks up mentions and links.
 fn plain(text: &str) -> String {
     let mut plain = String::new();
     for character in escape(text).chars() {
@@ -126,7 +125,7 @@ fn plain(text: &str) -> String {
             '&' | '<' | '>' | '|' | '`' | '[' | ']' | '*' | '_' | '~' | '\\' | '#' | '!' => {
                 let _ = write!(plain, "&#{};", u32::from(character));
             }
-            // A bare address would become a link.
+            // A URL would become a link.
             ':' if plain.ends_with("http") || plain.ends_with("https") => plain.push_str("&#58;"),
             other => plain.push(other),
         }
@@ -141,14 +140,10 @@ fn violations(text: &mut String, verdict: &Verdict) {
     }
     if let Some(block) = verdict.approvals() {
         if text.len() + block.len() > LIMIT {
-            text.push_str(
-                "\nThe lines that release it are too long for a comment: see the plan itself.\n",
-            );
+            text.push_str("\nThe approvals are too long for a comment; see the plan.\n");
             return;
         }
-        text.push_str(
-            "\nThese lines of the roster release it, once they are committed:\n\n```yaml\n",
-        );
+        text.push_str("\nTo approve, commit these lines to the roster:\n\n```yaml\n");
         text.push_str(&block);
         text.push_str("```\n");
     }

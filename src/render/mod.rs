@@ -1,7 +1,7 @@
-//! The views of a plan and of a run. Pure: every function returns a `String`.
+//! Renders plans, runs and history as text, Markdown, JSON and other formats. Pure: every function
+//! returns a `String`.
 //!
-//! [`rows`] decides the words, the symbol and the order of whatever is shown, once for all
-//! formats, so that they cannot disagree.
+//! [`rows`] decides the texts, symbols and order of the rows once for all formats.
 
 pub mod access;
 pub mod diagnostics;
@@ -33,11 +33,10 @@ use crate::revision::Revision;
 use crate::roster::Roster;
 use rows::{Kind, Row};
 
-/// What a plan says where there is no ledger.
-const WITHOUT_A_LEDGER: &str = "there is no ledger here yet: budgets in use, waiting times and \
-                                the backoff of invitations are unknown";
+/// The note of a plan without a ledger.
+const NO_LEDGER: &str = "no ledger yet: used budgets and backoff times are unknown";
 
-/// Everything that a view of one plan may look at.
+/// The input of every view of one plan.
 #[derive(Clone, Copy, Debug)]
 pub struct View<'a> {
     /// The workspace's name in the configuration.
@@ -47,11 +46,11 @@ pub struct View<'a> {
     pub snapshot: &'a Snapshot,
     pub plan: &'a Plan,
     pub verdict: &'a Verdict,
-    /// The commit that the roster comes from.
+    /// The commit of the roster.
     pub revision: Option<&'a Revision>,
 }
 
-/// How many rows of each kind a plan has, and how many members need nothing.
+/// The number of rows of each kind, and the number of members without a difference.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Summary {
     pub invite: usize,
@@ -68,7 +67,7 @@ pub struct Summary {
 }
 
 impl Summary {
-    /// Counts `rows`, which are all the rows of `plan`.
+    /// Counts `rows`, all rows of `plan`.
     pub fn of(plan: &Plan, rows: &[Row]) -> Self {
         let count = |kind| rows.iter().filter(|row| row.kind == kind).count();
         Self {
@@ -86,14 +85,14 @@ impl Summary {
         }
     }
 
-    /// Whether nothing could be applied and nothing is held.
+    /// Whether the plan has no changes, held ones included.
     pub fn is_in_sync(&self) -> bool {
         self.invite + self.reinvite + self.role + self.disable + self.held == 0
     }
 }
 
 impl fmt::Display for Summary {
-    /// `1 to invite, 1 role to change, 9 held, 29 in sync`: only the parts that are not zero.
+    /// `1 to invite, 1 role to change, 9 held, 29 in sync`: without the parts that are zero.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { invite, reinvite, role, disable, held, .. } = self;
         let Self { propagating, pending, needs_action, drift, info, in_sync, .. } = self;
@@ -106,22 +105,22 @@ impl fmt::Display for Summary {
             (propagating, "propagating"),
             (pending, "pending"),
             (needs_action, "needs action"),
-            (drift, "reported only"),
+            (drift, "drift"),
             (info, "info"),
             (in_sync, "in sync"),
         ];
-        f.write_str(&counts(parts.map(|(count, words)| (*count, words))))
+        f.write_str(&counts(parts.map(|(count, label)| (*count, label))))
     }
 }
 
-/// The parts that are not zero, or that nothing is there.
+/// The parts that are not zero, or `nothing to do`.
 pub(crate) fn counts<const N: usize>(parts: [(usize, &str); N]) -> String {
-    let told: Vec<String> = parts
+    let parts: Vec<String> = parts
         .iter()
         .filter(|(count, _)| *count > 0)
-        .map(|(count, words)| format!("{count} {words}"))
+        .map(|(count, label)| format!("{count} {label}"))
         .collect();
-    if told.is_empty() { "nothing to do".to_owned() } else { told.join(", ") }
+    if parts.is_empty() { "nothing to do".to_owned() } else { parts.join(", ") }
 }
 
 /// `users.yaml:14`.
@@ -129,7 +128,7 @@ pub(crate) fn at(sources: &Sources, place: Place) -> String {
     format!("{}:{}", escape(sources.name(place.file)), place.line)
 }
 
-/// The names of the roster's files: up to three of them, and how many more.
+/// The names of the roster files: up to three, and the number of the others.
 fn files(sources: &Sources) -> String {
     const SHOWN: usize = 3;
     let names: Vec<_> = sources.iter().map(|(_, file)| escape(&file.name)).collect();
@@ -144,19 +143,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_summary_tells_what_is_there_in_the_right_number() {
+    fn the_summary_shows_the_counts_that_are_not_zero() {
         let mut summary = Summary { role: 1, in_sync: 29, ..Summary::default() };
         assert_eq!(summary.to_string(), "1 role to change, 29 in sync");
         summary = Summary { invite: 1, role: 2, disable: 1, held: 9, ..summary };
-        let told = "1 to invite, 2 roles to change, 1 to disable, 9 held, 29 in sync";
-        assert_eq!(summary.to_string(), told);
+        let expected = "1 to invite, 2 roles to change, 1 to disable, 9 held, 29 in sync";
+        assert_eq!(summary.to_string(), expected);
         assert_eq!(Summary::default().to_string(), "nothing to do");
         assert!(Summary { pending: 3, ..Summary::default() }.is_in_sync());
         assert!(!Summary { held: 1, ..Summary::default() }.is_in_sync());
     }
 
     #[test]
-    fn many_files_are_counted() {
+    fn more_than_three_files_are_counted() {
         let mut sources = Sources::default();
         for name in ["a.yaml", "b\u{1b}.yaml", "c.yaml"] {
             sources.add(name, "");

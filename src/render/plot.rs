@@ -1,5 +1,5 @@
-//! The past of a workspace as a drawing: people by role, and what was changed. Plain SVG without
-//! style of its own: classes name the parts, and a style sheet colours them.
+//! Plots the history of a workspace as SVG: users by role, and changes. The SVG has no styles: a
+//! style sheet colours its classes.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -15,19 +15,20 @@ const HEIGHT: f64 = 240.0;
 const LEFT: f64 = 44.0;
 const RIGHT: f64 = 8.0;
 const TOP: f64 = 10.0;
-/// Where the people end, and the changes begin.
+/// The y coordinate of zero users.
 const FLOOR: f64 = 160.0;
+/// The y coordinate of zero changes.
 const CHANGES: f64 = 200.0;
-/// The highest bar of changes.
+/// The maximum height of a bar of changes.
 const BAR: f64 = 18.0;
-/// Steps along the time.
+/// Number of steps on the time axis, for users.
 const STEPS: usize = 240;
-/// Bars along the time.
+/// Number of bars on the time axis, for changes.
 const BARS: usize = 60;
-/// So many colours; a role beyond them has the last one.
+/// Number of colours. Further roles share the last one.
 const COLORS: usize = 9;
 
-/// One role of the legend: its class, its name, how many have it now.
+/// One role of the legend: its CSS class, its name, and the number of users with it now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Legend {
     pub class: String,
@@ -36,16 +37,16 @@ pub struct Legend {
     pub now: usize,
 }
 
-/// The drawing, and what its colours mean.
+/// The plot and its legend.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plot {
     pub svg: String,
     pub legend: Vec<Legend>,
-    /// What it shows, in a sentence.
-    pub words: String,
+    /// A description in one sentence.
+    pub description: String,
 }
 
-/// Draws the past up to `now`; None where there is none.
+/// Plots the history up to `now`. None without a history.
 pub fn plot(timeline: &Timeline, now: Timestamp) -> Option<Plot> {
     let first = timeline.counts.first()?.0;
     let axis = Axis::new(first, now);
@@ -54,7 +55,7 @@ pub fn plot(timeline: &Timeline, now: Timestamp) -> Option<Plot> {
     let top = nice(steps.iter().map(|it| it.values().sum()).max().unwrap_or_default());
     let mut svg = format!(
         "<svg class=\"plot\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" \
-         aria-labelledby=\"plot-words\">"
+         aria-labelledby=\"plot-description\">"
     );
     grid(&mut svg, top, &axis);
     for (at, role) in roles.iter().enumerate() {
@@ -72,11 +73,11 @@ pub fn plot(timeline: &Timeline, now: Timestamp) -> Option<Plot> {
     let legend: Vec<Legend> = legend.collect();
     let people: usize = last.values().sum();
     let (from, changes) = (first.strftime("%Y-%m-%d"), timeline.changes.len());
-    let words = format!("{people} people today, and {changes} changes by rosterd since {from}");
-    Some(Plot { svg, legend, words })
+    let description = format!("{people} users now, {changes} changes by rosterd since {from}");
+    Some(Plot { svg, legend, description })
 }
 
-/// Time from left to right.
+/// The time axis, from left to right.
 struct Axis {
     first: f64,
     length: f64,
@@ -88,12 +89,12 @@ impl Axis {
         Self { first, length: (now - first).max(1.0) }
     }
 
-    /// Between 0 and 1.
+    /// The position of an instant, from 0 to 1.
     fn at(&self, at: Timestamp) -> f64 {
         ((seconds(at) - self.first) / self.length).clamp(0.0, 1.0)
     }
 
-    /// Which of so many parts.
+    /// The part of the axis that has the instant, from 0 to `parts - 1`.
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to `parts`")]
     fn part(&self, at: Timestamp, parts: usize) -> usize {
         let part = (self.at(at) * number(parts)).floor() as usize;
@@ -109,7 +110,7 @@ impl Axis {
     }
 }
 
-/// Every role that anybody ever had, the greatest first.
+/// Every role that a user ever had, the greatest first.
 fn roles(timeline: &Timeline) -> Vec<Role> {
     let mut ever: BTreeMap<&Role, usize> = BTreeMap::new();
     for (role, count) in timeline.counts.iter().flat_map(|(_, counts)| counts) {
@@ -119,7 +120,7 @@ fn roles(timeline: &Timeline) -> Vec<Role> {
     ever.into_iter().filter(|(_, most)| *most > 0).map(|(role, _)| role.clone()).collect()
 }
 
-/// The counts at each step: what was true at its end.
+/// The counts at the end of each step.
 fn steps(timeline: &Timeline, axis: &Axis) -> Vec<BTreeMap<Role, usize>> {
     let mut steps = vec![None; STEPS];
     for (at, counts) in &timeline.counts {
@@ -135,7 +136,7 @@ fn steps(timeline: &Timeline, axis: &Axis) -> Vec<BTreeMap<Role, usize>> {
     each.collect()
 }
 
-/// The steps of one role, on top of those `below` it.
+/// Draws the area of one role, on top of the roles `below` it.
 fn area(
     svg: &mut String,
     at: usize,
@@ -148,8 +149,8 @@ fn area(
     let (mut upper, mut lower) = (String::new(), Vec::new());
     for (step, counts) in steps.iter().enumerate() {
         let base: usize = below.iter().map(|role| count(counts, role)).sum();
-        let (from, to) = (across(step, STEPS), across(step + 1, STEPS));
-        let (low, high) = (up(base, top), up(base + count(counts, role), top));
+        let (from, to) = (x(step, STEPS), x(step + 1, STEPS));
+        let (low, high) = (y(base, top), y(base + count(counts, role), top));
         let _ = write!(upper, "{}{from:.1} {high:.1}H{to:.1}", if step == 0 { "M" } else { "L" });
         lower.push(format!("L{to:.1} {low:.1}H{from:.1}"));
     }
@@ -157,7 +158,7 @@ fn area(
     let _ = write!(svg, "<path class=\"{}\" d=\"{upper}{}Z\"/>", class(at), lower.concat());
 }
 
-/// What gave access upwards, what took it away downwards.
+/// Draws a bar up for changes that granted access, and down for changes that removed it.
 fn bars(svg: &mut String, timeline: &Timeline, axis: &Axis) {
     let (mut given, mut taken) = (vec![0_usize; BARS], vec![0_usize; BARS]);
     for (at, class) in &timeline.changes {
@@ -168,7 +169,7 @@ fn bars(svg: &mut String, timeline: &Timeline, axis: &Axis) {
     let most = given.iter().chain(&taken).copied().max().unwrap_or_default().max(1);
     let width = (WIDTH - LEFT - RIGHT) / number(BARS) - 1.0;
     for part in 0..BARS {
-        let x = across(part, BARS);
+        let x = x(part, BARS);
         for (count, class, is_up) in [(given[part], "given", true), (taken[part], "taken", false)] {
             if count == 0 {
                 continue;
@@ -189,7 +190,7 @@ fn grid(svg: &mut String, top: usize, axis: &Axis) {
         if !(top * part).is_multiple_of(4) {
             continue;
         }
-        let (y, count) = (up(top * part / 4, top), top * part / 4);
+        let (y, count) = (y(top * part / 4, top), top * part / 4);
         let (right, text) = (WIDTH - RIGHT, LEFT - 6.0);
         let _ = write!(
             svg,
@@ -218,15 +219,15 @@ fn grid(svg: &mut String, top: usize, axis: &Axis) {
     );
 }
 
-fn across(part: usize, parts: usize) -> f64 {
+fn x(part: usize, parts: usize) -> f64 {
     LEFT + number(part) * (WIDTH - LEFT - RIGHT) / number(parts)
 }
 
-fn up(count: usize, top: usize) -> f64 {
+fn y(count: usize, top: usize) -> f64 {
     FLOOR - number(count) / number(top.max(1)) * (FLOOR - TOP)
 }
 
-/// A number not below this one that people like on an axis, and that has quarters.
+/// Rounds up to a number for the end of an axis, with round quarters if above 4.
 fn nice(most: usize) -> usize {
     let mut step = 4;
     loop {
@@ -247,7 +248,7 @@ fn seconds(at: Timestamp) -> f64 {
     at.as_duration().as_secs_f64()
 }
 
-#[expect(clippy::cast_precision_loss, reason = "nobody has so many users")]
+#[expect(clippy::cast_precision_loss, reason = "exact for any realistic count")]
 fn number(count: usize) -> f64 {
     count as f64
 }
@@ -262,12 +263,12 @@ mod tests {
     }
 
     #[test]
-    fn without_a_past_there_is_nothing_to_draw() {
+    fn without_history_there_is_no_plot() {
         assert_eq!(plot(&Timeline::default(), at(0)), None);
     }
 
     #[test]
-    fn everybody_is_drawn_and_nothing_leaves_the_picture() {
+    fn all_roles_are_drawn_within_the_bounds() {
         let hostile = Role::from_api("<script>\u{202e}");
         let count = |n: usize| BTreeMap::from([(Role::Admin, n), (hostile.clone(), 2 * n)]);
         let counts = (0..500_usize)
@@ -278,7 +279,7 @@ mod tests {
         assert_eq!(drawn.legend.len(), 2);
         assert_eq!(drawn.legend.iter().map(|it| it.now).sum::<usize>(), 3 * 539);
         assert!(drawn.legend.iter().any(|it| it.role == "<script>\\u{202e}"));
-        assert!(!drawn.svg.contains("script"), "a role is named in the legend alone");
+        assert!(!drawn.svg.contains("script"), "only the legend names the roles");
         assert_eq!(drawn.svg.matches("<rect").count(), 2);
         let numbers = drawn.svg.split(|c: char| !c.is_ascii_digit() && c != '.' && c != '-');
         for number in numbers.filter_map(|it| it.parse::<f64>().ok()) {

@@ -1,4 +1,4 @@
-//! What one row says, for every format.
+//! The rows of a plan, the same for every format.
 
 use jiff::Timestamp;
 
@@ -7,9 +7,9 @@ use crate::diagnostic::{Place, Sources};
 use crate::escape::escape;
 use crate::guard::{Held, Verdict};
 use crate::plan::change::{Action, Change, Reason};
-use crate::plan::{Finding, FindingCategory, FindingKind, Plan};
+use crate::plan::{Finding, FindingCategory, FindingKind};
 
-/// What a row is about. The order is the order of display.
+/// The kind of a row, in order of display.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
     Invite,
@@ -24,18 +24,18 @@ pub enum Kind {
     Info,
 }
 
-/// One row. Every text in it is escaped.
+/// One row. Every text is escaped.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Row {
     pub kind: Kind,
     pub email: String,
-    /// The role or its change; for a held row what is held.
+    /// The role or its change; for a held row, the change that is held.
     pub what: String,
-    /// The reason; empty where the row speaks for itself.
+    /// The reason; empty if the row is clear without one.
     pub why: String,
-    /// What cannot be taken back.
+    /// A warning if the change cannot be undone.
     pub warning: &'static str,
-    /// The guards that hold it, by name.
+    /// The names of the guards that hold it.
     pub held_by: String,
     pub place: Option<Place>,
 }
@@ -69,7 +69,7 @@ impl Kind {
         }
     }
 
-    /// Whether the row is something that applying the plan does.
+    /// Whether the row is a change that is applied.
     pub fn is_change(self) -> bool {
         self <= Self::Disable
     }
@@ -95,34 +95,24 @@ impl Kind {
 }
 
 impl Row {
-    /// `users.yaml:14`, if the roster has a line for it.
+    /// The place in the roster, for example `users.yaml:14`.
     pub fn at(&self, sources: &Sources) -> Option<String> {
         self.place.map(|place| at(sources, place))
     }
 }
 
-/// Every row of the plan: by kind, and within a kind in the plan's order.
+/// All rows of the plan: by kind, and within a kind in the order of the plan.
 pub fn of_view(view: &View<'_>) -> Vec<Row> {
-    of_plan(view.plan, view.verdict, view.sources)
-}
-
-pub(super) fn of_plan(plan: &Plan, verdict: &Verdict, sources: &Sources) -> Vec<Row> {
-    let approved = verdict.approved.changes().iter().map(|change| of_change(change, sources));
-    let mut rows: Vec<Row> = approved.chain(others(plan, verdict, sources)).collect();
-    rows.sort_by_key(|row| row.kind);
-    rows
-}
-
-/// The rows that applying does not touch.
-pub(super) fn others(plan: &Plan, verdict: &Verdict, sources: &Sources) -> Vec<Row> {
+    let View { plan, verdict, sources, .. } = *view;
     let now = plan.now();
+    let approved = verdict.approved.changes().iter().map(|change| of_change(change, sources));
     let findings = plan.findings().iter().map(|finding| of_finding(finding, now));
-    let mut rows: Vec<Row> = held(verdict, now, sources).into_iter().chain(findings).collect();
+    let mut rows: Vec<Row> = approved.chain(held(verdict, now, sources)).chain(findings).collect();
     rows.sort_by_key(|row| row.kind);
     rows
 }
 
-/// The rows of what is held.
+/// The rows of the held changes.
 pub(super) fn held(verdict: &Verdict, now: Timestamp, sources: &Sources) -> Vec<Row> {
     verdict.held.iter().map(|held| of_held(held, now, sources)).collect()
 }
@@ -132,7 +122,7 @@ pub fn of_change(change: &Change, sources: &Sources) -> Row {
     Row {
         kind: Kind::of_change(change),
         email: escape(change.email.as_str()).into_owned(),
-        what: role_words(change),
+        what: role_change(change),
         why: why(change, sources),
         warning: if disables { "cannot be undone through the API" } else { "" },
         held_by: String::new(),
@@ -161,7 +151,7 @@ fn of_finding(finding: &Finding, now: Timestamp) -> Row {
         kind: Kind::of_finding(&finding.kind),
         email: escape(finding.email.as_str()).into_owned(),
         what: escape(finding.role.as_str()).into_owned(),
-        why: findings::words(finding, now),
+        why: findings::message(finding, now),
         warning: "",
         held_by: String::new(),
         place: finding.place,
@@ -169,7 +159,7 @@ fn of_finding(finding: &Finding, now: Timestamp) -> Row {
 }
 
 /// `DEVELOPER`, or `ADMIN → BUSINESS`.
-fn role_words(change: &Change) -> String {
+fn role_change(change: &Change) -> String {
     match &change.action {
         Action::Invite { role } | Action::Reinvite { role } | Action::Disable { role, .. } => {
             escape(role.as_str()).into()

@@ -1,4 +1,4 @@
-//! A saved plan, read again and compared with the present one.
+//! Reads a saved plan and compares it with the current one.
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
@@ -8,42 +8,41 @@ use crate::diagnostic::Sources;
 use crate::escape::escape;
 use crate::plan::Plan;
 
-/// Why a file is no saved plan.
+/// Why a file is not a valid saved plan.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ReadError {
-    #[error("this is not JSON ({0}); a plan is written by `rosterd --plan --format json`")]
+    #[error("not JSON ({0}); write a plan with `rosterd --plan --format json`")]
     NotJson(String),
     #[error(
-        "this JSON is not a plan: it has no `format_version`; write one with `rosterd --plan \
-             --format json`"
+        "not a plan: `format_version` is missing; write a plan with `rosterd --plan --format json`"
     )]
     NoVersion,
     #[error(
-        "the plan has format_version {0}, and this rosterd reads {FORMAT_VERSION}; make the \
-             plan again"
+        "unsupported format_version {0}, expected {FORMAT_VERSION}; write the plan again with this \
+         version of rosterd"
     )]
     OtherVersion(String),
-    #[error("the plan is damaged: {0}; make it again")]
-    Damaged(String),
+    #[error("invalid plan: {0}; write it again")]
+    Invalid(String),
 }
 
-/// One difference between a saved plan and the present one. Every text in it is escaped.
+/// One difference between a saved plan and the current one. Every text is escaped.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Difference {
-    /// The roster's files have changed since.
+    /// The roster has changed.
     Roster { saved: String, now: String },
-    /// The saved plan has it, and nothing asks for it any more.
-    Gone(String),
-    /// It has come up since.
-    New(String),
+    /// A change of the saved plan that is no longer planned.
+    Removed(String),
+    /// A change that is not in the saved plan.
+    Added(String),
 }
 
-/// Reads what [`super::json::write`] wrote. Unknown fields are ignored, so that a later rosterd may
-/// add some.
+/// Reads the output of [`super::json::write`]. Ignores unknown fields, which a later version may
+/// add.
 pub fn read(text: &str) -> Result<SavedPlans, ReadError> {
-    let told = |error: serde_json::Error| escape(&error.to_string()).into_owned();
+    let escaped = |error: serde_json::Error| escape(&error.to_string()).into_owned();
     let value: serde_json::Value =
-        serde_json::from_str(text).map_err(|error| ReadError::NotJson(told(error)))?;
+        serde_json::from_str(text).map_err(|error| ReadError::NotJson(escaped(error)))?;
     match value.get("format_version") {
         None => return Err(ReadError::NoVersion),
         Some(version) if *version != FORMAT_VERSION => {
@@ -51,26 +50,26 @@ pub fn read(text: &str) -> Result<SavedPlans, ReadError> {
         }
         Some(_) => {}
     }
-    // Read from the text once more, so that an error knows its line.
-    serde_json::from_str(text).map_err(|error| ReadError::Damaged(told(error)))
+    // Parsed from the text again, so that an error has a line number.
+    serde_json::from_str(text).map_err(|error| ReadError::Invalid(escaped(error)))
 }
 
-/// Why a saved plan is refused, for people: the differences, up to a few of them.
+/// The message for a stale plan, with up to 20 differences.
 pub fn stale(differences: &[Difference]) -> String {
     const SHOWN: usize = 20;
-    let mut text = String::from("the plan is stale, and nothing was changed:\n");
+    let mut text = String::from("the plan is stale; nothing was changed:\n");
     for difference in differences.iter().take(SHOWN) {
         let _ = writeln!(text, "  {difference}");
     }
     if differences.len() > SHOWN {
         let _ = writeln!(text, "  … {} more differences", differences.len() - SHOWN);
     }
-    text + "hint: look at a new plan and save that: rosterd --plan --format json --out …"
+    text + "hint: review and save a new plan: rosterd --plan --format json --out …"
 }
 
 impl SavedPlan {
-    /// What is different in `plan`: the roster, and each change that only one of them has. A
-    /// change is what it does to whom: kind, address, uid, role before and after.
+    /// The differences to `plan`: the roster, and each change that only one plan has. Changes are
+    /// compared by kind, address, uid, and the role before and after.
     pub fn differences(&self, plan: &Plan) -> Vec<Difference> {
         let mut differences = Vec::new();
         let now = plan.roster().hex();
@@ -78,25 +77,26 @@ impl SavedPlan {
             let saved = escape(&self.roster.digest).into_owned();
             differences.push(Difference::Roster { saved, now });
         }
-        let nowhere = Sources::default();
-        let present: Vec<SavedChange> =
-            plan.changes().iter().map(|change| SavedChange::of(change, None, &nowhere)).collect();
-        let mut times: BTreeMap<Key, (isize, &SavedChange)> = BTreeMap::new();
-        for (changes, step) in [(&self.changes, -1), (&present, 1)] {
+        let no_sources = Sources::default();
+        let changes = plan.changes().iter();
+        let current: Vec<SavedChange> =
+            changes.map(|change| SavedChange::of(change, None, &no_sources)).collect();
+        let mut balance: BTreeMap<Key, (isize, &SavedChange)> = BTreeMap::new();
+        for (changes, step) in [(&self.changes, -1), (&current, 1)] {
             for change in changes {
-                times.entry(change.key()).or_insert((0, change)).0 += step;
+                balance.entry(change.key()).or_insert((0, change)).0 += step;
             }
         }
-        differences.extend(times.into_values().filter_map(|(times, change)| match times {
+        differences.extend(balance.into_values().filter_map(|(balance, change)| match balance {
             0 => None,
-            ..0 => Some(Difference::Gone(change.description())),
-            _ => Some(Difference::New(change.description())),
+            ..0 => Some(Difference::Removed(change.description())),
+            _ => Some(Difference::Added(change.description())),
         }));
         differences
     }
 }
 
-/// Address first, so that what became of one person stands together.
+/// The address is first, to sort the changes of one user together.
 type Key = (String, String, Option<String>, Option<String>, Option<String>);
 
 impl SavedChange {
@@ -122,10 +122,10 @@ impl fmt::Display for Difference {
         let short = |digest: &str| digest.chars().take(8).collect::<String>();
         match self {
             Self::Roster { saved, now } => {
-                write!(f, "the roster is another one: {} then, {} now", short(saved), short(now))
+                write!(f, "roster changed: {} saved, {} now", short(saved), short(now))
             }
-            Self::Gone(change) => write!(f, "no longer wanted: {change}"),
-            Self::New(change) => write!(f, "new since then:   {change}"),
+            Self::Removed(change) => write!(f, "removed: {change}"),
+            Self::Added(change) => write!(f, "added:   {change}"),
         }
     }
 }

@@ -1,29 +1,34 @@
-//! Rows for programs and spreadsheets, and columns for people.
+//! CSV, and text with aligned columns.
 
+use serde::Serialize;
+use serde_json::Value;
 use unicode_width::UnicodeWidthStr as _;
 
 use crate::escape::escape;
 
-/// A table as CSV (RFC 4180): a head, then the rows. What a spreadsheet could take for a formula
-/// is made text by a `'` before it, and control characters are escaped.
-pub fn csv(head: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
+/// A table as CSV (RFC 4180): the columns, then these fields of each row. A `'` before a cell
+/// prevents a spreadsheet from reading it as a formula; control characters are escaped.
+pub fn csv(columns: &[&str], rows: &[impl Serialize]) -> String {
     let mut writer = csv::Writer::from_writer(Vec::new());
-    // Writing into memory does not fail.
-    let _ = writer.write_record(head);
+    // Writing to memory does not fail.
+    let _ = writer.write_record(columns);
     for row in rows {
-        let _ = writer.write_record(row.iter().map(|cell| cell_of(cell)));
+        let row = serde_json::to_value(row).unwrap_or_default();
+        let _ = writer.write_record(columns.iter().map(|column| cell(&row[column])));
     }
     String::from_utf8(writer.into_inner().unwrap_or_default()).unwrap_or_default()
 }
 
-fn cell_of(text: &str) -> String {
-    let text = escape(text);
-    let formula = text.starts_with(['=', '+', '-', '@']);
-    format!("{}{text}", if formula { "'" } else { "" })
+fn cell(value: &Value) -> String {
+    let text = match value {
+        Value::Null => String::new(),
+        Value::String(text) => escape(text).into_owned(),
+        other => other.to_string(),
+    };
+    if text.starts_with(['=', '+', '-', '@']) { format!("'{text}") } else { text }
 }
 
-/// Lines with aligned columns, two spaces apart. Cells are escaped here; the last one is as wide
-/// as it is.
+/// Lines with aligned columns, two spaces apart. Escapes the cells.
 pub fn aligned(rows: &[Vec<String>]) -> String {
     let rows: Vec<Vec<String>> =
         rows.iter().map(|row| row.iter().map(|cell| escape(cell).into_owned()).collect()).collect();
@@ -49,9 +54,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_formula_is_text_and_a_comma_is_quoted() {
-        let rows = vec![vec!["=1+1".to_owned(), "a, b".to_owned(), "\u{1b}[2J".to_owned()]];
-        assert_eq!(csv(&["a", "b", "c"], rows), "a,b,c\n'=1+1,\"a, b\",\\u{1b}[2J\n");
+    fn formulas_are_prefixed_and_commas_quoted() {
+        let rows = [serde_json::json!({ "d": true, "a": "=1+1", "b": "a, b", "c": "\u{1b}[2J" })];
+        let expected = "a,b,c,d,e\n'=1+1,\"a, b\",\\u{1b}[2J,true,\n";
+        assert_eq!(csv(&["a", "b", "c", "d", "e"], &rows), expected);
     }
 
     #[test]

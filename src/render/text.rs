@@ -1,5 +1,5 @@
-//! Text for people at a terminal. It is styled; the caller's stream strips what it cannot show.
-//! No meaning rests on colour alone.
+//! Text for a terminal. It is styled; the output stream strips styles that it does not support.
+//! Colour is never the only carrier of a meaning.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -8,7 +8,7 @@ use anstyle::{AnsiColor, Style};
 use unicode_width::UnicodeWidthStr as _;
 
 use super::rows::{self, Kind, Row};
-use super::{Summary, View, WITHOUT_A_LEDGER, counts, files};
+use super::{NO_LEDGER, Summary, View, counts, files};
 use crate::diagnostic::Sources;
 use crate::escape::escape;
 use crate::guard::{Verdict, Violation};
@@ -17,14 +17,14 @@ use crate::plan::change::Change;
 use crate::report::{Applied, End, Outcome, Residue, RunReport, Status, Verification};
 use crate::revision::Revision;
 
-/// So many rows of what the plan does not change are shown unless all of them are asked for.
+/// Maximum number of rows of a kind that is not a change, without `verbose`.
 const FOLDED: usize = 8;
-/// A wider address or role does not push the columns of the others aside.
+/// Wider cells do not widen their column.
 const WIDEST: usize = 44;
 const BOLD: Style = Style::new().bold();
 const DIM: Style = Style::new().dimmed();
 
-/// One plan. `verbose` shows every row, and which guard holds which.
+/// One plan. `verbose` shows every row, and the guards of held rows.
 pub fn plan(view: &View<'_>, verbose: bool) -> String {
     let rows = rows::of_view(view);
     let summary = Summary::of(view.plan, &rows);
@@ -32,8 +32,8 @@ pub fn plan(view: &View<'_>, verbose: bool) -> String {
     if rows.is_empty() {
         let members = view.plan.facts().members;
         let members = if members == 1 { "1 member".into() } else { format!("{members} members") };
-        let unknown = without_a_ledger(view);
-        return format!("{head}   in sync: {members}, nothing to do\n{unknown}");
+        let note = ledger_note(view);
+        return format!("{head}   in sync: {members}, nothing to do\n{note}");
     }
     let mut text = format!("{head}   plan {}\n\n", view.plan.fingerprint().short());
     let lines: Vec<Line<'_>> =
@@ -41,33 +41,32 @@ pub fn plan(view: &View<'_>, verbose: bool) -> String {
     write_lines(&mut text, &lines, verbose);
     violations(&mut text, view.verdict);
     let _ = writeln!(text, "\n{BOLD}{summary}{BOLD:#}");
-    text + &without_a_ledger(view)
+    text + &ledger_note(view)
 }
 
-/// What a run did, what it held and what is left. Whatever else the plan says has been shown
-/// with the plan, so a run that did nothing is one line.
+/// The result of a run: its outcomes, the held changes and the remaining ones. The findings were
+/// shown with the plan, so a run without changes is one line.
 pub fn run(report: &RunReport, sources: &Sources, verbose: bool) -> String {
     let head = head(&report.workspace, sources, None);
-    let stale =
-        if report.stale { "   (the last good roster: the files cannot be used)" } else { "" };
+    let stale = if report.stale { "   (last valid roster: the files have errors)" } else { "" };
     match &report.end {
         End::Failed(failure) => {
-            let red = tone(Kind::NeedsAction);
+            let red = style(Kind::NeedsAction);
             let message = escape(&failure.message);
             format!("{head}{stale}   {red}failed{red:#}: {message} ({})\n", failure.kind)
         }
         End::Applied(applied) => {
-            format!("{head}{stale}{}", did(applied, report.status(), sources, verbose))
+            format!("{head}{stale}{}", result(applied, report.status(), sources, verbose))
         }
     }
 }
 
-fn did(applied: &Applied, status: Status, sources: &Sources, verbose: bool) -> String {
+fn result(applied: &Applied, status: Status, sources: &Sources, verbose: bool) -> String {
     let changed: Vec<Row> =
         applied.outcomes.iter().map(|(change, _)| rows::of_change(change, sources)).collect();
-    let end = ending(applied, status);
+    let last_line = run_summary(applied, status);
     if changed.is_empty() {
-        return format!("   {end}\n");
+        return format!("   {last_line}\n");
     }
     let held = rows::held(&applied.verdict, applied.plan.now(), sources);
     let done = changed.iter().zip(&applied.outcomes);
@@ -78,18 +77,18 @@ fn did(applied: &Applied, status: Status, sources: &Sources, verbose: bool) -> S
     write_lines(&mut text, &lines, verbose);
     violations(&mut text, &applied.verdict);
     if let Verification::Read(residue) = &applied.verification {
-        left(&mut text, residue, &applied.outcomes, sources);
+        remaining(&mut text, residue, &applied.outcomes, sources);
     }
-    let _ = writeln!(text, "\n{BOLD}{end}{BOLD:#}");
+    let _ = writeln!(text, "\n{BOLD}{last_line}{BOLD:#}");
     text
 }
 
-/// The last line: why the run did not end well, or how many are where.
-fn ending(applied: &Applied, status: Status) -> String {
+/// The last line: the counts, and why the run stopped early or is not verified.
+fn run_summary(applied: &Applied, status: Status) -> String {
     let outcome = |wanted: fn(&Outcome) -> bool| {
         applied.outcomes.iter().filter(|(_, outcome)| wanted(outcome)).count()
     };
-    let (in_sync, left) = match &applied.verification {
+    let (in_sync, remaining) = match &applied.verification {
         Verification::Read(residue) => (residue.in_sync, residue.applicable.len()),
         _ => (applied.plan.facts().in_sync, 0),
     };
@@ -97,17 +96,17 @@ fn ending(applied: &Applied, status: Status) -> String {
         (outcome(|it| *it == Outcome::Done), "done"),
         (outcome(|it| matches!(it, Outcome::Rejected(_))), "rejected"),
         (outcome(|it| matches!(it, Outcome::Unknown(_))), "unknown"),
-        (outcome(|it| matches!(it, Outcome::NotSent(_))), "not sent"),
+        (outcome(|it| matches!(it, Outcome::NotSent(_))), "skipped"),
         (applied.verdict.held.len(), "held"),
-        (applied.lost, "answered with ok before and never shown"),
-        (left, "left"),
+        (applied.lost, "without effect"),
+        (remaining, "remaining"),
         (propagating(applied), "propagating"),
         (in_sync, "in sync"),
     ]);
     match (&applied.stopped, &applied.verification) {
         (Some(stop), _) => format!("stopped early: {}; {counted}", escape(&stop.message)),
         (None, Verification::Failed(why)) => {
-            format!("not verified, the fresh reading failed: {}; {counted}", escape(why))
+            format!("not verified: {}; {counted}", escape(why))
         }
         _ if status != Status::Converged => counted,
         _ if applied.outcomes.is_empty() => format!("nothing to do: {counted}"),
@@ -115,23 +114,28 @@ fn ending(applied: &Applied, status: Status) -> String {
     }
 }
 
-/// What the fresh reading still wants, but for what the table has just told.
-fn left(text: &mut String, residue: &Residue, outcomes: &[(Change, Outcome)], sources: &Sources) {
+/// The changes that the plan after the run has, without those that the table shows.
+fn remaining(
+    text: &mut String,
+    residue: &Residue,
+    outcomes: &[(Change, Outcome)],
+    sources: &Sources,
+) {
     let tried: BTreeSet<_> = outcomes.iter().map(|(change, _)| change.sort_key()).collect();
     let new = residue.applicable.iter().filter(|change| !tried.contains(&change.sort_key()));
     let lists: [(Vec<&Change>, &str); 2] = [
-        (new.collect(), "newly to do, the next run decides anew"),
-        (residue.released.iter().collect(), "no longer held, the next run makes it"),
+        (new.collect(), "new changes, for the next run"),
+        (residue.released.iter().collect(), "no longer held, for the next run"),
     ];
-    for (changes, words) in lists.into_iter().filter(|(changes, _)| !changes.is_empty()) {
+    for (changes, title) in lists.into_iter().filter(|(changes, _)| !changes.is_empty()) {
         let rows: Vec<Row> = changes.into_iter().map(|it| rows::of_change(it, sources)).collect();
         let lines: Vec<Line<'_>> = rows.iter().map(|row| Line::of(row, sources, false)).collect();
-        let _ = writeln!(text, "\n{words}:");
+        let _ = writeln!(text, "\n{title}:");
         write_lines(text, &lines, false);
     }
 }
 
-/// What was done and is not shown yet, by the last reading.
+/// The number of changes that the last snapshot does not show yet.
 fn propagating(applied: &Applied) -> usize {
     if let Verification::Read(residue) = &applied.verification {
         return residue.propagating;
@@ -140,12 +144,8 @@ fn propagating(applied: &Applied) -> usize {
     findings.filter(|it| it.kind.category() == FindingCategory::Propagating).count()
 }
 
-/// What cannot be known where nothing is remembered.
-fn without_a_ledger(view: &View<'_>) -> String {
-    if view.plan.has_history() {
-        return String::new();
-    }
-    format!("{DIM}{WITHOUT_A_LEDGER}{DIM:#}\n")
+fn ledger_note(view: &View<'_>) -> String {
+    if view.plan.has_history() { String::new() } else { format!("{DIM}{NO_LEDGER}{DIM:#}\n") }
 }
 
 fn head(workspace: &str, sources: &Sources, revision: Option<&Revision>) -> String {
@@ -154,14 +154,14 @@ fn head(workspace: &str, sources: &Sources, revision: Option<&Revision>) -> Stri
     format!("{BOLD}{name}{BOLD:#}   {}{commit}", files(sources))
 }
 
-/// One line of the table: its cells as plain text, and how it looks.
+/// One line of the table, and its style.
 struct Line<'a> {
     kind: Kind,
     symbol: char,
     style: Style,
     row: &'a Row,
     tail: String,
-    /// Whether it may be folded with its like.
+    /// Whether it may be folded with others of its kind.
     folds: bool,
 }
 
@@ -171,7 +171,7 @@ impl<'a> Line<'a> {
         Self {
             kind: row.kind,
             symbol: row.kind.symbol(),
-            style: tone(row.kind),
+            style: style(row.kind),
             row,
             tail: tail(&[&row.why, row.warning, held_by, &row.at(sources).unwrap_or_default()]),
             folds: !row.kind.is_change(),
@@ -180,14 +180,16 @@ impl<'a> Line<'a> {
 
     fn of_outcome(row: &'a Row, outcome: &Outcome, sources: &Sources) -> Self {
         let folds = matches!(outcome, Outcome::NotSent(_));
-        let (symbol, like, words) = match outcome {
+        let (symbol, style_of, text) = match outcome {
             Outcome::Done => ('✓', Kind::Invite, "done".to_owned()),
-            Outcome::Rejected(why) => ('×', Kind::NeedsAction, told("rejected", why)),
-            Outcome::Unknown(why) => ('?', Kind::Held, told("unknown", why)),
-            Outcome::NotSent(why) => ('!', Kind::Held, told("not sent", why)),
+            Outcome::Rejected(why) => {
+                ('×', Kind::NeedsAction, format!("rejected: {}", escape(why)))
+            }
+            Outcome::Unknown(why) => ('?', Kind::Held, format!("unknown: {}", escape(why))),
+            Outcome::NotSent(why) => ('!', Kind::Held, format!("skipped: {}", escape(why))),
         };
-        let tail = tail(&[&words, &row.why, &row.at(sources).unwrap_or_default()]);
-        Self { kind: row.kind, symbol, style: tone(like), row, tail, folds }
+        let tail = tail(&[&text, &row.why, &row.at(sources).unwrap_or_default()]);
+        Self { kind: row.kind, symbol, style: style(style_of), row, tail, folds }
     }
 
     fn write(&self, text: &mut String, email: usize, what: usize) {
@@ -204,16 +206,12 @@ impl<'a> Line<'a> {
     }
 }
 
-fn told(word: &str, why: &str) -> String {
-    format!("{word}: {}", escape(why))
-}
-
 fn tail(parts: &[&str]) -> String {
-    let told: Vec<&str> = parts.iter().copied().filter(|part| !part.is_empty()).collect();
-    told.join("   ")
+    let parts: Vec<&str> = parts.iter().copied().filter(|part| !part.is_empty()).collect();
+    parts.join("   ")
 }
 
-/// Writes the table; what only informs is folded after [`FOLDED`] rows of a kind.
+/// Writes the table. Lines that may be folded are cut after [`FOLDED`] of a kind.
 fn write_lines(text: &mut String, lines: &[Line<'_>], verbose: bool) {
     let widest = |cell: fn(&Row) -> &str| {
         let widths = lines.iter().map(|line| cell(line.row).width());
@@ -221,16 +219,16 @@ fn write_lines(text: &mut String, lines: &[Line<'_>], verbose: bool) {
     };
     let (email, what) = (widest(|row| &row.email), widest(|row| &row.what));
     for group in lines.chunk_by(|a, b| a.folds && b.folds && a.kind == b.kind) {
-        // A fold that hides one row saves nothing.
+        // Folding a single row would not save a line.
         let shown = if verbose || group.len() <= FOLDED + 1 { group.len() } else { FOLDED };
         for line in &group[..shown] {
             line.write(text, email, what);
         }
         if let Some(line) = group.get(shown) {
             let Line { style, symbol, kind, .. } = line;
-            let (word, more) = (kind.as_str(), group.len() - shown);
+            let (kind, more) = (kind.as_str(), group.len() - shown);
             let dots = pad("…", email);
-            let _ = writeln!(text, "  {style}{symbol} {word:<9}{style:#}  {dots}  {more} more");
+            let _ = writeln!(text, "  {style}{symbol} {kind:<12}{style:#}  {dots}  {more} more");
         }
     }
 }
@@ -240,23 +238,22 @@ fn pad(cell: &str, width: usize) -> String {
 }
 
 fn violations(text: &mut String, verdict: &Verdict) {
-    for (position, refusal) in verdict.violations.iter().enumerate() {
-        let style = tone(Kind::Held);
+    for (position, violation) in verdict.violations.iter().enumerate() {
+        let style = style(Kind::Held);
         let gap = if position == 0 { "\n" } else { "" };
-        let Violation { guard, message, hint, approval: _ } = refusal;
+        let Violation { guard, message, hint, approval: _ } = violation;
         let _ = writeln!(text, "{gap}{style}held by {guard}{style:#}: {}", escape(message));
         let _ = writeln!(text, "  {DIM}hint:{DIM:#} {}", escape(hint));
     }
     if let Some(block) = verdict.approvals() {
-        let _ =
-            writeln!(text, "\nthese lines of users.yaml release it, once they are committed:\n");
+        text.push_str("\nto approve, commit these lines to the roster:\n\n");
         for line in block.lines() {
             let _ = writeln!(text, "  {line}");
         }
     }
 }
 
-fn tone(kind: Kind) -> Style {
+fn style(kind: Kind) -> Style {
     let colour = match kind {
         Kind::Invite | Kind::Reinvite => AnsiColor::Green,
         Kind::Role => AnsiColor::Cyan,

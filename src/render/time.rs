@@ -1,8 +1,8 @@
-//! Instants and spans as people say them.
+//! Formats instants and durations.
 
 use jiff::{SignedDuration, Timestamp};
 
-/// ` 3 days ago`, with a space before it; empty within a minute.
+/// ` 3 days ago`, with a leading space; empty below a minute.
 pub fn ago(since: Timestamp, now: Timestamp) -> String {
     match span(now.duration_since(since)) {
         None => String::new(),
@@ -27,7 +27,7 @@ pub fn at(instant: Timestamp) -> String {
     instant.strftime("%Y-%m-%d %H:%M UTC").to_string()
 }
 
-/// `2026-12-01T18:00:00Z`, for programs.
+/// `2026-12-01T18:00:00Z`, for machine-readable output.
 pub fn exact(instant: Timestamp) -> String {
     instant.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
@@ -37,13 +37,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_largest_unit_that_fits_is_told() {
-        let told = |minutes| span(SignedDuration::from_mins(minutes));
-        assert_eq!(told(0), None);
-        assert_eq!(told(59).as_deref(), Some("59 min"));
-        assert_eq!(told(60 * 23 + 59).as_deref(), Some("23 h"));
-        assert_eq!(told(60 * 47).as_deref(), Some("1 day"));
-        assert_eq!(told(60 * 49).as_deref(), Some("2 days"));
-        assert_eq!(told(-5), None, "a clock that was put back");
+    fn a_span_uses_the_largest_unit_that_fits() {
+        let minutes = |minutes| span(SignedDuration::from_mins(minutes));
+        assert_eq!(minutes(0), None);
+        assert_eq!(minutes(59).as_deref(), Some("59 min"));
+        assert_eq!(minutes(60 * 23 + 59).as_deref(), Some("23 h"));
+        assert_eq!(minutes(60 * 47).as_deref(), Some("1 day"));
+        assert_eq!(minutes(60 * 49).as_deref(), Some("2 days"));
+        assert_eq!(minutes(-5), None, "the clock went backwards");
     }
 }

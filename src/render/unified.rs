@@ -1,5 +1,4 @@
-//! A unified diff from the directory, written as a canonical roster, to what it would be after
-//! the plan: every change of the plan and nothing else.
+//! The plan as a unified diff between two canonical rosters: the directory now, and after the plan.
 
 use std::cmp::Ordering;
 use std::collections::HashMap;
@@ -14,19 +13,19 @@ use crate::email::Email;
 use crate::escape::escape;
 use crate::plan::change::{Action, Change};
 use crate::role::Role;
+use crate::yaml::scalar;
 
 /// Lines of context around a change.
 const CONTEXT: usize = 3;
 
-/// The diff of one plan; empty where nothing would change. Both sides are sorted by address, so
-/// it is made by one merge, whatever the number of people. Held changes are part of it: a line
-/// before the diff says how many they are.
+/// The diff of one plan; empty without changes. Includes held changes: a comment before the diff
+/// gives their number. Both sides are sorted by address, so the diff is a linear merge.
 pub fn diff(view: &View<'_>) -> String {
     let changes = view.plan.changes();
     if changes.is_empty() {
         return String::new();
     }
-    let (before, after) = both(view, changes);
+    let (before, after) = before_and_after(view, changes);
     let workspace = escape(view.workspace);
     let mut text = String::new();
     let held = view.verdict.held.len();
@@ -55,7 +54,10 @@ struct Entry<'a> {
     uid: Option<&'a Uid>,
 }
 
-fn both<'a>(view: &View<'a>, changes: &'a [Change]) -> (Vec<Entry<'a>>, Vec<Entry<'a>>) {
+fn before_and_after<'a>(
+    view: &View<'a>,
+    changes: &'a [Change],
+) -> (Vec<Entry<'a>>, Vec<Entry<'a>>) {
     let before = directory(view);
     let by_uid: HashMap<&Uid, &Change> =
         changes.iter().filter_map(|change| Some((change.uid()?, change))).collect();
@@ -133,7 +135,7 @@ fn operations(before: &[Entry<'_>], after: &[Entry<'_>]) -> Vec<DiffOp> {
     merge.operations
 }
 
-/// Operations being collected; equal lines that follow each other become one operation.
+/// Collects the operations. Adjacent equal lines become one operation.
 #[derive(Default)]
 struct Merge {
     operations: Vec<DiffOp>,
@@ -182,7 +184,7 @@ fn write_operation(
     }
 }
 
-/// One line of the canonical roster with these entries.
+/// Line `number`, from 0, of the canonical roster with these entries.
 fn line(entries: &[Entry<'_>], number: usize) -> String {
     let Some(below) = number.checked_sub(HEAD) else {
         return match (number, entries.is_empty()) {
@@ -198,35 +200,5 @@ fn line(entries: &[Entry<'_>], number: usize) -> String {
         }
         (Some(entry), _) => format!("    role: {}", entry.role),
         (None, _) => String::new(),
-    }
-}
-
-/// Plain where YAML reads it back as the same text, quoted otherwise; one line in any case.
-fn scalar(text: &str) -> String {
-    const RESERVED: [&str; 9] = ["true", "false", "null", "yes", "no", "on", "off", "y", "n"];
-    let safe = |c: char| c.is_ascii_alphanumeric() || "@._+-".contains(c);
-    let is_word = text.starts_with(|c: char| c.is_ascii_alphabetic())
-        && !RESERVED.contains(&text.to_ascii_lowercase().as_str());
-    let is_address = text.starts_with(|c: char| c.is_ascii_alphanumeric()) && text.contains('@');
-    if (is_word || is_address) && text.chars().all(safe) {
-        return text.to_owned();
-    }
-    format!("\"{}\"", escape(text).replace('\\', "\\\\").replace('"', "\\\""))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn yaml_reads_a_scalar_back_as_the_same_text() {
-        let quoted = ["yes", "NULL", "1e5", "0x1f", "1_0", "", "-a", "@a", "a: b", "a #b", "\"q\\"];
-        let plain = ["alice@acme.io", "1a@acme.io", "a+b.c-d_e@acme.io", "NEW_ROLE", "FUTURE"];
-        for text in quoted.iter().chain(&plain) {
-            let written = scalar(text);
-            let read: serde_yaml::Value = serde_yaml::from_str(&written).unwrap();
-            assert_eq!(read.as_str(), Some(*text), "{written}");
-            assert_eq!(written.starts_with('"'), quoted.contains(text), "{written}");
-        }
     }
 }

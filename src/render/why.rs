@@ -1,6 +1,4 @@
-//! One person's story: what the file says, what the workspace shows, what comes next and why.
-
-use std::fmt::Write as _;
+//! Explains the access of one user: roster, workspace, invitations, next steps and history.
 
 use jiff::Timestamp;
 
@@ -13,9 +11,9 @@ use crate::memory::events::Event;
 use crate::memory::{AccountRecord, Memory, backoff};
 use crate::plan::matching::Matching;
 use crate::revision::Revision;
-use crate::roster::{Member, Phase};
+use crate::roster::{Elevation, Member, Phase};
 
-/// The member whose address or alias this is, and so every address of the person.
+/// The member with this address or alias, and all addresses of the person.
 pub fn person<'a>(view: &View<'a>, email: &Email) -> (Option<&'a Member>, Vec<Email>) {
     let member = view.roster.members().iter().find(|it| it.addresses().any(|a| a == email));
     let addresses = match member {
@@ -25,48 +23,46 @@ pub fn person<'a>(view: &View<'a>, email: &Email) -> (Option<&'a Member>, Vec<Em
     (member, addresses)
 }
 
-/// Everything there is to say, for people.
+/// All sections and the history, as text.
 pub fn text(view: &View<'_>, memory: &Memory, events: &[Event], email: &Email) -> String {
     let mut text = format!("{} in {}\n\n", escape(email.as_str()), escape(view.workspace));
     let sections = sections(view, memory, email).into_iter();
-    let rows: Vec<Vec<String>> = sections.flat_map(|it| section(it.0, it.1)).collect();
+    let rows: Vec<Vec<String>> =
+        sections.flat_map(|(title, lines)| section(title, lines)).collect();
     text.push_str(&table::aligned(&rows));
     let rows: Vec<Row> = history::rows(view.workspace, events);
     text.push_str("\nhistory\n");
     if rows.is_empty() {
-        let known = memory.is_known();
-        let why = if known { "nothing has been recorded" } else { "there is no ledger here" };
-        let _ = writeln!(text, "  {why}");
+        text.push_str(if memory.is_known() { "  no events recorded\n" } else { "  no ledger\n" });
     } else {
         text.push_str(&history::as_text(&rows));
     }
     text
 }
 
-/// What the file says, what the workspace shows, what was sent and what comes next: lines below
-/// heads, not escaped.
+/// The sections, each a title and its lines. Not escaped.
 pub fn sections(
     view: &View<'_>,
     memory: &Memory,
     email: &Email,
 ) -> [(&'static str, Vec<String>); 4] {
     let (member, addresses) = person(view, email);
-    let teller = Teller { view, memory, member, addresses: &addresses, now: view.plan.now() };
+    let person = Person { view, memory, member, addresses: &addresses, now: view.plan.now() };
     [
-        ("roster", teller.roster(email)),
-        ("workspace", teller.workspace()),
-        ("invitations", teller.invitations()),
-        ("next", teller.next()),
+        ("roster", person.roster(email)),
+        ("workspace", person.workspace()),
+        ("invitations", person.invitations()),
+        ("next", person.next()),
     ]
 }
 
-/// Lines below a head that stands beside the first.
-fn section(head: &str, lines: Vec<String>) -> impl Iterator<Item = Vec<String>> {
-    let heads = std::iter::once(head.to_owned()).chain(std::iter::repeat(String::new()));
-    heads.zip(lines).map(|(head, line)| vec![head, line])
+/// The rows of a section. The title is beside the first line.
+fn section(title: &str, lines: Vec<String>) -> impl Iterator<Item = Vec<String>> {
+    let titles = std::iter::once(title.to_owned()).chain(std::iter::repeat(String::new()));
+    titles.zip(lines).map(|(title, line)| vec![title, line])
 }
 
-struct Teller<'a> {
+struct Person<'a> {
     view: &'a View<'a>,
     memory: &'a Memory,
     member: Option<&'a Member>,
@@ -74,22 +70,22 @@ struct Teller<'a> {
     now: Timestamp,
 }
 
-impl Teller<'_> {
+impl Person<'_> {
     fn roster(&self, email: &Email) -> Vec<String> {
         let Some(member) = self.member else {
             let pattern = self.view.roster.unmanaged_by(email);
             return vec![match pattern {
                 Some(pattern) => format!(
-                    "unmanaged by `{}`, {}: never touched",
-                    pattern.written,
-                    at(self.view.sources, pattern.place)
+                    "{}   unmanaged, matches `{}`",
+                    at(self.view.sources, pattern.place),
+                    pattern.written
                 ),
-                None => "no line names this address".to_owned(),
+                None => "not in the roster".to_owned(),
             }];
         };
         let mut lines = vec![format!("{}   {}", at(self.view.sources, member.place), member.role)];
         if member.email != *email {
-            lines.push(format!("as an alias of {}", member.email));
+            lines.push(format!("alias of {}", member.email));
         }
         lines.extend(dates(member, self.now));
         if let Some(revision) = self.view.revision {
@@ -116,13 +112,13 @@ impl Teller<'_> {
             invitations.filter(|it| is_theirs(&it.email)).flat_map(|it| self.invitation(it)),
         );
         if lines.is_empty() {
-            lines.push("neither account nor invitation".to_owned());
+            lines.push("no account, no invitation".to_owned());
             lines.extend(self.memory.former(self.addresses).map(|former| {
                 let AccountRecord { role, email, gone, disabled, .. } = former;
-                let how = if *disabled { "disabled by rosterd" } else { "gone by another hand" };
+                let by = if *disabled { "disabled by rosterd" } else { "removed outside rosterd" };
                 match gone {
                     Some(gone) => {
-                        format!("had an account, {role}, until {}: {how}", time::at(*gone))
+                        format!("had an account, {role}, until {}: {by}", time::at(*gone))
                     }
                     None => format!("had an account, {role}, which is now {email}"),
                 }
@@ -152,7 +148,7 @@ impl Teller<'_> {
         let known = self.memory.invitation(email);
         let since = known.map(|known| format!(", since {}", time::at(known.since)));
         let mut lines =
-            vec![format!("invitation of {email}, {role}, {state}{}", since.unwrap_or_default())];
+            vec![format!("invitation for {email}, {role}, {state}{}", since.unwrap_or_default())];
         lines.extend(self.memory.invited_by(email).map(commit));
         lines
     }
@@ -160,10 +156,8 @@ impl Teller<'_> {
     fn invitations(&self) -> Vec<String> {
         let Some(sent) = self.memory.sent(self.addresses) else { return Vec::new() };
         let next = match backoff::next(&backoff::INVITATIONS, sent.times, sent.last) {
-            Some(next) => {
-                format!("another one, if it is needed, no sooner than {}", time::at(next))
-            }
-            None => "no further one is sent by itself".to_owned(),
+            Some(next) => format!("if needed, next one not before {}", time::at(next)),
+            None => "no more are sent automatically".to_owned(),
         };
         vec![format!("{} sent, the last {}; {next}", sent.times, time::at(sent.last))]
     }
@@ -187,8 +181,8 @@ impl Teller<'_> {
             lines.extend(violations.map(|it| format!("{}: {}", it.guard, it.message)));
         }
         let found = plan.findings().iter().filter(|finding| is_theirs(&finding.email));
-        lines.extend(found.map(|finding| findings::words(finding, self.now)));
-        lines.extend(self.member.and_then(|member| boundary(member, self.now)));
+        lines.extend(found.map(|finding| findings::message(finding, self.now)));
+        lines.extend(self.member.and_then(|member| next_date(member, self.now)));
         if lines.is_empty() {
             lines.push("nothing to do".to_owned());
         }
@@ -198,31 +192,31 @@ impl Teller<'_> {
 
 fn dates(member: &Member, now: Timestamp) -> Vec<String> {
     let Some(period) = member.time.as_deref() else { return Vec::new() };
+    let past = |at: Timestamp, note| if at <= now { note } else { "" };
     let mut lines = Vec::new();
-    lines.extend(period.starts.map(|at| {
-        format!("access begins {}{}", time::at(at), if at <= now { " (it has)" } else { "" })
-    }));
-    lines.extend(period.ends.map(|at| {
-        format!("access ends {}{}", time::at(at), if at <= now { " (it has)" } else { "" })
-    }));
-    if let Some(elevation) = &period.elevate {
-        let over = if elevation.until <= now { " (over)" } else { "" };
-        let reason = elevation.reason.as_deref().map(|reason| format!(": {reason}"));
-        let (role, until) = (&elevation.role, time::at(elevation.until));
-        lines.push(format!("elevated to {role} until {until}{over}{}", reason.unwrap_or_default()));
+    lines.extend(
+        period.starts.map(|at| format!("access starts {}{}", time::at(at), past(at, " (started)"))),
+    );
+    lines.extend(
+        period.ends.map(|at| format!("access ends {}{}", time::at(at), past(at, " (ended)"))),
+    );
+    if let Some(Elevation { role, until, reason }) = &period.elevate {
+        let reason = reason.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default();
+        let (at, ended) = (time::at(*until), past(*until, " (ended)"));
+        lines.push(format!("elevated to {role} until {at}{ended}{reason}"));
     }
     lines
 }
 
-/// The next date of the roster that changes something for this member.
-fn boundary(member: &Member, now: Timestamp) -> Option<String> {
+/// The next date at which the access of this member changes.
+fn next_date(member: &Member, now: Timestamp) -> Option<String> {
     let period = member.time.as_deref()?;
     let elevation = period.elevate.as_ref().map(|elevation| elevation.until);
     let next = [period.starts, period.ends, elevation];
     let next = next.into_iter().flatten().filter(|at| *at > now).min()?;
     let what = match member.phase(next) {
         Phase::Past => "access ends",
-        _ if period.starts == Some(next) => "access begins",
+        _ if period.starts == Some(next) => "access starts",
         _ => "the elevation ends",
     };
     Some(format!("{what} {}", time::at(next)))

@@ -1,8 +1,8 @@
-//! Turns what was written into a roster, or into every problem at once.
+//! Validates the parsed files: returns a roster, or all problems.
 
 mod members;
 mod roles;
-mod whole;
+mod sections;
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -17,14 +17,14 @@ use crate::email::{Email, EmailError};
 use crate::escape::escape;
 use crate::yaml::{Fields, Node};
 
-use roles::Words;
+use roles::RoleAliases;
 pub(super) use roles::is_raw_role;
 
-/// So many problems are told of a roster; the rest of one with more is not looked at.
+/// Maximum number of problems reported. Validation stops there.
 pub const MAX_PROBLEMS: usize = 1_000;
 
-/// A roster only where there is no error; every problem, warnings included, in any case, in the
-/// order of the places. A date is that day in `zone`.
+/// Returns the roster, if there is no error, and all problems, sorted by place. A date is that day
+/// in `zone`.
 pub fn validate(
     raw: RawRoster<'_>,
     sources: &Sources,
@@ -32,10 +32,10 @@ pub fn validate(
     now: Timestamp,
 ) -> (Option<Roster>, Vec<Diagnostic>) {
     let RawRoster { documents, problems } = raw;
-    let mut reader = Reader {
+    let mut validator = Validator {
         zone,
         now,
-        words: Words::default(),
+        role_aliases: RoleAliases::default(),
         members: Vec::new(),
         addresses: Vec::new(),
         unmanaged: Vec::new(),
@@ -44,57 +44,50 @@ pub fn validate(
     };
     let is_first = |file: FileId| file == FileId(0);
     if !documents.iter().any(|(file, _)| is_first(*file)) {
-        reader.words.are_lost();
+        validator.role_aliases.mark_incomplete();
     }
     for (file, document) in documents {
-        reader.file(&document, is_first(file));
+        validator.file(&document, is_first(file));
     }
-    reader.duplicates();
-    reader.declared_and_unmanaged();
-    let Reader { members, unmanaged, approvals, mut found, .. } = reader;
+    validator.duplicates();
+    validator.declared_and_unmanaged();
+    let Validator { members, unmanaged, approvals, mut found, .. } = validator;
     found.sort_by_key(|problem| problem.place.map(|place| (place.file, place.start)));
-    // What an alias repeats is told once.
+    // Values repeated by a YAML alias would be reported several times.
     found.dedup();
     if found.len() >= MAX_PROBLEMS {
         found.truncate(MAX_PROBLEMS);
-        found.push(too_many());
+        let message = format!("more than {MAX_PROBLEMS} problems; only the first ones are shown");
+        found.push(Diagnostic::error("too-many-problems", message).hint("is this the right file?"));
     }
     if any_error(&found) {
         return (None, found);
     }
     let digest = Digest::of(sources.iter().map(|(_, file)| file.text.as_str()));
-    // Both kinds of clash have been told above; the gate stays shut if one was overlooked.
+    // All conflicts have been reported above, so this succeeds.
     (Roster::new(members, unmanaged, approvals, digest).ok(), found)
 }
 
-fn too_many() -> Diagnostic {
-    Diagnostic::error(
-        "too-many-problems",
-        format!("only the first {MAX_PROBLEMS} problems are told, and there may be more"),
-    )
-    .hint("is this the right file?")
-}
-
-struct Reader<'a> {
+struct Validator<'a> {
     zone: &'a TimeZone,
     now: Timestamp,
-    words: Words,
+    role_aliases: RoleAliases,
     members: Vec<Member>,
-    /// Every address of a member that could be read, aliases included, with its place.
+    /// Every valid address and alias of the members, with its place.
     addresses: Vec<(Email, Place)>,
     unmanaged: Vec<Pattern>,
     approvals: Vec<Approval>,
     found: Vec<Diagnostic>,
 }
 
-impl Reader<'_> {
+impl Validator<'_> {
     fn file(&mut self, document: &Node<'_>, is_first: bool) {
         if document.is_null() {
             self.found.push(
                 Diagnostic::error("empty-file", "the file is empty")
                     .at(document.place)
-                    .label("nothing is written here")
-                    .hint("begin with `version: 1` and `users:`"),
+                    .label("no content")
+                    .hint("start with `version: 1` and `users:`"),
             );
             return;
         }
@@ -103,11 +96,11 @@ impl Reader<'_> {
         };
         self.version(&fields);
         if is_first {
-            self.own_words(&fields);
+            self.role_aliases(&fields);
             self.patterns(&fields);
             self.approvals(&fields);
         } else {
-            self.belongs_to_the_first(&fields);
+            self.first_file_keys(&fields);
         }
         self.users(&fields);
     }
@@ -117,24 +110,22 @@ impl Reader<'_> {
         let Some(text) = node.text("`version`", &mut self.found) else { return };
         if text != "1" {
             self.found.push(
-                Diagnostic::error(
-                    "bad-version",
-                    format!("no version `{}` of the format is known", escape(text)),
-                )
-                .at(node.place)
-                .label("known is 1")
-                .hint("write `version: 1`, or use a newer rosterd"),
+                Diagnostic::error("bad-version", format!("unsupported version `{}`", escape(text)))
+                    .at(node.place)
+                    .label("supported: 1")
+                    .hint("write `version: 1`, or upgrade rosterd"),
             );
         }
     }
 
-    fn belongs_to_the_first(&mut self, fields: &Fields<'_, '_>) {
+    /// Reports keys that are allowed only in the first file.
+    fn first_file_keys(&mut self, fields: &Fields<'_, '_>) {
         for key in FIRST_ONLY {
             let Some(place) = fields.place_of(key) else { continue };
             self.found.push(
-                Diagnostic::error("not-the-first-file", format!("`{key}` in a later file"))
+                Diagnostic::error("not-the-first-file", format!("`{key}` in another file"))
                     .at(place)
-                    .label("only the first file may have this")
+                    .label("allowed only in the first file")
                     .hint("move it to the first file of the roster"),
             );
         }
@@ -149,8 +140,8 @@ impl Reader<'_> {
             self.found.push(
                 Diagnostic::error("users-without-value", "`users` has no value")
                     .at(fields.place_of("users").unwrap_or(node.place))
-                    .label("nothing is listed")
-                    .hint("list the members, or write `users: []` for a roster without any"),
+                    .label("no members")
+                    .hint("list the members, or write `users: []` for an empty roster"),
             );
             return;
         }
@@ -162,14 +153,14 @@ impl Reader<'_> {
         }
     }
 
-    /// Whether enough problems are known.
+    /// Whether the maximum number of problems is reached.
     fn is_full(&self) -> bool {
         self.found.len() >= MAX_PROBLEMS
     }
 
     fn email(&mut self, node: &Node<'_>, what: &str) -> Option<Email> {
         let text = node.text(what, &mut self.found)?;
-        Email::parse(text).map_err(|error| self.found.push(bad_address(node, text, error))).ok()
+        Email::parse(text).map_err(|error| self.found.push(invalid_address(node, text, error))).ok()
     }
 
     fn duplicates(&mut self) {
@@ -189,12 +180,12 @@ impl Reader<'_> {
                 Diagnostic::error("duplicate-address", format!("{email} is listed twice"))
                     .at(*place);
             self.found.push(if first == *place {
-                problem.label("repeated by a YAML alias").hint("write each member once")
+                problem.label("repeated by a YAML alias").hint("list each member once")
             } else {
                 problem
                     .label("listed again here")
                     .related(first, "first listed here")
-                    .hint("upper and lower case do not matter; keep one of them")
+                    .hint("remove one of them; case does not matter")
             });
         }
     }
@@ -209,29 +200,29 @@ impl Reader<'_> {
             self.found.push(
                 Diagnostic::error(
                     "declared-and-unmanaged",
-                    format!("{email} is a member and unmanaged"),
+                    format!("{email} is both a member and unmanaged"),
                 )
                 .at(*place)
-                .label("declared here")
+                .label("member here")
                 .related(pattern.place, "unmanaged here")
-                .hint("remove one of them: what is unmanaged is never touched"),
+                .hint("remove one of them; rosterd ignores unmanaged addresses"),
             );
         }
         self.unmanaged = unmanaged.into_patterns();
     }
 }
 
-fn bad_address(node: &Node<'_>, text: &str, error: EmailError) -> Diagnostic {
+fn invalid_address(node: &Node<'_>, text: &str, error: EmailError) -> Diagnostic {
     let hint = match error {
-        EmailError::NotAscii => "write it in ASCII; any other account can only be `unmanaged`",
-        _ => "write it as in matt@acme.io",
+        EmailError::NotAscii => "write it in ASCII; other accounts can only be `unmanaged`",
+        _ => "write an address such as matt@acme.io",
     };
     let label = match text.chars().find(|character| !character.is_ascii()) {
         Some(character) if error == EmailError::NotAscii => {
             let shown = character.to_string();
             format!("`{}` is U+{:04X}", escape(&shown), u32::from(character))
         }
-        _ => "not an address".to_owned(),
+        _ => "not a valid email address".to_owned(),
     };
     Diagnostic::error("bad-address", error.to_string()).at(node.place).label(label).hint(hint)
 }

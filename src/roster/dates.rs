@@ -1,4 +1,4 @@
-//! Dates and instants as people write them.
+//! Parses the dates of a roster.
 
 use jiff::Timestamp;
 use jiff::civil::{Date, DateTime};
@@ -8,28 +8,28 @@ use crate::diagnostic::Diagnostic;
 use crate::escape::escape;
 use crate::yaml::Node;
 
-/// Which instant a date stands for.
+/// The instant that a date stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Edge {
-    /// The first instant of that day.
+pub enum DayBoundary {
+    /// The start of that day.
     Start,
-    /// The first instant of the day after it: the date is the last day.
+    /// The start of the next day: the date is the last day.
     End,
 }
 
-/// Reads `2026-12-01` or `2026-12-01T18:00:00Z`; a date is that day in `zone`. `what` names the
-/// key as messages show it.
-pub fn read(
+/// Parses `2026-12-01` or `2026-12-01T18:00:00Z`. A date is that day in `zone`. `what` names the
+/// key in messages.
+pub fn parse(
     node: &Node<'_>,
     what: &str,
-    edge: Edge,
+    boundary: DayBoundary,
     zone: &TimeZone,
     out: &mut Vec<Diagnostic>,
 ) -> Option<Timestamp> {
     let text = node.text(what, out)?;
-    let instant = text.parse::<Timestamp>().ok().or_else(|| of_date(text, edge, zone));
+    let instant = text.parse::<Timestamp>().ok().or_else(|| parse_date(text, boundary, zone));
     if instant.is_none() {
-        let (label, hint) = why(text);
+        let (label, hint) = explain(text);
         out.push(
             Diagnostic::error("bad-date", format!("{what} is not a date: `{}`", escape(text)))
                 .at(node.place)
@@ -40,36 +40,38 @@ pub fn read(
     instant
 }
 
-fn why(text: &str) -> (&'static str, &'static str) {
-    const FORMS: &str = "write a day (2026-12-01) or an instant (2026-12-01T18:00:00Z)";
-    if is_day(text) {
-        ("the calendar has no such day", FORMS)
+/// The label and the hint for an invalid date.
+fn explain(text: &str) -> (&'static str, &'static str) {
+    const FORMATS: &str = "write a date (2026-12-01) or a timestamp (2026-12-01T18:00:00Z)";
+    if is_date(text) {
+        ("no such day in the calendar", FORMATS)
     } else if text.len() > 10 && text.parse::<DateTime>().is_ok() {
-        ("of which time zone?", "end it with Z, or with an offset such as +01:00")
+        ("no time zone", "end it with Z, or with an offset such as +01:00")
     } else {
-        ("not a date", FORMS)
+        ("not a date", FORMATS)
     }
 }
 
-/// The parser of dates would take a time of day as well, and drop it.
-fn is_day(text: &str) -> bool {
+/// Whether the text has the form `2026-12-01`. The date parser would also accept a time of day,
+/// and ignore it.
+fn is_date(text: &str) -> bool {
     let shape = |(at, byte): (usize, u8)| {
         if at == 4 || at == 7 { byte == b'-' } else { byte.is_ascii_digit() }
     };
     text.len() == 10 && text.bytes().enumerate().all(shape)
 }
 
-fn of_date(text: &str, edge: Edge, zone: &TimeZone) -> Option<Timestamp> {
-    let date: Date = is_day(text).then(|| text.parse().ok()).flatten()?;
-    let day = match edge {
-        Edge::Start => date,
-        Edge::End => match date.tomorrow() {
+fn parse_date(text: &str, boundary: DayBoundary, zone: &TimeZone) -> Option<Timestamp> {
+    let date: Date = is_date(text).then(|| text.parse().ok()).flatten()?;
+    let day = match boundary {
+        DayBoundary::Start => date,
+        DayBoundary::End => match date.tomorrow() {
             Ok(next) => next,
-            // The last day that can be written: it has no end.
+            // The last day that can be represented.
             Err(_) => return Some(Timestamp::MAX),
         },
     };
-    // Where the clocks are put forward at midnight, the day begins with its first instant.
+    // With a daylight saving change at midnight, the day starts later than 00:00.
     let midnight = day.to_zoned_datetime(zone.clone()).ok()?;
     midnight.start_of_day().ok().map(|first| first.timestamp())
 }

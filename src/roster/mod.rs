@@ -1,7 +1,7 @@
 //! The roster: the desired state, valid by construction.
 //!
-//! [`raw`] reads the YAML with the place of every value, [`checks`] turns it into a [`Roster`] or
-//! into all its problems at once, [`mod@write`] writes a canonical one.
+//! [`raw`] parses the YAML with the place of every value. [`checks`] turns it into a [`Roster`] or
+//! reports all of its problems. [`mod@write`] writes a canonical roster.
 
 pub mod checks;
 mod dates;
@@ -18,8 +18,8 @@ use crate::diagnostic::Place;
 use crate::email::Email;
 use crate::role::Role;
 
-/// Who has access, as the files say it. No two members share an address or an alias, and none of
-/// them is unmanaged.
+/// The validated contents of the roster files. Addresses and aliases are unique, and no member is
+/// unmanaged.
 #[derive(Clone, Debug)]
 pub struct Roster {
     members: Vec<Member>,
@@ -28,36 +28,36 @@ pub struct Roster {
     digest: Digest,
 }
 
-/// SHA-256 over the contents of the roster's files, in their order.
+/// SHA-256 over the contents of the roster files, in order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Digest(pub [u8; 32]);
 
-/// One person of the roster.
+/// One member of the roster.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Member {
     pub email: Email,
-    /// The member's own role; [`Member::role_at`] applies an elevation.
+    /// The role without elevation. [`Member::role_at`] applies an elevation.
     pub role: Role,
-    /// For readers, and for noticing a rename; never written to the workspace.
+    /// For readers, and to detect renames. Never written to the workspace.
     pub name: Option<Box<str>>,
     /// Other addresses of the same person.
     pub aliases: Box<[Email]>,
     pub time: Option<Box<Period>>,
-    /// Where the address stands.
+    /// The place of `email`.
     pub place: Place,
 }
 
-/// The dates of a member; every interval is half-open.
+/// The dates of a member. Every interval is half-open.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Period {
-    /// Access begins at this instant.
+    /// The first instant of access.
     pub starts: Option<Timestamp>,
-    /// Access has ended at this instant: for a date, the first instant of the day after it.
+    /// The first instant without access. For a date: the start of the next day.
     pub ends: Option<Timestamp>,
     pub elevate: Option<Elevation>,
 }
 
-/// A higher role for a while: in force before `until`.
+/// A temporary higher role, in force before `until`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Elevation {
     pub role: Role,
@@ -65,17 +65,17 @@ pub struct Elevation {
     pub reason: Option<String>,
 }
 
-/// Where `now` lies in a member's period.
+/// The position of an instant relative to a member's period.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
-    /// `starts` lies ahead.
+    /// Before `starts`.
     Future,
     Present,
-    /// `expires` has passed.
+    /// After `expires`.
     Past,
 }
 
-/// Addresses that are never touched: an exact address, or a glob with `*` and `?`.
+/// One entry of `unmanaged`: an exact address, or a glob with `*` and `?`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pattern {
     pub written: String,
@@ -83,18 +83,18 @@ pub struct Pattern {
     glob: glob::Pattern,
 }
 
-/// All the patterns: exact addresses and whole domains are looked up, only the other globs are
-/// tried one by one.
+/// All patterns of `unmanaged`. Exact addresses and whole domains are indexed; only the other
+/// globs are matched one by one.
 #[derive(Clone, Debug, Default)]
 pub struct Unmanaged {
     patterns: Vec<Pattern>,
     exact: HashMap<Email, usize>,
-    /// By the domain of `*@acme.io`, in lower case.
+    /// Patterns such as `*@acme.io`, by domain in lower case.
     domains: HashMap<String, usize>,
     globs: Vec<usize>,
 }
 
-/// A line of `approvals:`: these people, this action.
+/// One entry of `approvals:`: a budget and the people it applies to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Approval {
     pub budget: BudgetName,
@@ -102,28 +102,36 @@ pub struct Approval {
     pub reason: Option<String>,
 }
 
-/// Two entries that cannot both stand.
+/// Two conflicting entries of a roster.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Clash {
-    /// The same address, aliases included, twice.
+pub enum Conflict {
+    /// An address or alias is listed twice.
     Duplicate { first: Place, again: Place },
-    /// A member that an `unmanaged` pattern covers too.
+    /// A member matches an `unmanaged` pattern.
     Unmanaged { member: Place, pattern: Place },
 }
 
 impl Roster {
-    /// Makes a roster, or tells the first pair of entries that cannot both stand.
-    /// `checks` finds all of them; this is the gate that nothing passes around.
+    /// Makes a roster, or returns the first conflict. `checks` reports all conflicts; this is the
+    /// only constructor, so that no roster can have one.
     pub fn new(
         mut members: Vec<Member>,
         unmanaged: Vec<Pattern>,
         approvals: Vec<Approval>,
         digest: Digest,
-    ) -> Result<Self, Clash> {
+    ) -> Result<Self, Conflict> {
         members.sort_by(|a, b| a.email.cmp(&b.email));
         let unmanaged = Unmanaged::new(unmanaged);
-        if let Some(clash) = first_clash(&members, &unmanaged) {
-            return Err(clash);
+        let mut seen = HashMap::with_capacity(members.len());
+        for member in &members {
+            for address in member.addresses() {
+                if let Some(first) = seen.insert(address, member.place) {
+                    return Err(Conflict::Duplicate { first, again: member.place });
+                }
+                if let Some(Pattern { place: pattern, .. }) = unmanaged.find(address) {
+                    return Err(Conflict::Unmanaged { member: member.place, pattern: *pattern });
+                }
+            }
         }
         Ok(Self { members, unmanaged, approvals, digest })
     }
@@ -137,7 +145,7 @@ impl Roster {
         &self.approvals
     }
 
-    /// Who is named in `approvals`, for what.
+    /// Every budget and address of `approvals`.
     pub fn approved(&self) -> impl Iterator<Item = (BudgetName, &Email)> {
         let lines = self.approvals.iter();
         lines.flat_map(|line| line.people.iter().map(|(email, _)| (line.budget, email)))
@@ -147,22 +155,23 @@ impl Roster {
         self.digest
     }
 
-    /// Whether `email` is one that must never be touched.
+    /// Whether an `unmanaged` pattern matches the address.
     pub fn is_unmanaged(&self, email: &Email) -> bool {
         self.unmanaged.find(email).is_some()
     }
 
-    /// The pattern that covers an address, if one does.
+    /// The first `unmanaged` pattern that matches the address.
     pub fn unmanaged_by(&self, email: &Email) -> Option<&Pattern> {
         self.unmanaged.find(email)
     }
 
-    /// The patterns of `unmanaged`, in the order written.
+    /// The patterns of `unmanaged`, in file order.
     pub fn unmanaged(&self) -> &[Pattern] {
         &self.unmanaged.patterns
     }
 
-    /// The first instant after `now` at which a date of this roster falls due.
+    /// The next scheduled date: the first instant after `now` at which a member's access or
+    /// elevation starts or ends.
     pub fn next_boundary(&self, now: Timestamp) -> Option<Timestamp> {
         let periods = self.members.iter().filter_map(|member| member.time.as_deref());
         let instants = periods.flat_map(|period| {
@@ -172,28 +181,13 @@ impl Roster {
     }
 }
 
-fn first_clash(members: &[Member], unmanaged: &Unmanaged) -> Option<Clash> {
-    let mut seen = HashMap::with_capacity(members.len());
-    for member in members {
-        for address in member.addresses() {
-            if let Some(first) = seen.insert(address, member.place) {
-                return Some(Clash::Duplicate { first, again: member.place });
-            }
-            if let Some(pattern) = unmanaged.find(address) {
-                return Some(Clash::Unmanaged { member: member.place, pattern: pattern.place });
-            }
-        }
-    }
-    None
-}
-
 impl Member {
     /// The address, then the aliases.
     pub fn addresses(&self) -> impl Iterator<Item = &Email> {
         std::iter::once(&self.email).chain(self.aliases.iter())
     }
 
-    /// The role in force at `now`, elevation applied.
+    /// The role in force at `now`, including an elevation.
     pub fn role_at(&self, now: Timestamp) -> &Role {
         match self.elevation() {
             Some(elevation) if now < elevation.until => &elevation.role,
@@ -231,7 +225,7 @@ impl Unmanaged {
         unmanaged
     }
 
-    /// The pattern that covers an address, if one does.
+    /// A pattern that matches the address.
     pub fn find(&self, email: &Email) -> Option<&Pattern> {
         if let Some(&position) = self.exact.get(email) {
             return self.patterns.get(position);
@@ -254,7 +248,7 @@ impl Unmanaged {
 }
 
 impl Pattern {
-    /// Reads `*@paradime.io` or a plain address.
+    /// Parses a plain address or a glob such as `*@paradime.io`.
     pub fn parse(written: &str, place: Place) -> Result<Self, glob::PatternError> {
         let written = written.trim_ascii().to_owned();
         let glob = glob::Pattern::new(&written.to_ascii_lowercase())?;
@@ -263,7 +257,7 @@ impl Pattern {
 }
 
 impl Digest {
-    /// Hashes the contents of the files, each with its length before it.
+    /// Hashes the contents of the files, each prefixed with its length.
     pub fn of<'a>(contents: impl IntoIterator<Item = &'a str>) -> Self {
         use sha2::Digest as _;
         let mut hash = sha2::Sha256::new();

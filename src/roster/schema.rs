@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 use crate::action::BudgetName;
 use crate::role::Role;
 
-/// JSON Schema, draft 2020-12. It describes the shape; what depends on more than one place
-/// (duplicates, dates in the wrong order) is found by `rosterd check`.
+/// JSON Schema, draft 2020-12. It describes the structure. `rosterd check` also finds problems
+/// across entries, such as duplicates and dates in the wrong order.
 pub fn schema() -> Value {
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -18,22 +18,22 @@ pub fn schema() -> Value {
         "properties": {
             "version": { "const": 1, "description": "The version of this format." },
             "roles": {
-                "description": "Your own words for account types.",
+                "description": "Aliases for account types.",
                 "type": "object",
                 "additionalProperties": role(),
             },
             "users": {
-                "description": "The members. An empty list is a roster without any.",
+                "description": "The members. May be empty.",
                 "type": "array",
                 "items": member(),
             },
             "unmanaged": {
-                "description": "Never touched: exact addresses, or globs with * and ?.",
+                "description": "Addresses that rosterd ignores: exact, or globs with * and ?.",
                 "type": "array",
                 "items": { "type": "string", "minLength": 1 },
             },
             "approvals": {
-                "description": "Releases held changes: these people, this action.",
+                "description": "Approves held changes, by action and address.",
                 "type": "array",
                 "items": approval(),
             },
@@ -47,28 +47,28 @@ fn member() -> Value {
         "additionalProperties": false,
         "required": ["email", "role"],
         "properties": {
-            "email": address("The address of the person, in ASCII. Case does not matter."),
+            "email": address("The address of the member, in ASCII. Case does not matter."),
             "role": role(),
             "name": {
                 "type": "string",
-                "description": "For readers; never written to the workspace.",
+                "description": "For readers. Never written to the workspace.",
             },
             "aliases": {
                 "description": "Other addresses of the same person.",
                 "type": "array",
                 "items": address("An address."),
             },
-            "starts": date("Access begins: the start of that day, or an instant."),
-            "expires": date("The last day of access, or the instant at which it ends."),
+            "starts": date("The first day of access, or the time at which it starts."),
+            "expires": date("The last day of access, or the time at which it ends."),
             "elevate": {
-                "description": "A higher role for a while.",
+                "description": "A temporary higher role.",
                 "type": "object",
                 "additionalProperties": false,
                 "required": ["role", "until"],
                 "properties": {
                     "role": role(),
-                    "until": date("The last day of it, or the instant at which it ends."),
-                    "reason": { "type": "string", "description": "Why, for readers." },
+                    "until": date("The last day of the elevation, or the time at which it ends."),
+                    "reason": { "type": "string", "description": "For readers." },
                 },
             },
         },
@@ -79,10 +79,12 @@ fn approval() -> Value {
     let actions = BudgetName::ALL.map(BudgetName::key);
     let mut properties = serde_json::Map::new();
     for action in actions {
-        let list = json!({ "type": "array", "items": shown_address(), "minItems": 1 });
+        // An address from the workspace, which may be non-ASCII.
+        let address = json!({ "type": "string", "description": "An address.", "pattern": "@" });
+        let list = json!({ "type": "array", "items": address, "minItems": 1 });
         properties.insert(action.into(), list);
     }
-    properties.insert("reason".into(), json!({ "type": "string", "description": "Why." }));
+    properties.insert("reason".into(), json!({ "type": "string", "description": "For readers." }));
     json!({
         "type": "object",
         "additionalProperties": false,
@@ -94,20 +96,15 @@ fn approval() -> Value {
 fn role() -> Value {
     let known = Role::KNOWN.each_ref().map(Role::as_str);
     json!({
-        "description": "An account type, one of your own words for it, or `!raw NEW_ROLE`.",
+        "description": "An account type, an alias from `roles`, or `!raw NEW_ROLE`.",
         "anyOf": [{ "enum": known }, { "type": "string", "minLength": 1 }],
     })
 }
 
-/// An address as a roster may have it: printable ASCII with one `@`, and a domain with a dot.
+/// An address of a member: printable ASCII with one `@`, and a domain with a dot.
 fn address(description: &str) -> Value {
     let pattern = r"^\s*[!-?A-~]+@[0-9A-Za-z-]+(\.[0-9A-Za-z-]+)+\s*$";
     json!({ "type": "string", "description": description, "pattern": pattern })
-}
-
-/// An address as the workspace shows it.
-fn shown_address() -> Value {
-    json!({ "type": "string", "description": "An address.", "pattern": "@" })
 }
 
 fn date(description: &str) -> Value {
@@ -124,7 +121,7 @@ mod tests {
     use crate::roster::raw::{APPROVAL, ELEVATION, FILE, MEMBER};
 
     #[test]
-    fn the_schema_has_exactly_the_keys_that_are_read() {
+    fn the_schema_has_exactly_the_known_keys() {
         let schema = schema();
         let member = &schema["properties"]["users"]["items"];
         for (node, known) in [

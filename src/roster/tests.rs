@@ -20,7 +20,7 @@ fn member(email: &str, aliases: &[&str], line: u32) -> Member {
     }
 }
 
-fn roster(members: Vec<Member>, unmanaged: &[&str]) -> Result<Roster, Clash> {
+fn roster(members: Vec<Member>, unmanaged: &[&str]) -> Result<Roster, Conflict> {
     let patterns = unmanaged.iter().map(|it| Pattern::parse(it, place(ON)).unwrap());
     Roster::new(members, patterns.collect(), Vec::new(), Digest::default())
 }
@@ -43,12 +43,12 @@ fn dated() -> Member {
 fn every_interval_is_half_open() {
     let matt = dated();
     let instant = SignedDuration::from_nanos(1);
-    for (edge, before, after) in [
+    for (boundary, before, after) in [
         ("2026-12-01T00:00:00Z", Phase::Future, Phase::Present),
         ("2026-12-03T00:00:00Z", Phase::Present, Phase::Past),
     ] {
-        assert_eq!(matt.phase(at(edge) - instant), before);
-        assert_eq!(matt.phase(at(edge)), after);
+        assert_eq!(matt.phase(at(boundary) - instant), before);
+        assert_eq!(matt.phase(at(boundary)), after);
     }
     let until = at("2026-12-02T00:00:00Z");
     assert_eq!(matt.role_at(until - instant), &Role::Admin);
@@ -58,7 +58,7 @@ fn every_interval_is_half_open() {
 }
 
 #[test]
-fn the_next_boundary_lies_after_now() {
+fn the_next_scheduled_date_is_after_now() {
     let roster = roster(vec![dated(), member("max@acme.io", &[], 2)], &[]).unwrap();
     let mut now = at("2026-11-25T12:00:00Z");
     for day in 1..=3 {
@@ -70,14 +70,14 @@ fn the_next_boundary_lies_after_now() {
 }
 
 #[test]
-fn nobody_passes_the_gate_twice_or_unmanaged() {
-    let twice = |again| Clash::Duplicate { first: place(1), again: place(again) };
+fn duplicate_and_unmanaged_members_are_conflicts() {
+    let twice = |again| Conflict::Duplicate { first: place(1), again: place(again) };
     let people = |email, aliases: &[&str]| {
         vec![member("Matt@acme.io", &["m@acme.io"], 1), member(email, aliases, 2)]
     };
     assert_eq!(roster(people("matt@ACME.io", &[]), &[]).err(), Some(twice(2)));
     assert_eq!(roster(people("zoe@acme.io", &["M@acme.io"]), &[]).err(), Some(twice(2)));
-    let covered = Clash::Unmanaged { member: place(1), pattern: place(ON) };
+    let covered = Conflict::Unmanaged { member: place(1), pattern: place(ON) };
     assert_eq!(roster(people("zoe@acme.io", &[]), &["m@*"]).err(), Some(covered.clone()));
     assert_eq!(roster(people("zoe@acme.io", &[]), &["M@Acme.io"]).err(), Some(covered));
     let both = roster(people("alice@acme.io", &[]), &["*@paradime.io"]).unwrap();
@@ -86,7 +86,7 @@ fn nobody_passes_the_gate_twice_or_unmanaged() {
 }
 
 #[test]
-fn unmanaged_addresses_are_exact_or_globs_and_case_says_nothing() {
+fn unmanaged_patterns_are_exact_or_globs_and_ignore_case() {
     let roster = roster(Vec::new(), &["Svc-Bolt@acme.io", "*@Paradime.io", "u?r@acme.io"]);
     let roster = roster.unwrap();
     for (address, expected) in [
@@ -105,7 +105,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]
 
     #[test]
-    fn looking_patterns_up_finds_what_trying_them_one_by_one_finds(
+    fn the_index_finds_the_same_as_matching_every_pattern(
         patterns in prop::collection::vec("(\\*@|[a-b@*?]{0,3})[a-bA-B.@*?]{1,4}", 0..6),
         address in "[a-bA-B.@]{1,6}",
     ) {
@@ -121,7 +121,7 @@ proptest! {
 }
 
 #[test]
-fn whole_domains_are_looked_up() {
+fn patterns_of_whole_domains_are_indexed() {
     let patterns = ["*@Paradime.io", "*@a@b.io", "*@*.io", "svc@acme.io", "*@u?.io"];
     let patterns = patterns.map(|it| Pattern::parse(it, place(ON)).unwrap());
     let unmanaged = Unmanaged::new(patterns.to_vec());
@@ -130,7 +130,7 @@ fn whole_domains_are_looked_up() {
 }
 
 #[test]
-fn the_digest_knows_where_each_file_ends() {
+fn the_digest_depends_on_where_each_file_ends() {
     assert_ne!(Digest::of(["ab", "c"]), Digest::of(["a", "bc"]));
     assert_eq!(Digest::of(["ab"]), Digest::of(["ab"]));
     assert_eq!(Digest::of(["ab"]).hex().len(), 64);

@@ -1,4 +1,4 @@
-//! Writes a canonical roster.
+//! Writes a canonical roster from a snapshot of the directory.
 
 use std::collections::HashSet;
 use std::fmt::Write as _;
@@ -6,19 +6,20 @@ use std::fmt::Write as _;
 use super::{Pattern, Unmanaged};
 use crate::directory::Snapshot;
 use crate::email::Email;
-use crate::escape::{escape, is_hostile};
+use crate::escape::escape;
 use crate::role::Role;
+use crate::yaml::scalar;
 
-/// The first line: editors find the schema by it.
+/// The first line of the file: tells editors where the schema is.
 const SCHEMA: &str = "# yaml-language-server: $schema=users.schema.json\n";
 
-/// A roster that says what a workspace already is.
+/// A roster that describes the current state of a workspace.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Imported {
     pub text: String,
-    /// How many members it has.
+    /// The number of members.
     pub members: usize,
-    /// What a person should know about it, a sentence each.
+    /// Notes about users that are not members, one sentence each.
     pub notes: Vec<String>,
 }
 
@@ -28,31 +29,35 @@ struct Entry<'a> {
     name: Option<&'a str>,
 }
 
-/// The roster from which a plan against this reading is empty. Accounts and pending invitations
-/// become members; what `unmanaged` covers stays out, and the patterns stay in; an address that no
-/// roster can hold becomes unmanaged.
+/// Writes the roster for which the plan against `snapshot` is empty. Accounts and pending
+/// invitations become members. The `unmanaged` patterns are kept, and users that match them are
+/// left out. A user that a roster cannot represent becomes unmanaged.
 pub fn import(snapshot: &Snapshot, unmanaged: &[Pattern]) -> Imported {
     let covered = Unmanaged::new(unmanaged.to_vec());
-    let (entries, refused): (Vec<Entry<'_>>, Vec<Entry<'_>>) =
-        shown(snapshot, &covered).into_iter().partition(can_be_written);
-    let mut patterns: Vec<String> = unmanaged.iter().map(|it| it.written.clone()).collect();
-    patterns.extend(refused.iter().map(|entry| glob::Pattern::escape(entry.email.as_str())));
-    let told: HashSet<&Email> = entries.iter().chain(&refused).map(|entry| entry.email).collect();
-    let expired = snapshot.invitations().iter().filter(|it| !it.status.is_pending());
-    let expired = expired
-        .map(|it| &it.email)
-        .filter(|email| !told.contains(email) && covered.find(email).is_none());
-    let note = |email: &Email, words| format!("{}: {words}", escape(email.as_str()));
-    let notes = refused
+    let (entries, invalid): (Vec<Entry<'_>>, Vec<Entry<'_>>) =
+        users(snapshot, &covered).into_iter().partition(is_valid);
+    let mut patterns: Vec<String> =
+        unmanaged.iter().map(|pattern| pattern.written.clone()).collect();
+    patterns.extend(invalid.iter().map(|entry| glob::Pattern::escape(entry.email.as_str())));
+    let listed: HashSet<&Email> = entries.iter().chain(&invalid).map(|entry| entry.email).collect();
+    let expired = snapshot
+        .invitations()
         .iter()
-        .map(|entry| note(entry.email, "no roster can hold this, so it is written as unmanaged"))
-        .chain(expired.map(|email| note(email, "the invitation has expired, so it is left out")))
+        .filter(|invitation| !invitation.status.is_pending())
+        .map(|invitation| &invitation.email)
+        .filter(|email| !listed.contains(email) && covered.find(email).is_none());
+    let note = |email: &Email, text| format!("{}: {text}", escape(email.as_str()));
+    let notes = invalid
+        .iter()
+        .map(|entry| note(entry.email, "not valid in a roster, added to `unmanaged`"))
+        .chain(expired.map(|email| note(email, "invitation expired, not imported")))
         .collect();
     Imported { text: text(&entries, &patterns), members: entries.len(), notes }
 }
 
-/// Who is there and not covered, each once and by address: of several rows, an account counts.
-fn shown<'a>(snapshot: &'a Snapshot, covered: &Unmanaged) -> Vec<Entry<'a>> {
+/// The users that are not covered, one entry for each address. An account takes precedence over
+/// invitations.
+fn users<'a>(snapshot: &'a Snapshot, covered: &Unmanaged) -> Vec<Entry<'a>> {
     let accounts = snapshot.accounts().iter().map(|account| Entry {
         email: &account.email,
         role: &account.role,
@@ -67,8 +72,8 @@ fn shown<'a>(snapshot: &'a Snapshot, covered: &Unmanaged) -> Vec<Entry<'a>> {
     entries
 }
 
-/// Whether a roster that says this would be read back as this.
-fn can_be_written(entry: &Entry<'_>) -> bool {
+/// Whether a roster can hold this entry.
+fn is_valid(entry: &Entry<'_>) -> bool {
     let role = match entry.role {
         Role::Other(name) => super::checks::is_raw_role(name),
         _ => true,
@@ -94,25 +99,4 @@ fn text(entries: &[Entry<'_>], patterns: &[String]) -> String {
         }
     }
     text
-}
-
-/// A text as the writer of YAML puts it, quoted where it must be. That writer takes U+2028 and its
-/// like for line breaks, as readers of today do not: what holds any such character, or one that
-/// nobody can see, is written in double quotes with those characters escaped.
-fn scalar(text: &str) -> String {
-    if !text.chars().any(is_hostile) {
-        // Text always has a YAML form.
-        return serde_yaml::to_string(text).unwrap_or_default().trim_end_matches('\n').to_owned();
-    }
-    let mut quoted = String::from("\"");
-    for character in text.chars() {
-        match character {
-            '"' | '\\' => quoted.extend(['\\', character]),
-            hostile if is_hostile(hostile) => {
-                let _ = write!(quoted, "\\U{:08x}", u32::from(hostile));
-            }
-            plain => quoted.push(plain),
-        }
-    }
-    quoted + "\""
 }

@@ -1,16 +1,16 @@
-//! One field of a schedule: lists, ranges and steps, read strictly.
+//! Parses one field of a schedule: lists, ranges and steps.
 
 use super::CronError;
 
-/// What a field may hold.
+/// The allowed values of a field.
 pub(super) struct Field {
     name: &'static str,
     low: u8,
     high: u8,
-    /// Names of the values, from `low` on.
+    /// Names of the values, starting at `low`.
     names: &'static [&'static str],
-    /// What the crate `cron` calls `low`.
-    foreign_low: u8,
+    /// The value of `low` in the crate `cron`.
+    crate_low: u8,
 }
 
 pub(super) const MINUTE: Field = Field::plain("minute", 0, 59);
@@ -20,34 +20,34 @@ pub(super) const MONTH: Field = Field {
     names: &["JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"],
     ..Field::plain("month", 1, 12)
 };
-/// Sunday is 0, and 7 too.
+/// Sunday is 0 or 7.
 pub(super) const WEEKDAY: Field = Field {
     names: &["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"],
-    foreign_low: 1,
+    crate_low: 1,
     ..Field::plain("weekday", 0, 7)
 };
 
 impl Field {
     const fn plain(name: &'static str, low: u8, high: u8) -> Self {
-        Self { name, low, high, names: &[], foreign_low: low }
+        Self { name, low, high, names: &[], crate_low: low }
     }
 
-    /// Reads a field and writes it as the plain list of values that the crate `cron` takes.
-    pub(super) fn read(&self, text: &str) -> Result<String, CronError> {
+    /// Parses a field into the list of values that the crate `cron` expects.
+    pub(super) fn parse(&self, text: &str) -> Result<String, CronError> {
         let mut chosen = 0_u64;
         for part in text.split(',') {
             chosen |= self.part(part)?;
         }
-        let sunday_twice = self.high == 7 && chosen & 1 << 7 != 0;
-        if sunday_twice {
+        if self.high == 7 && chosen & 1 << 7 != 0 {
+            // 7 is Sunday, the same as 0.
             chosen = chosen & !(1 << 7) | 1;
         }
         let values = (self.low..=self.high).filter(|value| chosen & 1 << value != 0);
-        let written = values.map(|value| (value - self.low + self.foreign_low).to_string());
+        let written = values.map(|value| (value - self.low + self.crate_low).to_string());
         Ok(written.collect::<Vec<_>>().join(","))
     }
 
-    /// `*`, a value or a range, each but a lone value with an optional step.
+    /// Parses `*`, a value or a range. `*` and a range may have a step.
     fn part(&self, part: &str) -> Result<u64, CronError> {
         let (range, step) = match part.split_once('/') {
             Some((range, step)) => (range, Some(step)),
@@ -58,7 +58,7 @@ impl Field {
             Some((first, last)) => self.range(part, first, last)?,
             None if step.is_some() => {
                 let last = self.last();
-                return Err(self.wrong(part, format!("has no range; write `{range}-{last}/…`")));
+                return Err(self.error(part, format!("has no range; write `{range}-{last}/…`")));
             }
             None => {
                 let value = self.value(part, range)?;
@@ -69,7 +69,7 @@ impl Field {
             None => 1,
             Some(step) => match step.parse::<u8>() {
                 Ok(step) if step > 0 => step,
-                _ => return Err(self.wrong(part, "has a step that is not a number from 1".into())),
+                _ => return Err(self.error(part, "has an invalid step; use 1 or more".into())),
             },
         };
         Ok((first..=last).step_by(step.into()).fold(0, |set, value| set | 1 << value))
@@ -77,10 +77,11 @@ impl Field {
 
     fn range(&self, part: &str, first: &str, last: &str) -> Result<(u8, u8), CronError> {
         let (first, last) = (self.value(part, first)?, self.value(part, last)?);
-        // A week may end with its Sunday: SAT-SUN is 6-7.
+        // A range may end on Sunday: SAT-SUN is 6-7.
         let last = if self.high == 7 && last == 0 && first > 0 { 7 } else { last };
         if first > last {
-            return Err(self.wrong(part, "runs backwards; write two ranges with a comma".into()));
+            let problem = "is reversed; write two ranges, separated by a comma";
+            return Err(self.error(part, problem.into()));
         }
         Ok((first, last))
     }
@@ -92,26 +93,25 @@ impl Field {
         }
         match text.parse::<u8>() {
             Ok(value) if (self.low..=self.high).contains(&value) => Ok(value),
-            _ => Err(self.wrong(part, self.allowed(text))),
+            _ => {
+                let (low, high) = (self.low, self.high);
+                let names = match self.names {
+                    [first, .., last] => format!(" or a name from {first} to {last}"),
+                    _ => String::new(),
+                };
+                let hint = if text == "?" { "; for any value write `*`" } else { "" };
+                let problem = format!("is invalid; use a number from {low} to {high}{names}{hint}");
+                Err(self.error(part, problem))
+            }
         }
     }
 
-    fn allowed(&self, text: &str) -> String {
-        let (low, high) = (self.low, self.high);
-        let names = match self.names {
-            [first, .., last] => format!(" or a name from {first} to {last}"),
-            _ => String::new(),
-        };
-        let hint = if text == "?" { "; for any value write `*`" } else { "" };
-        format!("is not allowed; use a number from {low} to {high}{names}{hint}")
-    }
-
-    /// The last value that is not another name of the first.
+    /// The last value, without the second number for Sunday.
     fn last(&self) -> u8 {
         if self.high == 7 { 6 } else { self.high }
     }
 
-    fn wrong(&self, part: &str, problem: String) -> CronError {
+    fn error(&self, part: &str, problem: String) -> CronError {
         CronError::Field { field: self.name, part: part.to_owned(), problem }
     }
 }

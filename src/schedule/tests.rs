@@ -1,4 +1,4 @@
-//! Known dates, every diagnostic, and two independent readings of cron as oracles.
+//! Known dates, every error, and two independent implementations of cron as oracles.
 
 use super::*;
 
@@ -10,7 +10,7 @@ fn cron(text: &str) -> Cron {
     text.parse().unwrap()
 }
 
-/// The next `count` instants after `from`, as the clocks of `tz` show them.
+/// The next `count` instants after `from`, in local time.
 fn due(text: &str, tz: &str, from: &str, count: usize) -> Vec<String> {
     let (cron, tz) = (cron(text), zone(tz));
     let mut now: Timestamp = from.parse().unwrap();
@@ -27,7 +27,7 @@ fn error(text: &str) -> String {
 }
 
 #[test]
-fn what_is_written_twice_or_as_a_range_of_one_is_meant_once() {
+fn duplicate_values_and_ranges_of_one_value_match_once() {
     let sundays = due("0 0 * * SUN", "UTC", "2026-11-25T00:00:00Z", 3);
     for same in ["0 0 * * SUN-SUN", "0 0 * * 0-0", "0 0 * * 7-7", "0 0 * * 0,7", "0 0 * * 7,SUN"] {
         assert_eq!(due(same, "UTC", "2026-11-25T00:00:00Z", 3), sundays, "{same}");
@@ -39,7 +39,7 @@ fn what_is_written_twice_or_as_a_range_of_one_is_meant_once() {
 }
 
 #[test]
-fn the_default_is_every_quarter_of_an_hour() {
+fn the_default_is_every_15_minutes() {
     let now: Timestamp = "2026-11-25T10:07:30.5Z".parse().unwrap();
     let next = Cron::default().next_after(&TimeZone::UTC, now).unwrap();
     assert_eq!(next.to_string(), "2026-11-25T10:15:00Z");
@@ -52,7 +52,7 @@ fn the_default_is_every_quarter_of_an_hour() {
 }
 
 #[test]
-fn weekdays_count_from_sunday_and_have_names() {
+fn weekdays_are_numbered_from_sunday_and_have_names() {
     for text in ["0 9 * * 1-5", "0 9 * * MON-FRI", "0 9 * * mon,2,Wed,4,fri"] {
         let shown = due(text, "UTC", "2026-11-26T12:00:00Z", 2); // a Thursday
         assert_eq!(shown, ["Fri 2026-11-27 09:00 +00:00", "Mon 2026-11-30 09:00 +00:00"]);
@@ -65,7 +65,7 @@ fn weekdays_count_from_sunday_and_have_names() {
 }
 
 #[test]
-fn a_day_of_month_or_a_weekday_will_do() {
+fn day_of_month_or_weekday_matches_if_both_are_restricted() {
     assert_eq!(
         due("0 0 13 * FRI", "UTC", "2026-11-01T00:00:00Z", 4),
         [
@@ -80,7 +80,7 @@ fn a_day_of_month_or_a_weekday_will_do() {
 }
 
 #[test]
-fn a_day_that_begins_with_a_star_must_match_beside_the_weekday() {
+fn day_of_month_and_weekday_must_match_if_one_begins_with_a_star() {
     assert_eq!(
         due("0 0 */2 * FRI", "UTC", "2026-11-01T00:00:00Z", 3),
         [
@@ -110,7 +110,7 @@ fn nicknames_stand_for_five_fields() {
 }
 
 #[test]
-fn a_time_that_the_clock_jumps_over_runs_at_the_jump() {
+fn a_skipped_time_runs_at_the_clock_change() {
     assert_eq!(
         due("30 2 * * *", "Europe/Berlin", "2026-03-27T12:00:00Z", 3),
         [
@@ -119,7 +119,7 @@ fn a_time_that_the_clock_jumps_over_runs_at_the_jump() {
             "Mon 2026-03-30 02:30 +02:00",
         ]
     );
-    // Several at once are one run, and one that is due at the jump anyway is the same run.
+    // Several skipped times are one run, also with a time that is due at the clock change.
     assert_eq!(
         due("0,30 2,3 * * *", "Europe/Berlin", "2026-03-29T00:30:00Z", 2),
         ["Sun 2026-03-29 03:00 +02:00", "Sun 2026-03-29 03:30 +02:00"]
@@ -127,18 +127,18 @@ fn a_time_that_the_clock_jumps_over_runs_at_the_jump() {
 }
 
 #[test]
-fn a_time_that_comes_twice_runs_once() {
+fn a_repeated_time_runs_once() {
     assert_eq!(
         due("30 2 * * *", "Europe/Berlin", "2026-10-24T12:00:00Z", 2),
         ["Sun 2026-10-25 02:30 +02:00", "Mon 2026-10-26 02:30 +01:00"]
     );
-    // Started within the second pass.
+    // Started in the second occurrence of the hour.
     let late = due("30 2 * * *", "Europe/Berlin", "2026-10-25T01:10:00Z", 1);
     assert_eq!(late, ["Mon 2026-10-26 02:30 +01:00"]);
 }
 
 #[test]
-fn a_pace_is_kept_through_both_changes() {
+fn an_interval_continues_through_both_clock_changes() {
     assert_eq!(
         due("*/20 * * * *", "Europe/Berlin", "2026-10-25T00:30:00Z", 5),
         [
@@ -157,7 +157,7 @@ fn a_pace_is_kept_through_both_changes() {
             "Sun 2026-03-29 03:30 +02:00",
         ]
     );
-    // Half an hour of daylight saving.
+    // A clock change of half an hour.
     assert_eq!(
         due("15 * * * *", "Australia/Lord_Howe", "2026-04-04T13:50:00Z", 3),
         [
@@ -169,7 +169,7 @@ fn a_pace_is_kept_through_both_changes() {
 }
 
 #[test]
-fn a_leap_day_is_waited_for() {
+fn a_leap_day_is_found() {
     assert_eq!(
         due("0 0 29 2 *", "UTC", "2026-01-01T00:00:00Z", 1),
         ["Tue 2028-02-29 00:00 +00:00"]
@@ -177,34 +177,40 @@ fn a_leap_day_is_waited_for() {
 }
 
 #[test]
-fn what_cannot_be_used_is_told_with_what_to_write() {
+fn errors_say_what_to_write() {
     assert_eq!(
         error("0 */5 * * * *"),
-        "a schedule has no field for seconds; leave the first one out: `*/5 * * * *`"
+        "a schedule has no field for seconds; remove the first field: `*/5 * * * *`"
     );
     assert_eq!(
         error("* * *"),
-        "a schedule has 5 fields (minute, hour, day of month, month, weekday), this one has 3; \
-         write for example `*/15 * * * *`"
+        "a schedule has 5 fields (minute, hour, day of month, month, weekday), not 3; write for \
+         example `*/15 * * * *`"
     );
-    assert!(error("").contains("this one has 0"));
+    assert!(error("").contains("not 0"));
     assert_eq!(
         error("@reboot"),
-        "`@reboot` is not known; use @hourly, @daily, @weekly, @monthly, @yearly or five fields"
+        "unknown nickname `@reboot`; use @hourly, @daily, @weekly, @monthly, @yearly or 5 fields"
     );
-    assert_eq!(error("0 0 30 2 *"), "`0 0 30 2 *` never comes; choose a day that the month has");
-    assert_eq!(error("60 * * * *"), "minute: `60` is not allowed; use a number from 0 to 59");
+    assert_eq!(
+        error("0 0 30 2 *"),
+        "`0 0 30 2 *` never matches; choose a day that exists in the month"
+    );
+    assert_eq!(error("60 * * * *"), "minute: `60` is invalid; use a number from 0 to 59");
     assert_eq!(
         error("0 0 ? * MON"),
-        "day of month: `?` is not allowed; use a number from 1 to 31; for any value write `*`"
+        "day of month: `?` is invalid; use a number from 1 to 31; for any value write `*`"
     );
     assert_eq!(
         error("0 0 * * FRY"),
-        "weekday: `FRY` is not allowed; use a number from 0 to 7 or a name from SUN to SAT"
+        "weekday: `FRY` is invalid; use a number from 0 to 7 or a name from SUN to SAT"
     );
-    assert_eq!(error("0 22-4 * * *"), "hour: `22-4` runs backwards; write two ranges with a comma");
+    assert_eq!(
+        error("0 22-4 * * *"),
+        "hour: `22-4` is reversed; write two ranges, separated by a comma"
+    );
     assert_eq!(error("5/15 * * * *"), "minute: `5/15` has no range; write `5-59/…`");
-    assert_eq!(error("*/0 * * * *"), "minute: `*/0` has a step that is not a number from 1");
+    assert_eq!(error("*/0 * * * *"), "minute: `*/0` has an invalid step; use 1 or more");
     for text in
         ["*/x * * * *", "1,,2 * * * *", "0 0 L * *", "0 0 * * 5#2", "-1 * * * *", "1- * * * *"]
     {
@@ -213,7 +219,7 @@ fn what_cannot_be_used_is_told_with_what_to_write() {
 }
 
 #[test]
-fn jitter_puts_off_and_never_brings_forward() {
+fn jitter_delays_by_at_most_the_maximum() {
     let at: Timestamp = "2026-11-25T10:15:00Z".parse().unwrap();
     let max = Duration::from_secs(30);
     assert_eq!(jittered(at, max, 0.0), at);
@@ -259,7 +265,7 @@ const ZONES: [&str; 8] = [
     "America/Santiago",
 ];
 
-/// Instants spread over six years, and close together around every clock change.
+/// Instants over six years, with more of them around every clock change.
 fn instants(tz: &TimeZone) -> Vec<Timestamp> {
     let first: Timestamp = "2021-01-01T00:00:17Z".parse().unwrap();
     let minutes = |n: i64| jiff::SignedDuration::from_mins(n);
@@ -272,7 +278,7 @@ fn instants(tz: &TimeZone) -> Vec<Timestamp> {
     all
 }
 
-/// The rules, applied to every single minute: slow, and without a calendar of its own.
+/// The rules, applied to every minute: a slow and simple oracle.
 fn by_the_minute(cron: &Cron, tz: &TimeZone, now: Timestamp, limit: usize) -> Option<Timestamp> {
     let minute = jiff::SignedDuration::from_mins(1);
     let matches = |wall: Wall| {
@@ -291,15 +297,15 @@ fn by_the_minute(cron: &Cron, tz: &TimeZone, now: Timestamp, limit: usize) -> Op
             }
             continue;
         }
-        // A clock put back shows again what it has shown within the last hours.
+        // After a clock change, the clock may repeat a time of the last hours.
         let seen = || (1..=180).any(|n| tz.to_datetime(at - minute * n) == wall);
         let mut skipped = previous;
-        let jumped_over = std::iter::from_fn(|| {
+        let was_skipped = std::iter::from_fn(|| {
             skipped += minute;
             (skipped < wall).then_some(skipped)
         })
         .any(matches);
-        if jumped_over || (matches(wall) && !seen()) {
+        if was_skipped || (matches(wall) && !seen()) {
             return Some(at);
         }
     }
@@ -307,7 +313,7 @@ fn by_the_minute(cron: &Cron, tz: &TimeZone, now: Timestamp, limit: usize) -> Op
 }
 
 #[test]
-fn every_minute_agrees() {
+fn next_after_agrees_with_the_rules_applied_to_every_minute() {
     for tz in ZONES.map(zone) {
         let first: Timestamp = "2025-01-01T00:00:00Z".parse().unwrap();
         for change in tz.following(first).take(2).map(|change| change.timestamp()) {
@@ -326,16 +332,16 @@ fn every_minute_agrees() {
     }
 }
 
-/// What croner says, in its own time-zone database.
-fn croner_says(oracle: &croner::Cron, tz: chrono_tz::Tz, now: Timestamp) -> Timestamp {
+/// The next occurrence according to croner, with its own time zone database.
+fn croner_next(oracle: &croner::Cron, tz: chrono_tz::Tz, now: Timestamp) -> Timestamp {
     let start = Instant::<Utc>::from_timestamp(now.as_second(), 0).unwrap().with_timezone(&tz);
     let next = oracle.find_next_occurrence(&start, false).unwrap();
     Timestamp::from_second(next.timestamp()).unwrap()
 }
 
-/// A place where croner has another opinion.
+/// A difference between rosterd and croner.
 #[derive(Debug)]
-struct Dispute {
+struct Difference {
     cron: Cron,
     tz: TimeZone,
     now: Timestamp,
@@ -343,9 +349,9 @@ struct Dispute {
     theirs: Timestamp,
 }
 
-/// How often croner was asked, and every difference.
-fn compare_with_croner(patterns: &[&str]) -> (usize, Vec<Dispute>) {
-    let (mut compared, mut disputes) = (0, Vec::new());
+/// The number of comparisons, and every difference.
+fn compare_with_croner(patterns: &[&str]) -> (usize, Vec<Difference>) {
+    let (mut compared, mut differences) = (0, Vec::new());
     for name in ZONES {
         let (tz, other) = (zone(name), name.parse::<chrono_tz::Tz>().unwrap());
         let instants = instants(&tz);
@@ -354,32 +360,32 @@ fn compare_with_croner(patterns: &[&str]) -> (usize, Vec<Dispute>) {
             for &now in &instants {
                 compared += 1;
                 let ours = cron.next_after(&tz, now).unwrap();
-                let theirs = croner_says(&oracle, other, now);
+                let theirs = croner_next(&oracle, other, now);
                 if ours != theirs {
                     let (cron, tz) = (cron.clone(), tz.clone());
-                    disputes.push(Dispute { cron, tz, now, ours, theirs });
+                    differences.push(Difference { cron, tz, now, ours, theirs });
                 }
             }
         }
     }
-    (compared, disputes)
+    (compared, differences)
 }
 
 #[test]
 fn croner_agrees() {
-    let (compared, disputes) = compare_with_croner(&PATTERNS);
+    let (compared, differences) = compare_with_croner(&PATTERNS);
     assert!(compared > 40_000, "{compared}");
-    assert!(disputes.is_empty(), "{} of {compared}: {disputes:?}", disputes.len());
+    assert!(differences.is_empty(), "{} of {compared}: {differences:?}", differences.len());
 }
 
-/// croner runs a list of hours twice where the clock is put back, and drops a time that the clock
-/// jumps over where the hour after it is listed too. Vixie cron does neither.
+/// croner runs a list of hours twice when the clock repeats them, and drops a skipped time if the
+/// next hour is listed too. Vixie cron does neither.
 #[test]
 fn croner_differs_on_lists_of_hours_at_a_clock_change() {
     let lists = ["45 1,2,3 * * *", "0,30 2,3 * * *", "0 2-3 * * *"];
-    let (compared, disputes) = compare_with_croner(&lists);
-    assert!((1..compared / 20).contains(&disputes.len()), "{} of {compared}", disputes.len());
-    for Dispute { cron, tz, now, ours, theirs } in disputes {
+    let (compared, differences) = compare_with_croner(&lists);
+    assert!((1..compared / 20).contains(&differences.len()), "{} of {compared}", differences.len());
+    for Difference { cron, tz, now, ours, theirs } in differences {
         let change = tz.preceding(ours.max(theirs) + Duration::from_secs(1)).next().unwrap();
         let since = ours.max(theirs).duration_since(change.timestamp());
         assert!(since.as_hours() <= 2, "{cron} after {now} in {tz:?}: {ours}, croner {theirs}");

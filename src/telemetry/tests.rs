@@ -114,7 +114,7 @@ fn a_run_is_a_line_a_change_and_a_line_for_itself() {
     assert_eq!((&change["change"], &change["email"]), (&"invite".into(), &"matt@acme.io".into()));
     assert_eq!((&change["to"], &change["outcome"]), (&"ANALYST".into(), &"done".into()));
     assert_eq!(change["place"], "users.yaml:7");
-    assert_eq!(change["reason"], "not in the workspace yet");
+    assert_eq!(change["reason"], "not in the workspace");
     assert!(change.get("from").is_none() && change.get("error").is_none());
     assert_eq!((&rows[1]["outcome"], &rows[1]["by"]), (&"held".into(), &"disable-budget".into()));
     assert_eq!(rows[1]["email"], "evil\\u{1b}[31m\\u{a}@acme.io");

@@ -272,24 +272,15 @@ impl TimelineShape {
             at: exact(*at),
             roles: roles.iter().map(|(role, count)| (role.as_str().to_owned(), *count)).collect(),
         };
-        let changed =
-            |(at, class): &(Timestamp, Class)| Changed { at: exact(*at), class: word(*class) };
+        let changed = |(at, class): &(Timestamp, Class)| Changed {
+            at: exact(*at),
+            class: class.as_str().to_owned(),
+        };
         Self {
             people: past.timeline.counts.iter().map(count).collect(),
             changes: past.timeline.changes.iter().map(changed).collect(),
         }
     }
-}
-
-fn word(class: Class) -> String {
-    let word = match class {
-        Class::Grant => "grant",
-        Class::Demote => "demote",
-        Class::Disable => "disable",
-        Class::Invite => "invite",
-        Class::Reinvite => "reinvite",
-    };
-    word.to_owned()
 }
 
 impl WorkspaceHealth {

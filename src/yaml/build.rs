@@ -1,4 +1,4 @@
-//! From the parser's events to nodes, within limits.
+//! Builds nodes from the parser's events, within limits.
 
 use std::collections::HashMap;
 
@@ -6,14 +6,14 @@ use granit_parser::{
     Event, Marker, Parser, ScalarStyle, ScanError, Span, StrInput, StructureStyle, Tag,
 };
 
-use super::{Entry, Key, MAX_ALIASED, MAX_DEPTH, MAX_LINES, MAX_VALUES, Node, Value};
+use super::{Entry, Key, MAX_ALIASED, MAX_DEPTH, MAX_PER_KIND, MAX_VALUES, Node, Value};
 use crate::diagnostic::{Diagnostic, FileId, Place};
 use crate::escape::escape;
 
-/// The keys of a mapping with fewer entries are compared one by one.
+/// Duplicate keys of a mapping with fewer entries are found by linear search.
 const FEW: usize = 16;
 
-/// One document, or why it is none. A key that stands twice is told, and its first value taken.
+/// Parses one document. Reports duplicate keys to `out` and keeps the first value.
 pub(super) fn document<'t>(
     text: &'t str,
     file: FileId,
@@ -28,13 +28,16 @@ pub(super) fn document<'t>(
         text,
         parser: Parser::new_from_str_with_options(text, options),
         file,
-        marks: (0..).zip(text.chars()).take_while(|(_, c)| *c == '\u{feff}').fold(0, |n, _| n + 1),
+        bom_count: (0..)
+            .zip(text.chars())
+            .take_while(|(_, c)| *c == '\u{feff}')
+            .fold(0, |n, _| n + 1),
         anchors: HashMap::new(),
         anchored: 0,
         aliased: 0,
         values: 0,
-        usual: 0,
-        twice: 0,
+        expected_entries: 0,
+        duplicates: 0,
         out,
     };
     builder.document()
@@ -44,18 +47,19 @@ struct Builder<'t, 'o> {
     text: &'t str,
     parser: Parser<'t, StrInput<'t>>,
     file: FileId,
-    /// So many byte order marks begin the text.
-    marks: u32,
-    /// The nodes that an alias may repeat, with the weight of each.
+    /// Number of byte order marks at the start of the text.
+    bom_count: u32,
+    /// The anchored nodes, each with its weight.
     anchors: HashMap<usize, (Node<'t>, usize)>,
-    /// So much do the anchors keep: one within another keeps its values once more.
+    /// Total weight of the anchors. Nested anchors count several times.
     anchored: usize,
+    /// Total weight of the values that aliases repeat.
     aliased: usize,
     values: usize,
-    /// The last mapping had so many entries; the next one probably has as many.
-    usual: usize,
-    /// So many keys have been told to stand twice.
-    twice: usize,
+    /// Capacity for the next mapping: the number of entries of the last one.
+    expected_entries: usize,
+    /// Number of duplicate keys reported.
+    duplicates: usize,
     out: &'o mut Vec<Diagnostic>,
 }
 
@@ -67,19 +71,17 @@ impl<'t> Builder<'t, '_> {
             match event {
                 Event::StreamEnd => break,
                 Event::DocumentStart(..) if document.is_some() => {
-                    return Err(Diagnostic::error("several-documents", "a second document begins")
+                    return Err(Diagnostic::error("several-documents", "more than one document")
                         .at(self.place(&span))
-                        .label("ends the first one")
-                        .hint(
-                            "one file is one document: remove the `---` line, or split the file",
-                        ));
+                        .label("a second document starts here")
+                        .hint("remove the `---` line, or split the file"));
                 }
                 Event::StreamStart | Event::DocumentStart(..) | Event::DocumentEnd => {}
                 event => document = Some(self.node(event, &span)?),
             }
         }
-        let nowhere = Place { file: self.file, line: 1, column: 1, start: 0, end: 0 };
-        Ok(document.unwrap_or(Node { place: nowhere, tag: None, value: Value::Null }))
+        let place = Place { file: self.file, line: 1, column: 1, start: 0, end: 0 };
+        Ok(document.unwrap_or(Node { place, tag: None, value: Value::Null }))
     }
 
     #[inline]
@@ -95,7 +97,11 @@ impl<'t> Builder<'t, '_> {
         let mut place = self.place(span);
         self.values += 1;
         if self.values > MAX_VALUES {
-            return Err(too_many(place));
+            let message = format!("the file has more than {MAX_VALUES} values");
+            return Err(Diagnostic::error("too-many-values", message)
+                .at(place)
+                .label("limit exceeded here")
+                .hint("split it into several files"));
         }
         let (anchor, tag, value) = match event {
             Event::Scalar(text, style, anchor, tag) => {
@@ -116,27 +122,24 @@ impl<'t> Builder<'t, '_> {
                 (anchor, tag, Value::Map(entries))
             }
             Event::Alias(anchor) => return self.repeat(anchor, place),
-            _ => return Err(unexpected(place)),
+            _ => {
+                let message = "invalid YAML: a value was expected";
+                return Err(Diagnostic::error("yaml-syntax", message).at(place));
+            }
         };
         let node = Node { place, tag: tag.as_deref().and_then(local), value };
         if anchor != 0 {
-            self.keep(anchor, &node)?;
+            let weight = weight(&node);
+            self.anchored += weight;
+            if self.anchored > MAX_VALUES {
+                return Err(bomb(place, &format!("anchors hold more than {MAX_VALUES} values")));
+            }
+            self.anchors.insert(anchor, (node.clone(), weight));
         }
         Ok(node)
     }
 
-    /// Keeps what an alias may repeat.
-    fn keep(&mut self, anchor: usize, node: &Node<'t>) -> Result<(), Diagnostic> {
-        let weight = weight(node);
-        self.anchored += weight;
-        if self.anchored > MAX_VALUES {
-            return Err(bomb(node.place, &format!("anchors keep more than {MAX_VALUES} values")));
-        }
-        self.anchors.insert(anchor, (node.clone(), weight));
-        Ok(())
-    }
-
-    /// The items of a list, and where it ends.
+    /// The items of a list, and the place of its end.
     fn items(&mut self) -> Result<(Vec<Node<'t>>, Place), Diagnostic> {
         let mut items = Vec::new();
         loop {
@@ -147,16 +150,17 @@ impl<'t> Builder<'t, '_> {
         }
     }
 
-    /// The entries of a mapping, and where it ends.
+    /// The entries of a mapping, and the place of its end.
     fn entries(&mut self) -> Result<(Vec<Entry<'t>>, Place), Diagnostic> {
-        let mut entries: Vec<Entry<'t>> = Vec::with_capacity(self.usual);
+        let mut entries: Vec<Entry<'t>> = Vec::with_capacity(self.expected_entries);
         let mut seen = HashMap::new();
         loop {
             let (event, span) = self.next()?;
             if matches!(event, Event::MappingEnd) {
-                // Every member of a roster is a mapping: room to grow would be a third of the tree.
+                // A roster has a mapping for each member: spare capacity would be a third of the
+                // memory.
                 entries.shrink_to_fit();
-                self.usual = entries.len().min(FEW);
+                self.expected_entries = entries.len().min(FEW);
                 return Ok((entries, self.place(&span)));
             }
             let key = self.key(event, &span)?;
@@ -171,9 +175,9 @@ impl<'t> Builder<'t, '_> {
                 seen.insert(key.text.clone(), key.place)
             };
             match first {
-                Some(first) if self.twice < MAX_LINES => {
-                    self.twice += 1;
-                    self.out.push(twice(&key, first));
+                Some(first) if self.duplicates < MAX_PER_KIND => {
+                    self.duplicates += 1;
+                    self.out.push(duplicate(&key, first));
                 }
                 Some(_) => {}
                 None => entries.push((key, value)),
@@ -188,15 +192,15 @@ impl<'t> Builder<'t, '_> {
             _ => Err(Diagnostic::error("bad-key", "a key must be plain text")
                 .at(place)
                 .label("not plain text")
-                .hint("text that begins with `[`, `{`, `*` or `?` needs quotes")),
+                .hint("quote text that begins with `[`, `{`, `*` or `?`")),
         }
     }
 
     fn repeat(&mut self, anchor: usize, place: Place) -> Result<Node<'t>, Diagnostic> {
         let Some((node, weight)) = self.anchors.get(&anchor) else {
-            return Err(Diagnostic::error("bad-alias", "an alias within what it names")
+            return Err(Diagnostic::error("bad-alias", "an alias inside its own anchor")
                 .at(place)
-                .label("repeats itself without end")
+                .label("recursive alias")
                 .hint("write the value out"));
         };
         self.aliased += weight;
@@ -209,31 +213,32 @@ impl<'t> Builder<'t, '_> {
     fn syntax(&self, error: &ScanError) -> Diagnostic {
         let place = self.first_character(self.between(*error.marker(), *error.marker()));
         if error.info().contains("recursion limit") {
-            return Diagnostic::error("too-deep", format!("nested more than {MAX_DEPTH} deep"))
+            let message = format!("nested more than {MAX_DEPTH} levels deep");
+            return Diagnostic::error("too-deep", message)
                 .at(place)
-                .label("one too many")
+                .label("limit exceeded here")
                 .hint("is this the right file?");
         }
-        Diagnostic::error("yaml-syntax", format!("this is not YAML: {}", error.info()))
+        Diagnostic::error("yaml-syntax", format!("invalid YAML: {}", error.info()))
             .at(place)
             .hint(self.syntax_hint(place.start))
     }
 
-    /// The place with the whole of its first character, if the text has one there.
+    /// Extends the place to the end of its first character, if there is one.
     fn first_character(&self, place: Place) -> Place {
         let next = usize::try_from(place.start).unwrap_or_default() + 1;
         let end = self.text.ceil_char_boundary(next);
         Place { end: u32::try_from(end).unwrap_or(u32::MAX), ..place }
     }
 
-    /// Addresses and globs often begin with a character that means something else in YAML.
+    /// Addresses and globs may begin with a character that is special in YAML.
     fn syntax_hint(&self, at: u32) -> String {
         let rest = usize::try_from(at).ok().and_then(|at| self.text.get(at..)).unwrap_or_default();
         match rest.chars().next() {
             Some(sign @ ('*' | '&' | '@' | '`' | '%')) => {
-                format!("text that begins with `{sign}` needs quotes")
+                format!("quote text that begins with `{sign}`")
             }
-            _ => "look at the indentation, the quotes and the colons around this place".to_owned(),
+            _ => "check the indentation, quotes and colons around this place".to_owned(),
         }
     }
 
@@ -245,44 +250,33 @@ impl<'t> Builder<'t, '_> {
         let number = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
         let start = number(from.byte_offset().unwrap_or_default());
         // The parser does not count byte order marks as characters of the first line.
-        let marks = if from.line() <= 1 { self.marks } else { 0 };
+        let bom_count = if from.line() <= 1 { self.bom_count } else { 0 };
         Place {
             file: self.file,
             line: number(from.line()).max(1),
-            column: number(from.col()) + 1 + marks,
+            column: number(from.col()) + 1 + bom_count,
             start,
             end: number(to.byte_offset().unwrap_or_default()).max(start),
         }
     }
 }
 
-fn too_many(place: Place) -> Diagnostic {
-    Diagnostic::error("too-many-values", format!("the file has more than {MAX_VALUES} values"))
-        .at(place)
-        .label("one too many")
-        .hint("split it over several files")
-}
-
 fn bomb(place: Place, message: &str) -> Diagnostic {
     Diagnostic::error("alias-bomb", message)
         .at(place)
-        .label("one too many")
+        .label("limit exceeded here")
         .hint("write the values out")
 }
 
-fn unexpected(place: Place) -> Diagnostic {
-    Diagnostic::error("yaml-syntax", "this is not YAML: a value was expected").at(place)
-}
-
-fn twice(key: &Key<'_>, first: Place) -> Diagnostic {
-    Diagnostic::error("duplicate-key", format!("the key `{}` stands here twice", escape(&key.text)))
+fn duplicate(key: &Key<'_>, first: Place) -> Diagnostic {
+    Diagnostic::error("duplicate-key", format!("duplicate key `{}`", escape(&key.text)))
         .at(key.place)
         .label("again here")
         .related(first, "first here")
-        .hint("keep one of them")
+        .hint("remove one of them")
 }
 
-/// The name of a tag of ours: `!raw` is `raw`; tags of YAML itself say nothing new.
+/// The name of a local tag such as `!raw`. Ignores the tags of YAML itself.
 fn local(tag: &Tag) -> Option<Box<str>> {
     if tag.core_suffix().is_some() {
         None
@@ -293,20 +287,20 @@ fn local(tag: &Tag) -> Option<Box<str>> {
     }
 }
 
-/// Where a collection ends: with its bracket, or, where it has none, with its first character.
+/// The end of a collection's place: its closing bracket, or, without brackets, its first character.
 fn end_of(style: StructureStyle, begin: Place, last: Place) -> u32 {
     if style == StructureStyle::Flow { last.end.max(begin.end) } else { begin.end }
 }
 
-/// How many values a copy is worth; long text counts for what it takes.
+/// The cost of a copy, in values. 256 bytes of text count as one value.
 fn weight(node: &Node<'_>) -> usize {
-    const TEXT: usize = 256;
+    const BYTES: usize = 256;
     1 + match &node.value {
         Value::Null => 0,
-        Value::Scalar { text, .. } => text.len() / TEXT,
+        Value::Scalar { text, .. } => text.len() / BYTES,
         Value::Seq(items) => items.iter().map(weight).sum(),
         Value::Map(entries) => {
-            entries.iter().map(|(key, node)| key.text.len() / TEXT + weight(node)).sum()
+            entries.iter().map(|(key, node)| key.text.len() / BYTES + weight(node)).sum()
         }
     }
 }

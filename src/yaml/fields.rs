@@ -1,6 +1,6 @@
-//! The fields of a mapping: known ones are taken, every other one is told.
+//! The fields of a mapping with known keys. Reports unknown keys.
 
-use super::{Key, MAX_LINES, Node, Value};
+use super::{Key, MAX_PER_KIND, Node, Value};
 use crate::diagnostic::{Diagnostic, Place};
 use crate::escape::escape;
 
@@ -15,8 +15,8 @@ pub struct Fields<'n, 't> {
 }
 
 impl<'n, 't> Fields<'n, 't> {
-    /// Takes a node as a mapping with these keys. A node of another kind is told and is nothing;
-    /// unknown keys are told, a hundred at most, and the rest is still read.
+    /// The fields of a mapping. Reports a node of another kind and returns None. Reports unknown
+    /// keys, up to 100, and still returns the known ones.
     pub fn of(
         node: &'n Node<'t>,
         what: &str,
@@ -27,34 +27,36 @@ impl<'n, 't> Fields<'n, 't> {
             out.push(node.expected(what, "a mapping"));
             return None;
         };
-        node.refuse_tag(out);
-        let is_there = |name: &str| entries.iter().any(|(key, _)| key.text == name);
+        node.reject_tag(out);
+        let has = |name: &str| entries.iter().any(|(key, _)| key.text == name);
         let others = entries.iter().filter(|(key, _)| !known.contains(&&*key.text));
-        out.extend(others.take(MAX_LINES).map(|(key, _)| match new_name(&key.text) {
-            Some(new) if known.contains(&new) && !is_there(new) => renamed(key, new),
-            _ => unknown(key, what, known),
+        out.extend(others.take(MAX_PER_KIND).map(|(key, _)| {
+            match RENAMED.iter().find(|(old, _)| *old == key.text) {
+                Some((_, new)) if known.contains(new) && !has(new) => renamed(key, new),
+                _ => unknown(key, what, known),
+            }
         }));
         Some(Self { place: node.place, entries })
     }
 
-    /// The value of a key; a key that is not there and one with a null are both nothing.
+    /// The value of a key. None if the key is missing or its value is null.
     pub fn get(&self, key: &str) -> Option<&'n Node<'t>> {
         self.raw(key).filter(|node| !node.is_null())
     }
 
-    /// The value of a key, null included.
+    /// The value of a key, which may be null.
     pub fn raw(&self, key: &str) -> Option<&'n Node<'t>> {
         self.entry(key).map(|(_, node)| node)
     }
 
-    /// A key, or the name that it had in an earlier version.
+    /// The entry of a key, or of its name in an earlier version.
     fn entry(&self, key: &str) -> Option<&'n (Key<'t>, Node<'t>)> {
         let named = |name: &str| self.entries.iter().find(|(known, _)| known.text == name);
         let old = RENAMED.iter().filter(|(_, new)| *new == key).map(|(old, _)| *old);
         named(key).or_else(|| old.filter_map(named).next())
     }
 
-    /// The value of a key that must be there; its absence is told.
+    /// The value of a required key. Reports a missing key or value.
     pub fn require(&self, key: &str, out: &mut Vec<Diagnostic>) -> Option<&'n Node<'t>> {
         let found = self.get(key);
         if found.is_none() {
@@ -62,14 +64,14 @@ impl<'n, 't> Fields<'n, 't> {
                 Some(place) => no_value(key, place, "write one after the colon"),
                 None => Diagnostic::error("missing-key", format!("`{key}` is missing"))
                     .at(self.head())
-                    .label(format!("needs `{key}:` with a value")),
+                    .label(format!("`{key}:` is required")),
             };
             out.push(problem);
         }
         found
     }
 
-    /// The value of a key that may be left out; the key without a value is told.
+    /// The value of an optional key. Reports a key without a value.
     pub fn optional(&self, key: &str, out: &mut Vec<Diagnostic>) -> Option<&'n Node<'t>> {
         let found = self.get(key);
         if let (None, Some(place)) = (found, self.place_of(key)) {
@@ -78,12 +80,12 @@ impl<'n, 't> Fields<'n, 't> {
         found
     }
 
-    /// Where a key stands.
+    /// The place of a key.
     pub fn place_of(&self, key: &str) -> Option<Place> {
         self.entry(key).map(|(key, _)| key.place)
     }
 
-    /// Where the mapping begins.
+    /// The place of the first key.
     pub fn head(&self) -> Place {
         self.entries.first().map_or(self.place, |(key, _)| key.place)
     }
@@ -92,12 +94,8 @@ impl<'n, 't> Fields<'n, 't> {
 fn no_value(key: &str, place: Place, hint: &str) -> Diagnostic {
     Diagnostic::error("no-value", format!("`{key}` has no value"))
         .at(place)
-        .label("nothing is written here")
+        .label("no value")
         .hint(hint)
-}
-
-fn new_name(old: &str) -> Option<&'static str> {
-    RENAMED.iter().find(|(name, _)| *name == old).map(|(_, new)| *new)
 }
 
 fn renamed(key: &Key<'_>, new: &str) -> Diagnostic {
@@ -109,9 +107,9 @@ fn renamed(key: &Key<'_>, new: &str) -> Diagnostic {
 
 fn unknown(key: &Key<'_>, what: &str, known: &[&str]) -> Diagnostic {
     let hint = match closest(&key.text, known.iter().copied()) {
-        _ if key.text == "<<" => "merge keys are not read: write the keys out".to_owned(),
-        Some(meant) => format!("did you mean `{meant}`?"),
-        None => format!("known here: {}", known.join(", ")),
+        _ if key.text == "<<" => "merge keys are not supported; write the keys out".to_owned(),
+        Some(closest) => format!("did you mean `{closest}`?"),
+        None => format!("known keys: {}", known.join(", ")),
     };
     Diagnostic::error("unknown-key", format!("unknown key `{}` in {what}", escape(&key.text)))
         .at(key.place)
@@ -119,7 +117,7 @@ fn unknown(key: &Key<'_>, what: &str, known: &[&str]) -> Diagnostic {
         .hint(hint)
 }
 
-/// The word that was probably meant, of up to a thousand. The first of several that are as near.
+/// The most similar word, if any is similar. Compares up to 1,000 words.
 pub fn closest<'a>(written: &str, words: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     const WORDS: usize = 1_000;
     const LENGTH: usize = 64;

@@ -1,27 +1,28 @@
-//! Reads YAML with the place of every value: the one module that knows the YAML parser.
+//! Parses YAML with the place of every value, and writes scalars. The only module that uses the
+//! YAML parser.
 
 mod build;
 mod fields;
 
 use std::borrow::Cow;
-use std::fmt::Display;
+use std::fmt::{Display, Write as _};
 
 use crate::diagnostic::{Diagnostic, FileId, Place};
-use crate::escape::escape;
+use crate::escape::{escape, is_hostile};
 
 pub use fields::{Fields, closest};
 
-/// Collections may be nested so deep; what we read needs five levels.
+/// Maximum nesting depth of collections. A roster or a configuration needs five levels.
 pub const MAX_DEPTH: usize = 64;
-/// Aliases may repeat so many values in all; what they may repeat is limited by [`MAX_VALUES`].
+/// Maximum number of values that aliases repeat. [`MAX_VALUES`] limits the anchors.
 pub const MAX_ALIASED: usize = 100_000;
-/// Maximum number of values in a file: ten times what the largest roster needs. The unit tests of
-/// this module go up to it, so for them it is a tenth.
+/// Maximum number of values in a file: ten times what the largest roster needs. A tenth of that in
+/// unit tests, which test the limit.
 pub const MAX_VALUES: usize = if cfg!(test) { 200_000 } else { 2_000_000 };
-/// So many problems of one kind are told of a file.
-const MAX_LINES: usize = 100;
+/// Maximum number of reported problems of one kind.
+const MAX_PER_KIND: usize = 100;
 
-/// A value and where it stands. Text is borrowed from the file wherever it stands there as such.
+/// A value and its place. The text is borrowed from the file where possible.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Node<'t> {
     pub place: Place,
@@ -32,7 +33,7 @@ pub struct Node<'t> {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Value<'t> {
-    /// Nothing was written, or `null` or `~`.
+    /// No value, `null` or `~`.
     Null,
     /// The text as written, quotes and escapes resolved.
     Scalar {
@@ -40,7 +41,7 @@ pub enum Value<'t> {
         quoted: bool,
     },
     Seq(Vec<Node<'t>>),
-    /// In the order written; duplicate keys have been reported and dropped.
+    /// In file order. Duplicate keys have been reported and dropped.
     Map(Vec<Entry<'t>>),
 }
 
@@ -53,12 +54,11 @@ pub struct Key<'t> {
     pub place: Place,
 }
 
-/// Reads one document. An empty text is a null at its beginning.
+/// Parses a file with one document. An empty file is a null value.
 ///
-/// All that is wrong with it as YAML is told. A key that stands twice leaves a document, with the
-/// first of its values; these leave none: a syntax error, tabs, merge-conflict markers, several
-/// documents, nesting beyond [`MAX_DEPTH`], values beyond [`MAX_VALUES`], aliases beyond
-/// [`MAX_ALIASED`].
+/// Reports all problems to `out`. Of a duplicate key the first value is kept. Any other problem
+/// returns None: a syntax error, a tab in the indentation, a merge conflict marker, a second
+/// document, or a limit exceeded ([`MAX_DEPTH`], [`MAX_VALUES`], [`MAX_ALIASED`]).
 pub fn parse<'t>(text: &'t str, file: FileId, out: &mut Vec<Diagnostic>) -> Option<Node<'t>> {
     let before = out.len();
     out.extend(conflict_markers(text, file));
@@ -68,7 +68,7 @@ pub fn parse<'t>(text: &'t str, file: FileId, out: &mut Vec<Diagnostic>) -> Opti
     match build::document(text, file, out) {
         Ok(document) => Some(document),
         Err(error) => {
-            // The parser stumbles over a tab in many ways, and seldom says so.
+            // The parser reports tabs as various other errors.
             let line = error.place.map_or(0, |place| place.line);
             let tabs = tabs(text, file);
             match tabs.first().and_then(|tab| tab.place) {
@@ -80,11 +80,35 @@ pub fn parse<'t>(text: &'t str, file: FileId, out: &mut Vec<Diagnostic>) -> Opti
     }
 }
 
+/// Formats a text as a YAML scalar on one line, valid in block and flow collections: plain if it
+/// is read back as the same text, otherwise in double quotes with invisible characters escaped.
+pub fn scalar(text: &str) -> String {
+    const RESERVED: [&str; 9] = ["true", "false", "null", "yes", "no", "on", "off", "y", "n"];
+    let is_safe = |c: char| c.is_alphanumeric() || " @._+-'".contains(c);
+    let is_word = text.starts_with(char::is_alphabetic)
+        && !RESERVED.contains(&text.to_ascii_lowercase().as_str());
+    let is_address = text.starts_with(char::is_alphanumeric) && text.contains('@');
+    if (is_word || is_address) && text.chars().all(is_safe) && !text.ends_with(' ') {
+        return text.to_owned();
+    }
+    let mut quoted = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => quoted.extend(['\\', c]),
+            c if is_hostile(c) || matches!(c, '\u{fffe}' | '\u{ffff}') => {
+                let _ = write!(quoted, "\\U{:08X}", u32::from(c));
+            }
+            c => quoted.push(c),
+        }
+    }
+    quoted + "\""
+}
+
 impl<'t> Node<'t> {
-    /// The items of a list; anything else is told, as what `what` should be.
+    /// The items of a list. Reports anything else; `what` names the value.
     pub fn items(&self, what: &str, out: &mut Vec<Diagnostic>) -> Option<&[Node<'t>]> {
         if let Value::Seq(items) = &self.value {
-            self.refuse_tag(out);
+            self.reject_tag(out);
             Some(items)
         } else {
             out.push(self.expected(what, "a list"));
@@ -92,10 +116,10 @@ impl<'t> Node<'t> {
         }
     }
 
-    /// The text of a scalar; anything else is told.
+    /// The text of a scalar. Reports anything else.
     pub fn text(&self, what: impl Display, out: &mut Vec<Diagnostic>) -> Option<&str> {
         if let Value::Scalar { text, .. } = &self.value {
-            self.refuse_tag(out);
+            self.reject_tag(out);
             Some(text)
         } else {
             out.push(self.expected(what, "text"));
@@ -107,22 +131,19 @@ impl<'t> Node<'t> {
         self.value == Value::Null
     }
 
-    /// Tells a tag that means nothing here.
-    pub fn refuse_tag(&self, out: &mut Vec<Diagnostic>) {
+    /// Reports a tag where none is allowed.
+    pub fn reject_tag(&self, out: &mut Vec<Diagnostic>) {
         if let Some(tag) = &self.tag {
             out.push(
-                Diagnostic::error(
-                    "unknown-tag",
-                    format!("the tag `!{}` means nothing here", escape(tag)),
-                )
-                .at(self.place)
-                .label("tagged")
-                .hint("remove the tag; text that begins with `!` needs quotes"),
+                Diagnostic::error("unknown-tag", format!("unknown tag `!{}`", escape(tag)))
+                    .at(self.place)
+                    .label("unknown tag")
+                    .hint("remove the tag; quote text that begins with `!`"),
             );
         }
     }
 
-    /// The problem that this is not what it should be.
+    /// The diagnostic for a value of the wrong type.
     pub fn expected(&self, what: impl Display, kind: &str) -> Diagnostic {
         let found = match self.value {
             Value::Null => "nothing",
@@ -135,17 +156,17 @@ impl<'t> Node<'t> {
                 .at(self.place)
                 .label(format!("expected {kind}"));
         match kind {
-            "a list" => problem.hint("a list is written `[one, two]`, or a `- ` before each item"),
-            "a mapping" => problem.hint("a mapping has lines such as `key: value`"),
+            "a list" => problem.hint("write `[one, two]`, or `- ` before each item"),
+            "a mapping" => problem.hint("write lines such as `key: value`"),
             _ => problem,
         }
     }
 }
 
-/// Lines that a merge left behind.
+/// Reports the lines with merge conflict markers.
 fn conflict_markers(text: &str, file: FileId) -> Vec<Diagnostic> {
     const MARKERS: [&str; 4] = ["<<<<<<<", "|||||||", "=======", ">>>>>>>"];
-    // Few files have one anywhere, and looking for that is far quicker than looking at every line.
+    // A search of the whole text is much faster than a check of each line.
     if !MARKERS.iter().any(|marker| text.contains(marker)) {
         return Vec::new();
     }
@@ -157,7 +178,7 @@ fn conflict_markers(text: &str, file: FileId) -> Vec<Diagnostic> {
     lines(text)
         .filter(|(_, _, line)| is_marker(line))
         .map(|(number, start, line)| {
-            Diagnostic::error("merge-conflict", "a merge conflict is left in the file")
+            Diagnostic::error("merge-conflict", "unresolved merge conflict")
                 .at(Place {
                     file,
                     line: number,
@@ -165,21 +186,21 @@ fn conflict_markers(text: &str, file: FileId) -> Vec<Diagnostic> {
                     start,
                     end: start + length(line.trim_end()),
                 })
-                .label("marker of an unfinished merge")
-                .hint("finish the merge: keep one side, and remove the markers")
+                .label("conflict marker")
+                .hint("resolve the conflict: keep one side, and remove the markers")
         })
-        .take(MAX_LINES)
+        .take(MAX_PER_KIND)
         .collect()
 }
 
-/// Lines that are indented with a tab.
+/// Reports the lines that are indented with tabs.
 fn tabs(text: &str, file: FileId) -> Vec<Diagnostic> {
     lines(text)
         .filter_map(|(number, start, line)| {
             let indent = line.len() - line.trim_start_matches([' ', '\t']).len();
             let at = length(&line[..line[..indent].find('\t')?]);
             (!line.trim().is_empty()).then(|| {
-                Diagnostic::error("tab", "a tab in the indentation")
+                Diagnostic::error("tab", "tab in the indentation")
                     .at(Place {
                         file,
                         line: number,
@@ -187,16 +208,16 @@ fn tabs(text: &str, file: FileId) -> Vec<Diagnostic> {
                         start: start + at,
                         end: start + at + 1,
                     })
-                    .label("a tab")
-                    .hint("YAML is indented with spaces")
+                    .label("tab")
+                    .hint("indent YAML with spaces")
             })
         })
-        .take(MAX_LINES)
+        .take(MAX_PER_KIND)
         .collect()
 }
 
-/// Every line with its number and the byte at which it starts. As for the parser, a carriage
-/// return by itself ends a line too.
+/// Every line with its number and its start byte. As in the parser, a single carriage return is a
+/// line break.
 fn lines(text: &str) -> impl Iterator<Item = (u32, u32, &str)> {
     let (mut rest, mut start) = (text, 0);
     (1..).map_while(move |number| {
@@ -215,7 +236,7 @@ fn lines(text: &str) -> impl Iterator<Item = (u32, u32, &str)> {
     })
 }
 
-/// Files are far smaller than 4 GiB.
+/// The length in bytes. Files are much smaller than 4 GiB.
 fn length(text: &str) -> u32 {
     u32::try_from(text.len()).unwrap_or(u32::MAX)
 }

@@ -47,7 +47,7 @@ fn every_value_has_its_place() {
 }
 
 #[test]
-fn text_that_stands_in_the_file_is_borrowed() {
+fn text_without_escapes_is_borrowed() {
     let root = good("a: matt@acme.io\nb: 'two words'\nc: \"x\\ty\"");
     let borrowed = |key| match &at(&root, key).value {
         Value::Scalar { text, .. } => matches!(text, Cow::Borrowed(_)),
@@ -57,7 +57,7 @@ fn text_that_stands_in_the_file_is_borrowed() {
 }
 
 #[test]
-fn only_an_unquoted_null_is_nothing() {
+fn only_an_unquoted_null_is_null() {
     for text in ["a:", "a: ~", "a: null", "a: NULL", "a: Null", "{a: }"] {
         assert!(at(&good(text), "a").is_null(), "{text}");
     }
@@ -68,7 +68,7 @@ fn only_an_unquoted_null_is_nothing() {
 }
 
 #[test]
-fn local_tags_are_kept_and_those_of_yaml_are_not() {
+fn local_tags_are_kept_and_core_tags_are_dropped() {
     let root = good("a: !raw X\nb: !!str X\nc: X\nd: !<tag:acme.io,2026:x> X");
     assert_eq!(at(&root, "a").tag.as_deref(), Some("raw"));
     assert_eq!(at(&root, "b").tag, None);
@@ -77,7 +77,7 @@ fn local_tags_are_kept_and_those_of_yaml_are_not() {
 }
 
 #[test]
-fn an_alias_stands_where_it_is_written_and_what_is_in_it_where_that_is() {
+fn an_alias_has_its_own_place_and_its_contents_the_place_of_the_anchor() {
     let text = "a: &x {b: c}\nd: *x\n";
     let root = good(text);
     let alias = at(&root, "d");
@@ -86,7 +86,7 @@ fn an_alias_stands_where_it_is_written_and_what_is_in_it_where_that_is() {
 }
 
 #[test]
-fn of_a_key_that_stands_twice_the_first_value_is_taken() {
+fn the_first_value_of_a_duplicate_key_is_kept() {
     let (document, found) = read("a: 1\nb: 2\na: 3\n");
     assert_eq!(found.len(), 1);
     assert_eq!(found[0].code, "duplicate-key");
@@ -97,7 +97,7 @@ fn of_a_key_that_stands_twice_the_first_value_is_taken() {
 }
 
 #[test]
-fn keys_are_compared_in_large_mappings_too() {
+fn duplicate_keys_are_found_in_mappings_of_any_size() {
     for count in [1, 15, 16, 17, 40] {
         let keys = (0..count).map(|n| format!("k{n}: 1\n")).collect::<Vec<_>>().concat();
         assert!(codes(&keys).is_empty());
@@ -108,7 +108,7 @@ fn keys_are_compared_in_large_mappings_too() {
 }
 
 #[test]
-fn what_is_not_one_document_is_none() {
+fn errors_return_no_document() {
     for (text, code) in [
         ("a: [", "yaml-syntax"),
         ("a: \"b", "yaml-syntax"),
@@ -129,14 +129,14 @@ fn what_is_not_one_document_is_none() {
 }
 
 #[test]
-fn what_only_looks_like_a_conflict_or_a_tab_is_text() {
+fn conflict_markers_and_tabs_inside_text_are_allowed() {
     for text in ["a: '<<<<<<< x'", "a: |\n  <<<<<<< x", "a: b\tc", "a: b\n\t\n"] {
         assert!(codes(text).is_empty(), "{text}");
     }
 }
 
 #[test]
-fn a_tab_after_the_mistake_does_not_hide_it() {
+fn a_tab_after_a_syntax_error_does_not_hide_the_error() {
     assert_eq!(codes("a: [b}\n\tc: d\n"), ["yaml-syntax"]);
     assert_eq!(codes("a:\n\tb: c\n \td: e\n"), ["tab", "tab"]);
 }
@@ -151,11 +151,11 @@ fn nesting_has_a_limit() {
 }
 
 #[test]
-fn a_file_has_so_many_values_and_no_more() {
+fn the_number_of_values_has_a_limit() {
     let flat = |count: usize| format!("[{}]", "a,".repeat(count - 1));
     assert!(codes(&flat(MAX_VALUES)).is_empty());
     assert_eq!(codes(&flat(MAX_VALUES + 1)), ["too-many-values"]);
-    assert_eq!(codes(&"a: b\n".repeat(10_000)).len(), MAX_LINES);
+    assert_eq!(codes(&"a: b\n".repeat(10_000)).len(), MAX_PER_KIND);
 }
 
 #[test]
@@ -173,13 +173,13 @@ fn aliases_have_a_limit() {
     let repeats = |count: usize| format!("a: &x b\nc: [{}]", "*x,".repeat(count));
     assert!(codes(&repeats(MAX_ALIASED)).is_empty());
     assert_eq!(codes(&repeats(MAX_ALIASED + 1)), ["alias-bomb"]);
-    // A few copies of a very long text weigh as much as many of a short one.
+    // A few copies of a long text count as much as many copies of a short one.
     let long = "x\\n".repeat(1_000_000);
     assert_eq!(codes(&format!("a: &x \"{long}\"\nb: [{}]", "*x,".repeat(100))), ["alias-bomb"]);
 }
 
 #[test]
-fn a_byte_order_mark_is_not_text() {
+fn a_byte_order_mark_is_skipped() {
     let text = "\u{feff}a: b\nc: d\n";
     let root = good(text);
     let (key, value) = entry(&root, "a");
@@ -191,7 +191,7 @@ fn a_byte_order_mark_is_not_text() {
 }
 
 #[test]
-fn a_syntax_error_marks_a_whole_character_of_the_file_or_its_end() {
+fn a_syntax_error_marks_a_whole_character_or_the_end_of_the_file() {
     let cases = [("a: b\n é: c", ":"), ("a: 1\n😀", "😀"), ("[a]é", "é"), ("%é", "")];
     for (text, shown) in cases {
         let found = read(text).1;
@@ -201,7 +201,7 @@ fn a_syntax_error_marks_a_whole_character_of_the_file_or_its_end() {
 }
 
 #[test]
-fn a_carriage_return_by_itself_ends_a_line() {
+fn a_single_carriage_return_is_a_line_break() {
     let places = |text: &str| -> Vec<(u32, u32, String)> {
         let places = read(text).1.into_iter().filter_map(|it| it.place);
         places.map(|it| (it.line, it.column, marked(text, it).to_owned())).collect()
@@ -212,12 +212,12 @@ fn a_carriage_return_by_itself_ends_a_line() {
 }
 
 #[test]
-fn fields_tell_what_is_unknown_missing_or_empty() {
+fn fields_report_unknown_missing_and_empty_keys() {
     let root = good("name: x\nnone:\nnaem: y\nother: z");
     let mut found = Vec::new();
     let fields = Fields::of(&root, "a thing", &["name", "none", "needed"], &mut found).unwrap();
     let hints: Vec<&str> = found.iter().filter_map(|it| it.hint.as_deref()).collect();
-    assert_eq!(hints, ["did you mean `name`?", "known here: name, none, needed"]);
+    assert_eq!(hints, ["did you mean `name`?", "known keys: name, none, needed"]);
     found.clear();
     assert!(fields.require("name", &mut found).is_some());
     assert!(fields.optional("needed", &mut found).is_none());
@@ -225,18 +225,49 @@ fn fields_tell_what_is_unknown_missing_or_empty() {
     assert!(fields.require("needed", &mut found).is_none());
     assert!(fields.require("none", &mut found).is_none());
     assert!(fields.optional("none", &mut found).is_none());
-    let told: Vec<_> = found.iter().map(|it| (it.code, it.place.unwrap().line)).collect();
-    assert_eq!(told, [("missing-key", 1), ("no-value", 2), ("no-value", 2)]);
+    let reported: Vec<_> = found.iter().map(|it| (it.code, it.place.unwrap().line)).collect();
+    assert_eq!(reported, [("missing-key", 1), ("no-value", 2), ("no-value", 2)]);
     assert!(fields.get("none").is_none() && fields.raw("none").is_some());
 }
 
 #[test]
-fn the_word_that_was_meant_is_near() {
+fn the_closest_word_is_suggested_if_it_is_similar() {
     let words = ["ADMIN", "BILLING_ADMIN", "BUSINESS"];
     assert_eq!(closest("admni", words), Some("ADMIN"));
     assert_eq!(closest("BUSINES", words), Some("BUSINESS"));
     assert_eq!(closest("OWNER", words), None);
     assert_eq!(closest("", words), None);
     let long = "x".repeat(10_000_000);
-    assert_eq!(closest(&long, [&*long]), None, "nobody means that, and it would take hours");
+    assert_eq!(closest(&long, [&*long]), None, "a comparison would take hours");
+}
+
+#[test]
+fn a_scalar_is_read_back_as_the_same_text() {
+    let quoted = [
+        "yes",
+        "NULL",
+        "1e5",
+        "0x1f",
+        "1_0",
+        "",
+        "-a",
+        "@a",
+        "a: b",
+        "a #b",
+        "\"q\\",
+        "a,b",
+        "a ",
+        "x\n\u{1b}\u{2028}",
+    ];
+    let plain = ["alice@acme.io", "1a@acme.io", "a+b.c-d_e@acme.io", "NEW_ROLE", "Zoë O'Neil"];
+    for text in quoted.iter().chain(&plain) {
+        let written = scalar(text);
+        assert_eq!(written.starts_with('"'), quoted.contains(text), "{written}");
+        let read: serde_yaml::Value = serde_yaml::from_str(&written).unwrap();
+        assert_eq!(read.as_str(), Some(*text), "{written}");
+        let list = format!("[{written}, {written}]");
+        let list = good(&list);
+        let items = list.items("list", &mut Vec::new()).unwrap();
+        assert!(items.iter().all(|it| it.text("text", &mut Vec::new()) == Some(text)), "{written}");
+    }
 }

@@ -48,7 +48,7 @@ fn change(email: &str, action: Action) -> Change {
     Change {
         action,
         email: Email::remote(email),
-        also: Box::default(),
+        aliases: Box::default(),
         reason: Reason::NotInWorkspace,
         place: None,
         name: None,

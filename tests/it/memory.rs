@@ -274,5 +274,5 @@ fn what_is_dropped_with_age_is_not_asked_for() {
     let plan =
         |memory: &Memory| LedgerWriter { memory: memory.clone(), ..book.clone() }.plan(&wanted, at);
     assert_eq!(plan(&kept), plan(&book.memory));
-    assert_eq!(plan(&kept).changes()[0].reason.description(), "wanted again after a disable");
+    assert_eq!(plan(&kept).changes()[0].reason.description(), "re-added after a disable");
 }

@@ -225,7 +225,7 @@ fn what_needs_a_person_is_told_once() {
     let mut listener = Listener::new();
     let told = listener.hear(&world, &well(&world));
     assert_eq!((told.len(), told[0].event), (1, Kind::NeedsPerson));
-    assert_eq!(told[0].people[0].what, "uninvited_pending");
+    assert_eq!(told[0].people[0].what, "unexpected_invitation");
     assert_eq!(listener.hear(&world, &well(&world)), []);
 }
 

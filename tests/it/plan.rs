@@ -1,4 +1,4 @@
-//! What plans say beside their changes: addresses of one person, what is waited for, approvals.
+//! Plans beside the table: addresses of one person, pending findings, approvals.
 
 use rosterd::action::{Action, BudgetName};
 use rosterd::directory::InviteStatus;
@@ -11,7 +11,7 @@ use rosterd::role::Role;
 
 use crate::support::world::{World, dates, disable, email, hours, intent, now, told};
 
-/// A member under a new address, whose account still has the old one.
+/// A member with a new address, whose account still has the old one.
 fn moved() -> World {
     World::default()
         .member_with("matt", Role::Admin, |member| member.aliases = [email("old")].into())
@@ -19,28 +19,28 @@ fn moved() -> World {
 }
 
 #[test]
-fn a_change_names_every_address_of_its_person_once() {
-    let also = |world: &World| -> Vec<String> {
+fn a_change_has_every_address_of_the_person_once() {
+    let aliases = |world: &World| -> Vec<String> {
         let plan = world.plan();
-        plan.changes()[0].also.iter().map(Email::to_string).collect()
+        plan.changes()[0].aliases.iter().map(Email::to_string).collect()
     };
-    assert_eq!(also(&moved()), ["old@acme.io"]);
+    assert_eq!(aliases(&moved()), ["old@acme.io"]);
     let third = |member: &mut rosterd::roster::Member| {
         member.aliases = [email("old"), email("older")].into();
     };
     let world = moved().member_with("matt", Role::Admin, third);
-    assert_eq!(also(&world), ["old@acme.io", "older@acme.io"]);
+    assert_eq!(aliases(&world), ["old@acme.io", "older@acme.io"]);
     let same = World::default().member("matt", Role::Admin).account("matt", Role::Developer);
-    assert_eq!(also(&same), [""; 0]);
+    assert_eq!(aliases(&same), [""; 0]);
 }
 
 #[test]
-fn of_two_invitations_the_one_that_can_be_accepted_counts_then_the_one_to_the_own_address() {
+fn a_pending_invitation_takes_precedence_then_one_to_the_members_email() {
     let alias = |member: &mut rosterd::roster::Member| member.aliases = [email("old")].into();
     let kinds = |invitations: [(&str, &str); 2]| {
         let world = World::default().member_with("matt", Role::Developer, alias);
         let world = invitations.into_iter().fold(world, |world, (name, status)| {
-            // The role says which of the two it was.
+            // The role identifies the invitation.
             let role = if name == "matt" { Role::Admin } else { Role::Analyst };
             world.invitation(name, role, InviteStatus::from_api(status))
         });
@@ -57,7 +57,7 @@ fn of_two_invitations_the_one_that_can_be_accepted_counts_then_the_one_to_the_ow
 }
 
 #[test]
-fn without_a_ledger_nothing_is_waited_for_and_the_plan_says_so() {
+fn a_plan_without_a_ledger_has_no_next_instant() {
     let expired = InviteStatus::Expired;
     let world = World::converged().member("zoe", Role::Developer).invitation(
         "zoe",
@@ -72,8 +72,8 @@ fn without_a_ledger_nothing_is_waited_for_and_the_plan_says_so() {
 }
 
 #[test]
-fn what_settles_says_whether_the_api_has_answered() {
-    let settling = |world: World, action: Action, name: &str, status: Option<AttemptStatus>| {
+fn a_propagating_finding_shows_whether_the_api_confirmed_the_change() {
+    let propagating = |world: World, action: Action, name: &str, status: Option<AttemptStatus>| {
         let world = world.seen(-2).remember(0, [intent(name, action)]);
         let of = world.memory.through();
         let closing =
@@ -88,13 +88,13 @@ fn what_settles_says_whether_the_api_has_answered() {
         [(Some(AttemptStatus::Done), true), (Some(AttemptStatus::Unknown), false), (None, false)]
     {
         let expected = [FindingKind::Propagating { answered }];
-        let leaver = World::converged().account("zoe", Role::Developer);
-        assert_eq!(settling(leaver, disable("zoe"), "zoe", status), expected, "{status:?}");
-        let comer = World::converged().member("zoe", Role::Developer);
+        let removed = World::converged().account("zoe", Role::Developer);
+        assert_eq!(propagating(removed, disable("zoe"), "zoe", status), expected, "{status:?}");
+        let added = World::converged().member("zoe", Role::Developer);
         let invite = Action::Invite { role: Role::Developer };
-        assert_eq!(settling(comer, invite, "zoe", status), expected, "{status:?}");
+        assert_eq!(propagating(added, invite, "zoe", status), expected, "{status:?}");
     }
-    // What settles of somebody else says nothing.
+    // The attempts of another user do not matter.
     let two = World::converged().member("zoe", Role::Developer).member("yan", Role::Developer);
     let invite = || Action::Invite { role: Role::Developer };
     let two = two.remember(0, [intent("yan", invite())]);
@@ -113,7 +113,7 @@ fn what_settles_says_whether_the_api_has_answered() {
 }
 
 #[test]
-fn what_was_sent_by_a_clock_that_was_ahead_does_not_settle_until_that_day() {
+fn an_invitation_recorded_in_the_future_is_not_propagating() {
     let invite = Action::Invite { role: Role::Developer };
     let world = World::converged().member("zoe", Role::Developer);
     let world = world.seen(-2).remember(240, [intent("zoe", invite)]);
@@ -122,11 +122,11 @@ fn what_was_sent_by_a_clock_that_was_ahead_does_not_settle_until_that_day() {
         240,
         [Entry::Outcome(OutcomeEntry { of, status: AttemptStatus::Done, detail: None })],
     );
-    assert_eq!(told(&world.plan()), ["InvitationGone zoe@acme.io DEVELOPER"]);
+    assert_eq!(told(&world.plan()), ["InvitationMissing zoe@acme.io DEVELOPER"]);
 }
 
 #[test]
-fn an_approval_of_what_is_planned_is_not_idle() {
+fn an_approval_of_a_planned_change_is_not_idle() {
     let world = World::converged()
         .account("zoe", Role::Developer)
         .approve(BudgetName::Disable, &["zoe", "matt"]);
@@ -137,25 +137,25 @@ fn an_approval_of_what_is_planned_is_not_idle() {
 }
 
 #[test]
-fn a_clock_is_trusted_until_the_server_shows_another() {
+fn the_clock_is_trusted_unless_the_server_time_differs() {
     let mut world = World::converged();
     assert!(guard::clock_is_trusted(&world.plan()));
     world.server_time = Some(hours(1));
     assert!(!guard::clock_is_trusted(&world.plan()));
 }
 
-/// What is said of the approval of one budget for one person: nothing, or the code and the reason.
-fn said(world: &World, budget: BudgetName, name: &str) -> Option<String> {
+/// The warning about an approval, as code and reason, if there is one.
+fn warning(world: &World, budget: BudgetName, name: &str) -> Option<String> {
     let world = world.clone().approve(budget, &[name]);
     let mut found = approvals::problems(&world.roster(), &world.memory, now());
     assert!(found.len() <= 1, "{found:?}");
     let problem = found.pop()?;
-    let reason = problem.message.split_once("releases nothing: ").map_or("", |(_, reason)| reason);
+    let reason = problem.message.split_once("has no effect: ").map_or("", |(_, reason)| reason);
     Some(format!("{} {reason}", problem.code))
 }
 
 #[test]
-fn an_approval_that_releases_nothing_says_why() {
+fn a_warning_says_why_an_approval_has_no_effect() {
     let without = World { memory: Memory::empty(), ..World::converged() };
     let without = without.unmanaged("*@ops.acme.io").account("zoe", Role::Developer).member_with(
         "past",
@@ -172,16 +172,16 @@ fn an_approval_that_releases_nothing_says_why() {
     );
     let (disable, invite) = (BudgetName::Disable, BudgetName::Invite);
     let (grant, demote) = (BudgetName::GrantAdmin, BudgetName::Demote);
-    let unmanaged = Some("approval-idle it is unmanaged");
-    let member = Some("approval-idle it is a member");
-    let stranger = Some("approval-idle it is no member");
-    let not_held = Some("approval-idle nothing of it was held at the last run");
+    let unmanaged = Some("approval-idle the address is unmanaged");
+    let member = Some("approval-idle the address is a member");
+    let not_member = Some("approval-idle the address is not a member");
+    let not_held = Some("approval-idle the last run held no such change");
     for (world, budget, name, expected) in [
         (&known, disable, "bot@ops.acme.io", unmanaged),
         (&known, disable, "matt", member),
-        (&known, invite, "zoe", stranger),
-        (&known, grant, "zoe", stranger),
-        (&known, demote, "past", stranger),
+        (&known, invite, "zoe", not_member),
+        (&known, grant, "zoe", not_member),
+        (&known, demote, "past", not_member),
         (&without, disable, "past", None),
         (&without, disable, "zoe", None),
         (&without, invite, "max", None),
@@ -193,11 +193,11 @@ fn an_approval_that_releases_nothing_says_why() {
         (&held, demote, "max", not_held),
         (&held, invite, "matt", not_held),
     ] {
-        assert_eq!(said(world, budget, name).as_deref(), expected, "{budget:?} {name}");
+        assert_eq!(warning(world, budget, name).as_deref(), expected, "{budget:?} {name}");
     }
-    let used = Entry::ApprovalUsed { budget: disable, email: email("zoe") };
-    let served = held.remember(0, [used]);
-    assert_eq!(said(&served, disable, "zoe").as_deref(), Some("approval-used "));
+    let entry = Entry::ApprovalUsed { budget: disable, email: email("zoe") };
+    let used = held.remember(0, [entry]);
+    assert_eq!(warning(&used, disable, "zoe").as_deref(), Some("approval-used "));
 }
 
 fn key(action: Action, name: &str) -> Key {

@@ -1,5 +1,5 @@
-//! The table of what a plan says, enumerated: one person against the table written out, two and
-//! three people by independence. What is remembered is the third dimension.
+//! The table of differences, enumerated: one person against the expected rows, and the independence
+//! of two and three people. `past` adds the history as a third dimension.
 
 mod past;
 
@@ -11,23 +11,23 @@ use crate::support::world::{World, email, told};
 const MODES: [OnRemoved; 2] = [OnRemoved::Disable, OnRemoved::Report];
 
 #[test]
-fn a_converged_world_needs_nothing() {
+fn a_converged_workspace_has_an_empty_plan() {
     let plan = World::converged().plan();
     assert_eq!(told(&plan), [""; 0]);
     assert_eq!(plan.facts().in_sync, 5);
 }
 
-/// The expected words, in short: `invite DEVELOPER`, `role ADMIN > BUSINESS`, `disable`, or the
-/// name of a finding.
+/// The expected rows, abbreviated: `invite DEVELOPER`, `role ADMIN > BUSINESS`, `disable`, or the
+/// kind of a finding.
 fn table(line: Line, shown: Shown, mode: OnRemoved) -> Vec<String> {
     match line {
         Line::Unmanaged => vec![],
-        Line::Absent => nobody(shown, mode),
-        Line::Member(who) => member(who, who, shown, "another role in the roster"),
+        Line::Absent => absent(shown, mode),
+        Line::Member(who) => member(who, who, shown, "role differs from the roster"),
         Line::Started => {
-            member(Who::Developer, Who::Developer, shown, "another role in the roster")
+            member(Who::Developer, Who::Developer, shown, "role differs from the roster")
                 .into_iter()
-                .map(|row| row.replace("not in the workspace yet", "access begins"))
+                .map(|row| row.replace("not in the workspace", "access starts"))
                 .collect()
         }
         Line::Elevated => member(Who::Admin, Who::Developer, shown, "elevated"),
@@ -38,7 +38,7 @@ fn table(line: Line, shown: Shown, mode: OnRemoved) -> Vec<String> {
                     | Shown::Alias(Who::Admin)
                     | Shown::AccountAndInvitation(Who::Admin)
             );
-            let why = if was_elevated { "elevation ended" } else { "another role in the roster" };
+            let why = if was_elevated { "elevation ended" } else { "role differs from the roster" };
             member(Who::Developer, Who::Developer, shown, why)
         }
         Line::Future => future(shown),
@@ -46,7 +46,7 @@ fn table(line: Line, shown: Shown, mode: OnRemoved) -> Vec<String> {
     }
 }
 
-fn nobody(shown: Shown, mode: OnRemoved) -> Vec<String> {
+fn absent(shown: Shown, mode: OnRemoved) -> Vec<String> {
     let removal = match mode {
         OnRemoved::Disable => "disable: not in the roster",
         OnRemoved::Report => "Drift",
@@ -55,14 +55,14 @@ fn nobody(shown: Shown, mode: OnRemoved) -> Vec<String> {
         Shown::Nothing => vec![],
         Shown::Account(_) | Shown::Alias(_) => vec![removal.into()],
         Shown::Two(_) => vec![removal.into(), removal.into()],
-        Shown::Pending(_) => vec!["UninvitedPending".into()],
-        Shown::Odd(_) => vec!["UninvitedPending".into(), "UnknownStatus".into()],
-        Shown::Lapsed(_) => vec!["UninvitedExpired".into()],
-        Shown::AccountAndInvitation(_) => vec![removal.into(), "UninvitedPending".into()],
+        Shown::Pending(_) => vec!["UnexpectedInvitation".into()],
+        Shown::Odd(_) => vec!["UnexpectedInvitation".into(), "UnknownStatus".into()],
+        Shown::Lapsed(_) => vec!["UnexpectedInvitationExpired".into()],
+        Shown::AccountAndInvitation(_) => vec![removal.into(), "UnexpectedInvitation".into()],
     }
 }
 
-/// `wanted` is the role in force, `own` the one that an invitation carries.
+/// `wanted` is the role in force, `own` the role of an invitation.
 fn member(wanted: Who, own: Who, shown: Shown, why: &str) -> Vec<String> {
     let role = |from: Who| {
         let row = format!("role {} > {}: {why}", from.role(), wanted.role());
@@ -70,9 +70,9 @@ fn member(wanted: Who, own: Who, shown: Shown, why: &str) -> Vec<String> {
     };
     let invited = |who| if who == own { "Invited" } else { "InvitedWithOtherRole" }.to_owned();
     match shown {
-        Shown::Nothing => vec![format!("invite {}: not in the workspace yet", own.role())],
+        Shown::Nothing => vec![format!("invite {}: not in the workspace", own.role())],
         Shown::Account(who) | Shown::AccountAndInvitation(who) => role(who).into_iter().collect(),
-        Shown::Alias(who) => role(who).into_iter().chain(["KnownAs".into()]).collect(),
+        Shown::Alias(who) => role(who).into_iter().chain(["EmailDiffers".into()]).collect(),
         Shown::Two(_) => vec!["SeveralAccounts".into()],
         Shown::Pending(who) => vec![invited(who)],
         Shown::Odd(who) => vec![invited(who), "UnknownStatus".into()],
@@ -82,30 +82,30 @@ fn member(wanted: Who, own: Who, shown: Shown, why: &str) -> Vec<String> {
 
 fn future(shown: Shown) -> Vec<String> {
     match shown {
-        Shown::Account(_) | Shown::AccountAndInvitation(_) => vec!["StartsLater".into()],
-        Shown::Alias(_) => vec!["StartsLater".into(), "KnownAs".into()],
+        Shown::Account(_) | Shown::AccountAndInvitation(_) => vec!["ActiveBeforeStart".into()],
+        Shown::Alias(_) => vec!["ActiveBeforeStart".into(), "EmailDiffers".into()],
         Shown::Two(_) => vec!["SeveralAccounts".into()],
         Shown::Nothing | Shown::Pending(_) | Shown::Odd(_) | Shown::Lapsed(_) => {
-            vec!["NotYet".into()]
+            vec!["NotStarted".into()]
         }
     }
 }
 
-/// The file says so by name: `on_removed` does not matter.
+/// The member is named in the file, so `on_removed` does not matter.
 fn expired(shown: Shown) -> Vec<String> {
     match shown {
         Shown::Nothing => vec![],
         Shown::Account(_) | Shown::AccountAndInvitation(_) => vec!["disable: expired".into()],
-        Shown::Alias(_) => vec!["disable: expired".into(), "KnownAs".into()],
+        Shown::Alias(_) => vec!["disable: expired".into(), "EmailDiffers".into()],
         Shown::Two(_) => vec!["SeveralAccounts".into()],
-        Shown::Pending(_) => vec!["UninvitedPending".into()],
-        Shown::Odd(_) => vec!["UninvitedPending".into(), "UnknownStatus".into()],
-        Shown::Lapsed(_) => vec!["UninvitedExpired".into()],
+        Shown::Pending(_) => vec!["UnexpectedInvitation".into()],
+        Shown::Odd(_) => vec!["UnexpectedInvitation".into(), "UnknownStatus".into()],
+        Shown::Lapsed(_) => vec!["UnexpectedInvitationExpired".into()],
     }
 }
 
-/// What the plan says, in the words of the table.
-fn in_short(world: &World) -> Vec<String> {
+/// The rows of the plan, abbreviated as in [`table`].
+fn abbreviated(world: &World) -> Vec<String> {
     let plan = world.plan();
     let changes = plan.changes().iter().map(|change| {
         let role = |role: Option<&rosterd::role::Role>| role.map(ToString::to_string);
@@ -124,14 +124,14 @@ fn in_short(world: &World) -> Vec<String> {
 }
 
 #[test]
-fn one_person_follows_the_table() {
+fn the_plan_for_one_person_follows_the_table() {
     let mut rows = 0;
     for line in LINES {
         for shown in shown() {
             for mode in MODES {
                 let mut world = World::default().person("matt", line, shown);
                 world.on_removed = mode;
-                let (mut plan, mut expected) = (in_short(&world), table(line, shown, mode));
+                let (mut plan, mut expected) = (abbreviated(&world), table(line, shown, mode));
                 plan.sort();
                 expected.sort();
                 assert_eq!(plan, expected, "{line:?}, {shown:?}, {mode:?}");
@@ -143,16 +143,16 @@ fn one_person_follows_the_table() {
 }
 
 #[test]
-fn an_update_and_a_disable_name_the_account_that_was_found() {
+fn an_update_and_a_disable_have_the_uid_of_the_matched_account() {
     for line in [Line::Member(Who::Business), Line::Expired] {
         let plan = World::default().person("matt", line, Shown::Alias(Who::Admin)).plan();
         let [change] = plan.changes() else { panic!("{line:?}") };
         assert_eq!(change.uid().unwrap().as_str(), "uid-matt");
-        assert_eq!((&change.email, &*change.also), (&email("matt"), &[email("matt-alt")][..]));
+        assert_eq!((&change.email, &*change.aliases), (&email("matt"), &[email("matt-alt")][..]));
     }
 }
 
-/// Nobody's states change what a plan says of anybody else.
+/// The state of one person does not change the plan for others.
 fn assert_independent(people: &[(Line, Shown)], alone: &[Vec<String>], mode: OnRemoved) {
     let names = ["matt", "max", "zoe"];
     let mut world = World { on_removed: mode, ..World::default() };
@@ -174,7 +174,7 @@ fn alone(name: &str, states: &[(Line, Shown)], mode: OnRemoved) -> Vec<Vec<Strin
 }
 
 #[test]
-fn two_people_are_planned_as_each_alone() {
+fn two_people_are_planned_independently() {
     let of = |shown: Shown| LINES.into_iter().map(move |line| (line, shown));
     let few = |shown: &Shown| !format!("{shown:?}").contains("Business");
     let states: Vec<_> = shown().into_iter().filter(few).flat_map(of).collect();
@@ -189,7 +189,7 @@ fn two_people_are_planned_as_each_alone() {
 }
 
 #[test]
-fn three_people_are_planned_as_each_alone() {
+fn three_people_are_planned_independently() {
     use Shown::{Account, Alias, Lapsed, Nothing, Pending, Two};
     let states = [
         (Line::Absent, Account(Who::Admin)),

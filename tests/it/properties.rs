@@ -1,4 +1,4 @@
-//! Laws that hold in every world: property tests over random ones.
+//! Property tests of plans and guards over random workspaces.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -61,8 +61,8 @@ fn admins(world: &World) -> BTreeSet<String> {
     world.accounts.iter().filter(counts).map(|account| account.email.folded()).collect()
 }
 
-/// Those of them whose own role in the roster is ADMIN, and who are one account each.
-fn lasting(world: &World) -> usize {
+/// The number of admins whose role in the roster is ADMIN and that match one account each.
+fn permanent_admins(world: &World) -> usize {
     let admins = admins(world);
     let theirs = |member: &&rosterd::roster::Member| {
         let shown = world.accounts.iter();
@@ -74,12 +74,12 @@ fn lasting(world: &World) -> usize {
 
 fn check_subset(before: &World, subset: &[&Change]) -> Result<(), TestCaseError> {
     let after = after(before, subset.iter().copied());
-    let (was, floor) = (lasting(before), before.limits.min_admins);
-    // A grant only helps, so the promise must hold without it.
-    let takers: Vec<&Change> =
+    let (was, floor) = (permanent_admins(before), before.limits.min_admins);
+    // A grant only helps, so the invariant must hold without it.
+    let removals: Vec<&Change> =
         subset.iter().copied().filter(|it| !it.action.gives_admin()).collect();
-    let without_grants = self::after(before, takers);
-    prop_assert!(lasting(&without_grants) >= was.min(floor), "lasting admins");
+    let without_grants = self::after(before, removals);
+    prop_assert!(permanent_admins(&without_grants) >= was.min(floor), "permanent admins");
     if was == 0 && floor > 0 {
         prop_assert!(admins(&after).is_superset(&admins(before)), "the last admins");
     }
@@ -110,7 +110,7 @@ proptest! {
     }
 
     #[test]
-    fn input_order_never_matters(people in people(), report: bool, turn in 0..9_usize) {
+    fn input_order_does_not_matter(people in people(), report: bool, turn in 0..9_usize) {
         let one = world(&people, report);
         let mut other = one.clone();
         other.members.reverse();
@@ -124,7 +124,7 @@ proptest! {
     }
 
     #[test]
-    fn nothing_outside_the_rosters_reach_is_touched(people in people(), report: bool) {
+    fn unmanaged_and_unknown_accounts_are_not_changed(people in people(), report: bool) {
         let world = world(&people, report);
         let plan = world.plan();
         for ((line, shown), name) in people.iter().zip(NAMES) {
@@ -141,12 +141,12 @@ proptest! {
         }
         for change in plan.changes() {
             let known = |uid: &Uid| world.accounts.iter().any(|account| account.uid == *uid);
-            prop_assert!(change.uid().is_none_or(known), "only what the reading shows");
+            prop_assert!(change.uid().is_none_or(known), "only accounts in the snapshot");
         }
     }
 
     #[test]
-    fn every_subset_of_what_is_approved_keeps_the_guards(
+    fn every_subset_of_the_approved_changes_satisfies_the_guards(
         people in people(),
         report: bool,
         limits in limits(),
@@ -173,13 +173,13 @@ proptest! {
         prop_assert_eq!(all, planned);
         prop_assert!(plan.changes().is_sorted_by_key(Change::class), "grants come first");
         for held in &verdict.held {
-            let told = |guard| verdict.violations.iter().any(|refusal| refusal.guard == guard);
-            prop_assert!(!held.by.is_empty() && held.by.iter().all(|guard| told(*guard)));
+            let reported = |guard| verdict.violations.iter().any(|it| it.guard == guard);
+            prop_assert!(!held.by.is_empty() && held.by.iter().all(|guard| reported(*guard)));
         }
     }
 
     #[test]
-    fn what_is_printed_is_what_is_sent(people in people(), report: bool, limits in limits()) {
+    fn the_printed_plan_is_sent(people in people(), report: bool, limits in limits()) {
         let world = World { limits, ..world(&people, report) };
         let fake = Fake::new(&world);
         let seen = std::sync::Mutex::new(Arc::<Verdict>::default());

@@ -1,4 +1,4 @@
-//! The views of a plan: one small rich plan in every format, hostile text inert in each.
+//! The output formats of a plan, for a plan with every kind of row and for untrusted text.
 #![allow(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
 
 mod access;
@@ -25,7 +25,7 @@ fn now() -> Timestamp {
     NOW.parse().unwrap()
 }
 
-/// One workspace: the two states, what the planner made of them, and the verdict.
+/// One workspace: roster, snapshot, plan and verdict.
 struct World {
     sources: Sources,
     roster: Roster,
@@ -89,7 +89,7 @@ fn invitation(email: &str, role: Role, status: &str) -> Invitation {
     Invitation { email: Email::remote(email), role, status: InviteStatus::from_api(status) }
 }
 
-/// Every kind of row: approved changes, held ones, and every standing but drift.
+/// Approved changes, held changes, and findings of every category but drift.
 fn rich() -> World {
     let period = Period {
         elevate: Some(Elevation {

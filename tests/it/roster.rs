@@ -1,4 +1,4 @@
-//! The roster's files: what is said about them, and what a file may be.
+//! Roster files: diagnostics, mutations and import.
 
 #[path = "roster/fixtures.rs"]
 mod fixtures;
@@ -15,7 +15,7 @@ use rosterd::roster::{Roster, checks, raw};
 
 use crate::support::world::now;
 
-/// Reads files as `rosterd check` does at [`now`].
+/// Validates the files as `rosterd check` does, at [`now`].
 fn validate(sources: &Sources, zone: &TimeZone) -> (Option<Roster>, Vec<Diagnostic>) {
     let at: Timestamp = now();
     checks::validate(raw::read(sources), sources, zone, at)

@@ -1,22 +1,22 @@
-//! The members of a file, each with what belongs to it.
+//! Validates the members of a file.
 
-use super::super::dates::{self, Edge};
+use super::super::dates::{self, DayBoundary};
 use super::super::raw::{ELEVATION, MEMBER};
 use super::super::{Elevation, Member, Period};
-use super::Reader;
+use super::Validator;
 use crate::diagnostic::{Diagnostic, Place};
 use crate::email::Email;
 use crate::role::Role;
 use crate::yaml::{Fields, Node};
 use jiff::Timestamp;
 
-impl Reader<'_> {
+impl Validator<'_> {
     pub(super) fn member(&mut self, node: &Node<'_>) {
         let Some(fields) = Fields::of(node, "a member", &MEMBER, &mut self.found) else { return };
         let email = fields.require("email", &mut self.found);
         let email = email.and_then(|node| Some((self.address(node, "`email`")?, node.place)));
         let role = fields.require("role", &mut self.found).and_then(|node| self.role(node));
-        let name = self.words_of(&fields, "name");
+        let name = self.optional_text(&fields, "name");
         let aliases = self.aliases(&fields);
         let time = self.period(&fields, role.as_ref());
         if let (Some((email, place)), Some(role)) = (email, role) {
@@ -25,8 +25,11 @@ impl Reader<'_> {
         }
     }
 
-    /// Text for readers.
-    pub(super) fn words_of<'n>(&mut self, fields: &Fields<'n, '_>, key: &str) -> Option<&'n str> {
+    pub(super) fn optional_text<'n>(
+        &mut self,
+        fields: &Fields<'n, '_>,
+        key: &str,
+    ) -> Option<&'n str> {
         let node = fields.optional(key, &mut self.found)?;
         node.text(format_args!("`{key}`"), &mut self.found)
     }
@@ -46,7 +49,7 @@ impl Reader<'_> {
         aliases.into()
     }
 
-    /// An address of a member, kept for the search for duplicates.
+    /// Parses an address of a member, and keeps it for the search for duplicates.
     fn address(&mut self, node: &Node<'_>, what: &str) -> Option<Email> {
         let email = self.email(node, what)?;
         self.addresses.push((email.clone(), node.place));
@@ -57,24 +60,25 @@ impl Reader<'_> {
         &mut self,
         fields: &Fields<'_, '_>,
         key: &str,
-        edge: Edge,
+        boundary: DayBoundary,
     ) -> Option<(Timestamp, Place)> {
         let node = fields.optional(key, &mut self.found)?;
-        let instant = dates::read(node, &format!("`{key}`"), edge, self.zone, &mut self.found)?;
+        let what = format!("`{key}`");
+        let instant = dates::parse(node, &what, boundary, self.zone, &mut self.found)?;
         Some((instant, node.place))
     }
 
     fn period(&mut self, fields: &Fields<'_, '_>, role: Option<&Role>) -> Option<Box<Period>> {
-        let starts = self.date(fields, "starts", Edge::Start);
-        let ends = self.date(fields, "expires", Edge::End);
+        let starts = self.date(fields, "starts", DayBoundary::Start);
+        let ends = self.date(fields, "expires", DayBoundary::End);
         if let (Some((start, from)), Some((end, to))) = (starts, ends)
             && start >= end
         {
             self.found.push(
-                Diagnostic::error("starts-after-expires", "access would end before it begins")
+                Diagnostic::error("starts-after-expires", "`expires` is before `starts`")
                     .at(to)
-                    .label("the end")
-                    .related(from, "the beginning")
+                    .label("access ends")
+                    .related(from, "access starts")
                     .hint("`expires` is the last day of access"),
             );
         }
@@ -85,12 +89,13 @@ impl Reader<'_> {
                 Diagnostic::warning("already-expired", "access has already ended")
                     .at(place)
                     .label("in the past")
-                    .hint("remove the member, or write a later date"),
+                    .hint("remove the member, or set a later date"),
             );
         }
         let elevate = fields.optional("elevate", &mut self.found);
         let elevate = elevate.and_then(|node| self.elevation(node, role));
-        let period = Period { starts: starts.map(|it| it.0), ends: ends.map(|it| it.0), elevate };
+        let (starts, ends) = (starts.map(|(start, _)| start), ends.map(|(end, _)| end));
+        let period = Period { starts, ends, elevate };
         (period != Period::default()).then(|| Box::new(period))
     }
 
@@ -99,8 +104,8 @@ impl Reader<'_> {
         let role_node = fields.require("role", &mut self.found);
         let role = role_node.and_then(|node| self.role(node));
         let until = fields.require("until", &mut self.found);
-        let until = until.and_then(|_| self.date(&fields, "until", Edge::End));
-        let reason = self.words_of(&fields, "reason").map(str::to_owned);
+        let until = until.and_then(|_| self.date(&fields, "until", DayBoundary::End));
+        let reason = self.optional_text(&fields, "reason").map(str::to_owned);
         let (role, (until, place)) = (role?, until?);
         if let (Some(from), Some(node)) = (from, role_node)
             && !from.grows_to(&role)
@@ -108,11 +113,11 @@ impl Reader<'_> {
             self.found.push(
                 Diagnostic::warning(
                     "elevation-grants-nothing",
-                    format!("{role} is not above {from}"),
+                    format!("{role} is not a higher role than {from}"),
                 )
                 .at(node.place)
                 .label("not a higher role")
-                .hint("an elevation gives a higher role for a while"),
+                .hint("an elevation is a temporary higher role"),
             );
         }
         if until <= self.now {
@@ -120,7 +125,7 @@ impl Reader<'_> {
                 Diagnostic::warning("elevation-over", "the elevation has already ended")
                     .at(place)
                     .label("in the past")
-                    .hint("remove `elevate`, or write a later date"),
+                    .hint("remove `elevate`, or set a later date"),
             );
         }
         Some(Elevation { role, until, reason })

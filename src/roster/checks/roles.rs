@@ -1,70 +1,70 @@
-//! Roles, and the words that a roster has for them.
+//! Validates roles and role aliases.
 
 use std::collections::BTreeMap;
 
-use super::Reader;
+use super::Validator;
 use crate::diagnostic::Diagnostic;
 use crate::escape::escape;
 use crate::role::Role;
 use crate::yaml::{Fields, Node, Value, closest};
 
-/// What a roster calls the roles.
+/// The aliases that `roles` defines.
 #[derive(Debug, Default)]
-pub(super) struct Words {
-    /// None where the meaning of a word is wrong, which has been told.
+pub(super) struct RoleAliases {
+    /// None if the role of an alias is invalid, which has been reported.
     known: BTreeMap<String, Option<Role>>,
-    /// The first file could not be read, so there may be words that nobody knows.
-    lost: bool,
+    /// `roles` could not be parsed, so unknown roles may be aliases.
+    incomplete: bool,
 }
 
-impl Words {
-    pub fn are_lost(&mut self) {
-        self.lost = true;
+impl RoleAliases {
+    pub fn mark_incomplete(&mut self) {
+        self.incomplete = true;
     }
 }
 
-impl Reader<'_> {
-    pub(super) fn own_words(&mut self, fields: &Fields<'_, '_>) {
+impl Validator<'_> {
+    pub(super) fn role_aliases(&mut self, fields: &Fields<'_, '_>) {
         let Some(node) = fields.optional("roles", &mut self.found) else { return };
         let Value::Map(entries) = &node.value else {
             self.found.push(node.expected("`roles`", "a mapping"));
-            self.words.are_lost();
+            self.role_aliases.mark_incomplete();
             return;
         };
-        node.refuse_tag(&mut self.found);
-        for (word, node) in entries {
+        node.reject_tag(&mut self.found);
+        for (alias, node) in entries {
             if self.is_full() {
                 break;
             }
-            if Role::known(&word.text).is_some() {
+            if Role::known(&alias.text).is_some() {
                 self.found.push(
                     Diagnostic::error(
                         "role-shadowed",
-                        format!("`{}` is an account type already", word.text),
+                        format!("`{}` is already an account type", alias.text),
                     )
-                    .at(word.place)
-                    .label("cannot mean something else")
-                    .hint("choose another word"),
+                    .at(alias.place)
+                    .label("cannot be an alias")
+                    .hint("choose another alias"),
                 );
                 continue;
             }
             let role = self.account_type(node);
-            self.words.known.insert(word.text.to_string(), role);
+            self.role_aliases.known.insert(alias.text.to_string(), role);
         }
     }
 
-    /// What a word stands for: never another word, so that the order of the words says nothing.
+    /// The role of an alias. Never another alias, so that their order does not matter.
     fn account_type(&mut self, node: &Node<'_>) -> Option<Role> {
         if node.is_null() {
-            self.found.push(node.expected("the meaning of a word", "an account type"));
+            self.found.push(node.expected("the role of an alias", "an account type"));
             return None;
         }
         match self.plain_or_raw(node)? {
             Ok(role) => Some(role),
             Err(text) => {
                 let hint = match closest(text, names()) {
-                    Some(meant) => format!("did you mean `{meant}`?"),
-                    None => format!("a word stands for one of {}", names().join(", ")),
+                    Some(closest) => format!("did you mean `{closest}`?"),
+                    None => format!("an alias stands for one of {}", names().join(", ")),
                 };
                 self.found.push(unknown(node, text, hint));
                 None
@@ -77,17 +77,17 @@ impl Reader<'_> {
             Ok(role) => return Some(role),
             Err(text) => text,
         };
-        if let Some(meaning) = self.words.known.get(text) {
-            return meaning.clone();
+        if let Some(role) = self.role_aliases.known.get(text) {
+            return role.clone();
         }
-        if !self.words.lost {
-            let hint = self.meant(text);
+        if !self.role_aliases.incomplete {
+            let hint = self.suggestion(text);
             self.found.push(unknown(node, text, hint));
         }
         None
     }
 
-    /// A role by its own name or as `!raw`, or the text that is neither.
+    /// A known role or a `!raw` role. `Err` holds any other text.
     fn plain_or_raw<'n>(&mut self, node: &'n Node<'_>) -> Option<Result<Role, &'n str>> {
         let raw = node.tag.as_deref() == Some("raw");
         let Value::Scalar { text, .. } = &node.value else {
@@ -95,7 +95,7 @@ impl Reader<'_> {
             return None;
         };
         if !raw {
-            node.refuse_tag(&mut self.found);
+            node.reject_tag(&mut self.found);
             return Some(Role::known(text).ok_or(text));
         }
         if is_raw_role(text) {
@@ -104,27 +104,27 @@ impl Reader<'_> {
         self.found.push(
             Diagnostic::error(
                 "bad-raw-role",
-                format!("no account type is spelled `{}`", escape(text)),
+                format!("`{}` is not a valid account type", escape(text)),
             )
             .at(node.place)
-            .label("not as the API spells them")
-            .hint("after `!raw` stand capitals, digits and underscores, as in NEW_ROLE"),
+            .label("not a valid account type")
+            .hint("after `!raw`, use capitals, digits and underscores, as in NEW_ROLE"),
         );
         None
     }
 
-    fn meant(&self, text: &str) -> String {
-        let words = self.words.known.keys().map(String::as_str);
-        if let Some(meant) = closest(text, names().into_iter().chain(words.clone())) {
-            return format!("did you mean `{meant}`?");
+    fn suggestion(&self, text: &str) -> String {
+        let aliases = self.role_aliases.known.keys().map(String::as_str);
+        if let Some(closest) = closest(text, names().into_iter().chain(aliases.clone())) {
+            return format!("did you mean `{closest}`?");
         }
-        let known: Vec<&str> = names().into_iter().chain(words.take(10)).collect();
+        let known: Vec<&str> = names().into_iter().chain(aliases.take(10)).collect();
         let newer = if is_raw_role(text) { text } else { "NEW_ROLE" };
-        format!("known are {}; a newer one is written `!raw {newer}`", known.join(", "))
+        format!("known roles: {}; write a newer one as `!raw {newer}`", known.join(", "))
     }
 }
 
-/// A role as the API spells names: a GraphQL enum value in capitals.
+/// Whether the text can be an account type: a GraphQL enum value in capitals.
 pub(in crate::roster) fn is_raw_role(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_uppercase())
         && text.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_')

@@ -197,11 +197,10 @@ impl EventRow {
         let outcome = [&row.outcome, &row.reason, &row.detail, &row.place];
         let outcome: Vec<&str> = outcome.into_iter().flatten().map(String::as_str).collect();
         let commit = row.commit.as_deref().map(|commit| {
-            let short: String = commit.chars().take(7).collect();
-            let dirty = if commit.ends_with('+') { "+" } else { "" };
+            let short = crate::revision::abbreviate(commit);
             let author = row.author.as_deref().unwrap_or_default();
             let subject = row.subject.as_deref().unwrap_or_default();
-            format!("{short}{dirty} {author} {subject}").trim_end().to_owned()
+            format!("{short} {author} {subject}").trim_end().to_owned()
         });
         Self {
             exact: row.at.clone(),

@@ -1,4 +1,4 @@
-//! The table with memory: every line of a roster, every state of the directory, every past.
+//! The table with history: every roster line, every directory state, every past.
 
 use jiff::SignedDuration;
 use rosterd::action::Action;
@@ -8,32 +8,31 @@ use rosterd::memory::entry::{AttemptStatus, Entry, LedgerCreated, OutcomeEntry, 
 use rosterd::plan::OnRemoved;
 use rosterd::role::Role;
 
-use super::{MODES, in_short, table};
+use super::{MODES, abbreviated, table};
 use crate::support::states::{LINES, Line, Shown, Who, shown};
 use crate::support::world::{World, disable, email, intent, now, told, uid};
 
-/// What the ledger remembers of a person.
+/// The history of a person in the ledger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Past {
-    /// There is a ledger, and it knows nothing.
+    /// A new ledger.
     Fresh,
-    /// The account was seen two days ago, and gone a day later, by another hand.
+    /// The account was seen two days ago, and removed outside rosterd a day later.
     Vanished,
-    /// The same, and a disable of ours stands so in the ledger.
+    /// The same, after a disable by rosterd with this status.
     Disabled(AttemptStatus),
-    /// A disable of ours that certainly did not happen, and then it vanished.
+    /// The account vanished after a disable that was certainly not executed.
     NotDisabled(AttemptStatus),
-    /// The invitation was first seen so many hours ago, expired.
+    /// The expired invitation was first seen this many hours ago.
     ExpiredFor(i64),
-    /// Whatever is wanted now was tried so often, the last time so many minutes ago, and this
-    /// became of it.
+    /// The needed change was tried `times` times with this status, the last time `minutes` ago.
     Tried { status: AttemptStatus, times: usize, minutes: i64 },
 }
 
 const HOUR: i64 = 60;
 const DAY: i64 = 24 * HOUR;
 
-/// Every past; the limits of the ladders just inside and just outside.
+/// Every past, with the backoff limits just before and just after they expire.
 fn pasts() -> Vec<Past> {
     let mut pasts = vec![
         Past::Fresh,
@@ -67,8 +66,8 @@ fn pasts() -> Vec<Past> {
     pasts
 }
 
-/// Writes entries so many minutes before now.
-fn note(world: &mut World, minutes: i64, entries: impl IntoIterator<Item = Entry>) {
+/// Adds entries to the history, `minutes` before now.
+fn record(world: &mut World, minutes: i64, entries: impl IntoIterator<Item = Entry>) {
     for entry in entries {
         let at = now() - SignedDuration::from_mins(minutes);
         let seq = world.memory.through() + 1;
@@ -94,33 +93,33 @@ fn seen(accounts: Vec<&str>, gone: Vec<&str>) -> Entry {
     })
 }
 
-/// The world with this past of `name`.
+/// Adds this past of `name` to the world.
 fn with(mut world: World, name: &str, past: Past) -> World {
     let begun = Entry::LedgerCreated(LedgerCreated { by_operator: false, version: String::new() });
-    note(&mut world, 500 * DAY, [begun]);
-    let gone = |world: &mut World, minutes| note(world, minutes, [seen(vec![], vec![name])]);
+    record(&mut world, 500 * DAY, [begun]);
+    let gone = |world: &mut World, minutes| record(world, minutes, [seen(vec![], vec![name])]);
     match past {
         Past::Fresh => {}
         Past::Vanished => {
-            note(&mut world, 2 * DAY, [seen(vec![name], vec![])]);
+            record(&mut world, 2 * DAY, [seen(vec![name], vec![])]);
             gone(&mut world, DAY);
         }
         Past::Disabled(status) | Past::NotDisabled(status) => {
-            note(&mut world, 2 * DAY, [seen(vec![name], vec![])]);
-            note(&mut world, DAY + 1, [intent(name, disable(name))]);
+            record(&mut world, 2 * DAY, [seen(vec![name], vec![])]);
+            record(&mut world, DAY + 1, [intent(name, disable(name))]);
             let of = world.memory.through();
             let closing = closing(&world, status);
-            note(&mut world, DAY + 1, closing);
+            record(&mut world, DAY + 1, closing);
             gone(&mut world, DAY);
             if let Past::Disabled(_) = past {
-                note(&mut world, DAY, [Entry::Shown { of: vec![of] }]);
+                record(&mut world, DAY, [Entry::Shown { of: vec![of] }]);
             }
         }
         Past::ExpiredFor(hours) => {
             let rows = world.invitations.iter().filter(|it| it.email == email(name));
             let rows = rows.map(|it| (it.email.clone(), it.role.clone(), true)).collect();
             let seen = Entry::Seen(Seen { invitations: rows, ..Seen::default() });
-            note(&mut world, hours * HOUR, [seen]);
+            record(&mut world, hours * HOUR, [seen]);
         }
         Past::Tried { status, times, minutes } => {
             let plan = World { memory: Memory::default(), ..world.clone() }.plan();
@@ -132,7 +131,7 @@ fn with(mut world: World, name: &str, past: Past) -> World {
             for change in changes.filter(|change| change.addresses().any(theirs)) {
                 tried(&mut world, &change.action, change.email.as_str(), (status, times, minutes));
             }
-            // Without a memory an expired invitation asks for nothing.
+            // Without a history, an expired invitation is a finding and not a change.
             let member = world.members.iter().find(|member| theirs(&member.email)).cloned();
             if lapsed && let Some(member) = member {
                 let action = Action::Reinvite { role: member.role.clone() };
@@ -151,13 +150,13 @@ fn tried(
 ) {
     for time in (0..times).rev() {
         let age = minutes + i64::try_from(time).unwrap() * DAY;
-        note(world, age, [intent(name, action.clone())]);
+        record(world, age, [intent(name, action.clone())]);
         let closing = closing(world, status);
-        note(world, age, closing);
+        record(world, age, closing);
     }
 }
 
-/// What the table says, row by row, of what it says without a memory.
+/// The expected rows with this past, derived from the rows without history.
 fn expected(line: Line, shown: Shown, past: Past, mode: OnRemoved) -> Vec<String> {
     let rows = table(line, shown, mode);
     let row = |row: String| match row.as_str() {
@@ -169,12 +168,12 @@ fn expected(line: Line, shown: Shown, past: Past, mode: OnRemoved) -> Vec<String
     rows.into_iter().map(row).collect()
 }
 
-/// A member of whom the directory shows nothing.
+/// A member with neither account nor invitation.
 fn missing(invite: &str, past: Past) -> String {
     let role = invite.trim_start_matches("invite ").split(':').next().unwrap();
     match past {
-        Past::Vanished | Past::NotDisabled(_) => format!("invite {role}: its account has vanished"),
-        Past::Disabled(_) => format!("invite {role}: wanted again after a disable"),
+        Past::Vanished | Past::NotDisabled(_) => format!("invite {role}: account vanished"),
+        Past::Disabled(_) => format!("invite {role}: re-added after a disable"),
         Past::Tried {
             status: AttemptStatus::Done | AttemptStatus::Open | AttemptStatus::Unknown,
             times,
@@ -183,11 +182,11 @@ fn missing(invite: &str, past: Past) -> String {
             if minutes < 10 {
                 return "Propagating".into();
             }
-            let again = format!("reinvite {role}: the invitation led to nothing");
-            invited_again(again, "InvitationGone", times, minutes)
+            let again = format!("reinvite {role}: invitation missing");
+            reinvited(again, "InvitationMissing", times, minutes)
         }
         Past::Tried { status: AttemptStatus::Rejected, times, minutes } => {
-            refused(invite.to_owned(), times, minutes)
+            rejected(invite.to_owned(), times, minutes)
         }
         _ => invite.to_owned(),
     }
@@ -198,35 +197,35 @@ fn expired(line: Line, past: Past) -> String {
     let Line::Member(who) = line else {
         return expired(Line::Member(Who::Developer), past);
     };
-    let again = format!("reinvite {}: the invitation has expired", who.role());
+    let again = format!("reinvite {}: invitation expired", who.role());
     match past {
-        Past::ExpiredFor(hours) => invited_again(again, "InvitationExpired", 1, hours * HOUR),
+        Past::ExpiredFor(hours) => reinvited(again, "InvitationExpired", 1, hours * HOUR),
         Past::Tried {
             status: AttemptStatus::Done | AttemptStatus::Open | AttemptStatus::Unknown,
             times,
             minutes,
-        } => invited_again(again, "InvitationExpired", times, minutes),
+        } => reinvited(again, "InvitationExpired", times, minutes),
         _ => "InvitationExpired".into(),
     }
 }
 
-fn invited_again(again: String, waiting: &str, times: usize, minutes: i64) -> String {
+fn reinvited(reinvite: String, pending: &str, times: usize, minutes: i64) -> String {
     match [DAY, 3 * DAY, 7 * DAY].get(times - 1) {
-        Some(wait) if minutes >= *wait => again,
-        Some(_) => waiting.to_owned(),
+        Some(wait) if minutes >= *wait => reinvite,
+        Some(_) => pending.to_owned(),
         None => "InvitationsExhausted".to_owned(),
     }
 }
 
-fn refused(change: String, times: usize, minutes: i64) -> String {
+fn rejected(change: String, times: usize, minutes: i64) -> String {
     match [HOUR, 6 * HOUR, DAY].get(times - 1) {
         Some(wait) if minutes >= *wait => change,
-        Some(_) => "Refused".to_owned(),
-        None => "NeedsPerson".to_owned(),
+        Some(_) => "Rejected".to_owned(),
+        None => "ManualActionRequired".to_owned(),
     }
 }
 
-/// A change of an account that is there.
+/// A change of an existing account.
 fn changed(change: &str, past: Past) -> String {
     match past {
         Past::Tried {
@@ -234,19 +233,19 @@ fn changed(change: &str, past: Past) -> String {
             minutes,
             ..
         } if minutes < 10 => "Propagating".into(),
-        // Each `ok` that no reading has shown counts as refused from now on.
+        // Each confirmed change that no snapshot has shown counts as rejected from now on.
         Past::Tried { status: AttemptStatus::Done, times, .. } => {
-            refused(change.to_owned(), times, 0)
+            rejected(change.to_owned(), times, 0)
         }
         Past::Tried { status: AttemptStatus::Rejected, times, minutes } => {
-            refused(change.to_owned(), times, minutes)
+            rejected(change.to_owned(), times, minutes)
         }
         _ => change.to_owned(),
     }
 }
 
 #[test]
-fn one_person_follows_the_table_whatever_was_before() {
+fn the_plan_for_one_person_with_any_past_follows_the_table() {
     let mut rows = 0;
     for line in LINES {
         for shown in shown() {
@@ -254,7 +253,7 @@ fn one_person_follows_the_table_whatever_was_before() {
                 for mode in MODES {
                     let mut world = World::default().person("matt", line, shown);
                     world.on_removed = mode;
-                    let mut plan = in_short(&with(world, "matt", past).seen(0));
+                    let mut plan = abbreviated(&with(world, "matt", past).seen(0));
                     let mut expected = expected(line, shown, past, mode);
                     plan.sort();
                     expected.sort();
@@ -268,7 +267,7 @@ fn one_person_follows_the_table_whatever_was_before() {
 }
 
 #[test]
-fn two_pasts_do_not_touch_each_other() {
+fn the_pasts_of_two_people_are_independent() {
     let states = [
         (Line::Member(Who::Developer), Shown::Nothing),
         (Line::Member(Who::Developer), Shown::Lapsed(Who::Admin)),
@@ -295,38 +294,41 @@ fn two_pasts_do_not_touch_each_other() {
 }
 
 #[test]
-fn an_account_that_changes_its_address_stays_the_members() {
+fn an_account_with_a_changed_address_still_matches_its_member() {
     for (line, expected) in [
-        (Line::Member(Who::Developer), vec!["KnownAs"]),
+        (Line::Member(Who::Developer), vec!["EmailDiffers"]),
         (
             Line::Member(Who::Admin),
-            vec!["role DEVELOPER > ADMIN: another role in the roster", "KnownAs"],
+            vec!["role DEVELOPER > ADMIN: role differs from the roster", "EmailDiffers"],
         ),
-        (Line::Expired, vec!["disable: expired", "KnownAs"]),
+        (Line::Expired, vec!["disable: expired", "EmailDiffers"]),
         (Line::Absent, vec!["disable: not in the roster"]),
     ] {
         let before = World::default().person("matt", line, Shown::Account(Who::Developer)).seen(-1);
         let moved = World { accounts: Vec::new(), ..before };
         let moved = moved.account_as("matt", "matthew", Role::Developer).seen(0);
-        assert_eq!(in_short(&moved), expected, "{line:?}");
-        // What covers the new address has the last word, and the member has lost the account.
+        assert_eq!(abbreviated(&moved), expected, "{line:?}");
+        // If the new address is unmanaged, the member has no account any more.
         let expected = match line {
-            Line::Member(who) => vec![format!("invite {}: its account has vanished", who.role())],
+            Line::Member(who) => vec![format!("invite {}: account vanished", who.role())],
             _ => vec![],
         };
-        assert_eq!(in_short(&moved.unmanaged("matthew@acme.io")), expected, "{line:?}");
+        assert_eq!(abbreviated(&moved.unmanaged("matthew@acme.io")), expected, "{line:?}");
     }
 }
 
 #[test]
-fn whoever_was_disabled_and_is_refused_needs_a_person_at_once() {
-    let refused = |past, minutes| {
+fn a_rejected_invitation_of_a_disabled_user_requires_manual_action_at_once() {
+    let after_rejection = |past, minutes| {
         let world = World::default().member("matt", Role::Developer);
         let mut world = with(world, "matt", past);
         let action = Action::Invite { role: Role::Developer };
         tried(&mut world, &action, "matt", (AttemptStatus::Rejected, 1, minutes));
-        in_short(&world.seen(0))
+        abbreviated(&world.seen(0))
     };
-    assert_eq!(refused(Past::Disabled(AttemptStatus::Done), 400 * DAY), ["NeedsPerson"]);
-    assert_eq!(refused(Past::Fresh, HOUR - 1), ["Refused"]);
+    assert_eq!(
+        after_rejection(Past::Disabled(AttemptStatus::Done), 400 * DAY),
+        ["ManualActionRequired"]
+    );
+    assert_eq!(after_rejection(Past::Fresh, HOUR - 1), ["Rejected"]);
 }

@@ -1,4 +1,4 @@
-//! The access review: every status, and when an end is near.
+//! The access review: every status, and users whose access ends soon.
 
 use jiff::{SignedDuration, Timestamp};
 use rosterd::memory::Memory;
@@ -36,7 +36,7 @@ fn statuses(world: &World) -> Vec<String> {
 }
 
 #[test]
-fn everybody_with_access_or_about_to_have_it_has_a_status() {
+fn every_account_and_invitation_has_a_status() {
     let world = World::new(
         vec![
             member("a-member@acme.io", Role::Developer, 3),
@@ -77,7 +77,7 @@ fn everybody_with_access_or_about_to_have_it_has_a_status() {
             "d-not-yet-elevated other role",
             "e-elevation-is-over member",
             "f-expired expired",
-            "g-later not yet",
+            "g-later not started",
             "h-invited pending",
             "stale invitation expired",
             "stranger not in roster",
@@ -86,7 +86,7 @@ fn everybody_with_access_or_about_to_have_it_has_a_status() {
 }
 
 #[test]
-fn an_end_is_told_while_it_lies_ahead_and_marked_when_it_is_near() {
+fn a_future_end_is_shown_and_marked_when_it_is_near() {
     let world = World::new(
         vec![
             during(None, Some(48), "matt@acme.io"),

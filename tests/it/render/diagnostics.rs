@@ -1,4 +1,4 @@
-//! Problems in files: drawn, as JSON, as annotations.
+//! Diagnostics as text, as JSON and as GitHub annotations.
 
 use rosterd::diagnostic::{Diagnostic, FileId, Place, Sources};
 use rosterd::render::{diagnostics, github};
@@ -45,13 +45,13 @@ fn problems(sources: &Sources) -> Vec<Diagnostic> {
             .at(spot(sources, "token@acme.io"))
             .label("here")
             .hint("name an environment variable")
-            .concealed(),
+            .redacted(),
         Diagnostic::error("unreadable", "users.yaml cannot be read: no such file"),
     ]
 }
 
 #[test]
-fn the_lines_of_one_file_share_a_frame() {
+fn places_in_one_file_share_a_frame() {
     let mut sources = Sources::default();
     let between = "  - email: user1@acme.io\n".repeat(9);
     sources.add(
@@ -90,7 +90,7 @@ fn the_lines_of_one_file_share_a_frame() {
 }
 
 #[test]
-fn long_and_hostile_lines_are_cut_and_escaped_and_secrets_not_drawn() {
+fn long_lines_are_cut_untrusted_text_is_escaped_and_secrets_are_redacted() {
     let sources = sources();
     let shown = diagnostics::text(&problems(&sources), &sources, false);
     insta::assert_snapshot!(shown, @r"
@@ -122,8 +122,8 @@ fn long_and_hostile_lines_are_cut_and_escaped_and_secrets_not_drawn() {
 
     error[unreadable]: users.yaml cannot be read: no such file
     ");
-    let concealed = problems(&sources).split_off(2);
-    let styled = diagnostics::text(&concealed, &sources, true);
+    let redacted = problems(&sources).split_off(2);
+    let styled = diagnostics::text(&redacted, &sources, true);
     assert!(styled.contains('\u{1b}') && !styled.contains("token"), "{styled}");
 }
 
@@ -164,7 +164,7 @@ fn diagnostics_as_json_and_as_annotations() {
 }
 
 #[test]
-fn a_place_of_another_text_never_breaks_the_drawing() {
+fn a_place_of_another_text_is_rendered_without_a_panic() {
     let sources = sources();
     for (start, end) in [(0, 0), (5, 2), (3, 9_999), (9_999, 10_000), (1, 30)] {
         let place = Place { file: FileId(0), line: 1, column: 1, start, end };
@@ -177,7 +177,7 @@ fn a_place_of_another_text_never_breaks_the_drawing() {
 }
 
 #[test]
-fn a_hint_without_a_place_stands_on_a_line_of_its_own() {
+fn a_hint_without_a_place_is_on_its_own_line() {
     let problem = Diagnostic::error("no-file", "`*.yaml` matches no file").hint("look again");
     insta::assert_snapshot!(diagnostics::text(&[problem], &Sources::default(), false), @"
     error[no-file]: `*.yaml` matches no file

@@ -1,4 +1,5 @@
-//! What holds for every format: hostile text is inert, order never matters, counts are rows.
+//! Properties of all formats: untrusted text is escaped, input order does not matter, the summary
+//! counts the rows.
 
 use proptest::prelude::*;
 use rosterd::directory::Account;
@@ -12,7 +13,7 @@ use super::{World, account, invitation, member, plain, rich};
 
 const HOSTILE: &str = "x\u{1b}[31m|`</details><b>@team\n::error::[a](http://e)\u{202e}%\"@acme.io";
 
-/// A workspace in which other people chose every text.
+/// A workspace in which every text is untrusted.
 fn hostile() -> World {
     let other = || Role::from_api("R\u{1b}|`<i>\n- email: z");
     let account = Account { name: Some(HOSTILE.into()), ..account(HOSTILE, other()) };
@@ -21,7 +22,7 @@ fn hostile() -> World {
 }
 
 #[test]
-fn hostile_text_is_inert_in_every_format() {
+fn untrusted_text_is_escaped_in_every_format() {
     let world = hostile();
     let view = world.view();
     let formats = [
@@ -54,12 +55,12 @@ fn hostile_text_is_inert_in_every_format() {
     insta::assert_snapshot!(row, @r#"| `-` disable | `x\u{1b}[31m\u{7c}\u{60}</details><b>@team\u{a}::error::[a](http://e)\u{202e}%"@acme.io` | `R\u{1b}\u{7c}\u{60}<i>\u{a}- email: z` | not in users.yaml; cannot be undone through the API |  |"#);
     let saved = saved::read(&formats[4]).unwrap();
     let verbatim = saved.workspaces[0].changes.iter().any(|change| change.email == HOSTILE);
-    assert!(verbatim, "JSON keeps the address as it is");
+    assert!(verbatim, "JSON keeps the address verbatim");
     assert_eq!(saved.workspaces[0].differences(&world.plan), []);
 }
 
 #[test]
-fn the_order_of_the_input_never_matters() {
+fn the_order_of_the_input_does_not_matter() {
     let world = rich();
     let mut members = world.roster.members().to_vec();
     let mut accounts = world.snapshot.accounts().to_vec();
@@ -83,7 +84,7 @@ fn the_order_of_the_input_never_matters() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// Every count of the summary is a number of rows, every change and finding has one row.
+    /// Every change and finding has one row, and the summary counts the rows.
     #[test]
     fn the_summary_counts_the_rows(
         people in prop::collection::vec((0_u8..4, 0_u8..5, 0_usize..3, 0_usize..3), 0..12),
@@ -118,8 +119,8 @@ proptest! {
         prop_assert_eq!(findings, world.plan.findings().len());
         let shown = plain(&text::plan(&world.view(), true));
         for row in &rows {
-            let tells = |line: &str| line.contains(row.kind.as_str()) && line.contains(&row.email);
-            prop_assert!(shown.lines().any(tells));
+            let is_row = |line: &str| line.contains(row.kind.as_str()) && line.contains(&row.email);
+            prop_assert!(shown.lines().any(is_row));
         }
         let (table, _) = shown.split_once("\nheld by ").unwrap_or((&shown, ""));
         let lines = table.lines().filter(|line| line.starts_with("  ") && line.contains('@'));
@@ -137,7 +138,7 @@ proptest! {
 }
 
 #[test]
-fn kinds_are_told_apart_without_colour() {
+fn kinds_have_distinct_symbols_and_names() {
     let kinds = [
         Kind::Invite,
         Kind::Role,
@@ -155,7 +156,7 @@ fn kinds_are_told_apart_without_colour() {
 }
 
 #[test]
-fn anything_to_do_or_held_is_out_of_sync() {
+fn a_plan_with_changes_or_held_changes_is_not_in_sync() {
     assert!(Summary::default().is_in_sync());
     let counts: [fn(&mut Summary); 5] = [
         |it| it.invite = 1,

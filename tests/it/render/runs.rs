@@ -1,4 +1,4 @@
-//! What a run did, as text.
+//! The result of a run, as text.
 
 use rosterd::failure::FailureKind;
 use rosterd::render::text;
@@ -31,15 +31,15 @@ fn report(world: &World, outcomes: &[Outcome], verification: Verification) -> Ru
 }
 
 #[test]
-fn a_run_tells_what_was_done_and_what_is_left() {
+fn a_run_shows_outcomes_and_remaining_changes() {
     let world = rich();
     let outcomes = [
         Outcome::Done,
         Outcome::Rejected("no\u{1b}[2J such user".into()),
         Outcome::Unknown("no answer in 60 s".into()),
     ];
-    let left = world.verdict.approved.changes()[1..].to_vec();
-    let residue = Residue { applicable: left, in_sync: 2, ..Residue::default() };
+    let remaining = world.verdict.approved.changes()[1..].to_vec();
+    let residue = Residue { applicable: remaining, in_sync: 2, ..Residue::default() };
     let report = report(&world, &outcomes, Verification::Read(Box::new(residue)));
     insta::assert_snapshot!(plain(&text::run(&report, &world.sources, false)), @r#"
     acme   users.yaml   plan 80d4a020
@@ -83,7 +83,7 @@ fn a_run_tells_what_was_done_and_what_is_left() {
 }
 
 #[test]
-fn a_run_that_did_nothing_is_one_line() {
+fn a_run_without_changes_is_one_line() {
     let world = rich();
     let report = report(&world, &[], Verification::NotNeeded);
     let shown = plain(&text::run(&report, &world.sources, false));
@@ -91,7 +91,7 @@ fn a_run_that_did_nothing_is_one_line() {
 }
 
 #[test]
-fn a_converged_run_ends_in_sync_and_a_failed_one_says_why() {
+fn a_converged_run_is_in_sync_and_a_failed_run_shows_the_error() {
     let world = World::new(
         vec![
             member("alexandra@acme.io", Role::Admin, 3),
@@ -118,7 +118,7 @@ fn a_converged_run_ends_in_sync_and_a_failed_one_says_why() {
 }
 
 #[test]
-fn a_run_that_stopped_or_was_not_verified_never_says_in_sync() {
+fn a_stopped_or_unverified_run_is_not_in_sync() {
     let world = rich();
     let outcomes =
         [Outcome::Done, Outcome::NotSent("the server refuses the key".into()), Outcome::Done];
@@ -140,7 +140,7 @@ fn a_run_that_stopped_or_was_not_verified_never_says_in_sync() {
 }
 
 #[test]
-fn what_was_not_sent_is_folded() {
+fn skipped_changes_are_folded() {
     let people = |n: u32| {
         let email: &'static str = Box::leak(format!("user{n}@acme.io").into_boxed_str());
         member(email, Role::Analyst, 3 + n)
@@ -152,12 +152,12 @@ fn what_was_not_sent_is_folded() {
     let outcomes = vec![Outcome::NotSent("interrupted".into()); 30];
     let shown =
         text::run(&report(&world, &outcomes, Verification::NotNeeded), &world.sources, false);
-    assert!(shown.contains("22 more") && shown.contains("30 not sent"), "{shown}");
-    assert_eq!(shown.matches("not sent: interrupted").count(), 8, "{shown}");
+    assert!(shown.contains("22 more") && shown.contains("30 skipped"), "{shown}");
+    assert_eq!(shown.matches("skipped: interrupted").count(), 8, "{shown}");
 }
 
 #[test]
-fn what_the_fresh_reading_does_not_show_is_told() {
+fn changes_that_are_not_visible_yet_are_counted_as_propagating() {
     let world = rich();
     let held = world.verdict.held[0].change.clone();
     let residue =

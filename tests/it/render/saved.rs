@@ -1,4 +1,4 @@
-//! The plan as JSON: every field, the way back, and the comparison with a fresh plan.
+//! The plan as JSON: its fields, reading it back, and the comparison with a current plan.
 
 use rosterd::directory::{Snapshot, Uid};
 use rosterd::email::Email;
@@ -12,7 +12,7 @@ use rosterd::roster::{Digest, Roster};
 use super::{World, account, invitation, member, now, rich};
 
 #[test]
-fn json_tells_every_field() {
+fn json_has_every_field() {
     let world = World::with(
         vec![
             member("alexandra@acme.io", Role::Admin, 3),
@@ -114,7 +114,7 @@ fn json_tells_every_field() {
 }
 
 #[test]
-fn what_is_written_is_read_back_without_a_difference() {
+fn a_saved_plan_is_read_back_without_a_difference() {
     let world = rich();
     let written = json::write(&[world.view()]);
     let read = saved::read(&written).unwrap();
@@ -127,7 +127,7 @@ fn what_is_written_is_read_back_without_a_difference() {
 }
 
 #[test]
-fn a_stale_plan_says_what_is_different() {
+fn a_stale_plan_shows_the_differences() {
     let mut world = rich();
     let saved = saved::read(&json::write(&[world.view()])).unwrap().workspaces.remove(0);
     let mut accounts = world.snapshot.accounts().to_vec();
@@ -157,11 +157,11 @@ fn a_stale_plan_says_what_is_different() {
 }
 
 #[test]
-fn what_is_no_plan_says_so() {
-    let told = |text: &str| saved::read(text).unwrap_err().to_string();
+fn an_invalid_plan_file_is_an_error() {
+    let error = |text: &str| saved::read(text).unwrap_err().to_string();
     let version = r#"{"format_version": 1, "workspaces": []}"#;
     let damaged = r#"{"format_version": 2, "workspaces": [{"workspace": 3}]}"#;
-    let all = [told("users:\n"), told("{}"), told("[1]"), told(version), told(damaged)];
+    let all = [error("users:\n"), error("{}"), error("[1]"), error(version), error(damaged)];
     insta::assert_snapshot!(all.join("\n"), @"
     this is not JSON (expected value at line 1 column 1); a plan is written by `rosterd --plan --format json`
     this JSON is not a plan: it has no `format_version`; write one with `rosterd --plan --format json`
@@ -178,5 +178,5 @@ fn the_committed_schema_is_the_format() {
         std::fs::write(path, json::schema()).unwrap();
     }
     let committed = std::fs::read_to_string(path).unwrap();
-    assert_eq!(committed, json::schema(), "write it anew with UPDATE_FIXTURES=1");
+    assert_eq!(committed, json::schema(), "update it with UPDATE_FIXTURES=1");
 }

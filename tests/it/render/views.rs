@@ -1,4 +1,4 @@
-//! One plan in each format for people.
+//! One plan in each human-readable format.
 
 use rosterd::guard::Limits;
 use rosterd::plan::OnRemoved;
@@ -8,7 +8,7 @@ use rosterd::role::Role;
 use super::{World, account, member, plain, rich};
 
 #[test]
-fn text_says_every_row_once_and_folds_what_is_held() {
+fn text_shows_every_row_once_and_folds_held_rows() {
     insta::assert_snapshot!(plain(&text::plan(&rich().view(), false)), @r#"
     acme   users.yaml   plan 80d4a020
 
@@ -64,7 +64,7 @@ fn verbose_text_shows_every_row_and_its_guard() {
 }
 
 #[test]
-fn nothing_to_do_is_one_line() {
+fn a_plan_in_sync_is_one_line() {
     let world = World::new(
         vec![member("alexandra@acme.io", Role::Admin, 3)],
         vec![account("alexandra@acme.io", Role::Admin)],
@@ -95,7 +95,7 @@ fn drift_is_reported_and_long_or_wide_addresses_keep_the_columns() {
 }
 
 #[test]
-fn the_diff_is_the_plan() {
+fn the_diff_shows_every_change_of_the_plan() {
     insta::assert_snapshot!(unified::diff(&rich().view()), @"
     # 12 of 15 changes are held: disable-budget
     --- acme (directory)
@@ -146,7 +146,7 @@ fn the_diff_is_the_plan() {
 }
 
 #[test]
-fn markdown_is_ready_for_a_comment() {
+fn markdown_shows_the_plan_and_the_approvals() {
     insta::assert_snapshot!(markdown::plan(&rich().view()), @r#"
     <!-- rosterd:plan:acme -->
     ### rosterd plan for `acme`: 1 to invite, 2 roles to change, 12 held, 2 pending, 1 needs action, 2 info, 1 in sync
@@ -231,7 +231,7 @@ fn markdown_is_ready_for_a_comment() {
 }
 
 #[test]
-fn github_annotates_the_lines_of_the_roster() {
+fn github_annotations_are_at_the_lines_of_the_roster() {
     let world = rich();
     let shown = github::plan(&world.view());
     let some: Vec<&str> = shown.lines().filter(|line| !line.contains("@acme.io disable")).collect();
@@ -250,7 +250,7 @@ fn github_annotates_the_lines_of_the_roster() {
 }
 
 #[test]
-fn a_comment_stays_within_its_limit_and_counts_what_it_leaves_out() {
+fn a_comment_is_cut_at_the_limit_and_counts_the_rest() {
     let members = (0..3000).map(|n| member(&format!("user{n}@acme.io"), Role::Business, n));
     let limits = Limits { budgets: std::collections::BTreeMap::new(), ..Limits::default() };
     let world = World::with(members.collect(), Vec::new(), Vec::new(), OnRemoved::Disable, &limits);
@@ -261,7 +261,7 @@ fn a_comment_stays_within_its_limit_and_counts_what_it_leaves_out() {
 }
 
 #[test]
-fn a_hundred_thousand_people_make_a_small_diff() {
+fn the_diff_of_a_large_roster_is_small() {
     let name = |n: u32| format!("user{n}@acme.io");
     let members = (0..100_000).map(|n| member(&name(n), Role::Business, n)).collect();
     let accounts = (1..100_000)

@@ -1,8 +1,8 @@
-//! Every fixture is told exactly as the text beside it says.
+//! Compares the diagnostics of every fixture with the expected ones.
 //!
-//! A fixture is a file, or a folder of files, in `tests/fixtures/roster`; `NAME.txt` is what is
-//! said about it: the place, the marked text, the problem, what is beside it. With
-//! `UPDATE_FIXTURES=1` the texts are written anew: read the difference before it is committed.
+//! A fixture is a file, or a folder of files, in `tests/fixtures/roster`. `NAME.txt` has the
+//! expected diagnostics: the place, the marked text, the message, the label and the hint.
+//! `UPDATE_FIXTURES=1` rewrites them: review the difference before you commit it.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -29,14 +29,14 @@ fn names_in(folder: &Path) -> Vec<String> {
     names
 }
 
-fn ends(name: &str, ending: &str) -> bool {
-    Path::new(name).extension().is_some_and(|it| it == ending)
+fn has_extension(name: &str, extension: &str) -> bool {
+    Path::new(name).extension().is_some_and(|it| it == extension)
 }
 
-/// The fixtures by name, without the ending.
+/// The fixtures, with their names without the extension.
 fn fixtures() -> Vec<(String, Sources)> {
     let mut found = Vec::new();
-    for name in names_in(&folder()).into_iter().filter(|name| !ends(name, "txt")) {
+    for name in names_in(&folder()).into_iter().filter(|name| !has_extension(name, "txt")) {
         let path = folder().join(&name);
         let mut sources = Sources::default();
         if path.is_dir() {
@@ -51,7 +51,7 @@ fn fixtures() -> Vec<(String, Sources)> {
     found
 }
 
-/// The time zone of a fixture: a comment `# zone: NAME` in it, else UTC.
+/// The time zone of a fixture: from a comment `# zone: NAME`, else UTC.
 fn zone(sources: &Sources) -> TimeZone {
     let mut lines = sources.iter().flat_map(|(_, file)| file.text.lines());
     let zone = lines.find_map(|line| line.strip_prefix("# zone: "));
@@ -69,19 +69,19 @@ fn at(place: Place, sources: &Sources) -> String {
     format!("{}:{line}:{column} {marked:?}", sources.name(file))
 }
 
-fn told(problem: &Diagnostic, sources: &Sources) -> String {
+fn describe(problem: &Diagnostic, sources: &Sources) -> String {
     let severity = match problem.severity {
         Severity::Error => "error",
         Severity::Warning => "warning",
     };
-    let place = problem.place.map_or_else(|| "nowhere".to_owned(), |place| at(place, sources));
+    let place = problem.place.map_or_else(|| "no place".to_owned(), |place| at(place, sources));
     let mut text =
         format!("{place}\n    {severity} {}: {}\n", problem.code, escape(&problem.message));
     if let Some(label) = &problem.label {
         let _ = writeln!(text, "    label: {}", escape(label));
     }
-    for (place, words) in &problem.related {
-        let _ = writeln!(text, "    related: {} {words}", at(*place, sources));
+    for (place, label) in &problem.related {
+        let _ = writeln!(text, "    related: {} {label}", at(*place, sources));
     }
     if let Some(hint) = &problem.hint {
         let _ = writeln!(text, "    hint: {}", escape(hint));
@@ -131,30 +131,30 @@ fn roster(roster: &Roster) -> String {
 }
 
 #[test]
-fn every_fixture_is_told_as_the_text_beside_it_says() {
+fn every_fixture_has_the_expected_diagnostics() {
     let mut different = Vec::new();
     let mut expected: BTreeSet<String> =
-        names_in(&folder()).into_iter().filter(|name| ends(name, "txt")).collect();
+        names_in(&folder()).into_iter().filter(|name| has_extension(name, "txt")).collect();
     for (name, sources) in fixtures() {
         let (valid, found) = validate(&sources, &zone(&sources));
-        let mut said: String = found.iter().map(|problem| told(problem, &sources)).collect();
-        said.push_str(&valid.as_ref().map_or_else(|| "no roster\n".to_owned(), roster));
+        let mut actual: String = found.iter().map(|problem| describe(problem, &sources)).collect();
+        actual.push_str(&valid.as_ref().map_or_else(|| "no roster\n".to_owned(), roster));
         let file = format!("{name}.txt");
         expected.remove(&file);
         let path = folder().join(file);
         if std::env::var_os("UPDATE_FIXTURES").is_some() {
-            fs::write(&path, &said).unwrap();
+            fs::write(&path, &actual).unwrap();
         }
-        if fs::read_to_string(&path).unwrap_or_default() != said {
-            different.push(format!("{name}\n{said}"));
+        if fs::read_to_string(&path).unwrap_or_default() != actual {
+            different.push(format!("{name}\n{actual}"));
         }
     }
-    assert!(different.is_empty(), "told otherwise:\n{}", different.join("\n"));
-    assert!(expected.is_empty(), "texts without a fixture: {expected:?}");
+    assert!(different.is_empty(), "different diagnostics:\n{}", different.join("\n"));
+    assert!(expected.is_empty(), "expectations without a fixture: {expected:?}");
 }
 
 #[test]
-fn problems_are_told_in_the_order_of_their_places() {
+fn problems_are_sorted_by_place() {
     for (name, sources) in fixtures() {
         let (_, found) = validate(&sources, &zone(&sources));
         let places = found.iter().filter_map(|problem| problem.place);
@@ -163,7 +163,7 @@ fn problems_are_told_in_the_order_of_their_places() {
 }
 
 #[test]
-fn every_problem_is_drawn_at_its_place() {
+fn every_problem_is_rendered_at_its_place() {
     for (name, sources) in fixtures() {
         let (_, found) = validate(&sources, &zone(&sources));
         for problem in &found {
@@ -177,7 +177,7 @@ fn every_problem_is_drawn_at_its_place() {
     }
 }
 
-/// The codes that a source file gives to problems.
+/// The diagnostic codes in a source file.
 fn codes(text: &str) -> BTreeSet<String> {
     let calls =
         text.split("Diagnostic::error(").flat_map(|part| part.split("Diagnostic::warning("));
@@ -190,20 +190,20 @@ fn every_code_has_a_fixture() {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut missing = BTreeSet::new();
     for part in ["yaml", "roster", "roster/checks"] {
-        for name in names_in(&source.join(part)).iter().filter(|name| ends(name, "rs")) {
+        for name in names_in(&source.join(part)).iter().filter(|name| has_extension(name, "rs")) {
             missing.append(&mut codes(&fs::read_to_string(source.join(part).join(name)).unwrap()));
         }
     }
-    assert!(missing.len() > 20, "the codes are found");
+    assert!(missing.len() > 20, "found the codes");
     for (_, sources) in fixtures() {
         validate(&sources, &zone(&sources)).1.iter().for_each(|problem| {
             missing.remove(problem.code);
         });
     }
-    // The first two take large files, and only a configuration has keys that were renamed: other
-    // tests have them.
-    for elsewhere in ["too-many-problems", "too-many-values", "renamed-key"] {
-        missing.remove(elsewhere);
+    // Covered by other tests: the first two need large files, and only configurations have renamed
+    // keys.
+    for covered in ["too-many-problems", "too-many-values", "renamed-key"] {
+        missing.remove(covered);
     }
     assert!(missing.is_empty(), "{missing:?}");
 }

@@ -1,4 +1,4 @@
-//! A workspace, imported: the roster says what is there, so nothing is planned.
+//! Import: the plan for an imported roster is empty.
 
 use jiff::tz::TimeZone;
 use proptest::prelude::*;
@@ -12,7 +12,7 @@ use rosterd::roster::{Pattern, write};
 use super::{cases, one, validate};
 use crate::support::world::now;
 
-/// What people are called, and what breaks programs.
+/// Names and texts that are special in YAML.
 const TEXT: [&str; 32] = [
     "",
     " ",
@@ -159,7 +159,7 @@ proptest! {
     #![proptest_config(cases(2000))]
 
     #[test]
-    fn nothing_is_planned_against_what_was_imported(
+    fn the_plan_for_an_imported_roster_is_empty(
         snapshot in snapshot(),
         patterns in patterns(),
     ) {
@@ -188,7 +188,7 @@ proptest! {
 }
 
 #[test]
-fn an_import_says_what_it_leaves_out() {
+fn an_import_has_notes_about_users_that_are_not_members() {
     let account = |n: usize, email: &str, role: &str| Account {
         uid: Uid(n.to_string().into()),
         email: Email::remote(email),
@@ -218,8 +218,8 @@ fn an_import_says_what_it_leaves_out() {
     assert_eq!(
         imported.notes,
         [
-            "zoë@acme.io: no roster can hold this, so it is written as unmanaged",
-            "john@acme.io: the invitation has expired, so it is left out",
+            "zoë@acme.io: not valid in a roster, added to `unmanaged`",
+            "john@acme.io: invitation expired, not imported",
         ]
     );
     assert_eq!(imported.members, 3);

@@ -1,4 +1,4 @@
-//! A roster with anything done to it: never a panic, never a roster beside an error.
+//! Mutated rosters: no panic, and no roster despite an error.
 
 use jiff::tz::TimeZone;
 use proptest::prelude::*;
@@ -12,8 +12,8 @@ use super::{cases, one, validate};
 
 const GOOD: &str = include_str!("../../fixtures/roster/good.yaml");
 
-/// What is said about any text: whole, at places of that text, and drawn.
-fn holds(text: &str) -> Result<Option<Roster>, TestCaseError> {
+/// Validates a text. Checks that every problem has a valid place and can be rendered.
+fn check(text: &str) -> Result<Option<Roster>, TestCaseError> {
     let sources = one(text);
     let (roster, found) = validate(&sources, &TimeZone::UTC);
     prop_assert_eq!(roster.is_some(), !any_error(&found), "{:?}", found);
@@ -24,7 +24,7 @@ fn holds(text: &str) -> Result<Option<Roster>, TestCaseError> {
     Ok(roster)
 }
 
-/// Every place is one of the text; only a great many problems have none.
+/// Whether every place of the problem is within the text.
 fn is_placed(problem: &Diagnostic, sources: &Sources) -> bool {
     let places = problem.place.iter().chain(problem.related.iter().map(|(place, _)| place));
     problem.place.is_some()
@@ -91,7 +91,7 @@ proptest! {
     #![proptest_config(cases(500))]
 
     #[test]
-    fn bytes_that_change(
+    fn changed_bytes(
         changes in prop::collection::vec((any::<Index>(), 0..128_u8), 1..6),
     ) {
         let mut bytes = GOOD.as_bytes().to_vec();
@@ -99,33 +99,33 @@ proptest! {
             let at = at.index(bytes.len());
             bytes[at] = byte;
         }
-        holds(&String::from_utf8_lossy(&bytes))?;
+        check(&String::from_utf8_lossy(&bytes))?;
     }
 
     #[test]
-    fn a_file_that_is_cut(from in any::<Index>(), to in any::<Index>()) {
+    fn a_truncated_file(from in any::<Index>(), to in any::<Index>()) {
         let (from, to) = (from.index(GOOD.len()), to.index(GOOD.len()));
         let bytes = [&GOOD.as_bytes()[..from], &GOOD.as_bytes()[to..]].concat();
-        holds(&String::from_utf8_lossy(&bytes))?;
+        check(&String::from_utf8_lossy(&bytes))?;
     }
 
     #[test]
-    fn lines_that_change_places(swaps in prop::collection::vec((0..24_usize, 0..24_usize), 1..6)) {
+    fn swapped_lines(swaps in prop::collection::vec((0..24_usize, 0..24_usize), 1..6)) {
         let mut lines: Vec<&str> = GOOD.lines().collect();
         for (a, b) in swaps {
             let count = lines.len();
             lines.swap(a % count, b % count);
         }
-        holds(&lines.join("\n"))?;
+        check(&lines.join("\n"))?;
     }
 
     #[test]
     fn any_text(text in prop_oneof![fragments(), any::<String>()]) {
-        holds(&text)?;
+        check(&text)?;
     }
 
     #[test]
-    fn the_order_of_the_entries_says_nothing(
+    fn the_order_of_the_entries_does_not_matter(
         order in Just((0..12_usize).collect::<Vec<_>>()).prop_shuffle(),
     ) {
         let entry = |n: usize| format!(
@@ -139,7 +139,7 @@ proptest! {
             format!("version: 1\n{roles}users:\n{entries}")
         };
         let members = |text: &str| -> Result<Vec<Member>, TestCaseError> {
-            let roster = holds(text)?.expect("a roster");
+            let roster = check(text)?.expect("a roster");
             let anywhere = |member: &Member| {
                 let mut member = member.clone();
                 member.place = roster.members()[0].place;
@@ -155,7 +155,7 @@ proptest! {
 }
 
 #[test]
-fn a_file_of_nothing_but_problems_ends() {
+fn the_number_of_problems_has_a_limit() {
     let member = "- {}\n".repeat(200_000);
     let nothing = format!("version: 1\nusers:\n{member}");
     let twice =
@@ -169,7 +169,7 @@ fn a_file_of_nothing_but_problems_ends() {
     }
     let strange: String = (0..100_000).map(|n| format!("    k{n}: 1\n")).collect();
     let strange = format!("version: 1\nusers:\n  - email: a@acme.io\n    role: ADMIN\n{strange}");
-    assert_eq!(validate(&one(&strange), &TimeZone::UTC).1.len(), 100, "of one mapping");
+    assert_eq!(validate(&one(&strange), &TimeZone::UTC).1.len(), 100, "for one mapping");
     let conflict = "<<<<<<< HEAD\n".repeat(100_000);
     assert_eq!(validate(&one(&conflict), &TimeZone::UTC).1.len(), 100);
 }
