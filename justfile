@@ -1,4 +1,4 @@
-# Short names for the commands of everyday work: https://just.systems
+# Recipes for common commands: https://just.systems
 # Every recipe is one or two commands that also work without just.
 
 set positional-arguments
@@ -20,11 +20,11 @@ lint:
 fmt:
     cargo fmt --all
 
-# the whole gate; needs Debian and root, and installs what it lacks
+# the whole gate; needs Debian and root, and installs missing packages
 ci:
     .ci/run
 
-# the long checks, all of them or a part: `just deep 60 fuzz mutants` is 60 minutes of two
+# the long checks, all or some: `just deep 60 fuzz mutants` runs two of them for 60 minutes
 deep *ARGS:
     .ci/deep "$@"
 
@@ -36,6 +36,6 @@ bench *ARGS:
 sandbox *ARGS:
     cargo run --release -- --sandbox "$@"
 
-# the documentation of the code, in target/doc
+# the API documentation, in target/doc
 doc:
     RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --all-features

@@ -1,5 +1,5 @@
-//! What a story keeps in mind in order to judge what rosterd does, and the promises about runs and
-//! the ledger. The promises about each effect are in `promises`.
+//! The records that the invariants need, and the invariants of runs and of the ledger. Those of
+//! each effect are in `invariants`.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -10,91 +10,91 @@ use rosterd::plan::change::{Action, Change};
 use rosterd::reconcile::Evaluation;
 use rosterd::report::{End, Outcome, RunReport, Verification};
 
-use super::expected_roster::{Line, Wish};
-use super::scenario::Knobs;
-use super::sim_state::{Reading, Run, Site};
+use super::expected_roster::{ExpectedRoster, Member};
+use super::scenario::Params;
+use super::sim_state::{Listing, Run, SimState};
 
-/// An intent of the ledger, and whether an effect in the world has answered to it.
+/// An intent of the ledger, and whether it took effect in the sandbox.
 #[derive(Debug)]
-pub struct Intended {
+pub struct TrackedIntent {
     pub at: Timestamp,
-    /// The same by a clock that is right.
-    pub truly: Timestamp,
+    /// The true time.
+    pub true_at: Timestamp,
     pub change: (String, String, Option<String>),
     pub executed: bool,
     pub status: AttemptStatus,
-    /// A reading has shown it, and the ledger says so.
+    /// Whether the ledger records that a listing has shown it.
     pub shown: bool,
 }
 
-/// An effect that counts against a budget.
+/// An effect that uses a budget.
 #[derive(Clone, Copy, Debug)]
-pub struct Spent {
-    /// When it was sent, by the machine's clock and truly.
+pub struct BudgetUse {
+    /// When it was sent: by the machine's clock, and the true time.
     pub times: [Timestamp; 2],
-    /// Its intent.
+    /// The sequence number of its intent.
     pub intent: u64,
 }
 
-/// What happened to one address.
-#[derive(Debug, Default)]
-pub struct Invitations {
-    /// When those that took effect since the last acceptance were sent, by the machine's clock.
-    pub sent: Vec<Timestamp>,
-}
-
 #[derive(Default)]
-pub struct Bookkeeping {
-    pub intents: BTreeMap<u64, Intended>,
-    /// Pairs of address and uid that complete readings have shown.
+pub struct Tracker {
+    pub intents: BTreeMap<u64, TrackedIntent>,
+    /// Pairs of address and uid that complete listings have shown.
     pub seen: HashSet<(String, String)>,
-    /// By uid: the roles that hands took, and when.
-    pub taken_by_hand: Vec<(Timestamp, String)>,
+    /// Admins removed by operators: when, and the uid.
+    pub admins_removed_by_operators: Vec<(Timestamp, String)>,
     pub disabled: HashSet<String>,
-    pub invitations: HashMap<String, Invitations>,
-    /// By budget: effects that no approval and no date excuses.
-    pub spent: HashMap<&'static str, Vec<Spent>>,
-    /// Ends that an earlier run saw before they came: address and instant.
+    /// By address: when the invitations since the last acceptance were sent (machine's clock).
+    pub invitations: HashMap<String, Vec<Timestamp>>,
+    /// By budget: effects that neither an approval nor a date exempts.
+    pub budget_uses: HashMap<&'static str, Vec<BudgetUse>>,
+    /// Ends that a run saw in advance: address and time.
     pub scheduled: HashSet<(String, Timestamp)>,
     /// The time of the newest row.
     pub newest: Option<Timestamp>,
-    /// How many mutations of the world have been looked at.
-    pub looked_at: usize,
+    /// Number of the sandbox's mutations checked so far.
+    pub checked_effects: usize,
 }
 
-impl Bookkeeping {
-    /// Counts an effect against a budget. The answer is how many there were within a day.
-    pub fn spend(&mut self, budget: &'static str, one: Spent) -> usize {
-        let spent = self.spent.entry(budget).or_default();
-        spent.push(one);
-        let spent = self.spent[budget].iter();
-        // A clock that leaps ahead lets a day pass, and one that is put back lets none return.
+impl Tracker {
+    /// Adds an effect to a budget, and returns the number of effects within a day.
+    pub fn use_budget(&mut self, budget: &'static str, new: BudgetUse) -> usize {
+        let uses = self.budget_uses.entry(budget).or_default();
+        uses.push(new);
+        let uses = self.budget_uses[budget].iter();
+        // By both clocks: a jump forward lets the day pass, and a jump back does not undo that.
         let day = jiff::SignedDuration::from_hours(24);
-        let is_within = |it: &&Spent| (0..2).all(|by| it.times[by] > one.times[by] - day);
-        let again = |it: &&Spent| {
-            let same = self.intents[&it.intent].change == self.intents[&one.intent].change;
-            it.intent != one.intent && same && !self.is_known(it.intent)
+        let is_within = |used: &&BudgetUse| (0..2).all(|by| used.times[by] > new.times[by] - day);
+        let is_retried = |used: &&BudgetUse| {
+            let same = self.intents[&used.intent].change == self.intents[&new.intent].change;
+            used.intent != new.intent && same && !self.is_recorded(used.intent)
         };
-        spent.filter(is_within).filter(|it| !again(it)).count()
+        uses.filter(is_within).filter(|used| !is_retried(used)).count()
     }
 
-    /// Whether the ledger knows that this has happened: what nobody knows and what is tried again is
-    /// one thing.
-    pub fn is_known(&self, intent: u64) -> bool {
+    /// Whether the ledger records that this took effect. An attempt with an unknown outcome and its
+    /// retry count once.
+    pub fn is_recorded(&self, intent: u64) -> bool {
         self.intents.get(&intent).is_some_and(|it| it.status == AttemptStatus::Done || it.shown)
     }
 
-    /// Whose account this is: the line with its address, else a line under whose address it was
-    /// once seen.
-    pub fn owner<'w>(&self, wish: &'w Wish, uid: &str, email: &str) -> Option<&'w Line> {
-        if let Some(line) = wish.line_of(email) {
-            return Some(line);
+    /// The member an account belongs to: by its address, otherwise by an address it had earlier.
+    pub fn owner<'r>(
+        &self,
+        expected: &'r ExpectedRoster,
+        uid: &str,
+        email: &str,
+    ) -> Option<&'r Member> {
+        if let Some(member) = expected.member_for(email) {
+            return Some(member);
         }
-        if wish.is_unmanaged(email) {
+        if expected.is_unmanaged(email) {
             return None;
         }
-        let knew = |line: &&Line| self.seen.iter().any(|(it, id)| id == uid && line.has(it));
-        wish.lines.iter().find(knew)
+        let had_address = |member: &&Member| {
+            self.seen.iter().any(|(address, id)| id == uid && member.has_address(address))
+        };
+        expected.members.iter().find(had_address)
     }
 }
 
@@ -109,100 +109,101 @@ pub fn short(action: &Action, email: &str) -> (String, String, Option<String>) {
     (kind.to_owned(), target, action.to().map(|role| role.as_str().to_owned()))
 }
 
-impl Site {
-    /// A run begins, with this configuration in force.
-    pub fn new_run(&mut self, knobs: Knobs) -> usize {
+impl SimState {
+    /// Registers a run with its configuration, and returns its number.
+    pub fn new_run(&mut self, params: Params) -> usize {
         self.runs.push(Run {
-            knobs,
+            params,
             version: None,
             complete: false,
-            reading: None,
-            turn: None,
+            listing: None,
+            order: None,
             approved: Vec::new(),
-            now: self.clocks.machine(),
-            truly: self.clocks.truly(),
-            waiting: 0,
+            now: self.clocks.machine_now(),
+            true_now: self.clocks.true_now(),
+            in_flight: 0,
         });
         self.runs.len() - 1
     }
 
-    /// A run turns to the API. No other may be at it, and none may have turned to it meanwhile.
-    pub fn asks(&mut self, run: usize) {
-        let newest = self.runs.iter().filter_map(|it| it.turn).max().unwrap_or_default();
-        let turn = *self.runs[run].turn.get_or_insert(newest + 1);
-        self.runs[run].waiting += 1;
-        let busy = (0..self.runs.len()).find(|it| *it != run && self.runs[*it].waiting > 0);
-        if let Some(busy) = busy {
-            self.fail(format!("run {run} asks the API while run {busy} waits for it"));
+    /// A run sends a request. No other run may have one in flight, or have started since this one.
+    pub fn request_started(&mut self, run: usize) {
+        let newest = self.runs.iter().filter_map(|run| run.order).max().unwrap_or_default();
+        let order = *self.runs[run].order.get_or_insert(newest + 1);
+        self.runs[run].in_flight += 1;
+        let other = (0..self.runs.len()).find(|at| *at != run && self.runs[*at].in_flight > 0);
+        if let Some(other) = other {
+            self.fail(format!("run {run} sends a request while run {other} has one in flight"));
         }
-        if turn < newest {
-            self.fail(format!("run {run} goes on after another has begun to read"));
+        if order < newest {
+            self.fail(format!("run {run} sends a request after a newer run has started"));
         }
     }
 
-    /// What a run was shown last, if that was complete.
-    pub fn shown(&self, run: usize) -> Option<Reading> {
-        self.runs.get(run).filter(|it| it.complete).and_then(|it| it.reading.clone())
+    /// The last listing that a run received, if it was complete.
+    pub fn shown(&self, run: usize) -> Option<Listing> {
+        self.runs.get(run).filter(|it| it.complete).and_then(|it| it.listing.clone())
     }
 
-    /// A listing has reached a run; it was a complete one if there is a reading.
-    pub fn deliver(&mut self, run: usize, reading: Option<Reading>) {
-        self.runs[run].complete = reading.is_some();
-        let Some(reading) = reading else { return };
-        for (uid, email, _) in &reading.accounts {
-            self.record.seen.insert((email.to_ascii_lowercase(), uid.clone()));
+    /// A run has received a listing; none if it was incomplete.
+    pub fn deliver(&mut self, run: usize, listing: Option<Listing>) {
+        self.runs[run].complete = listing.is_some();
+        let Some(listing) = listing else { return };
+        for (uid, email, _) in &listing.accounts {
+            self.tracker.seen.insert((email.to_ascii_lowercase(), uid.clone()));
         }
-        self.runs[run].reading = Some(reading);
+        self.runs[run].listing = Some(listing);
     }
 
-    /// A run has made its plan, and the guards have judged it.
-    pub fn planned(&mut self, run: usize, look: &Evaluation) {
-        let now = look.plan.now();
-        let approved = look.verdict.approved.changes().iter();
+    /// A run has made its plan and evaluated the guards.
+    pub fn planned(&mut self, run: usize, evaluation: &Evaluation) {
+        let now = evaluation.plan.now();
+        let approved = evaluation.verdict.approved.changes().iter();
         self.runs[run].approved =
             approved.map(|change| short(&change.action, change.email.as_str())).collect();
-        (self.runs[run].now, self.runs[run].truly) = (now, self.clocks.truly());
+        (self.runs[run].now, self.runs[run].true_now) = (now, self.clocks.true_now());
         if !self.runs[run].complete {
-            self.fail(format!("run {run} plans without a complete reading"));
+            self.fail(format!("run {run} plans without a complete listing"));
         }
-        for change in look.plan.changes() {
+        for change in evaluation.plan.changes() {
             self.count(&format!("plan {} {:?}", change.kind(), change.reason));
         }
-        for finding in look.plan.findings() {
+        for finding in evaluation.plan.findings() {
             let shown = format!("{:?}", finding.kind);
             let name = shown.split([' ', '{']).next().unwrap_or_default();
             self.count(&format!("plan finds {name}"));
         }
         let held: Vec<Guard> =
-            look.verdict.held.iter().flat_map(|held| held.by.iter().copied()).collect();
+            evaluation.verdict.held.iter().flat_map(|held| held.by.iter().copied()).collect();
         for guard in held {
             self.count(&format!("held by {guard}"));
         }
-        for guards in look.verdict.overridden.values() {
+        for guards in evaluation.verdict.overridden.values() {
             for guard in guards {
                 self.count(&format!("lifted {guard}"));
             }
         }
-        let told = look.plan.changes().iter().map(|change| words(change, look));
-        let told: Vec<String> = told.collect();
-        self.tell("plan", &format!("run {run}: {}", told.join(", ")));
-        self.foresee(run, now);
+        let changes = evaluation.plan.changes().iter();
+        let changes: Vec<String> = changes.map(|change| description(change, evaluation)).collect();
+        self.log_event("plan", &format!("run {run}: {}", changes.join(", ")));
+        self.record_scheduled(run, now);
     }
 
-    /// Ends that lie ahead are seen by this run.
-    fn foresee(&mut self, run: usize, now: Timestamp) {
-        let Some(wish) = self.runs[run].version.and_then(|at| self.versions[at].wish.as_ref())
+    /// Records the future ends that this run has seen.
+    fn record_scheduled(&mut self, run: usize, now: Timestamp) {
+        let Some(expected) =
+            self.runs[run].version.and_then(|at| self.versions[at].expected.as_ref())
         else {
             return;
         };
-        let mut ahead = Vec::new();
-        for line in &wish.lines {
-            let ends = [line.ends(&self.zone), line.elevate.map(|(_, until)| until)];
+        let mut future = Vec::new();
+        for member in &expected.members {
+            let ends = [member.end(&self.zone), member.elevate.map(|(_, until)| until)];
             for end in ends.into_iter().flatten().filter(|end| *end > now) {
-                ahead.push((line.email.to_ascii_lowercase(), end));
+                future.push((member.email.to_ascii_lowercase(), end));
             }
         }
-        self.record.scheduled.extend(ahead);
+        self.tracker.scheduled.extend(future);
     }
 
     pub fn finished(&mut self, run: usize, report: &RunReport) {
@@ -229,22 +230,22 @@ impl Site {
         if report.stale {
             self.count("run on an earlier roster");
         }
-        self.tell("finished", &format!("by {}: {end}", report.trigger.as_str()));
-        if let Err(why) = self.tells_the_truth(run, report) {
-            self.fail(format!("the report says {why}"));
+        self.log_event("finished", &format!("by {}: {end}", report.trigger.as_str()));
+        if let Err(why) = self.check_report(run, report) {
+            self.fail(format!("the report is wrong: {why}"));
         }
         self.reports.push(report.clone());
     }
 
-    /// What a report calls done has had its effect, or a complete reading shows it; what it calls
-    /// rejected has had none.
-    fn tells_the_truth(&self, run: usize, report: &RunReport) -> Result<(), String> {
+    /// A change reported as done took effect or is shown by a complete listing. A change reported
+    /// as rejected did not take effect.
+    fn check_report(&self, run: usize, report: &RunReport) -> Result<(), String> {
         let outcomes = report.applied().into_iter().flat_map(|applied| &applied.outcomes);
         for (change, outcome) in outcomes {
             let change = short(&change.action, change.email.as_str());
-            let mut intents = self.record.intents.values().rev();
+            let mut intents = self.tracker.intents.values().rev();
             let executed = intents.find(|it| it.change == change).is_some_and(|it| it.executed);
-            let is_shown = || self.shown(run).is_some_and(|reading| reading.shows(&change));
+            let is_shown = || self.shown(run).is_some_and(|listing| listing.shows(&change));
             let is_true = match outcome {
                 Outcome::Done => executed || is_shown(),
                 Outcome::Rejected(_) => !executed,
@@ -259,24 +260,23 @@ impl Site {
 
     /// A row has been written into the ledger.
     pub fn written(&mut self, record: &Record) {
-        self.record.newest = self.record.newest.max(Some(record.at));
+        self.tracker.newest = self.tracker.newest.max(Some(record.at));
         match &record.entry {
             Entry::Intent(intent) => {
                 let change = short(&intent.action, intent.email.as_str());
                 let (executed, status) = (false, AttemptStatus::Open);
-                let truly = self.clocks.truly();
-                let shown = false;
-                let intended = Intended { at: record.at, truly, change, executed, status, shown };
-                self.record.intents.insert(record.seq, intended);
+                let (at, true_at, shown) = (record.at, self.clocks.true_now(), false);
+                let intent = TrackedIntent { at, true_at, change, executed, status, shown };
+                self.tracker.intents.insert(record.seq, intent);
             }
-            Entry::Outcome(closing) => {
-                let status = closing.status;
-                let Some(intended) = self.record.intents.get_mut(&closing.of) else {
-                    self.fail(format!("an outcome without an intent: {closing:?}"));
+            Entry::Outcome(outcome) => {
+                let status = outcome.status;
+                let Some(intent) = self.tracker.intents.get_mut(&outcome.of) else {
+                    self.fail(format!("an outcome without an intent: {outcome:?}"));
                     return;
                 };
-                intended.status = status;
-                let (executed, what) = (intended.executed, format!("{:?}", intended.change));
+                intent.status = status;
+                let (executed, change) = (intent.executed, format!("{:?}", intent.change));
                 self.count(&format!("status {}", status.as_str()));
                 let is_true = match status {
                     AttemptStatus::Done => executed,
@@ -284,13 +284,14 @@ impl Site {
                     _ => true,
                 };
                 if !is_true {
-                    self.fail(format!("the ledger calls {what} {status:?}; executed: {executed}"));
+                    let why = format!("the ledger records {change} as {status:?}");
+                    self.fail(format!("{why}; executed: {executed}"));
                 }
             }
             Entry::Shown { of } => {
                 for seq in of {
-                    if let Some(intended) = self.record.intents.get_mut(seq) {
-                        intended.shown = true;
+                    if let Some(intent) = self.tracker.intents.get_mut(seq) {
+                        intent.shown = true;
                     }
                 }
             }
@@ -299,8 +300,8 @@ impl Site {
     }
 }
 
-fn words(change: &Change, look: &Evaluation) -> String {
-    let held = look.verdict.held.iter().find(|held| held.change == *change);
+fn description(change: &Change, evaluation: &Evaluation) -> String {
+    let held = evaluation.verdict.held.iter().find(|held| held.change == *change);
     let held = held.map_or_else(String::new, |held| {
         let guards: Vec<String> = held.by.iter().map(ToString::to_string).collect();
         format!(" (held by {})", guards.join(", "))

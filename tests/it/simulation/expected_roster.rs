@@ -1,5 +1,5 @@
-//! The roster as its authors mean it. It is written here as YAML and read by rosterd; what it asks
-//! for is worked out here once more, without rosterd's own reading of it.
+//! The roster as its authors mean it. It is written as YAML, which rosterd reads; what it asks for
+//! is computed here independently.
 
 use std::fmt::Write as _;
 
@@ -7,25 +7,24 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan as _};
 
-/// What a commit says about one person.
+/// One entry of `users:`.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Line {
+pub struct Member {
     pub email: String,
     pub role: &'static str,
     pub name: Option<String>,
     pub aliases: Vec<String>,
     pub starts: Option<Date>,
     pub expires: Option<Date>,
-    /// A role, and until when.
+    /// The role, and the end of the elevation.
     pub elevate: Option<(&'static str, Timestamp)>,
 }
 
-/// Everything that a commit asks for.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Wish {
-    pub lines: Vec<Line>,
+pub struct ExpectedRoster {
+    pub members: Vec<Member>,
     pub unmanaged: Vec<String>,
-    /// The action, and for whom.
+    /// The budget and the addresses of each approval.
     pub approvals: Vec<(&'static str, Vec<String>)>,
 }
 
@@ -36,7 +35,7 @@ pub enum Phase {
     Past,
 }
 
-impl Line {
+impl Member {
     pub fn new(email: &str, role: &'static str) -> Self {
         Self {
             email: email.to_owned(),
@@ -53,19 +52,19 @@ impl Line {
         std::iter::once(&self.email).chain(&self.aliases).map(String::as_str)
     }
 
-    pub fn has(&self, address: &str) -> bool {
+    pub fn has_address(&self, address: &str) -> bool {
         self.addresses().any(|it| it.eq_ignore_ascii_case(address))
     }
 
-    /// The instant at which access ends: the date is the last day.
-    pub fn ends(&self, zone: &TimeZone) -> Option<Timestamp> {
+    /// The time at which access ends: `expires` is the last day.
+    pub fn end(&self, zone: &TimeZone) -> Option<Timestamp> {
         let day_after = self.expires?.tomorrow().unwrap();
         Some(zone.to_timestamp(day_after.at(0, 0, 0, 0)).unwrap())
     }
 
     pub fn phase(&self, now: Timestamp, zone: &TimeZone) -> Phase {
         let starts = self.starts.map(|day| zone.to_timestamp(day.at(0, 0, 0, 0)).unwrap());
-        if self.ends(zone).is_some_and(|ends| ends <= now) {
+        if self.end(zone).is_some_and(|end| end <= now) {
             Phase::Past
         } else if starts.is_some_and(|starts| now < starts) {
             Phase::Future
@@ -82,7 +81,7 @@ impl Line {
     }
 
     /// One line of YAML.
-    fn text(&self) -> String {
+    fn to_yaml(&self) -> String {
         let mut keys = format!("email: {}, role: {}", self.email, self.role);
         if let Some(name) = &self.name {
             let _ = write!(keys, ", name: \"{name}\"");
@@ -103,20 +102,20 @@ impl Line {
     }
 }
 
-impl Wish {
-    pub fn text(&self) -> String {
-        let mut text = self.head();
-        if self.lines.is_empty() {
+impl ExpectedRoster {
+    pub fn to_yaml(&self) -> String {
+        let mut text = self.header();
+        if self.members.is_empty() {
             return text + "users: []\n";
         }
         text += "users:\n";
-        for line in &self.lines {
-            text += &line.text();
+        for member in &self.members {
+            text += &member.to_yaml();
         }
         text
     }
 
-    fn head(&self) -> String {
+    fn header(&self) -> String {
         let mut text = "version: 1\n".to_owned();
         let quoted: Vec<String> = self.unmanaged.iter().map(|it| format!("\"{it}\"")).collect();
         let _ = writeln!(text, "unmanaged: [{}]", quoted.join(", "));
@@ -129,27 +128,27 @@ impl Wish {
         text
     }
 
-    /// What is left where only this much of the text was written, if that can be used at all.
-    pub fn cut(&self, length: usize) -> Option<Self> {
-        if self.lines.is_empty() {
-            let whole = self.text().trim_end().len();
+    /// The roster in the first `length` bytes of the file; none if they are not a valid roster.
+    pub fn truncated_at(&self, length: usize) -> Option<Self> {
+        if self.members.is_empty() {
+            let whole = self.to_yaml().trim_end().len();
             return (whole <= length).then(|| self.clone());
         }
-        let (mut end, mut lines) = (self.head().len() + "users:\n".len(), 0);
-        for line in &self.lines {
-            // The last line may have lost its end.
-            if end + line.text().trim_end().len() > length {
+        let (mut end, mut members) = (self.header().len() + "users:\n".len(), 0);
+        for member in &self.members {
+            // The line feed of the last line may be missing.
+            if end + member.to_yaml().trim_end().len() > length {
                 break;
             }
-            (end, lines) = (end + line.text().len(), lines + 1);
+            (end, members) = (end + member.to_yaml().len(), members + 1);
         }
-        let rest = self.text()[end.min(length)..length].trim().to_owned();
-        let is_whole = lines > 0 && rest.is_empty();
-        is_whole.then(|| Self { lines: self.lines[..lines].to_vec(), ..self.clone() })
+        let rest = self.to_yaml()[end.min(length)..length].trim().to_owned();
+        let is_valid = members > 0 && rest.is_empty();
+        is_valid.then(|| Self { members: self.members[..members].to_vec(), ..self.clone() })
     }
 
-    pub fn line_of(&self, address: &str) -> Option<&Line> {
-        self.lines.iter().find(|line| line.has(address))
+    pub fn member_for(&self, address: &str) -> Option<&Member> {
+        self.members.iter().find(|member| member.has_address(address))
     }
 
     pub fn is_unmanaged(&self, address: &str) -> bool {
@@ -160,17 +159,17 @@ impl Wish {
     }
 
     pub fn approves(&self, action: &str, address: &str) -> bool {
-        let mut lines = self.approvals.iter().filter(|(what, _)| *what == action);
-        lines.any(|(_, people)| people.iter().any(|it| it.eq_ignore_ascii_case(address)))
+        let mut approvals = self.approvals.iter().filter(|(budget, _)| *budget == action);
+        approvals.any(|(_, people)| people.iter().any(|it| it.eq_ignore_ascii_case(address)))
     }
 }
 
-/// A day so many days from an instant.
+/// The UTC date this number of days after `now`.
 pub fn day(now: Timestamp, days: i64) -> Date {
     now.to_zoned_datetime(TimeZone::UTC).date().checked_add(days.days()).unwrap()
 }
 
-/// The tier of a role: a change to a higher one grants.
+/// The tier of a role. A change to a higher tier is not a demotion.
 pub fn tier(role: &str) -> u8 {
     match role {
         "ADMIN" => 3,
@@ -181,21 +180,21 @@ pub fn tier(role: &str) -> u8 {
 }
 
 #[test]
-fn a_text_that_was_cut_means_what_its_whole_lines_say() {
-    let lines = ["a@acme.io", "b@acme.io"].map(|email| Line::new(email, "ANALYST"));
-    let wish = Wish { lines: lines.to_vec(), ..Wish::default() };
-    let text = wish.text();
-    let whole = |cut: &Option<Wish>| cut.as_ref().map(|wish| wish.lines.len());
-    assert_eq!(whole(&wish.cut(text.len())), Some(2));
-    assert_eq!(whole(&wish.cut(text.len() - 1)), Some(2));
-    assert_eq!(whole(&wish.cut(text.len() - 2)), None, "a bracket is missing");
+fn a_truncated_file_has_the_members_of_its_complete_lines() {
+    let members = ["a@acme.io", "b@acme.io"].map(|email| Member::new(email, "ANALYST"));
+    let expected = ExpectedRoster { members: members.to_vec(), ..ExpectedRoster::default() };
+    let text = expected.to_yaml();
+    let count = |roster: &Option<ExpectedRoster>| roster.as_ref().map(|it| it.members.len());
+    assert_eq!(count(&expected.truncated_at(text.len())), Some(2));
+    assert_eq!(count(&expected.truncated_at(text.len() - 1)), Some(2));
+    assert_eq!(count(&expected.truncated_at(text.len() - 2)), None, "a bracket is missing");
     let second = text.find("  - { email: b").unwrap();
-    assert_eq!(whole(&wish.cut(second)), Some(1));
-    assert_eq!(whole(&wish.cut(second + 1)), Some(1));
-    assert_eq!(whole(&wish.cut(second + 3)), None);
-    assert_eq!(whole(&wish.cut(text.find("users").unwrap())), None);
-    let nobody = Wish::default();
-    let length = nobody.text().len();
-    assert_eq!(whole(&nobody.cut(length - 1)), Some(0), "only the end of the line is missing");
-    assert_eq!(whole(&nobody.cut(length - 2)), None);
+    assert_eq!(count(&expected.truncated_at(second)), Some(1));
+    assert_eq!(count(&expected.truncated_at(second + 1)), Some(1));
+    assert_eq!(count(&expected.truncated_at(second + 3)), None);
+    assert_eq!(count(&expected.truncated_at(text.find("users").unwrap())), None);
+    let empty = ExpectedRoster::default();
+    let length = empty.to_yaml().len();
+    assert_eq!(count(&empty.truncated_at(length - 1)), Some(0), "only the line feed is missing");
+    assert_eq!(count(&empty.truncated_at(length - 2)), None);
 }

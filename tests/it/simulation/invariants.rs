@@ -1,13 +1,13 @@
-//! The promises about every single effect, worked out from what the run was shown and from what
-//! the authors meant, never from what rosterd thinks.
+//! The invariants of every effect. They are computed from the listing that the run received and the
+//! expected roster, without rosterd's own decisions.
 
 use jiff::{SignedDuration, Timestamp};
 use rosterd::sandbox::executed::{Executed, Kind};
 use rosterd::sandbox::world::{Account, AccountType, World};
 
-use super::checks::Spent;
-use super::expected_roster::{Line, Phase, Wish, tier};
-use super::sim_state::{Reading, Site};
+use super::checks::BudgetUse;
+use super::expected_roster::{ExpectedRoster, Member, Phase, tier};
+use super::sim_state::{Listing, SimState};
 
 /// The name of a role in the API.
 pub fn role_name(role: AccountType) -> &'static str {
@@ -24,28 +24,28 @@ pub fn role_name(role: AccountType) -> &'static str {
     }
 }
 
-/// A clock may be off by as much, and a listing is half a minute old at most when a plan is made.
+/// Accepted difference of a clock. It includes the age of the listing, at most half a minute.
 const CLOCK_TOLERANCE: SignedDuration = SignedDuration::from_mins(6);
 
-/// One effect and everything that judges it.
-struct Case<'a> {
+/// One effect, and what it is checked against.
+struct EffectCheck<'a> {
     kind: &'static str,
-    target: String,
+    target: &'a str,
     to: Option<&'static str>,
-    wish: &'a Wish,
-    reading: &'a Reading,
+    expected: &'a ExpectedRoster,
+    listing: &'a Listing,
     now: Timestamp,
-    site: &'a Site,
+    state: &'a SimState,
     run: usize,
 }
 
-impl Site {
-    /// Looks at every effect that a request of this run has had.
-    pub fn executed(&mut self, run: usize, shown: Option<&Reading>, before: &World) {
+impl SimState {
+    /// Checks every effect of a request of this run.
+    pub fn check_effects(&mut self, run: usize, shown: Option<&Listing>, before: &World) {
         let world = self.world.lock().clone();
         let new: Vec<Executed> =
-            world.executed.iter().skip(self.record.looked_at).cloned().collect();
-        self.record.looked_at += new.len();
+            world.executed.iter().skip(self.tracker.checked_effects).cloned().collect();
+        self.tracker.checked_effects += new.len();
         let mut accounts = before.workspaces[0].accounts.clone();
         for executed in new {
             let kind = match executed.kind {
@@ -55,19 +55,19 @@ impl Site {
             };
             let to = executed.account_type.map(role_name);
             let target = executed.target.to_ascii_lowercase();
-            self.tell("EFFECT", &format!("run {run}: {kind} {target} {}", to.unwrap_or("")));
+            self.log_event("EFFECT", &format!("run {run}: {kind} {target} {}", to.unwrap_or("")));
             self.count(&format!("effect {kind}"));
             apply(&mut accounts, &executed);
-            if let Err(why) = self.evaluate((run, shown), kind, &target, to, &accounts) {
+            if let Err(why) = self.check_effect((run, shown), kind, &target, to, &accounts) {
                 self.fail(format!("{kind} {target} {}: {why}", to.unwrap_or("")));
             }
         }
-        self.remember_world();
+        self.record_world();
     }
 
-    fn evaluate(
+    fn check_effect(
         &mut self,
-        (run, shown): (usize, Option<&Reading>),
+        (run, shown): (usize, Option<&Listing>),
         kind: &'static str,
         target: &str,
         to: Option<&'static str>,
@@ -77,55 +77,59 @@ impl Site {
         if !self.runs[run].approved.contains(&change) {
             return Err("it was not planned and approved".into());
         }
-        let mut intents = self.record.intents.iter_mut().rev();
-        let intent = intents.find(|(_, it)| !it.executed && it.change == change);
+        let mut intents = self.tracker.intents.iter_mut().rev();
+        let intent = intents.find(|(_, intent)| !intent.executed && intent.change == change);
         let Some((&seq, intent)) = intent else {
             return Err("the ledger has no intent for it".into());
         };
         intent.executed = true;
-        // When it was sent: how long a request is on its way is nobody's choice.
-        let times = [intent.at, intent.truly];
-        let (wish, reading) = self.grounds(run, shown)?;
-        let (wish, reading, target_of) = (&wish, &reading, target.to_owned());
-        let (now, truly) = (self.runs[run].now, self.runs[run].truly);
-        let case = Case { kind, target: target_of, to, wish, reading, now, site: self, run };
-        case.is_wanted()?;
-        if truly.duration_since(now).abs() > CLOCK_TOLERANCE {
-            let by_the_right_clock = Case { now: truly, target: case.target.clone(), ..case };
-            let why = by_the_right_clock.is_wanted();
-            why.map_err(|why| format!("only by a wrong clock ({now}, truly {truly}): {why}"))?;
+        // When it was sent, not when it arrived: rosterd does not control the latency.
+        let times = [intent.at, intent.true_at];
+        let (expected, listing) = self.inputs(run, shown)?;
+        let (expected, listing) = (&expected, &listing);
+        let (now, true_now) = (self.runs[run].now, self.runs[run].true_now);
+        let check = EffectCheck { kind, target, to, expected, listing, now, state: self, run };
+        check.is_expected()?;
+        if true_now.duration_since(now).abs() > CLOCK_TOLERANCE {
+            EffectCheck { now: true_now, ..check }
+                .is_expected()
+                .map_err(|why| format!("only by a wrong clock ({now}, truly {true_now}): {why}"))?;
         }
-        case.leaves_admins(after)?;
-        let (budgets, limit) = (case.budgets(), case.limit());
+        check.keeps_min_admins(after)?;
+        let (budgets, limit) = (check.budgets(), check.limit());
         for budget in budgets {
-            let within = self.record.spend(budget, Spent { times, intent: seq });
+            let within = self.tracker.use_budget(budget, BudgetUse { times, intent: seq });
             if within > limit {
                 return Err(format!("{within} within a day against {budget}, limit {limit}"));
             }
         }
         match kind {
-            "invite" => self.ladder(target, times[0])?,
+            "invite" => self.check_backoff(target, times[0])?,
             "disable" => {
-                self.record.disabled.insert(target.to_owned());
+                self.tracker.disabled.insert(target.to_owned());
             }
             _ => {}
         }
         Ok(())
     }
 
-    /// What a run wants, and what it was shown.
-    fn grounds(&self, run: usize, shown: Option<&Reading>) -> Result<(Wish, Reading), String> {
-        let at = &self.runs[run];
-        let reading = shown.cloned().ok_or("the last listing of its run was not complete")?;
-        let wish = at.version.and_then(|version| self.versions[version].wish.clone());
-        let wish = wish.ok_or("its run had no roster")?;
-        Ok((wish, reading))
+    /// The roster of a run, and the listing it received.
+    fn inputs(
+        &self,
+        run: usize,
+        shown: Option<&Listing>,
+    ) -> Result<(ExpectedRoster, Listing), String> {
+        let version = self.runs[run].version;
+        let listing = shown.cloned().ok_or("the last listing of its run was not complete")?;
+        let expected = version.and_then(|version| self.versions[version].expected.clone());
+        let expected = expected.ok_or("its run had no roster")?;
+        Ok((expected, listing))
     }
 
-    /// No invitation is sent sooner after the one before than the ladder allows.
-    fn ladder(&mut self, address: &str, stamp: Timestamp) -> Result<(), String> {
-        let sent = &mut self.record.invitations.entry(address.to_owned()).or_default().sent;
-        sent.push(stamp);
+    /// The time since the previous invitation is at least what the invitation backoff requires.
+    fn check_backoff(&mut self, address: &str, at: Timestamp) -> Result<(), String> {
+        let sent = self.tracker.invitations.entry(address.to_owned()).or_default();
+        sent.push(at);
         let hours = match sent.len() {
             1 => return Ok(()),
             2 => 24,
@@ -133,15 +137,15 @@ impl Site {
             4 => 168,
             more => return Err(format!("{more} invitations in a row")),
         };
-        let gap = stamp.duration_since(sent[sent.len() - 2]);
+        let gap = at.duration_since(sent[sent.len() - 2]);
         if gap < SignedDuration::from_hours(hours) {
-            return Err(format!("only {gap:#} after the one before: {sent:?}"));
+            return Err(format!("only {gap:#} after the previous invitation: {sent:?}"));
         }
         Ok(())
     }
 }
 
-/// What the mutation did to the accounts.
+/// Applies the mutation to the accounts.
 fn apply(accounts: &mut [Account], executed: &Executed) {
     let found = accounts.iter_mut().find(|it| it.uid == executed.target && !it.disabled);
     match (executed.kind, found, executed.account_type) {
@@ -151,143 +155,143 @@ fn apply(accounts: &mut [Account], executed: &Executed) {
     }
 }
 
-impl Case<'_> {
+impl EffectCheck<'_> {
     fn account(&self) -> Result<(&str, &str), String> {
-        let found = self.reading.accounts.iter().find(|(uid, ..)| *uid == self.target);
+        let found = self.listing.accounts.iter().find(|(uid, ..)| *uid == self.target);
         let (_, email, role) = found.ok_or("its run was not shown this account")?;
         Ok((email, role))
     }
 
-    fn owner(&self, uid: &str, email: &str) -> Option<&Line> {
-        self.site.record.owner(self.wish, uid, email)
+    fn owner(&self, uid: &str, email: &str) -> Option<&Member> {
+        self.state.tracker.owner(self.expected, uid, email)
     }
 
-    fn accounts_of(&self, line: &Line) -> usize {
-        let accounts = self.reading.accounts.iter();
-        let mine = accounts.filter(|(uid, email, _)| self.owner(uid, email) == Some(line));
-        mine.count()
+    fn accounts_of(&self, member: &Member) -> usize {
+        let accounts = self.listing.accounts.iter();
+        accounts.filter(|(uid, email, _)| self.owner(uid, email) == Some(member)).count()
     }
 
-    /// The table says so, for what the run was shown.
-    fn is_wanted(&self) -> Result<(), String> {
+    /// Whether the effect follows from the expected roster and the listing.
+    fn is_expected(&self) -> Result<(), String> {
         if self.kind == "invite" {
-            return self.invitation_is_wanted();
+            return self.invitation_is_expected();
         }
         let (email, role) = self.account()?;
-        if self.wish.is_unmanaged(email) {
+        if self.expected.is_unmanaged(email) {
             return Err(format!("{email} is unmanaged"));
         }
-        let zone = &self.site.zone;
-        let knobs = &self.site.runs[self.run].knobs;
-        if knobs.suspend {
+        let zone = &self.state.zone;
+        let params = &self.state.runs[self.run].params;
+        if params.suspend {
             return Err("the workspace is suspended".into());
         }
-        let takes = tier(self.to.unwrap_or_default()) < 3 || self.kind == "disable";
-        if knobs.require_first
+        let takes_admin = tier(self.to.unwrap_or_default()) < 3 || self.kind == "disable";
+        if params.require_first
             && email.eq_ignore_ascii_case("user0@acme.io")
             && role == "ADMIN"
-            && takes
+            && takes_admin
         {
             return Err("a required admin".into());
         }
-        let owner = self.owner(&self.target, email);
+        let owner = self.owner(self.target, email);
         match (self.kind, owner) {
-            ("disable", None) if knobs.report => Err("on_removed: report".into()),
-            ("disable", None) if self.wish.lines.is_empty() => Err("an empty roster".into()),
+            ("disable", None) if params.report => Err("on_removed: report".into()),
+            ("disable", None) if self.expected.members.is_empty() => Err("an empty roster".into()),
             ("disable", None) => Ok(()),
-            ("disable", Some(line)) if line.phase(self.now, zone) == Phase::Past => {
-                self.one_account(line)
+            ("disable", Some(member)) if member.phase(self.now, zone) == Phase::Past => {
+                self.one_account(member)
             }
-            ("disable", Some(line)) => Err(format!("{} is a member", line.email)),
-            (_, None) => Err(format!("{email} is nobody's line")),
-            (_, Some(line)) => {
-                let wanted = line.role_at(self.now);
-                if line.phase(self.now, zone) != Phase::Present {
-                    return Err(format!("{} has no access now", line.email));
+            ("disable", Some(member)) => Err(format!("{} is a member", member.email)),
+            (_, None) => Err(format!("{email} is not the address of a member")),
+            (_, Some(member)) => {
+                let expected = member.role_at(self.now);
+                if member.phase(self.now, zone) != Phase::Present {
+                    return Err(format!("{} has no access now", member.email));
                 }
-                if Some(wanted) != self.to || role == wanted {
-                    return Err(format!("{} is shown as {role} and wanted {wanted}", line.email));
+                if Some(expected) != self.to || role == expected {
+                    let email = &member.email;
+                    return Err(format!("{email} is listed as {role}, expected {expected}"));
                 }
-                self.one_account(line)
+                self.one_account(member)
             }
         }
     }
 
-    fn one_account(&self, line: &Line) -> Result<(), String> {
-        match self.accounts_of(line) {
+    fn one_account(&self, member: &Member) -> Result<(), String> {
+        match self.accounts_of(member) {
             1 => Ok(()),
-            several => Err(format!("{several} accounts match {}", line.email)),
+            several => Err(format!("{several} accounts match {}", member.email)),
         }
     }
 
-    fn invitation_is_wanted(&self) -> Result<(), String> {
-        let mut lines = self.wish.lines.iter();
-        let line = lines.find(|line| line.email.eq_ignore_ascii_case(&self.target));
-        let line = line.ok_or("nobody's address")?;
-        if self.site.runs[self.run].knobs.suspend {
+    fn invitation_is_expected(&self) -> Result<(), String> {
+        let mut members = self.expected.members.iter();
+        let member = members.find(|member| member.email.eq_ignore_ascii_case(self.target));
+        let member = member.ok_or("not the address of a member")?;
+        if self.state.runs[self.run].params.suspend {
             return Err("the workspace is suspended".into());
         }
-        if line.phase(self.now, &self.site.zone) != Phase::Present {
+        if member.phase(self.now, &self.state.zone) != Phase::Present {
             return Err("no access now".into());
         }
-        if Some(line.role) != self.to {
-            return Err(format!("the line says {}", line.role));
+        if Some(member.role) != self.to {
+            return Err(format!("the roster says {}", member.role));
         }
-        if self.accounts_of(line) > 0 {
+        if self.accounts_of(member) > 0 {
             return Err("there is an account".into());
         }
-        let pending = self.reading.invitations.iter().any(|(it, open)| *open && line.has(it));
-        if pending {
-            return Err("there is an invitation that can be accepted".into());
+        let mut invitations = self.listing.invitations.iter();
+        if invitations.any(|(email, pending)| *pending && member.has_address(email)) {
+            return Err("there is a pending invitation".into());
         }
-        self.has_not_vanished(line)
+        self.has_not_vanished(member)
     }
 
-    /// An account that was seen and that nobody here disabled is not invited again unasked. Once it
-    /// was, because somebody asked, the ladder says when the next one may follow.
-    fn has_not_vanished(&self, line: &Line) -> Result<(), String> {
-        let record = &self.site.record;
-        let sent = |it: &str| record.invitations.get(&it.to_ascii_lowercase());
-        if line.addresses().filter_map(sent).any(|it| !it.sent.is_empty()) {
+    /// If an account vanished and rosterd did not disable it, its owner is invited again only with
+    /// an approval. After that invitation the backoff decides.
+    fn has_not_vanished(&self, member: &Member) -> Result<(), String> {
+        let tracker = &self.state.tracker;
+        let sent = |address: &str| tracker.invitations.get(&address.to_ascii_lowercase());
+        if member.addresses().filter_map(sent).any(|sent| !sent.is_empty()) {
             return Ok(());
         }
-        let elsewhere = |uid: &str| self.reading.accounts.iter().any(|(it, ..)| it == uid);
-        let mut seen = record.seen.iter().filter(|(email, _)| line.has(email));
-        let vanished = seen.find(|(_, uid)| !record.disabled.contains(uid) && !elsewhere(uid));
-        let approved = line.aliases.iter().chain([&line.email]);
-        let approved = approved.into_iter().any(|address| self.wish.approves("invite", address));
+        let is_listed = |uid: &str| self.listing.accounts.iter().any(|(id, ..)| id == uid);
+        let mut seen = tracker.seen.iter().filter(|(email, _)| member.has_address(email));
+        let vanished = seen.find(|(_, uid)| !tracker.disabled.contains(uid) && !is_listed(uid));
+        let approved = member.addresses().any(|email| self.expected.approves("invite", email));
         match vanished {
             Some((email, _)) if !approved => Err(format!("the account of {email} has vanished")),
             _ => Ok(()),
         }
     }
 
-    /// Whether an account counts for the floor of admins.
-    fn is_lasting(&self, account: &Account) -> bool {
-        let unmanaged = self.wish.is_unmanaged(&account.email);
+    /// Whether an account counts for `min_admins`.
+    fn is_permanent_admin(&self, account: &Account) -> bool {
+        let unmanaged = self.expected.is_unmanaged(&account.email);
         let owner = self.owner(&account.uid, &account.email);
-        let lasting = owner.is_some_and(|line| line.role == "ADMIN");
-        !account.disabled && account.account_type == AccountType::Admin && !unmanaged && lasting
+        let permanent = owner.is_some_and(|member| member.role == "ADMIN");
+        !account.disabled && account.account_type == AccountType::Admin && !unmanaged && permanent
     }
 
-    /// Never fewer admins than the floor through our doing.
-    fn leaves_admins(&self, after: &[Account]) -> Result<(), String> {
+    /// rosterd never leaves fewer admins than `min_admins`.
+    fn keeps_min_admins(&self, after: &[Account]) -> Result<(), String> {
         if self.kind == "invite" || self.to == Some("ADMIN") || self.account()?.1 != "ADMIN" {
             return Ok(());
         }
-        let left = after.iter().filter(|account| self.is_lasting(account)).count();
-        let by_hand = self.site.record.taken_by_hand.iter();
-        let by_hand = by_hand.filter(|(at, _)| *at >= self.reading.as_of).count();
-        let floor = self.site.runs[self.run].knobs.min_admins;
-        if left + by_hand < floor {
-            return Err(format!("{left} admins are left, the floor is {floor}"));
+        let left = after.iter().filter(|account| self.is_permanent_admin(account)).count();
+        // The run could not know of those that operators removed after the listing.
+        let removed = self.state.tracker.admins_removed_by_operators.iter();
+        let removed = removed.filter(|(at, _)| *at >= self.listing.as_of).count();
+        let floor = self.state.runs[self.run].params.min_admins;
+        if left + removed < floor {
+            return Err(format!("{left} admins are left, min_admins is {floor}"));
         }
         Ok(())
     }
 
-    /// The budgets that pay for it.
+    /// The budgets that the effect uses.
     fn budgets(&self) -> Vec<&'static str> {
-        let (email, from) = self.account().unwrap_or((&self.target, ""));
+        let (email, from) = self.account().unwrap_or((self.target, ""));
         let to = self.to.unwrap_or_default();
         let mut budgets = Vec::new();
         match self.kind {
@@ -296,37 +300,37 @@ impl Case<'_> {
             _ if tier(to) <= tier(from) => budgets.push("demote"),
             _ => {}
         }
-        let nobody = !self.reading.accounts.iter().any(|(.., role)| role == "ADMIN");
-        if to == "ADMIN" && from != "ADMIN" && !nobody {
+        let any_admin = self.listing.accounts.iter().any(|(.., role)| role == "ADMIN");
+        if to == "ADMIN" && from != "ADMIN" && any_admin {
             budgets.push("grant_admin");
         }
-        let owner = self.owner(&self.target, email);
-        let owner = owner.or_else(|| self.wish.line_of(&self.target));
+        let owner = self.owner(self.target, email);
+        let owner = owner.or_else(|| self.expected.member_for(self.target));
         let approved = |budget: &str| {
-            let addresses =
-                owner.into_iter().flat_map(|line| line.aliases.iter().chain([&line.email]));
-            addresses.map(String::as_str).chain([email]).any(|it| self.wish.approves(budget, it))
+            let mut addresses = owner.into_iter().flat_map(Member::addresses).chain([email]);
+            addresses.any(|address| self.expected.approves(budget, address))
         };
         let dated = |budget: &str| {
             budget != "invite"
                 && budget != "grant_admin"
-                && owner.is_some_and(|line| self.was_foreseen(line))
+                && owner.is_some_and(|member| self.was_scheduled(member))
         };
         budgets.retain(|budget| !approved(budget) && !dated(budget));
         budgets
     }
 
-    /// An end that has come was seen before by a run.
-    fn was_foreseen(&self, line: &Line) -> bool {
-        let ends = [line.ends(&self.site.zone), line.elevate.map(|(_, until)| until)];
+    /// Whether an earlier run has seen an end that is now reached.
+    fn was_scheduled(&self, member: &Member) -> bool {
+        let (email, scheduled) = (member.email.to_ascii_lowercase(), &self.state.tracker.scheduled);
+        let ends = [member.end(&self.state.zone), member.elevate.map(|(_, until)| until)];
         let mut ends = ends.into_iter().flatten().filter(|end| *end <= self.now);
-        ends.any(|end| self.site.record.scheduled.contains(&(line.email.to_ascii_lowercase(), end)))
+        ends.any(|end| scheduled.contains(&(email.clone(), end)))
     }
 
     fn limit(&self) -> usize {
-        let (percent, floor) = self.site.runs[self.run].knobs.budget;
+        let (percent, floor) = self.state.runs[self.run].params.budget;
         let managed =
-            self.reading.accounts.iter().filter(|(_, email, _)| !self.wish.is_unmanaged(email));
+            self.listing.accounts.iter().filter(|(_, email, _)| !self.expected.is_unmanaged(email));
         floor.max((managed.count() * usize::from(percent)).div_ceil(100))
     }
 }

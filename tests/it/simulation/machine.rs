@@ -1,4 +1,4 @@
-//! The machine that the daemon runs on, without the hardware: its disk and its threads.
+//! The simulated machine of the daemon: its disk and its threads.
 
 use std::time::Duration;
 
@@ -10,40 +10,40 @@ use rosterd::ledger::sqlite::Sqlite;
 use rosterd::ledger::store::{NewRow, RowVisitor, Store};
 
 use super::scenario;
-use super::second_workspace::NEIGHBOUR;
-use super::sim_state::{Shared, Site};
+use super::second_workspace::SECOND_WORKSPACE;
+use super::sim_state::{Shared, SimState};
 
-/// Work that blocks, on a disk that may be slow, on a machine that may lose its power.
-pub struct Threads(pub Shared);
+/// Runs blocking work on a disk that may be slow, on a machine whose power may fail.
+pub struct SimulatedExecutor(pub Shared);
 
-impl BlockingExecutor for Threads {
+impl BlockingExecutor for SimulatedExecutor {
     fn take(&self, work: Task) -> BoxFuture<'static, ()> {
         let shared = self.0.clone();
         Box::pin(async move {
             let (epoch, before, after) = {
-                let mut site = shared.site();
-                let slow = site.is_slow();
+                let mut state = shared.state();
+                let slow = state.is_slow();
                 if slow {
-                    site.count("fault SlowDisk");
+                    state.count("fault SlowDisk");
                 }
-                (site.epoch, pause(&mut site, slow), pause(&mut site, slow))
+                (state.epoch, disk_delay(&mut state, slow), disk_delay(&mut state, slow))
             };
             tokio::time::sleep(before).await;
-            shared.moment(epoch, "before the disk").await;
+            shared.crash_point(epoch, "before the disk").await;
             work();
             tokio::time::sleep(after).await;
-            shared.moment(epoch, "after the disk").await;
+            shared.crash_point(epoch, "after the disk").await;
         })
     }
 }
 
-fn pause(site: &mut Site, slow: bool) -> Duration {
-    Duration::from_micros(site.random.u64(..if slow { 20_000_000 } else { 2_000 }))
+fn disk_delay(state: &mut SimState, slow: bool) -> Duration {
+    Duration::from_micros(state.random.u64(..if slow { 20_000_000 } else { 2_000 }))
 }
 
-/// The ledger's store: the real one, on a disk that may be full or broken.
+/// The real store of the ledger, on a disk that may be full or unreadable.
 #[derive(Debug)]
-pub struct Kept {
+pub struct FaultyStore {
     inner: Sqlite,
     shared: Shared,
 }
@@ -54,21 +54,21 @@ impl std::fmt::Debug for Shared {
     }
 }
 
-impl Kept {
+impl FaultyStore {
     pub fn new(shared: Shared) -> Self {
         Self { inner: Sqlite::in_memory().unwrap(), shared }
     }
 
-    fn works(&self) -> Result<(), LedgerError> {
-        if self.shared.site().disk != scenario::Disk::Unreadable {
+    fn check_disk(&self) -> Result<(), LedgerError> {
+        if self.shared.state().disk != scenario::Disk::Unreadable {
             return Ok(());
         }
-        self.shared.site().count("disk unreadable");
+        self.shared.state().count("disk unreadable");
         Err(LedgerError::Io("input/output error".into()))
     }
 }
 
-impl Store for Kept {
+impl Store for FaultyStore {
     fn read_transaction(
         &self,
         read: &mut dyn FnMut() -> Result<(), LedgerError>,
@@ -77,12 +77,12 @@ impl Store for Kept {
     }
 
     fn identity(&self) -> Result<String, LedgerError> {
-        self.works()?;
+        self.check_disk()?;
         self.inner.identity()
     }
 
     fn tail(&self) -> Result<Option<ChainHead>, LedgerError> {
-        self.works()?;
+        self.check_disk()?;
         self.inner.tail()
     }
 
@@ -99,23 +99,23 @@ impl Store for Kept {
     }
 
     fn rows(&self, after: u64, take: &mut RowVisitor<'_>) -> Result<(), LedgerError> {
-        self.works()?;
+        self.check_disk()?;
         self.inner.rows(after, take)
     }
 
     fn append(&mut self, drafts: &[NewRow], through: Option<u64>) -> Result<Vec<Row>, LedgerError> {
-        self.works()?;
-        if self.shared.site().disk_is_full() {
+        self.check_disk()?;
+        if self.shared.state().disk_is_full() {
             return Err(LedgerError::Full);
         }
         let rows = self.inner.append(drafts, through)?;
-        let mut site = self.shared.site();
+        let mut state = self.shared.state();
         for row in &rows {
-            let noted = row.read()?;
-            if row.scope == NEIGHBOUR {
-                site.written_next_door(&noted.entry);
+            let record = row.read()?;
+            if row.scope == SECOND_WORKSPACE {
+                state.second_workspace_written(&record.entry);
             } else {
-                site.written(&noted);
+                state.written(&record);
             }
         }
         Ok(rows)

@@ -1,4 +1,4 @@
-//! The network of the story, and the API's server at its other end.
+//! The simulated network with its faults, and the API's server.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,15 +15,15 @@ use tokio::sync::{Mutex, oneshot};
 
 use super::process::Process;
 use super::scenario::Fault;
-use super::sim_state::{Reading, Shared};
+use super::sim_state::{Listing, Shared};
 use crate::support::in_process::ask;
 
-/// The deadline of a request.
+/// Timeout of a request.
 pub const TIMEOUT: Duration = Duration::from_mins(1);
-/// A listing lags by less than an effect may take to settle.
-const LAG: u64 = 480;
+/// Maximum age of a stale listing in seconds; less than the propagation time that rosterd allows.
+const MAX_AGE: u64 = 480;
 
-/// The API's server, one request at a time; the mirror shows worlds that are not the present one.
+/// The API's server; it handles one request at a time. The mirror answers from another state.
 pub struct Api {
     pub server: Mutex<InProcessSandbox>,
     pub mirror: Mutex<InProcessSandbox>,
@@ -33,234 +33,236 @@ pub struct Api {
 pub struct Net(pub Arc<Process>);
 
 impl HttpTransport for Net {
-    fn post(&self, post: HttpRequest) -> BoxFuture<'_, Result<HttpResponse, TransportError>> {
+    fn post(&self, request: HttpRequest) -> BoxFuture<'_, Result<HttpResponse, TransportError>> {
         let process = Arc::clone(&self.0);
-        Box::pin(async move { exchange(process, post).await })
+        Box::pin(async move { exchange(process, request).await })
     }
 }
 
 async fn exchange(
     process: Arc<Process>,
-    post: HttpRequest,
+    request: HttpRequest,
 ) -> Result<HttpResponse, TransportError> {
     let (shared, epoch) = (process.shared.clone(), process.epoch);
-    shared.moment(epoch, "before a request").await;
-    let writes = post.body.starts_with(r#"{"query":"mutation"#);
+    shared.crash_point(epoch, "before a request").await;
+    let writes = request.body.starts_with(r#"{"query":"mutation"#);
     let run = process.run();
-    let (fault, there, back) = {
-        let mut site = shared.site();
-        let fault = site.fault(writes);
-        let what = if writes { "request to change" } else { "request to list" };
-        site.tell(what, &format!("run {run}, {fault:?}"));
+    let (fault, outbound, inbound) = {
+        let mut state = shared.state();
+        let fault = state.fault(writes);
+        let kind = if writes { "mutation" } else { "listing" };
+        state.log_event(kind, &format!("run {run}, {fault:?}"));
         if fault != Fault::None {
-            site.count(&format!("fault {fault:?}"));
+            state.count(&format!("fault {fault:?}"));
         }
-        (fault, site.latency(), site.latency())
+        (fault, state.latency(), state.latency())
     };
     if fault == Fault::Connect {
-        tokio::time::sleep(there).await;
+        tokio::time::sleep(outbound).await;
         return Err(TransportError { kind: FailureKind::Connect, cause: "refused".into() });
     }
-    let (tell, told) = oneshot::channel();
-    let shown = shared.site().shown(run);
-    let errand = Errand { shared: shared.clone(), run, shown, fault, writes, post };
+    let (sender, receiver) = oneshot::channel();
+    let shown = shared.state().shown(run);
+    let in_flight = InFlight { shared: shared.clone(), run, shown, fault, writes, request };
     let api = Arc::clone(&process.api);
     tokio::spawn(async move {
-        tokio::time::sleep(there).await;
-        let answer = errand.serve(&api).await;
-        tokio::time::sleep(back).await;
-        if let Some(answer) = answer {
-            let _ = tell.send(answer);
-        } else if matches!(fault, Fault::TimeoutBefore | Fault::TimeoutAfter | Fault::Late) {
+        tokio::time::sleep(outbound).await;
+        let result = in_flight.serve(&api).await;
+        tokio::time::sleep(inbound).await;
+        if let Some(result) = result {
+            let _ = sender.send(result);
+        } else if matches!(fault, Fault::TimeoutBefore | Fault::TimeoutAfter | Fault::LateEffect) {
             tokio::time::sleep(10 * TIMEOUT).await;
         }
     });
-    let waiting = Waiting { shared: shared.clone(), writes, answered: false };
-    let answer = tokio::time::timeout(TIMEOUT, told).await;
-    waiting.ends();
-    shared.moment(epoch, "after a request").await;
-    let answer = match answer {
-        Err(_) => Err(TransportError { kind: FailureKind::Timeout, cause: "time-out".into() }),
-        Ok(Err(_)) => Err(TransportError { kind: FailureKind::Reset, cause: "reset".into() }),
-        Ok(Ok(answer)) => answer,
-    };
-    let mut site = shared.site();
-    let how = answer.as_ref().map(|it| it.0.status).map_err(|failed| failed.kind);
-    site.tell("answer", &format!("run {run}, {how:?}"));
-    match answer {
-        Ok((answered, reading)) => {
-            if !writes {
-                site.deliver(run, reading);
-            }
-            Ok(answered)
+    let waiting = Waiting { shared: shared.clone(), writes, finished: false };
+    let result = tokio::time::timeout(TIMEOUT, receiver).await;
+    waiting.finish();
+    shared.crash_point(epoch, "after a request").await;
+    let result = match result {
+        Err(_) => {
+            Err(TransportError { kind: FailureKind::Timeout, cause: "time-out".into() })
         }
-        Err(broken) => {
+        Ok(Err(_)) => Err(TransportError { kind: FailureKind::Reset, cause: "reset".into() }),
+        Ok(Ok(result)) => result,
+    };
+    let mut state = shared.state();
+    let status = result.as_ref().map(|(response, _)| response.status).map_err(|error| error.kind);
+    state.log_event("response", &format!("run {run}, {status:?}"));
+    match result {
+        Ok((response, listing)) => {
             if !writes {
-                site.deliver(run, None);
+                state.deliver(run, listing);
             }
-            Err(broken)
+            Ok(response)
+        }
+        Err(error) => {
+            if !writes {
+                state.deliver(run, None);
+            }
+            Err(error)
         }
     }
 }
 
-/// Somebody waits for an answer. Whoever goes away meanwhile forsakes the request.
+/// Counts a mutation as abandoned if the sender is dropped while it waits for the response.
 struct Waiting {
     shared: Shared,
     writes: bool,
-    answered: bool,
+    finished: bool,
 }
 
 impl Waiting {
-    fn ends(mut self) {
-        self.answered = true;
+    fn finish(mut self) {
+        self.finished = true;
     }
 }
 
 impl Drop for Waiting {
     fn drop(&mut self) {
-        if self.writes && !self.answered {
-            self.shared.site().forsaken += 1;
+        if self.writes && !self.finished {
+            self.shared.state().abandoned_writes += 1;
         }
     }
 }
 
-/// What comes back, and the reading that it is, if it is a complete one.
-type Came = Result<(HttpResponse, Option<Reading>), TransportError>;
+/// The response, and its listing if it has a complete one.
+type Exchange = Result<(HttpResponse, Option<Listing>), TransportError>;
 
-/// One request on its way.
-struct Errand {
+/// One request in flight.
+struct InFlight {
     shared: Shared,
     run: usize,
-    /// What its run had been shown when it was sent, if that was complete.
-    shown: Option<Reading>,
+    /// The last listing of its run when it was sent, if that was complete.
+    shown: Option<Listing>,
     fault: Fault,
     writes: bool,
-    post: HttpRequest,
+    request: HttpRequest,
 }
 
-impl Errand {
-    /// What the server makes of it; nothing, where no answer leaves it.
-    async fn serve(mut self, api: &Api) -> Option<Came> {
+impl InFlight {
+    /// The server's result; none if no response is sent.
+    async fn serve(mut self, api: &Api) -> Option<Exchange> {
         match self.fault {
             Fault::ResetBefore | Fault::TimeoutBefore => return None,
-            Fault::Late => {
-                let late = self.shared.site().random.u64(70..170);
+            Fault::LateEffect => {
+                let late = self.shared.state().random.u64(70..170);
                 tokio::time::sleep(Duration::from_secs(late)).await;
             }
             Fault::Throttle => {
-                let wait = self.shared.site().random.u32(1..90).to_string();
+                let wait = self.shared.state().random.u32(1..90).to_string();
                 let (status, body) = (429, "slow down");
                 return Some(Ok((plain(status, body, Some(&wait)), None)));
             }
-            Fault::Broken => return Some(Ok((self.broken(), None))),
+            Fault::ServerError => return Some(Ok((self.server_error(), None))),
             Fault::Unavailable => return Some(Ok((plain(503, "later", None), None))),
-            Fault::Html => return Some(Ok((plain(200, "<html>a proxy</html>", None), None))),
-            Fault::NoData => {
+            Fault::HtmlPage => return Some(Ok((plain(200, "<html>a proxy</html>", None), None))),
+            Fault::ErrorsOnly => {
                 let body = r#"{"errors":[{"message":"overloaded"}]}"#;
                 return Some(Ok((plain(200, body, None), None)));
             }
             _ => {}
         }
-        let (answered, as_of) = self.execute(api).await;
+        let (response, as_of) = self.execute(api).await;
         match self.fault {
-            Fault::ResetAfter | Fault::TimeoutAfter | Fault::Late => None,
+            Fault::ResetAfter | Fault::TimeoutAfter | Fault::LateEffect => None,
             Fault::Truncate => Some(Err(TransportError {
                 kind: FailureKind::Truncated,
                 cause: "the end is missing".into(),
             })),
-            Fault::BrokenAfter => Some(Ok((self.broken(), None))),
-            Fault::Mute => Some(Ok((mute(answered), None))),
-            _ if self.writes => Some(Ok((answered, None))),
-            _ => Some(Ok(self.listing(answered, as_of))),
+            Fault::ServerErrorAfter => Some(Ok((self.server_error(), None))),
+            Fault::NullResults => Some(Ok((with_null_results(response), None))),
+            _ if self.writes => Some(Ok((response, None))),
+            _ => Some(Ok(self.listing_response(response, as_of))),
         }
     }
 
-    /// Runs it against the world, and looks at what has become of the world.
+    /// Executes the request in the sandbox, and checks its effects.
     async fn execute(&mut self, api: &Api) -> (HttpResponse, jiff::Timestamp) {
-        if let Some((world, as_of)) = self.another_world() {
+        if let Some((world, as_of)) = self.substitute_world() {
             let mirror = api.mirror.lock().await;
             *mirror.state().lock() = world;
-            return (ask(&mirror, &mut self.post).await, as_of);
+            return (ask(&mirror, &mut self.request).await, as_of);
         }
         let server = api.server.lock().await;
         match self.fault {
             Fault::NotOk => server.fault(["not-ok=1".parse::<FaultRate>().unwrap()]),
-            Fault::ConcurrentEdit => self.shared.site().sabotage(&self.post.body),
-            Fault::Partly => self.ask_amiss(),
+            Fault::ConcurrentEdit => self.shared.state().concurrent_edit(&self.request.body),
+            Fault::PartialFailure => self.corrupt_one_target(),
             _ => {}
         }
-        let before = self.shared.site().world.lock().clone();
-        let answer = ask(&server, &mut self.post).await;
+        let before = self.shared.state().world.lock().clone();
+        let response = ask(&server, &mut self.request).await;
         server.fault([]);
-        let mut site = self.shared.site();
-        site.executed(self.run, self.shown.as_ref(), &before);
-        (answer, site.clocks.truly())
+        let mut state = self.shared.state();
+        state.check_effects(self.run, self.shown.as_ref(), &before);
+        (response, state.clocks.true_now())
     }
 
-    /// One field asks for somebody whom the server cannot find.
-    fn ask_amiss(&mut self) {
-        let mut body: Value = serde_json::from_str(&self.post.body).unwrap();
+    /// Replaces the target of one field by an unknown account.
+    fn corrupt_one_target(&mut self) {
+        let mut body: Value = serde_json::from_str(&self.request.body).unwrap();
         let Some(variables) = body["variables"].as_object_mut() else { return };
-        let whom = |name: &&String| name.starts_with("uid") || name.starts_with("email");
-        let names: Vec<String> = variables.keys().filter(whom).cloned().collect();
-        let name = self.shared.site().random.choice(names).unwrap();
+        let is_target = |name: &&String| name.starts_with("uid") || name.starts_with("email");
+        let names: Vec<String> = variables.keys().filter(is_target).cloned().collect();
+        let name = self.shared.state().random.choice(names).unwrap();
         variables.insert(name, "nobody".into());
-        self.post.body = body.to_string();
+        self.request.body = body.to_string();
     }
 
-    /// What a gateway says that has lost its server.
-    fn broken(&self) -> HttpResponse {
-        let status = *self.shared.site().random.choice(&[500, 502, 504]).unwrap();
+    /// The response of a gateway that cannot reach its server.
+    fn server_error(&self) -> HttpResponse {
+        let status = *self.shared.state().random.choice(&[500, 502, 504]).unwrap();
         plain(status, "broken", None)
     }
 
-    /// What a listing shows instead of the world as it is.
-    fn another_world(&self) -> Option<(rosterd::sandbox::world::World, jiff::Timestamp)> {
-        let mut site = self.shared.site();
+    /// The state that a listing shows instead of the current one, and its time.
+    fn substitute_world(&self) -> Option<(rosterd::sandbox::world::World, jiff::Timestamp)> {
+        let mut state = self.shared.state();
         match self.fault {
-            Fault::Stale => {
-                let ago = SignedDuration::from_secs(site.random.i64(1..LAG.cast_signed()));
-                Some((site.earlier(ago), site.clocks.truly() - ago))
+            Fault::StaleListing => {
+                let ago = SignedDuration::from_secs(state.random.i64(1..MAX_AGE.cast_signed()));
+                Some((state.world_before(ago), state.clocks.true_now() - ago))
             }
-            Fault::Shrunk => {
-                let mut world = site.world.lock().clone();
+            Fault::PartialListing => {
+                let mut world = state.world.lock().clone();
                 let accounts = &mut world.workspaces[0].accounts;
-                let lost = site.random.usize(..=accounts.len());
-                site.random.shuffle(accounts);
-                accounts.truncate(lost);
-                Some((world, site.clocks.truly()))
+                let kept = state.random.usize(..=accounts.len());
+                state.random.shuffle(accounts);
+                accounts.truncate(kept);
+                Some((world, state.clocks.true_now()))
             }
             _ => None,
         }
     }
 
-    /// A listing, perhaps spoiled.
-    fn listing(
+    /// The response to a listing, with the fault applied, and its complete listing if it has one.
+    fn listing_response(
         &self,
-        mut answered: HttpResponse,
+        mut response: HttpResponse,
         as_of: jiff::Timestamp,
-    ) -> (HttpResponse, Option<Reading>) {
-        let Ok(mut body) = serde_json::from_slice::<Value>(&answered.body) else {
-            return (answered, None);
+    ) -> (HttpResponse, Option<Listing>) {
+        let Ok(mut body) = serde_json::from_slice::<Value>(&response.body) else {
+            return (response, None);
         };
-        let reading = read(&body, as_of);
+        let listing = parse_listing(&body, as_of);
         let users = &mut body["data"]["listUsers"];
         match self.fault {
             Fault::MissingList => users["invitedUsers"] = Value::Null,
-            Fault::ErrorsBeside => body["errors"] = json!([{ "message": "half of it" }]),
-            Fault::Twice => match users["activeUsers"].as_array_mut() {
+            Fault::DataWithErrors => body["errors"] = json!([{ "message": "half of it" }]),
+            Fault::DuplicateRow => match users["activeUsers"].as_array_mut() {
                 Some(list) if !list.is_empty() => list.push(list[0].clone()),
-                _ => return (answered, reading),
+                _ => return (response, listing),
             },
-            _ => return (answered, reading),
+            _ => return (response, listing),
         }
-        answered.body = body.to_string().into_bytes();
-        (answered, None)
+        response.body = body.to_string().into_bytes();
+        (response, None)
     }
 }
 
-/// The reading that a body is, where it is a whole one.
-fn read(body: &Value, as_of: jiff::Timestamp) -> Option<Reading> {
+/// The listing in a response body; none if it is incomplete.
+fn parse_listing(body: &Value, as_of: jiff::Timestamp) -> Option<Listing> {
     let users = &body["data"]["listUsers"];
     if body.get("errors").is_some() || users["ok"] != true {
         return None;
@@ -268,7 +270,7 @@ fn read(body: &Value, as_of: jiff::Timestamp) -> Option<Reading> {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let accounts = users["activeUsers"].as_array()?.iter();
     let invitations = users["invitedUsers"].as_array()?.iter();
-    Some(Reading {
+    Some(Listing {
         accounts: accounts
             .map(|it| (text(&it["uid"]), text(&it["email"]), text(&it["accountType"])))
             .collect(),
@@ -279,22 +281,22 @@ fn read(body: &Value, as_of: jiff::Timestamp) -> Option<Reading> {
     })
 }
 
-/// The answer without what it said of its fields.
-fn mute(mut answered: HttpResponse) -> HttpResponse {
-    let Ok(mut body) = serde_json::from_slice::<Value>(&answered.body) else { return answered };
+/// The response with every field null, and an error that names none.
+fn with_null_results(mut response: HttpResponse) -> HttpResponse {
+    let Ok(mut body) = serde_json::from_slice::<Value>(&response.body) else { return response };
     if let Some(fields) = body["data"].as_object_mut() {
         fields.values_mut().for_each(|field| *field = Value::Null);
         body["errors"] = json!([{ "message": "the service behind it is silent" }]);
     }
-    answered.body = body.to_string().into_bytes();
-    answered
+    response.body = body.to_string().into_bytes();
+    response
 }
 
 fn plain(status: u16, body: &str, retry_after: Option<&str>) -> HttpResponse {
-    let kind = if body.starts_with('{') { "application/json" } else { "text/html" };
+    let content_type = if body.starts_with('{') { "application/json" } else { "text/html" };
     let status = StatusCode::from_u16(status).unwrap().as_u16();
     let mut headers = HeaderMap::new();
-    headers.insert("content-type", kind.parse().unwrap());
+    headers.insert("content-type", content_type.parse().unwrap());
     if let Some(wait) = retry_after {
         headers.insert("retry-after", wait.parse().unwrap());
     }

@@ -1,12 +1,12 @@
-//! What people do: in the workspace, and to the roster's file.
+//! What operators do: direct changes to the workspace, and commits to the roster file.
 
 use jiff::{SignedDuration, Timestamp};
 use rosterd::sandbox::world::{Account, AccountType, Invitation};
 
-use super::expected_roster::{Line, Wish, day};
+use super::expected_roster::{ExpectedRoster, Member, day};
 use super::invariants::role_name;
-use super::scenario::{Act, Edit};
-use super::sim_state::{Site, Version, WORKSPACE};
+use super::scenario::{Edit, OperatorAction};
+use super::sim_state::{SimState, Version, WORKSPACE};
 
 const TYPES: [AccountType; 5] = [
     AccountType::Admin,
@@ -20,48 +20,51 @@ fn name_of(email: &str) -> String {
     email.split('@').next().unwrap_or_default().to_owned()
 }
 
-impl Site {
-    /// Somebody acts in the workspace.
-    pub fn act(&mut self, act: Act, which: usize) {
-        let now = self.clocks.truly();
+impl SimState {
+    /// An operator changes the workspace directly.
+    pub fn operate(&mut self, action: OperatorAction, which: usize) {
+        let now = self.clocks.true_now();
         let world = std::sync::Arc::clone(&self.world);
         let mut world = world.lock();
-        let place = &world.workspaces[0];
-        let active: Vec<Account> = place.active().cloned().collect();
-        let invited: Vec<String> = place.invitations.iter().map(|it| it.email.clone()).collect();
-        let somebody = (!active.is_empty()).then(|| active[which % active.len().max(1)].clone());
+        let workspace = &world.workspaces[0];
+        let active: Vec<Account> = workspace.active().cloned().collect();
+        let invited: Vec<String> =
+            workspace.invitations.iter().map(|it| it.email.clone()).collect();
+        let selected = (!active.is_empty()).then(|| active[which % active.len().max(1)].clone());
         let guest = format!("guest{}@acme.io", which % 5);
-        let told = match act {
-            Act::Accept | Act::AcceptAll => {
-                let all = act == Act::AcceptAll;
+        let details = match action {
+            OperatorAction::Accept | OperatorAction::AcceptAll => {
+                let all = action == OperatorAction::AcceptAll;
                 let at = which % invited.len().max(1);
-                let mut came = Vec::new();
+                let mut accepted = Vec::new();
                 for (_, email) in invited.iter().enumerate().filter(|(it, _)| all || *it == at) {
                     if world.accept(WORKSPACE, email, now).is_ok() {
-                        self.record.invitations.remove(&email.to_ascii_lowercase());
-                        came.push(email.clone());
+                        self.tracker.invitations.remove(&email.to_ascii_lowercase());
+                        accepted.push(email.clone());
                     }
                 }
-                came.join(", ")
+                accepted.join(", ")
             }
-            Act::ExpireInvitation => {
+            OperatorAction::ExpireInvitation => {
                 let email = invited.get(which % invited.len().max(1)).cloned().unwrap_or_default();
                 let _ = world.expire(WORKSPACE, &email);
                 email
             }
-            Act::AddOutsider | Act::AddMember => {
-                let line = self.head.lines.get(which % self.head.lines.len().max(1));
-                let member = line.map_or(guest.clone(), |line| line.email.clone());
-                let email = if act == Act::AddMember { member } else { guest };
-                let is_there = active.iter().any(|it| it.email.eq_ignore_ascii_case(&email));
-                if !is_there {
-                    self.record.invitations.remove(&email.to_ascii_lowercase());
+            OperatorAction::AddOutsider | OperatorAction::AddMember => {
+                let members = &self.latest_roster.members;
+                let member = members.get(which % members.len().max(1));
+                let email = member
+                    .filter(|_| action == OperatorAction::AddMember)
+                    .map_or(guest, |member| member.email.clone());
+                let has_account = active.iter().any(|it| it.email.eq_ignore_ascii_case(&email));
+                if !has_account {
+                    self.tracker.invitations.remove(&email.to_ascii_lowercase());
                     let role = TYPES[which % TYPES.len()];
                     world.add(WORKSPACE, &email, Some(name_of(&email)), role).unwrap();
                 }
                 email
             }
-            Act::InviteOutsider => {
+            OperatorAction::InviteOutsider => {
                 let role = TYPES[which % TYPES.len()];
                 let known = world.workspaces[0].accounts.iter().any(|it| it.email == guest);
                 if !known && !invited.contains(&guest) {
@@ -71,7 +74,7 @@ impl Site {
                 }
                 guest
             }
-            Act::Enable => {
+            OperatorAction::Enable => {
                 let disabled = world.workspaces[0].accounts.iter_mut().find(|it| it.disabled);
                 disabled.map_or_else(String::new, |account| {
                     account.disabled = false;
@@ -79,35 +82,37 @@ impl Site {
                 })
             }
             _ => {
-                let Some(account) = somebody else { return };
-                self.change_account(&mut world.workspaces[0].accounts, &account, act, which);
+                let Some(account) = selected else { return };
+                self.change_account(&mut world.workspaces[0].accounts, &account, action, which);
                 account.email
             }
         };
         drop(world);
-        self.tell(&format!("hand {act:?}"), &told);
-        self.remember_world();
+        self.log_event(&format!("operator {action:?}"), &details);
+        self.record_world();
     }
 
     fn change_account(
         &mut self,
         accounts: &mut Vec<Account>,
-        one: &Account,
-        act: Act,
+        selected: &Account,
+        action: OperatorAction,
         which: usize,
     ) {
-        let at = accounts.iter().position(|it| it.uid == one.uid).unwrap();
+        let at = accounts.iter().position(|it| it.uid == selected.uid).unwrap();
         let account = &mut accounts[at];
         let was_admin = account.account_type == AccountType::Admin;
-        match act {
-            Act::Remove => {
+        match action {
+            OperatorAction::Remove => {
                 accounts.remove(at);
             }
-            Act::Disable => account.disabled = true,
-            Act::ChangeRole => account.account_type = TYPES[which % TYPES.len()],
-            Act::Crown => account.account_type = AccountType::Admin,
-            Act::NewAddress => account.email = format!("new{}.{}", which % 3, account.email),
-            Act::SecondAccount => {
+            OperatorAction::Disable => account.disabled = true,
+            OperatorAction::ChangeRole => account.account_type = TYPES[which % TYPES.len()],
+            OperatorAction::GrantAdmin => account.account_type = AccountType::Admin,
+            OperatorAction::NewAddress => {
+                account.email = format!("new{}.{}", which % 3, account.email)
+            }
+            OperatorAction::SecondAccount => {
                 let uid: String = account.uid.chars().rev().collect();
                 let email = format!("other.{}", account.email);
                 let second = Account { uid, email, ..account.clone() };
@@ -118,103 +123,106 @@ impl Site {
             _ => {}
         }
         let is_admin = accounts.get(at).is_some_and(|it| {
-            it.uid == one.uid && !it.disabled && it.account_type == AccountType::Admin
+            it.uid == selected.uid && !it.disabled && it.account_type == AccountType::Admin
         });
-        if was_admin && (!is_admin || act == Act::NewAddress) {
-            self.record.taken_by_hand.push((self.clocks.truly(), one.uid.clone()));
+        if was_admin && (!is_admin || action == OperatorAction::NewAddress) {
+            self.tracker
+                .admins_removed_by_operators
+                .push((self.clocks.true_now(), selected.uid.clone()));
         }
     }
 
-    /// A hand is faster than a request that is on its way, often with somebody whom it is about.
-    pub fn sabotage(&mut self, request: &str) {
+    /// An operator changes an account before the request arrives, often one that it concerns.
+    pub fn concurrent_edit(&mut self, request: &str) {
         let world = std::sync::Arc::clone(&self.world);
-        let about = {
+        let concerned = {
             let world = world.lock();
             let mut active = world.workspaces[0].active();
             active.position(|account| request.contains(&account.uid))
         };
-        let anybody = self.random.usize(..1_000);
-        let which = about.filter(|_| self.random.u8(..3) > 0).unwrap_or(anybody);
-        let acts = [Act::Disable, Act::Remove, Act::ChangeRole];
-        let act = *self.random.choice(&acts).unwrap();
-        self.act(act, which);
+        let any = self.random.usize(..1_000);
+        let which = concerned.filter(|_| self.random.u8(..3) > 0).unwrap_or(any);
+        let actions = [OperatorAction::Disable, OperatorAction::Remove, OperatorAction::ChangeRole];
+        let action = *self.random.choice(&actions).unwrap();
+        self.operate(action, which);
     }
 
-    /// Somebody commits.
+    /// Commits an edit of the roster file.
     pub fn commit(&mut self, edit: Edit, which: usize) {
-        let now = self.clocks.machine();
-        let (text, wish) = match edit {
+        let now = self.clocks.machine_now();
+        let (text, expected) = match edit {
             Edit::Truncate => {
-                let (text, length) = (self.head.text(), self.head.text().len());
+                let (text, length) =
+                    (self.latest_roster.to_yaml(), self.latest_roster.to_yaml().len());
                 let cut = 1 + which * (length - 1) / 1_000;
-                (Some(text[..cut].to_owned()), self.head.cut(cut))
+                (Some(text[..cut].to_owned()), self.latest_roster.truncated_at(cut))
             }
-            Edit::Conflict => {
-                let text = self.head.text();
+            Edit::MergeConflict => {
+                let text = self.latest_roster.to_yaml();
                 (Some(format!("<<<<<<< HEAD\n{text}=======\n{text}>>>>>>> theirs\n")), None)
             }
-            Edit::BadYaml => (Some(self.head.text() + "  - { email: [\n"), None),
-            Edit::Duplicate => match self.head.lines.first() {
-                Some(line) => {
-                    let mut wish = self.head.clone();
-                    wish.lines.push(line.clone());
-                    (Some(wish.text()), None)
+            Edit::BadYaml => (Some(self.latest_roster.to_yaml() + "  - { email: [\n"), None),
+            Edit::Duplicate => match self.latest_roster.members.first() {
+                Some(member) => {
+                    let mut expected = self.latest_roster.clone();
+                    expected.members.push(member.clone());
+                    (Some(expected.to_yaml()), None)
                 }
                 None => (Some("users:\n".to_owned()), None),
             },
-            Edit::NotText => (Some("\u{0}\u{1}".to_owned()), None),
+            Edit::ControlCharacters => (Some("\u{0}\u{1}".to_owned()), None),
             Edit::DeleteFile => (None, None),
             _ => {
-                let mut wish = std::mem::take(&mut self.head);
-                self.edit(&mut wish, edit, which, now);
-                self.head = wish;
-                (Some(self.head.text()), Some(self.head.clone()))
+                let mut expected = std::mem::take(&mut self.latest_roster);
+                self.edit(&mut expected, edit, which, now);
+                self.latest_roster = expected;
+                (Some(self.latest_roster.to_yaml()), Some(self.latest_roster.clone()))
             }
         };
-        self.tell(&format!("commit {edit:?}"), &summary(wish.as_ref()));
-        self.write(text.as_deref(), wish);
+        self.log_event(&format!("commit {edit:?}"), &summary(expected.as_ref()));
+        self.write(text.as_deref(), expected);
     }
 
-    /// What lies on the disk from now on.
-    pub fn write(&mut self, text: Option<&str>, wish: Option<Wish>) {
+    /// Writes the file, or removes it, and registers the version.
+    pub fn write(&mut self, text: Option<&str>, expected: Option<ExpectedRoster>) {
         let path = self.folder.join("users.yaml");
         match text {
             Some(text) => std::fs::write(path, text).unwrap(),
             None => drop(std::fs::remove_file(path)),
         }
-        self.versions.push(Version { wish });
+        self.versions.push(Version { expected });
     }
 
-    fn edit(&mut self, wish: &mut Wish, edit: Edit, which: usize, now: Timestamp) {
-        let count = wish.lines.len();
+    fn edit(&mut self, expected: &mut ExpectedRoster, edit: Edit, which: usize, now: Timestamp) {
+        let count = expected.members.len();
         let at = which % count.max(1);
         let role = role_name(TYPES[which / 7 % TYPES.len()]);
         match edit {
             Edit::Add | Edit::AddAdmin => {
                 let email = format!("user{}@acme.io", which % 14);
-                if wish.line_of(&email).is_none() && !wish.is_unmanaged(&email) {
+                if expected.member_for(&email).is_none() && !expected.is_unmanaged(&email) {
                     let role = if edit == Edit::AddAdmin { "ADMIN" } else { role };
                     let name = (which.is_multiple_of(2)).then(|| name_of(&email));
-                    wish.lines.push(Line { name, ..Line::new(&email, role) });
+                    expected.members.push(Member { name, ..Member::new(&email, role) });
                 }
             }
             Edit::ChangeRoles => {
-                for (n, line) in wish.lines.iter_mut().enumerate().skip(2) {
+                for (n, member) in expected.members.iter_mut().enumerate().skip(2) {
                     let role = role_name(TYPES[1 + (which + n) % (TYPES.len() - 1)]);
-                    edit_line(line, Edit::ChangeRole, which, role, now);
+                    edit_member(member, Edit::ChangeRole, which, role, now);
                 }
             }
-            Edit::RemoveMany => wish.lines.truncate(count.div_ceil(2)),
-            Edit::RemoveAll => wish.lines.clear(),
+            Edit::RemoveMany => expected.members.truncate(count.div_ceil(2)),
+            Edit::RemoveAll => expected.members.clear(),
             Edit::Unmanage => {
                 let world = self.world.lock();
-                let free =
-                    world.workspaces[0].active().find(|it| wish.line_of(&it.email).is_none());
-                match free {
+                let mut active = world.workspaces[0].active();
+                let unmatched = active.find(|it| expected.member_for(&it.email).is_none());
+                match unmatched {
                     Some(account) if !which.is_multiple_of(3) => {
-                        wish.unmanaged.push(account.email.clone());
+                        expected.unmanaged.push(account.email.clone());
                     }
-                    _ => drop(wish.unmanaged.pop()),
+                    _ => drop(expected.unmanaged.pop()),
                 }
             }
             Edit::Approve => {
@@ -223,19 +231,20 @@ impl Site {
                 };
                 for (budget, people) in applied.verdict.releasable() {
                     let people = people.into_iter().map(|it| it.as_str().to_owned()).collect();
-                    wish.approvals.push((budget.key(), people));
+                    expected.approvals.push((budget.key(), people));
                 }
             }
-            Edit::ForgetApprovals => wish.approvals.clear(),
-            Edit::Remove if count > 0 => drop(wish.lines.remove(at)),
+            Edit::RemoveApprovals => expected.approvals.clear(),
+            Edit::Remove if count > 0 => drop(expected.members.remove(at)),
             _ => {
-                if let Some(line) = wish.lines.get_mut(at) {
-                    let before = line.clone();
-                    edit_line(line, edit, which, role, now);
-                    let email = line.email.clone();
-                    let clash = wish.lines.iter().filter(|it| it.has(&email)).count() > 1;
-                    if clash || wish.is_unmanaged(&email) {
-                        wish.lines[at] = before;
+                if let Some(member) = expected.members.get_mut(at) {
+                    let before = member.clone();
+                    edit_member(member, edit, which, role, now);
+                    let email = member.email.clone();
+                    let conflicts =
+                        expected.members.iter().filter(|it| it.has_address(&email)).count() > 1;
+                    if conflicts || expected.is_unmanaged(&email) {
+                        expected.members[at] = before;
                     }
                 }
             }
@@ -243,45 +252,45 @@ impl Site {
     }
 }
 
-fn edit_line(line: &mut Line, edit: Edit, which: usize, role: &'static str, now: Timestamp) {
+fn edit_member(member: &mut Member, edit: Edit, which: usize, role: &'static str, now: Timestamp) {
     let days = i64::try_from(which % 6).unwrap_or_default();
     match edit {
         Edit::ChangeRole => {
-            line.role = role;
-            line.elevate = line.elevate.filter(|_| role != "ADMIN");
+            member.role = role;
+            member.elevate = member.elevate.filter(|_| role != "ADMIN");
         }
         Edit::NewAddress | Edit::NewAddressWithAlias => {
-            line.name = Some(name_of(&line.email));
-            let fresh = format!("moved{}.{}", which % 3, line.email);
-            let old = std::mem::replace(&mut line.email, fresh);
+            member.name = Some(name_of(&member.email));
+            let new = format!("moved{}.{}", which % 3, member.email);
+            let old = std::mem::replace(&mut member.email, new);
             if edit == Edit::NewAddressWithAlias {
-                line.aliases.push(old);
+                member.aliases.push(old);
             }
         }
         Edit::Expire | Edit::ExpireNow => {
-            let ahead = if edit == Edit::Expire { days } else { -1 - days };
-            line.expires = Some(day(now, ahead));
-            line.starts = None;
+            let days = if edit == Edit::Expire { days } else { -1 - days };
+            member.expires = Some(day(now, days));
+            member.starts = None;
         }
         Edit::StartLater => {
-            line.starts = Some(day(now, days));
-            line.expires = None;
+            member.starts = Some(day(now, days));
+            member.expires = None;
         }
-        Edit::Elevate if line.role != "ADMIN" => {
+        Edit::Elevate if member.role != "ADMIN" => {
             let until = now + SignedDuration::from_hours(1 + 20 * days);
-            line.elevate = Some(("ADMIN", until));
+            member.elevate = Some(("ADMIN", until));
         }
-        Edit::Plain => *line = Line::new(&line.email, line.role),
+        Edit::ClearOptions => *member = Member::new(&member.email, member.role),
         _ => {}
     }
 }
 
-fn summary(wish: Option<&Wish>) -> String {
-    let Some(wish) = wish else { return "cannot be used".into() };
-    let lines = wish.lines.iter().map(|line| {
-        let (dates, aliases) = ([line.starts, line.expires], &line.aliases);
-        format!("{} {} {dates:?} {:?} {aliases:?}", line.email, line.role, line.elevate)
+fn summary(expected: Option<&ExpectedRoster>) -> String {
+    let Some(expected) = expected else { return "invalid".into() };
+    let members = expected.members.iter().map(|member| {
+        let (dates, aliases) = ([member.starts, member.expires], &member.aliases);
+        format!("{} {} {dates:?} {:?} {aliases:?}", member.email, member.role, member.elevate)
     });
-    let lines: Vec<String> = lines.collect();
-    format!("{}; unmanaged {:?}; {:?}", lines.join(", "), wish.unmanaged, wish.approvals)
+    let members: Vec<String> = members.collect();
+    format!("{}; unmanaged {:?}; {:?}", members.join(", "), expected.unmanaged, expected.approvals)
 }

@@ -1,4 +1,4 @@
-//! One process of rosterd: the real daemon, or one run by hand, on the simulated machine.
+//! One process of rosterd on the simulated machine: the real daemon, or one real run.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -33,11 +33,11 @@ use rosterd::sandbox::auth;
 use tokio_util::sync::CancellationToken;
 
 use super::network::{Api, Net, TIMEOUT};
-use super::scenario::{Key, Knobs};
-use super::second_workspace::{self, NEIGHBOUR, QuietNet};
-use super::sim_state::{MachineClock, Shared, Site, WORKSPACE};
+use super::scenario::{Key, Params};
+use super::second_workspace::{self, ReliableNet, SECOND_WORKSPACE};
+use super::sim_state::{MachineClock, Shared, SimState, WORKSPACE};
 
-/// A process, from its start to its end.
+/// A process, from its start to its exit.
 pub struct Process {
     pub shared: Shared,
     pub api: Arc<Api>,
@@ -47,56 +47,56 @@ pub struct Process {
     last_good: Mutex<Option<usize>>,
 }
 
-/// What the real daemon and the real run reach their world through.
-pub struct World {
+/// The environment of the real daemon and the real run.
+pub struct SimEnvironment {
     pub process: Arc<Process>,
     transport: Arc<Transport>,
-    next_door: Arc<Transport>,
+    second_transport: Arc<Transport>,
 }
 
-/// The real client, watched for runs that overlap.
+/// The real client, with a check that runs do not overlap.
 pub struct Directory {
     client: Client,
-    /// The run, where it is one of the first workspace.
-    watched: Option<(usize, Shared)>,
+    /// The run, if it is one of the first workspace.
+    run: Option<(usize, Shared)>,
 }
 
 impl Process {
-    pub fn start(shared: &Shared, api: &Arc<Api>, ledger: &Ledger) -> World {
+    pub fn start(shared: &Shared, api: &Arc<Api>, ledger: &Ledger) -> SimEnvironment {
         let process = Arc::new(Self {
             shared: shared.clone(),
             api: Arc::clone(api),
-            epoch: shared.site().epoch,
+            epoch: shared.state().epoch,
             ledger: ledger.reopen(),
             run: AtomicUsize::new(usize::MAX),
             last_good: Mutex::default(),
         });
         let net = Box::new(Net(Arc::clone(&process)));
         let transport = Transport::over(net, &connection()).unwrap();
-        let uid = shared.site().neighbour.as_ref().map(|it| it.uid.clone());
+        let uid = shared.state().second_workspace.as_ref().map(|it| it.uid.clone());
         let settings = client::Settings { workspace_uid: uid, ..connection() };
-        let quiet = Box::new(QuietNet(Arc::clone(&process)));
-        let next_door = Transport::over(quiet, &settings).unwrap();
-        World { process, transport: Arc::new(transport), next_door: Arc::new(next_door) }
+        let net = Box::new(ReliableNet(Arc::clone(&process)));
+        let second_transport = Arc::new(Transport::over(net, &settings).unwrap());
+        SimEnvironment { process, transport: Arc::new(transport), second_transport }
     }
 
-    /// The run that it is making.
+    /// The number of its current run.
     pub fn run(&self) -> usize {
         self.run.load(Ordering::SeqCst)
     }
 }
 
-impl World {
-    /// `rosterd --once`, as a second process would.
+impl SimEnvironment {
+    /// `rosterd --once` as a second process.
     pub async fn once(&self) {
         let shared = &self.process.shared;
-        let clock = MachineClock(Arc::clone(&shared.site().clocks));
+        let clock = MachineClock(Arc::clone(&shared.state().clocks));
         let config = self.config();
         let workspace = &config.workspaces[0];
         let cancel = CancellationToken::new();
         let Ok(Connected { directory, ledger }) = self.connect(workspace) else { return };
         let Ok(session) = RunSession::acquire(&ledger, &clock, &cancel).await else {
-            shared.site().count("rival gave up");
+            shared.state().count("concurrent process did not get the lock");
             return;
         };
         let Ok(loaded) = self.load(&workspace.target, self.now()) else { return };
@@ -121,47 +121,47 @@ impl World {
     }
 
     fn now(&self) -> Timestamp {
-        self.process.shared.site().clocks.machine()
+        self.process.shared.state().clocks.machine_now()
     }
 
     pub fn config(&self) -> Config {
-        let site = self.process.shared.site();
-        let knobs = site.knobs;
-        let cron = knobs.cron.parse().unwrap();
+        let state = self.process.shared.state();
+        let params = state.params;
+        let cron = params.cron.parse().unwrap();
         Config {
             store: None,
             listen: None,
             web: WebSettings::default(),
             notify: Vec::new(),
-            retention: retention(&knobs),
+            retention: retention(&params),
             path: None,
             schedule: ScheduleSettings {
                 cron,
-                zone: site.zone.clone(),
+                zone: state.zone.clone(),
                 jitter: Duration::from_secs(30),
             },
             watch: WatchSettings::default(),
-            workspaces: workspaces(&site, &knobs),
+            workspaces: workspaces(&state, &params),
         }
     }
 }
 
-fn workspaces(site: &Site, knobs: &Knobs) -> Vec<WorkspaceConfig> {
-    let first = workspace(site, knobs);
-    let second = site.neighbour.as_ref().map(|it| second_workspace::workspace(&first, it));
+fn workspaces(state: &SimState, params: &Params) -> Vec<WorkspaceConfig> {
+    let first = workspace(state, params);
+    let second = state.second_workspace.as_ref().map(|it| second_workspace::workspace(&first, it));
     [first].into_iter().chain(second).collect()
 }
 
-fn workspace(site: &Site, knobs: &Knobs) -> WorkspaceConfig {
+fn workspace(state: &SimState, params: &Params) -> WorkspaceConfig {
     WorkspaceConfig {
         target: WorkspaceSpec {
             workspace: WORKSPACE.into(),
             users: vec!["users.yaml".into()],
-            base: site.folder.clone(),
-            zone: site.zone.clone(),
-            on_removed: if knobs.report { OnRemoved::Report } else { OnRemoved::Disable },
-            limits: limits(knobs),
-            sending: Sending { concurrency: knobs.concurrency, batch: knobs.batch },
+            base: state.folder.clone(),
+            zone: state.zone.clone(),
+            on_removed: if params.report { OnRemoved::Report } else { OnRemoved::Disable },
+            limits: limits(params),
+            sending: Sending { concurrency: params.concurrency, batch: params.batch },
         },
         connection: connection(),
         credentials: CredentialSource {
@@ -169,23 +169,23 @@ fn workspace(site: &Site, knobs: &Knobs) -> WorkspaceConfig {
             api_secret: SecretSource::Sandbox("prdm_wsp_sandbox"),
         },
         store: None,
-        retention: retention(knobs),
+        retention: retention(params),
     }
 }
 
-fn retention(knobs: &Knobs) -> Duration {
-    Duration::from_hours(24 * knobs.retention_days.unsigned_abs())
+fn retention(params: &Params) -> Duration {
+    Duration::from_hours(24 * params.retention_days.unsigned_abs())
 }
 
-fn limits(knobs: &Knobs) -> Limits {
-    let (percent, floor) = knobs.budget;
+fn limits(params: &Params) -> Limits {
+    let (percent, floor) = params.budget;
     let budget = Budget { percent, floor, window: jiff::SignedDuration::from_hours(24) };
     let first = Email::parse("user0@acme.io").unwrap();
     Limits {
-        min_admins: knobs.min_admins,
-        required_admins: if knobs.require_first { vec![first] } else { Vec::new() },
+        min_admins: params.min_admins,
+        required_admins: if params.require_first { vec![first] } else { Vec::new() },
         budgets: BudgetName::ALL.into_iter().map(|name| (name, budget)).collect(),
-        suspend: knobs.suspend,
+        suspend: params.suspend,
     }
 }
 
@@ -203,68 +203,64 @@ fn credentials(key: Key) -> Credentials {
     let (key, secret) = match key {
         Key::Full => (auth::ADMIN_KEY, auth::ADMIN_SECRET),
         Key::Viewer => (auth::VIEWER_KEY, auth::VIEWER_SECRET),
-        Key::Refused => (auth::ADMIN_KEY, "yesterdays-secret"),
+        Key::Invalid => (auth::ADMIN_KEY, "yesterdays-secret"),
     };
     Credentials::KeyPair { key: key.into(), secret: secret.into() }
 }
 
-impl Environment for World {
+impl Environment for SimEnvironment {
     type Directory = Directory;
 
-    fn connect(&self, in_force: &WorkspaceConfig) -> Result<Connected<Directory>, Failure> {
+    fn connect(&self, config: &WorkspaceConfig) -> Result<Connected<Directory>, Failure> {
         let records = LedgerConfig {
             ledger: self.process.ledger.clone(),
-            scope: in_force.target.workspace.clone(),
-            retention: in_force.retention.try_into().unwrap(),
+            scope: config.target.workspace.clone(),
+            retention: config.retention.try_into().unwrap(),
             lock_timeout: Duration::from_mins(1),
         };
-        if in_force.target.workspace == NEIGHBOUR {
+        if config.target.workspace == SECOND_WORKSPACE {
             let credentials = Credentials::Token(auth::COMPANY_TOKEN.into());
-            let client = Client::new(Arc::clone(&self.next_door), credentials);
-            return Ok(Connected {
-                directory: Directory { client, watched: None },
-                ledger: records,
-            });
+            let client = Client::new(Arc::clone(&self.second_transport), credentials);
+            return Ok(Connected { directory: Directory { client, run: None }, ledger: records });
         }
         let (run, key) = {
-            let mut site = self.process.shared.site();
-            let all = site.earlier_knobs.iter().chain([&site.knobs]).rev();
+            let mut state = self.process.shared.state();
+            let all = state.earlier_params.iter().chain([&state.params]).rev();
             let mut all = all.copied();
-            let same = all.find(|knobs| workspace(&site, knobs) == *in_force);
-            let knobs = same.expect("a configuration that somebody wrote");
+            let same = all.find(|params| workspace(&state, params) == *config);
+            let params = same.expect("one of the configurations");
             drop(all);
-            site.has_begun();
-            (site.new_run(knobs), site.key)
+            state.run_started();
+            (state.new_run(params), state.key)
         };
         self.process.run.store(run, Ordering::SeqCst);
         let client = Client::new(Arc::clone(&self.transport), credentials(key));
-        let shared = self.process.shared.clone();
-        let watched = Some((run, shared));
-        Ok(Connected { directory: Directory { client, watched }, ledger: records })
+        let run = Some((run, self.process.shared.clone()));
+        Ok(Connected { directory: Directory { client, run }, ledger: records })
     }
 
     fn reload(&self) -> Result<Config, InputError> {
-        if self.process.shared.site().unreadable {
+        if self.process.shared.state().unreadable_config {
             let diagnostics = vec![Diagnostic::error("bad-yaml", "the configuration is broken")];
             return Err(InputError { sources: Sources::default(), diagnostics });
         }
         Ok(self.config())
     }
 
-    /// The real reading of real files; whether they could be read must be as their authors think.
+    /// Loads the real files. A file must be accepted exactly if it is valid.
     fn load(&self, target: &WorkspaceSpec, now: Timestamp) -> Result<Loaded, InputError> {
         let loaded = reconcile::load(target, now);
-        if target.workspace == NEIGHBOUR {
+        if target.workspace == SECOND_WORKSPACE {
             return loaded;
         }
-        let mut site = self.process.shared.site();
-        let newest = site.versions.len() - 1;
-        let can_be_used = site.versions[newest].wish.is_some();
+        let mut state = self.process.shared.state();
+        let newest = state.versions.len() - 1;
+        let is_valid = state.versions[newest].expected.is_some();
         match &loaded {
-            Ok(_) if !can_be_used => site.fail("a roster was used that cannot be used".into()),
-            Err(outage) if can_be_used => {
-                let why = format!("a good roster was refused: {:?}", outage.diagnostics);
-                site.fail(why);
+            Ok(_) if !is_valid => state.fail("an invalid roster was accepted".into()),
+            Err(error) if is_valid => {
+                let why = format!("a valid roster was rejected: {:?}", error.diagnostics);
+                state.fail(why);
             }
             _ => {}
         }
@@ -272,15 +268,15 @@ impl Environment for World {
         if loaded.is_ok() {
             *last_good = Some(newest);
         }
-        site.runs[self.process.run()].version = *last_good;
+        state.runs[self.process.run()].version = *last_good;
         loaded.map(|loaded| Loaded { revision: Some(revision(newest)), ..loaded })
     }
 
-    fn on_plan(&self, workspace: &str, _loaded: &Loaded, look: &Evaluation) {
-        if workspace == NEIGHBOUR {
+    fn on_plan(&self, workspace: &str, _loaded: &Loaded, evaluation: &Evaluation) {
+        if workspace == SECOND_WORKSPACE {
             return;
         }
-        self.process.shared.site().planned(self.process.run(), look);
+        self.process.shared.state().planned(self.process.run(), evaluation);
     }
 
     fn progress(&self, _workspace: &str, _done: usize, _of: usize) {}
@@ -289,10 +285,10 @@ impl Environment for World {
 
     fn finished(&self, run: &RunCompleted<'_>) {
         let report = run.report;
-        if report.workspace == NEIGHBOUR {
-            return self.process.shared.site().count("run next door");
+        if report.workspace == SECOND_WORKSPACE {
+            return self.process.shared.state().count("run of the second workspace");
         }
-        self.process.shared.site().finished(self.process.run(), report);
+        self.process.shared.state().finished(self.process.run(), report);
     }
 }
 
@@ -309,40 +305,40 @@ fn revision(version: usize) -> Revision {
 
 impl ReadDirectory for Directory {
     async fn list(&self) -> Result<Snapshot, ClientError> {
-        let _waiting = Waiting::of(self);
+        let _in_flight = InFlightGuard::new(self);
         self.client.list().await
     }
 }
 
 impl WriteDirectory for Directory {
     async fn send(&self, batch: &[&Change]) -> Reply {
-        let _waiting = Waiting::of(self);
+        let _in_flight = InFlightGuard::new(self);
         self.client.send(batch).await
     }
 }
 
-/// A run that waits for an answer.
-struct Waiting<'a>(Option<&'a (usize, Shared)>);
+/// Counts a request of a run as in flight until it is dropped.
+struct InFlightGuard<'a>(Option<&'a (usize, Shared)>);
 
-impl<'a> Waiting<'a> {
-    fn of(directory: &'a Directory) -> Self {
-        let watched = directory.watched.as_ref();
-        if let Some((run, shared)) = watched {
-            shared.site().asks(*run);
+impl<'a> InFlightGuard<'a> {
+    fn new(directory: &'a Directory) -> Self {
+        let run = directory.run.as_ref();
+        if let Some((run, shared)) = run {
+            shared.state().request_started(*run);
         }
-        Self(watched)
+        Self(run)
     }
 }
 
-impl Drop for Waiting<'_> {
+impl Drop for InFlightGuard<'_> {
     fn drop(&mut self) {
         if let Some((run, shared)) = self.0 {
-            shared.site().runs[*run].waiting -= 1;
+            shared.state().runs[*run].in_flight -= 1;
         }
     }
 }
 
-/// Where a story's files are.
+/// A temporary folder for the files of a simulation, and its path.
 pub fn folder() -> (tempfile::TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().to_owned();

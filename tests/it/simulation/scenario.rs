@@ -1,11 +1,11 @@
-//! A story of bad days, made from one number: who is there, what is committed, what people do by
-//! hand, what breaks. It is plain data, so that a shorter story can be told with less of it.
+//! A scenario: the initial state, and every edit, operator action and fault, generated from a seed.
+//! It is plain data, so that a failure can be shrunk to fewer steps.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
 
-/// Everything that a seed decides beforehand.
+/// Everything that a seed decides in advance.
 #[derive(Clone, Debug)]
 pub struct Scenario {
     pub seed: u64,
@@ -13,25 +13,25 @@ pub struct Scenario {
     pub zone: &'static str,
     pub people: usize,
     pub server: Server,
-    pub knobs: Knobs,
-    /// A second workspace is there.
-    pub neighbour: bool,
+    pub params: Params,
+    /// Whether there is a second workspace.
+    pub second_workspace: bool,
     pub steps: Vec<Step>,
 }
 
 /// The ways in which servers differ.
 #[derive(Clone, Copy, Debug)]
 pub struct Server {
-    /// The first field that fails ends its request, and `data` is null.
+    /// The first field that fails aborts its request, and `data` is null.
     pub aborts: bool,
     pub max_batch: usize,
-    /// Pending invitations are SENT.
+    /// Pending invitations have the status SENT.
     pub sent: bool,
 }
 
-/// The configuration, as far as it matters to safety.
+/// The settings that affect safety.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Knobs {
+pub struct Params {
     pub min_admins: usize,
     pub require_first: bool,
     /// Percent and floor of every budget.
@@ -46,59 +46,59 @@ pub struct Knobs {
 
 #[derive(Clone, Debug)]
 pub struct Step {
-    pub wait: Duration,
-    pub what: What,
+    pub delay: Duration,
+    pub operation: Operation,
 }
 
-/// What happens. A number chooses among what there is when its time has come.
+/// What a step does. `which` selects among the candidates that exist at that time.
 #[derive(Clone, Copy, Debug)]
-pub enum What {
-    /// Somebody commits; the daemon may miss the event.
+pub enum Operation {
+    /// A commit to the roster; the daemon may miss the file event.
     Commit {
         edit: Edit,
         which: usize,
         missed: bool,
     },
-    /// Somebody acts in the workspace.
-    Hand {
-        act: Act,
+    /// An operator changes the workspace directly.
+    Operator {
+        action: OperatorAction,
         which: usize,
     },
-    /// Somebody acts in the second workspace.
-    NextDoor {
+    /// An operator changes the second workspace directly.
+    EditSecondWorkspace {
         which: usize,
     },
-    /// From now on these go wrong, each with its odds in percent: the first with requests to
-    /// change alone.
-    Weather {
-        changes: (Fault, u8),
+    /// Sets the fault profile: faults and their probability in percent. `writes` applies to
+    /// mutations only.
+    InjectFaults {
+        writes: (Fault, u8),
         all: [(Fault, u8); 2],
     },
-    Calm,
+    ClearFaults,
     /// The daemon's clock jumps.
-    Clock {
+    ClockJump {
         seconds: i64,
     },
-    ClockRight,
-    /// The power goes after so many moments at which it could, and comes back.
+    ClockReset,
+    /// The power fails after this number of crash points, and returns.
     PowerCut {
-        moments: u32,
-        down: Duration,
+        crash_points: u32,
+        downtime: Duration,
     },
-    /// SIGTERM after so many moments of a run, and a start later.
+    /// SIGTERM after this number of crash points of a run, and a start later.
     Restart {
-        moments: u32,
-        down: Duration,
+        crash_points: u32,
+        downtime: Duration,
     },
-    Hangup,
-    Knob {
-        knob: Knob,
+    Reload,
+    SetParam {
+        param: Param,
         value: usize,
     },
-    Key(Key),
-    /// A second process makes a run of its own.
-    Rival,
-    Disk(Disk),
+    SetKey(Key),
+    /// A second process makes a run.
+    ConcurrentProcess,
+    SetDisk(Disk),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -107,7 +107,7 @@ pub enum Edit {
     AddAdmin,
     Remove,
     ChangeRole,
-    /// Everybody but the first two gets another role.
+    /// Changes the role of every member but the first two.
     ChangeRoles,
     NewAddress,
     NewAddressWithAlias,
@@ -115,23 +115,23 @@ pub enum Edit {
     ExpireNow,
     StartLater,
     Elevate,
-    Plain,
+    ClearOptions,
     RemoveMany,
     RemoveAll,
     Truncate,
-    Conflict,
+    MergeConflict,
     BadYaml,
     Duplicate,
-    NotText,
+    ControlCharacters,
     DeleteFile,
     Unmanage,
     Approve,
-    ForgetApprovals,
+    RemoveApprovals,
     Repair,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Act {
+pub enum OperatorAction {
     Accept,
     AcceptAll,
     ExpireInvitation,
@@ -141,13 +141,13 @@ pub enum Act {
     AddOutsider,
     AddMember,
     ChangeRole,
-    Crown,
+    GrantAdmin,
     NewAddress,
     SecondAccount,
     InviteOutsider,
 }
 
-/// What goes wrong with one request.
+/// The fault injected into one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Fault {
     None,
@@ -156,50 +156,54 @@ pub enum Fault {
     ResetAfter,
     TimeoutBefore,
     TimeoutAfter,
-    /// It takes effect only when nobody waits for it any more.
-    Late,
+    /// The mutation takes effect after the client's timeout.
+    LateEffect,
     Throttle,
-    Broken,
-    /// 5xx from a gateway, and the server has done its work all the same.
-    BrokenAfter,
+    ServerError,
+    /// 5xx from a gateway, although the server executed the request.
+    ServerErrorAfter,
     Unavailable,
-    Html,
+    HtmlPage,
     NotOk,
-    /// One field of the request is refused, the others are not.
-    Partly,
-    /// Data that does not say what became of any field, beside an error that names none.
-    Mute,
+    /// One field of the request is rejected, the others are executed.
+    PartialFailure,
+    /// Every field is null, and the error names no field.
+    NullResults,
     Truncate,
-    /// GraphQL errors and no data; nothing ran.
-    NoData,
-    Stale,
-    Shrunk,
+    /// GraphQL errors and no data; nothing was executed.
+    ErrorsOnly,
+    StaleListing,
+    PartialListing,
     MissingList,
-    Twice,
-    ErrorsBeside,
-    /// A hand is faster: somebody is gone when the request arrives.
+    DuplicateRow,
+    DataWithErrors,
+    /// An operator changes an account before the request arrives.
     ConcurrentEdit,
     SlowDisk,
 }
 
 impl Fault {
-    /// Whether this can go wrong with such a request.
-    pub fn fits(self, writes: bool) -> bool {
+    /// Whether the fault can be injected into a mutation (`writes`) or a listing.
+    pub fn applies_to(self, writes: bool) -> bool {
         match self {
             Self::SlowDisk => false,
-            Self::Stale | Self::Shrunk | Self::MissingList | Self::Twice | Self::ErrorsBeside => {
-                !writes
-            }
-            Self::Late | Self::ConcurrentEdit | Self::BrokenAfter | Self::Mute | Self::Partly => {
-                writes
-            }
+            Self::StaleListing
+            | Self::PartialListing
+            | Self::MissingList
+            | Self::DuplicateRow
+            | Self::DataWithErrors => !writes,
+            Self::LateEffect
+            | Self::ConcurrentEdit
+            | Self::ServerErrorAfter
+            | Self::NullResults
+            | Self::PartialFailure => writes,
             _ => true,
         }
     }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Knob {
+pub enum Param {
     MinAdmins,
     RequireFirst,
     Floor,
@@ -207,33 +211,33 @@ pub enum Knob {
     Suspend,
     Batch,
     Concurrency,
-    Unreadable,
+    UnreadableConfig,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Key {
     Full,
     Viewer,
-    Refused,
+    Invalid,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Disk {
-    Good,
+    Healthy,
     Full,
     Unreadable,
 }
 
 impl Scenario {
-    /// The same with only these steps. Time goes on as it did.
+    /// The same scenario with only these steps. The delays of removed steps are kept.
     pub fn keep(&self, steps: &[usize]) -> Self {
         let mut kept = Vec::new();
-        let mut wait = Duration::ZERO;
+        let mut delay = Duration::ZERO;
         for (at, step) in self.steps.iter().enumerate() {
-            wait += step.wait;
+            delay += step.delay;
             if steps.contains(&at) {
-                kept.push(Step { wait, what: step.what });
-                wait = Duration::ZERO;
+                kept.push(Step { delay, operation: step.operation });
+                delay = Duration::ZERO;
             }
         }
         Self { steps: kept, ..self.clone() }

@@ -1,5 +1,6 @@
-//! A second workspace, in some of the stories. Its roster never changes, nobody breaks its network
-//! and no budget binds it: whatever becomes of the first one, this one is looked after.
+//! A second workspace, in some of the simulations. Its roster never changes, its network has no
+//! faults and its budgets are never exceeded: whatever happens to the first workspace, rosterd
+//! keeps this one converged.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -16,10 +17,10 @@ use rosterd::sandbox::world::{AccountType, Workspace};
 
 use super::invariants::role_name;
 use super::process::Process;
-use super::sim_state::Site;
+use super::sim_state::SimState;
 use crate::support::in_process::ask;
 
-pub const NEIGHBOUR: &str = "beta";
+pub const SECOND_WORKSPACE: &str = "beta";
 
 const FILE: &str = "beta.yaml";
 const PEOPLE: [(&str, AccountType); 3] = [
@@ -28,45 +29,49 @@ const PEOPLE: [(&str, AccountType); 3] = [
     ("eve@beta.acme.io", AccountType::Analyst),
 ];
 
-/// What a hand does there is undone within this.
-const PATIENCE: SignedDuration = SignedDuration::from_hours(30);
+/// Maximum time until a change by an operator is reverted.
+const REPAIR_TIMEOUT: SignedDuration = SignedDuration::from_hours(30);
 
-/// What a story knows of it.
-pub struct Neighbour {
+/// What the simulation records about it.
+pub struct SecondWorkspace {
     pub uid: String,
-    due: Option<Timestamp>,
+    /// The true time before which it must have converged.
+    deadline: Option<Timestamp>,
     intents: usize,
     effects: usize,
 }
 
-/// Its network: slow at times, and never wrong.
-pub struct QuietNet(pub Arc<Process>);
+/// Its network: latency, but no faults.
+pub struct ReliableNet(pub Arc<Process>);
 
-impl HttpTransport for QuietNet {
-    fn post(&self, mut post: HttpRequest) -> BoxFuture<'_, Result<HttpResponse, TransportError>> {
+impl HttpTransport for ReliableNet {
+    fn post(
+        &self,
+        mut request: HttpRequest,
+    ) -> BoxFuture<'_, Result<HttpResponse, TransportError>> {
         let Process { shared, api, epoch, .. } = &*self.0;
         Box::pin(async move {
-            shared.moment(*epoch, "before a request next door").await;
-            let (there, back) = {
-                let mut site = shared.site();
-                (site.latency(), site.latency())
+            shared.crash_point(*epoch, "before a request of the second workspace").await;
+            let (outbound, inbound) = {
+                let mut state = shared.state();
+                (state.latency(), state.latency())
             };
-            tokio::time::sleep(there).await;
-            let answer = {
+            tokio::time::sleep(outbound).await;
+            let response = {
                 let server = api.server.lock().await;
-                let answer = ask(&server, &mut post).await;
-                shared.site().executed_next_door();
-                answer
+                let response = ask(&server, &mut request).await;
+                shared.state().check_second_workspace_effects();
+                response
             };
-            tokio::time::sleep(back).await;
-            shared.moment(*epoch, "after a request next door").await;
-            Ok(answer)
+            tokio::time::sleep(inbound).await;
+            shared.crash_point(*epoch, "after a request of the second workspace").await;
+            Ok(response)
         })
     }
 }
 
-/// Its part of the configuration, beside that of the first.
-pub fn workspace(first: &WorkspaceConfig, neighbour: &Neighbour) -> WorkspaceConfig {
+/// Its configuration, derived from that of the first.
+pub fn workspace(first: &WorkspaceConfig, second: &SecondWorkspace) -> WorkspaceConfig {
     let budget = Budget { percent: 100, floor: 50, window: SignedDuration::from_hours(24) };
     let limits = Limits {
         min_admins: 1,
@@ -74,124 +79,127 @@ pub fn workspace(first: &WorkspaceConfig, neighbour: &Neighbour) -> WorkspaceCon
         ..Limits::default()
     };
     let target = WorkspaceSpec {
-        workspace: NEIGHBOUR.into(),
+        workspace: SECOND_WORKSPACE.into(),
         users: vec![FILE.into()],
         on_removed: rosterd::plan::OnRemoved::Disable,
         limits,
         ..first.target.clone()
     };
     let connection = rosterd::client::Settings {
-        workspace_uid: Some(neighbour.uid.clone()),
+        workspace_uid: Some(second.uid.clone()),
         ..first.connection.clone()
     };
     WorkspaceConfig { target, connection, ..first.clone() }
 }
 
-impl Site {
-    /// The people of its roster are there.
-    pub fn neighbour_moves_in(&mut self) {
+impl SimState {
+    /// Creates its accounts and its roster.
+    pub fn add_second_workspace(&mut self) {
         let mut text = "version: 1\nusers:\n".to_owned();
         let uid = {
             let mut world = self.world.lock();
             for (email, role) in PEOPLE {
                 let role_name = role_name(role);
                 let _ = writeln!(text, "  - {{ email: {email}, role: {role_name} }}");
-                world.add(NEIGHBOUR, email, None, role).unwrap();
+                world.add(SECOND_WORKSPACE, email, None, role).unwrap();
             }
             world.workspaces[1].uid.clone()
         };
         std::fs::write(self.folder.join(FILE), text).unwrap();
-        self.neighbour = Some(Neighbour { uid, due: None, intents: 0, effects: 0 });
+        self.second_workspace =
+            Some(SecondWorkspace { uid, deadline: None, intents: 0, effects: 0 });
     }
 
-    /// Somebody acts there.
-    pub fn meddle_next_door(&mut self, which: usize) {
-        let now = self.clocks.truly();
-        let Some(neighbour) = &mut self.neighbour else { return };
+    /// An operator changes it directly.
+    pub fn edit_second_workspace(&mut self, which: usize) {
+        let now = self.clocks.true_now();
+        let Some(second) = &mut self.second_workspace else { return };
         let mut world = self.world.lock();
         let role = [AccountType::Business, AccountType::WorkspaceAdmin][which % 2];
         if which.is_multiple_of(3) {
             let guest = format!("guest{which}@beta.acme.io");
-            let _ = world.add(NEIGHBOUR, &guest, None, role);
+            let _ = world.add(SECOND_WORKSPACE, &guest, None, role);
         } else {
             let email = PEOPLE[1 + which % 2].0;
-            let place = &mut world.workspaces[1];
-            let account = place.accounts.iter_mut().find(|it| it.email == email);
+            let accounts = &mut world.workspaces[1].accounts;
+            let account = accounts.iter_mut().find(|account| account.email == email);
             account.unwrap().account_type = role;
         }
-        neighbour.due.get_or_insert(now + PATIENCE);
+        second.deadline.get_or_insert(now + REPAIR_TIMEOUT);
         drop(world);
-        self.tell("hand next door", "");
+        self.log_event("operator in the second workspace", "");
     }
 
-    /// The daemon was started or has got another clock: it may take its time again.
-    pub fn neighbour_waits_anew(&mut self) {
-        let due = self.clocks.truly() + PATIENCE;
-        if let Some(neighbour) = &mut self.neighbour {
-            neighbour.due = neighbour.due.map(|_| due);
+    /// Resets its deadline, if it has one, after a start of the daemon or a change of its clock.
+    pub fn reset_second_workspace_deadline(&mut self) {
+        let deadline = self.clocks.true_now() + REPAIR_TIMEOUT;
+        if let Some(second) = &mut self.second_workspace {
+            second.deadline = second.deadline.map(|_| deadline);
         }
     }
 
-    /// A row of its part of the ledger.
-    pub fn written_next_door(&mut self, entry: &Entry) {
-        if let (Some(neighbour), Entry::Intent(_)) = (&mut self.neighbour, entry) {
-            neighbour.intents += 1;
+    /// One of its rows has been written into the ledger.
+    pub fn second_workspace_written(&mut self, entry: &Entry) {
+        if let (Some(second), Entry::Intent(_)) = (&mut self.second_workspace, entry) {
+            second.intents += 1;
         }
     }
 
-    /// Looks at every effect that a request has had there.
-    fn executed_next_door(&mut self) {
-        let Some(neighbour) = &mut self.neighbour else { return };
+    /// Checks every effect of a request of the second workspace.
+    fn check_second_workspace_effects(&mut self) {
+        let Some(second) = &mut self.second_workspace else { return };
         let world = Arc::clone(&self.world);
         let world = world.lock();
         let new: Vec<Executed> =
-            world.executed.iter().skip(self.record.looked_at).cloned().collect();
-        self.record.looked_at += new.len();
-        neighbour.effects += new.len();
-        let (effects, intents) = (neighbour.effects, neighbour.intents);
+            world.executed.iter().skip(self.tracker.checked_effects).cloned().collect();
+        self.tracker.checked_effects += new.len();
+        second.effects += new.len();
+        let (effects, intents) = (second.effects, second.intents);
         for executed in new {
-            self.tell("EFFECT next door", &format!("{executed:?}"));
-            if let Err(why) = is_wanted(&executed, &world.workspaces[1]) {
-                self.fail(format!("next door, {executed:?}: {why}"));
+            self.log_event("EFFECT in the second workspace", &format!("{executed:?}"));
+            if let Err(why) = is_expected(&executed, &world.workspaces[1]) {
+                self.fail(format!("second workspace, {executed:?}: {why}"));
             }
         }
         if effects > intents {
-            self.fail(format!("next door, {effects} effects and {intents} intents"));
+            self.fail(format!("second workspace, {effects} effects and {intents} intents"));
         }
     }
 
-    /// What hands did there is undone in time.
-    pub fn looks_after_neighbour(&mut self) {
-        let now = self.clocks.truly();
-        let is_right = is_right(&self.world.lock().workspaces);
-        let Some(neighbour) = &mut self.neighbour else { return };
-        if is_right {
-            neighbour.due = None;
+    /// It converges before its deadline.
+    pub fn check_second_workspace(&mut self) {
+        let now = self.clocks.true_now();
+        let is_converged = is_converged(&self.world.lock().workspaces);
+        let Some(second) = &mut self.second_workspace else { return };
+        if is_converged {
+            second.deadline = None;
         }
-        if let Some(due) = neighbour.due.filter(|due| *due < now) {
-            self.fail(format!("nobody has looked after the neighbour until {due}"));
+        if let Some(deadline) = second.deadline.filter(|deadline| *deadline < now) {
+            self.fail(format!("the second workspace has not converged before {deadline}"));
         }
     }
 }
 
-fn is_wanted(executed: &Executed, place: &Workspace) -> Result<(), &'static str> {
-    let mut accounts = place.accounts.iter();
-    let account = accounts.find(|it| it.uid == executed.target).ok_or("nobody of this place")?;
+fn is_expected(executed: &Executed, workspace: &Workspace) -> Result<(), &'static str> {
+    let mut accounts = workspace.accounts.iter();
+    let account = accounts.find(|account| account.uid == executed.target);
+    let account = account.ok_or("not an account of this workspace")?;
     let member = PEOPLE.iter().find(|(email, _)| *email == account.email);
     match (executed.kind, member) {
         (Kind::DisableUser, None) => Ok(()),
         (Kind::UpdateUserAccountType, Some((_, role))) if executed.account_type == Some(*role) => {
             Ok(())
         }
-        _ => Err("nobody wants this"),
+        _ => Err("not what its roster says"),
     }
 }
 
-/// Whether its accounts are as its roster says.
-fn is_right(places: &[Workspace]) -> bool {
-    places.get(1).is_none_or(|place| {
+/// Whether the accounts of the second workspace are as its roster says.
+fn is_converged(workspaces: &[Workspace]) -> bool {
+    workspaces.get(1).is_none_or(|workspace| {
+        let accounts = workspace.active();
         let mut active: Vec<_> =
-            place.active().map(|it| (it.email.as_str(), it.account_type)).collect();
+            accounts.map(|account| (account.email.as_str(), account.account_type)).collect();
         active.sort_by_key(|(email, _)| *email);
         active == PEOPLE
     })

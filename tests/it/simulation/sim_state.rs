@@ -1,5 +1,5 @@
-//! Everything that one simulated story shares: the clocks, the weather, the power, the disk, the
-//! world behind the API, and what has been said and seen so far.
+//! The shared state of one simulation: clocks, fault profile, power, disk, the sandbox's state, and
+//! what has been observed so far.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
@@ -15,89 +15,90 @@ use rosterd::sandbox::world::World;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::checks::Bookkeeping;
-use super::expected_roster::Wish;
-use super::scenario::{Disk, Fault, Key, Knobs, Scenario};
-use super::second_workspace::Neighbour;
+use super::checks::Tracker;
+use super::expected_roster::ExpectedRoster;
+use super::scenario::{Disk, Fault, Key, Params, Scenario};
+use super::second_workspace::SecondWorkspace;
 
 pub const WORKSPACE: &str = "acme";
 
-/// Every schedule of a scenario has a run within this, on the longest day of the year too.
-const PACE: SignedDuration = SignedDuration::from_hours(26);
+/// Maximum time between two scheduled runs, on a day of 25 hours too.
+const MAX_RUN_INTERVAL: SignedDuration = SignedDuration::from_hours(26);
 
-/// True time, and how far the machine of the daemon is off.
+/// True time, and the offset of the daemon's clock.
 pub struct Clocks {
     start: Timestamp,
-    began: Instant,
+    started: Instant,
     offset: Mutex<SignedDuration>,
 }
 
-/// What the API's server reads.
+/// The clock of the API's server.
 pub struct ServerClock(pub Arc<Clocks>);
 
-/// What the daemon reads.
+/// The clock of the daemon.
 pub struct MachineClock(pub Arc<Clocks>);
 
 impl Clocks {
     pub fn new(start: Timestamp) -> Self {
-        Self { start, began: Instant::now(), offset: Mutex::default() }
+        Self { start, started: Instant::now(), offset: Mutex::default() }
     }
 
-    pub fn truly(&self) -> Timestamp {
-        self.start + self.began.elapsed()
+    pub fn true_now(&self) -> Timestamp {
+        self.start + self.started.elapsed()
     }
 
-    pub fn machine(&self) -> Timestamp {
-        self.truly() + *self.offset.lock().unwrap()
+    pub fn machine_now(&self) -> Timestamp {
+        self.true_now() + *self.offset.lock().unwrap()
     }
 
     pub fn jump(&self, by: SignedDuration) {
         *self.offset.lock().unwrap() += by;
     }
 
-    pub fn right(&self) {
+    pub fn reset(&self) {
         *self.offset.lock().unwrap() = SignedDuration::ZERO;
     }
 }
 
 impl Clock for ServerClock {
     fn now(&self) -> Timestamp {
-        self.0.truly()
+        self.0.true_now()
     }
 }
 
 impl Clock for MachineClock {
     fn now(&self) -> Timestamp {
-        self.0.machine()
+        self.0.machine_now()
     }
 }
 
-/// What goes wrong at present, with its odds in percent: with requests to change alone, and with
-/// everything.
+/// The faults injected at present, with their probability in percent: into mutations only, and into
+/// every request.
 #[derive(Clone, Debug, Default)]
-pub struct Weather {
-    pub changes: Vec<(Fault, u8)>,
+pub struct FaultProfile {
+    pub writes: Vec<(Fault, u8)>,
     pub all: Vec<(Fault, u8)>,
 }
 
-/// A commit, as it lies on the disk: what it means, if it can be used.
+/// A version of the roster file on disk.
 pub struct Version {
-    pub wish: Option<Wish>,
+    /// What it asks for; none if the file is invalid.
+    pub expected: Option<ExpectedRoster>,
 }
 
-/// A complete reading as it was delivered.
+/// A complete listing as it was delivered.
 #[derive(Clone, Debug)]
-pub struct Reading {
+pub struct Listing {
     /// uid, address, role
     pub accounts: Vec<(String, String, String)>,
-    /// address, whether it can be accepted
+    /// address, whether it is pending
     pub invitations: Vec<(String, bool)>,
-    /// The instant at which the world was like this, or nearly.
+    /// The approximate time of the state that it shows.
     pub as_of: Timestamp,
 }
 
-impl Reading {
-    /// Whether this is as the change would have it.
+impl Listing {
+    /// Whether it shows the effect of the change.
     pub fn shows(&self, (kind, target, to): &(String, String, Option<String>)) -> bool {
         let account = self.accounts.iter().find(|(uid, ..)| uid == target);
         let by_address = |it: &str| it.eq_ignore_ascii_case(target);
@@ -106,174 +107,168 @@ impl Reading {
             "update" => account.is_some_and(|(.., role)| Some(role) == to.as_ref()),
             _ => {
                 self.accounts.iter().any(|(_, email, _)| by_address(email))
-                    || self.invitations.iter().any(|(email, open)| *open && by_address(email))
+                    || self.invitations.iter().any(|(email, pending)| *pending && by_address(email))
             }
         }
     }
 }
 
-/// What the story knows of one run.
+/// What the simulation records about one run.
 pub struct Run {
-    pub knobs: Knobs,
+    pub params: Params,
     pub version: Option<usize>,
-    /// Whether the last listing that it was given was complete.
+    /// Whether the last listing it received was complete.
     pub complete: bool,
-    pub reading: Option<Reading>,
-    /// When it first turned to the API, among all of them.
-    pub turn: Option<usize>,
+    pub listing: Option<Listing>,
+    /// Its position in the order in which runs sent their first request.
+    pub order: Option<usize>,
     /// kind, address or uid, role
     pub approved: Vec<(String, String, Option<String>)>,
-    /// The instant of its plan, and the same truly.
+    /// The time of its plan by the machine's clock, and the true time.
     pub now: Timestamp,
-    pub truly: Timestamp,
-    /// Requests that it waits for.
-    pub waiting: usize,
+    pub true_now: Timestamp,
+    /// Number of its requests in flight.
+    pub in_flight: usize,
 }
 
-/// The state of a story.
-pub struct Site {
+pub struct SimState {
     pub random: Rng,
     pub clocks: Arc<Clocks>,
     pub zone: TimeZone,
-    pub weather: Weather,
+    pub fault_profile: FaultProfile,
     pub key: Key,
     pub disk: Disk,
-    /// What the configuration says.
-    pub knobs: Knobs,
-    /// What it said before: it stays in force while a later one cannot be read.
-    pub earlier_knobs: Vec<Knobs>,
-    /// The configuration cannot be read.
-    pub unreadable: bool,
-    /// Counts the times at which the power came back.
+    /// The current configuration.
+    pub params: Params,
+    /// Earlier configurations: one stays in force while a later one cannot be read.
+    pub earlier_params: Vec<Params>,
+    /// Whether the configuration file is unreadable.
+    pub unreadable_config: bool,
+    /// Incremented at each restart of the machine or the daemon: earlier processes stop.
     pub epoch: usize,
-    /// The daemon begins a run before this, truly; none while it is not there.
-    pub due: Option<Timestamp>,
-    /// Requests to change for whose answers nobody waits any more.
-    pub forsaken: usize,
-    pub on: bool,
-    /// The power goes after so many moments.
-    pub cut_in: Option<u32>,
-    pub cut: Arc<Notify>,
-    /// Somebody has waited for so many such moments, and is told.
-    pub told_in: Option<u32>,
-    pub moments_passed: Arc<Notify>,
+    /// The true time before which the daemon must start a run; none while it is stopped.
+    pub run_deadline: Option<Timestamp>,
+    /// Number of mutations whose sender stopped waiting for the response.
+    pub abandoned_writes: usize,
+    pub powered: bool,
+    /// The power fails after this number of crash points.
+    pub power_cut_after: Option<u32>,
+    pub power_lost: Arc<Notify>,
+    /// `crash_points_passed` is notified after this number of crash points.
+    pub notify_after: Option<u32>,
+    pub crash_points_passed: Arc<Notify>,
     pub folder: PathBuf,
-    /// What the authors last meant.
-    pub head: Wish,
+    /// What the last valid commit asks for.
+    pub latest_roster: ExpectedRoster,
     pub versions: Vec<Version>,
     pub runs: Vec<Run>,
     pub reports: Vec<RunReport>,
-    /// The world after each of the last changes.
-    pub past: VecDeque<(Timestamp, World)>,
+    /// The sandbox's state after each of the last 40 changes.
+    pub world_history: VecDeque<(Timestamp, World)>,
     pub world: Arc<parking_lot::Mutex<World>>,
-    pub record: Bookkeeping,
-    pub neighbour: Option<Neighbour>,
+    pub tracker: Tracker,
+    pub second_workspace: Option<SecondWorkspace>,
     pub counts: BTreeMap<String, u64>,
     pub log: Vec<String>,
-    /// The first promise that was broken.
-    pub wrong: Option<String>,
+    /// The first violation of an invariant.
+    pub violation: Option<String>,
 }
 
 #[derive(Clone)]
-pub struct Shared(Arc<Mutex<Site>>);
+pub struct Shared(Arc<Mutex<SimState>>);
 
 impl Shared {
-    pub fn new(
-        scenario: &Scenario,
-        world: Arc<parking_lot::Mutex<World>>,
-        clocks: Arc<Clocks>,
-    ) -> Self {
-        let site = Site {
+    pub fn new(scenario: &Scenario, world: Arc<parking_lot::Mutex<World>>, clocks: Arc<Clocks>) -> Self {
+        let state = SimState {
             random: Rng::with_seed(scenario.seed ^ 0x5eed),
             clocks,
             zone: TimeZone::get(scenario.zone).unwrap(),
-            weather: Weather::default(),
+            fault_profile: FaultProfile::default(),
             key: Key::Full,
-            disk: Disk::Good,
-            knobs: scenario.knobs,
-            earlier_knobs: Vec::new(),
-            unreadable: false,
+            disk: Disk::Healthy,
+            params: scenario.params,
+            earlier_params: Vec::new(),
+            unreadable_config: false,
             epoch: 0,
-            due: None,
-            forsaken: 0,
-            on: true,
-            cut_in: None,
-            cut: Arc::default(),
-            told_in: None,
-            moments_passed: Arc::default(),
+            run_deadline: None,
+            abandoned_writes: 0,
+            powered: true,
+            power_cut_after: None,
+            power_lost: Arc::default(),
+            notify_after: None,
+            crash_points_passed: Arc::default(),
             folder: PathBuf::new(),
-            head: Wish::default(),
+            latest_roster: ExpectedRoster::default(),
             versions: Vec::new(),
             runs: Vec::new(),
             reports: Vec::new(),
-            past: VecDeque::new(),
+            world_history: VecDeque::new(),
             world,
-            record: Bookkeeping::default(),
-            neighbour: None,
+            tracker: Tracker::default(),
+            second_workspace: None,
             counts: BTreeMap::new(),
             log: Vec::new(),
-            wrong: None,
+            violation: None,
         };
-        Self(Arc::new(Mutex::new(site)))
+        Self(Arc::new(Mutex::new(state)))
     }
 
-    pub fn site(&self) -> MutexGuard<'_, Site> {
+    pub fn state(&self) -> MutexGuard<'_, SimState> {
         self.0.lock().unwrap()
     }
 
-    /// A moment at which the power may go. Without power nothing goes on.
-    pub async fn moment(&self, epoch: usize, what: &str) {
-        if !self.site().survives(epoch, what) {
+    /// A point at which the power may fail. Without power the caller stops here for ever.
+    pub async fn crash_point(&self, epoch: usize, name: &str) {
+        if !self.state().survives(epoch, name) {
             std::future::pending::<()>().await;
         }
     }
 }
 
-impl Site {
-    /// Tells what happens, and counts it.
-    pub fn tell(&mut self, what: &str, more: &str) {
-        *self.counts.entry(what.to_owned()).or_default() += 1;
-        let now = self.clocks.truly().strftime("%m-%d %H:%M:%S%.3f");
-        self.log.push(format!("{now}  {what}  {more}"));
+impl SimState {
+    /// Logs an event and counts it.
+    pub fn log_event(&mut self, event: &str, details: &str) {
+        self.count(event);
+        let now = self.clocks.true_now().strftime("%m-%d %H:%M:%S%.3f");
+        self.log.push(format!("{now}  {event}  {details}"));
     }
 
-    pub fn count(&mut self, what: &str) {
-        *self.counts.entry(what.to_owned()).or_default() += 1;
+    pub fn count(&mut self, event: &str) {
+        *self.counts.entry(event.to_owned()).or_default() += 1;
     }
 
-    /// Something happened that must never happen.
-    pub fn fail(&mut self, what: String) {
-        self.tell("WRONG", &what);
-        self.wrong.get_or_insert(what);
+    /// Records the violation of an invariant.
+    pub fn fail(&mut self, violation: String) {
+        self.log_event("VIOLATION", &violation);
+        self.violation.get_or_insert(violation);
     }
 
-    /// The network, the key and the disk are good again.
+    /// Repairs the network, the key and the disk.
     pub fn repair(&mut self) {
-        self.weather = Weather::default();
-        (self.key, self.disk) = (Key::Full, Disk::Good);
+        self.fault_profile = FaultProfile::default();
+        (self.key, self.disk) = (Key::Full, Disk::Healthy);
     }
 
-    /// The daemon has begun a run.
-    pub fn has_begun(&mut self) {
-        self.due = Some(self.clocks.truly() + PACE);
+    /// The daemon has started a run.
+    pub fn run_started(&mut self) {
+        self.run_deadline = Some(self.clocks.true_now() + MAX_RUN_INTERVAL);
     }
 
-    /// The daemon was started or has got another clock.
-    pub fn begins_anew(&mut self) {
-        self.has_begun();
-        self.neighbour_waits_anew();
+    /// Resets the deadlines after a start of the daemon or a change of its clock.
+    pub fn reset_deadlines(&mut self) {
+        self.run_started();
+        self.reset_second_workspace_deadline();
     }
 
-    /// No clock that is wrong and no failure keeps the daemon from its schedule.
-    pub fn keeps_pace(&mut self) {
-        let now = self.clocks.truly();
-        if let Some(due) = self.due.filter(|due| *due < now) {
-            self.due = None;
-            self.fail(format!("no run has begun until {due}"));
+    /// Neither a wrong clock nor a failure keeps the daemon from its schedule.
+    pub fn check_schedule(&mut self) {
+        let now = self.clocks.true_now();
+        if let Some(deadline) = self.run_deadline.take_if(|deadline| *deadline < now) {
+            self.fail(format!("no run has started before {deadline}"));
         }
     }
 
-    /// Whether there is no room now. Others use the disk too, so that there may be some again.
+    /// Whether a write finds the disk full. Other programs use it too, so some writes succeed.
     pub fn disk_is_full(&mut self) -> bool {
         let full = self.disk == Disk::Full && self.random.u8(..3) > 0;
         if full {
@@ -282,21 +277,21 @@ impl Site {
         full
     }
 
-    fn survives(&mut self, epoch: usize, what: &str) -> bool {
-        if !self.on || epoch != self.epoch {
+    fn survives(&mut self, epoch: usize, crash_point: &str) -> bool {
+        if !self.powered || epoch != self.epoch {
             return false;
         }
-        self.told_in = self.told_in.and_then(|left| left.checked_sub(1));
-        if self.told_in == Some(0) {
-            self.moments_passed.notify_one();
+        self.notify_after = self.notify_after.and_then(|left| left.checked_sub(1));
+        if self.notify_after == Some(0) {
+            self.crash_points_passed.notify_one();
         }
-        match &mut self.cut_in {
+        match &mut self.power_cut_after {
             Some(0) => {
-                self.cut_in = None;
-                self.on = false;
-                self.tell("power cut", what);
-                self.count(&format!("power cut {what}"));
-                self.cut.notify_one();
+                self.power_cut_after = None;
+                self.powered = false;
+                self.log_event("power cut", crash_point);
+                self.count(&format!("power cut {crash_point}"));
+                self.power_lost.notify_one();
                 false
             }
             Some(left) => {
@@ -308,45 +303,46 @@ impl Site {
     }
 
     /// Changes the configuration.
-    pub fn turn(&mut self, turn: impl FnOnce(&mut Knobs)) {
-        self.earlier_knobs.push(self.knobs);
-        turn(&mut self.knobs);
+    pub fn set_params(&mut self, change: impl FnOnce(&mut Params)) {
+        self.earlier_params.push(self.params);
+        change(&mut self.params);
     }
 
-    /// Whether the disk is slow now.
+    /// Whether the next operation of the disk is slow.
     pub fn is_slow(&mut self) -> bool {
-        let odds = self.weather.all.iter().filter(|(it, _)| *it == Fault::SlowDisk).map(|it| it.1);
-        odds.max().is_some_and(|odds| self.random.u8(..100) < odds)
+        let faults = self.fault_profile.all.iter();
+        let percent = faults.filter(|(fault, _)| *fault == Fault::SlowDisk).map(|(_, it)| *it);
+        percent.max().is_some_and(|percent| self.random.u8(..100) < percent)
     }
 
-    /// What goes wrong with a request.
-    pub fn fault(&mut self, writes: bool) -> Fault {
-        let Weather { changes, all } = self.weather.clone();
-        let of_changes = changes.into_iter().filter(|_| writes);
-        let mut faults = of_changes.chain(all).filter(|(fault, _)| fault.fits(writes));
-        let drawn = faults.find(|(_, odds)| self.random.u8(..100) < *odds);
+    /// The fault to inject into a request.
+    pub fn fault(&mut self, is_write: bool) -> Fault {
+        let FaultProfile { writes, all } = self.fault_profile.clone();
+        let writes = writes.into_iter().filter(|_| is_write);
+        let mut faults = writes.chain(all).filter(|(fault, _)| fault.applies_to(is_write));
+        let drawn = faults.find(|(_, percent)| self.random.u8(..100) < *percent);
         drawn.map_or(Fault::None, |(fault, _)| fault)
     }
 
-    /// How long a request is on its way.
+    /// The latency of a request or a response.
     pub fn latency(&mut self) -> Duration {
         let longest = if self.random.u8(..20) == 0 { 20_000 } else { 200 };
         Duration::from_millis(self.random.u64(1..longest))
     }
 
-    /// Keeps the world as it is now, for listings that lag.
-    pub fn remember_world(&mut self) {
+    /// Records the sandbox's state, for stale listings.
+    pub fn record_world(&mut self) {
         let world = self.world.lock().clone();
-        self.past.push_back((self.clocks.truly(), world));
-        if self.past.len() > 40 {
-            self.past.pop_front();
+        self.world_history.push_back((self.clocks.true_now(), world));
+        if self.world_history.len() > 40 {
+            self.world_history.pop_front();
         }
     }
 
-    /// The world as it was so long ago, and when exactly it began to be so.
-    pub fn earlier(&self, ago: SignedDuration) -> World {
-        let then = self.clocks.truly() - ago;
-        let known = self.past.iter().rev().find(|(at, _)| *at <= then);
-        known.or(self.past.front()).map(|(_, world)| world.clone()).unwrap()
+    /// The sandbox's state at this time before now.
+    pub fn world_before(&self, ago: SignedDuration) -> World {
+        let then = self.clocks.true_now() - ago;
+        let known = self.world_history.iter().rev().find(|(at, _)| *at <= then);
+        known.or(self.world_history.front()).map(|(_, world)| world.clone()).unwrap()
     }
 }

@@ -1,5 +1,5 @@
-//! Tells one story: sets the scene, lets everything happen that the scenario says, then lets calm
-//! return and looks at what is left.
+//! Runs one simulation: sets up the initial state, executes the steps of the scenario, then waits
+//! for quiescence without faults and checks the final state.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,31 +15,30 @@ use rosterd::sandbox::{InProcessSandbox, Options};
 use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinHandle;
 
-use super::expected_roster::{Line, Wish};
-use super::machine::{Kept, Threads};
+use super::expected_roster::{ExpectedRoster, Member};
+use super::machine::{FaultyStore, SimulatedExecutor};
 use super::network::Api;
 use super::process::{Process, folder};
-use super::scenario::{Edit, Knob, Scenario, What};
-use super::second_workspace::NEIGHBOUR;
-use super::sim_state::{Clocks, MachineClock, ServerClock, Shared, WORKSPACE, Weather};
+use super::scenario::{Edit, Operation, Param, Scenario};
+use super::second_workspace::SECOND_WORKSPACE;
+use super::sim_state::{Clocks, FaultProfile, MachineClock, ServerClock, Shared, WORKSPACE};
 
-/// What a story came to.
-pub struct Told {
+pub struct SimulationResult {
     pub counts: BTreeMap<String, u64>,
     pub log: Vec<String>,
-    /// The promise that was broken, if one was.
-    pub wrong: Option<String>,
+    /// The first violation of an invariant.
+    pub violation: Option<String>,
 }
 
-/// SIGTERM leaves within this.
-const LEAVES: Duration = Duration::from_secs(8);
-/// So many days of calm at the end: every ladder is climbed by then.
-const CALM_DAYS: usize = 16;
-/// So many runs are enough for them.
-const CALM_RUNS: usize = 150;
+/// Maximum time from SIGTERM to the exit of the daemon.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(8);
+/// Days without faults at the end: by then the last invitation of every backoff is sent.
+const QUIESCENCE_DAYS: usize = 16;
+/// Maximum number of runs in these days.
+const MAX_QUIESCENCE_RUNS: usize = 150;
 
-/// What is broken is repaired after this.
-const REPAIRED: Duration = Duration::from_hours(3);
+/// Faults of a step are repaired after this time.
+const REPAIR_AFTER: Duration = Duration::from_hours(3);
 
 struct Simulation {
     shared: Shared,
@@ -47,51 +46,51 @@ struct Simulation {
     api: Arc<Api>,
     ledger: Ledger,
     daemon: Option<Daemon>,
-    rivals: Vec<JoinHandle<()>>,
+    concurrent_processes: Vec<JoinHandle<()>>,
 }
 
 struct Daemon {
     events: mpsc::Sender<Event>,
-    ended: JoinHandle<Result<(), Failure>>,
+    task: JoinHandle<Result<(), Failure>>,
 }
 
-/// Tells the story on this thread.
-pub fn tell(scenario: &Scenario) -> Told {
+/// Runs the simulation on this thread.
+pub fn simulate(scenario: &Scenario) -> SimulationResult {
     fastrand::seed(scenario.seed);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .start_paused(true)
         .build()
         .unwrap();
-    let told = runtime.block_on(async {
+    let result = runtime.block_on(async {
         let (_folder, path) = folder();
-        let mut story = Simulation::begin(scenario);
-        story.shared.site().folder = path;
-        story.set_scene(scenario);
-        rosterd::blocking::set(Some(Arc::new(Threads(story.shared.clone()))));
-        story.start();
+        let mut simulation = Simulation::new(scenario);
+        simulation.shared.state().folder = path;
+        simulation.populate(scenario);
+        rosterd::blocking::set(Some(Arc::new(SimulatedExecutor(simulation.shared.clone()))));
+        simulation.start();
         for step in &scenario.steps {
-            story.live(step.wait).await;
-            story.happen(step.what).await;
-            if story.shared.site().wrong.is_some() {
+            simulation.advance(step.delay).await;
+            simulation.execute(step.operation).await;
+            if simulation.shared.state().violation.is_some() {
                 break;
             }
         }
-        story.end().await;
-        let mut site = story.shared.site();
-        Told {
-            counts: std::mem::take(&mut site.counts),
-            log: std::mem::take(&mut site.log),
-            wrong: site.wrong.take(),
+        simulation.quiesce().await;
+        let mut state = simulation.shared.state();
+        SimulationResult {
+            counts: std::mem::take(&mut state.counts),
+            log: std::mem::take(&mut state.log),
+            violation: state.violation.take(),
         }
     });
     rosterd::blocking::set(None);
     drop(runtime);
-    told
+    result
 }
 
 impl Simulation {
-    fn begin(scenario: &Scenario) -> Self {
+    fn new(scenario: &Scenario) -> Self {
         let clocks = Arc::new(Clocks::new(scenario.start));
         let options = Options {
             abort_batches: scenario.server.aborts,
@@ -99,103 +98,100 @@ impl Simulation {
             sent: scenario.server.sent,
             ..Options::default()
         };
-        let places = [WORKSPACE.to_owned(), NEIGHBOUR.to_owned()];
-        let places = &places[..if scenario.neighbour { 2 } else { 1 }];
-        let mut world = World::seeded(places, 0, scenario.seed, scenario.start);
-        world.workspaces.iter_mut().for_each(|place| place.accounts.clear());
+        let names = [WORKSPACE.to_owned(), SECOND_WORKSPACE.to_owned()];
+        let names = &names[..if scenario.second_workspace { 2 } else { 1 }];
+        let mut world = World::seeded(names, 0, scenario.seed, scenario.start);
+        world.workspaces.iter_mut().for_each(|workspace| workspace.accounts.clear());
         let clock = || Arc::new(ServerClock(Arc::clone(&clocks)));
         let server = InProcessSandbox::new(options.clone(), clock(), world.clone());
         let mirror = InProcessSandbox::new(options, clock(), world);
         let shared = Shared::new(scenario, server.state(), Arc::clone(&clocks));
-        let ledger = Ledger::on(Kept::new(shared.clone()));
+        let ledger = Ledger::on(FaultyStore::new(shared.clone()));
         let api = Arc::new(Api { server: Mutex::new(server), mirror: Mutex::new(mirror) });
-        Self { shared, clocks, api, ledger, daemon: None, rivals: Vec::new() }
+        Self { shared, clocks, api, ledger, daemon: None, concurrent_processes: Vec::new() }
     }
 
-    /// Who is there, and what the roster says at first.
-    fn set_scene(&self, scenario: &Scenario) {
-        let mut site = self.shared.site();
-        let mut wish = Wish { unmanaged: vec!["*@ops.acme.io".into()], ..Wish::default() };
+    /// Creates the first accounts and the first version of the roster.
+    fn populate(&self, scenario: &Scenario) {
+        let mut state = self.shared.state();
+        let mut expected =
+            ExpectedRoster { unmanaged: vec!["*@ops.acme.io".into()], ..ExpectedRoster::default() };
         {
-            let world = Arc::clone(&site.world);
+            let world = Arc::clone(&state.world);
             let mut world = world.lock();
             for n in 0..scenario.people {
                 let email = format!("user{n}@acme.io");
                 let role = if n < 2 { "ADMIN" } else { ["DEVELOPER", "ANALYST"][n % 2] };
-                wish.lines.push(Line::new(&email, role));
-                let luck = site.random.u8(..10);
-                let kind = match (luck, n) {
+                expected.members.push(Member::new(&email, role));
+                let draw = state.random.u8(..10);
+                let account_type = match (draw, n) {
                     (0, _) => continue,
                     (1, _) => AccountType::Business,
                     (_, 0 | 1) => AccountType::Admin,
                     _ => [AccountType::Developer, AccountType::Analyst][n % 2],
                 };
-                world.add(WORKSPACE, &email, Some(format!("user{n}")), kind).unwrap();
+                world.add(WORKSPACE, &email, Some(format!("user{n}")), account_type).unwrap();
             }
             let bot = "bot@ops.acme.io";
             world.add(WORKSPACE, bot, None, AccountType::Admin).unwrap();
         }
-        site.head = wish;
-        if scenario.neighbour {
-            site.neighbour_moves_in();
+        state.latest_roster = expected;
+        if scenario.second_workspace {
+            state.add_second_workspace();
         }
-        site.remember_world();
-        let head = site.head.clone();
-        site.write(Some(&head.text()), Some(head.clone()));
+        state.record_world();
+        let roster = state.latest_roster.clone();
+        state.write(Some(&roster.to_yaml()), Some(roster));
     }
 
     fn start(&mut self) {
-        let world = Process::start(&self.shared, &self.api, &self.ledger);
-        let config = world.config();
+        let environment = Process::start(&self.shared, &self.api, &self.ledger);
+        let config = environment.config();
         let (sender, events) = mpsc::channel(QUEUE);
         let inbox = Inbox { sender: sender.clone(), events };
         let clock = Arc::new(MachineClock(Arc::clone(&self.clocks)));
-        let run = daemon::run(Arc::new(world), config, clock, inbox, |_| {});
-        self.daemon = Some(Daemon { events: sender, ended: tokio::spawn(run) });
-        self.shared.site().begins_anew();
+        let run = daemon::run(Arc::new(environment), config, clock, inbox, |_| {});
+        self.daemon = Some(Daemon { events: sender, task: tokio::spawn(run) });
+        self.shared.state().reset_deadlines();
     }
 
-    /// Lets time pass; the power may go meanwhile.
+    /// Lets time pass; the power may fail meanwhile.
     async fn wait(&mut self, time: Duration) {
         let until = tokio::time::Instant::now() + time;
-        let cut = Arc::clone(&self.shared.site().cut);
+        let power_lost = Arc::clone(&self.shared.state().power_lost);
         loop {
             tokio::select! {
                 biased;
-                () = cut.notified() => self.lose_power(Duration::from_mins(1)).await,
+                () = power_lost.notified() => self.cut_power(Duration::from_mins(1)).await,
                 () = tokio::time::sleep_until(until) => break,
             }
         }
-        self.look_after_daemon().await;
-        let mut site = self.shared.site();
-        site.keeps_pace();
-        site.looks_after_neighbour();
+        self.check_daemon().await;
+        let mut state = self.shared.state();
+        state.check_schedule();
+        state.check_second_workspace();
     }
 
-    /// The daemon must live.
-    async fn look_after_daemon(&mut self) {
-        let Some(daemon) = self.daemon.take_if(|daemon| daemon.ended.is_finished()) else { return };
-        let ended = daemon.ended.await;
-        self.shared.site().fail(format!("the daemon has ended by itself: {ended:?}"));
+    /// The daemon must be running.
+    async fn check_daemon(&mut self) {
+        let Some(daemon) = self.daemon.take_if(|daemon| daemon.task.is_finished()) else { return };
+        let result = daemon.task.await;
+        self.shared.state().fail(format!("the daemon exited unexpectedly: {result:?}"));
     }
 
-    async fn lose_power(&mut self, down: Duration) {
-        self.shared.site().due = None;
+    async fn cut_power(&mut self, downtime: Duration) {
+        self.shared.state().run_deadline = None;
         if let Some(daemon) = self.daemon.take() {
-            daemon.ended.abort();
-            let _ = daemon.ended.await;
+            daemon.task.abort();
+            let _ = daemon.task.await;
         }
-        for rival in self.rivals.drain(..) {
-            rival.abort();
-            let _ = rival.await;
-        }
-        tokio::time::sleep(down).await;
+        self.stop_processes(downtime).await;
         {
-            let mut site = self.shared.site();
-            site.epoch += 1;
-            site.on = true;
-            site.cut_in = None;
-            site.tell("power is back", "");
+            let mut state = self.shared.state();
+            state.epoch += 1;
+            state.powered = true;
+            state.power_cut_after = None;
+            state.log_event("power restored", "");
         }
         self.start();
     }
@@ -207,170 +203,175 @@ impl Simulation {
         tokio::task::yield_now().await;
     }
 
-    /// Lets time pass; whatever is broken is repaired before the day is over.
-    async fn live(&mut self, time: Duration) {
-        self.wait(time.min(REPAIRED)).await;
-        if time > REPAIRED {
-            self.shared.site().repair();
-            self.wait(time.saturating_sub(REPAIRED)).await;
+    /// Lets time pass; faults are repaired after [`REPAIR_AFTER`].
+    async fn advance(&mut self, time: Duration) {
+        self.wait(time.min(REPAIR_AFTER)).await;
+        if time > REPAIR_AFTER {
+            self.shared.state().repair();
+            self.wait(time.saturating_sub(REPAIR_AFTER)).await;
         }
     }
 
-    async fn happen(&mut self, what: What) {
-        match what {
-            What::Commit { edit, which, missed } => {
-                self.shared.site().commit(edit, which);
+    async fn execute(&mut self, operation: Operation) {
+        match operation {
+            Operation::Commit { edit, which, missed } => {
+                self.shared.state().commit(edit, which);
                 if !missed {
                     self.send(Event::FilesChanged).await;
                 }
             }
-            What::Hand { act, which } => self.shared.site().act(act, which),
-            What::NextDoor { which } => self.shared.site().meddle_next_door(which),
-            What::Weather { changes, all } => {
-                let mut site = self.shared.site();
-                site.tell("weather", &format!("{changes:?}, {all:?}"));
-                site.weather = Weather { changes: vec![changes], all: all.to_vec() };
+            Operation::Operator { action, which } => self.shared.state().operate(action, which),
+            Operation::EditSecondWorkspace { which } => {
+                self.shared.state().edit_second_workspace(which);
             }
-            What::Calm => self.shared.site().weather = Weather::default(),
-            What::Clock { seconds } => {
-                self.shared.site().tell("clock jumps", &format!("{seconds} s"));
+            Operation::InjectFaults { writes, all } => {
+                let mut state = self.shared.state();
+                state.log_event("fault profile", &format!("{writes:?}, {all:?}"));
+                state.fault_profile = FaultProfile { writes: vec![writes], all: all.to_vec() };
+            }
+            Operation::ClearFaults => self.shared.state().fault_profile = FaultProfile::default(),
+            Operation::ClockJump { seconds } => {
+                self.shared.state().log_event("clock jumps", &format!("{seconds} s"));
                 self.clocks.jump(SignedDuration::from_secs(seconds));
-                self.shared.site().begins_anew();
+                self.shared.state().reset_deadlines();
             }
-            What::ClockRight => {
-                self.shared.site().tell("clock is right", "");
-                self.clocks.right();
-                self.shared.site().begins_anew();
+            Operation::ClockReset => {
+                self.shared.state().log_event("clock is reset", "");
+                self.clocks.reset();
+                self.shared.state().reset_deadlines();
             }
-            What::PowerCut { moments, down } => {
-                self.shared.site().cut_in = Some(moments);
+            Operation::PowerCut { crash_points, downtime } => {
+                self.shared.state().power_cut_after = Some(crash_points);
                 self.send(Event::Reload).await;
-                let cut = Arc::clone(&self.shared.site().cut);
+                let power_lost = Arc::clone(&self.shared.state().power_lost);
                 tokio::select! {
                     biased;
-                    () = cut.notified() => self.lose_power(down).await,
+                    () = power_lost.notified() => self.cut_power(downtime).await,
                     () = tokio::time::sleep(Duration::from_mins(5)) => {}
                 }
             }
-            What::Restart { moments, down } => self.restart(moments, down).await,
-            What::Hangup => self.send(Event::Reload).await,
-            What::Knob { knob, value } => {
-                self.turn(knob, value);
+            Operation::Restart { crash_points, downtime } => {
+                self.restart(crash_points, downtime).await
+            }
+            Operation::Reload => self.send(Event::Reload).await,
+            Operation::SetParam { param, value } => {
+                self.set_param(param, value);
                 self.send(Event::FilesChanged).await;
             }
-            What::Key(key) => {
-                let mut site = self.shared.site();
-                site.tell(&format!("key {key:?}"), "");
-                site.key = key;
+            Operation::SetKey(key) => {
+                let mut state = self.shared.state();
+                state.log_event(&format!("key {key:?}"), "");
+                state.key = key;
             }
-            What::Rival => {
-                self.shared.site().tell("rival", "");
-                let rival = Process::start(&self.shared, &self.api, &self.ledger);
-                self.rivals.push(tokio::spawn(async move { rival.once().await }));
+            Operation::ConcurrentProcess => {
+                self.shared.state().log_event("concurrent process", "");
+                let process = Process::start(&self.shared, &self.api, &self.ledger);
+                self.concurrent_processes.push(tokio::spawn(async move { process.once().await }));
             }
-            What::Disk(disk) => {
-                let mut site = self.shared.site();
-                site.tell(&format!("disk {disk:?}"), "");
-                site.disk = disk;
+            Operation::SetDisk(disk) => {
+                let mut state = self.shared.state();
+                state.log_event(&format!("disk {disk:?}"), "");
+                state.disk = disk;
             }
         }
     }
 
-    /// SIGTERM in the middle of a run, or when it is over, and a start later.
-    async fn restart(&mut self, moments: u32, down: Duration) {
-        let (cut, passed) = {
-            let mut site = self.shared.site();
-            site.told_in = Some(moments + 1);
-            (Arc::clone(&site.cut), Arc::clone(&site.moments_passed))
+    /// SIGTERM during a run or after it, then a start.
+    async fn restart(&mut self, crash_points: u32, downtime: Duration) {
+        let (power_lost, passed) = {
+            let mut state = self.shared.state();
+            state.notify_after = Some(crash_points + 1);
+            (Arc::clone(&state.power_lost), Arc::clone(&state.crash_points_passed))
         };
         self.send(Event::Reload).await;
         let _ = tokio::time::timeout(Duration::from_mins(5), passed.notified()).await;
-        let forsaken = {
-            let mut site = self.shared.site();
-            (site.due, site.told_in) = (None, None);
-            site.tell("SIGTERM", "");
-            site.forsaken
+        let abandoned_before = {
+            let mut state = self.shared.state();
+            (state.run_deadline, state.notify_after) = (None, None);
+            state.log_event("SIGTERM", "");
+            state.abandoned_writes
         };
         self.send(Event::Stop).await;
         let Some(mut daemon) = self.daemon.take() else { return };
         let stopped = tokio::time::Instant::now();
         tokio::select! {
             biased;
-            () = cut.notified() => {
+            () = power_lost.notified() => {
                 self.daemon = Some(daemon);
-                return self.lose_power(down).await;
+                return self.cut_power(downtime).await;
             }
-            ended = tokio::time::timeout(LEAVES, &mut daemon.ended) => match ended {
+            result = tokio::time::timeout(SHUTDOWN_TIMEOUT, &mut daemon.task) => match result {
                 Ok(Ok(Ok(()))) => {}
-                other => self.shared.site().fail(format!("SIGTERM: {other:?}")),
+                other => self.shared.state().fail(format!("SIGTERM: {other:?}")),
             }
         }
-        let forsaken = self.shared.site().forsaken - forsaken;
-        if forsaken > 0 && stopped.elapsed() < GRACE {
-            self.shared.site().fail(format!("SIGTERM: {forsaken} requests to change forsaken"));
+        let abandoned = self.shared.state().abandoned_writes - abandoned_before;
+        if abandoned > 0 && stopped.elapsed() < GRACE {
+            self.shared.state().fail(format!("SIGTERM: abandoned {abandoned} mutations"));
         }
-        // What was dropped where it stood belongs to a process that is no more.
-        let gone = self.shared.site().epoch;
-        self.wait_down(down).await;
-        self.shared.site().epoch = gone + 1;
+        // Tasks of the old process that are still suspended must not continue.
+        let old = self.shared.state().epoch;
+        self.stop_processes(downtime).await;
+        self.shared.state().epoch = old + 1;
         self.start();
     }
 
-    async fn wait_down(&mut self, down: Duration) {
-        for rival in self.rivals.drain(..) {
-            rival.abort();
-            let _ = rival.await;
+    /// Ends the concurrent processes, and waits.
+    async fn stop_processes(&mut self, downtime: Duration) {
+        for process in self.concurrent_processes.drain(..) {
+            process.abort();
+            let _ = process.await;
         }
-        tokio::time::sleep(down).await;
+        tokio::time::sleep(downtime).await;
     }
 
-    fn turn(&self, knob: Knob, value: usize) {
-        let mut site = self.shared.site();
-        site.tell(&format!("knob {knob:?}"), &value.to_string());
-        if knob == Knob::Unreadable {
-            site.unreadable = value.is_multiple_of(2);
+    fn set_param(&self, param: Param, value: usize) {
+        let mut state = self.shared.state();
+        state.log_event(&format!("param {param:?}"), &value.to_string());
+        if param == Param::UnreadableConfig {
+            state.unreadable_config = value.is_multiple_of(2);
         }
-        site.turn(|knobs| match knob {
-            Knob::MinAdmins => knobs.min_admins = value % 4,
-            Knob::RequireFirst => knobs.require_first = value.is_multiple_of(2),
-            Knob::Floor => knobs.budget = [(0, 0), (0, 1), (20, 3), (50, 2), (100, 9)][value % 5],
-            Knob::Report => knobs.report = value.is_multiple_of(2),
-            Knob::Suspend => knobs.suspend = value.is_multiple_of(3),
-            Knob::Batch => knobs.batch = value + 1,
-            Knob::Concurrency => knobs.concurrency = value % 4 + 1,
-            Knob::Unreadable => {}
+        state.set_params(|params| match param {
+            Param::MinAdmins => params.min_admins = value % 4,
+            Param::RequireFirst => params.require_first = value.is_multiple_of(2),
+            Param::Floor => params.budget = [(0, 0), (0, 1), (20, 3), (50, 2), (100, 9)][value % 5],
+            Param::Report => params.report = value.is_multiple_of(2),
+            Param::Suspend => params.suspend = value.is_multiple_of(3),
+            Param::Batch => params.batch = value + 1,
+            Param::Concurrency => params.concurrency = value % 4 + 1,
+            Param::UnreadableConfig => {}
         });
     }
 
-    /// Nothing goes wrong any more; what is left must be honest.
-    async fn end(&mut self) {
+    /// Repairs everything, waits for quiescence, and checks the final state.
+    async fn quiesce(&mut self) {
         {
-            let mut site = self.shared.site();
-            site.tell("calm", "for good");
-            site.repair();
-            (site.unreadable, site.cut_in) = (false, None);
-            site.turn(|knobs| (knobs.cron, knobs.suspend) = ("0 12 * * *", false));
-            site.commit(Edit::Repair, 0);
+            let mut state = self.shared.state();
+            state.log_event("quiescence", "no more faults");
+            state.repair();
+            (state.unreadable_config, state.power_cut_after) = (false, None);
+            state.set_params(|params| (params.cron, params.suspend) = ("0 12 * * *", false));
+            state.commit(Edit::Repair, 0);
         }
-        self.clocks.right();
-        self.shared.site().begins_anew();
+        self.clocks.reset();
+        self.shared.state().reset_deadlines();
         self.send(Event::Reload).await;
-        let before = self.shared.site().reports.len();
-        for _ in 0..CALM_DAYS {
+        let before = self.shared.state().reports.len();
+        for _ in 0..QUIESCENCE_DAYS {
             self.wait(Duration::from_hours(24)).await;
-            if self.shared.site().wrong.is_some() {
+            if self.shared.state().violation.is_some() {
                 return;
             }
         }
         self.send(Event::Reload).await;
         self.wait(Duration::from_mins(3)).await;
-        let mut site = self.shared.site();
-        let runs = site.reports.len() - before;
-        if runs > CALM_RUNS {
-            site.fail(format!("{runs} runs in {CALM_DAYS} days of calm"));
+        let mut state = self.shared.state();
+        let runs = state.reports.len() - before;
+        if runs > MAX_QUIESCENCE_RUNS {
+            state.fail(format!("{runs} runs in {QUIESCENCE_DAYS} days without faults"));
         }
-        if let Err(why) = site.is_honest() {
-            site.fail(why);
+        if let Err(why) = state.check_final_state() {
+            state.fail(why);
         }
     }
 }

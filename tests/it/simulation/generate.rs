@@ -1,10 +1,12 @@
-//! How a seed chooses a scenario.
+//! Generates a scenario from a seed.
 
 use std::time::Duration;
 
 use fastrand::Rng;
 
-use super::scenario::{Act, Disk, Edit, Fault, Key, Knob, Knobs, Scenario, Server, Step, What};
+use super::scenario::{
+    Disk, Edit, Fault, Key, Operation, OperatorAction, Param, Params, Scenario, Server, Step,
+};
 
 const EDITS: [(Edit, u8); 24] = [
     (Edit::Add, 10),
@@ -18,35 +20,35 @@ const EDITS: [(Edit, u8); 24] = [
     (Edit::ExpireNow, 3),
     (Edit::StartLater, 5),
     (Edit::Elevate, 5),
-    (Edit::Plain, 2),
+    (Edit::ClearOptions, 2),
     (Edit::RemoveMany, 4),
     (Edit::RemoveAll, 1),
     (Edit::Truncate, 4),
-    (Edit::Conflict, 1),
+    (Edit::MergeConflict, 1),
     (Edit::BadYaml, 1),
     (Edit::Duplicate, 1),
-    (Edit::NotText, 1),
+    (Edit::ControlCharacters, 1),
     (Edit::DeleteFile, 2),
     (Edit::Unmanage, 3),
     (Edit::Approve, 10),
-    (Edit::ForgetApprovals, 3),
+    (Edit::RemoveApprovals, 3),
     (Edit::Repair, 6),
 ];
 
-const ACTS: [(Act, u8); 13] = [
-    (Act::Accept, 10),
-    (Act::AcceptAll, 6),
-    (Act::ExpireInvitation, 5),
-    (Act::Remove, 4),
-    (Act::Disable, 3),
-    (Act::Enable, 4),
-    (Act::AddOutsider, 4),
-    (Act::AddMember, 3),
-    (Act::ChangeRole, 6),
-    (Act::Crown, 2),
-    (Act::NewAddress, 3),
-    (Act::SecondAccount, 2),
-    (Act::InviteOutsider, 3),
+const ACTIONS: [(OperatorAction, u8); 13] = [
+    (OperatorAction::Accept, 10),
+    (OperatorAction::AcceptAll, 6),
+    (OperatorAction::ExpireInvitation, 5),
+    (OperatorAction::Remove, 4),
+    (OperatorAction::Disable, 3),
+    (OperatorAction::Enable, 4),
+    (OperatorAction::AddOutsider, 4),
+    (OperatorAction::AddMember, 3),
+    (OperatorAction::ChangeRole, 6),
+    (OperatorAction::GrantAdmin, 2),
+    (OperatorAction::NewAddress, 3),
+    (OperatorAction::SecondAccount, 2),
+    (OperatorAction::InviteOutsider, 3),
 ];
 
 const FAULTS: [Fault; 23] = [
@@ -55,44 +57,44 @@ const FAULTS: [Fault; 23] = [
     Fault::ResetAfter,
     Fault::TimeoutBefore,
     Fault::TimeoutAfter,
-    Fault::Late,
+    Fault::LateEffect,
     Fault::Throttle,
-    Fault::Broken,
-    Fault::BrokenAfter,
+    Fault::ServerError,
+    Fault::ServerErrorAfter,
     Fault::Unavailable,
-    Fault::Html,
+    Fault::HtmlPage,
     Fault::NotOk,
-    Fault::Partly,
-    Fault::Mute,
+    Fault::PartialFailure,
+    Fault::NullResults,
     Fault::Truncate,
-    Fault::NoData,
-    Fault::Stale,
-    Fault::Shrunk,
+    Fault::ErrorsOnly,
+    Fault::StaleListing,
+    Fault::PartialListing,
     Fault::MissingList,
-    Fault::Twice,
-    Fault::ErrorsBeside,
+    Fault::DuplicateRow,
+    Fault::DataWithErrors,
     Fault::ConcurrentEdit,
     Fault::SlowDisk,
 ];
 
-/// Those that tell something about a change that is not so, or half of it.
-const FAULTS_OF_CHANGES: [Fault; 9] = [
+/// Faults after which the client has wrong or incomplete information about a mutation.
+const WRITE_FAULTS: [Fault; 9] = [
     Fault::ResetAfter,
     Fault::TimeoutAfter,
-    Fault::Late,
-    Fault::BrokenAfter,
+    Fault::LateEffect,
+    Fault::ServerErrorAfter,
     Fault::NotOk,
-    Fault::Partly,
-    Fault::Mute,
+    Fault::PartialFailure,
+    Fault::NullResults,
     Fault::Truncate,
     Fault::ConcurrentEdit,
 ];
 
 /// Seconds between two steps.
-const RETRY_DELAYS: [u64; 14] =
+const DELAYS: [u64; 14] =
     [1, 3, 10, 45, 130, 400, 800, 2_400, 9_000, 30_000, 50_000, 90_000, 200_000, 600_000];
 
-/// Around the days on which clocks change, and a day on which they do not.
+/// Starts shortly before clock changes, and on ordinary days.
 const STARTS: [&str; 4] = [
     "2026-10-24T20:00:00Z",
     "2027-03-27T09:00:00Z",
@@ -111,7 +113,7 @@ impl Scenario {
             max_batch: if random.u8(..5) == 0 { 1 } else { 100 },
             sent: random.bool(),
         };
-        let knobs = Knobs {
+        let params = Params {
             min_admins: random.usize(..3),
             require_first: random.u8(..4) == 0,
             budget: *random.choice(&[(20, 3), (0, 2), (50, 1), (100, 50), (0, 1)]).unwrap(),
@@ -129,73 +131,77 @@ impl Scenario {
             zone: random.choice(&ZONES).unwrap(),
             people: random.usize(2..12),
             server,
-            knobs,
-            neighbour: random.u8(..4) == 0,
+            params,
+            second_workspace: random.u8(..4) == 0,
             steps,
         }
     }
 }
 
 fn step(random: &mut Rng) -> Step {
-    let wait = Duration::from_secs(*random.choice(&RETRY_DELAYS).unwrap());
-    Step { wait, what: what(random) }
+    let delay = Duration::from_secs(*random.choice(&DELAYS).unwrap());
+    Step { delay, operation: operation(random) }
 }
 
-fn what(random: &mut Rng) -> What {
+fn operation(random: &mut Rng) -> Operation {
     let which = random.usize(..1_000);
     match random.u8(..100) {
         0..38 => {
-            let edit = weighed(random, &EDITS);
-            What::Commit { edit, which, missed: random.u8(..8) == 0 }
+            let edit = weighted_choice(random, &EDITS);
+            Operation::Commit { edit, which, missed: random.u8(..8) == 0 }
         }
-        38..40 => What::NextDoor { which },
-        40..66 => What::Hand { act: weighed(random, &ACTS), which },
+        38..40 => Operation::EditSecondWorkspace { which },
+        40..66 => Operation::Operator { action: weighted_choice(random, &ACTIONS), which },
         66..75 => {
-            let mut odds = |faults: &[Fault], percent: [u8; 3]| {
+            let mut fault = |faults: &[Fault], percent: [u8; 3]| {
                 (*random.choice(faults).unwrap(), percent[random.usize(..3)])
             };
-            let changes = odds(&FAULTS_OF_CHANGES, [20, 50, 100]);
-            let all = [odds(&FAULTS, [5, 20, 50]), odds(&FAULTS, [5, 20, 50])];
-            What::Weather { changes, all }
+            let writes = fault(&WRITE_FAULTS, [20, 50, 100]);
+            let all = [fault(&FAULTS, [5, 20, 50]), fault(&FAULTS, [5, 20, 50])];
+            Operation::InjectFaults { writes, all }
         }
-        75..79 => What::Calm,
-        79..83 => What::Clock {
+        75..79 => Operation::ClearFaults,
+        79..83 => Operation::ClockJump {
             seconds: *random
                 .choice(&[-1_000_000, -100_000, -3_600, -20, 20, 400, 3_600, 100_000, 1_000_000])
                 .unwrap(),
         },
-        83 => What::ClockRight,
+        83 => Operation::ClockReset,
         84..89 => {
-            let down = Duration::from_secs(*random.choice(&[1, 30, 700, 90_000]).unwrap());
-            What::PowerCut { moments: random.u32(..30), down }
+            let downtime = Duration::from_secs(*random.choice(&[1, 30, 700, 90_000]).unwrap());
+            Operation::PowerCut { crash_points: random.u32(..30), downtime }
         }
         89 | 90 => {
-            let down = Duration::from_secs(random.u64(1..900));
-            What::Restart { moments: random.u32(..30), down }
+            let downtime = Duration::from_secs(random.u64(1..900));
+            Operation::Restart { crash_points: random.u32(..30), downtime }
         }
-        91 => What::Hangup,
-        92..94 => What::Knob { knob: knob(random), value: random.usize(..5) },
-        94..96 => What::Key(*random.choice(&[Key::Full, Key::Viewer, Key::Refused]).unwrap()),
-        96..98 => What::Rival,
-        _ => What::Disk(*random.choice(&[Disk::Good, Disk::Full, Disk::Unreadable]).unwrap()),
+        91 => Operation::Reload,
+        92..94 => Operation::SetParam { param: param(random), value: random.usize(..5) },
+        94..96 => {
+            Operation::SetKey(*random.choice(&[Key::Full, Key::Viewer, Key::Invalid]).unwrap())
+        }
+        96..98 => Operation::ConcurrentProcess,
+        _ => Operation::SetDisk(
+            *random.choice(&[Disk::Healthy, Disk::Full, Disk::Unreadable]).unwrap(),
+        ),
     }
 }
 
-fn knob(random: &mut Rng) -> Knob {
+fn param(random: &mut Rng) -> Param {
     let all = [
-        Knob::MinAdmins,
-        Knob::RequireFirst,
-        Knob::Floor,
-        Knob::Report,
-        Knob::Suspend,
-        Knob::Batch,
-        Knob::Concurrency,
-        Knob::Unreadable,
+        Param::MinAdmins,
+        Param::RequireFirst,
+        Param::Floor,
+        Param::Report,
+        Param::Suspend,
+        Param::Batch,
+        Param::Concurrency,
+        Param::UnreadableConfig,
     ];
     *random.choice(&all).unwrap()
 }
 
-fn weighed<T: Copy>(random: &mut Rng, choices: &[(T, u8)]) -> T {
+fn weighted_choice<T: Copy>(random: &mut Rng, choices: &[(T, u8)]) -> T {
     let total: u32 = choices.iter().map(|(_, weight)| u32::from(*weight)).sum();
     let mut left = random.u32(..total);
     for (choice, weight) in choices {
