@@ -1,4 +1,4 @@
-//! The real run over a world.
+//! A real run of a world.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,7 +36,7 @@ pub struct Run<'a> {
 /// The scope of every run.
 pub const SCOPE: &str = "acme";
 
-/// Where runs are recorded.
+/// The ledger configuration of a run.
 pub fn records(ledger: &Ledger) -> LedgerConfig {
     LedgerConfig {
         ledger: ledger.clone(),
@@ -47,7 +47,7 @@ pub fn records(ledger: &Ledger) -> LedgerConfig {
 }
 
 impl<'a> Run<'a> {
-    /// In batches of two, two at once.
+    /// Two concurrent batches of two.
     pub fn of(world: &World) -> Self {
         let target = WorkspaceSpec {
             workspace: "acme".into(),
@@ -67,7 +67,7 @@ impl<'a> Run<'a> {
         Self { target, loaded, ledger, cancel, clock: &FrozenClock, on_plan: &|_| {} }
     }
 
-    /// On a ledger of its own that outlives this run.
+    /// Uses this ledger, which outlives the run.
     pub fn ledger(mut self, ledger: &Ledger) -> Self {
         self.ledger = ledger.clone();
         self
@@ -92,7 +92,7 @@ impl<'a> Run<'a> {
         self.attempt(fake, carry).await.unwrap()
     }
 
-    /// A run that need not come to be: the ledger may be unusable.
+    /// Like `go`, but the ledger may be unusable.
     pub async fn attempt<D: ReadDirectory + WriteDirectory>(
         &self,
         directory: &D,
@@ -115,7 +115,7 @@ impl<'a> Run<'a> {
         Ok(reconcile(directory, target, loaded, pass, carry, desk, &setting).await)
     }
 
-    /// The same outside of a runtime.
+    /// Like `go`, without a runtime.
     pub fn blocking(&self, fake: &Fake) -> RunReport {
         self.attempt_blocking(fake).unwrap()
     }
@@ -129,8 +129,8 @@ impl<'a> Run<'a> {
                 .unwrap()
                 .block_on(self.attempt(fake, &mut WorkspaceState::default()))
         };
-        // A process that another test starts has our locks too, between its fork and its exec, and
-        // a clock that is paused does not wait for it.
+        // A child process of another test holds our locks between fork and exec, and a paused clock
+        // does not wait for it.
         let is_locked = |report: &Result<RunReport, Failure>| {
             report.as_ref().is_err_and(|failure| failure.kind == FailureKind::Locked)
         };
