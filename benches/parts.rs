@@ -1,4 +1,4 @@
-//! The parts of a run by themselves, at several sizes: time, and users a second.
+//! Each part of a run at several sizes: time, and users per second.
 //!
 //! `ROSTERD_BENCH_USERS=1000,1000000` measures other sizes.
 
@@ -10,44 +10,46 @@ use criterion::{
     BatchSize, BenchmarkGroup, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main,
 };
 use jiff::SignedDuration;
-use rosterd::ledger::{Ledger, Place};
+use rosterd::ledger::{Ledger, Location};
 use rosterd::memory::Memory;
 use rosterd::plan::fingerprint::Fingerprint;
 use rosterd::render;
-use rosterd_benches::{Crowd, Scene, evaluate, load, notice, now, plan, read};
+use rosterd_benches::{Fixture, Scenario, evaluate, load, new_entries, now, plan, read};
 
 type Group<'a> = BenchmarkGroup<'a, WallTime>;
-type Part = (&'static str, fn(&Crowd));
+type Part = (&'static str, fn(&Fixture));
 
-/// What a run does where nothing differs.
-const SETTLED: [Part; 8] = [
-    ("roster", |it| drop(black_box(load(&it.sources)))),
-    ("listing", |it| drop(black_box(read(&it.answer)))),
-    ("memory", |it| drop(black_box(notice(&it.memory, &it.snapshot, &it.roster)))),
-    // What a run does first where the page still shows what the last one remembered.
-    ("copied", |it| drop(black_box(it.memory.clone()))),
-    ("plan", |it| drop(black_box(plan(&it.roster, &it.snapshot, &it.memory)))),
-    ("guards", |it| drop(black_box(evaluate(&it.plan, &it.memory)))),
-    ("text", |it| drop(black_box(render::text::plan(&it.view(), false)))),
-    ("access", |it| {
+/// The parts of a run, where nothing differs.
+const CONVERGED: [Part; 8] = [
+    ("roster", |fixture| drop(black_box(load(&fixture.sources)))),
+    ("listing", |fixture| drop(black_box(read(&fixture.answer)))),
+    ("memory", |fixture| {
+        drop(black_box(new_entries(&fixture.memory, &fixture.snapshot, &fixture.roster)))
+    }),
+    // A run copies the memory if the page still uses that of the previous run.
+    ("copy", |fixture| drop(black_box(fixture.memory.clone()))),
+    ("plan", |fixture| drop(black_box(plan(&fixture.roster, &fixture.snapshot, &fixture.memory)))),
+    ("guards", |fixture| drop(black_box(evaluate(&fixture.plan, &fixture.memory)))),
+    ("text", |fixture| drop(black_box(render::text::plan(&fixture.view(), false)))),
+    ("access", |fixture| {
         let within = SignedDuration::from_hours(14 * 24);
-        let rows = render::access::rows(&it.view(), &it.memory, within);
+        let rows = render::access::rows(&fixture.view(), &fixture.memory, within);
         drop(black_box(render::access::as_json(&rows)));
     }),
 ];
 
-/// The same where every user is a change.
+/// The parts of a run, where every user needs a change.
 const EMPTY: [Part; 8] = [
-    ("plan", |it| drop(black_box(plan(&it.roster, &it.snapshot, &Memory::empty())))),
-    ("guards", |it| drop(black_box(evaluate(&it.plan, &it.memory)))),
-    ("fingerprint", |it| {
-        black_box(Fingerprint::of(it.plan.roster(), it.plan.changes()));
+    ("plan", |fixture| drop(black_box(plan(&fixture.roster, &fixture.snapshot, &Memory::empty())))),
+    ("guards", |fixture| drop(black_box(evaluate(&fixture.plan, &fixture.memory)))),
+    ("fingerprint", |fixture| {
+        black_box(Fingerprint::of(fixture.plan.roster(), fixture.plan.changes()));
     }),
-    ("text", |it| drop(black_box(render::text::plan(&it.view(), false)))),
-    ("diff", |it| drop(black_box(render::unified::diff(&it.view())))),
-    ("json", |it| drop(black_box(render::json::write(&[it.view()])))),
-    ("markdown", |it| drop(black_box(render::markdown::plan(&it.view())))),
-    ("github", |it| drop(black_box(render::github::plan(&it.view())))),
+    ("text", |fixture| drop(black_box(render::text::plan(&fixture.view(), false)))),
+    ("diff", |fixture| drop(black_box(render::unified::diff(&fixture.view())))),
+    ("json", |fixture| drop(black_box(render::json::write(&[fixture.view()])))),
+    ("markdown", |fixture| drop(black_box(render::markdown::plan(&fixture.view())))),
+    ("github", |fixture| drop(black_box(render::github::plan(&fixture.view())))),
 ];
 
 fn sizes() -> Vec<usize> {
@@ -57,13 +59,13 @@ fn sizes() -> Vec<usize> {
 }
 
 /// Every part at every size, named `NAME/PART/USERS`.
-fn measure(criterion: &mut Criterion, name: &str, scene: Scene, parts: &[Part]) {
+fn measure(criterion: &mut Criterion, name: &str, scenario: Scenario, parts: &[Part]) {
     for users in sizes() {
-        let crowd = Crowd::new(users, scene);
+        let fixture = Fixture::new(users, scenario);
         for (part, run) in parts {
             let mut group = group(criterion, &format!("{name}/{part}"), users);
             let id = BenchmarkId::from_parameter(users);
-            group.bench_with_input(id, &crowd, |bencher, crowd| bencher.iter(|| run(crowd)));
+            group.bench_with_input(id, &fixture, |bencher, fixture| bencher.iter(|| run(fixture)));
         }
     }
 }
@@ -74,30 +76,31 @@ fn group<'a>(criterion: &'a mut Criterion, name: &str, elements: usize) -> Group
     group
 }
 
-/// Intents of one batch, written and flushed, in a ledger that knows ten thousand users.
+/// Writes and flushes the intents of one batch, in a ledger with ten thousand users.
 fn ledger(criterion: &mut Criterion) {
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
-    let place = Location::File(folder.path().join("ledger.db"));
-    let mut book = Ledger::at(place).open("acme", now()).expect("a ledger");
-    let crowd = Crowd::new(10_000, Scene::Settled);
-    let seen = notice(book.memory(), &crowd.snapshot, &crowd.roster);
-    runtime.block_on(book.write(seen, now())).expect("it is written");
-    let all = Crowd::new(1_001, Scene::Empty).intents();
+    let location = Location::File(folder.path().join("ledger.db"));
+    let mut writer = Ledger::at(location).open("acme", now()).expect("a ledger");
+    let fixture = Fixture::new(10_000, Scenario::Converged);
+    let entries = new_entries(writer.memory(), &fixture.snapshot, &fixture.roster);
+    runtime.block_on(writer.write(entries, now())).expect("it is written");
+    let all = Fixture::new(1_001, Scenario::Empty).intents();
     for changes in [1, 50, 1_000] {
         let id = BenchmarkId::from_parameter(changes);
         group(criterion, "ledger/append", changes).bench_function(id, |bencher| {
             let batch = || all.iter().take(changes).cloned().collect::<Vec<_>>();
-            let write = |batch| runtime.block_on(book.write(batch, now())).expect("it is written");
+            let write =
+                |batch| runtime.block_on(writer.write(batch, now())).expect("it is written");
             bencher.iter_batched(batch, write, BatchSize::PerIteration);
         });
     }
 }
 
 fn parts(criterion: &mut Criterion) {
-    measure(criterion, "settled", Scene::Settled, &SETTLED);
-    measure(criterion, "drifted", Scene::Drifted, &SETTLED[4..7]);
-    measure(criterion, "empty", Scene::Empty, &EMPTY);
+    measure(criterion, "converged", Scenario::Converged, &CONVERGED);
+    measure(criterion, "drifted", Scenario::Drifted, &CONVERGED[4..7]);
+    measure(criterion, "empty", Scenario::Empty, &EMPTY);
     ledger(criterion);
 }
 

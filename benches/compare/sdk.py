@@ -1,8 +1,8 @@
-"""What a data team writes with the vendor's Python client: a plain script.
+"""A plain script with the vendor's Python client, as a data team would write it.
 
 Usage: sdk.py ROSTER [--apply] [--threads N]
 
-Endpoint and key are in the environment, as rosterd has them.
+Endpoint and key are read from the same environment variables as in rosterd.
 """
 
 import argparse
@@ -27,7 +27,7 @@ def main():
         api_secret=os.environ["PARADIME_API_SECRET"],
     )
     with open(args.roster) as file:
-        wanted = {user["email"].lower(): user["role"] for user in yaml.safe_load(file)["users"]}
+        roles = {user["email"].lower(): user["role"] for user in yaml.safe_load(file)["users"]}
     with ThreadPoolExecutor(args.threads) as pool:
         active = pool.submit(client.users.list_active)
         invited = pool.submit(client.users.list_invited)
@@ -35,13 +35,13 @@ def main():
         invited = {user.email.lower() for user in invited.result()}
 
     known = active.keys() | invited
-    invite = [(email, role) for email, role in wanted.items() if email not in known]
+    invite = [(email, role) for email, role in roles.items() if email not in known]
     update = [
-        (user.uid, wanted[email])
+        (user.uid, roles[email])
         for email, user in active.items()
-        if email in wanted and user.account_type != wanted[email]
+        if email in roles and user.account_type != roles[email]
     ]
-    disable = [user.uid for email, user in active.items() if email not in wanted]
+    disable = [user.uid for email, user in active.items() if email not in roles]
     print(f"{len(invite)} to invite, {len(update)} to update, {len(disable)} to disable")
     if not args.apply:
         return

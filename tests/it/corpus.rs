@@ -1,4 +1,4 @@
-//! Every input of the fuzzers' corpus, checked again: what a fuzzer found once stays found.
+//! Checks every input of the fuzzers' corpus again, so that what a fuzzer found stays fixed.
 
 use std::fs;
 use std::panic::catch_unwind;
@@ -6,11 +6,11 @@ use std::panic::catch_unwind;
 #[path = "../fuzz/src/lib.rs"]
 mod fuzz;
 
-/// A fuzz target: it panics where a promise is broken.
+/// The check of a fuzz target; it panics if a property does not hold.
 type Check = fn(&[u8]);
 
 #[test]
-fn what_is_parsed_keeps_its_promises_for_every_input_of_the_corpus() {
+fn every_input_of_the_corpus_passes_its_check() {
     let targets: [(&str, Check); 5] = [
         ("roster", fuzz::roster::check),
         ("config", fuzz::config::check),
@@ -18,7 +18,7 @@ fn what_is_parsed_keeps_its_promises_for_every_input_of_the_corpus() {
         ("plan_file", fuzz::plan_file::check),
         ("cron", fuzz::cron::check),
     ];
-    let mut broken = Vec::new();
+    let mut failed = Vec::new();
     for (target, check) in targets {
         let inputs: Vec<_> = fs::read_dir(format!("tests/fuzz/corpus/{target}")).unwrap().collect();
         assert!(inputs.len() >= 10, "{target} has a corpus");
@@ -26,9 +26,9 @@ fn what_is_parsed_keeps_its_promises_for_every_input_of_the_corpus() {
             let path = input.unwrap().path();
             let data = fs::read(&path).unwrap();
             if catch_unwind(|| check(&data)).is_err() {
-                broken.push(path);
+                failed.push(path);
             }
         }
     }
-    assert!(broken.is_empty(), "{broken:?}");
+    assert!(failed.is_empty(), "{failed:?}");
 }

@@ -1,4 +1,4 @@
-//! A hundred thousand users, planned correctly.
+//! A plan for 100,000 users is correct.
 
 use rosterd::plan::change::Class;
 use rosterd::role::Role;
@@ -8,8 +8,8 @@ use crate::support::world::{World, email};
 
 const USERS: usize = 100_000;
 
-/// Everybody in the roster and in the workspace but for every thousandth person, who differs.
-fn crowd() -> World {
+/// Every user is in the roster and in the workspace; in every thousand, four differ.
+fn large_world() -> World {
     let mut world = World::converged();
     let template = world.members[2].clone();
     let account = world.accounts[2].clone();
@@ -22,29 +22,29 @@ fn crowd() -> World {
             world.members.push(member);
         }
         if n % 1000 != 3 {
-            // Under the alias, and in another spelling.
+            // One in a thousand under the alias, the others in another spelling.
             let shown = if n % 1000 == 4 { format!("{name}-alt") } else { name.to_uppercase() };
-            let mut theirs = account.clone();
-            (theirs.email, theirs.role) = (email(&shown), role);
-            theirs.uid = rosterd::directory::Uid(name.into());
-            world.accounts.push(theirs);
+            let mut account = account.clone();
+            (account.email, account.role) = (email(&shown), role);
+            account.uid = rosterd::directory::Uid(name.into());
+            world.accounts.push(account);
         }
     }
     world
 }
 
 #[test]
-fn a_hundred_thousand_users_are_planned_correctly() {
-    let plan = crowd().plan();
+fn a_plan_for_100_000_users_is_correct() {
+    let plan = large_world().plan();
     let of = |class| plan.changes().iter().filter(|change| change.class() == class).count();
     assert_eq!(Class::ALL.map(of), [100, 0, 100, 100, 0]);
     assert_eq!(plan.findings().len(), 100, "the accounts under an alias");
     assert_eq!(plan.facts().in_sync, 5 + USERS - 300);
     assert_eq!(plan.facts().managed, 5 + USERS - 100);
-    let nobody_else = |number: &str| number.ends_with(['1', '2', '3']);
+    let is_different = |name: &str| name.ends_with(['1', '2', '3']);
     assert!(
         plan.changes()
             .iter()
-            .all(|change| { nobody_else(change.email.as_str().split('@').next().unwrap()) })
+            .all(|change| { is_different(change.email.as_str().split('@').next().unwrap()) })
     );
 }

@@ -1,12 +1,13 @@
-//! Holds the shape of the code: who may import whom, what the core may not do, and sizes.
+//! Rules for the source code: allowed imports, no effects in the core, sizes, and names.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::support::rust::{bare, functions, heads, names, without_tests};
 
-/// The rank of every top-level module, times ten: it imports lower ones, and its own folder. Where
-/// the map has two neighbours in one rank and one builds on the other, that one ends in 5.
+/// The rank of every top-level module, times ten. A module imports lower ranks and its own folder.
+/// If two modules have one rank in the map and one imports the other, the last digits differ.
 const RANKS: [(&str, u8); 34] = [
     ("diagnostic", 0),
     ("email", 0),
@@ -44,7 +45,7 @@ const RANKS: [(&str, u8); 34] = [
     ("cli", 100),
 ];
 
-/// The highest rank that can do nothing but compute.
+/// The highest rank of the modules without effects.
 const CORE: u8 = 46;
 const STD_EFFECTS: [&str; 4] = ["fs", "env", "net", "process"];
 const EFFECTS: [&str; 8] = [
@@ -60,11 +61,58 @@ const EFFECTS: [&str; 8] = [
 const MARKERS: [&str; 3] = ["TODO", "FIXME", "XXX"];
 const UNFINISHED: [&str; 4] = ["dbg!", "todo!", "unimplemented!", "#[ignore"];
 const BANNED: [&str; 4] = ["manager", "helper", "util", "delta"];
+/// Names of earlier versions; each has a standard term instead.
+const RETIRED: [&str; 44] = [
+    "aside",
+    "beats",
+    "Begun",
+    "Board",
+    "Book",
+    "Bookkeeping",
+    "Carrier",
+    "Carry",
+    "Closing",
+    "Courier",
+    "courier",
+    "Crowd",
+    "Desk",
+    "Docket",
+    "docket",
+    "Duty",
+    "Ears",
+    "Elsewhere",
+    "enact",
+    "Fares",
+    "Fate",
+    "fate",
+    "ForGood",
+    "ForNow",
+    "Hooks",
+    "Keeper",
+    "Keepers",
+    "KNOCK",
+    "Knobs",
+    "ladder",
+    "LAST_WORDS",
+    "Mailbox",
+    "Noted",
+    "Parcel",
+    "Pasts",
+    "Picture",
+    "Pulse",
+    "rival",
+    "Sabotage",
+    "sit_down",
+    "Telling",
+    "Terms",
+    "Weather",
+    "Wish",
+];
 const FILE: usize = 400;
 const FUNCTION: usize = 70;
 const COLUMNS: usize = 100;
 
-/// A file, its path from the package's root with `/`.
+/// A file; its path is relative to the package, with `/`.
 struct Source {
     path: String,
     text: String,
@@ -75,7 +123,7 @@ impl Source {
         Self { path: path.to_owned(), text: text.to_owned() }
     }
 
-    /// The top-level module it belongs to.
+    /// The top-level module of the file.
     fn module(&self) -> &str {
         let path = self.path.strip_prefix("src/").unwrap_or(&self.path);
         path.split('/').next().unwrap_or_default().trim_end_matches(".rs")
@@ -88,7 +136,7 @@ impl Source {
         }
     }
 
-    /// Code that is shipped: no tests, comments or literals.
+    /// The code without tests, comments and literals.
     fn shipped(&self) -> String {
         let is_test = self.path.ends_with("/tests.rs") || self.path.contains("/tests/");
         if is_test { String::new() } else { without_tests(&bare(&self.text)) }
@@ -103,7 +151,7 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Every Rust file below these folders.
+/// Every Rust file in these folders.
 fn sources(folders: &[&str]) -> Vec<Source> {
     let mut open: Vec<PathBuf> = folders.iter().map(|folder| root().join(folder)).collect();
     let mut found = Vec::new();
@@ -112,7 +160,7 @@ fn sources(folders: &[&str]) -> Vec<Source> {
             let path = entry.unwrap().path();
             if path.is_dir() {
                 open.push(path);
-            } else if path.extension().is_some_and(|it| it == "rs") {
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
                 let relative = path.strip_prefix(root()).unwrap();
                 let name = relative.to_str().unwrap().replace('\\', "/");
                 found.push(Source { path: name, text: fs::read_to_string(&path).unwrap() });
@@ -120,11 +168,11 @@ fn sources(folders: &[&str]) -> Vec<Source> {
         }
     }
     found.sort_by(|a, b| a.path.cmp(&b.path));
-    assert!(found.len() > 10, "the folders have moved");
+    assert!(found.len() > 10, "the folders contain the sources");
     found
 }
 
-/// Every import of a module that the file's rank does not allow.
+/// Every import that the rank of the file does not allow.
 fn imports(source: &Source) -> Vec<String> {
     let (module, text) = (source.module(), source.shipped());
     if module == "lib" {
@@ -144,7 +192,7 @@ fn imports(source: &Source) -> Vec<String> {
     wrong.map(|target| format!("{}: imports `{target}`", source.path)).collect()
 }
 
-/// What the core may not do.
+/// Every effect in the core.
 fn effects(source: &Source) -> Vec<String> {
     if source.rank().is_none_or(|rank| rank > CORE) {
         return Vec::new();
@@ -155,10 +203,10 @@ fn effects(source: &Source) -> Vec<String> {
     std.chain(words).map(|word| format!("{}: `{word}` in the core", source.path)).collect()
 }
 
-/// The API is read twice, independently.
+/// Client and sandbox implement the API independently.
 fn independence(source: &Source) -> Vec<String> {
     let reads = source.module() == "sandbox" && source.shipped().contains("client");
-    reads.then(|| format!("{}: the sandbox knows the client", source.path)).into_iter().collect()
+    reads.then(|| format!("{}: the sandbox uses the client", source.path)).into_iter().collect()
 }
 
 fn sizes(source: &Source) -> Vec<String> {
@@ -167,7 +215,7 @@ fn sizes(source: &Source) -> Vec<String> {
     if source.path.starts_with("src/") && lines > FILE {
         wrong.push(format!("{}: {lines} lines", source.path));
     }
-    // A snapshot in a test is as wide as what it shows.
+    // Snapshots in tests may be wider.
     let is_test = source.path.starts_with("tests/");
     let code = bare(&source.text);
     for (number, (line, code)) in (1..).zip(source.text.lines().zip(code.lines())) {
@@ -196,8 +244,15 @@ fn words(source: &Source) -> Vec<String> {
     wrong.into_iter().map(|word| format!("{}: `{word}`", source.path)).collect()
 }
 
+fn retired(source: &Source) -> Vec<String> {
+    let code = bare(&source.text);
+    let names = code.split(|c: char| !c.is_alphanumeric() && c != '_');
+    let found: BTreeSet<&str> = names.filter(|name| RETIRED.contains(name)).collect();
+    found.into_iter().map(|name| format!("{}: `{name}`", source.path)).collect()
+}
+
 fn check(folders: &[&str], rule: fn(&Source) -> Vec<String>) {
-    // This file names what it forbids.
+    // This file contains what it forbids.
     let others = sources(folders).into_iter().filter(|it| it.path != "tests/it/tidy.rs");
     let wrong: Vec<String> = others.flat_map(|source| rule(&source)).collect();
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
@@ -214,18 +269,23 @@ fn the_core_has_no_effects() {
 }
 
 #[test]
-fn the_sandbox_does_not_know_the_client() {
+fn the_sandbox_does_not_use_the_client() {
     check(&["src"], independence);
 }
 
 #[test]
-fn files_functions_and_lines_stay_small() {
+fn files_functions_and_lines_are_within_their_limits() {
     check(&["src", "tests", "benches"], sizes);
 }
 
 #[test]
-fn no_word_is_out_of_place() {
+fn banned_words_do_not_occur() {
     check(&["src", "tests", "benches"], words);
+}
+
+#[test]
+fn retired_names_do_not_occur() {
+    check(&["src", "tests", "benches"], retired);
 }
 
 #[test]
@@ -255,7 +315,7 @@ fn an_effect_in_the_core_is_found() {
 }
 
 #[test]
-fn what_is_too_large_is_found() {
+fn an_exceeded_limit_is_found() {
     let wrong = |text: &str| sizes(&Source::new("src/email.rs", text)).len();
     let function =
         |lines: usize| format!("fn f() {{\n{}}}\n", "    g('{', \"}\");\n".repeat(lines));
@@ -265,7 +325,7 @@ fn what_is_too_large_is_found() {
 }
 
 #[test]
-fn a_word_out_of_place_is_found() {
+fn a_banned_word_is_found() {
     let wrong = |text: &str| words(&Source::new("src/email.rs", text)).len();
     for text in [
         "// TODO: later",
@@ -283,19 +343,26 @@ fn a_word_out_of_place_is_found() {
 }
 
 #[test]
-fn the_map_names_every_module() {
+fn a_retired_name_is_found() {
+    let found = |text: &str| retired(&Source::new("src/email.rs", text)).len();
+    assert_eq!((found("struct Keeper { desk: Desk }"), found("let fate = fate();")), (2, 1));
+    assert_eq!(found("// the Desk\nfn keepers() -> &str { \"Desk\" }"), 0);
+}
+
+#[test]
+fn the_map_contains_every_module() {
     let path = root().join("ARCHITECTURE.md");
     let map = fs::read_to_string(path).expect("ARCHITECTURE.md is the map of the code");
     let missing: Vec<String> = sources(&["src"])
         .into_iter()
         .map(|source| source.path)
-        .filter(|path| !names_module(&map, path))
+        .filter(|path| !contains_module(&map, path))
         .collect();
-    assert!(missing.is_empty(), "ARCHITECTURE.md does not name\n{}", missing.join("\n"));
+    assert!(missing.is_empty(), "ARCHITECTURE.md does not contain\n{}", missing.join("\n"));
 }
 
-/// `src/plan/diff.rs` is named by `plan/diff`, or by `diff` as a word of code, a file or a folder.
-fn names_module(map: &str, path: &str) -> bool {
+/// `src/plan/diff.rs` occurs as `plan/diff`, or as `diff` in code, as a file or as a folder.
+fn contains_module(map: &str, path: &str) -> bool {
     let path = path.strip_prefix("src/").unwrap_or(path);
     let path = path.trim_end_matches(".rs").trim_end_matches("/mod");
     let name = path.rsplit('/').next().unwrap_or(path);
@@ -304,12 +371,12 @@ fn names_module(map: &str, path: &str) -> bool {
 }
 
 #[test]
-fn a_module_that_the_map_forgets_is_found() {
-    let map = "`plan/diff` compares; `email`; roster/ is wanted; main.rs starts.";
+fn a_module_missing_from_the_map_is_found() {
+    let map = "`plan/diff` compares; `email`; roster/ is parsed; main.rs starts.";
     for path in ["src/plan/diff.rs", "src/email.rs", "src/roster/mod.rs", "src/main.rs"] {
-        assert!(names_module(map, path), "{path}");
+        assert!(contains_module(map, path), "{path}");
     }
     for path in ["src/plan/change.rs", "src/report.rs", "src/guard/mod.rs"] {
-        assert!(!names_module(map, path), "{path}");
+        assert!(!contains_module(map, path), "{path}");
     }
 }

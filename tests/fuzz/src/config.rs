@@ -1,4 +1,4 @@
-//! The configuration: a file, an environment that never changes, and secrets that stay unseen.
+//! The configuration: a file in a constant environment. No output contains a secret.
 
 use std::path::Path;
 
@@ -7,21 +7,21 @@ use rosterd::diagnostic::{FileId, Sources, any_error};
 use rosterd::yaml::{self, Node, Value};
 use tempfile::TempDir;
 
-use super::told;
+use super::output;
 
-/// What a careless person would write: the tail of a token, or a secret of its own.
+/// A secret written into the file: the tail of a token, or a whole secret.
 const SECRET: &str = "s3cr3t";
-/// Secrets of the environment, which no setting may repeat.
+/// Secrets in environment variables.
 const HIDDEN: [(&str, &str); 2] =
     [("PARADIME_API_SECRET", "prdm_wsp_of-the-environment"), ("TOKEN", "prdm_cmp_of-another")];
-const WORDS: [&str; 3] = ["credentials", "api_key", "api_secret"];
+const KEYS: [&str; 3] = ["credentials", "api_key", "api_secret"];
 
 thread_local! {
-    /// Where the file is, for the checks of this thread.
+    /// The folder of the file, for the checks of this thread.
     static FOLDER: TempDir = tempfile::tempdir().expect("a folder for the file");
 }
 
-/// What is said about any file: at places of it, harmless, and without a secret.
+/// Every diagnostic has a valid position, and no rendering is harmful or contains a secret.
 pub fn check(data: &[u8]) {
     FOLDER.with(|folder| check_in(folder.path(), data));
 }
@@ -34,11 +34,11 @@ fn check_in(folder: &Path, data: &[u8]) {
             Ok(Loaded { config, sources, warnings }) => {
                 assert!(!any_error(&warnings), "{warnings:?}");
                 assert!(!config.workspaces.is_empty());
-                holds(&warnings, &sources);
+                check_diagnostics(&warnings, &sources);
             }
             Err(Invalid { sources, diagnostics }) => {
                 assert!(any_error(&diagnostics), "{diagnostics:?}");
-                holds(&diagnostics, &sources);
+                check_diagnostics(&diagnostics, &sources);
             }
         }
     }
@@ -56,11 +56,11 @@ fn env(name: &str) -> Option<String> {
     Some(value.to_owned())
 }
 
-fn holds(found: &[rosterd::diagnostic::Diagnostic], sources: &Sources) {
+fn check_diagnostics(found: &[rosterd::diagnostic::Diagnostic], sources: &Sources) {
     for problem in found {
-        told::is_placed(problem, sources);
+        output::is_placed(problem, sources);
     }
-    let shown = told::renderings(found, sources);
+    let shown = output::renderings(found, sources);
     let text = sources.get(FileId(0)).map_or("", |file| &*file.text);
     for shown in &shown {
         for token in ["prdm_wsp_", "prdm_cmp_"] {
@@ -75,20 +75,20 @@ fn holds(found: &[rosterd::diagnostic::Diagnostic], sources: &Sources) {
     }
 }
 
-/// Whether the one [`SECRET`] of the text stands where a secret might.
+/// Whether the only [`SECRET`] of the text is in a place for a secret.
 fn is_a_secret(text: &str) -> bool {
     let Some((before, after)) = text.split_once(SECRET) else { return false };
-    // What is named as a variable is meant to be told.
+    // The name of a variable is shown.
     if after.contains(SECRET) || before.contains("${") {
         return false;
     }
     let line = before.rsplit('\n').next().unwrap_or_default();
-    if WORDS.iter().any(|word| line.contains(word)) {
+    if KEYS.iter().any(|key| line.contains(key)) {
         return true;
     }
     match yaml::parse(text, FileId(0), &mut Vec::new()) {
         Some(document) => credentials(&document).any(|node| holds_secret(node)),
-        None => WORDS.iter().any(|word| before.contains(word)),
+        None => KEYS.iter().any(|key| before.contains(key)),
     }
 }
 

@@ -1,16 +1,16 @@
-//! What must hold of anything that is parsed, whatever its bytes are: one module for each target.
-//! A property that does not hold is a panic, which the fuzzer takes for a crash.
+//! Properties that hold for any input of a parser, one module for each target. A property that does
+//! not hold is a panic, which the fuzzer reports as a crash.
 
 pub mod config;
 pub mod cron;
+pub mod output;
 pub mod plan_file;
 pub mod response;
 pub mod roster;
-pub mod told;
 
 use jiff::Timestamp;
 
-/// The instant of every check, so that an input means the same for ever.
+/// The time of every check, constant so that an input always has the same result.
 fn now() -> Timestamp {
     Timestamp::constant(1_795_608_000, 0)
 }

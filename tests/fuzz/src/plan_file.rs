@@ -1,7 +1,7 @@
-//! A saved plan: what is read of any file, and that what is written is read back.
+//! Saved plans: any file is read or rejected, and a plan that is written is read back.
 //!
-//! An input is the text of a file; or, after the line [`LISTING`], the answer to a reading, with a
-//! roster before it: then it is planned, written and read.
+//! An input is the text of a plan file; or, separated by the line [`LISTING`], a roster and the
+//! response to a listing, which are planned, written and read.
 
 use rosterd::client::answer::{ErrorContext, Response};
 use rosterd::client::{Credentials, interpret};
@@ -12,55 +12,58 @@ use rosterd::memory::Memory;
 use rosterd::plan::{OnRemoved, Plan, plan};
 use rosterd::render::{View, github, json, markdown, saved, text, unified};
 
-use super::{now, roster, told};
+use super::{now, output, roster};
 
 const LISTING: &str = "\n#listing\n";
-/// In characters; an error repeats little of the file.
-const LONGEST: usize = 300 * 9 + 300;
+/// Maximum length of an error in characters; it quotes little of the file.
+const MAX_ERROR: usize = 300 * 9 + 300;
 
 pub fn check(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     match text.split_once(LISTING) {
-        Some((roster, listing)) => is_read_back(roster, listing),
-        None => is_read(text),
+        Some((roster, listing)) => check_round_trip(roster, listing),
+        None => check_file(text),
     }
 }
 
-/// A file of any kind is a plan that is as it was written, or an error in harmless words.
-fn is_read(text: &str) {
+/// Any file is a plan that survives a round trip, or a harmless error.
+fn check_file(text: &str) {
     let plans = match saved::read(text) {
         Ok(plans) => plans,
         Err(error) => {
-            let said = error.to_string();
-            told::is_harmless(&said);
-            return assert!(!said.contains('\n') && said.chars().count() <= LONGEST, "{said}");
+            let message = error.to_string();
+            output::is_harmless(&message);
+            return assert!(
+                !message.contains('\n') && message.chars().count() <= MAX_ERROR,
+                "{message}"
+            );
         }
     };
     assert_eq!(plans.format_version, json::FORMAT_VERSION);
     let written = serde_json::to_string(&plans).expect("JSON");
     assert_eq!(saved::read(&written).as_ref(), Ok(&plans));
-    let (roster, listing) = ("version: 1\nusers: []\n", nobody());
-    let nothing = made(roster, &listing).expect("a plan").1;
+    let (roster, listing) = ("version: 1\nusers: []\n", empty_listing());
+    let empty = plan_for(roster, &listing).expect("a plan").1;
     for saved in &plans.workspaces {
         assert!(plans.workspace(&saved.workspace).is_some());
-        let differences = saved.differences(&nothing);
-        let same_roster = saved.roster.digest == nothing.roster().hex();
+        let differences = saved.differences(&empty);
+        let same_roster = saved.roster.digest == empty.roster().hex();
         assert!(!differences.is_empty() || same_roster, "another roster is a difference");
-        told::is_harmless(&saved::stale(&differences));
+        output::is_harmless(&saved::stale(&differences));
     }
 }
 
-/// A plan, written and read, is the plan; and no format of it holds a hostile character.
-fn is_read_back(roster: &str, listing: &str) {
-    let Some(snapshot) = reading(listing) else { return };
-    let Some((world, plan)) = made(roster, &snapshot) else { return };
+/// A plan survives a round trip, and no format of it contains a hostile character.
+fn check_round_trip(roster: &str, listing: &str) {
+    let Some(snapshot) = parse_listing(listing) else { return };
+    let Some((desired, plan)) = plan_for(roster, &snapshot) else { return };
     let memory = Memory::empty();
     let verdict = evaluate(&plan, &Limits::default(), &memory, Override::None);
-    let (sources, roster) = &world;
+    let (sources, roster) = &desired;
     let (plan, snapshot, verdict) = (&plan, &snapshot, &verdict);
     let view = View { workspace: "acme", sources, roster, snapshot, plan, verdict, revision: None };
     let written = json::write(&[view]);
-    let read = saved::read(&written).expect("what is written is read");
+    let read = saved::read(&written).expect("a written plan is valid");
     assert_eq!(read.workspaces.len(), 1);
     let saved = read.workspace("acme").expect("the one workspace");
     assert_eq!(saved.differences(plan), []);
@@ -75,16 +78,16 @@ fn is_read_back(roster: &str, listing: &str) {
     for (saved, change) in saved.changes.iter().zip(plan.changes()) {
         assert_eq!((&*saved.email, &*saved.kind), (change.email.as_str(), change.kind()));
     }
-    told::is_harmless(&written);
+    output::is_harmless(&written);
     for shown in [unified::diff(&view), markdown::plan(&view), github::plan(&view)] {
-        told::is_harmless(&shown);
+        output::is_harmless(&shown);
     }
     let _ = text::plan(&view, true);
 }
 
 type Desired = (Sources, rosterd::roster::Roster);
 
-fn made(text: &str, snapshot: &Snapshot) -> Option<(Desired, Plan)> {
+fn plan_for(text: &str, snapshot: &Snapshot) -> Option<(Desired, Plan)> {
     let mut sources = Sources::default();
     sources.add("users.yaml", text);
     let roster = roster::validate(&sources).0?;
@@ -92,12 +95,12 @@ fn made(text: &str, snapshot: &Snapshot) -> Option<(Desired, Plan)> {
     Some(((sources, roster), plan))
 }
 
-fn reading(body: &str) -> Option<Snapshot> {
+fn parse_listing(body: &str) -> Option<Snapshot> {
     let response = Response { status: 200, body: body.into(), ..Response::default() };
     let credentials = Credentials::Token("prdm_wsp_of-a-test".into());
     interpret::listing(&response, &ErrorContext::new("https://api.acme.io/", &credentials)).ok()
 }
 
-fn nobody() -> Snapshot {
-    Snapshot::new(Vec::new(), Vec::new(), None).expect("nobody can be listed")
+fn empty_listing() -> Snapshot {
+    Snapshot::new(Vec::new(), Vec::new(), None).expect("an empty listing is valid")
 }

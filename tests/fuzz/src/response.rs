@@ -1,4 +1,5 @@
-//! An answer of the API: a reading is complete or nothing, and nothing is done unless it says so.
+//! Responses of the API: a listing is complete or an error, and a change is done only if the response
+//! says so.
 //!
 //! The first line of an input is the status and, after a space, the content type; the rest is the
 //! body.
@@ -9,16 +10,17 @@ use rosterd::directory::Snapshot;
 use serde::de::IgnoredAny;
 use serde_json::Value;
 
-use super::told;
+use super::output;
 
 const ENDPOINT: &str = "https://api.acme.io/graphql";
 const SECRET: &str = "prdm_wsp_of-a-test-and-no-other";
-/// So much of a secret is enough to tell it.
+/// A part of the secret that identifies it.
 const PART: &str = "prdm_wsp_of-a-";
-/// In characters: a few errors, each cut and escaped, and the words around them.
-const LONGEST: usize = 8 * 300 * 9 + 1_000;
+/// Maximum length of a message in characters: a few errors, each truncated and escaped, and the text
+/// around them.
+const MAX_MESSAGE: usize = 8 * 300 * 9 + 1_000;
 
-/// What any answer means, for a reading and for batches of several sizes.
+/// Interprets the response as a listing, and as the response to batches of two sizes.
 pub fn check(data: &[u8]) {
     let at = data.iter().position(|byte| *byte == b'\n').unwrap_or(data.len());
     let (head, body) = data.split_at(at);
@@ -32,20 +34,20 @@ pub fn check(data: &[u8]) {
         ..Response::default()
     };
     let credentials = Credentials::Token(SECRET.into());
-    let telling = ErrorContext::new(ENDPOINT, &credentials);
-    let said = said(&response.body);
+    let context = ErrorContext::new(ENDPOINT, &credentials);
+    let body = parse(&response.body);
     let mut texts = Vec::new();
-    match interpret::listing(&response, &telling) {
-        Ok(snapshot) => said.iter().for_each(|said| is_complete(&snapshot, &response, said)),
-        Err(error) => texts.push(told(error)),
+    match interpret::listing(&response, &context) {
+        Ok(snapshot) => body.iter().for_each(|body| check_listing(&snapshot, &response, body)),
+        Err(error) => texts.push(message(error)),
     }
     for aliases in [&["m0"][..], &["m0", "m1", "m2"]] {
         let names: Vec<String> = aliases.iter().map(|&alias| alias.to_owned()).collect();
-        let reply = interpret::mutation(&response, &names, &telling);
-        if let Some(said) = &said {
-            means(&reply, aliases, &response, said);
+        let reply = interpret::mutation(&response, &names, &context);
+        if let Some(body) = &body {
+            check_reply(&reply, aliases, &response, body);
         }
-        texts.extend(words(reply));
+        texts.extend(messages(reply));
     }
     for text in &texts {
         is_harmless(text);
@@ -55,24 +57,24 @@ pub fn check(data: &[u8]) {
     }
 }
 
-/// Whether no part of the secret stands there by itself, or as JSON may spell it.
+/// Whether the input has no part of the secret alone, or escaped as in JSON.
 fn has_no_other_secret(input: &str) -> bool {
     !input.replace(SECRET, " ").contains(PART) && !input.contains("\\\\u00")
 }
 
-/// The body, read by another way. None where that way is stricter about what nobody asked for: text
-/// that is not UTF-8, or a number beyond all bounds.
-fn said(body: &[u8]) -> Option<Value> {
+/// The body, parsed in another way. None if that is stricter about fields that are not used: text
+/// that is not UTF-8, or a number out of range.
+fn parse(body: &[u8]) -> Option<Value> {
     let value = serde_json::from_str(&String::from_utf8_lossy(body)).ok();
     let is_json = serde_json::from_slice::<IgnoredAny>(body).is_ok();
     if is_json { value } else { Some(Value::Null) }
 }
 
-/// A snapshot comes from an answer that says so, and has every row of it.
-fn is_complete(snapshot: &Snapshot, response: &Response, said: &Value) {
+/// A snapshot has every row of a successful response.
+fn check_listing(snapshot: &Snapshot, response: &Response, body: &Value) {
     assert!((200..300).contains(&response.status));
-    assert!(errors(said).is_empty(), "{said}");
-    let listed = &said["data"]["listUsers"];
+    assert!(errors(body).is_empty(), "{body}");
+    let listed = &body["data"]["listUsers"];
     assert_eq!(listed["ok"], true);
     let rows = |key: &str| listed[key].as_array().expect("a list").clone();
     let (active, invited) = (rows("activeUsers"), rows("invitedUsers"));
@@ -100,15 +102,15 @@ fn text<'v>(row: &'v Value, key: &str) -> &'v str {
     row[key].as_str().expect("text")
 }
 
-fn errors(said: &Value) -> &[Value] {
-    said["errors"].as_array().map_or(&[], |errors| &errors[..])
+fn errors(body: &Value) -> &[Value] {
+    body["errors"].as_array().map_or(&[], |errors| &errors[..])
 }
 
-/// Done is what the answer calls done, and nothing done is called refused.
-fn means(reply: &Reply, aliases: &[&str], response: &Response, said: &Value) {
-    let is_ok = |alias: &str| said["data"][alias]["ok"] == true;
-    let is_refused = |alias: &str| errors(said).iter().any(|error| error["path"][0] == alias);
-    // The status speaks for these, whatever the body says.
+/// A change is done only if the response says so, and then it is not reported as rejected.
+fn check_reply(reply: &Reply, aliases: &[&str], response: &Response, body: &Value) {
+    let is_ok = |alias: &str| body["data"][alias]["ok"] == true;
+    let has_error = |alias: &str| errors(body).iter().any(|error| error["path"][0] == alias);
+    // These are decided by the status alone.
     let by_status = matches!(response.status, 401 | 403 | 429);
     match reply {
         Reply::Answered(answers) => {
@@ -116,21 +118,21 @@ fn means(reply: &Reply, aliases: &[&str], response: &Response, said: &Value) {
             assert!(response.status < 500 && !by_status);
             for (answer, alias) in answers.iter().zip(aliases) {
                 match answer {
-                    Answer::Done => assert!(is_ok(alias) && !is_refused(alias), "{said}"),
-                    Answer::Rejected(_) => assert!(!is_ok(alias), "{said}"),
+                    Answer::Done => assert!(is_ok(alias) && !has_error(alias), "{body}"),
+                    Answer::Rejected(_) => assert!(!is_ok(alias), "{body}"),
                     Answer::Unknown(_) => {}
                 }
             }
         }
         Reply::Refused(_) | Reply::NotExecuted { .. } => {
-            assert!(by_status || !aliases.iter().any(|alias| is_ok(alias)), "{said}");
+            assert!(by_status || !aliases.iter().any(|alias| is_ok(alias)), "{body}");
         }
         Reply::Unknown(_) => {}
     }
 }
 
-/// The texts of a reply.
-fn words(reply: Reply) -> Vec<String> {
+/// The messages of a reply.
+fn messages(reply: Reply) -> Vec<String> {
     let of_answer = |answer| match answer {
         Answer::Done => None,
         Answer::Rejected(why) | Answer::Unknown(why) => Some(why),
@@ -138,19 +140,19 @@ fn words(reply: Reply) -> Vec<String> {
     match reply {
         Reply::Answered(answers) => answers.into_iter().filter_map(of_answer).collect(),
         Reply::Refused(error) | Reply::NotExecuted { error, .. } | Reply::Unknown(error) => {
-            vec![told(error)]
+            vec![message(error)]
         }
     }
 }
 
-fn told(error: ClientError) -> String {
+fn message(error: ClientError) -> String {
     assert!(error.message.starts_with(ENDPOINT));
     error.message
 }
 
-/// One line of a bounded length, in which nothing moves a cursor.
+/// One line of limited length, without hostile characters.
 fn is_harmless(text: &str) {
-    told::is_harmless(text);
+    output::is_harmless(text);
     assert!(!text.is_empty() && !text.contains('\n'));
-    assert!(text.chars().count() <= LONGEST, "{} characters", text.chars().count());
+    assert!(text.chars().count() <= MAX_MESSAGE, "{} characters", text.chars().count());
 }

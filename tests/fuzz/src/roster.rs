@@ -1,16 +1,16 @@
-//! The roster: files, checked and written again.
+//! The roster: files are validated, and a valid roster survives an import.
 
 use jiff::tz::TimeZone;
 use rosterd::diagnostic::{Diagnostic, Sources, any_error};
 use rosterd::directory::{Account, Snapshot, Uid};
 use rosterd::roster::{Member, Roster, checks, raw, write};
 
-use super::{now, told};
+use super::{now, output};
 
-/// Parts the files of one input.
+/// Separates the files of one input.
 const NEXT_FILE: &str = "\n#next file\n";
 
-/// What is said about any files: at places of them, harmless, and never a roster beside an error.
+/// Every diagnostic has a valid position and harmless renderings; an error means no roster.
 pub fn check(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     let mut sources = Sources::default();
@@ -20,21 +20,21 @@ pub fn check(data: &[u8]) {
     let (roster, found) = validate(&sources);
     assert_eq!(roster.is_some(), !any_error(&found), "{found:?}");
     for problem in &found {
-        told::is_placed(problem, &sources);
+        output::is_placed(problem, &sources);
     }
-    told::renderings(&found, &sources);
+    output::renderings(&found, &sources);
     if let Some(roster) = roster {
-        is_read_back(&roster);
+        check_import(&roster);
     }
 }
 
-/// Reads the roster and tells what is wrong with it.
+/// Parses and validates the roster.
 pub fn validate(sources: &Sources) -> (Option<Roster>, Vec<Diagnostic>) {
     checks::validate(raw::read(sources), sources, &TimeZone::UTC, now())
 }
 
-/// A workspace that is as the roster says, imported, is that roster.
-fn is_read_back(roster: &Roster) {
+/// The import of a converged workspace is the same roster.
+fn check_import(roster: &Roster) {
     let accounts = roster.members().iter().enumerate().map(account).collect();
     let snapshot = Snapshot::new(accounts, Vec::new(), None).expect("members have addresses");
     let written = write::import(&snapshot, roster.unmanaged());
@@ -55,7 +55,7 @@ fn account((number, member): (usize, &Member)) -> Account {
     Account { uid: Uid(format!("{number:064x}").into()), email, name, role }
 }
 
-/// What an account can show of each member, verbatim.
+/// The fields of each member that an account has too.
 fn members(roster: &Roster) -> impl Iterator<Item = (&str, &str, Option<&str>)> {
     roster.members().iter().map(|it| (it.email.as_str(), it.role.as_str(), it.name.as_deref()))
 }

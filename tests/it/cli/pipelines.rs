@@ -124,8 +124,8 @@ fn a_plan_that_is_held_is_shown_and_one_that_cannot_be_made_fails() {
 #[test]
 fn a_pull_request_cannot_say_where_the_key_goes() {
     let stage = stage();
-    let aside = CONFIG.replace("${PARADIME_API_ENDPOINT}", "http://127.0.0.1:9/elsewhere");
-    stage.write("rosterd.yaml", &aside);
+    let unreachable = CONFIG.replace("${PARADIME_API_ENDPOINT}", "http://127.0.0.1:9/elsewhere");
+    stage.write("rosterd.yaml", &unreachable);
     for plan in [step("plan", "Make the plan"), line("rosterd-plan", "--plan")] {
         assert_eq!(runs(&stage, &plan).0, 0, "the configuration of the branch below counts");
     }

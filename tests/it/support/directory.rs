@@ -1,4 +1,4 @@
-//! A directory in memory, behind the two traits of the client, that does as a script says.
+//! A scripted in-memory directory that implements the two traits of the client.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -37,7 +37,7 @@ type Rule = Box<dyn Fn(usize, &[&Change], &mut World) -> Reply + Send + Sync>;
 type Listing = Box<dyn Fn(usize, &World, Snapshot) -> Reading + Send + Sync>;
 type Reading = Result<Snapshot, ClientError>;
 
-/// One request that arrived.
+/// One received request.
 #[derive(Clone, Debug)]
 pub struct Sent {
     pub changes: Vec<Change>,
@@ -59,7 +59,7 @@ pub struct Fake {
 }
 
 impl Fake {
-    /// Does everything it is asked to, 10 ms after it is asked.
+    /// Executes every change, with a latency of 10 ms.
     pub fn new(world: &World) -> Self {
         Self {
             world: Mutex::new(world.clone()),
@@ -75,7 +75,7 @@ impl Fake {
         }
     }
 
-    /// Answers the request with this number, from 0, as `rule` says.
+    /// Uses `rule` for the reply to each request; its first argument counts requests from 0.
     pub fn answer(
         mut self,
         rule: impl Fn(usize, &[&Change], &mut World) -> Reply + Send + Sync + 'static,
@@ -84,8 +84,8 @@ impl Fake {
         self
     }
 
-    /// Shows, at the listing with this number from 0, what `rule` makes of the world and of the
-    /// reading before everything.
+    /// Uses `rule` for each listing; its arguments are the number of the listing from 0, the world, and
+    /// the initial snapshot.
     pub fn list_as(
         mut self,
         rule: impl Fn(usize, &World, Snapshot) -> Reading + Send + Sync + 'static,
@@ -134,7 +134,7 @@ impl WriteDirectory for Fake {
     }
 }
 
-/// Everything of the batch is done.
+/// Executes the whole batch.
 pub fn done(batch: &[&Change], world: &mut World) -> Reply {
     for change in batch {
         take_effect(world, change);
@@ -163,7 +163,7 @@ pub fn denied() -> Reply {
     Reply::NotExecuted { error: error(FailureKind::Forbidden), retry_after: None }
 }
 
-/// A clock that stands at the instant of the plans.
+/// A clock that is always [`now`].
 pub struct FrozenClock;
 
 impl Clock for FrozenClock {

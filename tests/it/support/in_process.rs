@@ -1,11 +1,11 @@
-//! What the client sends, answered by a sandbox within this process.
+//! Sends the client's requests to a sandbox in this process.
 
 use axum::body::{self, Body};
 use axum::http::Request;
 use rosterd::client::http::{HttpRequest, HttpResponse};
 use rosterd::sandbox::InProcessSandbox;
 
-/// The answer to one request; its headers and its body are taken out.
+/// The response to one request; takes the request's headers and body.
 pub async fn ask(api: &InProcessSandbox, post: &mut HttpRequest) -> HttpResponse {
     let mut request = Request::post("/graphql");
     *request.headers_mut().unwrap() = std::mem::take(&mut post.headers);

@@ -1,4 +1,4 @@
-//! What several topics share.
+//! Shared by several modules.
 
 pub mod directory;
 pub mod in_process;

@@ -1,4 +1,4 @@
-//! The real run over a world.
+//! A real run of a world.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,7 +35,7 @@ pub struct Run<'a> {
 /// The scope of every run.
 pub const SCOPE: &str = "acme";
 
-/// Where runs are recorded.
+/// The ledger configuration of a run.
 pub fn records(ledger: &Ledger) -> LedgerConfig {
     LedgerConfig {
         ledger: ledger.clone(),
@@ -46,7 +46,7 @@ pub fn records(ledger: &Ledger) -> LedgerConfig {
 }
 
 impl<'a> Run<'a> {
-    /// In batches of two, two at once.
+    /// Two concurrent batches of two.
     pub fn of(world: &World) -> Self {
         let target = WorkspaceSpec {
             workspace: "acme".into(),
@@ -67,7 +67,7 @@ impl<'a> Run<'a> {
         Self { target, loaded, ledger, cancel, clock: &FrozenClock, options, on_plan: &|_| {} }
     }
 
-    /// On a ledger of its own that outlives this run.
+    /// Uses this ledger, which outlives the run.
     pub fn ledger(mut self, ledger: &Ledger) -> Self {
         self.ledger = ledger.clone();
         self
@@ -98,7 +98,7 @@ impl<'a> Run<'a> {
         self.attempt(fake).await.unwrap().report
     }
 
-    /// A run whose ledger may be unusable.
+    /// Like `go`, but the ledger may be unusable.
     pub async fn attempt<D: ReadDirectory + WriteDirectory>(
         &self,
         directory: &D,
@@ -122,7 +122,7 @@ impl<'a> Run<'a> {
         Ok(run.execute().await)
     }
 
-    /// The same outside of a runtime.
+    /// Like `go`, without a runtime.
     pub fn blocking(&self, fake: &Fake) -> RunReport {
         self.attempt_blocking(fake).unwrap()
     }
@@ -137,8 +137,8 @@ impl<'a> Run<'a> {
                 .block_on(self.attempt(fake))
                 .map(|result| result.report)
         };
-        // A process that another test starts has our locks too, between its fork and its exec, and
-        // a clock that is paused does not wait for it.
+        // A child process of another test holds our locks between fork and exec, and a paused clock
+        // does not wait for it.
         let is_locked = |report: &Result<RunReport, Failure>| {
             report.as_ref().is_err_and(|failure| failure.kind == FailureKind::Locked)
         };

@@ -1,5 +1,4 @@
-//! A scripted HTTP/1.1 server: it does what it is told with each request, however wrong, and
-//! remembers what it was sent.
+//! A scripted HTTP/1.1 server: it gives any response, valid or not, and records the requests.
 
 use std::io::Write as _;
 use std::net::SocketAddr;
@@ -10,28 +9,28 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
-/// What to do with a request.
+/// The reaction to a request.
 #[derive(Clone, Debug)]
 pub enum Act {
     /// Send these bytes and keep the connection.
     Bytes(Vec<u8>),
     /// Send these bytes and close the connection.
     Last(Vec<u8>),
-    /// Close without a word.
+    /// Close without a response.
     Close,
     /// Never answer.
     Hang,
 }
 
-/// One request that was received.
+/// One received request.
 #[derive(Clone, Debug)]
 pub struct Seen {
-    /// The request line and the headers, as they came.
+    /// The request line and the headers, verbatim.
     pub head: String,
     pub body: String,
 }
 
-/// A running server; it ends with the test's runtime.
+/// A running server; it stops with the runtime of the test.
 pub struct Scripted {
     pub address: SocketAddr,
     seen: Arc<Mutex<Vec<Seen>>>,
@@ -52,7 +51,7 @@ impl Seen {
 }
 
 impl Scripted {
-    /// One act a request, in order; the last one is repeated.
+    /// One act for each request, in order; the last one is repeated.
     pub async fn start(acts: impl Into<Vec<Act>>) -> Self {
         Self::listen(acts.into(), None).await
     }
@@ -149,22 +148,22 @@ async fn receive<S: AsyncRead + Unpin>(stream: &mut S) -> Option<Seen> {
     Some(request)
 }
 
-/// A whole answer with these extra headers (each `Name: value`).
+/// A complete response with these extra headers (each `Name: value`).
 pub fn answer(status: u16, headers: &[&str], body: &[u8]) -> Act {
     Act::Bytes(bytes(status, headers, body, body.len()))
 }
 
-/// An answer that ends before the length that it announces.
+/// A response shorter than its `Content-Length`.
 pub fn cut(status: u16, headers: &[&str], body: &[u8]) -> Act {
     Act::Last(bytes(status, headers, body, body.len() + 10))
 }
 
-/// A JSON answer with status 200.
+/// A JSON response with status 200.
 pub fn json(body: &str) -> Act {
     json_with(200, &[], body)
 }
 
-/// A JSON answer with these extra headers.
+/// A JSON response with these extra headers.
 pub fn json_with(status: u16, headers: &[&str], body: &str) -> Act {
     let headers = [&["Content-Type: application/json"], headers].concat();
     answer(status, &headers, body.as_bytes())

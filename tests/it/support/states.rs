@@ -1,4 +1,4 @@
-//! One person in every state that the two sides can have.
+//! One person in every combination of a roster state and a directory state.
 
 use rosterd::directory::InviteStatus;
 use rosterd::role::Role;
@@ -6,7 +6,7 @@ use rosterd::roster::Member;
 
 use super::world::{World, dates, elevated, email};
 
-/// What the roster says of a person. Every member has the alias `NAME-alt@acme.io`.
+/// The state in the roster. Every member has the alias `NAME-alt@acme.io`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Line {
     Absent,
@@ -19,7 +19,7 @@ pub enum Line {
     ElevationEnded,
 }
 
-/// Roles that can be copied. `New` is one that this version does not know.
+/// Roles that implement `Copy`. `New` is unknown to this version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Who {
     Admin,
@@ -28,7 +28,7 @@ pub enum Who {
     New,
 }
 
-/// What the directory shows of a person.
+/// The state in the directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shown {
     Nothing,
@@ -38,7 +38,7 @@ pub enum Shown {
     /// One under the address and one under the alias.
     Two(Who),
     Pending(Who),
-    /// With a status that this version does not know.
+    /// With a status unknown to this version.
     Odd(Who),
     Lapsed(Who),
     AccountAndInvitation(Who),

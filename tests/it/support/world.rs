@@ -1,4 +1,4 @@
-//! A world to perturb: a roster, a directory and the settings of a workspace, in a few words.
+//! A builder of test worlds: roster, directory, settings and memory of a workspace.
 
 use jiff::{SignedDuration, Timestamp};
 use rosterd::action::BudgetName;
@@ -14,12 +14,12 @@ use rosterd::plan::{self, Finding, OnRemoved, Plan};
 use rosterd::role::Role;
 use rosterd::roster::{Approval, Digest, Elevation, Member, Pattern, Period, Roster};
 
-/// The instant of every plan.
+/// The time of every plan.
 pub fn now() -> Timestamp {
     "2026-11-25T12:00:00Z".parse().unwrap()
 }
 
-/// So many hours from [`now`].
+/// This number of hours after [`now`].
 pub fn hours(hours: i64) -> Timestamp {
     now() + SignedDuration::from_hours(hours)
 }
@@ -48,7 +48,7 @@ pub struct World {
 }
 
 impl World {
-    /// Two admins, two developers and a reader, as the roster says.
+    /// A converged workspace with two admins, two developers and a business user.
     pub fn converged() -> Self {
         [
             ("alexandra", Role::Admin),
@@ -61,17 +61,17 @@ impl World {
         .fold(Self::default(), |world, (name, role)| world.both(name, role))
     }
 
-    /// `count` converged developers beside what is there.
+    /// Adds `count` converged developers.
     pub fn crowd(self, count: usize) -> Self {
         (0..count).fold(self, |world, n| world.both(&format!("user{n}"), Role::Developer))
     }
 
-    /// A member and the account.
+    /// Adds a member and the account.
     pub fn both(self, name: &str, role: Role) -> Self {
         self.member(name, role.clone()).account(name, role)
     }
 
-    /// Adds a member, or gives the one that is there another role.
+    /// Adds a member, or changes the role of an existing one.
     pub fn member(self, name: &str, role: Role) -> Self {
         self.member_with(name, role, |_| {})
     }
@@ -97,7 +97,7 @@ impl World {
         self
     }
 
-    /// Adds an account, or gives the one that is there another role.
+    /// Adds an account, or changes the role of an existing one.
     pub fn account(self, name: &str, role: Role) -> Self {
         self.account_as(name, name, role)
     }
@@ -126,7 +126,7 @@ impl World {
         self
     }
 
-    /// A line of `approvals:`.
+    /// Adds an entry of `approvals:`.
     pub fn approve(mut self, budget: BudgetName, people: &[&str]) -> Self {
         let place = Place { file: FileId(0), line: 90, column: 1, start: 0, end: 0 };
         let people = people.iter().map(|name| (email(name), place)).collect();
@@ -134,7 +134,7 @@ impl World {
         self
     }
 
-    /// Lets something happen so many hours from [`now`], and remembers it.
+    /// Folds entries into the memory, `at` hours after [`now`].
     pub fn remember(mut self, at: i64, entries: impl IntoIterator<Item = Entry>) -> Self {
         for entry in entries {
             let seq = self.memory.through() + 1;
@@ -143,7 +143,7 @@ impl World {
         self
     }
 
-    /// Remembers what the directory shows now, as seen so many hours from [`now`].
+    /// Folds a listing of the directory into the memory, `at` hours after [`now`].
     pub fn seen(self, at: i64) -> Self {
         let entries = observe(&self.memory, &self.snapshot(), &self.roster(), hours(at));
         self.remember(at, entries)
@@ -175,7 +175,7 @@ impl World {
     }
 }
 
-/// An intent of ours, as the ledger has it.
+/// An intent of rosterd, as an entry of the ledger.
 pub fn intent(name: &str, action: Action) -> Entry {
     Entry::Intent(Box::new(Intent {
         action,
@@ -203,7 +203,7 @@ pub fn dates(starts: Option<i64>, ends: Option<i64>) -> impl FnOnce(&mut Member)
     }
 }
 
-/// Elevates to `role` until so many hours from [`now`].
+/// Elevates to `role` until this number of hours after [`now`].
 pub fn elevated(role: Role, until: i64) -> impl FnOnce(&mut Member) {
     move |member| {
         let elevate = Some(Elevation { role, until: hours(until), reason: None });
@@ -211,7 +211,7 @@ pub fn elevated(role: Role, until: i64) -> impl FnOnce(&mut Member) {
     }
 }
 
-/// One change in a line.
+/// One change as a line of text.
 pub fn line(change: &Change) -> String {
     let name = change.email.folded();
     let role = |role: Option<&Role>| role.map_or("-", Role::as_str).to_owned();
@@ -224,14 +224,14 @@ pub fn lines<'a>(changes: impl IntoIterator<Item = &'a Change>) -> Vec<String> {
     changes.into_iter().map(line).collect()
 }
 
-/// One finding in a line.
+/// One finding as a line of text.
 pub fn note(finding: &Finding) -> String {
     let kind = format!("{:?}", finding.kind);
     let kind = kind.split([' ', '{']).next().unwrap_or_default();
     format!("{kind} {} {}", finding.email.folded(), finding.role)
 }
 
-/// Everything a plan says, in its order: changes, then findings.
+/// The changes, then the findings of a plan, as lines of text.
 pub fn told(plan: &Plan) -> Vec<String> {
     plan.changes().iter().map(line).chain(plan.findings().iter().map(note)).collect()
 }

@@ -1,9 +1,9 @@
-//! The least that the job can be: ask, parse, read the roster, compare, and invite who is missing,
-//! in batches over several connections. No guard, no ledger, no position, no pace; whatever goes
-//! wrong is a panic. The yardstick of the comparison.
+//! The baseline of the comparison, a minimal program for the same task: list, parse, read the
+//! roster, compare, and invite missing users in batches over several connections. It has no guards,
+//! ledger, source positions or rate limit, and panics on any error.
 //!
-//! Usage: limit ROSTER [--apply], with the endpoint and the key in the environment as rosterd has
-//! them.
+//! Usage: baseline ROSTER [--apply]. Endpoint and key are read from the same environment variables
+//! as in rosterd.
 #![allow(clippy::print_stdout)]
 
 use std::borrow::Cow;
@@ -31,7 +31,7 @@ struct Member {
 }
 
 #[derive(Deserialize)]
-struct Answer<'a> {
+struct Response<'a> {
     #[serde(borrow)]
     data: Data<'a>,
 }
@@ -52,7 +52,7 @@ struct List<'a> {
     invited_users: Vec<Row<'a>>,
 }
 
-/// Of an account or an invitation: what a comparison needs, and the uid.
+/// An account or an invitation: the fields of the comparison, and the uid.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Row<'a> {
@@ -70,31 +70,31 @@ async fn main() {
     let roster = fs::read_to_string(arguments.next().expect("a roster")).expect("the roster");
     let roster: Roster = serde_yaml::from_str(&roster).expect("YAML");
     let _ = rustls::crypto::ring::default_provider().install_default();
-    // Nothing to verify on this machine: no root certificates are read.
+    // The sandbox is on this machine, over plain HTTP: root certificates are not needed.
     let client = Client::builder().tls_certs_only([]).build().expect("a client");
-    let body = ask(&client, LIST).await;
-    let answer: Answer = serde_json::from_slice(&body).expect("JSON");
-    let list = answer.data.list_users;
+    let body = send(&client, LIST).await;
+    let response: Response = serde_json::from_slice(&body).expect("JSON");
+    let list = response.data.list_users;
     let rows = list.active_users.iter().chain(&list.invited_users);
-    let mut there: HashMap<String, &str> =
+    let mut accounts: HashMap<String, &str> =
         rows.map(|row| (row.email.to_lowercase(), &*row.account_type)).collect();
     let (mut missing, mut wrong) = (Vec::new(), 0);
     for member in &roster.users {
-        match there.remove(&member.email.to_lowercase()) {
+        match accounts.remove(&member.email.to_lowercase()) {
             None => missing.push(member),
             Some(role) if role != member.role => wrong += 1,
             Some(_) => {}
         }
     }
-    println!("{} to invite, {wrong} to update, {} to disable", missing.len(), there.len());
+    println!("{} to invite, {wrong} to update, {} to disable", missing.len(), accounts.len());
     if arguments.next().is_some() {
         let batches: Vec<String> = missing.chunks(BATCH).map(mutation).collect();
-        let share = batches.len().div_ceil(CONNECTIONS).max(1);
-        let connections = batches.chunks(share).map(|batches| {
+        let chunk = batches.len().div_ceil(CONNECTIONS).max(1);
+        let connections = batches.chunks(chunk).map(|batches| {
             let (client, batches) = (client.clone(), batches.to_vec());
             tokio::spawn(async move {
                 for batch in &batches {
-                    ask(&client, batch).await;
+                    send(&client, batch).await;
                 }
             })
         });
@@ -115,7 +115,7 @@ fn mutation(members: &[&Member]) -> String {
     mutation + " }"
 }
 
-async fn ask(client: &Client, query: &str) -> Vec<u8> {
+async fn send(client: &Client, query: &str) -> Vec<u8> {
     let of = |name: &str| env::var(name).expect(name);
     let request = client
         .post(of("PARADIME_API_ENDPOINT"))
@@ -123,6 +123,7 @@ async fn ask(client: &Client, query: &str) -> Vec<u8> {
         .header("X-API-SECRET", of("PARADIME_API_SECRET"))
         .header("Content-Type", "application/json")
         .body(serde_json::json!({ "query": query }).to_string());
-    let answer = request.send().await.expect("an answer").error_for_status().expect("a good one");
-    answer.bytes().await.expect("a body").to_vec()
+    let response = request.send().await.expect("a response");
+    let response = response.error_for_status().expect("a success status");
+    response.bytes().await.expect("a body").to_vec()
 }

@@ -1,4 +1,4 @@
-//! A workspace of any size, as every step of a run sees it.
+//! Workspaces of any size: the input and the result of each step of a run.
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -8,36 +8,36 @@ use rosterd::diagnostic::Sources;
 use rosterd::directory::Snapshot;
 use rosterd::guard::{self, Limits, Override, Verdict};
 use rosterd::memory::Memory;
-use rosterd::memory::entry::{Entry, Intent, Noted};
+use rosterd::memory::entry::{Entry, Intent, Record};
 use rosterd::memory::observe::observe;
 use rosterd::plan::{self, OnRemoved, Plan};
 use rosterd::render::View;
 use rosterd::roster::{Roster, checks, raw};
 
-/// A file has a limit; larger rosters are a folder of files of so many members.
+/// Members in one file; larger rosters are split, since the size of a file is limited.
 const MEMBERS_PER_FILE: usize = 100_000;
-/// An account with another role than the roster says, one without a line, a line without an
-/// account: each of them so many times in a hundred thousand, where something is to be done.
+/// In [`Scenario::Drifted`], one in this number of users has another role than the roster says, one
+/// is not in the roster, and one has no account.
 const DRIFT: usize = 400;
 
-/// What the two sides say of the same people.
+/// How the workspace differs from the roster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Scene {
-    /// There is nothing to do.
-    Settled,
-    /// Every hundredth person or so is to be changed.
+pub enum Scenario {
+    /// No difference.
+    Converged,
+    /// About one in a hundred users needs a change.
     Drifted,
-    /// Nobody of the roster is there yet.
+    /// It has only the first member.
     Empty,
 }
 
-/// A roster and an answer of the API, as text; what a run makes of them, step by step.
-pub struct Crowd {
+/// The text of a roster and of a response, and the results of each step of a run.
+pub struct Fixture {
     pub sources: Sources,
     pub answer: Response,
     pub roster: Roster,
     pub snapshot: Snapshot,
-    /// What the ledger remembers after one run that looked at this.
+    /// The memory after one run that has recorded this listing.
     pub memory: Memory,
     pub plan: Plan,
     pub verdict: Verdict,
@@ -48,8 +48,8 @@ pub fn now() -> Timestamp {
     "2026-11-25T12:00:00Z".parse().expect("a timestamp")
 }
 
-/// The n-th person's address, role and name.
-fn person(n: usize) -> (String, &'static str, String) {
+/// Address, role and name of user `n`.
+fn user(n: usize) -> (String, &'static str, String) {
     let role = match n % 50 {
         0 => "ADMIN",
         1..10 => "ANALYST",
@@ -60,13 +60,13 @@ fn person(n: usize) -> (String, &'static str, String) {
 }
 
 /// The files of a roster.
-pub fn sources(users: usize, scene: Scene) -> Sources {
+pub fn sources(users: usize, scenario: Scenario) -> Sources {
     let mut sources = Sources::default();
     for first in (0..users).step_by(MEMBERS_PER_FILE) {
         let mut text = "version: 1\nusers:\n".to_owned();
         let last = users.min(first + MEMBERS_PER_FILE);
-        for n in (first..last).filter(|n| scene != Scene::Drifted || n % DRIFT != 1) {
-            let (email, role, name) = person(n);
+        for n in (first..last).filter(|n| scenario != Scenario::Drifted || n % DRIFT != 1) {
+            let (email, role, name) = user(n);
             text += &format!("- email: {email}\n  role: {role}\n  name: {name}\n");
         }
         sources.add(format!("users{}.yaml", first / MEMBERS_PER_FILE), text);
@@ -74,17 +74,17 @@ pub fn sources(users: usize, scene: Scene) -> Sources {
     sources
 }
 
-/// The answer to `listUsers`.
-pub fn answer(users: usize, scene: Scene) -> Response {
+/// The response to `listUsers`.
+pub fn answer(users: usize, scenario: Scenario) -> Response {
     let rows: Vec<String> = (0..users)
-        .filter(|n| match scene {
-            Scene::Settled => true,
-            Scene::Drifted => n % DRIFT != 2,
-            Scene::Empty => *n == 0,
+        .filter(|n| match scenario {
+            Scenario::Converged => true,
+            Scenario::Drifted => n % DRIFT != 2,
+            Scenario::Empty => *n == 0,
         })
         .map(|n| {
-            let (email, mut role, name) = person(n);
-            if scene == Scene::Drifted && n % DRIFT == 3 {
+            let (email, mut role, name) = user(n);
+            if scenario == Scenario::Drifted && n % DRIFT == 3 {
                 role = "FINANCE";
             }
             let who = format!(r#""uid":"{n:064x}","name":"{name}","email":"{email}""#);
@@ -103,21 +103,21 @@ pub fn answer(users: usize, scene: Scene) -> Response {
     }
 }
 
-/// The files become a roster.
+/// Parses and validates the files.
 pub fn load(sources: &Sources) -> Roster {
     let (roster, problems) = checks::validate(raw::read(sources), sources, &TimeZone::UTC, now());
     roster.unwrap_or_else(|| panic!("{problems:?}"))
 }
 
-/// The answer becomes a reading.
+/// Parses the response.
 pub fn read(answer: &Response) -> Snapshot {
     let credentials = Credentials::Token("prdm_wsp_of-a-benchmark".into());
-    let telling = ErrorContext::new("https://api.acme.io/graphql", &credentials);
-    interpret::listing(answer, &telling).expect("a reading")
+    let context = ErrorContext::new("https://api.acme.io/graphql", &credentials);
+    interpret::listing(answer, &context).expect("a complete listing")
 }
 
-/// What is to be written down of a reading.
-pub fn notice(memory: &Memory, snapshot: &Snapshot, roster: &Roster) -> Vec<Entry> {
+/// The ledger entries that a run makes of a listing.
+pub fn new_entries(memory: &Memory, snapshot: &Snapshot, roster: &Roster) -> Vec<Entry> {
     observe(memory, snapshot, roster, now())
 }
 
@@ -129,13 +129,13 @@ pub fn evaluate(plan: &Plan, memory: &Memory) -> Verdict {
     guard::evaluate(plan, &Limits::default(), memory, Override::None)
 }
 
-impl Crowd {
-    pub fn new(users: usize, scene: Scene) -> Self {
-        let (sources, answer) = (sources(users, scene), answer(users, scene));
+impl Fixture {
+    pub fn new(users: usize, scenario: Scenario) -> Self {
+        let (sources, answer) = (sources(users, scenario), answer(users, scenario));
         let (roster, snapshot) = (load(&sources), read(&answer));
         let mut memory = Memory::of_ledger();
-        for (seq, entry) in (1..).zip(notice(&memory, &snapshot, &roster)) {
-            memory.fold(&Noted { seq, at: now(), entry });
+        for (seq, entry) in (1..).zip(new_entries(&memory, &snapshot, &roster)) {
+            memory.fold(&Record { seq, at: now(), entry });
         }
         let plan = plan(&roster, &snapshot, &memory);
         let verdict = evaluate(&plan, &memory);
@@ -147,7 +147,7 @@ impl Crowd {
         View { workspace: "acme", sources, roster, snapshot, plan, verdict, revision: None }
     }
 
-    /// What is written before the changes of a plan are sent.
+    /// The intents of all changes of the plan.
     pub fn intents(&self) -> Vec<Entry> {
         let changes = self.plan.changes().iter();
         let intents = changes.map(|change| Intent {

@@ -1,11 +1,11 @@
-//! What holds of every diagnostic and of everything that is shown.
+//! Properties of every diagnostic and of all output.
 
 use rosterd::diagnostic::{Diagnostic, Place, Sources};
 use rosterd::escape::is_hostile;
 use rosterd::render;
 use serde_json::Value;
 
-/// Every rendering of these problems; none of them can move a cursor or hide text.
+/// Every rendering of these diagnostics, checked for hostile characters.
 pub fn renderings(found: &[Diagnostic], sources: &Sources) -> [String; 3] {
     let shown = [
         render::diagnostics::text(found, sources, false),
@@ -18,20 +18,20 @@ pub fn renderings(found: &[Diagnostic], sources: &Sources) -> [String; 3] {
     let rows: Vec<Value> = serde_json::from_str(&shown[1]).expect("JSON");
     assert_eq!(rows.len(), found.len());
     for (row, problem) in rows.iter().zip(found) {
-        assert_eq!(row["message"], problem.message, "JSON says what was meant");
+        assert_eq!(row["message"], problem.message, "JSON has the message");
     }
     assert_eq!(shown[2].lines().count(), found.len(), "an annotation is one line");
     assert!(shown[2].lines().all(|line| line.starts_with("::")));
     shown
 }
 
-/// No character but a line feed that a terminal would obey.
+/// No control character but the line feed, and no other hostile character.
 pub fn is_harmless(text: &str) {
     let bad = text.chars().find(|c| *c != '\n' && is_hostile(*c));
     assert_eq!(bad, None, "a hostile character in {text:?}");
 }
 
-/// Every place of a problem is one of its file.
+/// Every position of a diagnostic is inside its file.
 pub fn is_placed(problem: &Diagnostic, sources: &Sources) {
     let related = problem.related.iter().map(|(place, _)| place);
     for place in problem.place.iter().chain(related) {
@@ -45,9 +45,9 @@ fn is_inside(place: Place, sources: &Sources) {
     let text = &sources.get(file).expect("a file that was read").text;
     let (start, end) = (start as usize, end as usize);
     let marked = text.get(start..end);
-    assert!(marked.is_some(), "{place:?} is no part of the {} bytes of its file", text.len());
+    assert!(marked.is_some(), "{place:?} is outside the {} bytes of its file", text.len());
     let before = &text[..start];
-    assert_eq!(line as usize, lines(before) + 1, "the line is that of the byte: {place:?}");
+    assert_eq!(line as usize, lines(before) + 1, "the line of the start: {place:?}");
     let head = before.rfind(['\n', '\r']).map_or(before, |at| &before[at + 1..]);
     let columns = head.chars().count() + 1;
     // The parser does not count a byte order mark before the content of a later line.
@@ -56,7 +56,7 @@ fn is_inside(place: Place, sources: &Sources) {
     assert!(near.contains(&(column as usize)), "the column is {columns}: {place:?}");
 }
 
-/// How many lines end in this text; YAML knows three ways to end one.
+/// Number of line ends in the text; YAML has three kinds.
 fn lines(text: &str) -> usize {
     let bytes = text.as_bytes();
     let ends = |at: &usize| {
