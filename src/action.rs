@@ -56,6 +56,17 @@ impl Class {
     pub const ALL: [Self; 5] =
         [Self::Grant, Self::Demote, Self::Disable, Self::Invite, Self::Reinvite];
 
+    /// The name in JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Grant => "grant",
+            Self::Demote => "demote",
+            Self::Disable => "disable",
+            Self::Invite => "invite",
+            Self::Reinvite => "reinvite",
+        }
+    }
+
     /// Whether the class takes something away from somebody.
     pub fn takes_away(self) -> bool {
         matches!(self, Self::Demote | Self::Disable)

@@ -142,7 +142,7 @@ fn bundled() -> impl Iterator<Item = Certificate> {
 }
 
 /// The innermost error: what happened, without where.
-fn cause(failed: &reqwest::Error) -> String {
+pub fn cause(failed: &reqwest::Error) -> String {
     let mut innermost: &dyn std::error::Error = failed;
     while let Some(source) = innermost.source() {
         innermost = source;

@@ -11,7 +11,7 @@ use crate::diagnostic::{Place, Sources};
 use crate::escape::is_hostile;
 use crate::guard::Held;
 use crate::plan::Finding;
-use crate::plan::change::{Change, Class};
+use crate::plan::change::Change;
 
 /// The version that is written, and the only one that is read.
 pub const FORMAT_VERSION: u64 = 2;
@@ -219,7 +219,7 @@ impl SavedChange {
         let held_by = held.iter().flat_map(|held| &held.by).map(ToString::to_string).collect();
         Self {
             kind: change.kind().to_owned(),
-            class: class_name(change.class()).to_owned(),
+            class: change.class().as_str().to_owned(),
             email: change.email.as_str().to_owned(),
             uid: change.uid().map(ToString::to_string),
             from: change.from().map(ToString::to_string),
@@ -259,15 +259,5 @@ impl SavedViolation {
     fn of(violation: &crate::guard::Violation) -> Self {
         let crate::guard::Violation { guard, message, hint, approval: _ } = violation;
         Self { guard: guard.to_string(), message: message.clone(), hint: hint.clone() }
-    }
-}
-
-fn class_name(class: Class) -> &'static str {
-    match class {
-        Class::Grant => "grant",
-        Class::Demote => "demote",
-        Class::Disable => "disable",
-        Class::Invite => "invite",
-        Class::Reinvite => "reinvite",
     }
 }

@@ -187,14 +187,14 @@ impl Errand {
         }
         let server = api.server.lock().await;
         match self.fault {
-            Fault::NotOk => server.fault(["not-ok=1".parse::<FaultRate>().unwrap()]),
+            Fault::NotOk => server.set_faults(["not-ok=1".parse::<FaultRate>().unwrap()]),
             Fault::ConcurrentEdit => self.shared.site().sabotage(&self.post.body),
             Fault::Partly => self.ask_amiss(),
             _ => {}
         }
         let before = self.shared.site().world.lock().unwrap().clone();
         let answer = ask(&server, &mut self.post).await;
-        server.fault([]);
+        server.set_faults([]);
         let mut site = self.shared.site();
         site.executed(self.run, self.shown.as_ref(), &before);
         (answer, site.clocks.truly())
