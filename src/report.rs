@@ -118,6 +118,26 @@ pub enum Status {
     Failed,
 }
 
+impl Outcome {
+    /// The name in logs and metrics.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Rejected(_) => "rejected",
+            Self::Unknown(_) => "unknown",
+            Self::NotSent(_) => "not_sent",
+        }
+    }
+
+    /// Why it was not done.
+    pub fn error(&self) -> Option<&str> {
+        match self {
+            Self::Done => None,
+            Self::Rejected(error) | Self::Unknown(error) | Self::NotSent(error) => Some(error),
+        }
+    }
+}
+
 impl Trigger {
     /// The word in logs and metrics.
     pub fn as_str(self) -> &'static str {

@@ -1,11 +1,11 @@
-//! Logs: one line a change, one line a run, to standard error; and spans, for a collector.
+//! Logs to standard error, with a line for each change and each run; and spans for a collector.
 
 #[cfg(feature = "otlp")]
 mod otlp;
 
 use std::borrow::Cow;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use tracing::{Level, Metadata, Subscriber};
 use tracing_subscriber::filter::{EnvFilter, FilterExt as _, filter_fn};
 use tracing_subscriber::fmt::MakeWriter;
@@ -21,7 +21,6 @@ use crate::plan::change::Change;
 use crate::render::findings;
 use crate::report::{Applied, End, Outcome, RunReport, Status, Verification};
 
-/// How log lines are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum LogFormat {
     #[default]
@@ -29,20 +28,20 @@ pub enum LogFormat {
     Json,
 }
 
-/// Whether what is written is coloured.
+/// Whether logs are coloured.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Color {
-    /// Where standard error is a terminal and `NO_COLOR` is not set.
+    /// If standard error is a terminal and `NO_COLOR` is not set.
     #[default]
     Auto,
     Always,
     Never,
 }
 
-/// The target of spans: they are for a collector, and no part of the log.
+/// The target of spans. They go to a collector, not to the log.
 pub const TRACE: &str = crate::client::TRACE;
 
-/// What still has to be sent at the end of the process.
+/// Flushes pending spans when the process exits.
 #[derive(Debug, Default)]
 pub struct ShutdownGuard {
     #[cfg(feature = "otlp")]
@@ -50,43 +49,43 @@ pub struct ShutdownGuard {
 }
 
 impl ShutdownGuard {
-    /// Waits shortly until it has been sent.
+    /// Waits shortly for pending spans.
     pub fn finish(self) {
         #[cfg(feature = "otlp")]
         self.export.into_iter().for_each(otlp::Export::finish);
     }
 }
 
-/// Sends the log to standard error from now on; a second call changes nothing. `verbosity` is the
-/// number of `-v` less the number of `-q`; `RUST_LOG` is stronger. With the feature `otlp`, spans
-/// go where the environment says; that needs a runtime.
+/// Initializes logging; a second call has no effect. `verbosity` is the number of `-v` minus the
+/// number of `-q`; `RUST_LOG` takes precedence. With the feature `otlp`, spans are exported as the
+/// environment says, which requires a tokio runtime.
 pub fn init(format: LogFormat, verbosity: i8, color: Color) -> ShutdownGuard {
-    let asked = std::env::var("RUST_LOG").ok().filter(|asked| !asked.trim().is_empty());
-    let (filter, problem) = filter(asked.as_deref(), verbosity);
+    let directives = std::env::var("RUST_LOG").ok().filter(|it| !it.trim().is_empty());
+    let (filter, problem) = filter(directives.as_deref(), verbosity);
     let subscriber = subscriber(format, filter, is_colored(color), std::io::stderr);
     #[cfg(feature = "otlp")]
-    let (subscriber, sending, unsent) = {
-        let (found, unsent) = match otlp::layer() {
-            Ok(found) => (found, None),
+    let (subscriber, guard, export_error) = {
+        let (exported, export_error) = match otlp::layer() {
+            Ok(exported) => (exported, None),
             Err(why) => (None, Some(why)),
         };
-        let (layer, export) = found.unzip();
+        let (layer, export) = exported.unzip();
         let layer = layer
             .map(|layer| layer.with_filter(filter_fn(|it| it.is_span() && it.target() == TRACE)));
-        (subscriber.with(layer), ShutdownGuard { export }, unsent)
+        (subscriber.with(layer), ShutdownGuard { export }, export_error)
     };
     #[cfg(not(feature = "otlp"))]
-    let (sending, unsent) = (ShutdownGuard::default(), None::<String>);
+    let (guard, export_error) = (ShutdownGuard::default(), None::<String>);
     if subscriber.try_init().is_err() {
-        return sending;
+        return guard;
     }
     if let Some(problem) = problem {
-        tracing::warn!(problem, "RUST_LOG cannot be read and does not count");
+        tracing::warn!(problem, "invalid RUST_LOG, ignored");
     }
-    if let Some(why) = unsent {
-        tracing::warn!(why, "no spans are sent: OTEL_EXPORTER_OTLP_ENDPOINT cannot be used");
+    if let Some(why) = export_error {
+        tracing::warn!(why, "invalid OTEL_EXPORTER_OTLP_ENDPOINT, spans are not exported");
     }
-    sending
+    guard
 }
 
 fn is_colored(color: Color) -> bool {
@@ -100,8 +99,8 @@ fn is_colored(color: Color) -> bool {
     }
 }
 
-/// The filter that was asked for, or the one of `-v` and `-q` with what is wrong about it.
-fn filter(asked: Option<&str>, verbosity: i8) -> (EnvFilter, Option<String>) {
+/// The filter of `RUST_LOG`, or the default for `verbosity` and the error in `RUST_LOG`.
+fn filter(directives: Option<&str>, verbosity: i8) -> (EnvFilter, Option<String>) {
     let level = match verbosity {
         ..=-2 => "error",
         -1 => "warn",
@@ -110,7 +109,7 @@ fn filter(asked: Option<&str>, verbosity: i8) -> (EnvFilter, Option<String>) {
         2.. => "trace",
     };
     let default = || EnvFilter::new(format!("warn,notify=error,rosterd={level}"));
-    match asked.map(EnvFilter::try_new) {
+    match directives.map(EnvFilter::try_new) {
         None => (default(), None),
         Some(Ok(filter)) => (filter, None),
         Some(Err(error)) => (default(), Some(error.to_string())),
@@ -135,8 +134,8 @@ where
     tracing_subscriber::registry().with(layer)
 }
 
-/// Libraries below us tell in detail what goes over the wire, credentials and proxy passwords
-/// included: none of their details are shown, whatever `RUST_LOG` says.
+/// Excludes debug and trace events of libraries whatever `RUST_LOG` says: they log requests with
+/// credentials and proxy passwords.
 fn is_ours_or_quiet(metadata: &Metadata<'_>) -> bool {
     if metadata.target() == TRACE {
         return false;
@@ -145,7 +144,7 @@ fn is_ours_or_quiet(metadata: &Metadata<'_>) -> bool {
     ours || *metadata.level() <= Level::INFO
 }
 
-/// One event at a level that is known only now.
+/// Logs an event at a level that is not constant.
 macro_rules! event_at {
     ($level:expr, $($fields:tt)+) => {
         match $level {
@@ -157,9 +156,8 @@ macro_rules! event_at {
     };
 }
 
-/// Writes what became of a run: a line for each change, made or held, a warning for each guard
-/// that held something, and a line for the run. `sources` are the files of the roster.
-/// `next` is when the next run is due by itself, where there is one.
+/// Logs a run: a line for each change, done or held, a warning for each violation, and a line for
+/// the run. `sources` are the files of the roster, `next` is the time of the next scheduled run.
 pub fn log_run(report: &RunReport, sources: &Sources, next: Option<Timestamp>) {
     let workspace = report.workspace.as_str();
     match &report.end {
@@ -173,30 +171,29 @@ pub fn log_run(report: &RunReport, sources: &Sources, next: Option<Timestamp>) {
         End::Failed(failure) => tracing::error!(
             workspace,
             trigger = report.trigger.as_str(),
-            status = word(report.status()),
+            status = report.status().as_str(),
             kind = failure.kind.as_str(),
             duration_ms = duration(report),
             stale = report.stale,
-            next = next.map(second),
+            next = next.map(seconds),
             "run failed: {}",
             escape(&failure.message)
         ),
         End::Applied(applied) => {
             for (change, outcome) in &applied.outcomes {
-                let stopped = applied.stopped.is_some();
-                log_change(workspace, change, outcome, stopped, sources);
+                log_change(workspace, change, outcome, applied.stopped.is_some(), sources);
             }
             for held in &applied.verdict.held {
                 log_held(workspace, held, sources);
             }
-            for refusal in &applied.verdict.violations {
-                let (guard, hint) = (refusal.guard.to_string(), escape(&refusal.hint));
-                tracing::warn!(workspace, guard, %hint, "held: {}", escape(&refusal.message));
+            for violation in &applied.verdict.violations {
+                let (guard, hint) = (violation.guard.to_string(), escape(&violation.hint));
+                tracing::warn!(workspace, guard, %hint, "held: {}", escape(&violation.message));
             }
-            log_persons(workspace, applied);
+            log_needs_action(workspace, applied);
             if let Some(approvals) = applied.verdict.approvals_in_short() {
-                let words = "these lines of the roster release what is held";
-                tracing::warn!(workspace, approvals, "{words}");
+                let message = "to approve the held changes, commit these lines to the roster";
+                tracing::warn!(workspace, approvals, "{message}");
             }
             log_applied(report, applied, next);
         }
@@ -210,16 +207,15 @@ fn log_change(
     stopped: bool,
     sources: &Sources,
 ) {
-    let (level, outcome, error) = match outcome {
-        // Why the run stopped is told once, with the run.
-        Outcome::NotSent(_) if stopped => (Level::DEBUG, "not_sent", None),
-        Outcome::Done => (Level::INFO, "done", None),
-        Outcome::Rejected(error) => (Level::ERROR, "rejected", Some(error)),
-        Outcome::Unknown(error) => (Level::WARN, "unknown", Some(error)),
-        Outcome::NotSent(error) => (Level::WARN, "not_sent", Some(error)),
+    let level = match outcome {
+        // The line of the run says why it stopped.
+        Outcome::NotSent(_) if stopped => Level::DEBUG,
+        Outcome::Done => Level::INFO,
+        Outcome::Rejected(_) => Level::ERROR,
+        Outcome::Unknown(_) | Outcome::NotSent(_) => Level::WARN,
     };
-    let error = error.map(|error| escape(error));
-    let Told { email, from, to, place } = Told::of(change, sources);
+    let error = outcome.error().filter(|_| level != Level::DEBUG).map(escape);
+    let ChangeFields { email, from, to, place } = ChangeFields::new(change, sources);
     event_at!(
         level,
         workspace,
@@ -227,7 +223,7 @@ fn log_change(
         email = email.as_ref(),
         from = from.as_deref(),
         to = to.as_deref(),
-        outcome,
+        outcome = outcome.as_str(),
         reason = change.reason.description(),
         place,
         error = error.as_deref(),
@@ -237,7 +233,7 @@ fn log_change(
 
 fn log_held(workspace: &str, held: &Held, sources: &Sources) {
     let by: Vec<String> = held.by.iter().map(ToString::to_string).collect();
-    let Told { email, from, to, place } = Told::of(&held.change, sources);
+    let ChangeFields { email, from, to, place } = ChangeFields::new(&held.change, sources);
     tracing::info!(
         workspace,
         change = held.change.kind(),
@@ -252,16 +248,16 @@ fn log_held(workspace: &str, held: &Held, sources: &Sources) {
     );
 }
 
-/// What a line says of a change, safe to show.
-struct Told<'a> {
+/// The escaped fields of a change.
+struct ChangeFields<'a> {
     email: Cow<'a, str>,
     from: Option<Cow<'a, str>>,
     to: Option<Cow<'a, str>>,
     place: Option<String>,
 }
 
-impl<'a> Told<'a> {
-    fn of(change: &'a Change, sources: &Sources) -> Self {
+impl<'a> ChangeFields<'a> {
+    fn new(change: &'a Change, sources: &Sources) -> Self {
         Self {
             email: escape(change.email.as_str()),
             from: change.from().map(|role| escape(role.as_str())),
@@ -271,16 +267,17 @@ impl<'a> Told<'a> {
     }
 }
 
-/// So many lines at most for what needs a person; the line of the run has the number.
-const PERSONS: usize = 20;
+/// Maximum number of lines for findings that need action; the line of the run has their number.
+const MAX_NEEDS_ACTION: usize = 20;
 
-/// What rosterd cannot do is told at every run, until somebody has done it.
-fn log_persons(workspace: &str, applied: &Applied) {
+/// Logs the findings that need action, after every run until they are resolved.
+fn log_needs_action(workspace: &str, applied: &Applied) {
     let findings = applied.plan.findings().iter();
-    let needs_action = findings.filter(|it| it.kind.category() == FindingCategory::NeedsAction);
-    for finding in needs_action.take(PERSONS) {
-        let words = findings::message(finding, applied.plan.now());
-        tracing::warn!(workspace, email = escape(finding.email.as_str()).as_ref(), "{words}");
+    let needs_action =
+        findings.filter(|finding| finding.kind.category() == FindingCategory::NeedsAction);
+    for finding in needs_action.take(MAX_NEEDS_ACTION) {
+        let message = findings::message(finding, applied.plan.now());
+        tracing::warn!(workspace, email = escape(finding.email.as_str()).as_ref(), "{message}");
     }
 }
 
@@ -303,50 +300,50 @@ fn log_applied(report: &RunReport, applied: &Applied, next: Option<Timestamp>) {
         let findings = applied.plan.findings().iter();
         findings.filter(|finding| finding.kind.category() == category).count()
     };
-    let (in_sync, left, error) = after(applied);
+    let (in_sync, remaining, error) = final_state(applied);
     event_at!(
         level,
         workspace = report.workspace.as_str(),
         trigger = report.trigger.as_str(),
-        status = if early { EARLY } else { word(status) },
+        status = if early { EARLY } else { status.as_str() },
         done = count(|outcome| *outcome == Outcome::Done),
         rejected = count(|outcome| matches!(outcome, Outcome::Rejected(_))),
         unknown = count(|outcome| matches!(outcome, Outcome::Unknown(_))),
         not_sent = count(|outcome| matches!(outcome, Outcome::NotSent(_))),
         held = applied.verdict.held.len(),
-        lost = some(applied.lost),
-        pending = some(count_of(FindingCategory::Pending)),
-        propagating = some(count_of(FindingCategory::Propagating)),
-        needs_action = some(count_of(FindingCategory::NeedsAction)),
-        left,
+        lost = nonzero(applied.lost),
+        pending = nonzero(count_of(FindingCategory::Pending)),
+        propagating = nonzero(count_of(FindingCategory::Propagating)),
+        needs_action = nonzero(count_of(FindingCategory::NeedsAction)),
+        remaining,
         in_sync,
         duration_ms = duration(report),
         plan = %applied.plan.fingerprint(),
         ledger = report.ledger.as_deref(),
         stale = report.stale,
         error = error.as_deref(),
-        next = next.map(second),
+        next = next.map(seconds),
         "run"
     );
 }
 
-/// A count that is told only where it is not zero.
-fn some(count: usize) -> Option<usize> {
+/// Omits the field if the count is zero.
+fn nonzero(count: usize) -> Option<usize> {
     (count > 0).then_some(count)
 }
 
-/// Members in sync and changes left by the last reading, and why the run did not end well.
-fn after(applied: &Applied) -> (usize, usize, Option<Cow<'_, str>>) {
+/// The number of members in sync and of remaining changes, and why the run failed.
+fn final_state(applied: &Applied) -> (usize, usize, Option<Cow<'_, str>>) {
     let stopped = applied.stopped.as_ref().map(|failure| failure.message.as_str());
-    let (in_sync, left, unread) = match &applied.verification {
+    let (in_sync, remaining, unverified) = match &applied.verification {
         Verification::NotNeeded => (applied.plan.facts().in_sync, 0, None),
         Verification::Failed(error) => (applied.plan.facts().in_sync, 0, Some(error.as_str())),
         Verification::Read(residue) => (residue.in_sync, residue.applicable.len(), None),
     };
-    (in_sync, left, stopped.or(unread).map(escape))
+    (in_sync, remaining, stopped.or(unverified).map(escape))
 }
 
-/// A line for each problem of a file; `workspace` is None for those of the configuration.
+/// Logs the diagnostics of the roster of a workspace, or of the configuration.
 pub fn log_diagnostics(workspace: Option<&str>, sources: &Sources, diagnostics: &[Diagnostic]) {
     for diagnostic in diagnostics {
         let level = match diagnostic.severity {
@@ -373,26 +370,17 @@ fn file_and_line(place: Place, sources: &Sources) -> String {
     format!("{}:{}", escape(sources.name(place.file)), place.line)
 }
 
-/// To the second, which is what people plan by.
-fn second(at: Timestamp) -> String {
+/// RFC 3339 in seconds.
+fn seconds(at: Timestamp) -> String {
     at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
-/// The word of a run that made room for a later one, or for the end of the process.
+/// The status of a run that was interrupted by a later one or by the end of the process.
 const EARLY: &str = "early";
 
-fn word(status: Status) -> &'static str {
-    match status {
-        Status::Converged => "converged",
-        Status::Held => "held",
-        Status::Failed => "failed",
-    }
-}
-
-/// In milliseconds; a clock that was put back meanwhile counts as none.
+/// In milliseconds; 0 if the clock was set back during the run.
 fn duration(report: &RunReport) -> u64 {
-    let taken: SignedDuration = report.finished.duration_since(report.started);
-    u64::try_from(taken.as_millis()).unwrap_or(0)
+    u64::try_from(report.finished.duration_since(report.started).as_millis()).unwrap_or(0)
 }
 
 #[cfg(test)]

@@ -46,8 +46,8 @@ pub async fn run(global: &Global) -> Result<u8, CliError> {
         global: global.clone(),
         path: config.path.clone(),
         reported: Mutex::new(reported),
-        board: Arc::default(),
-        gate: Arc::new(Auth::new(config.web.clone())),
+        statuses: Arc::default(),
+        auth: Arc::new(Auth::new(config.web.clone())),
         notifier: Notifier::new(Arc::clone(&metrics), &notifier::RETRY_DELAYS, reach),
         metrics,
         listen: global.listen.or(config.listen),
@@ -59,7 +59,7 @@ pub async fn run(global: &Global) -> Result<u8, CliError> {
     let environment = Arc::new(environment);
     let ended = daemon::serve(Arc::clone(&environment), config, Arc::new(SystemClock), inbox).await;
     systemd::stopping();
-    environment.notifier.leave(NOTIFY_FLUSH_TIMEOUT).await;
+    environment.notifier.shutdown(NOTIFY_FLUSH_TIMEOUT).await;
     ended.map_err(|failure| CliError::Failed(failure.message))?;
     Ok(exit::OK)
 }
@@ -68,9 +68,9 @@ pub async fn run(global: &Global) -> Result<u8, CliError> {
 /// because another daemon may run beside it.
 async fn listen(environment: &DaemonEnvironment, handle: DaemonHandle) -> Result<(), CliError> {
     let Some(address) = environment.listen else { return Ok(()) };
-    let (board, metrics) = (Arc::clone(&environment.board), Arc::clone(&environment.metrics));
-    let site = AppState::new(board, handle, metrics, Arc::new(SystemClock));
-    match web::start(address, site, Arc::clone(&environment.gate)).await {
+    let (statuses, metrics) = (Arc::clone(&environment.statuses), Arc::clone(&environment.metrics));
+    let app = AppState::new(statuses, handle, metrics, Arc::new(SystemClock));
+    match web::start(address, app, Arc::clone(&environment.auth)).await {
         Ok(address) => environment.log_address(address),
         Err(error) if environment.global.sandbox => {
             tracing::warn!(%address, %error, "the web UI is not available");
@@ -108,8 +108,8 @@ struct DaemonEnvironment {
     path: Option<PathBuf>,
     reported: Mutex<Reported>,
     /// What the web UI shows.
-    board: Arc<StatusStore>,
-    gate: Arc<Auth>,
+    statuses: Arc<StatusStore>,
+    auth: Arc<Auth>,
     metrics: Arc<Metrics>,
     notifier: Notifier,
     /// Address of the web UI.
@@ -146,7 +146,7 @@ impl DaemonEnvironment {
     }
 
     fn log_address(&self, address: SocketAddr) {
-        if !self.gate.opens(address) {
+        if !self.auth.allows_reads(address) {
             let message = "only /livez and /readyz are served here: set `web.token`, or \
                            `web.anonymous`";
             tracing::warn!(%address, "{message}");
@@ -201,13 +201,13 @@ impl Environment for DaemonEnvironment {
 
     fn adopted(&self, config: &Config) {
         let (now, all) = (SystemClock.now(), &config.workspaces);
-        self.metrics.keep(all.iter().map(|workspace| &*workspace.target.workspace), now);
+        self.metrics.set_workspaces(all.iter().map(|workspace| &*workspace.target.workspace), now);
         let kept = all.iter().map(|workspace| {
             (workspace.target.workspace.clone(), self.context.ledger(workspace).ok())
         });
-        self.board.keep(kept, now);
-        self.gate.adopt(&config.web);
-        self.notifier.adopt(&config.notify);
+        self.statuses.set_workspaces(kept, now);
+        self.auth.set_settings(&config.web);
+        self.notifier.set_receivers(&config.notify);
         if self.global.listen.or(config.listen) != self.listen {
             tracing::warn!("`listen` has changed; restart the daemon to apply it");
         }
@@ -218,15 +218,15 @@ impl Environment for DaemonEnvironment {
         let name = &target.workspace;
         match &loaded {
             Ok(_) => {
-                self.metrics.roster_errors(name, 0);
-                self.board.loaded(name);
-                if self.board.waiting().is_empty() {
+                self.metrics.set_roster_errors(name, 0);
+                self.statuses.roster_loaded(name);
+                if self.statuses.not_ready().is_empty() {
                     systemd::ready();
                 }
             }
             Err(InputError { sources, diagnostics }) => {
-                self.metrics.roster_errors(name, status::errors(diagnostics));
-                self.board.unusable(Some(name), sources, diagnostics);
+                self.metrics.set_roster_errors(name, status::count_errors(diagnostics));
+                self.statuses.load_failed(Some(name), sources, diagnostics);
             }
         }
         loaded
@@ -239,12 +239,12 @@ impl Environment for DaemonEnvironment {
     fn reload(&self) -> Result<Config, InputError> {
         let loaded = self.context.reload().map_err(|invalid| {
             let config::Invalid { sources, diagnostics } = invalid;
-            self.metrics.config_errors(status::errors(&diagnostics));
-            self.board.unusable(None, &sources, &diagnostics);
+            self.metrics.set_config_errors(status::count_errors(&diagnostics));
+            self.statuses.load_failed(None, &sources, &diagnostics);
             InputError { sources, diagnostics }
         })?;
-        self.metrics.config_errors(0);
-        self.board.configured();
+        self.metrics.set_config_errors(0);
+        self.statuses.config_loaded();
         let before = std::mem::replace(&mut self.reported.lock().warnings, loaded.warnings.clone());
         if before != loaded.warnings {
             self.problems(None, &loaded.sources, &loaded.warnings);
@@ -263,7 +263,7 @@ impl Environment for DaemonEnvironment {
     fn on_plan(&self, workspace: &str, loaded: &Loaded, evaluation: &Evaluation) {
         if !evaluation.verdict.approved.is_empty() {
             let now = SystemClock.now();
-            self.board.changing(workspace, evaluation.verdict.approved.len(), now);
+            self.statuses.apply_started(workspace, evaluation.verdict.approved.len(), now);
         }
         if !self.shown {
             return;
@@ -276,18 +276,18 @@ impl Environment for DaemonEnvironment {
     }
 
     fn progress(&self, workspace: &str, done: usize, of: usize) {
-        self.board.progress(workspace, done, of);
+        self.statuses.on_progress(workspace, done, of);
         self.reported.lock().bars.entry(workspace.to_owned()).or_default().update(done, of);
     }
 
     fn finished(&self, run: &RunCompleted<'_>) {
         let RunCompleted { report, sources, .. } = run;
         let next = run.next.map(|due| due.at);
-        self.metrics.finished(run);
+        self.metrics.on_run_completed(run);
         if self.listen.is_some() {
-            self.board.finished(run);
+            self.statuses.on_run_completed(run);
         }
-        self.notifier.hear(run);
+        self.notifier.on_run_completed(run);
         self.reported.lock().bars.remove(&report.workspace);
         systemd::status(&status_line(report, next));
         if self.logged {

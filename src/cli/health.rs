@@ -7,11 +7,11 @@ use super::exit::{self, CliError};
 use super::global::Global;
 use super::{context, output};
 use crate::escape::escape;
-use crate::web;
+use crate::web::health_client;
 
 pub async fn run(global: &Global, args: &HealthArgs) -> Result<u8, CliError> {
     let path = if args.ready { "/readyz" } else { "/livez" };
-    let asked = web::ask(address(global)?, path).await;
+    let asked = health_client::get(address(global)?, path).await;
     let (status, said) = asked.map_err(|why| {
         CliError::Failed(format!("{why}; is the daemon running on this machine?"))
     })?;

@@ -26,7 +26,7 @@ use crate::plan::change::Change;
 pub const TRACE: &str = "rosterd::trace";
 
 pub use graphql::Client;
-pub use network::connections;
+pub use network::{cause, connections};
 pub use transport::Transport;
 
 /// Connection settings of one workspace.

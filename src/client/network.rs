@@ -136,7 +136,7 @@ fn bundled() -> impl Iterator<Item = Certificate> {
 }
 
 /// The message of the innermost error, without the URL.
-fn cause(failed: &reqwest::Error) -> String {
+pub fn cause(failed: &reqwest::Error) -> String {
     let mut innermost: &dyn std::error::Error = failed;
     while let Some(source) = innermost.source() {
         innermost = source;

@@ -1,4 +1,4 @@
-//! Gauges: how things stand, read off the last run at the moment of asking.
+//! Gauges, computed from the last run on each scrape.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,33 +9,29 @@ use parking_lot::Mutex;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet};
 use prometheus_client::metrics::MetricType;
 
-use super::is_success;
 use crate::daemon::RunCompleted;
 use crate::directory::InviteStatus;
-
 use crate::plan::change::Change;
 use crate::reconcile::Observation;
 use crate::report::Status;
 use crate::role::Role;
 
-/// Roles that this version does not know have names of somebody else's choice: so many are told
-/// apart, the rest is `other`.
-const UNKNOWN_ROLES: usize = 20;
+/// Maximum number of roles with a label of their own among those that this version does not know;
+/// the others are counted as `other`, so that the API cannot create any number of series.
+const MAX_UNKNOWN_ROLES: usize = 20;
 
-/// How the process stands.
 #[derive(Debug)]
 pub(super) struct Gauges {
-    /// The moment of asking.
+    /// The time of the scrape.
     pub now: Timestamp,
     started: Timestamp,
     pub config_errors: usize,
-    pub places: BTreeMap<String, WorkspaceGauges>,
+    pub workspaces: BTreeMap<String, WorkspaceGauges>,
 }
 
-/// How a workspace stands.
 #[derive(Debug)]
 pub(super) struct WorkspaceGauges {
-    /// It is kept since then.
+    /// When the daemon began to manage it.
     since: Timestamp,
     pub roster_errors: usize,
     stale: bool,
@@ -43,12 +39,12 @@ pub(super) struct WorkspaceGauges {
     success: Option<Timestamp>,
     converged: Option<Timestamp>,
     next: Option<Timestamp>,
-    /// None before the first answer.
+    /// None before the first response.
     key_valid: Option<bool>,
     held_since: Option<Timestamp>,
     members: Option<usize>,
     in_sync: Option<usize>,
-    wanted: BTreeMap<&'static str, usize>,
+    changes: BTreeMap<&'static str, usize>,
     held: BTreeMap<&'static str, usize>,
     findings: BTreeMap<&'static str, usize>,
     users: BTreeMap<(String, &'static str), usize>,
@@ -56,7 +52,7 @@ pub(super) struct WorkspaceGauges {
 
 impl Gauges {
     pub fn new(now: Timestamp) -> Self {
-        Self { now, started: now, config_errors: 0, places: BTreeMap::new() }
+        Self { now, started: now, config_errors: 0, workspaces: BTreeMap::new() }
     }
 }
 
@@ -74,22 +70,22 @@ impl WorkspaceGauges {
             held_since: None,
             members: None,
             in_sync: None,
-            wanted: BTreeMap::new(),
+            changes: BTreeMap::new(),
             held: BTreeMap::new(),
             findings: BTreeMap::new(),
             users: BTreeMap::new(),
         }
     }
 
-    pub fn finished(&mut self, run: &RunCompleted<'_>) {
+    pub fn on_run_completed(&mut self, run: &RunCompleted<'_>) {
         let report = run.report;
-        self.next = run.next.map(|due| due.at);
+        self.next = run.next.map(|next| next.at);
         if report.is_interrupted() {
             return;
         }
         self.attempt = Some(report.finished);
         self.stale = report.stale;
-        if is_success(report) {
+        if report.status() != Status::Failed {
             self.success = Some(report.finished);
         }
         if report.status() == Status::Converged {
@@ -101,17 +97,17 @@ impl WorkspaceGauges {
             _ => {}
         }
         if let Some(observation) = &run.observation {
-            self.see(observation);
+            self.update(observation);
         }
     }
 
-    fn see(&mut self, observation: &Observation) {
+    fn update(&mut self, observation: &Observation) {
         let Observation { loaded, evaluation, memory } = observation;
         self.converged = self.converged.max(memory.converged());
         self.held_since = memory.holds().values().map(|hold| hold.since).min();
         self.members = Some(loaded.roster.members().len());
         self.in_sync = Some(evaluation.plan.facts().in_sync);
-        self.wanted = count(evaluation.plan.changes().iter().map(Change::kind));
+        self.changes = count(evaluation.plan.changes().iter().map(Change::kind));
         self.held = count(evaluation.verdict.held.iter().map(|held| held.change.kind()));
         let findings = evaluation.plan.findings().iter();
         self.findings = count(findings.map(|finding| finding.kind.category().as_str()));
@@ -119,35 +115,34 @@ impl WorkspaceGauges {
     }
 }
 
-fn count(words: impl Iterator<Item = &'static str>) -> BTreeMap<&'static str, usize> {
+fn count(values: impl Iterator<Item = &'static str>) -> BTreeMap<&'static str, usize> {
     let mut counts = BTreeMap::new();
-    words.for_each(|word| *counts.entry(word).or_default() += 1);
+    values.for_each(|value| *counts.entry(value).or_default() += 1);
     counts
 }
 
 fn users(observation: &Observation) -> BTreeMap<(String, &'static str), usize> {
     let snapshot = &observation.evaluation.snapshot;
     let accounts = snapshot.accounts().iter().map(|account| (&account.role, "active"));
-    let invitations = snapshot.invitations().iter().map(|it| match it.status {
-        InviteStatus::Expired => (&it.role, "invitation_expired"),
-        _ => (&it.role, "invited"),
+    let invitations = snapshot.invitations().iter().map(|invitation| match invitation.status {
+        InviteStatus::Expired => (&invitation.role, "invitation_expired"),
+        _ => (&invitation.role, "invited"),
     });
     let mut counts: BTreeMap<(&Role, &'static str), usize> = BTreeMap::new();
     accounts.chain(invitations).for_each(|key| *counts.entry(key).or_default() += 1);
-    let mut strange: Vec<&Role> =
+    let mut unknown: Vec<&Role> =
         counts.keys().map(|(role, _)| *role).filter(|role| role.tier().is_none()).collect();
-    strange.dedup();
-    strange.truncate(UNKNOWN_ROLES);
+    unknown.dedup();
+    unknown.truncate(MAX_UNKNOWN_ROLES);
     let mut users = BTreeMap::new();
     for ((role, state), count) in counts {
-        let is_told = role.tier().is_some() || strange.contains(&role);
-        let name = if is_told { crate::escape::escape(role.as_str()) } else { "other".into() };
+        let is_named = role.tier().is_some() || unknown.contains(&role);
+        let name = if is_named { crate::escape::escape(role.as_str()) } else { "other".into() };
         *users.entry((name.into_owned(), state)).or_default() += count;
     }
     users
 }
 
-/// Writes the gauges.
 #[derive(Debug)]
 pub(super) struct Collector(pub Arc<Mutex<Gauges>>);
 
@@ -155,94 +150,94 @@ type Rows<'a> = Vec<(Vec<(&'static str, &'a str)>, f64)>;
 
 impl prometheus_client::collector::Collector for Collector {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let gauges = self.0.lock();
+        let all = self.0.lock();
         let version = vec![("version", env!("CARGO_PKG_VERSION"))];
-        gauge(&mut encoder, "build_info", "The version that runs", vec![(version, 1.0)])?;
-        let started = vec![(Vec::new(), seconds(gauges.started))];
-        let help = "When the process started, in seconds since 1970";
+        gauge(&mut encoder, "build_info", "Version of rosterd", vec![(version, 1.0)])?;
+        let started = vec![(Vec::new(), seconds(all.started))];
+        let help = "Start time of the process, in seconds since 1970";
         gauge(&mut encoder, "start_timestamp_seconds", help, started)?;
-        let errors = vec![(Vec::new(), number(gauges.config_errors))];
-        gauge(&mut encoder, "config_errors", "Errors in the configuration as it is now", errors)?;
-        for (name, help, read) in SINGLE {
-            let rows = gauges.places.iter().filter_map(|(workspace, place)| {
-                Some((vec![("workspace", workspace.as_str())], read(place, gauges.now)?))
+        let errors = vec![(Vec::new(), number(all.config_errors))];
+        gauge(&mut encoder, "config_errors", "Number of errors in the configuration", errors)?;
+        for (name, help, read) in GAUGES {
+            let rows = all.workspaces.iter().filter_map(|(workspace, gauges)| {
+                Some((vec![("workspace", workspace.as_str())], read(gauges, all.now)?))
             });
             gauge(&mut encoder, name, help, rows.collect())?;
         }
-        for (name, help, label, words, read) in BY_WORD {
-            let rows = gauges.places.iter().filter(|(_, place)| place.members.is_some());
-            let rows = rows.flat_map(|(workspace, place)| {
-                words.iter().map(move |word| {
-                    let count = read(place).get(word).copied().unwrap_or_default();
-                    (vec![("workspace", workspace.as_str()), (label, *word)], number(count))
+        for (name, help, label, values, read) in LABELED_GAUGES {
+            let rows = all.workspaces.iter().filter(|(_, gauges)| gauges.members.is_some());
+            let rows = rows.flat_map(|(workspace, gauges)| {
+                values.iter().map(move |value| {
+                    let count = read(gauges).get(value).copied().unwrap_or_default();
+                    (vec![("workspace", workspace.as_str()), (label, *value)], number(count))
                 })
             });
             gauge(&mut encoder, name, help, rows.collect())?;
         }
-        let users = gauges.places.iter().flat_map(|(workspace, place)| {
-            place.users.iter().map(move |((role, state), count)| {
+        let users = all.workspaces.iter().flat_map(|(workspace, gauges)| {
+            gauges.users.iter().map(move |((role, state), count)| {
                 let labels =
                     vec![("workspace", workspace.as_str()), ("role", role), ("state", *state)];
                 (labels, number(*count))
             })
         });
-        let help = "Users of the workspace, by role, and whether they are active or invited";
+        let help = "Users of the workspace by role and state";
         gauge(&mut encoder, "users", help, users.collect())
     }
 }
 
-type Single = (&'static str, &'static str, fn(&WorkspaceGauges, Timestamp) -> Option<f64>);
+type Gauge = (&'static str, &'static str, fn(&WorkspaceGauges, Timestamp) -> Option<f64>);
 
-/// One number a workspace; absent where it is not known.
-const SINGLE: [Single; 11] = [
+/// Gauges with one value for each workspace; absent if unknown.
+const GAUGES: [Gauge; 11] = [
     (
         "convergence_age_seconds",
-        "Seconds since a reading last showed the workspace as the roster says, or since the start",
-        |place, now| Some(age(place.converged.unwrap_or(place.since), now)),
+        "Seconds since the workspace last matched the roster, or since the start",
+        |gauges, now| Some(age(gauges.converged.unwrap_or(gauges.since), now)),
     ),
     (
         "last_convergence_timestamp_seconds",
-        "When a reading last showed the workspace as the roster says, in seconds since 1970",
-        |place, _| place.converged.map(seconds),
+        "When the workspace last matched the roster, in seconds since 1970",
+        |gauges, _| gauges.converged.map(seconds),
     ),
     (
         "last_attempt_timestamp_seconds",
-        "When the last run ended, however it did, in seconds since 1970",
-        |place, _| place.attempt.map(seconds),
+        "End of the last run, in seconds since 1970",
+        |gauges, _| gauges.attempt.map(seconds),
     ),
     (
         "last_success_timestamp_seconds",
-        "When the last run ended that did not fail, in seconds since 1970",
-        |place, _| place.success.map(seconds),
+        "End of the last run that did not fail, in seconds since 1970",
+        |gauges, _| gauges.success.map(seconds),
     ),
     (
         "next_run_timestamp_seconds",
-        "When the next run is due by itself, in seconds since 1970",
-        |place, _| place.next.map(seconds),
+        "Time of the next scheduled run, in seconds since 1970",
+        |gauges, _| gauges.next.map(seconds),
     ),
     (
         "held_oldest_age_seconds",
-        "For how long the change has been held that is held longest; 0 where nothing is",
-        |place, now| Some(place.held_since.map_or(0.0, |since| age(since, now))),
+        "Age of the oldest held change; 0 if there is none",
+        |gauges, now| Some(gauges.held_since.map_or(0.0, |since| age(since, now))),
     ),
-    ("members", "Members of the roster in force", |place, _| place.members.map(number)),
-    ("members_in_sync", "Members that need nothing", |place, _| place.in_sync.map(number)),
-    ("roster_errors", "Errors in the files of the roster as they are now", |place, _| {
-        Some(number(place.roster_errors))
+    ("members", "Members of the roster in use", |gauges, _| gauges.members.map(number)),
+    ("members_in_sync", "Members that need no change", |gauges, _| gauges.in_sync.map(number)),
+    ("roster_errors", "Number of errors in the roster files", |gauges, _| {
+        Some(number(gauges.roster_errors))
     }),
     (
         "roster_stale",
-        "1 while an earlier roster is in force because the files cannot be used",
-        |place, _| Some(f64::from(u8::from(place.stale))),
+        "1 while an earlier roster is in use because the files are invalid",
+        |gauges, _| Some(f64::from(u8::from(gauges.stale))),
     ),
     (
         "key_valid",
-        "1 while the API accepts the key for what is asked, 0 once it refuses it",
-        |place, _| place.key_valid.map(|valid| f64::from(u8::from(valid))),
+        "1 if the API accepted the key in the last run, 0 if it rejected it",
+        |gauges, _| gauges.key_valid.map(|valid| f64::from(u8::from(valid))),
     ),
 ];
 
-type ByWord = (
+type LabeledGauge = (
     &'static str,
     &'static str,
     &'static str,
@@ -250,24 +245,22 @@ type ByWord = (
     fn(&WorkspaceGauges) -> &BTreeMap<&'static str, usize>,
 );
 
-/// A number for each word, and a workspace; 0 is told.
-const BY_WORD: [ByWord; 3] = [
+/// Gauges with a label: a series for each of its values, also if it is 0.
+const LABELED_GAUGES: [LabeledGauge; 3] = [
     (
         "plan_changes",
-        "Changes that the last reading still asks for, held ones included, by kind",
+        "Open changes by kind, held ones included",
         "kind",
         &super::CHANGES,
-        |place| &place.wanted,
+        |gauges| &gauges.changes,
     ),
-    ("held_changes", "Changes that guards hold, by kind", "kind", &super::CHANGES, |place| {
-        &place.held
-    }),
+    ("held_changes", "Held changes by kind", "kind", &super::CHANGES, |gauges| &gauges.held),
     (
         "findings",
-        "What the last reading shows and rosterd does not change, by status",
+        "Differences that rosterd does not change, by status",
         "status",
         &["pending", "propagating", "needs_action", "drift", "info"],
-        |place| &place.findings,
+        |gauges| &gauges.findings,
     ),
 ];
 
@@ -304,7 +297,7 @@ fn age(since: Timestamp, now: Timestamp) -> f64 {
     now.duration_since(since).as_secs_f64().max(0.0)
 }
 
-#[expect(clippy::cast_precision_loss, reason = "nobody has so many users")]
+#[expect(clippy::cast_precision_loss, reason = "counts of users are small")]
 fn number(count: usize) -> f64 {
     count as f64
 }

@@ -1,13 +1,12 @@
-//! What is counted and measured, for Prometheus (<https://prometheus.io/docs/practices/naming/>).
+//! Metrics for Prometheus (<https://prometheus.io/docs/practices/naming/>).
 //!
-//! The primary signal is `rosterd_convergence_age_seconds`: it grows whatever goes wrong, and falls
-//! to nothing when a reading has shown that the workspace is as the roster says. Counters and
-//! histograms are kept here; gauges are read off the last run when somebody asks ([`gauges`]).
+//! The primary signal is `rosterd_convergence_age_seconds`: it grows whatever goes wrong, and
+//! returns to zero when a listing shows that the workspace matches the roster. Counters and
+//! histograms are updated here; gauges are computed from the last run on each scrape ([`gauges`]).
 
 pub mod gauges;
 mod text;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -20,31 +19,30 @@ use prometheus_client::registry::{Registry, Unit};
 use crate::client::{Observer, RequestMetrics};
 use crate::daemon::RunCompleted;
 use crate::notice::Kind;
-use crate::report::{Outcome, RunReport, Status, Trigger};
+use crate::report::{RunReport, Trigger};
 use gauges::{Gauges, WorkspaceGauges};
 
-/// The type of [`Metrics::text`].
+/// The content type of [`Metrics::text`].
 pub const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
-/// The type of [`Metrics::open_metrics`].
+/// The content type of [`Metrics::open_metrics`].
 pub const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 type Labels<const N: usize> = [(&'static str, String); N];
 type Counters<const N: usize> = Family<Labels<N>, Counter>;
 type Histograms<const N: usize> = Family<Labels<N>, Histogram, fn() -> Histogram>;
 
-/// All that is counted.
 pub struct Metrics {
     registry: Registry,
     runs: Counters<3>,
     durations: Histograms<1>,
     changes: Counters<3>,
     requests: Counters<3>,
-    answers: Histograms<2>,
+    latencies: Histograms<2>,
     notices: Counters<3>,
     gauges: Arc<Mutex<Gauges>>,
 }
 
-/// What became of a run.
+/// Values of `outcome` of a run.
 const OUTCOMES: [&str; 4] = ["converged", "held", "failed", "early"];
 const TRIGGERS: [Trigger; 7] = [
     Trigger::Start,
@@ -55,14 +53,15 @@ const TRIGGERS: [Trigger; 7] = [
     Trigger::Date,
     Trigger::Retry,
 ];
-/// What may become of a notice.
-const NOTICES: [&str; 3] = ["delivered", "failed", "dropped"];
-/// What may become of a change of each kind.
+/// Values of `outcome` of a notice.
+const NOTICE_OUTCOMES: [&str; 3] = ["delivered", "failed", "dropped"];
+/// Values of `kind` of a change.
 const CHANGES: [&str; 4] = ["invite", "reinvite", "update_role", "disable"];
-const FATES: [&str; 4] = ["done", "rejected", "unknown", "not_sent"];
+/// Values of `outcome` of a change.
+const CHANGE_OUTCOMES: [&str; 4] = ["done", "rejected", "unknown", "not_sent"];
 
 impl Metrics {
-    /// Counts from `now` on.
+    /// The process started at `now`.
     pub fn new(now: Timestamp) -> Self {
         let mut metrics = Self {
             registry: Registry::with_prefix("rosterd"),
@@ -70,7 +69,7 @@ impl Metrics {
             durations: Family::new_with_constructor(|| Histogram::new(RUN_SECONDS)),
             changes: Family::default(),
             requests: Family::default(),
-            answers: Family::new_with_constructor(|| Histogram::new(SECONDS)),
+            latencies: Family::new_with_constructor(|| Histogram::new(REQUEST_SECONDS)),
             notices: Family::default(),
             gauges: Arc::new(Mutex::new(Gauges::new(now))),
         };
@@ -79,43 +78,40 @@ impl Metrics {
     }
 
     fn register(&mut self) {
-        let Self { registry, runs, durations, changes, requests, answers, notices, gauges } = self;
-        registry.register("runs", "Runs, by what started them and how they ended", runs.clone());
-        let help = "How long runs took";
+        let Self { registry, runs, durations, changes, requests, latencies, notices, gauges } =
+            self;
+        registry.register("runs", "Runs by trigger and outcome", runs.clone());
+        let help = "Duration of runs";
         registry.register_with_unit("run_duration", help, Unit::Seconds, durations.clone());
-        registry.register("changes", "Changes, by kind and outcome", changes.clone());
-        let help = "Requests to the API, by field and HTTP status, or why there was no answer";
+        registry.register("changes", "Changes by kind and outcome", changes.clone());
+        let help = "API requests by field, and by HTTP status or transport error";
         registry.register("api_requests", help, requests.clone());
-        let help = "How long the API took to answer";
-        registry.register_with_unit("api_request_duration", help, Unit::Seconds, answers.clone());
-        let help = "Notices to receivers, by event and what became of them";
+        let help = "Latency of the API";
+        registry.register_with_unit("api_request_duration", help, Unit::Seconds, latencies.clone());
+        let help = "Notices by receiver, event and outcome";
         registry.register("notices", help, notices.clone());
         registry.register_collector(Box::new(gauges::Collector(Arc::clone(gauges))));
     }
 
-    /// These workspaces are kept from now on, and no others. What can be counted of them begins
-    /// with 0, so that a rate sees the first.
-    pub fn keep<'a>(&self, names: impl IntoIterator<Item = &'a str>, now: Timestamp) {
+    /// Replaces the set of workspaces. Their counters start at 0, so that `rate` sees the first
+    /// increment.
+    pub fn set_workspaces<'a>(&self, names: impl IntoIterator<Item = &'a str>, now: Timestamp) {
         let mut gauges = self.gauges.lock();
-        let kept = names.into_iter().map(|name| {
-            let place = gauges.places.remove(name).unwrap_or_else(|| WorkspaceGauges::new(now));
-            (name.to_owned(), place)
-        });
-        let kept: BTreeMap<String, WorkspaceGauges> = kept.collect();
-        for name in kept.keys() {
+        let mut before = std::mem::take(&mut gauges.workspaces);
+        for name in names {
+            let known = before.remove(name).unwrap_or_else(|| WorkspaceGauges::new(now));
+            gauges.workspaces.insert(name.to_owned(), known);
             for (trigger, outcome) in TRIGGERS.iter().flat_map(|it| OUTCOMES.map(|o| (it, o))) {
                 drop(self.runs.get_or_create(&run_labels(name, *trigger, outcome)));
             }
-            for (kind, status) in CHANGES.iter().flat_map(|it| FATES.map(|status| (it, status))) {
-                let labels = labels(name, ("kind", kind), ("outcome", status));
+            for (kind, outcome) in CHANGES.iter().flat_map(|it| CHANGE_OUTCOMES.map(|o| (it, o))) {
+                let labels = labels(name, ("kind", kind), ("outcome", outcome));
                 drop(self.changes.get_or_create(&labels));
             }
         }
-        gauges.places = kept;
     }
 
-    /// A run has ended.
-    pub fn finished(&self, run: &RunCompleted<'_>) {
+    pub fn on_run_completed(&self, run: &RunCompleted<'_>) {
         let RunReport { workspace, trigger, .. } = run.report;
         let outcome =
             if run.report.is_interrupted() { "early" } else { run.report.status().as_str() };
@@ -125,70 +121,67 @@ impl Metrics {
             .get_or_create(&[("workspace", workspace.clone())])
             .observe(took.as_secs_f64().max(0.0));
         for (change, outcome) in run.report.applied().map_or(&[][..], |it| &it.outcomes) {
-            let status = match outcome {
-                Outcome::Done => "done",
-                Outcome::Rejected(_) => "rejected",
-                Outcome::Unknown(_) => "unknown",
-                Outcome::NotSent(_) => "not_sent",
-            };
-            let labels = labels(workspace, ("kind", change.kind()), ("outcome", status));
+            let outcome = ("outcome", outcome.as_str());
+            let labels = labels(workspace, ("kind", change.kind()), outcome);
             self.changes.get_or_create(&labels).inc();
         }
-        if let Some(place) = self.gauges.lock().places.get_mut(workspace) {
-            place.finished(run);
+        if let Some(gauges) = self.gauges.lock().workspaces.get_mut(workspace) {
+            gauges.on_run_completed(run);
         }
     }
 
-    /// So many errors are in the files of a roster: none where it can be used.
-    pub fn roster_errors(&self, workspace: &str, errors: usize) {
-        if let Some(place) = self.gauges.lock().places.get_mut(workspace) {
-            place.roster_errors = errors;
+    /// Sets the number of errors in the files of a roster.
+    pub fn set_roster_errors(&self, workspace: &str, errors: usize) {
+        if let Some(gauges) = self.gauges.lock().workspaces.get_mut(workspace) {
+            gauges.roster_errors = errors;
         }
     }
 
-    /// So many errors are in the configuration.
-    pub fn config_errors(&self, errors: usize) {
+    /// Sets the number of errors in the configuration.
+    pub fn set_config_errors(&self, errors: usize) {
         self.gauges.lock().config_errors = errors;
     }
 
-    /// A receiver will be told of these. What can be counted begins with 0.
-    pub fn receives(&self, receiver: &str, events: &[Kind]) {
-        for (event, outcome) in events.iter().flat_map(|it| NOTICES.map(|outcome| (it, outcome))) {
+    /// Starts the counters of a receiver at 0.
+    pub fn add_receiver(&self, receiver: &str, events: &[Kind]) {
+        for (event, outcome) in
+            events.iter().flat_map(|it| NOTICE_OUTCOMES.map(|outcome| (it, outcome)))
+        {
             drop(self.notices.get_or_create(&notice_labels(receiver, *event, outcome)));
         }
     }
 
-    /// A notice has been delivered, or given up.
-    pub fn notified(&self, receiver: &str, event: Kind, outcome: &'static str) {
+    /// Counts a notice that was delivered, or given up.
+    pub fn count_notice(&self, receiver: &str, event: Kind, outcome: &'static str) {
         self.notices.get_or_create(&notice_labels(receiver, event, outcome)).inc();
     }
 
-    /// Counts the requests of a workspace.
+    /// An observer that counts the requests of a workspace.
     pub fn observer(self: &Arc<Self>, workspace: &str) -> Arc<dyn Observer> {
-        Arc::new(Requests { metrics: Arc::clone(self), workspace: workspace.to_owned() })
+        Arc::new(RequestObserver { metrics: Arc::clone(self), workspace: workspace.to_owned() })
     }
 
-    /// In the text format of Prometheus, as of `now`.
+    /// The metrics as of `now`, in the text format of Prometheus.
     pub fn text(&self, now: Timestamp) -> String {
         text::classic(&self.open_metrics(now))
     }
 
-    /// In the text format of `OpenMetrics`, as of `now`.
+    /// The metrics as of `now`, in the text format of `OpenMetrics`.
     pub fn open_metrics(&self, now: Timestamp) -> String {
         self.gauges.lock().now = now;
         let mut text = String::new();
-        // Writing into memory does not fail.
+        // Writing to a string does not fail.
         let _ = prometheus_client::encoding::text::encode(&mut text, &self.registry);
         text
     }
 }
 
-struct Requests {
+struct RequestObserver {
     metrics: Arc<Metrics>,
     workspace: String,
 }
 
-impl Observer for Requests {
+impl Observer for RequestObserver {
     fn on_request(&self, request: &RequestMetrics) {
         let status =
             request.error.map_or_else(|| request.status.to_string(), |kind| kind.to_string());
@@ -197,7 +190,7 @@ impl Observer for Requests {
         self.metrics.requests.get_or_create(&labels).inc();
         let [workspace, operation, _] = labels;
         let seconds = request.took.as_secs_f64();
-        self.metrics.answers.get_or_create(&[workspace, operation]).observe(seconds);
+        self.metrics.latencies.get_or_create(&[workspace, operation]).observe(seconds);
     }
 }
 
@@ -218,18 +211,14 @@ fn run_labels(workspace: &str, trigger: Trigger, outcome: &str) -> Labels<3> {
     labels(workspace, ("trigger", trigger.as_str()), ("outcome", outcome))
 }
 
-/// From a run that finds nothing to do to one that invites thousands.
+/// Buckets: from a run without changes to one that invites thousands.
 const RUN_SECONDS: [f64; 9] = [0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0];
-/// From a request that stays in the house to one that waits for its deadline.
-const SECONDS: [f64; 11] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 2.5, 10.0, 30.0, 60.0];
+/// Buckets: from a local request to one that reaches its timeout.
+const REQUEST_SECONDS: [f64; 11] =
+    [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 2.5, 10.0, 30.0, 60.0];
 
 impl std::fmt::Debug for Metrics {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Metrics").finish_non_exhaustive()
     }
-}
-
-/// Whether a run has been a success: everything that could be done was.
-fn is_success(report: &RunReport) -> bool {
-    report.status() != Status::Failed
 }

@@ -1,8 +1,8 @@
-//! The text format that every Prometheus reads.
+//! The classic text format of Prometheus.
 
-/// From `OpenMetrics` to the format 0.0.4
-/// (<https://prometheus.io/docs/instrumenting/exposition_formats/>): a counter is described under
-/// the name of its samples, and there are neither units nor an end.
+/// Converts `OpenMetrics` to version 0.0.4
+/// (<https://prometheus.io/docs/instrumenting/exposition_formats/>): HELP and TYPE of a counter use
+/// the name of its samples, and there are no UNIT and EOF lines.
 pub fn classic(open: &str) -> String {
     let counters: Vec<&str> = open
         .lines()
@@ -10,11 +10,11 @@ pub fn classic(open: &str) -> String {
         .collect();
     let mut text = String::with_capacity(open.len());
     for line in open.lines().filter(|line| *line != "# EOF" && !line.starts_with("# UNIT ")) {
-        let described = ["# HELP ", "# TYPE "].iter().find_map(|start| {
+        let renamed = ["# HELP ", "# TYPE "].iter().find_map(|start| {
             let (name, rest) = line.strip_prefix(start)?.split_once(' ')?;
             counters.contains(&name).then(|| format!("{start}{name}_total {rest}"))
         });
-        text.push_str(described.as_deref().unwrap_or(line));
+        text.push_str(renamed.as_deref().unwrap_or(line));
         text.push('\n');
     }
     text
@@ -25,7 +25,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_counter_is_described_by_the_name_of_its_samples() {
+    fn help_and_type_of_a_counter_use_the_name_of_its_samples() {
         let open = "# HELP a_seconds B.\n# TYPE a_seconds gauge\n# UNIT a_seconds seconds\n\
                     a_seconds 1\n# HELP runs All.\n# TYPE runs counter\nruns_total{a=\"# EOF\"} 2\n\
                     # EOF\n";

@@ -1,10 +1,10 @@
-//! A notice for programs.
+//! A notice as the JSON body of a generic webhook.
 
 use serde::Serialize;
 
 use super::Notice;
 
-/// The version of the format; it changes when a field leaves or changes its meaning.
+/// The version of the format; it increases when a field is removed or changes its meaning.
 const VERSION: u8 = 1;
 
 #[derive(Serialize)]
@@ -14,7 +14,6 @@ struct Message<'a> {
     notice: &'a Notice,
 }
 
-/// The body of a generic webhook: a JSON object.
 pub fn body(notice: &Notice) -> String {
     serde_json::to_string(&Message { version: VERSION, notice }).unwrap_or_default()
 }

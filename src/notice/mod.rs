@@ -1,6 +1,7 @@
-//! What is worth telling somebody who does not look on: decided from a run, as plain data.
+//! Notices: what a notification says, as plain data.
 //!
-//! [`watch`] says what is new, [`json`] and [`slack`] how it is written. Nothing here is sent.
+//! [`tracker`] derives new notices from a run; [`json`] and [`slack`] format them. The notifier
+//! delivers them.
 
 pub mod json;
 pub mod slack;
@@ -10,56 +11,54 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-/// The kinds of notices.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
-    /// A run has sent changes.
+    /// A run sent changes.
     Applied,
-    /// Guards hold changes that they did not hold before.
+    /// Guards newly hold changes.
     Held,
-    /// Runs have begun to fail, or the roster cannot be used.
+    /// Runs began to fail, or the roster became invalid.
     Failing,
-    /// What was failing works again.
+    /// A failure ended.
     Recovered,
-    /// The access of members ends soon.
+    /// The access of members expires soon.
     Expiring,
-    /// There is something that rosterd cannot do.
+    /// People need an action that rosterd cannot take.
     NeedsPerson,
 }
 
-/// One notice, as a program reads it. Fields that do not apply are absent, and every text is
-/// escaped.
+/// One notice. Fields that do not apply are absent; all text is escaped.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Notice {
     pub event: Kind,
     pub workspace: String,
-    /// When the run that shows it ended: RFC 3339, UTC.
+    /// The end of the run: RFC 3339, UTC.
     pub at: String,
     /// One sentence.
     pub summary: String,
-    /// What the run wanted to do, by its fingerprint.
+    /// The fingerprint of the plan.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub plan: Option<String>,
-    /// The commit of the roster in force.
+    /// The commit of the roster in use.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub commit: Option<Commit>,
-    /// Whom it concerns: at most [`MOST`].
+    /// The people concerned, at most [`MAX_PEOPLE`].
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub people: Vec<Person>,
-    /// How many more it concerns.
+    /// Number of further people.
     #[serde(skip_serializing_if = "is_zero")]
     pub more: usize,
-    /// The lines of the roster that would release what is held.
+    /// The `approvals:` block that approves the held changes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub approvals: Option<String>,
-    /// Since when it had been failing: RFC 3339, UTC.
+    /// When the failure began: RFC 3339, UTC.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub since: Option<String>,
 }
 
-/// So many people are named in one notice.
-pub const MOST: usize = 50;
+/// Maximum number of people in one notice.
+pub const MAX_PEOPLE: usize = 50;
 
 /// A commit of the roster.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
@@ -71,23 +70,23 @@ pub struct Commit {
     pub subject: Option<String>,
 }
 
-/// One person, and what of them is told.
+/// One person of a notice.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Person {
     pub email: String,
-    /// `invite`, `reinvite`, `role`, `disable`, or what kind of trouble there is.
+    /// `invite`, `reinvite`, `role`, `disable`, or the kind of finding.
     pub what: String,
-    /// The role, or how it changes.
+    /// The role, or its change.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub role: String,
-    /// What became of it, why it is held, when it ends.
+    /// The outcome, the reason of a hold, or the end of access.
     pub why: String,
-    /// The line of the roster.
+    /// File and line of the roster.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub place: Option<String>,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde requires a reference")]
 fn is_zero(count: &usize) -> bool {
     *count == 0
 }
@@ -102,7 +101,7 @@ impl Kind {
         Self::NeedsPerson,
     ];
 
-    /// The word in the configuration, in messages and in metrics.
+    /// The name in the configuration, in messages and in metrics.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Applied => "applied",
@@ -132,8 +131,8 @@ impl Notice {
     }
 
     fn about(mut self, mut people: Vec<Person>) -> Self {
-        self.more = people.len().saturating_sub(MOST);
-        people.truncate(MOST);
+        self.more = people.len().saturating_sub(MAX_PEOPLE);
+        people.truncate(MAX_PEOPLE);
         Self { people, ..self }
     }
 }

@@ -1,43 +1,42 @@
-//! A notice for a chat that takes Slack's incoming webhooks.
+//! A notice as a message for Slack's incoming webhooks.
 
 use serde_json::json;
 
 use super::{Kind, Notice, Person};
 
-/// A section takes at most 3000 characters
+/// Maximum length of a block in characters; Slack accepts 3000
 /// (<https://docs.slack.dev/reference/block-kit/blocks/section-block>).
-const LONGEST: usize = 2900;
-/// So many people are named in a chat.
-const NAMED: usize = 15;
+const MAX_LENGTH: usize = 2900;
+/// Maximum number of people in one message.
+const MAX_PEOPLE: usize = 15;
 
-/// The body of a message. What other people wrote cannot mention anybody or become a link: the
-/// three characters that Slack reads are escaped
+/// The body of a message. Slack's three control characters are escaped, so that text from outside
+/// cannot mention people or become a link
 /// (<https://docs.slack.dev/messaging/formatting-message-text>).
 pub fn body(notice: &Notice) -> String {
-    let head = format!("{} *{}*: {}", symbol(notice.event), safe(&notice.workspace), {
-        safe(&notice.summary)
-    });
-    let mut parts = vec![cut(head.clone())];
-    let people: Vec<String> = notice.people.iter().take(NAMED).map(line).collect();
+    let (workspace, summary) = (escape(&notice.workspace), escape(&notice.summary));
+    let title = truncate(format!("{} *{workspace}*: {summary}", symbol(notice.event)));
+    let mut parts = vec![title.clone()];
+    let people: Vec<String> = notice.people.iter().take(MAX_PEOPLE).map(line).collect();
     if !people.is_empty() {
-        let more = notice.people.len().saturating_sub(NAMED) + notice.more;
+        let more = notice.people.len().saturating_sub(MAX_PEOPLE) + notice.more;
         let more = if more > 0 { format!("\n… and {more} more") } else { String::new() };
-        parts.push(block(&format!("{}{more}", people.join("\n"))));
+        parts.push(code_block(&format!("{}{more}", people.join("\n"))));
     }
     if let Some(approvals) = &notice.approvals {
-        parts.push("To let it through, commit this into the roster:".to_owned());
-        parts.push(block(approvals));
+        parts.push("To approve, commit these lines to the roster:".to_owned());
+        parts.push(code_block(approvals));
     }
     let mut blocks: Vec<_> = parts
         .into_iter()
         .map(|text| json!({ "type": "section", "text": { "type": "mrkdwn", "text": text } }))
         .collect();
-    let foot = foot(notice);
-    if !foot.is_empty() {
-        let foot = json!({ "type": "mrkdwn", "text": cut(foot) });
-        blocks.push(json!({ "type": "context", "elements": [foot] }));
+    let context = context(notice);
+    if !context.is_empty() {
+        let context = json!({ "type": "mrkdwn", "text": truncate(context) });
+        blocks.push(json!({ "type": "context", "elements": [context] }));
     }
-    json!({ "text": cut(head), "blocks": blocks }).to_string()
+    json!({ "text": title, "blocks": blocks }).to_string()
 }
 
 fn symbol(kind: Kind) -> &'static str {
@@ -56,35 +55,34 @@ fn line(person: &Person) -> String {
     format!("{what:<9} {email}  {role}  {why}{place}")
 }
 
-/// Text as it is written. A fence within it would end it.
-fn block(text: &str) -> String {
-    format!("```\n{}\n```", cut(safe(&text.replace('`', "'"))).trim_end())
+/// Preformatted text. Backticks are replaced, as they could end the block.
+fn code_block(text: &str) -> String {
+    format!("```\n{}\n```", truncate(escape(&text.replace('`', "'"))).trim_end())
 }
 
-fn foot(notice: &Notice) -> String {
+/// Commit, plan and start of a failure.
+fn context(notice: &Notice) -> String {
     let mut parts = Vec::new();
     if let Some(commit) = &notice.commit {
-        let author = commit.author.as_deref().map(|it| format!(" {it}")).unwrap_or_default();
-        let subject = commit.subject.as_deref().map(|it| format!(": {it}")).unwrap_or_default();
-        parts.push(safe(&format!("@ {}{author}{subject}", commit.id)));
+        let author =
+            commit.author.as_deref().map(|author| format!(" {author}")).unwrap_or_default();
+        let subject =
+            commit.subject.as_deref().map(|subject| format!(": {subject}")).unwrap_or_default();
+        parts.push(escape(&format!("@ {}{author}{subject}", commit.id)));
     }
-    parts.extend(
-        notice
-            .plan
-            .as_ref()
-            .map(|plan| format!("plan {}", plan.chars().take(8).collect::<String>())),
-    );
+    let plan = notice.plan.as_ref().map(|plan| plan.chars().take(8).collect::<String>());
+    parts.extend(plan.map(|plan| format!("plan {plan}")));
     parts.extend(notice.since.as_ref().map(|since| format!("since {since}")));
     parts.join("   ")
 }
 
-fn safe(text: &str) -> String {
+fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
-/// Never within an escape: what is cut off begins with a whole one.
-fn cut(text: String) -> String {
-    let Some((end, _)) = text.char_indices().nth(LONGEST) else { return text };
+/// Truncates to the maximum length, but never inside an escape such as `&amp;`.
+fn truncate(text: String) -> String {
+    let Some((end, _)) = text.char_indices().nth(MAX_LENGTH) else { return text };
     let kept = &text[..end];
     let kept = match kept.rfind('&') {
         Some(open) if !kept[open..].contains(';') => &kept[..open],

@@ -1,4 +1,4 @@
-//! What is new since the last run that was heard of, so that each thing is told once.
+//! Finds what is new since the last run, so that each event is sent once.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -17,56 +17,57 @@ use crate::report::{Applied, Outcome, RunReport, Status, Verification};
 use crate::revision::Revision;
 use crate::roster::Roster;
 
-/// A run that has ended, as much of it as can be told.
+/// A completed run, as the tracker sees it.
 #[derive(Clone, Copy, Debug)]
 pub struct RunView<'a> {
     pub report: &'a RunReport,
-    /// The files of the roster in force.
+    /// The files of the roster in use.
     pub sources: &'a Sources,
-    /// The roster in force; None where there is none.
+    /// The roster in use, if there is one.
     pub roster: Option<&'a Roster>,
     pub revision: Option<&'a Revision>,
 }
 
-/// What has been told to one receiver. It is forgotten with the process: what still stands is told
-/// once more after a restart.
+/// What one receiver was notified of. It is in memory only: after a restart, current conditions
+/// are sent again.
 #[derive(Clone, Debug)]
 pub struct NoticeTracker {
-    /// Ends of access are told so long before.
+    /// How long before its end expiring access is sent.
     within: SignedDuration,
-    told: BTreeMap<String, Notified>,
+    /// By workspace.
+    notified: BTreeMap<String, Notified>,
 }
 
+/// The conditions that were sent and still hold.
 #[derive(Clone, Debug, Default)]
 struct Notified {
     failing: Option<Timestamp>,
     stale: Option<Timestamp>,
     held: HashSet<(Key, Vec<Guard>)>,
-    persons: HashSet<(Email, FindingKind)>,
+    needs_person: HashSet<(Email, FindingKind)>,
     ends: HashSet<End>,
 }
 
 impl NoticeTracker {
     pub fn new(within: SignedDuration) -> Self {
-        Self { within, told: BTreeMap::new() }
+        Self { within, notified: BTreeMap::new() }
     }
 
-    /// The notices that a run gives rise to. One that made room for a later one gives rise to
-    /// nothing but what it has changed.
-    pub fn hear(&mut self, heard: &RunView<'_>) -> Vec<Notice> {
-        let told = self.told.entry(heard.report.workspace.clone()).or_default();
-        let applied = heard.report.applied();
+    /// The new notices of a run. An interrupted run only reports its changes.
+    pub fn on_run_completed(&mut self, run: &RunView<'_>) -> Vec<Notice> {
+        let notified = self.notified.entry(run.report.workspace.clone()).or_default();
+        let applied = run.report.applied();
         let mut notices = Vec::new();
-        notices.extend(applied.and_then(|applied| heard.changes(applied)));
-        if heard.report.is_interrupted() {
+        notices.extend(applied.and_then(|applied| run.changes(applied)));
+        if run.report.is_interrupted() {
             return notices;
         }
-        notices.extend(heard.failing(told));
-        notices.extend(heard.stale(told));
+        notices.extend(run.failing(notified));
+        notices.extend(run.stale(notified));
         if let Some(applied) = applied {
-            notices.extend(heard.held(applied, told));
-            notices.extend(heard.persons(applied, told));
-            notices.extend(heard.ends(applied.plan.now(), self.within, told));
+            notices.extend(run.held(applied, notified));
+            notices.extend(run.needs_person(applied, notified));
+            notices.extend(run.expiring(applied.plan.now(), self.within, notified));
         }
         notices
     }
@@ -84,19 +85,15 @@ impl RunView<'_> {
         Notice { plan, commit, ..Notice::new(kind, workspace, *finished, summary) }
     }
 
-    /// What has been sent, whatever became of it.
+    /// The changes that were sent, with their outcomes.
     fn changes(&self, applied: &Applied) -> Option<Notice> {
         let was_sent = |outcome: &Outcome| !matches!(outcome, Outcome::NotSent(_));
         let sent = applied.outcomes.iter().filter(|(_, outcome)| was_sent(outcome));
         let people: Vec<Person> = sent
             .map(|(change, outcome)| {
                 let row = rows::of_change(change, self.sources);
-                let why = match outcome {
-                    Outcome::Done => "done".to_owned(),
-                    Outcome::Rejected(error) => format!("refused: {}", escape(error)),
-                    Outcome::Unknown(error) => format!("unknown: {}", escape(error)),
-                    Outcome::NotSent(error) => format!("not sent: {}", escape(error)),
-                };
+                let error = outcome.error().map(|error| format!(": {}", escape(error)));
+                let why = format!("{}{}", outcome.as_str(), error.unwrap_or_default());
                 Person { why, ..person(row, self.sources) }
             })
             .collect();
@@ -108,27 +105,26 @@ impl RunView<'_> {
         };
         let parts = [
             (count(|it| *it == Outcome::Done), "done"),
-            (count(|it| matches!(it, Outcome::Rejected(_))), "refused"),
+            (count(|it| matches!(it, Outcome::Rejected(_))), "rejected"),
             (count(|it| matches!(it, Outcome::Unknown(_))), "unknown"),
-            (count(|it| matches!(it, Outcome::NotSent(_))), "not sent"),
+            (count(|it| matches!(it, Outcome::NotSent(_))), "skipped"),
         ];
         let summary = format!("changes: {}", crate::render::counts(parts));
         Some(self.notice(Kind::Applied, summary).about(people))
     }
 
-    /// Runs that fail, and the first that does not.
-    fn failing(&self, told: &mut Notified) -> Option<Notice> {
+    /// The first failed run, and the first that succeeds again.
+    fn failing(&self, notified: &mut Notified) -> Option<Notice> {
         let failed = self.report.status() == Status::Failed;
-        match (failed, told.failing) {
+        match (failed, notified.failing) {
             (true, None) => {
-                told.failing = Some(self.report.finished);
+                notified.failing = Some(self.report.finished);
                 let why = self.why_failed();
-                Some(self.notice(Kind::Failing, format!("runs fail: {why}")))
+                Some(self.notice(Kind::Failing, format!("failing: {why}")))
             }
             (false, Some(since)) => {
-                told.failing = None;
-                let notice = self.notice(Kind::Recovered, "runs succeed again".into());
-                Some(Notice { since: Some(time::exact(since)), ..notice })
+                notified.failing = None;
+                Some(self.recovered("recovered", since))
             }
             _ => None,
         }
@@ -142,38 +138,45 @@ impl RunView<'_> {
         let failed = applied.outcomes.iter().filter(|(_, it)| *it != Outcome::Done).count();
         match &applied.verification {
             Verification::Failed(error) => {
-                format!("the reading after the changes failed: {}", escape(error))
+                format!("verification failed: {}", escape(error))
             }
-            _ if failed > 0 => format!("changes that were not made: {failed}"),
-            _ => "a reading does not show what was done".to_owned(),
+            _ if failed > 0 => format!("changes failed: {failed}"),
+            _ => "the workspace does not show a change that the API confirmed".to_owned(),
         }
     }
 
-    /// The files of a roster that cannot be used, and the first that can.
-    fn stale(&self, told: &mut Notified) -> Option<Notice> {
+    /// The first run with an invalid roster, and the first with a valid one again.
+    fn stale(&self, notified: &mut Notified) -> Option<Notice> {
         if self.report.failure().is_some_and(|failure| failure.kind == FailureKind::Roster) {
-            // There is no earlier one either, and the failure says so.
+            // There is no earlier roster to use; `failing` reports it.
             return None;
         }
-        match (self.report.stale, told.stale) {
+        match (self.report.stale, notified.stale) {
             (true, None) => {
-                told.stale = Some(self.report.finished);
-                let words = "the roster cannot be used; the last good one stays in force";
-                Some(self.notice(Kind::Failing, words.into()))
+                notified.stale = Some(self.report.finished);
+                let summary = "the roster is invalid; the last valid one stays in use";
+                Some(self.notice(Kind::Failing, summary.into()))
             }
             (false, Some(since)) => {
-                told.stale = None;
-                let notice = self.notice(Kind::Recovered, "the roster can be used again".into());
-                Some(Notice { since: Some(time::exact(since)), ..notice })
+                notified.stale = None;
+                Some(self.recovered("the roster is valid again", since))
             }
             _ => None,
         }
     }
 
-    fn held(&self, applied: &Applied, told: &mut Notified) -> Option<Notice> {
+    /// `summary`, and how long the failure lasted.
+    fn recovered(&self, summary: &str, since: Timestamp) -> Notice {
+        let elapsed = self.report.finished.duration_since(since);
+        let elapsed = time::span(elapsed).unwrap_or_else(|| format!("{} s", elapsed.as_secs()));
+        let notice = self.notice(Kind::Recovered, format!("{summary} after {elapsed}"));
+        Notice { since: Some(time::exact(since)), ..notice }
+    }
+
+    fn held(&self, applied: &Applied, notified: &mut Notified) -> Option<Notice> {
         let verdict = &applied.verdict;
         let key = |held: &Held| (Key::of(&held.change.action, &held.change.email), held.by.clone());
-        let new = verdict.held.iter().filter(|held| !told.held.contains(&key(held)));
+        let new = verdict.held.iter().filter(|held| !notified.held.contains(&key(held)));
         let people: Vec<Person> = new
             .map(|held| {
                 let row = rows::of_change(&held.change, self.sources);
@@ -181,23 +184,23 @@ impl RunView<'_> {
                 Person { why: format!("held by {}", by.join(", ")), ..person(row, self.sources) }
             })
             .collect();
-        told.held = verdict.held.iter().map(key).collect();
+        notified.held = verdict.held.iter().map(key).collect();
         if people.is_empty() {
             return None;
         }
-        let reasons = verdict.violations.iter().map(|it| escape(&it.message));
+        let reasons = verdict.violations.iter().map(|violation| escape(&violation.message));
         let reasons: Vec<_> = reasons.collect();
         let summary = format!("{} held: {}", verdict.held.len(), reasons.join("; "));
         let notice = self.notice(Kind::Held, summary).about(people);
         Some(Notice { approvals: verdict.approvals(), ..notice })
     }
 
-    fn persons(&self, applied: &Applied, told: &mut Notified) -> Option<Notice> {
+    fn needs_person(&self, applied: &Applied, notified: &mut Notified) -> Option<Notice> {
         let all = applied.plan.findings().iter();
         let all: Vec<&Finding> =
             all.filter(|it| it.kind.category() == FindingCategory::NeedsAction).collect();
         let key = |finding: &Finding| (finding.email.clone(), finding.kind.clone());
-        let new = all.iter().filter(|finding| !told.persons.contains(&key(finding)));
+        let new = all.iter().filter(|finding| !notified.needs_person.contains(&key(finding)));
         let people: Vec<Person> = new
             .map(|finding| Person {
                 email: escape(finding.email.as_str()).into_owned(),
@@ -207,19 +210,25 @@ impl RunView<'_> {
                 place: finding.place.map(|place| at(self.sources, place)),
             })
             .collect();
-        told.persons = all.into_iter().map(key).collect();
+        notified.needs_person = all.into_iter().map(key).collect();
         (!people.is_empty()).then(|| {
-            let summary = format!("{} cannot be done by rosterd", people.len());
+            let summary = format!("need action outside rosterd: {}", people.len());
             self.notice(Kind::NeedsPerson, summary).about(people)
         })
     }
 
-    fn ends(&self, now: Timestamp, within: SignedDuration, told: &mut Notified) -> Option<Notice> {
+    fn expiring(
+        &self,
+        now: Timestamp,
+        within: SignedDuration,
+        notified: &mut Notified,
+    ) -> Option<Notice> {
         let mut people = Vec::new();
-        let mut ahead = HashSet::new();
+        let mut upcoming = HashSet::new();
         for member in self.roster.map(Roster::members).unwrap_or_default() {
             let Some(period) = member.time.as_deref() else { continue };
-            let elevation = period.elevate.as_ref().map(|it| (EndKind::Elevation, it.until));
+            let elevation =
+                period.elevate.as_ref().map(|elevation| (EndKind::Elevation, elevation.until));
             let ends = period.ends.map(|at| (EndKind::Expires, at));
             for (kind, until) in ends.into_iter().chain(elevation) {
                 let left = until.duration_since(now);
@@ -227,7 +236,7 @@ impl RunView<'_> {
                     continue;
                 }
                 let end = End { email: member.email.clone(), kind, at: until };
-                if !told.ends.contains(&end) {
+                if !notified.ends.contains(&end) {
                     let what = match kind {
                         EndKind::Expires => "access",
                         EndKind::Elevation => "elevation",
@@ -241,15 +250,15 @@ impl RunView<'_> {
                     };
                     people.push((until, person));
                 }
-                ahead.insert(end);
+                upcoming.insert(end);
             }
         }
-        told.ends = ahead;
+        notified.ends = upcoming;
         people.sort_by_key(|(until, _)| *until);
         let people: Vec<Person> = people.into_iter().map(|(_, person)| person).collect();
         (!people.is_empty()).then(|| {
             let days = within.as_hours() / 24;
-            let summary = format!("{} ending within {days} days", people.len());
+            let summary = format!("expiring within {days} days: {}", people.len());
             self.notice(Kind::Expiring, summary).about(people)
         })
     }

@@ -1,12 +1,12 @@
-//! Brings notices to those who asked for them. Nobody waits for it: a run goes on whatever a
-//! receiver does, and what cannot be delivered is told in the log and counted.
+//! Delivers notices to webhooks. A run never waits for a delivery; a notice that cannot be delivered
+//! is logged and counted.
 
 mod sign;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
 use reqwest::{StatusCode, Url};
 use secrecy::ExposeSecret as _;
@@ -17,17 +17,17 @@ use crate::client::{self, endpoint_is_safe, is_loopback};
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::{Format, NotifyTarget, SecretSource, WebhookUrl};
 use crate::daemon::RunCompleted;
+use crate::escape::escape;
 use crate::metrics::Metrics;
 use crate::notice::tracker::{NoticeTracker, RunView};
 use crate::notice::{Notice, json, slack};
 use crate::source::env_var;
 
-/// So many notices wait for one receiver; what comes then is lost, and told.
-const QUEUE: usize = 100;
-/// A receiver answers within this.
+/// Maximum number of queued notices for one receiver; further ones are dropped.
+const QUEUE_SIZE: usize = 100;
+/// Timeout of one attempt.
 const TIMEOUT: Duration = Duration::from_secs(10);
-/// After an attempt that may be repeated. What is asked for by `Retry-After` is waited for too, up
-/// to the last of these.
+/// Delays after failed attempts. `Retry-After` can extend them, up to the longest.
 pub const RETRY_DELAYS: [Duration; 5] = [
     Duration::from_secs(1),
     Duration::from_secs(5),
@@ -36,33 +36,32 @@ pub const RETRY_DELAYS: [Duration; 5] = [
     Duration::from_mins(10),
 ];
 
-/// All receivers.
 #[derive(Debug)]
 pub struct Notifier {
     metrics: Arc<Metrics>,
-    waits: &'static [Duration],
-    reach: AllowedHosts,
-    routes: Mutex<Vec<Subscription>>,
+    retry_delays: &'static [Duration],
+    allowed_hosts: AllowedHosts,
+    subscriptions: Mutex<Vec<Subscription>>,
 }
 
-/// How far notices go.
+/// The hosts that may receive notices.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AllowedHosts {
     Any,
-    /// This machine alone: what happens to the people of a sandbox is nobody else's business.
+    /// Only loopback addresses; for a sandbox, whose events are not real.
     Loopback,
 }
 
-/// The way to one receiver.
+/// A receiver, with its queue and worker.
 #[derive(Debug)]
 struct Subscription {
     receiver: NotifyTarget,
-    watch: NoticeTracker,
+    tracker: NoticeTracker,
     queue: mpsc::Sender<Delivery>,
-    carrier: JoinHandle<()>,
+    worker: JoinHandle<()>,
 }
 
-/// What is carried: the same identity whichever attempt it is.
+/// A notice to deliver. All attempts share the id, so that the receiver can detect duplicates.
 #[derive(Debug)]
 struct Delivery {
     id: String,
@@ -70,78 +69,86 @@ struct Delivery {
 }
 
 impl Notifier {
-    pub fn new(metrics: Arc<Metrics>, waits: &'static [Duration], reach: AllowedHosts) -> Self {
-        Self { metrics, waits, reach, routes: Mutex::default() }
+    pub fn new(
+        metrics: Arc<Metrics>,
+        retry_delays: &'static [Duration],
+        allowed_hosts: AllowedHosts,
+    ) -> Self {
+        Self { metrics, retry_delays, allowed_hosts, subscriptions: Mutex::default() }
     }
 
-    /// These are told from now on, and no others. Who was told before is not told again.
-    pub fn adopt(&self, receivers: &[NotifyTarget]) {
-        let mut routes = self.routes.lock();
-        let mut known = std::mem::take(&mut *routes);
+    /// Replaces the receivers. One that stays keeps its queue and what it was notified of.
+    pub fn set_receivers(&self, receivers: &[NotifyTarget]) {
+        let mut subscriptions = self.subscriptions();
+        let mut known = std::mem::take(&mut *subscriptions);
         for receiver in receivers {
-            let before = known.iter().position(|route| route.receiver == *receiver);
-            let route = before.map(|at| known.swap_remove(at));
-            routes.push(route.unwrap_or_else(|| self.route(receiver)));
+            let position = known.iter().position(|it| it.receiver == *receiver);
+            let subscription = position.map(|at| known.swap_remove(at));
+            subscriptions.push(subscription.unwrap_or_else(|| self.subscribe(receiver)));
         }
     }
 
-    fn route(&self, receiver: &NotifyTarget) -> Subscription {
-        let (queue, parcels) = mpsc::channel(QUEUE);
-        self.metrics.receives(&name(receiver), &receiver.events);
-        let carrier = DeliveryWorker {
+    fn subscribe(&self, receiver: &NotifyTarget) -> Subscription {
+        let (queue, deliveries) = mpsc::channel(QUEUE_SIZE);
+        self.metrics.add_receiver(&name(receiver), &receiver.events);
+        let worker = DeliveryWorker {
             receiver: receiver.clone(),
             name: name(receiver),
             metrics: Arc::clone(&self.metrics),
-            waits: self.waits,
-            reach: self.reach,
+            retry_delays: self.retry_delays,
+            allowed_hosts: self.allowed_hosts,
         };
-        let carrier = tokio::spawn(carrier.carry(parcels));
         Subscription {
             receiver: receiver.clone(),
-            watch: NoticeTracker::new(receiver.within),
+            tracker: NoticeTracker::new(receiver.within),
             queue,
-            carrier,
+            worker: tokio::spawn(worker.run(deliveries)),
         }
     }
 
-    /// Sends on what a run gives rise to. Never waits.
-    pub fn hear(&self, run: &RunCompleted<'_>) {
+    /// Queues the new notices of a run. Does not block.
+    pub fn on_run_completed(&self, run: &RunCompleted<'_>) {
         let loaded = run.observation.as_ref().map(|observation| &observation.loaded);
-        let heard = RunView {
+        let view = RunView {
             report: run.report,
             sources: run.sources,
             roster: loaded.map(|loaded| &loaded.roster),
             revision: loaded.and_then(|loaded| loaded.revision.as_ref()),
         };
-        for route in self.routes.lock().iter_mut() {
-            let workspaces = route.receiver.workspaces.as_ref();
-            if workspaces.is_some_and(|it| !it.contains(&run.report.workspace)) {
+        for Subscription { receiver, tracker, queue, .. } in self.subscriptions().iter_mut() {
+            let workspaces = receiver.workspaces.as_ref();
+            if workspaces.is_some_and(|names| !names.contains(&run.report.workspace)) {
                 continue;
             }
-            for notice in route.watch.hear(&heard) {
-                if !route.receiver.events.contains(&notice.event) {
+            for notice in tracker.on_run_completed(&view) {
+                if !receiver.events.contains(&notice.event) {
                     continue;
                 }
                 let event = notice.event;
                 let id = format!("msg_{:032x}", fastrand::u128(..));
-                if route.queue.try_send(Delivery { id, notice }).is_err() {
-                    let receiver = name(&route.receiver);
-                    self.metrics.notified(&receiver, event, "dropped");
-                    tracing::warn!(receiver, event = event.as_str(), "too many notices wait");
+                if queue.try_send(Delivery { id, notice }).is_err() {
+                    let receiver = name(receiver);
+                    self.metrics.count_notice(&receiver, event, "dropped");
+                    tracing::warn!(receiver, event = event.as_str(), "queue full, notice dropped");
                 }
             }
         }
     }
 
-    /// Delivers what waits, within a time: what has failed once is not waited for.
-    pub async fn leave(&self, within: Duration) {
-        let routes = std::mem::take(&mut *self.routes.lock());
-        let carriers: Vec<_> = routes.into_iter().map(|route| route.carrier).collect();
-        let _ = tokio::time::timeout(within, futures_util::future::join_all(carriers)).await;
+    /// Closes the queues, and waits up to `timeout` for pending deliveries.
+    pub async fn shutdown(&self, timeout: Duration) {
+        let subscriptions = std::mem::take(&mut *self.subscriptions());
+        // Dropping the senders ends the workers once their queues are empty.
+        let workers: Vec<_> = subscriptions.into_iter().map(|it| it.worker).collect();
+        let _ = tokio::time::timeout(timeout, futures_util::future::join_all(workers)).await;
+    }
+
+    fn subscriptions(&self) -> MutexGuard<'_, Vec<Subscription>> {
+        self.subscriptions.lock()
     }
 }
 
-/// What a receiver is called: never by its address where that is a secret.
+/// The name of a receiver in logs and metrics. It never contains a secret URL.
 fn name(receiver: &NotifyTarget) -> String {
     match &receiver.to {
         WebhookUrl::Written(url) => url.host_str().unwrap_or("webhook").to_owned(),
@@ -155,104 +162,108 @@ struct DeliveryWorker {
     receiver: NotifyTarget,
     name: String,
     metrics: Arc<Metrics>,
-    waits: &'static [Duration],
-    reach: AllowedHosts,
+    retry_delays: &'static [Duration],
+    allowed_hosts: AllowedHosts,
 }
 
-/// How an attempt ended that did not deliver.
+/// Why an attempt failed.
 #[derive(Debug, PartialEq, Eq)]
 enum DeliveryError {
-    /// It may go better later: no sooner than asked for.
+    /// With the time in `Retry-After`.
     Retryable(String, Option<Duration>),
     Permanent(String),
 }
 
 impl DeliveryWorker {
-    async fn carry(self, mut parcels: mpsc::Receiver<Delivery>) {
-        while let Some(parcel) = parcels.recv().await {
-            let event = parcel.notice.event;
-            let outcome = self.deliver(&parcel).await;
-            self.metrics.notified(&self.name, event, outcome);
+    async fn run(self, mut deliveries: mpsc::Receiver<Delivery>) {
+        while let Some(delivery) = deliveries.recv().await {
+            let outcome = self.deliver(&delivery).await;
+            self.metrics.count_notice(&self.name, delivery.notice.event, outcome);
         }
     }
 
-    /// Tries until it is delivered or given up.
-    async fn deliver(&self, parcel: &Delivery) -> &'static str {
-        let (receiver, event) = (&self.name, parcel.notice.event.as_str());
-        let mut waits = self.waits.iter();
+    /// Attempts the delivery until it succeeds, fails permanently, or has no retries left.
+    async fn deliver(&self, delivery: &Delivery) -> &'static str {
+        let (receiver, event) = (&self.name, delivery.notice.event.as_str());
+        let mut delays = self.retry_delays.iter();
         loop {
-            let (why, wait) = match self.attempt(parcel).await {
+            let (error, delay) = match self.attempt(delivery).await {
                 Ok(()) => {
-                    tracing::debug!(receiver, event, "a notice is delivered");
+                    tracing::debug!(receiver, event, "notice delivered");
                     return "delivered";
                 }
-                Err(DeliveryError::Retryable(why, asked)) => {
-                    (why, waits.next().map(|it| (*it, asked)))
+                Err(DeliveryError::Retryable(error, retry_after)) => {
+                    (error, delays.next().map(|delay| (*delay, retry_after)))
                 }
-                Err(DeliveryError::Permanent(why)) => (why, None),
+                Err(DeliveryError::Permanent(error)) => (error, None),
             };
-            let Some((wait, asked)) = wait else {
-                tracing::warn!(receiver, event, "a notice is not delivered: {why}");
+            let Some((delay, retry_after)) = delay else {
+                tracing::warn!(receiver, event, "notice not delivered: {error}");
                 return "failed";
             };
-            tracing::info!(receiver, event, "a notice is not delivered yet: {why}");
-            let longest = self.waits.last().copied().unwrap_or(wait);
-            tokio::time::sleep(wait.max(asked.unwrap_or_default().min(longest))).await;
+            tracing::info!(receiver, event, "notice not delivered, retrying: {error}");
+            let longest = self.retry_delays.last().copied().unwrap_or(delay);
+            tokio::time::sleep(delay.max(retry_after.unwrap_or_default().min(longest))).await;
         }
     }
 
-    async fn attempt(&self, parcel: &Delivery) -> Result<(), DeliveryError> {
-        let url = self.address()?;
-        if self.reach == AllowedHosts::Loopback && !is_loopback(&url) {
-            return Err(DeliveryError::Permanent("a sandbox tells this machine alone".to_owned()));
+    async fn attempt(&self, delivery: &Delivery) -> Result<(), DeliveryError> {
+        let url = self.url()?;
+        if self.allowed_hosts == AllowedHosts::Loopback && !is_loopback(&url) {
+            let message = "with --sandbox, notices are sent only to loopback addresses";
+            return Err(DeliveryError::Permanent(message.to_owned()));
         }
         let body = match self.receiver.format {
-            Format::Json => json::body(&parcel.notice),
-            Format::Slack => slack::body(&parcel.notice),
+            Format::Json => json::body(&delivery.notice),
+            Format::Slack => slack::body(&delivery.notice),
         };
         let http = http(&url)?;
         let mut request = http.post(url).header(CONTENT_TYPE, "application/json");
         if let Some(secret) = &self.receiver.secret {
-            let secret = secret.resolve(&env_var).map_err(|it| later(it.to_string()))?;
-            let signed = sign::headers(&secret, &parcel.id, SystemClock.now(), &body);
-            let signed = signed.ok_or_else(|| later("the secret is no base64 after whsec_"))?;
+            let secret =
+                secret.resolve(&env_var).map_err(|problem| retryable(problem.to_string()))?;
+            let signed = sign::headers(&secret, &delivery.id, SystemClock.now(), &body);
+            let signed =
+                signed.ok_or_else(|| retryable("invalid secret: no valid base64 after whsec_"))?;
             for (name, value) in signed {
                 request = request.header(name, value);
             }
         }
-        let answer = request.body(body).send().await.map_err(|error| later(without_url(error)))?;
-        let status = answer.status();
+        let sent = request.body(body).send().await;
+        let response = sent.map_err(|error| retryable(escape(&client::cause(&error))))?;
+        let status = response.status();
         if status.is_success() {
             return Ok(());
         }
-        let why = format!("the receiver answers {status}");
-        let is_for_now = status.is_server_error()
+        let error = format!("the receiver returned {status}");
+        let is_retryable = status.is_server_error()
             || [StatusCode::TOO_MANY_REQUESTS, StatusCode::REQUEST_TIMEOUT].contains(&status);
-        if !is_for_now {
-            return Err(DeliveryError::Permanent(why));
+        if !is_retryable {
+            return Err(DeliveryError::Permanent(error));
         }
-        let asked = answer.headers().get(RETRY_AFTER).and_then(|it| it.to_str().ok()?.parse().ok());
-        Err(DeliveryError::Retryable(why, asked.map(Duration::from_secs)))
+        let retry_after = response.headers().get(RETRY_AFTER);
+        let retry_after = retry_after.and_then(|value| value.to_str().ok()?.parse().ok());
+        Err(DeliveryError::Retryable(error, retry_after.map(Duration::from_secs)))
     }
 
-    fn address(&self) -> Result<Url, DeliveryError> {
+    fn url(&self) -> Result<Url, DeliveryError> {
         let source = match &self.receiver.to {
             WebhookUrl::Written(url) => return Ok(url.clone()),
             WebhookUrl::Secret(source) => source,
         };
-        let text = source.resolve(&env_var).map_err(|problem| later(problem.to_string()))?;
+        let text = source.resolve(&env_var).map_err(|problem| retryable(problem.to_string()))?;
         let url: Url =
-            text.expose_secret().trim().parse().map_err(|_| later("the secret is no address"))?;
-        if endpoint_is_safe(&url) { Ok(url) } else { Err(later("the address is not https")) }
+            text.expose_secret().trim().parse().map_err(|_| retryable("not a valid URL"))?;
+        if endpoint_is_safe(&url) { Ok(url) } else { Err(retryable("the URL is not https")) }
     }
 }
 
-/// A receiver, its address and its secret can be mended meanwhile.
-fn later(why: impl Into<String>) -> DeliveryError {
+/// Unreadable secrets are retryable too: an operator can fix them meanwhile.
+fn retryable(why: impl Into<String>) -> DeliveryError {
     DeliveryError::Retryable(why.into(), None)
 }
 
-/// With the roots and the caution of the client of the API.
+/// An HTTP client with the same TLS roots and limits as the API client.
 fn http(url: &Url) -> Result<reqwest::Client, DeliveryError> {
     let settings = client::Settings {
         endpoint: url.clone(),
@@ -261,17 +272,5 @@ fn http(url: &Url) -> Result<reqwest::Client, DeliveryError> {
         rate: None,
         ca_file: None,
     };
-    client::connections(&settings).map_err(|error| later(error.message))
-}
-
-/// The reasons of a failure; its address may be a secret.
-fn without_url(error: reqwest::Error) -> String {
-    let error = error.without_url();
-    let mut words = error.to_string();
-    let mut source = std::error::Error::source(&error);
-    while let Some(inner) = source {
-        words = inner.to_string();
-        source = inner.source();
-    }
-    crate::escape::escape(&words).into_owned()
+    client::connections(&settings).map_err(|error| retryable(error.message))
 }

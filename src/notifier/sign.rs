@@ -1,5 +1,6 @@
-//! Signs what is sent, so that a receiver knows that it comes from here and is not an old one: as
-//! Standard Webhooks say (<https://github.com/standard-webhooks/standard-webhooks>).
+//! Signs notices as in Standard Webhooks
+//! (<https://github.com/standard-webhooks/standard-webhooks>), so that a receiver can detect forged
+//! and replayed ones.
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -8,10 +9,10 @@ use jiff::Timestamp;
 use secrecy::{ExposeSecret as _, SecretString};
 use sha2::Sha256;
 
-/// A secret that begins so goes on in base64; any other one counts as it is.
+/// A secret with this prefix is base64; any other is used as it is.
 const PREFIX: &str = "whsec_";
 
-/// The headers of a message; None where the secret cannot be one.
+/// The headers of a message; None if the base64 of the secret is invalid.
 pub fn headers(
     secret: &SecretString,
     id: &str,
@@ -40,14 +41,14 @@ pub fn headers(
 mod tests {
     use super::*;
 
-    /// The example of the libraries of Standard Webhooks.
+    /// The example of the reference libraries.
     #[test]
-    fn the_published_example_has_the_published_signature() {
+    fn the_signature_of_the_reference_example_matches() {
         let secret = SecretString::from("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw");
         let at = Timestamp::from_second(1_614_265_330).unwrap();
         let body = "{\"test\": 2432232314}";
-        let told = headers(&secret, "msg_p5jXN8AQM9LWM0D4loKWxJek", at, body).unwrap();
-        assert_eq!(told[2].1, "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
+        let signed = headers(&secret, "msg_p5jXN8AQM9LWM0D4loKWxJek", at, body).unwrap();
+        assert_eq!(signed[2].1, "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
         assert!(headers(&SecretString::from("whsec_?"), "a", at, body).is_none());
     }
 }

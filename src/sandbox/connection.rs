@@ -1,4 +1,4 @@
-//! Connections that can be reset on request.
+//! TCP connections that a request handler can reset.
 
 use std::io;
 use std::net::SocketAddr;
@@ -12,10 +12,9 @@ use axum::serve::{IncomingStream, Listener};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 
-/// Accepts connections, each with a switch that resets it.
+/// Accepts connections, each with a [`ResetHandle`].
 pub struct ResettableListener(pub TcpListener);
 
-/// A connection with its switch.
 pub struct Connection {
     stream: TcpStream,
     reset: ResetHandle,
@@ -26,7 +25,7 @@ pub struct Connection {
 pub struct ResetHandle(Arc<AtomicBool>);
 
 impl ResetHandle {
-    /// From now on nothing more is written, and the peer sees a reset.
+    /// Stops writing and resets the connection.
     pub fn reset(&self) {
         self.0.store(true, Ordering::SeqCst);
     }
@@ -56,7 +55,7 @@ impl Connected<IncomingStream<'_, ResettableListener>> for ResetHandle {
 impl Connection {
     fn check(&self) -> io::Result<()> {
         if self.reset.0.load(Ordering::SeqCst) {
-            // Closing with data unsent and no time to linger makes it a reset.
+            // With a linger time of zero, closing sends RST.
             let _ = self.stream.set_zero_linger();
             return Err(io::ErrorKind::ConnectionReset.into());
         }

@@ -1,4 +1,4 @@
-//! The hands behind the API's back: accept, expire, edit, and choose what goes wrong.
+//! The control API: actions of people (accept, expire, edit), and fault injection.
 
 use std::sync::Arc;
 
@@ -10,79 +10,88 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::auth;
+use super::executed::AccountType;
 use super::faults::FaultRate;
-use super::server::{Shared, errors, is_json};
-use super::world::{AccountType, Refusal, World};
+use super::shared::{Shared, error_response, is_json};
+use super::world::{Rejection, World};
 
-/// What a hand does; only `what` decides which of these it needs.
+/// The parameters of an action. Each action uses some of them.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 struct Edit {
-    /// The name or the uid of the workspace; the first one where nothing is said.
+    /// The name or the uid of the workspace; the first one by default.
     workspace: Option<String>,
     email: Option<String>,
     account_type: Option<AccountType>,
     name: Option<String>,
-    /// The address after a rename.
+    /// The new email address of a rename.
     to: Option<String>,
-    /// Faults from now on, as on the command line: `throttle=0.1`.
+    /// The new fault rates, as on the command line: `throttle=0.1`.
     faults: Option<Vec<String>>,
 }
 
-/// `GET /control/state`: everything, the disabled users too.
+/// `GET /control/state`: the whole state, including disabled users.
 pub async fn state(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
-    if let Err(refusal) = permitted(&shared, &headers) {
-        return refusal;
+    if let Err(response) = require_admin(&shared, &headers) {
+        return response;
     }
     axum::Json(&*shared.world.lock()).into_response()
 }
 
-/// `POST /control/{what}`.
+/// `POST /control/{action}`.
 pub async fn change(
     State(shared): State<Arc<Shared>>,
-    Path(what): Path<String>,
+    Path(action): Path<String>,
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    if let Err(refusal) = permitted(&shared, &headers) {
-        return refusal;
+    if let Err(response) = require_admin(&shared, &headers) {
+        return response;
     }
     if !is_json(&headers) {
         let why = "send content-type: application/json";
-        return errors(StatusCode::UNSUPPORTED_MEDIA_TYPE, why, "BAD_REQUEST");
+        return error_response(StatusCode::UNSUPPORTED_MEDIA_TYPE, why, "BAD_REQUEST");
     }
     let edit: Edit = match serde_json::from_slice(&body) {
         Ok(edit) => edit,
-        Err(error) => return errors(StatusCode::BAD_REQUEST, &error.to_string(), "BAD_REQUEST"),
+        Err(error) => {
+            return error_response(StatusCode::BAD_REQUEST, &error.to_string(), "BAD_REQUEST");
+        }
     };
-    if what == "faults" {
+    if action == "faults" {
         return set_faults(&shared, &edit);
     }
-    let done = apply(&mut shared.world.lock(), &what, &edit, shared.clock.now());
-    match done {
+    let applied = apply(&mut shared.world.lock(), &action, &edit, shared.clock.now());
+    match applied {
         Ok(Ok(())) => {
-            if let Err(error) = shared.keep() {
-                return errors(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string(), "NOT_KEPT");
+            if let Err(error) = shared.save() {
+                return error_response(
+                    StatusCode::INTERNAL_SERVER_ERROR,
+                    &error.to_string(),
+                    "NOT_SAVED",
+                );
             }
             axum::Json(json!({ "ok": true })).into_response()
         }
-        Ok(Err(refusal)) => errors(StatusCode::CONFLICT, &refusal.to_string(), refusal.code()),
-        Err(why) => errors(StatusCode::BAD_REQUEST, why, "BAD_REQUEST"),
+        Ok(Err(rejection)) => {
+            error_response(StatusCode::CONFLICT, &rejection.to_string(), rejection.code())
+        }
+        Err(why) => error_response(StatusCode::BAD_REQUEST, why, "BAD_REQUEST"),
     }
 }
 
-/// What is missing in the request, or what the world says to it.
+/// Applies an action. The outer error says what is wrong with the request.
 fn apply(
     world: &mut World,
-    what: &str,
+    action: &str,
     edit: &Edit,
     now: jiff::Timestamp,
-) -> Result<Result<(), Refusal>, &'static str> {
+) -> Result<Result<(), Rejection>, &'static str> {
     let first = world.workspaces.first().map(|it| it.uid.clone()).unwrap_or_default();
     let which = edit.workspace.clone().unwrap_or(first);
     let email = edit.email.as_deref().ok_or("`email` is missing")?;
     let account_type = || edit.account_type.ok_or("`accountType` is missing");
-    Ok(match what {
+    Ok(match action {
         "accept" => world.accept(&which, email, now),
         "expire" => world.expire(&which, email),
         "account" => world.add(&which, email, edit.name.clone(), account_type()?),
@@ -96,32 +105,42 @@ fn apply(
         }
         "enable" => world.by_email(&which, email).map(|account| account.disabled = false),
         "remove" => world.remove(&which, email),
-        _ => return Err("known are accept, expire, account, role, rename, enable, remove, faults"),
+        _ => {
+            return Err(
+                "unknown action: use accept, expire, account, role, rename, enable, remove or faults",
+            );
+        }
     })
 }
 
 fn set_faults(shared: &Shared, edit: &Edit) -> Response {
-    let odds: Result<Vec<FaultRate>, String> =
-        edit.faults.iter().flatten().map(|written| written.parse()).collect();
-    match odds {
-        Ok(odds) => {
-            shared.faults.lock().set(odds);
+    let rates: Result<Vec<FaultRate>, String> =
+        edit.faults.iter().flatten().map(|text| text.parse()).collect();
+    match rates {
+        Ok(rates) => {
+            shared.faults.lock().set(rates);
             axum::Json(json!({ "ok": true })).into_response()
         }
-        Err(why) => errors(StatusCode::BAD_REQUEST, &why, "BAD_REQUEST"),
+        Err(why) => error_response(StatusCode::BAD_REQUEST, &why, "BAD_REQUEST"),
     }
 }
 
-/// Only the admin key, and no page of another site.
-fn permitted(shared: &Shared, headers: &HeaderMap) -> Result<(), Response> {
+/// Requires the admin key, and rejects requests of web pages.
+fn require_admin(shared: &Shared, headers: &HeaderMap) -> Result<(), Response> {
     if headers.contains_key(header::ORIGIN) {
-        return Err(errors(StatusCode::FORBIDDEN, "not from a browser", "FORBIDDEN"));
+        return Err(error_response(
+            StatusCode::FORBIDDEN,
+            "requests from a browser are not allowed",
+            "FORBIDDEN",
+        ));
     }
-    match auth::caller(headers, &shared.world.lock()) {
+    match auth::authenticate(headers, &shared.world.lock()) {
         Ok(caller) if caller.is_admin() => Ok(()),
-        Ok(_) => Err(errors(StatusCode::FORBIDDEN, "the admin key is needed", "FORBIDDEN")),
+        Ok(_) => {
+            Err(error_response(StatusCode::FORBIDDEN, "the admin key is required", "FORBIDDEN"))
+        }
         Err(denied) => {
-            Err(errors(StatusCode::UNAUTHORIZED, &denied.to_string(), "UNAUTHENTICATED"))
+            Err(error_response(StatusCode::UNAUTHORIZED, &denied.to_string(), "UNAUTHENTICATED"))
         }
     }
 }

@@ -1,14 +1,29 @@
-//! What has really been done: the mutations that took effect, whoever was told of them.
+//! A log of the mutations that took effect, whether or not the client received a response.
 
 use std::collections::VecDeque;
 
+use async_graphql::Enum;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::world::AccountType;
+/// Maximum number of entries; the oldest are dropped.
+pub const MAX_ENTRIES: usize = 10_000;
 
-/// So many are remembered; the oldest make room.
-pub const REMEMBERED: usize = 10_000;
+/// The roles of the API: the vendor documents three of them, its Python client has the others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Enum, Serialize, Deserialize)]
+#[graphql(name = "UserAccountType")]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum AccountType {
+    Admin,
+    Developer,
+    Business,
+    BillingAdmin,
+    SecurityAdmin,
+    WorkspaceSettingsAdmin,
+    WorkspaceAdmin,
+    Analyst,
+    SandboxUser,
+}
 
 /// One mutation that took effect.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -18,13 +33,13 @@ pub struct Executed {
     /// The uid of the workspace.
     pub workspace: String,
     pub kind: Kind,
-    /// The address of an invitation, and the uid of everything else.
+    /// The email address of an invitation, else the uid.
     pub target: String,
-    /// What it gave; a disable gives nothing.
+    /// The new account type; None for a disable.
     pub account_type: Option<AccountType>,
 }
 
-/// The mutations of the API, by the names of their fields.
+/// The mutations of the API, named by their fields.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Kind {
@@ -33,14 +48,14 @@ pub enum Kind {
     DisableUser,
 }
 
-/// The last [`REMEMBERED`] of them, in order.
+/// The last [`MAX_ENTRIES`] mutations, in order.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Record(VecDeque<Executed>);
+pub struct ExecutionLog(VecDeque<Executed>);
 
-impl Record {
+impl ExecutionLog {
     pub(super) fn add(&mut self, executed: Executed) {
-        if self.0.len() >= REMEMBERED {
+        if self.0.len() >= MAX_ENTRIES {
             self.0.pop_front();
         }
         self.0.push_back(executed);
@@ -56,10 +71,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_oldest_make_room() {
-        let mut record = Record::default();
-        for number in 0..=REMEMBERED {
-            record.add(Executed {
+    fn the_oldest_entries_are_dropped() {
+        let mut log = ExecutionLog::default();
+        for number in 0..=MAX_ENTRIES {
+            log.add(Executed {
                 at: Timestamp::UNIX_EPOCH,
                 workspace: "acme".into(),
                 kind: Kind::DisableUser,
@@ -67,7 +82,7 @@ mod tests {
                 account_type: None,
             });
         }
-        assert_eq!(record.iter().count(), REMEMBERED);
-        assert_eq!(record.iter().next().unwrap().target, "1");
+        assert_eq!(log.iter().count(), MAX_ENTRIES);
+        assert_eq!(log.iter().next().unwrap().target, "1");
     }
 }

@@ -1,41 +1,41 @@
-//! Bad days on request: each fault with a probability, all of them from one seed.
+//! Fault injection: each fault has a probability, and a seed makes the sequence reproducible.
 
 use std::collections::BTreeMap;
 use std::str::FromStr;
 
-/// What can go wrong with one request.
+/// A fault of one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Fault {
     /// 429 with `Retry-After: 1`.
     Throttle,
-    /// 503, before anything runs.
+    /// 503, before execution.
     Unavailable,
-    /// No answer, and nothing runs.
+    /// No response, not executed.
     TimeoutBefore,
-    /// It runs, and there is no answer.
+    /// Executed, but no response.
     TimeoutAfter,
-    /// The connection is reset before anything runs.
+    /// The connection is reset before execution.
     ResetBefore,
-    /// It runs, and the connection is reset.
+    /// Executed, then the connection is reset.
     ResetAfter,
-    /// It runs, and half of the answer arrives.
+    /// Executed, and half of the response arrives.
     Truncate,
-    /// Nothing runs, and the answer says `ok: false`.
+    /// Not executed, and the response says `ok: false`.
     NotOk,
-    /// A page of HTML with status 200, and nothing runs.
+    /// An HTML page with status 200, not executed.
     Html,
-    /// The listing as it was before the last change.
+    /// A listing from before the last change.
     Stale,
 }
 
-/// How often each fault happens.
+/// The rates of all faults.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Faults {
-    odds: BTreeMap<Fault, f64>,
+    rates: BTreeMap<Fault, f64>,
     random: fastrand::Rng,
 }
 
-/// A fault and its probability, as they are written: `throttle=0.1`.
+/// A fault and its probability, written as `throttle=0.1`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct FaultRate {
     pub fault: Fault,
@@ -75,33 +75,33 @@ impl Fault {
 }
 
 impl Faults {
-    pub fn new(odds: impl IntoIterator<Item = FaultRate>, seed: u64) -> Self {
-        let odds = odds.into_iter().map(|odds| (odds.fault, odds.probability)).collect();
-        Self { odds, random: fastrand::Rng::with_seed(seed) }
+    pub fn new(rates: impl IntoIterator<Item = FaultRate>, seed: u64) -> Self {
+        let mut faults = Self { rates: BTreeMap::new(), random: fastrand::Rng::with_seed(seed) };
+        faults.set(rates);
+        faults
     }
 
-    /// Other odds from now on.
-    pub fn set(&mut self, odds: impl IntoIterator<Item = FaultRate>) {
-        self.odds = odds.into_iter().map(|odds| (odds.fault, odds.probability)).collect();
+    /// Replaces the rates.
+    pub fn set(&mut self, rates: impl IntoIterator<Item = FaultRate>) {
+        self.rates = rates.into_iter().map(|rate| (rate.fault, rate.probability)).collect();
     }
 
-    /// Whether this fault can happen at all.
-    pub fn expects(&self, fault: Fault) -> bool {
-        self.odds.get(&fault).is_some_and(|probability| *probability > 0.0)
+    /// Whether the fault can occur.
+    pub fn is_enabled(&self, fault: Fault) -> bool {
+        self.rates.get(&fault).is_some_and(|probability| *probability > 0.0)
     }
 
-    /// What goes wrong with the next request, if anything does. A stale listing is no fault of a
-    /// mutation.
+    /// The fault of the next request, if any. A mutation has no stale listing.
     pub fn draw(&mut self, is_mutation: bool) -> Option<Fault> {
-        let mut drawn = None;
-        for (&fault, &probability) in &self.odds {
-            // Every request draws as often as every other, so that one of them changes no other.
+        let mut result = None;
+        for (&fault, &probability) in &self.rates {
+            // Every request draws the same number of times, so that its kind does not affect later ones.
             let hit = self.random.f64() < probability;
-            if hit && drawn.is_none() && !(is_mutation && fault == Fault::Stale) {
-                drawn = Some(fault);
+            if hit && result.is_none() && !(is_mutation && fault == Fault::Stale) {
+                result = Some(fault);
             }
         }
-        drawn
+        result
     }
 }
 
@@ -112,11 +112,11 @@ impl FromStr for FaultRate {
         let known = Fault::ALL.map(Fault::name).join(", ");
         let (name, probability) = text
             .split_once('=')
-            .ok_or_else(|| format!("write FAULT=PROBABILITY; faults: {known}"))?;
+            .ok_or_else(|| format!("write FAULT=PROBABILITY; known faults: {known}"))?;
         let fault = Fault::ALL
             .into_iter()
             .find(|fault| fault.name() == name.trim())
-            .ok_or_else(|| format!("`{name}` is not a fault; known are {known}"))?;
+            .ok_or_else(|| format!("unknown fault `{name}`; known faults: {known}"))?;
         let probability: f64 = probability
             .trim()
             .parse()
@@ -131,35 +131,35 @@ impl FromStr for FaultRate {
 mod tests {
     use super::*;
 
-    fn odds(text: &str) -> FaultRate {
+    fn rate(text: &str) -> FaultRate {
         text.parse().unwrap()
     }
 
     #[test]
-    fn one_seed_makes_the_same_days() {
-        let days = |seed| {
-            let mut faults = Faults::new([odds("html=0.3"), odds("throttle=0.3")], seed);
+    fn the_same_seed_creates_the_same_faults() {
+        let draw = |seed| {
+            let mut faults = Faults::new([rate("html=0.3"), rate("throttle=0.3")], seed);
             (0..100).map(|_| faults.draw(false)).collect::<Vec<_>>()
         };
-        assert_eq!(days(1), days(1));
-        assert_ne!(days(1), days(2));
-        assert!(days(1).contains(&Some(Fault::Html)) && days(1).contains(&None));
+        assert_eq!(draw(1), draw(1));
+        assert_ne!(draw(1), draw(2));
+        assert!(draw(1).contains(&Some(Fault::Html)) && draw(1).contains(&None));
     }
 
     #[test]
-    fn certain_and_impossible_faults_are_just_that() {
-        let mut faults = Faults::new([odds("stale=1"), odds("not-ok=0")], 1);
+    fn probabilities_of_one_and_zero_are_exact() {
+        let mut faults = Faults::new([rate("stale=1"), rate("not-ok=0")], 1);
         assert!((0..50).all(|_| faults.draw(false) == Some(Fault::Stale)));
         assert!((0..50).all(|_| faults.draw(true).is_none()));
-        assert!(faults.expects(Fault::Stale) && !faults.expects(Fault::NotOk));
+        assert!(faults.is_enabled(Fault::Stale) && !faults.is_enabled(Fault::NotOk));
         faults.set([]);
         assert_eq!(faults.draw(false), None);
     }
 
     #[test]
-    fn what_is_no_fault_is_told_with_what_there_is() {
+    fn an_unknown_fault_is_rejected_with_the_known_ones() {
         for fault in Fault::ALL {
-            assert_eq!(odds(&format!("{}=0.5", fault.name())).fault, fault);
+            assert_eq!(rate(&format!("{}=0.5", fault.name())).fault, fault);
         }
         for text in ["html", "fire=0.1", "html=2", "html=-0.1", "html=NaN", "html=often"] {
             assert!(text.parse::<FaultRate>().is_err(), "{text}");

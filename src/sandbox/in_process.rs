@@ -1,4 +1,4 @@
-//! The sandbox without a network: a request is handed in, and its answer comes back.
+//! The sandbox without a network: requests are function calls.
 
 use std::sync::Arc;
 
@@ -10,12 +10,13 @@ use parking_lot::Mutex;
 use tower::ServiceExt as _;
 
 use super::connection::ResetHandle;
-use super::server::{self, Shared};
+use super::faults::FaultRate;
+use super::shared::Shared;
 use super::world::World;
-use super::{Options, faults::FaultRate};
+use super::{Options, server};
 use crate::clock::Clock;
 
-/// A sandbox within this process. Faults that are a matter of connections do nothing here.
+/// A sandbox within this process. Faults of connections have no effect.
 #[derive(Clone, Debug)]
 pub struct InProcessSandbox {
     shared: Arc<Shared>,
@@ -25,12 +26,12 @@ pub struct InProcessSandbox {
 impl InProcessSandbox {
     pub fn new(options: Options, clock: Arc<dyn Clock>, world: World) -> Self {
         let shared = Arc::new(Shared::new(options, clock, world));
-        let here = MockConnectInfo(ResetHandle::default());
-        let routes = server::routes(Arc::clone(&shared)).layer(here);
+        let connection = MockConnectInfo(ResetHandle::default());
+        let routes = server::routes(Arc::clone(&shared)).layer(connection);
         Self { shared, routes }
     }
 
-    /// The answer to one request.
+    /// Sends a request and returns its response.
     pub async fn answer(&self, request: Request<Body>) -> Response<Body> {
         match self.routes.clone().oneshot(request).await {
             Ok(response) => response,
@@ -38,14 +39,14 @@ impl InProcessSandbox {
         }
     }
 
-    /// The world itself, for hands that change it behind the API's back.
+    /// The state, for changes outside the API.
     pub fn state(&self) -> Arc<Mutex<World>> {
         Arc::clone(&self.shared.world)
     }
 
-    /// What goes wrong from now on, and nothing else.
-    pub fn fault(&self, odds: impl IntoIterator<Item = FaultRate>) {
-        self.shared.faults.lock().set(odds);
+    /// Replaces the fault rates.
+    pub fn set_faults(&self, rates: impl IntoIterator<Item = FaultRate>) {
+        self.shared.faults.lock().set(rates);
     }
 }
 
@@ -54,20 +55,20 @@ mod tests {
     use super::*;
     use jiff::Timestamp;
 
-    struct Then;
+    struct FixedClock;
 
-    impl Clock for Then {
+    impl Clock for FixedClock {
         fn now(&self) -> Timestamp {
             "2027-03-28T01:00:00Z".parse().unwrap()
         }
     }
 
     #[tokio::test]
-    async fn an_answer_carries_the_time_of_the_sandbox_and_not_of_the_system() {
-        let world = World::seeded(&["acme".to_owned()], 0, 1, Then.now());
-        let inside = InProcessSandbox::new(Options::default(), Arc::new(Then), world);
+    async fn the_date_header_uses_the_clock_of_the_sandbox() {
+        let world = World::seeded(&["acme".to_owned()], 0, 1, FixedClock.now());
+        let sandbox = InProcessSandbox::new(Options::default(), Arc::new(FixedClock), world);
         let request = Request::post("/graphql").body(Body::from("{}")).unwrap();
-        let answer = inside.answer(request).await;
-        assert_eq!(answer.headers()["date"], "Sun, 28 Mar 2027 01:00:00 GMT");
+        let response = sandbox.answer(request).await;
+        assert_eq!(response.headers()["date"], "Sun, 28 Mar 2027 01:00:00 GMT");
     }
 }

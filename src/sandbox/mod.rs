@@ -1,8 +1,8 @@
-//! The API's other side: a faithful User Management API on this machine.
+//! A local implementation of the User Management API, for tests and trials.
 //!
-//! [`world`] is a pure state machine, [`schema`] its GraphQL, `server` the HTTP around it with
-//! bad days on request ([`faults`]). It never imports the client: the API is read twice,
-//! independently, so that a wrong idea about it has to be had twice.
+//! [`world`] is a pure state machine, [`schema`] its GraphQL API, and `server` the HTTP server, which
+//! injects faults on request ([`faults`]). The sandbox never imports the client: both implement the
+//! API independently, so that a misreading of the documentation goes unnoticed only if both share it.
 
 pub mod auth;
 mod connection;
@@ -13,6 +13,7 @@ mod in_process;
 pub mod schema;
 mod seed;
 mod server;
+mod shared;
 mod state;
 pub mod world;
 
@@ -29,40 +30,39 @@ use tokio::task::JoinHandle;
 use crate::clock::Clock;
 use connection::ResettableListener;
 use faults::FaultRate;
-use server::Shared;
+use shared::Shared;
 use world::World;
 
 pub use in_process::InProcessSandbox;
 
-/// How a sandbox behaves.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// A loopback address; port 0 takes a free one.
+    /// A loopback address; port 0 selects a free port.
     pub listen: SocketAddr,
-    /// Where the world is kept; without it everything is forgotten at the end.
+    /// The file of the state; without one, the state is lost at exit.
     pub state: Option<PathBuf>,
-    /// The workspaces, by name; a state that is kept has its own.
+    /// The names of the workspaces; an existing state file has its own.
     pub workspaces: Vec<String>,
-    /// So many people beside the documented ones, in each workspace.
+    /// Number of people in each workspace in addition to the documented ones.
     pub people: usize,
     /// The seed of uids and faults.
     pub seed: u64,
-    /// Every answer takes so long.
+    /// Latency of a request.
     pub latency: Duration,
-    /// And so long for each root field.
+    /// Additional latency for each root field.
     pub latency_per_field: Duration,
     pub faults: Vec<FaultRate>,
-    /// Requests a second; more are answered 429.
+    /// Maximum number of requests per second; further ones get 429.
     pub rate_limit: Option<u32>,
-    /// The first field that fails ends the rest of its request, and `data` is null.
+    /// The first failed field aborts its request, and `data` is null.
     pub abort_batches: bool,
-    /// Mutations of more fields are refused before any of them runs.
+    /// Maximum number of fields of a mutation; larger ones are rejected before execution.
     pub max_batch: usize,
-    /// Pending invitations are called SENT, as the vendor's Python client has it.
+    /// Report pending invitations as SENT, as the vendor's Python client does.
     pub sent: bool,
 }
 
-/// A sandbox that serves until it is stopped or dropped.
+/// A running sandbox; it stops when dropped.
 #[derive(Debug)]
 pub struct Running {
     address: SocketAddr,
@@ -89,16 +89,16 @@ impl Default for Options {
     }
 }
 
-/// Starts a sandbox. An address off loopback is refused: its keys are published.
+/// Starts a sandbox. Only loopback addresses are allowed: its keys are public.
 pub async fn start(options: Options, clock: Arc<dyn Clock>) -> io::Result<Running> {
     if !options.listen.ip().is_loopback() {
         return Err(io::Error::new(
             io::ErrorKind::InvalidInput,
-            format!("{} is not a loopback address, and the keys are published", options.listen),
+            format!("{} is not a loopback address, and the keys are public", options.listen),
         ));
     }
-    let kept = options.state.as_deref().map(state::load).transpose()?.flatten();
-    let world = kept.unwrap_or_else(|| {
+    let saved = options.state.as_deref().map(state::load).transpose()?.flatten();
+    let world = saved.unwrap_or_else(|| {
         World::seeded(&options.workspaces, options.people, options.seed, clock.now())
     });
     let listener = TcpListener::bind(options.listen)
@@ -106,7 +106,7 @@ pub async fn start(options: Options, clock: Arc<dyn Clock>) -> io::Result<Runnin
         .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", options.listen)))?;
     let address = listener.local_addr()?;
     let shared = Arc::new(Shared::new(options, clock, world));
-    shared.keep()?;
+    shared.save()?;
     let service = server::routes(Arc::clone(&shared))
         .into_make_service_with_connect_info::<connection::ResetHandle>();
     let stopped = shared.stop.clone().cancelled_owned();
@@ -121,33 +121,33 @@ impl Running {
         self.address
     }
 
-    /// Where GraphQL is served.
+    /// The URL of the GraphQL API.
     pub fn endpoint(&self) -> String {
         format!("http://{}/graphql", self.address)
     }
 
-    /// The world as it is now.
+    /// A copy of the current state.
     pub fn world(&self) -> World {
         self.shared.world.lock().clone()
     }
 
-    /// The world itself, for hands that change it behind the API's back.
+    /// The state, for changes outside the API.
     pub fn state(&self) -> Arc<Mutex<World>> {
         Arc::clone(&self.shared.world)
     }
 
-    /// What goes wrong from now on, and nothing else.
-    pub fn fault(&self, odds: impl IntoIterator<Item = FaultRate>) {
-        self.shared.faults.lock().set(odds);
+    /// Replaces the fault rates.
+    pub fn set_faults(&self, rates: impl IntoIterator<Item = FaultRate>) {
+        self.shared.faults.lock().set(rates);
     }
 
-    /// Stops serving; connections that do not end by themselves are dropped.
+    /// Stops the server; connections that stay open for more than 200 ms are dropped.
     pub async fn stop(mut self) {
         self.shared.stop.cancel();
         let grace = Duration::from_millis(200);
         if tokio::time::timeout(grace, &mut self.serving).await.is_err() {
             self.serving.abort();
-            // Until the server is gone, its port is taken.
+            // The task holds the port until it has ended.
             let _ = (&mut self.serving).await;
         }
     }

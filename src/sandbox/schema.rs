@@ -1,4 +1,4 @@
-//! The GraphQL schema: exactly the documented operations.
+//! The GraphQL schema: the documented operations and no others.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,28 +11,28 @@ use jiff::Timestamp;
 use parking_lot::Mutex;
 
 use super::auth::Caller;
-use super::world::{AccountType, Invitation, Refusal, World};
+use super::world::{AccountType, Invitation, Rejection, World};
 
 pub type Api = Schema<Query, Mutation, EmptySubscription>;
 
-/// A mutation with more root fields than this is refused by every server.
+/// The default for the maximum number of root fields of a mutation.
 pub const MAX_FIELDS: usize = 1000;
 
-/// What one request works on.
+/// The context of one request.
 pub struct Request {
     pub world: Arc<Mutex<World>>,
-    /// What a listing shows, where that is not the world as it is.
-    pub shown: Option<World>,
+    /// An earlier state that listings return instead of the current one.
+    pub stale: Option<World>,
     pub caller: Caller,
     pub now: Timestamp,
-    /// How an invitation that can be accepted is called.
+    /// The status of an invitation that can be accepted.
     pub pending: InviteStatus,
-    /// Every field answers `ok: false`, and nothing happens.
+    /// Every field returns `ok: false`, and nothing is executed.
     pub not_ok: bool,
-    /// The first field that fails ends the rest.
+    /// The first failed field aborts the rest.
     pub abort: bool,
     pub failed: AtomicBool,
-    /// Something was changed.
+    /// The state was changed.
     pub changed: AtomicBool,
 }
 
@@ -104,29 +104,30 @@ pub fn sdl() -> String {
     api().sdl()
 }
 
-#[expect(clippy::unused_async, reason = "the macro wants resolvers to be async")]
+#[expect(clippy::unused_async, reason = "the macro requires async resolvers")]
 #[Object]
 impl Query {
     /// All the active and invited users of the workspace.
     async fn list_users(&self, context: &Context<'_>) -> Result<ListUsers> {
-        let request = context.data::<std::sync::Arc<Request>>()?;
+        let request = context.data::<Arc<Request>>()?;
         let workspace = request.caller.workspace()?;
         if request.not_ok {
             return Ok(ListUsers { ok: false, active_users: vec![], invited_users: vec![] });
         }
         let world = request.world.lock();
-        let world = request.shown.as_ref().unwrap_or(&world);
-        let workspace = world.workspace(workspace).ok_or_else(|| refused(Refusal::NoWorkspace))?;
+        let world = request.stale.as_ref().unwrap_or(&world);
+        let workspace =
+            world.workspace(workspace).ok_or_else(|| rejected(Rejection::NoWorkspace))?;
         let active_users = workspace.active().map(|account| ActiveUser {
             uid: account.uid.clone(),
             email: account.email.clone(),
             name: account.name.clone(),
             account_type: account.account_type,
         });
-        let invited_users = workspace.invitations.iter().map(|it| InvitedUser {
-            email: it.email.clone(),
-            account_type: it.account_type,
-            invite_status: request.status(it),
+        let invited_users = workspace.invitations.iter().map(|invitation| InvitedUser {
+            email: invitation.email.clone(),
+            account_type: invitation.account_type,
+            invite_status: request.status(invitation),
         });
         Ok(ListUsers {
             ok: true,
@@ -135,51 +136,52 @@ impl Query {
         })
     }
 
-    /// The workspaces that the key may see.
+    /// The workspaces that the key can see.
     async fn list_workspaces(&self, context: &Context<'_>) -> Result<ListWorkspaces> {
-        let request = context.data::<std::sync::Arc<Request>>()?;
+        let request = context.data::<Arc<Request>>()?;
         let world = request.world.lock();
-        let seen = world.workspaces.iter().filter(|it| request.caller.sees(&it.uid));
-        let workspaces =
-            seen.map(|it| WorkspaceItem { uid: it.uid.clone(), name: it.name.clone() }).collect();
+        let visible = world.workspaces.iter().filter(|it| request.caller.can_see(&it.uid));
+        let workspaces = visible
+            .map(|it| WorkspaceItem { uid: it.uid.clone(), name: it.name.clone() })
+            .collect();
         Ok(ListWorkspaces { ok: !request.not_ok, workspaces })
     }
 }
 
-#[expect(clippy::unused_async, reason = "the macro wants resolvers to be async")]
+#[expect(clippy::unused_async, reason = "the macro requires async resolvers")]
 #[Object]
 impl Mutation {
-    /// Invites somebody to the workspace.
+    /// Invites a person to the workspace.
     async fn invite_user(
         &self,
         context: &Context<'_>,
         email: String,
         account_type: AccountType,
     ) -> Result<InviteUser> {
-        let request = context.data::<std::sync::Arc<Request>>()?;
+        let request = context.data::<Arc<Request>>()?;
         let ok = request.change(|world, workspace| {
             world.invite(workspace, &email, account_type, request.now)
         })?;
         Ok(InviteUser { ok })
     }
 
-    /// Changes what an active user may do.
+    /// Changes the role of an active user.
     async fn update_user_account_type(
         &self,
         context: &Context<'_>,
         uid: String,
         account_type: AccountType,
     ) -> Result<UpdateUserAccountType> {
-        let request = context.data::<std::sync::Arc<Request>>()?;
+        let request = context.data::<Arc<Request>>()?;
         let ok = request.change(|world, workspace| {
             world.set_account_type(workspace, &uid, account_type, request.now)
         })?;
         Ok(UpdateUserAccountType { ok })
     }
 
-    /// Takes a user's access away.
+    /// Disables a user.
     async fn disable_user(&self, context: &Context<'_>, uid: String) -> Result<DisableUser> {
-        let request = context.data::<std::sync::Arc<Request>>()?;
+        let request = context.data::<Arc<Request>>()?;
         let ok = request.change(|world, workspace| world.disable(workspace, &uid, request.now))?;
         Ok(DisableUser { ok })
     }
@@ -190,10 +192,10 @@ impl Request {
         if invitation.is_expired(self.now) { InviteStatus::Expired } else { self.pending }
     }
 
-    /// One field of a mutation.
+    /// Executes one field of a mutation.
     fn change(
         &self,
-        effect: impl FnOnce(&mut World, &str) -> std::result::Result<(), Refusal>,
+        effect: impl FnOnce(&mut World, &str) -> std::result::Result<(), Rejection>,
     ) -> Result<bool> {
         if self.abort && self.failed.load(Ordering::SeqCst) {
             return Err(Error::new("an earlier field failed"));
@@ -202,7 +204,7 @@ impl Request {
             if self.not_ok {
                 return Ok(false);
             }
-            effect(&mut self.world.lock(), workspace).map_err(refused)?;
+            effect(&mut self.world.lock(), workspace).map_err(rejected)?;
             self.changed.store(true, Ordering::SeqCst);
             Ok(true)
         });
@@ -213,6 +215,6 @@ impl Request {
     }
 }
 
-fn refused(refusal: Refusal) -> Error {
-    Error::new(refusal.to_string()).extend_with(|_, e| e.set("code", refusal.code()))
+fn rejected(rejection: Rejection) -> Error {
+    Error::new(rejection.to_string()).extend_with(|_, e| e.set("code", rejection.code()))
 }

@@ -1,19 +1,18 @@
-//! Who is there at the beginning: the people of the vendor's documentation, and as many more as
-//! are asked for.
+//! The initial state: the people of the vendor's documentation, and optional others.
 
 use jiff::Timestamp;
 
-use super::executed::Record;
+use super::executed::ExecutionLog;
 use super::world::{Account, AccountType, Invitation, Workspace, World};
 
 impl World {
-    /// Workspaces of these names, each with the people of the vendor's documentation, and so many
-    /// more.
+    /// Creates workspaces with these names. Each has the people of the vendor's documentation and
+    /// `people` others.
     pub fn seeded(names: &[String], people: usize, seed: u64, now: Timestamp) -> Self {
         let mut world =
-            Self { workspaces: Vec::new(), seed, given: 0, executed: Record::default() };
+            Self { workspaces: Vec::new(), seed, uids: 0, executed: ExecutionLog::default() };
         for name in names {
-            let uid = world.uid(name, "");
+            let uid = world.new_uid(name, "");
             world.workspaces.push(Workspace {
                 uid,
                 name: name.clone(),
@@ -28,8 +27,8 @@ impl World {
 
     fn fill(&mut self, at: usize, people: usize, now: Timestamp) {
         for (uid, email, name, account_type) in DOCUMENTED {
-            // The documented uids belong to the first workspace; a uid names one account only.
-            let uid = if at == 0 { uid.to_owned() } else { self.uid(&at.to_string(), email) };
+            // Uids are unique: only the first workspace has the documented ones.
+            let uid = if at == 0 { uid.to_owned() } else { self.new_uid(&at.to_string(), email) };
             self.workspaces[at].accounts.push(Account {
                 uid,
                 email: email.to_owned(),
@@ -41,7 +40,7 @@ impl World {
         for number in 1..=people {
             let email = format!("user{number}@acme.io");
             let account = Account {
-                uid: self.uid(&at.to_string(), &email),
+                uid: self.new_uid(&at.to_string(), &email),
                 email,
                 name: Some(format!("User {number}")),
                 account_type: if number % 4 == 0 {

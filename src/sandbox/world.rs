@@ -1,41 +1,25 @@
-//! The workspaces themselves: a pure state machine. Time is an argument, chance is a seed.
+//! The state of the sandbox, a pure state machine: time and the random seed are arguments.
 
-use async_graphql::Enum;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use super::executed::{Executed, Kind, Record};
+pub use super::executed::AccountType;
+use super::executed::{Executed, ExecutionLog, Kind};
 
-/// An invitation can be accepted for so long.
-pub const INVITATION_LASTS: SignedDuration = SignedDuration::from_hours(7 * 24);
+/// The lifetime of an invitation.
+pub const INVITATION_LIFETIME: SignedDuration = SignedDuration::from_hours(7 * 24);
 
-/// What a user may do: three that the vendor documents, the others as its Python client has them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Enum, Serialize, Deserialize)]
-#[graphql(name = "UserAccountType")]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum AccountType {
-    Admin,
-    Developer,
-    Business,
-    BillingAdmin,
-    SecurityAdmin,
-    WorkspaceSettingsAdmin,
-    WorkspaceAdmin,
-    Analyst,
-    SandboxUser,
-}
-
-/// Everything that the sandbox holds.
+/// All workspaces, and the log of executed mutations.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct World {
     pub workspaces: Vec<Workspace>,
     pub(super) seed: u64,
-    /// How many uids have been given out.
-    pub(super) given: u64,
-    /// The mutations of the API that took effect.
+    /// Number of uids created.
+    #[serde(rename = "given")]
+    pub(super) uids: u64,
     #[serde(default)]
-    pub executed: Record,
+    pub executed: ExecutionLog,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -53,7 +37,7 @@ pub struct Account {
     pub email: String,
     pub name: Option<String>,
     pub account_type: AccountType,
-    /// No longer listed, and known for ever.
+    /// A disabled account is not listed, and its email address cannot be invited.
     pub disabled: bool,
 }
 
@@ -63,13 +47,13 @@ pub struct Invitation {
     pub email: String,
     pub account_type: AccountType,
     pub sent: Timestamp,
-    /// Expired before its time, by hand.
+    /// Expired early, by the control API.
     pub expired: bool,
 }
 
-/// Why something is not done.
+/// Why the API rejects a mutation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
+pub enum Rejection {
     #[error("there is no such workspace")]
     NoWorkspace,
     #[error("no active user has this uid")]
@@ -86,8 +70,8 @@ pub enum Refusal {
     Disabled,
 }
 
-impl Refusal {
-    /// The code that goes into `extensions.code` of a GraphQL error.
+impl Rejection {
+    /// The value of `extensions.code` of the GraphQL error.
     pub fn code(self) -> &'static str {
         match self {
             Self::NoWorkspace | Self::UnknownUid | Self::UnknownEmail => "NOT_FOUND",
@@ -98,13 +82,13 @@ impl Refusal {
 }
 
 impl World {
-    /// A uid as the vendor's look: 64 hexadecimal digits, different each time.
-    pub(super) fn uid(&mut self, workspace: &str, email: &str) -> String {
+    /// A new uid in the vendor's format: 64 hexadecimal digits.
+    pub(super) fn new_uid(&mut self, workspace: &str, email: &str) -> String {
         use std::fmt::Write as _;
-        self.given += 1;
+        self.uids += 1;
         let digest = Sha256::new()
             .chain_update(self.seed.to_be_bytes())
-            .chain_update(self.given.to_be_bytes())
+            .chain_update(self.uids.to_be_bytes())
             .chain_update(workspace)
             .chain_update([0])
             .chain_update(email)
@@ -115,40 +99,41 @@ impl World {
         })
     }
 
-    /// The workspace of this uid or this name.
+    /// Finds a workspace by uid or name.
     pub fn workspace(&self, which: &str) -> Option<&Workspace> {
         self.workspaces.iter().find(|it| it.uid == which || it.name == which)
     }
 
-    fn workspace_mut(&mut self, which: &str) -> Result<&mut Workspace, Refusal> {
+    fn workspace_mut(&mut self, which: &str) -> Result<&mut Workspace, Rejection> {
         self.workspaces
             .iter_mut()
             .find(|it| it.uid == which || it.name == which)
-            .ok_or(Refusal::NoWorkspace)
+            .ok_or(Rejection::NoWorkspace)
     }
 
-    /// `inviteUser`. An expired invitation is sent anew.
+    /// `inviteUser`. Replaces an expired invitation.
     pub fn invite(
         &mut self,
         workspace: &str,
         email: &str,
         account_type: AccountType,
         now: Timestamp,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), Rejection> {
         let email = email.trim();
         let workspace = self.workspace_mut(workspace)?;
         if !is_email(email) {
-            return Err(Refusal::BadEmail);
+            return Err(Rejection::BadEmail);
         }
-        if let Some(account) = workspace.of_email(email) {
-            let active = !account.disabled;
-            return Err(if active { Refusal::AlreadyActive } else { Refusal::Disabled });
+        if let Some(account) = workspace.account(email) {
+            let disabled = account.disabled;
+            return Err(if disabled { Rejection::Disabled } else { Rejection::AlreadyActive });
         }
-        let sent = Invitation { email: email.to_owned(), account_type, sent: now, expired: false };
-        match workspace.invitations.iter_mut().find(|it| same(&it.email, email)) {
-            Some(earlier) if earlier.is_expired(now) => *earlier = sent,
-            Some(_) => return Err(Refusal::AlreadyInvited),
-            None => workspace.invitations.push(sent),
+        let invitation =
+            Invitation { email: email.to_owned(), account_type, sent: now, expired: false };
+        match workspace.invitations.iter_mut().find(|it| same_email(&it.email, email)) {
+            Some(earlier) if earlier.is_expired(now) => *earlier = invitation,
+            Some(_) => return Err(Rejection::AlreadyInvited),
+            None => workspace.invitations.push(invitation),
         }
         let workspace = workspace.uid.clone();
         self.record(now, workspace, Kind::InviteUser, email, Some(account_type));
@@ -162,27 +147,31 @@ impl World {
         uid: &str,
         account_type: AccountType,
         now: Timestamp,
-    ) -> Result<(), Refusal> {
-        let (workspace, account) = self.active(workspace, uid)?;
+    ) -> Result<(), Rejection> {
+        let (workspace, account) = self.active_account(workspace, uid)?;
         account.account_type = account_type;
         self.record(now, workspace, Kind::UpdateUserAccountType, uid, Some(account_type));
         Ok(())
     }
 
     /// `disableUser`.
-    pub fn disable(&mut self, workspace: &str, uid: &str, now: Timestamp) -> Result<(), Refusal> {
-        let (workspace, account) = self.active(workspace, uid)?;
+    pub fn disable(&mut self, workspace: &str, uid: &str, now: Timestamp) -> Result<(), Rejection> {
+        let (workspace, account) = self.active_account(workspace, uid)?;
         account.disabled = true;
         self.record(now, workspace, Kind::DisableUser, uid, None);
         Ok(())
     }
 
-    /// An account that can be changed, and the uid of its workspace.
-    fn active(&mut self, which: &str, uid: &str) -> Result<(String, &mut Account), Refusal> {
+    /// Finds an active account; returns it with the uid of its workspace.
+    fn active_account(
+        &mut self,
+        which: &str,
+        uid: &str,
+    ) -> Result<(String, &mut Account), Rejection> {
         let workspace = self.workspace_mut(which)?;
         let mut accounts = workspace.accounts.iter_mut();
         let found = accounts.find(|account| account.uid == uid && !account.disabled);
-        Ok((workspace.uid.clone(), found.ok_or(Refusal::UnknownUid)?))
+        Ok((workspace.uid.clone(), found.ok_or(Rejection::UnknownUid)?))
     }
 
     fn record(
@@ -198,88 +187,88 @@ impl World {
     }
 }
 
-/// What happens by other hands than the API's.
+/// Actions of people outside the API.
 impl World {
     /// The invited person accepts.
-    pub fn accept(&mut self, which: &str, email: &str, now: Timestamp) -> Result<(), Refusal> {
-        let pending = |it: &Invitation| same(&it.email, email) && !it.is_expired(now);
+    pub fn accept(&mut self, which: &str, email: &str, now: Timestamp) -> Result<(), Rejection> {
+        let is_pending = |it: &Invitation| same_email(&it.email, email) && !it.is_expired(now);
         let invitations = &self.workspace_mut(which)?.invitations;
-        let at = invitations.iter().position(pending).ok_or(Refusal::UnknownEmail)?;
-        let uid = self.uid(which, email);
+        let at = invitations.iter().position(is_pending).ok_or(Rejection::UnknownEmail)?;
+        let uid = self.new_uid(which, email);
         let workspace = self.workspace_mut(which)?;
         let Invitation { email, account_type, .. } = workspace.invitations.remove(at);
-        // The vendor's client takes no user without a name; people give one when they accept.
+        // People enter a name when they accept, and the vendor's client rejects a user without one.
         let name = email.split('@').next().map(str::to_owned);
         workspace.accounts.push(Account { uid, email, name, account_type, disabled: false });
         Ok(())
     }
 
-    /// An invitation runs out before its time.
-    pub fn expire(&mut self, which: &str, email: &str) -> Result<(), Refusal> {
+    /// An invitation expires early.
+    pub fn expire(&mut self, which: &str, email: &str) -> Result<(), Rejection> {
         let invitations = &mut self.workspace_mut(which)?.invitations;
-        let found = invitations.iter_mut().find(|it| same(&it.email, email));
-        found.ok_or(Refusal::UnknownEmail)?.expired = true;
+        let found = invitations.iter_mut().find(|it| same_email(&it.email, email));
+        found.ok_or(Rejection::UnknownEmail)?.expired = true;
         Ok(())
     }
 
-    /// Somebody gets an account without an invitation of ours.
+    /// A person gets an account without an invitation by the API.
     pub fn add(
         &mut self,
         which: &str,
         email: &str,
         name: Option<String>,
         account_type: AccountType,
-    ) -> Result<(), Refusal> {
-        let uid = self.uid(which, email);
+    ) -> Result<(), Rejection> {
+        let uid = self.new_uid(which, email);
         let workspace = self.workspace_mut(which)?;
-        workspace.invitations.retain(|it| !same(&it.email, email));
+        workspace.invitations.retain(|it| !same_email(&it.email, email));
         let email = email.to_owned();
         workspace.accounts.push(Account { uid, email, name, account_type, disabled: false });
         Ok(())
     }
 
-    /// A user by address, for whatever a hand may change.
-    pub fn by_email(&mut self, which: &str, email: &str) -> Result<&mut Account, Refusal> {
-        self.workspace_mut(which)?.of_email(email).ok_or(Refusal::UnknownEmail)
+    /// A user by email address, to be edited.
+    pub fn by_email(&mut self, which: &str, email: &str) -> Result<&mut Account, Rejection> {
+        self.workspace_mut(which)?.account(email).ok_or(Rejection::UnknownEmail)
     }
 
-    /// Removes every trace of an address.
-    pub fn remove(&mut self, which: &str, email: &str) -> Result<(), Refusal> {
+    /// Removes the accounts and invitations of an email address.
+    pub fn remove(&mut self, which: &str, email: &str) -> Result<(), Rejection> {
         let workspace = self.workspace_mut(which)?;
         let before = workspace.accounts.len() + workspace.invitations.len();
-        workspace.accounts.retain(|it| !same(&it.email, email));
-        workspace.invitations.retain(|it| !same(&it.email, email));
+        workspace.accounts.retain(|it| !same_email(&it.email, email));
+        workspace.invitations.retain(|it| !same_email(&it.email, email));
         let after = workspace.accounts.len() + workspace.invitations.len();
-        if before == after { Err(Refusal::UnknownEmail) } else { Ok(()) }
+        if before == after { Err(Rejection::UnknownEmail) } else { Ok(()) }
     }
 }
 
 impl Workspace {
-    /// The users that a listing shows.
+    /// The users in a listing.
     pub fn active(&self) -> impl Iterator<Item = &Account> {
         self.accounts.iter().filter(|account| !account.disabled)
     }
 
-    /// The user of an address; the active one, where a disabled one had it before.
-    fn of_email(&mut self, email: &str) -> Option<&mut Account> {
-        let found = self.accounts.iter_mut().filter(|it| same(&it.email, email));
+    /// The account of an email address; an active one takes precedence over a disabled one.
+    fn account(&mut self, email: &str) -> Option<&mut Account> {
+        let found = self.accounts.iter_mut().filter(|it| same_email(&it.email, email));
         found.min_by_key(|account| account.disabled)
     }
 }
 
 impl Invitation {
     pub fn is_expired(&self, now: Timestamp) -> bool {
-        self.expired || now.duration_since(self.sent) >= INVITATION_LASTS
+        self.expired || now.duration_since(self.sent) >= INVITATION_LIFETIME
     }
 }
 
-fn same(one: &str, other: &str) -> bool {
+fn same_email(one: &str, other: &str) -> bool {
     one.trim_ascii().eq_ignore_ascii_case(other.trim_ascii())
 }
 
 fn is_email(text: &str) -> bool {
-    let whole = !text.contains(|c: char| c.is_whitespace() || c.is_control());
-    whole
+    let is_clean = !text.contains(|c: char| c.is_whitespace() || c.is_control());
+    is_clean
         && text.split_once('@').is_some_and(|(local, domain)| {
             !local.is_empty() && domain.contains('.') && !domain.contains('@')
         })
@@ -300,55 +289,55 @@ mod tests {
     }
 
     #[test]
-    fn an_invitation_is_sent_once_and_again_only_when_it_has_expired() {
+    fn an_invitation_is_sent_again_only_after_it_expired() {
         let mut world = acme();
         assert_eq!(world.invite("acme", "alice@acme.io", Developer, now()), Ok(()));
         let again = world.invite("acme", " ALICE@acme.io ", Business, now());
-        assert_eq!(again, Err(Refusal::AlreadyInvited));
-        let later = now() + INVITATION_LASTS;
-        assert_eq!(world.accept("acme", "alice@acme.io", later), Err(Refusal::UnknownEmail));
+        assert_eq!(again, Err(Rejection::AlreadyInvited));
+        let later = now() + INVITATION_LIFETIME;
+        assert_eq!(world.accept("acme", "alice@acme.io", later), Err(Rejection::UnknownEmail));
         assert_eq!(world.invite("acme", "alice@acme.io", Analyst, later), Ok(()));
         assert_eq!(world.accept("acme", "alice@acme.io", later), Ok(()));
-        let taken = world.invite("acme", "alice@acme.io", Analyst, later);
-        assert_eq!(taken, Err(Refusal::AlreadyActive));
+        let rejected = world.invite("acme", "alice@acme.io", Analyst, later);
+        assert_eq!(rejected, Err(Rejection::AlreadyActive));
         assert_eq!(world.by_email("acme", "alice@acme.io").unwrap().account_type, Analyst);
     }
 
     #[test]
-    fn a_disabled_user_is_gone_and_not_forgotten() {
+    fn a_disabled_user_is_not_listed_and_cannot_be_invited() {
         let mut world = acme();
         let uid = DOCUMENTED[2].0;
         assert_eq!(world.disable("acme", uid, now()), Ok(()));
-        assert_eq!(world.disable("acme", uid, now()), Err(Refusal::UnknownUid));
-        assert_eq!(world.set_account_type("acme", uid, Admin, now()), Err(Refusal::UnknownUid));
+        assert_eq!(world.disable("acme", uid, now()), Err(Rejection::UnknownUid));
+        assert_eq!(world.set_account_type("acme", uid, Admin, now()), Err(Rejection::UnknownUid));
         assert_eq!(world.workspaces[0].active().count(), 2);
         let invited = world.invite("acme", "matt@acme.io", Developer, now());
-        assert_eq!(invited, Err(Refusal::Disabled));
+        assert_eq!(invited, Err(Rejection::Disabled));
         world.by_email("acme", "matt@acme.io").unwrap().disabled = false;
         assert_eq!(world.set_account_type("acme", uid, Admin, now()), Ok(()));
     }
 
     #[test]
-    fn who_is_active_again_hides_the_disabled_one() {
+    fn an_active_account_takes_precedence_over_a_disabled_one() {
         let mut world = acme();
         world.disable("acme", DOCUMENTED[2].0, now()).unwrap();
         world.add("acme", "matt@acme.io", None, Analyst).unwrap();
         let invited = world.invite("acme", "matt@acme.io", Admin, now());
-        assert_eq!(invited, Err(Refusal::AlreadyActive));
+        assert_eq!(invited, Err(Rejection::AlreadyActive));
         let found = world.by_email("acme", "MATT@acme.io").unwrap();
         assert_eq!((found.disabled, found.account_type), (false, Analyst));
     }
 
     #[test]
-    fn what_is_no_address_is_not_invited() {
+    fn an_invalid_email_address_is_not_invited() {
         for email in ["", "alice", "@acme.io", "a b@acme.io", "alice@acme", "a@b@acme.io"] {
             let invited = acme().invite("acme", email, Developer, now());
-            assert_eq!(invited, Err(Refusal::BadEmail), "{email:?}");
+            assert_eq!(invited, Err(Rejection::BadEmail), "{email:?}");
         }
     }
 
     #[test]
-    fn the_same_seed_makes_the_same_world_and_every_uid_is_one_of_its_kind() {
+    fn the_same_seed_creates_the_same_world_with_unique_uids() {
         let names = ["acme".to_owned(), "other".to_owned()];
         let world = World::seeded(&names, 50, 7, now());
         assert_eq!(world, World::seeded(&names, 50, 7, now()));
@@ -360,16 +349,16 @@ mod tests {
     }
 
     #[test]
-    fn workspaces_are_apart() {
+    fn workspaces_are_independent() {
         let mut world = World::seeded(&["acme".to_owned(), "other".to_owned()], 0, 1, now());
-        assert_eq!(world.disable("other", DOCUMENTED[0].0, now()), Err(Refusal::UnknownUid));
-        assert_eq!(world.invite("nowhere", "a@acme.io", Admin, now()), Err(Refusal::NoWorkspace));
+        assert_eq!(world.disable("other", DOCUMENTED[0].0, now()), Err(Rejection::UnknownUid));
+        assert_eq!(world.invite("nowhere", "a@acme.io", Admin, now()), Err(Rejection::NoWorkspace));
         world.remove("other", "jonny@acme.io").unwrap();
         assert!(world.by_email("acme", "jonny@acme.io").is_ok());
     }
 
     #[test]
-    fn what_took_effect_is_recorded_and_what_was_refused_is_not() {
+    fn only_mutations_that_took_effect_are_recorded() {
         let mut world = acme();
         let uid = DOCUMENTED[2].0;
         world.invite("acme", "alice@acme.io", Developer, now()).unwrap();
@@ -390,7 +379,7 @@ mod tests {
     }
 
     #[test]
-    fn a_state_from_before_the_record_is_read() {
+    fn a_state_without_the_execution_log_is_read() {
         let mut state = serde_json::to_value(acme()).unwrap();
         assert!(state.as_object_mut().unwrap().remove("executed").is_some());
         assert_eq!(serde_json::from_value::<World>(state).unwrap(), acme());

@@ -1,5 +1,5 @@
-//! Spans to a collector, by OTLP over HTTP (feature `otlp`), where
-//! `OTEL_EXPORTER_OTLP_ENDPOINT` says so; its siblings of the specification count too
+//! Exports spans by OTLP over HTTP (feature `otlp`) if `OTEL_EXPORTER_OTLP_ENDPOINT` is set; the
+//! other variables of the specification are supported too
 //! (<https://opentelemetry.io/docs/specs/otel/protocol/exporter/>).
 
 use std::time::Duration;
@@ -16,37 +16,37 @@ use tracing_opentelemetry::OpenTelemetryLayer;
 use super::TRACE;
 use crate::client::{Settings, connections};
 
-/// What is exported waits so long at the end of the process.
-const LAST: Duration = Duration::from_secs(2);
-/// A collector answers within this.
+/// Timeout of the last export when the process exits.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(2);
+/// Timeout of one export.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Exports until the process ends.
+/// The export pipeline.
 #[derive(Debug)]
 pub struct Export(SdkTracerProvider);
 
 impl Export {
-    /// Sends what has not been sent yet.
+    /// Sends pending spans.
     pub fn finish(self) {
-        // It is the collector's loss, and told by the library where somebody looks.
-        let _ = self.0.shutdown_with_timeout(LAST);
+        // Spans are best effort; the library logs the error at debug level.
+        let _ = self.0.shutdown_with_timeout(SHUTDOWN_TIMEOUT);
     }
 }
 
-/// A layer, and the export behind it.
+/// The layer and its pipeline.
 pub type Exported<S> = (OpenTelemetryLayer<S, SdkTracer>, Export);
 
-/// What exports; None where no collector is named. It needs a runtime.
+/// Sets up the export; None if no endpoint is configured. Requires a tokio runtime.
 pub fn layer<S>() -> Result<Option<Exported<S>>, String>
 where
     S: tracing::Subscriber + for<'s> tracing_subscriber::registry::LookupSpan<'s>,
 {
-    let named = ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"];
-    let named = named.iter().find_map(|name| std::env::var(name).ok());
-    let Some(endpoint) = named.filter(|it| !it.trim().is_empty()) else { return Ok(None) };
+    let variables = ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"];
+    let endpoint = variables.iter().find_map(|name| std::env::var(name).ok());
+    let Some(endpoint) = endpoint.filter(|it| !it.trim().is_empty()) else { return Ok(None) };
     let exporter = SpanExporter::builder()
         .with_http()
-        .with_http_client(Network::to(&endpoint)?)
+        .with_http_client(CollectorClient::new(&endpoint)?)
         .with_timeout(TIMEOUT)
         .build()
         .map_err(|error| error.to_string())?;
@@ -62,15 +62,15 @@ where
     Ok(Some((layer, Export(provider))))
 }
 
-/// Our own connections, on our own runtime: the library exports from a thread that has none.
+/// Our HTTP client on our runtime: the library exports from a thread without a runtime.
 #[derive(Debug)]
-struct Network {
+struct CollectorClient {
     http: reqwest::Client,
     runtime: Handle,
 }
 
-impl Network {
-    fn to(endpoint: &str) -> Result<Self, String> {
+impl CollectorClient {
+    fn new(endpoint: &str) -> Result<Self, String> {
         let endpoint = endpoint.parse().map_err(|error| format!("{error}"))?;
         let settings =
             Settings { endpoint, workspace_uid: None, timeout: TIMEOUT, rate: None, ca_file: None };
@@ -80,15 +80,15 @@ impl Network {
 }
 
 #[async_trait]
-impl HttpClient for Network {
+impl HttpClient for CollectorClient {
     async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
         let (http, request) = (self.http.clone(), request.try_into()?);
-        let sent = self.runtime.spawn(async move {
-            let answer = http.execute(request).await?;
-            let status = answer.status();
-            Ok::<_, reqwest::Error>((status, answer.bytes().await?))
+        let response = self.runtime.spawn(async move {
+            let response = http.execute(request).await?;
+            let status = response.status();
+            Ok::<_, reqwest::Error>((status, response.bytes().await?))
         });
-        let (status, body) = sent.await??;
+        let (status, body) = response.await??;
         Ok(Response::builder().status(status).body(body)?)
     }
 }

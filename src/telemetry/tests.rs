@@ -15,9 +15,9 @@ use crate::roster::{Digest, Member, Roster};
 const NEXT: &str = "2026-11-25T10:15:00.5Z";
 
 #[derive(Clone, Default)]
-struct Paper(Arc<Mutex<Vec<u8>>>);
+struct Buffer(Arc<Mutex<Vec<u8>>>);
 
-impl std::io::Write for Paper {
+impl std::io::Write for Buffer {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
         self.0.lock().unwrap().extend(bytes);
         Ok(bytes.len())
@@ -28,17 +28,22 @@ impl std::io::Write for Paper {
     }
 }
 
-/// What is logged while `act` runs.
-fn logged(format: LogFormat, asked: Option<&str>, verbosity: i8, act: impl FnOnce()) -> String {
-    let paper = Paper::default();
-    let writer = paper.clone();
-    let (filter, _) = filter(asked, verbosity);
+/// The log output of `act`.
+fn logged(
+    format: LogFormat,
+    directives: Option<&str>,
+    verbosity: i8,
+    act: impl FnOnce(),
+) -> String {
+    let buffer = Buffer::default();
+    let writer = buffer.clone();
+    let (filter, _) = filter(directives, verbosity);
     let subscriber = subscriber(format, filter, false, move || writer.clone());
-    // While there is only one subscriber, tracing asks the thread that reaches an event first for
-    // its own, and the threads of other tests have none.
+    // With a single subscriber, tracing caches the interest of the thread that reaches an event
+    // first, and the threads of other tests have no subscriber.
     let _second = tracing::Dispatch::new(tracing_subscriber::registry());
     tracing::subscriber::with_default(subscriber, act);
-    let bytes = paper.0.lock().unwrap().clone();
+    let bytes = buffer.0.lock().unwrap().clone();
     String::from_utf8(bytes).unwrap()
 }
 
@@ -52,7 +57,7 @@ fn sources() -> Sources {
     sources
 }
 
-/// A run that invites matt, and holds the disable of an account with a hostile address.
+/// A run that invites matt, and holds the disable of an account with a hostile email address.
 fn report() -> RunReport {
     let place = Place { file: FileId(0), line: 7, column: 5, start: 0, end: 0 };
     let member = |email, role| Member {
@@ -106,7 +111,7 @@ fn report() -> RunReport {
 }
 
 #[test]
-fn a_run_is_a_line_a_change_and_a_line_for_itself() {
+fn a_run_logs_a_line_per_change_and_one_for_the_run() {
     let log = logged(LogFormat::Json, None, 0, || log_run(&report(), &sources(), None));
     let rows = rows(&log);
     assert_eq!(rows.len(), 5, "{log}");
@@ -130,7 +135,7 @@ fn a_run_is_a_line_a_change_and_a_line_for_itself() {
 }
 
 #[test]
-fn text_has_the_same_lines_without_an_escape_sequence() {
+fn text_format_has_the_same_lines_and_no_escape_sequences() {
     let log = logged(LogFormat::Text, None, 0, || log_run(&report(), &sources(), None));
     assert_eq!(log.lines().count(), 5, "{log}");
     assert!(!log.contains('\u{1b}'));
@@ -138,7 +143,7 @@ fn text_has_the_same_lines_without_an_escape_sequence() {
 }
 
 #[test]
-fn a_failed_run_is_an_error() {
+fn a_failed_run_is_logged_as_an_error() {
     let failure = Failure { kind: FailureKind::Connect, message: "no\u{1b}connection".into() };
     let report = RunReport { end: End::Failed(failure), stale: true, ..report() };
     let rows = rows(&logged(LogFormat::Json, None, 0, || {
@@ -152,7 +157,7 @@ fn a_failed_run_is_an_error() {
 }
 
 #[test]
-fn what_the_api_refused_is_an_error_and_what_nobody_knows_a_warning() {
+fn rejected_changes_are_errors_and_unknown_ones_warnings() {
     let mut report = report();
     let levels = [
         (Outcome::Rejected("no".into()), "ERROR"),
@@ -172,7 +177,7 @@ fn what_the_api_refused_is_an_error_and_what_nobody_knows_a_warning() {
 }
 
 #[test]
-fn a_run_that_stopped_says_so_once_however_much_it_did_not_send() {
+fn a_stopped_run_logs_its_error_once() {
     let mut report = report();
     if let End::Applied(applied) = &mut report.end {
         applied.outcomes[0].1 = Outcome::NotSent("forbidden".into());
@@ -184,14 +189,14 @@ fn a_run_that_stopped_says_so_once_however_much_it_did_not_send() {
         let log = logged(LogFormat::Json, None, verbosity, || log_run(&report, &sources(), None));
         rows(&log)
     };
-    let told = rows(0);
-    assert_eq!(told.len(), 1, "{told:?}");
-    assert_eq!((&told[0]["not_sent"], &told[0]["error"]), (&1.into(), &"forbidden".into()));
+    let at_info = rows(0);
+    assert_eq!(at_info.len(), 1, "{at_info:?}");
+    assert_eq!((&at_info[0]["not_sent"], &at_info[0]["error"]), (&1.into(), &"forbidden".into()));
     assert_eq!(rows(1).len(), 2);
 }
 
 #[test]
-fn a_run_that_made_room_is_no_error() {
+fn an_interrupted_run_is_not_an_error() {
     let failure = Failure { kind: FailureKind::Cancelled, message: "interrupted".into() };
     let mut stopped = report();
     if let End::Applied(applied) = &mut stopped.end {
@@ -207,7 +212,7 @@ fn a_run_that_made_room_is_no_error() {
 }
 
 #[test]
-fn problems_of_files_say_where_and_what_to_do() {
+fn diagnostics_have_a_place_and_a_hint() {
     let place = Place { file: FileId(0), line: 3, column: 1, start: 0, end: 0 };
     let problems = [
         Diagnostic::error("bad-address", "not an address").at(place).hint("write one"),
@@ -225,8 +230,8 @@ fn problems_of_files_say_where_and_what_to_do() {
 }
 
 #[test]
-fn details_of_libraries_are_never_shown() {
-    let say = || {
+fn debug_events_of_libraries_are_never_logged() {
+    let log_events = || {
         tracing::trace!("ours");
         tracing::debug!(target: "rosterd::client", "ours too");
         tracing::debug!(target: "rosterd_like", "secret");
@@ -238,34 +243,36 @@ fn details_of_libraries_are_never_shown() {
         tracing::warn!(target: "rustls", "worth knowing");
         tracing::warn!(target: "notify::inotify", "a folder that is gone needs no watch");
     };
-    for asked in ["trace", "trace,h2=trace,hyper_util=debug", "reqwest=trace,h2[{x}]=trace"] {
-        let log = logged(LogFormat::Text, Some(asked), 0, say);
-        assert!(!log.contains("secret"), "{asked}: {log}");
+    for directives in ["trace", "trace,h2=trace,hyper_util=debug", "reqwest=trace,h2[{x}]=trace"] {
+        let log = logged(LogFormat::Text, Some(directives), 0, log_events);
+        assert!(!log.contains("secret"), "{directives}: {log}");
     }
-    let default = logged(LogFormat::Text, None, 0, say);
+    let default = logged(LogFormat::Text, None, 0, log_events);
     assert!(default.contains("worth knowing") && !default.contains("watch"), "{default}");
-    let all = logged(LogFormat::Text, Some("trace"), 0, say);
+    let all = logged(LogFormat::Text, Some("trace"), 0, log_events);
     assert!(all.contains("ours too") && all.contains("worth knowing"), "{all}");
 }
 
 #[test]
-fn verbosity_moves_the_level_and_the_environment_is_stronger() {
-    let say = || {
+fn rust_log_takes_precedence_over_verbosity() {
+    let log_events = || {
         tracing::error!("e1");
         tracing::warn!("w1");
         tracing::info!("i1");
         tracing::debug!("d1");
         tracing::trace!("t1");
     };
-    let shown = |asked, verbosity| logged(LogFormat::Text, asked, verbosity, say).lines().count();
-    assert_eq!([-2, -1, 0, 1, 2].map(|verbosity| shown(None, verbosity)), [1, 2, 3, 4, 5]);
-    assert_eq!(shown(Some("error"), 2), 1);
-    assert_eq!(shown(Some("=="), 0), 3, "what cannot be read does not count");
+    let count = |directives, verbosity| {
+        logged(LogFormat::Text, directives, verbosity, log_events).lines().count()
+    };
+    assert_eq!([-2, -1, 0, 1, 2].map(|verbosity| count(None, verbosity)), [1, 2, 3, 4, 5]);
+    assert_eq!(count(Some("error"), 2), 1);
+    assert_eq!(count(Some("=="), 0), 3, "an invalid RUST_LOG is ignored");
     assert!(filter(Some("rosterd=loud"), 0).1.is_some());
 }
 
 #[test]
-fn color_is_as_asked() {
+fn color_follows_the_option() {
     assert!(is_colored(Color::Always));
     assert!(!is_colored(Color::Never));
 }

@@ -1,4 +1,4 @@
-//! The API: the page's own numbers, for programs. [`super::openapi`] describes it.
+//! The JSON API. It serves the same data as the page; [`super::openapi`] describes it.
 
 use std::sync::Arc;
 
@@ -7,24 +7,17 @@ use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse as _, Response};
 use axum::{Json, Router, routing};
-use jiff::Timestamp;
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 
 use super::AppState;
-use super::problem::problem;
-use super::shapes::{
-    Accepted, Events, Overview, Page, People, PersonShape, Problems, RunShape, Runs, TimelineShape,
-    Workspace,
+use super::queries::{EventsQuery, PeopleQuery, RunsQuery, limit};
+use super::responses::{
+    Accepted, Events, Overview, Page, People, PersonResponse, RunResponse, Runs, TimelineResponse,
+    WorkspaceResponse, problem,
 };
 use super::snapshot_view::SnapshotView;
 use super::status::WorkspaceStatus;
 use crate::email::Email;
-use crate::render::{access, history, json, why};
-
-/// What a list gives at most, and where nothing is said.
-pub(super) const MOST: usize = 1000;
-const USUAL: usize = 100;
+use crate::render::{history, json, why};
 
 pub(super) fn routes() -> Router<AppState> {
     Router::new()
@@ -42,220 +35,136 @@ pub(super) fn routes() -> Router<AppState> {
         .route("/api/v1/workspaces/{name}/reconcile", routing::post(reconcile))
 }
 
-/// Which people.
-#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
-#[serde(default)]
-pub struct PeopleQuery {
-    /// A part of the address or of the name.
-    pub q: String,
-    /// This role alone.
-    pub role: String,
-    /// This status alone: as `rosterd access` calls it.
-    pub status: String,
-    /// Only those whose access ends within 14 days.
-    #[serde(deserialize_with = "flag")]
-    pub expiring: bool,
-    /// So many are left out at the beginning.
-    pub offset: usize,
-    /// So many are given, 1 to 1000; 100 where nothing is said.
-    pub limit: Option<usize>,
-}
-
-/// A box of a form says `on`.
-fn flag<'de, D: serde::Deserializer<'de>>(value: D) -> Result<bool, D::Error> {
-    let text = String::deserialize(value)?;
-    match text.as_str() {
-        "true" | "on" | "1" => Ok(true),
-        "false" | "off" | "0" | "" => Ok(false),
-        _ => Err(serde::de::Error::custom("write true or false")),
-    }
-}
-
-/// Which runs.
-#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]
-#[serde(default)]
-pub struct RunsQuery {
-    /// Only runs before this one.
-    pub before: Option<u64>,
-    /// So many are given, 1 to 1000; 100 where nothing is said.
-    pub limit: Option<usize>,
-}
-
-/// Which events.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
-#[serde(default)]
-pub struct EventsQuery {
-    /// Only this person.
-    pub email: Option<String>,
-    /// Only from this instant on: RFC 3339.
-    #[schemars(with = "Option<String>")]
-    pub since: Option<Timestamp>,
-    /// So many are left out at the beginning; the newest come first.
-    pub offset: usize,
-    /// So many are given, 1 to 1000; 100 where nothing is said.
-    pub limit: Option<usize>,
-}
-
-fn limit(asked: Option<usize>) -> usize {
-    asked.unwrap_or(USUAL).clamp(1, MOST)
-}
-
-async fn overview(State(site): State<AppState>) -> Json<Overview> {
+async fn overview(State(app): State<AppState>) -> Json<Overview> {
     Json(Overview {
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        config_problems: site.board.trouble().as_ref().map(Problems::of),
-        workspaces: site.board.places().iter().map(Workspace::of).collect(),
+        config_problems: app.statuses.config_errors(),
+        workspaces: app.statuses.workspaces().iter().map(WorkspaceResponse::new).collect(),
     })
 }
 
 async fn workspace(
-    State(site): State<AppState>,
+    State(app): State<AppState>,
     Path(name): Path<String>,
-) -> Result<Response, Response> {
-    let place = place(&site, &name)?;
-    Ok(Json(Workspace::of(&place)).into_response())
+) -> Result<Json<WorkspaceResponse>, Response> {
+    Ok(Json(WorkspaceResponse::new(&find(&app, &name)?)))
 }
 
-async fn plan(
-    State(site): State<AppState>,
-    Path(name): Path<String>,
-) -> Result<Response, Response> {
-    let place = place(&site, &name)?;
-    let shown = shown(&place)?;
-    let text = json::write(&[shown.observation.view(&place.name)]);
+async fn plan(State(app): State<AppState>, Path(name): Path<String>) -> Result<Response, Response> {
+    let workspace = find(&app, &name)?;
+    let text = json::write(&[snapshot(&workspace)?.observation.view(&name)]);
     Ok(([(CONTENT_TYPE, "application/json")], text).into_response())
 }
 
-/// Ready to paste; nothing where an approval releases nothing.
+/// The `approvals:` block for the roster; empty if nothing can be approved.
 async fn approvals(
-    State(site): State<AppState>,
+    State(app): State<AppState>,
     Path(name): Path<String>,
 ) -> Result<Response, Response> {
-    let place = place(&site, &name)?;
-    let block = shown(&place)?.observation.evaluation.verdict.approvals().unwrap_or_default();
+    let workspace = find(&app, &name)?;
+    let verdict = &snapshot(&workspace)?.observation.evaluation.verdict;
+    let block = verdict.approvals().unwrap_or_default();
     Ok(([(CONTENT_TYPE, "text/plain; charset=utf-8")], block).into_response())
 }
 
 async fn people(
-    State(site): State<AppState>,
+    State(app): State<AppState>,
     Path(name): Path<String>,
-    Query(wanted): Query<PeopleQuery>,
+    Query(query): Query<PeopleQuery>,
 ) -> Result<Json<People>, Response> {
-    let place = place(&site, &name)?;
-    let shown = shown(&place)?;
-    shown.ensure_rendered().await;
-    let (total, found) = wanted.of(shown.access());
-    let items = found.into_iter().cloned().collect();
-    Ok(Json(Page { total, offset: wanted.offset, items }))
-}
-
-impl PeopleQuery {
-    /// How many match, and the part of them that is asked for.
-    pub(super) fn of<'a>(&self, rows: &'a [access::Row]) -> (usize, Vec<&'a access::Row>) {
-        let part = self.q.trim().to_lowercase();
-        let has = |text: &str| text.to_lowercase().contains(&part);
-        let matches = |row: &&access::Row| {
-            (part.is_empty() || has(&row.email) || row.name.as_deref().is_some_and(has))
-                && (self.role.is_empty() || row.role == self.role)
-                && (self.status.is_empty() || row.status == self.status)
-                && (!self.expiring || row.expiring)
-        };
-        let all: Vec<&access::Row> = rows.iter().filter(matches).collect();
-        let part = all.iter().copied().skip(self.offset).take(limit(self.limit));
-        (all.len(), part.collect())
-    }
+    let workspace = find(&app, &name)?;
+    let snapshot = snapshot(&workspace)?;
+    snapshot.ensure_rendered().await;
+    let (total, rows) = query.select(snapshot.access());
+    let items = rows.into_iter().cloned().collect();
+    Ok(Json(Page { total, offset: query.offset, items }))
 }
 
 async fn person(
-    State(site): State<AppState>,
+    State(app): State<AppState>,
     Path((name, email)): Path<(String, String)>,
-) -> Result<Json<PersonShape>, Response> {
-    let place = place(&site, &name)?;
-    let shown = shown(&place)?;
+) -> Result<Json<PersonResponse>, Response> {
+    let workspace = find(&app, &name)?;
+    let snapshot = snapshot(&workspace)?;
     let email = Email::remote(&email);
-    let view = shown.observation.view(&place.name);
+    let view = snapshot.observation.view(&name);
     let (_, addresses) = why::person(&view, &email);
-    let events = site.pasts.story(&place, addresses).await.map_err(unread)?;
-    let sections = why::sections(&view, &shown.observation.memory, &email);
+    let events = app.history.events(&workspace, Some(addresses)).await.map_err(ledger_error)?;
+    let sections = why::sections(&view, &snapshot.observation.memory, &email);
     let [roster, workspace, invitations, next] = sections.map(|(_, lines)| lines);
-    let history = history::rows(&place.name, &events);
+    let history = history::rows(&name, &events);
     let email = email.as_str().to_owned();
-    Ok(Json(PersonShape { email, roster, workspace, invitations, next, history }))
+    Ok(Json(PersonResponse { email, roster, workspace, invitations, next, history }))
 }
 
 async fn runs(
-    State(site): State<AppState>,
+    State(app): State<AppState>,
     Path(name): Path<String>,
-    Query(asked): Query<RunsQuery>,
+    Query(query): Query<RunsQuery>,
 ) -> Result<Json<Runs>, Response> {
-    let place = place(&site, &name)?;
-    let most = limit(asked.limit);
-    let row = asked.before.unwrap_or(u64::MAX);
-    let found = site.pasts.before(&place, row, most).await.map_err(unread)?;
-    let next = found.last().filter(|_| found.len() == most).map(|run| run.seq);
-    let items = found.iter().map(|run| RunShape::of(&place.name, run)).collect();
+    let workspace = find(&app, &name)?;
+    let limit = limit(query.limit);
+    let found = app.history.runs(&workspace, query.before, limit).await.map_err(ledger_error)?;
+    let next = found.last().filter(|_| found.len() == limit).map(|run| run.seq);
+    let items = found.iter().map(|run| RunResponse::new(&name, run)).collect();
     Ok(Json(Runs { items, next }))
 }
 
 async fn events(
-    State(site): State<AppState>,
+    State(app): State<AppState>,
     Path(name): Path<String>,
-    Query(asked): Query<EventsQuery>,
+    Query(query): Query<EventsQuery>,
 ) -> Result<Json<Events>, Response> {
-    let place = place(&site, &name)?;
-    let events = match &asked.email {
-        Some(email) => site.pasts.story(&place, vec![Email::remote(email)]).await,
-        None => site.pasts.events(&place).await,
-    };
-    let mut events = events.map_err(unread)?;
-    events.retain(|event| asked.since.is_none_or(|since| event.at >= since));
+    let workspace = find(&app, &name)?;
+    let addresses = query.email.as_deref().map(|email| vec![Email::remote(email)]);
+    let mut events = app.history.events(&workspace, addresses).await.map_err(ledger_error)?;
+    events.retain(|event| query.since.is_none_or(|since| event.at >= since));
     events.reverse();
-    let (total, most) = (events.len(), limit(asked.limit));
-    let part: Vec<_> = events.into_iter().skip(asked.offset).take(most).collect();
-    let items = history::rows(&place.name, &part);
-    Ok(Json(Page { total, offset: asked.offset, items }))
+    let total = events.len();
+    let page: Vec<_> = events.into_iter().skip(query.offset).take(limit(query.limit)).collect();
+    Ok(Json(Page { total, offset: query.offset, items: history::rows(&name, &page) }))
 }
 
 async fn timeline(
-    State(site): State<AppState>,
+    State(app): State<AppState>,
     Path(name): Path<String>,
-) -> Result<Json<TimelineShape>, Response> {
-    let place = place(&site, &name)?;
-    let past = site.pasts.of(&place).await.map_err(unread)?;
-    Ok(Json(TimelineShape::of(&past)))
+) -> Result<Json<TimelineResponse>, Response> {
+    let workspace = find(&app, &name)?;
+    let history = app.history.get(&workspace).await.map_err(ledger_error)?;
+    Ok(Json(TimelineResponse::new(&history.timeline)))
 }
 
 async fn reconcile(
-    State(site): State<AppState>,
+    State(app): State<AppState>,
     Path(name): Path<String>,
-) -> Result<Response, Response> {
-    match site.handle.request_run(&name).await {
+) -> Result<(StatusCode, Json<Accepted>), Response> {
+    match app.daemon.request_run(&name).await {
         Some(true) => {
-            let answer = Accepted { workspace: name, status: "accepted".to_owned() };
-            Ok((StatusCode::ACCEPTED, Json(answer)).into_response())
+            let response = Accepted { workspace: name, status: "accepted".to_owned() };
+            Ok((StatusCode::ACCEPTED, Json(response)))
         }
-        Some(false) => Err(unknown(&name)),
-        None => Err(problem(StatusCode::SERVICE_UNAVAILABLE, "the daemon does not answer")),
+        Some(false) => Err(unknown_workspace(&name)),
+        None => Err(problem(StatusCode::SERVICE_UNAVAILABLE, "the daemon does not respond")),
     }
 }
 
-fn place(site: &AppState, name: &str) -> Result<WorkspaceStatus, Response> {
-    site.board.place(name).ok_or_else(|| unknown(name))
+fn find(app: &AppState, name: &str) -> Result<WorkspaceStatus, Response> {
+    app.statuses.workspace(name).ok_or_else(|| unknown_workspace(name))
 }
 
-fn unknown(name: &str) -> Response {
+fn unknown_workspace(name: &str) -> Response {
     let name = crate::escape::escape(name);
     problem(StatusCode::NOT_FOUND, format!("there is no workspace `{name}`"))
 }
 
-fn shown(place: &WorkspaceStatus) -> Result<&Arc<SnapshotView>, Response> {
-    place.observation.as_ref().ok_or_else(|| {
-        let words = "no run has read this workspace yet";
-        problem(StatusCode::SERVICE_UNAVAILABLE, words)
+fn snapshot(workspace: &WorkspaceStatus) -> Result<&Arc<SnapshotView>, Response> {
+    workspace.snapshot.as_ref().ok_or_else(|| {
+        let message = "no run has read this workspace yet";
+        problem(StatusCode::SERVICE_UNAVAILABLE, message)
     })
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "it takes an error")]
-fn unread(why: String) -> Response {
+#[expect(clippy::needless_pass_by_value, reason = "used with `map_err`")]
+fn ledger_error(why: String) -> Response {
     problem(StatusCode::SERVICE_UNAVAILABLE, format!("the ledger cannot be read: {why}"))
 }

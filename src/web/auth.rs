@@ -1,8 +1,8 @@
-//! Who may look, and who may ask for a run.
+//! Authentication of requests.
 //!
-//! Whether the daemon lives and is ready is told to everybody. Reading anything else needs the
-//! token, unless `web.anonymous` says that it does not; where nothing is said, it does not on this
-//! machine alone. A run is asked for with the token and in no other way.
+//! `/livez` and `/readyz` are public. Reading anything else needs the token, unless
+//! `web.anonymous` is true; if it is not set, reads on a loopback address are anonymous.
+//! Requesting a run always needs the token.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use axum::extract::{Request, State};
 use axum::http::header::{AUTHORIZATION, HOST, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
-use axum::response::{IntoResponse as _, Response};
+use axum::response::Response;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use parking_lot::Mutex;
@@ -19,34 +19,33 @@ use secrecy::{ExposeSecret as _, SecretString};
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
-use super::problem::problem;
+use super::responses::problem;
 use crate::config::WebSettings;
 use crate::source::env_var;
 
-/// The rules in force.
+/// The settings in use; a reload replaces them.
 #[derive(Debug)]
 pub struct Auth {
     settings: Mutex<WebSettings>,
 }
 
-/// The gate, and where the daemon listens.
+/// The state of the middleware: the settings and the address of the listener.
 #[derive(Clone, Debug)]
-pub(super) struct Guarded {
-    pub gate: Arc<Auth>,
+pub(super) struct AuthState {
+    pub auth: Arc<Auth>,
     pub address: SocketAddr,
 }
 
-/// Why somebody may not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Refused {
-    /// No token opens this: none is configured.
+enum AuthError {
+    /// A token is required, and none is configured.
     NoToken,
-    /// The token is missing or is another one.
+    /// The token is missing or wrong.
     WrongToken,
-    /// The token cannot be read.
+    /// The configured token cannot be read.
     UnreadableToken,
-    /// A page of another site asks through a browser of this machine.
-    OtherHost,
+    /// The host name is not one of this machine: possibly DNS rebinding.
+    ForeignHost,
 }
 
 impl Auth {
@@ -54,53 +53,62 @@ impl Auth {
         Self { settings: Mutex::new(settings) }
     }
 
-    /// Other rules are in force from now on.
-    pub fn adopt(&self, settings: &WebSettings) {
+    /// Replaces the settings.
+    pub fn set_settings(&self, settings: &WebSettings) {
         self.settings.lock().clone_from(settings);
     }
 
-    /// Whether anything but health can be read at `address` by anybody.
-    pub fn opens(&self, address: SocketAddr) -> bool {
+    /// Whether anything besides the health checks can be read at `address`.
+    pub fn allows_reads(&self, address: SocketAddr) -> bool {
         let settings = self.settings();
-        settings.token.is_some() || is_open(&settings, address)
+        settings.token.is_some() || is_anonymous(&settings, address)
     }
 
     fn settings(&self) -> WebSettings {
         self.settings.lock().clone()
     }
 
-    fn judge(&self, method: &Method, headers: &HeaderMap, at: SocketAddr) -> Result<(), Refused> {
+    fn authorize(
+        &self,
+        method: &Method,
+        headers: &HeaderMap,
+        address: SocketAddr,
+    ) -> Result<(), AuthError> {
         let settings = self.settings();
         let reads = matches!(*method, Method::GET | Method::HEAD);
-        if reads && is_open(&settings, at) {
-            // Whatever page a browser of this machine shows could ask in its name, under the name
-            // of its own site (DNS rebinding).
-            let is_ours = settings.anonymous.is_some() || names_this_machine(headers, at);
-            let with_token = || has_token(&settings, headers, reads);
-            return if is_ours { Ok(()) } else { with_token().map_err(|_| Refused::OtherHost) };
+        let with_token = || check_token(&settings, headers, reads);
+        if !reads || !is_anonymous(&settings, address) {
+            return with_token();
         }
-        has_token(&settings, headers, reads)
+        // Without a token, any web page could read this from a local browser under its own host
+        // name (DNS rebinding).
+        if settings.anonymous.is_some() || is_local_host(headers, address) {
+            return Ok(());
+        }
+        with_token().map_err(|_| AuthError::ForeignHost)
     }
 }
 
-fn has_token(settings: &WebSettings, headers: &HeaderMap, reads: bool) -> Result<(), Refused> {
-    let Some(source) = &settings.token else { return Err(Refused::NoToken) };
+fn check_token(settings: &WebSettings, headers: &HeaderMap, reads: bool) -> Result<(), AuthError> {
+    let Some(source) = &settings.token else { return Err(AuthError::NoToken) };
     let token = source.resolve(&env_var).map_err(|problem| {
-        tracing::warn!(%problem, "the token of `web` cannot be read");
-        Refused::UnreadableToken
+        tracing::warn!(%problem, "cannot read `web.token`");
+        AuthError::UnreadableToken
     })?;
-    let shown = shown(headers, reads).ok_or(Refused::WrongToken)?;
-    if is_same(&token, &shown) { Ok(()) } else { Err(Refused::WrongToken) }
+    match request_token(headers, reads) {
+        Some(presented) if is_equal(&token, &presented) => Ok(()),
+        _ => Err(AuthError::WrongToken),
+    }
 }
 
 /// Whether reading needs no token.
-fn is_open(settings: &WebSettings, at: SocketAddr) -> bool {
-    settings.anonymous.unwrap_or(at.ip().is_loopback())
+fn is_anonymous(settings: &WebSettings, address: SocketAddr) -> bool {
+    settings.anonymous.unwrap_or(address.ip().is_loopback())
 }
 
-/// The token that comes with a request. A browser asks a person for it and sends it as a password
-/// from then on, which is why that counts for reading alone: another site can make it ask.
-fn shown(headers: &HeaderMap, reads: bool) -> Option<SecretString> {
+/// The token of a request: a bearer token, or the password of basic authentication. Basic
+/// authentication is accepted only for reading: browsers repeat it in cross-site requests.
+fn request_token(headers: &HeaderMap, reads: bool) -> Option<SecretString> {
     let (scheme, value) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
     if scheme.eq_ignore_ascii_case("bearer") {
         return Some(value.trim().into());
@@ -112,65 +120,64 @@ fn shown(headers: &HeaderMap, reads: bool) -> Option<SecretString> {
     pair.split_once(':').map(|(_, password)| password.into())
 }
 
-/// Takes as long whether the first character differs or the last, and whatever the lengths.
-fn is_same(one: &SecretString, other: &SecretString) -> bool {
+/// Compares in constant time, independent of the lengths.
+fn is_equal(one: &SecretString, other: &SecretString) -> bool {
     let digest = |secret: &SecretString| Sha256::digest(secret.expose_secret());
     digest(one).ct_eq(&digest(other)).into()
 }
 
-/// Whether the request was made to an address of this machine, by its own name.
-fn names_this_machine(headers: &HeaderMap, at: SocketAddr) -> bool {
+/// Whether the `Host` header names this machine: `localhost` or one of its addresses.
+fn is_local_host(headers: &HeaderMap, address: SocketAddr) -> bool {
     let Some(host) = headers.get(HOST) else { return true };
     let Ok(host) = host.to_str() else { return false };
     let name = match host.rsplit_once(':') {
-        Some((name, port)) if port.bytes().all(|it| it.is_ascii_digit()) => name,
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
         _ => host,
     };
     let name = name.trim_start_matches('[').trim_end_matches(']');
-    let is_address = |it: std::net::IpAddr| it.is_loopback() || it == at.ip();
-    name.eq_ignore_ascii_case("localhost") || name.parse().is_ok_and(is_address)
+    let is_ours = |ip: std::net::IpAddr| ip.is_loopback() || ip == address.ip();
+    name.eq_ignore_ascii_case("localhost") || name.parse().is_ok_and(is_ours)
 }
 
-/// Lets a request through, or says what is missing.
-pub(super) async fn guard(
-    State(guarded): State<Guarded>,
+/// Middleware: forwards an authorized request, and rejects any other.
+pub(super) async fn require_auth(
+    State(AuthState { auth, address }): State<AuthState>,
     request: Request,
     next: Next,
 ) -> Response {
-    match guarded.gate.judge(request.method(), request.headers(), guarded.address) {
+    match auth.authorize(request.method(), request.headers(), address) {
         Ok(()) => next.run(request).await,
-        Err(refused) => refused.answer(),
+        Err(error) => error.response(),
     }
 }
 
-impl Refused {
-    fn answer(self) -> Response {
+impl AuthError {
+    fn response(self) -> Response {
         match self {
             Self::NoToken => problem(
                 StatusCode::FORBIDDEN,
-                "this needs a token, and none is configured: set `web.token`, or for reading \
-                 `web.anonymous`",
+                "a token is required, and none is configured: set `web.token`, or set \
+                 `web.anonymous` to allow anonymous reads",
             ),
             Self::UnreadableToken => problem(
                 StatusCode::SERVICE_UNAVAILABLE,
-                "the token cannot be read; the log says why",
+                "the configured token cannot be read; see the log",
             ),
-            Self::OtherHost => problem(
+            Self::ForeignHost => problem(
                 StatusCode::MISDIRECTED_REQUEST,
-                "without a token this is shown to this machine alone, under its own name: ask \
-                 for localhost, or set `web.anonymous`",
+                "anonymous reads need a local host name: use localhost, or set `web.anonymous`",
             ),
             Self::WrongToken => {
-                let words = "this needs the token of `web.token`: as a bearer token, or for \
-                             reading as the password of any user";
-                let mut answer = problem(StatusCode::UNAUTHORIZED, words).into_response();
-                for way in
+                let message = "`web.token` is required: as a bearer token, or, for reading, as \
+                               the password of any user";
+                let mut response = problem(StatusCode::UNAUTHORIZED, message);
+                for scheme in
                     ["Bearer realm=\"rosterd\"", "Basic realm=\"rosterd\", charset=\"UTF-8\""]
                 {
-                    let way = HeaderValue::from_static(way);
-                    answer.headers_mut().append(WWW_AUTHENTICATE, way);
+                    let scheme = HeaderValue::from_static(scheme);
+                    response.headers_mut().append(WWW_AUTHENTICATE, scheme);
                 }
-                answer
+                response
             }
         }
     }
@@ -184,8 +191,9 @@ mod tests {
     const HERE: &str = "127.0.0.1:9464";
     const ANYWHERE: &str = "0.0.0.0:9464";
 
-    /// A gate with the token `cargo` or none: the one secret that is set in every test.
-    fn gate(with_token: bool, anonymous: Option<bool>) -> (Auth, String) {
+    /// An `Auth` with or without a token, and the value of the token. The token is read from a
+    /// variable that is set in every test.
+    fn auth(with_token: bool, anonymous: Option<bool>) -> (Auth, String) {
         let name = "CARGO_PKG_NAME";
         let token = with_token.then(|| SecretSource::Env(name.to_owned()));
         let value = std::env::var(name).unwrap_or_default();
@@ -197,17 +205,17 @@ mod tests {
     }
 
     #[test]
-    fn every_way_to_ask_is_judged() {
-        use Refused::{NoToken, OtherHost, WrongToken};
-        let (_, value) = gate(true, None);
+    fn reads_and_writes_are_authorized_by_token_address_and_host() {
+        use AuthError::{ForeignHost, NoToken, WrongToken};
+        let (_, value) = auth(true, None);
         assert!(!value.is_empty());
         let bearer = format!("Bearer {value}");
         let basic = format!("Basic {}", BASE64_STANDARD.encode(format!("zoe:{value}")));
         let (nothing, wrong) = (None, Some("Bearer wrong"));
         let (bearer, basic) = (Some(bearer.as_str()), Some(basic.as_str()));
         let (get, post) = (Method::GET, Method::POST);
-        for (token, anonymous, at, method, shown, expected) in [
-            // On this machine.
+        for (token, anonymous, at, method, authorization, expected) in [
+            // On a loopback address.
             (false, None, HERE, &get, nothing, Ok(())),
             (false, None, HERE, &post, nothing, Err(NoToken)),
             (true, None, HERE, &get, nothing, Ok(())),
@@ -218,7 +226,7 @@ mod tests {
             (true, Some(false), HERE, &get, nothing, Err(WrongToken)),
             (true, Some(false), HERE, &get, basic, Ok(())),
             (false, Some(false), HERE, &get, nothing, Err(NoToken)),
-            // For others.
+            // On every address.
             (false, None, ANYWHERE, &get, nothing, Err(NoToken)),
             (false, Some(true), ANYWHERE, &get, nothing, Ok(())),
             (false, Some(true), ANYWHERE, &post, nothing, Err(NoToken)),
@@ -228,23 +236,24 @@ mod tests {
             (true, None, ANYWHERE, &get, basic, Ok(())),
             (true, Some(true), ANYWHERE, &get, nothing, Ok(())),
         ] {
-            let (gate, _) = gate(token, anonymous);
-            let pairs: Vec<_> = shown.into_iter().map(|it| (AUTHORIZATION, it)).collect();
-            let judged = gate.judge(method, &headers(&pairs), at.parse().unwrap());
-            assert_eq!(judged, expected, "{token} {anonymous:?} {at} {method} {shown:?}");
+            let (auth, _) = auth(token, anonymous);
+            let pairs: Vec<_> =
+                authorization.into_iter().map(|value| (AUTHORIZATION, value)).collect();
+            let result = auth.authorize(method, &headers(&pairs), at.parse().unwrap());
+            assert_eq!(result, expected, "{token} {anonymous:?} {at} {method} {authorization:?}");
         }
-        // The name of another site.
-        let (gate, _) = gate(false, None);
-        let ask = |host: &str| {
+        // Host names of this machine and of others.
+        let (auth, _) = auth(false, None);
+        let get = |host: &str| {
             let headers = headers(&[(HOST, host)]);
-            gate.judge(&Method::GET, &headers, HERE.parse().unwrap())
+            auth.authorize(&Method::GET, &headers, HERE.parse().unwrap())
         };
         for host in ["localhost", "LOCALHOST:9464", "127.0.0.1:9464", "127.0.0.1", "[::1]:9464"] {
-            assert_eq!(ask(host), Ok(()), "{host}");
+            assert_eq!(get(host), Ok(()), "{host}");
         }
         for host in ["evil.example", "evil.example:9464", "localhost.evil.example", "10.0.0.1", ""]
         {
-            assert_eq!(ask(host), Err(OtherHost), "{host}");
+            assert_eq!(get(host), Err(ForeignHost), "{host}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What is said to browsers with every answer.
+//! Security headers of every response.
 
 use axum::extract::Request;
 use axum::http::header::{
@@ -8,15 +8,15 @@ use axum::http::header::{
 use axum::middleware::Next;
 use axum::response::Response;
 
-/// Nothing but what comes from here, and no script or style within a page: text that got past the
-/// templates would still do nothing.
+/// Only resources of this origin, and no inline script or style: markup that got past the escaping
+/// of the templates still cannot run.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
                       connect-src 'self'; form-action 'self'; base-uri 'none'; \
                       frame-ancestors 'none'";
 
 pub(super) async fn secure(request: Request, next: Next) -> Response {
-    let mut answer = next.run(request).await;
-    let headers = answer.headers_mut();
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
     for (name, value) in [
         (CONTENT_SECURITY_POLICY, POLICY),
         (X_CONTENT_TYPE_OPTIONS, "nosniff"),
@@ -28,7 +28,7 @@ pub(super) async fn secure(request: Request, next: Next) -> Response {
     ] {
         headers.insert(name, HeaderValue::from_static(value));
     }
-    // People's names stay in no cache.
+    // Responses contain personal data.
     headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
-    answer
+    response
 }

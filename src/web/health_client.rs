@@ -1,45 +1,31 @@
-//! The other side: asks a daemon on this machine.
+//! The client of `rosterd health`: requests a page of a daemon on this machine.
 
-use std::error::Error;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-use axum::body::{Body, to_bytes};
-use axum::http::Request;
-use axum::http::header::HOST;
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
+use crate::client::{Settings, cause, connections};
 
-/// Longer than the daemon itself waits for its loop.
-const PATIENCE: Duration = Duration::from_secs(8);
-/// More than the daemon says.
-const LONGEST: usize = 64 << 10;
+/// Longer than the daemon waits for its own loop.
+const TIMEOUT: Duration = Duration::from_secs(8);
 
-/// The status and the text of a page of the daemon that listens on `address`.
-pub async fn ask(address: SocketAddr, path: &str) -> Result<(u16, String), String> {
-    let address = reachable(address);
-    let answered = tokio::time::timeout(PATIENCE, exchange(address, path)).await;
-    let why = match answered {
-        Ok(Ok(answer)) => return Ok(answer),
-        Ok(Err(error)) => error.to_string(),
-        Err(_) => format!("no answer within {} s", PATIENCE.as_secs()),
+/// Status and body of `path` from the daemon that listens on `address`.
+pub async fn get(address: SocketAddr, path: &str) -> Result<(u16, String), String> {
+    let url = format!("http://{}{path}", reachable(address));
+    let endpoint = url.parse().map_err(|error| format!("{url}: {error}"))?;
+    let settings =
+        Settings { endpoint, workspace_uid: None, timeout: TIMEOUT, rate: None, ca_file: None };
+    let http = connections(&settings).map_err(|error| error.message)?;
+    let request = async {
+        let response = http.get(settings.endpoint).send().await?;
+        Ok((response.status().as_u16(), response.text().await?))
     };
-    Err(format!("http://{address}{path}: {why}"))
+    request.await.map_err(|error: reqwest::Error| match error.is_timeout() {
+        true => format!("{url}: no response within {} s", TIMEOUT.as_secs()),
+        false => format!("{url}: {}", cause(&error)),
+    })
 }
 
-async fn exchange(address: SocketAddr, path: &str) -> Result<(u16, String), Box<dyn Error>> {
-    let stream = TcpStream::connect(address).await?;
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-    tokio::spawn(connection);
-    let request = Request::get(path).header(HOST, address.to_string()).body(Body::empty())?;
-    let answer = sender.send_request(request).await?;
-    let status = answer.status().as_u16();
-    let body = to_bytes(Body::new(answer.into_body()), LONGEST).await?;
-    Ok((status, String::from_utf8_lossy(&body).into_owned()))
-}
-
-/// Where this machine reaches what listens on every address.
+/// Replaces an unspecified address, which means all interfaces, by loopback.
 fn reachable(mut address: SocketAddr) -> SocketAddr {
     match address.ip() {
         IpAddr::V4(Ipv4Addr::UNSPECIFIED) => address.set_ip(Ipv4Addr::LOCALHOST.into()),
@@ -54,7 +40,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_address_is_reached_over_this_machine() {
+    fn an_unspecified_address_becomes_loopback() {
         let reach = |text: &str| reachable(text.parse().unwrap()).to_string();
         assert_eq!(reach("0.0.0.0:9464"), "127.0.0.1:9464");
         assert_eq!(reach("[::]:9464"), "[::1]:9464");

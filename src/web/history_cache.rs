@@ -1,4 +1,4 @@
-//! The past of a workspace, read from its ledger when somebody asks.
+//! The history of a workspace, read from its ledger on demand.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,80 +13,74 @@ use crate::memory::events::{Event, of_workspace, story};
 use crate::memory::runs::{Run, runs};
 use crate::memory::timeline::{Timeline, timeline};
 
-/// So many runs are at hand without reading the ledger again.
-const RUNS: usize = 50;
+/// Number of recent runs in the cache.
+const CACHED_RUNS: usize = 50;
 
-/// What is shown of the past.
 #[derive(Debug, Default)]
-pub(super) struct Past {
+pub(super) struct History {
     pub timeline: Timeline,
-    /// The last ones, the newest first.
+    /// The newest first.
     pub runs: Vec<Run>,
 }
 
-/// The past of each workspace as of the end of its last run. One reading at a time.
+/// The history of each workspace up to its last run. The lock makes ledger reads sequential, which
+/// bounds the memory that they take.
 #[derive(Debug, Default)]
-pub(super) struct HistoryCache(tokio::sync::Mutex<BTreeMap<String, Known>>);
+pub(super) struct HistoryCache(tokio::sync::Mutex<BTreeMap<String, Cached>>);
 
-/// The past, and the end of the run that it goes to.
-type Known = (Option<Timestamp>, Arc<Past>);
+/// The end of the last run when the history was read, and the history.
+type Cached = (Option<Timestamp>, Arc<History>);
 
 impl HistoryCache {
-    /// The past of a workspace; an error says why it cannot be read.
-    pub async fn of(&self, place: &WorkspaceStatus) -> Result<Arc<Past>, String> {
-        let asof = place.last.as_ref().map(|last| last.finished);
-        let mut known = self.0.lock().await;
-        if let Some((at, past)) = known.get(&place.name)
-            && *at == asof
+    /// Timeline and recent runs. An error says why the ledger cannot be read.
+    pub async fn get(&self, workspace: &WorkspaceStatus) -> Result<Arc<History>, String> {
+        let last = workspace.last_run.as_ref().map(|run| run.finished);
+        let mut cache = self.0.lock().await;
+        if let Some((at, history)) = cache.get(&workspace.name)
+            && *at == last
         {
-            return Ok(Arc::clone(past));
+            return Ok(Arc::clone(history));
         }
-        let read = |entries: Vec<Record>| Past {
+        let history = read(workspace, |entries| History {
             timeline: timeline(&entries),
-            runs: runs(&entries, None, RUNS),
-        };
-        let past = Arc::new(entries(place, read).await?);
-        known.insert(place.name.clone(), (asof, Arc::clone(&past)));
-        Ok(past)
+            runs: runs(&entries, None, CACHED_RUNS),
+        });
+        let history = Arc::new(history.await?);
+        cache.insert(workspace.name.clone(), (last, Arc::clone(&history)));
+        Ok(history)
     }
 
-    /// Runs before a row, the newest first.
-    pub async fn before(
+    /// The last runs, or the last before a row of the ledger; the newest first.
+    pub async fn runs(
         &self,
-        place: &WorkspaceStatus,
-        row: Seq,
-        most: usize,
+        workspace: &WorkspaceStatus,
+        before: Option<Seq>,
+        limit: usize,
     ) -> Result<Vec<Run>, String> {
-        let _one_at_a_time = self.0.lock().await;
-        entries(place, move |entries| runs(&entries, Some(row), most)).await
+        let _sequential = self.0.lock().await;
+        read(workspace, move |entries| runs(&entries, before, limit)).await
     }
 
-    /// What happened to one person.
-    pub async fn story(
+    /// All events, or those of the person with these addresses; the oldest first.
+    pub async fn events(
         &self,
-        place: &WorkspaceStatus,
-        of: Vec<Email>,
+        workspace: &WorkspaceStatus,
+        addresses: Option<Vec<Email>>,
     ) -> Result<Vec<Event>, String> {
-        let _one_at_a_time = self.0.lock().await;
-        entries(place, move |entries| story(&entries, Some(&of))).await
-    }
-
-    /// What happened, to everybody.
-    pub async fn events(&self, place: &WorkspaceStatus) -> Result<Vec<Event>, String> {
-        let _one_at_a_time = self.0.lock().await;
-        entries(place, |entries| story(&entries, None)).await
+        let _sequential = self.0.lock().await;
+        read(workspace, move |entries| story(&entries, addresses.as_deref())).await
     }
 }
 
-async fn entries<T: Send + 'static>(
-    place: &WorkspaceStatus,
-    read: impl FnOnce(Vec<Record>) -> T + Send + 'static,
+async fn read<T: Send + 'static>(
+    workspace: &WorkspaceStatus,
+    fold: impl FnOnce(Vec<Record>) -> T + Send + 'static,
 ) -> Result<T, String> {
-    let Some(ledger) = place.ledger.clone() else { return Ok(read(Vec::new())) };
-    let name = place.name.clone();
-    let found = run_blocking(move || {
-        let all = ledger.entries().map_err(|error| format!("{}: {error}", ledger.place()))?;
-        Ok(read(of_workspace(all, &name)))
-    });
-    found.await
+    let Some(ledger) = workspace.ledger.clone() else { return Ok(fold(Vec::new())) };
+    let name = workspace.name.clone();
+    run_blocking(move || {
+        let entries = ledger.entries().map_err(|error| format!("{}: {error}", ledger.place()))?;
+        Ok(fold(of_workspace(entries, &name)))
+    })
+    .await
 }

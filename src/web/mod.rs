@@ -1,20 +1,18 @@
-//! What the daemon says of itself over HTTP: whether it lives and is ready, metrics, the API, and
-//! the page.
+//! The daemon's HTTP server: health checks, metrics, the JSON API and the web page.
 //!
-//! Everything is read from the [`StatusStore`], which the daemon keeps up to date, and from the
-//! ledger.
+//! All data comes from the [`StatusStore`], which the daemon updates, and from the ledger.
 
 mod api;
 pub mod auth;
 mod headers;
-mod health_client;
+pub mod health_client;
 mod history_cache;
 mod live;
 pub mod openapi;
 mod page;
-mod problem;
+mod queries;
+mod responses;
 mod server;
-mod shapes;
 pub mod snapshot_view;
 pub mod status;
 
@@ -29,97 +27,95 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use axum::{Router, middleware};
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 
 use crate::clock::Clock;
 use crate::daemon::DaemonHandle;
 use crate::escape::escape;
 use crate::metrics::{self, Metrics};
-use auth::{Auth, Guarded};
-pub use health_client::ask;
+use auth::{Auth, AuthState};
 use history_cache::HistoryCache;
-use live::SseSlots;
-use problem::problem;
+use responses::problem;
 use status::StatusStore;
 
-/// Nobody sends us anything longer.
-const LONGEST_BODY: usize = 16 << 10;
+/// Maximum size of a request body in bytes.
+const MAX_BODY: usize = 16 << 10;
 
-/// What everything is made from.
+/// The state that all request handlers share.
 #[derive(Clone)]
 pub struct AppState {
-    board: Arc<StatusStore>,
-    handle: DaemonHandle,
+    statuses: Arc<StatusStore>,
+    daemon: DaemonHandle,
     metrics: Arc<Metrics>,
     clock: Arc<dyn Clock>,
-    pasts: Arc<HistoryCache>,
-    ears: SseSlots,
+    history: Arc<HistoryCache>,
+    sse_slots: Arc<Semaphore>,
 }
 
 impl AppState {
     pub fn new(
-        board: Arc<StatusStore>,
-        handle: DaemonHandle,
+        statuses: Arc<StatusStore>,
+        daemon: DaemonHandle,
         metrics: Arc<Metrics>,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        let (pasts, ears) = (Arc::default(), SseSlots::default());
-        Self { board, handle, metrics, clock, pasts, ears }
+        let sse_slots = Arc::new(Semaphore::new(live::MAX_STREAMS));
+        Self { statuses, daemon, metrics, clock, history: Arc::default(), sse_slots }
     }
 }
 
-/// Serves on `address` until the process ends. The answer is the address, which has a port of its
-/// own where 0 was asked for.
-pub async fn start(address: SocketAddr, site: AppState, gate: Arc<Auth>) -> io::Result<SocketAddr> {
+/// Serves on `address` until the process exits. Returns the bound address, which has the actual
+/// port if 0 was requested.
+pub async fn start(address: SocketAddr, app: AppState, auth: Arc<Auth>) -> io::Result<SocketAddr> {
     let listener = TcpListener::bind(address).await?;
     let address = listener.local_addr()?;
-    tokio::spawn(server::serve(listener, routes(site, Guarded { gate, address })));
+    tokio::spawn(server::serve(listener, routes(app, AuthState { auth, address })));
     Ok(address)
 }
 
-fn routes(site: AppState, guarded: Guarded) -> Router {
-    let shown = Router::new()
-        .route("/metrics", get(measured))
+fn routes(app: AppState, auth: AuthState) -> Router {
+    let protected = Router::new()
+        .route("/metrics", get(serve_metrics))
         .merge(api::routes())
         .merge(page::routes())
-        .fallback(async || problem(StatusCode::NOT_FOUND, "there is nothing here"))
-        .layer(middleware::from_fn_with_state(guarded, auth::guard));
+        .fallback(async || problem(StatusCode::NOT_FOUND, "not found"))
+        .layer(middleware::from_fn_with_state(auth, auth::require_auth));
     Router::new()
-        .route("/livez", get(lives))
-        .route("/readyz", get(is_ready))
-        .merge(shown)
-        .layer(DefaultBodyLimit::max(LONGEST_BODY))
+        .route("/livez", get(livez))
+        .route("/readyz", get(readyz))
+        .merge(protected)
+        .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(middleware::from_fn(headers::secure))
-        .with_state(site)
+        .with_state(app)
 }
 
-/// 200 while the daemon's loop goes round. What the API does has no say in it: a restart would
-/// mend nothing there.
-async fn lives(State(site): State<AppState>) -> Response {
-    if site.handle.is_alive().await {
+/// 200 while the daemon's main loop responds. The state of the API does not matter: a restart would
+/// not repair it.
+async fn livez(State(app): State<AppState>) -> Response {
+    if app.daemon.is_alive().await {
         "ok\n".into_response()
     } else {
-        (StatusCode::SERVICE_UNAVAILABLE, "the daemon does not answer\n").into_response()
+        (StatusCode::SERVICE_UNAVAILABLE, "the daemon does not respond\n").into_response()
     }
 }
 
-/// 200 once there is a configuration and a roster for every workspace.
-async fn is_ready(State(site): State<AppState>) -> Response {
-    let waiting = site.board.waiting();
-    if waiting.is_empty() {
+/// 200 once a valid roster was loaded for every workspace.
+async fn readyz(State(app): State<AppState>) -> Response {
+    let not_ready = app.statuses.not_ready();
+    if not_ready.is_empty() {
         return "ok\n".into_response();
     }
-    let lines = waiting.iter().map(|name| format!("{}: no roster can be used\n", escape(name)));
+    let lines = not_ready.iter().map(|name| format!("{}: no roster can be used\n", escape(name)));
     (StatusCode::SERVICE_UNAVAILABLE, lines.collect::<String>()).into_response()
 }
 
-/// In the format that is asked for.
-async fn measured(State(site): State<AppState>, headers: HeaderMap) -> Response {
-    let accepts = headers.get(ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
-    let now = site.clock.now();
-    let (kind, text) = if accepts.contains("application/openmetrics-text") {
-        (metrics::OPEN_METRICS, site.metrics.open_metrics(now))
+async fn serve_metrics(State(app): State<AppState>, headers: HeaderMap) -> Response {
+    let accept = headers.get(ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
+    let now = app.clock.now();
+    let (content_type, text) = if accept.contains("application/openmetrics-text") {
+        (metrics::OPEN_METRICS, app.metrics.open_metrics(now))
     } else {
-        (metrics::TEXT, site.metrics.text(now))
+        (metrics::TEXT, app.metrics.text(now))
     };
-    ([(CONTENT_TYPE, kind)], text).into_response()
+    ([(CONTENT_TYPE, content_type)], text).into_response()
 }

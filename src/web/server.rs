@@ -1,4 +1,4 @@
-//! HTTP for a few clients, within limits.
+//! The HTTP server, with limits on connections and time.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,23 +10,23 @@ use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
-/// So many connections at once; others wait.
-const CONNECTIONS: usize = 64;
-/// A request is asked for within this.
-const HEADERS: Duration = Duration::from_secs(10);
-/// A connection ends after this.
-const LONGEST: Duration = Duration::from_mins(5);
-/// Where no connection can be taken in, as when there are too many open files.
-const PAUSE: Duration = Duration::from_millis(100);
+/// Maximum number of concurrent connections; further ones wait in the accept queue.
+const MAX_CONNECTIONS: usize = 64;
+/// Timeout for the request head.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+/// Maximum lifetime of a connection.
+const MAX_LIFETIME: Duration = Duration::from_mins(5);
+/// Delay after a failed accept, for example when the process has too many open files.
+const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
 pub async fn serve(listener: TcpListener, routes: Router) {
-    let slots = Arc::new(Semaphore::new(CONNECTIONS));
+    let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     while let Ok(slot) = Arc::clone(&slots).acquire_owned().await {
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,
             Err(error) => {
-                tracing::debug!(%error, "a connection is lost");
-                tokio::time::sleep(PAUSE).await;
+                tracing::debug!(%error, "accept failed");
+                tokio::time::sleep(ACCEPT_RETRY).await;
                 continue;
             }
         };
@@ -34,10 +34,10 @@ pub async fn serve(listener: TcpListener, routes: Router) {
         tokio::spawn(async move {
             let connection = http1::Builder::new()
                 .timer(TokioTimer::new())
-                .header_read_timeout(HEADERS)
+                .header_read_timeout(HEADER_TIMEOUT)
                 .serve_connection(TokioIo::new(stream), service);
-            // Whoever breaks off a connection knows it.
-            let _ = tokio::time::timeout(LONGEST, connection).await;
+            // An error means that the client closed the connection or sent no valid HTTP.
+            let _ = tokio::time::timeout(MAX_LIFETIME, connection).await;
             drop(slot);
         });
     }

@@ -1,4 +1,4 @@
-//! The last reading of a workspace, as it is shown.
+//! The last observation of a workspace, prepared for display.
 
 use std::sync::{Arc, OnceLock};
 
@@ -8,10 +8,10 @@ use crate::blocking::run_blocking;
 use crate::reconcile::Observation;
 use crate::render::access;
 
-/// Access that ends within this is marked.
+/// Access that ends within this time is marked as expiring.
 pub const EXPIRING: SignedDuration = SignedDuration::from_hours(14 * 24);
 
-/// The last reading, and what is drawn from it once somebody asks.
+/// An observation with its access list, which is rendered on first use.
 #[derive(Debug)]
 pub struct SnapshotView {
     pub workspace: String,
@@ -24,15 +24,15 @@ impl SnapshotView {
         Self { workspace: workspace.to_owned(), observation, access: OnceLock::new() }
     }
 
-    /// Draws who has access, aside, if nobody has asked for it since the run.
+    /// Renders the access list off the async runtime.
     pub async fn ensure_rendered(self: &Arc<Self>) {
         if self.access.get().is_none() {
-            let shown = Arc::clone(self);
-            run_blocking(move || shown.access().len()).await;
+            let view = Arc::clone(self);
+            run_blocking(move || view.access().len()).await;
         }
     }
 
-    /// Who has access, by address.
+    /// Everyone with access, sorted by email address.
     pub fn access(&self) -> &[access::Row] {
         self.access.get_or_init(|| {
             let view = self.observation.view(&self.workspace);

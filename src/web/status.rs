@@ -1,10 +1,12 @@
-//! What is known of the workspaces, for whoever asks.
+//! The current status of every workspace, for the page, the API and `/readyz`.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
+use schemars::JsonSchema;
+use serde::Serialize;
 use tokio::sync::watch;
 
 use super::snapshot_view::SnapshotView;
@@ -15,207 +17,198 @@ use crate::ledger::Ledger;
 use crate::render::diagnostics;
 use crate::report::{RunReport, Status, Trigger};
 
-/// What is known now. Whoever wants to know when it changes subscribes.
-#[derive(Debug)]
+/// The status of all workspaces. Subscribers are notified of every change.
+#[derive(Debug, Default)]
 pub struct StatusStore {
-    known: Mutex<Known>,
-    changes: watch::Sender<u64>,
+    state: Mutex<State>,
+    version: watch::Sender<u64>,
 }
 
 #[derive(Debug, Default)]
-struct Known {
-    places: BTreeMap<String, WorkspaceStatus>,
-    /// What is wrong with the configuration as it is now.
-    trouble: Option<LoadErrors>,
+struct State {
+    workspaces: BTreeMap<String, WorkspaceStatus>,
+    config_errors: Option<LoadErrors>,
 }
 
-/// How a workspace fares.
+/// The health of a workspace, ordered by urgency.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum WorkspaceHealth {
-    /// No run has ended yet.
-    Starting,
     InSync,
-    /// Changes are being made.
+    /// No run has completed yet.
+    Starting,
+    /// A run is applying changes.
     Changing,
-    /// Guards hold something, and nothing failed.
+    /// Changes are held by guards, and nothing failed.
     Held,
-    Failing,
-    /// An earlier roster is in force: the files cannot be used.
+    /// The roster files are invalid; the last valid roster is in use.
     Stale,
+    Failing,
 }
 
-/// One workspace.
 #[derive(Clone, Debug)]
 pub struct WorkspaceStatus {
     pub name: String,
-    /// A roster could be used, and stays in force whatever becomes of the file.
-    pub is_loaded: bool,
-    /// What is wrong with the roster as it is now.
-    pub trouble: Option<LoadErrors>,
-    fares: WorkspaceHealth,
-    /// Since when it has fared so.
-    since: Timestamp,
-    /// So many changes of the run in progress have an outcome, of how many.
+    /// A roster was loaded since the start; the workspace stays ready when the file breaks later.
+    pub is_ready: bool,
+    /// Errors in the roster files as they are now.
+    pub roster_errors: Option<LoadErrors>,
+    /// The result of the last completed run, and since when it has been the same.
+    health: (WorkspaceHealth, Timestamp),
+    /// The number of changes of the run in progress that have an outcome, and their total.
     pub progress: Option<(usize, usize)>,
-    /// Since when the run in progress makes changes.
-    changing: Timestamp,
-    pub next: Option<NextRun>,
-    pub last: Option<LastRun>,
-    /// When a reading last showed it as the roster says.
+    /// When the run in progress began to apply changes.
+    changing_since: Timestamp,
+    pub next_run: Option<NextRun>,
+    pub last_run: Option<LastRun>,
+    /// When the workspace last matched the roster.
     pub converged: Option<Timestamp>,
-    pub observation: Option<Arc<SnapshotView>>,
-    /// Where its past is.
+    pub snapshot: Option<Arc<SnapshotView>>,
     pub ledger: Option<Ledger>,
 }
 
-/// Files that cannot be used.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Errors that make files unusable. The last valid version stays in use.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(rename = "Problems")]
 pub struct LoadErrors {
+    /// Number of errors.
     pub errors: usize,
-    /// Drawn as on a terminal, without colours. Every text in it is escaped.
+    /// The output of `rosterd check`, without colours. Text from the files is escaped.
     pub text: String,
 }
 
-/// The last run that ended.
+/// The last completed run.
 #[derive(Clone, Debug)]
 pub struct LastRun {
     pub trigger: Trigger,
     pub started: Timestamp,
     pub finished: Timestamp,
     pub status: Status,
-    /// Why it failed.
+    /// Number of held changes.
+    pub held: usize,
     pub failure: Option<String>,
 }
 
 impl StatusStore {
-    pub fn new() -> Self {
-        Self { known: Mutex::default(), changes: watch::Sender::new(0) }
-    }
-
-    /// These are kept from now on, and no others.
-    pub fn keep(
+    /// Replaces the set of workspaces; the status of those that stay is kept.
+    pub fn set_workspaces(
         &self,
         workspaces: impl IntoIterator<Item = (String, Option<Ledger>)>,
         now: Timestamp,
     ) {
-        self.change(|known| {
-            let kept = workspaces.into_iter().map(|(name, ledger)| {
-                let place =
-                    known.places.remove(&name).unwrap_or_else(|| WorkspaceStatus::new(&name, now));
-                (name, WorkspaceStatus { ledger, ..place })
+        self.change(|state| {
+            let mut before = std::mem::take(&mut state.workspaces);
+            let workspaces = workspaces.into_iter().map(|(name, ledger)| {
+                let known = before.remove(&name);
+                let status = known.unwrap_or_else(|| WorkspaceStatus::new(&name, now));
+                (name, WorkspaceStatus { ledger, ..status })
             });
-            known.places = kept.collect();
+            state.workspaces = workspaces.collect();
         });
     }
 
-    /// A roster of this workspace could be used.
-    pub fn loaded(&self, name: &str) {
-        let is_news = self.known.lock().places.get(name).is_some_and(|place| !place.is_loaded);
-        let is_mended = self.known.lock().places.get(name).is_some_and(|it| it.trouble.is_some());
-        if is_news || is_mended {
-            self.change_place(name, |place| {
-                place.is_loaded = true;
-                place.trouble = None;
+    /// A valid roster was loaded.
+    pub fn roster_loaded(&self, name: &str) {
+        let workspace = self.workspace(name);
+        if workspace.is_some_and(|it| !it.is_ready || it.roster_errors.is_some()) {
+            self.change_workspace(name, |workspace| {
+                workspace.is_ready = true;
+                workspace.roster_errors = None;
             });
         }
     }
 
-    /// The files of this workspace, or of the configuration, cannot be used.
-    pub fn unusable(&self, name: Option<&str>, sources: &Sources, found: &[Diagnostic]) {
-        let trouble = Some(LoadErrors::of(sources, found));
+    /// The roster of a workspace, or the configuration if there is no name, is invalid.
+    pub fn load_failed(&self, name: Option<&str>, sources: &Sources, found: &[Diagnostic]) {
+        let text = diagnostics::text(found, sources, false);
+        let errors = Some(LoadErrors { errors: count_errors(found), text });
         let known = match name {
-            Some(name) => self.place(name).and_then(|place| place.trouble),
-            None => self.trouble(),
+            Some(name) => self.workspace(name).and_then(|workspace| workspace.roster_errors),
+            None => self.config_errors(),
         };
-        if known == trouble {
-            return;
-        }
         match name {
-            Some(name) => self.change_place(name, |place| place.trouble = trouble),
-            None => self.change(|known| known.trouble = trouble),
+            _ if known == errors => {}
+            Some(name) => self.change_workspace(name, |it| it.roster_errors = errors),
+            None => self.change(|state| state.config_errors = errors),
         }
     }
 
-    /// The configuration can be used.
-    pub fn configured(&self) {
-        if self.known.lock().trouble.is_some() {
-            self.change(|known| known.trouble = None);
+    /// A valid configuration was loaded.
+    pub fn config_loaded(&self) {
+        if self.config_errors().is_some() {
+            self.change(|state| state.config_errors = None);
         }
     }
 
-    /// A run is about to make so many changes.
-    pub fn changing(&self, name: &str, of: usize, now: Timestamp) {
-        self.change_place(name, |place| {
-            place.progress = Some((0, of));
-            place.changing = now;
+    /// A run begins to apply `total` changes.
+    pub fn apply_started(&self, name: &str, total: usize, now: Timestamp) {
+        self.change_workspace(name, |workspace| {
+            workspace.progress = Some((0, total));
+            workspace.changing_since = now;
         });
     }
 
-    /// So many changes of a run have an outcome, of how many.
-    pub fn progress(&self, name: &str, done: usize, of: usize) {
-        self.change_place(name, |place| place.progress = Some((done, of)));
+    pub fn on_progress(&self, name: &str, done: usize, total: usize) {
+        self.change_workspace(name, |workspace| workspace.progress = Some((done, total)));
     }
 
-    /// A run has ended.
-    pub fn finished(&self, run: &RunCompleted<'_>) {
-        self.change_place(&run.report.workspace, |place| place.finished(run));
+    pub fn on_run_completed(&self, run: &RunCompleted<'_>) {
+        self.change_workspace(&run.report.workspace, |it| it.on_run_completed(run));
     }
 
-    /// The workspaces without a roster. There is none when the daemon is ready.
-    pub fn waiting(&self) -> Vec<String> {
-        let known = self.known.lock();
-        known.places.values().filter(|it| !it.is_loaded).map(|it| it.name.clone()).collect()
+    /// The names of workspaces without a valid roster; none if the daemon is ready.
+    pub fn not_ready(&self) -> Vec<String> {
+        let state = self.state();
+        let not_ready = state.workspaces.values().filter(|workspace| !workspace.is_ready);
+        not_ready.map(|workspace| workspace.name.clone()).collect()
     }
 
-    pub fn place(&self, name: &str) -> Option<WorkspaceStatus> {
-        self.known.lock().places.get(name).cloned()
+    pub fn workspace(&self, name: &str) -> Option<WorkspaceStatus> {
+        self.state().workspaces.get(name).cloned()
     }
 
-    /// All of them, by name.
-    pub fn places(&self) -> Vec<WorkspaceStatus> {
-        self.known.lock().places.values().cloned().collect()
+    /// All workspaces, sorted by name.
+    pub fn workspaces(&self) -> Vec<WorkspaceStatus> {
+        self.state().workspaces.values().cloned().collect()
     }
 
-    /// What is wrong with the configuration as it is now.
-    pub fn trouble(&self) -> Option<LoadErrors> {
-        self.known.lock().trouble.clone()
+    /// Errors in the configuration as it is now.
+    pub fn config_errors(&self) -> Option<LoadErrors> {
+        self.state().config_errors.clone()
     }
 
-    /// Tells of every change from now on; changes that nobody waited for are one.
+    /// The version of the state, which grows with every change.
     pub fn subscribe(&self) -> watch::Receiver<u64> {
-        self.changes.subscribe()
+        self.version.subscribe()
     }
 
-    fn change(&self, edit: impl FnOnce(&mut Known)) {
-        edit(&mut self.known.lock());
-        self.changes.send_modify(|version| *version += 1);
+    fn change(&self, edit: impl FnOnce(&mut State)) {
+        edit(&mut self.state());
+        self.version.send_modify(|version| *version += 1);
     }
 
-    fn change_place(&self, name: &str, edit: impl FnOnce(&mut WorkspaceStatus)) {
-        self.change(|known| {
-            if let Some(place) = known.places.get_mut(name) {
-                edit(place);
+    fn change_workspace(&self, name: &str, edit: impl FnOnce(&mut WorkspaceStatus)) {
+        self.change(|state| {
+            if let Some(workspace) = state.workspaces.get_mut(name) {
+                edit(workspace);
             }
         });
     }
-}
 
-impl Default for StatusStore {
-    fn default() -> Self {
-        Self::new()
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock()
     }
 }
 
 impl WorkspaceHealth {
-    /// The word in the API and on the page.
+    /// The name in the API and in the style sheet.
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::InSync => "in_sync",
             Self::Starting => "starting",
-            Self::InSync => "in sync",
             Self::Changing => "changing",
             Self::Held => "held",
-            Self::Failing => "failing",
             Self::Stale => "stale",
+            Self::Failing => "failing",
         }
     }
 
@@ -228,8 +221,8 @@ impl WorkspaceHealth {
         }
     }
 
-    /// How the ledger calls runs that ended so.
-    fn recorded(self) -> &'static str {
+    /// The status of such runs in the ledger.
+    fn ledger_status(self) -> &'static str {
         match self {
             Self::Failing => "failed",
             Self::Stale => "stale",
@@ -244,67 +237,57 @@ impl WorkspaceStatus {
     fn new(name: &str, now: Timestamp) -> Self {
         Self {
             name: name.to_owned(),
-            is_loaded: false,
-            trouble: None,
-            fares: WorkspaceHealth::Starting,
-            since: now,
+            is_ready: false,
+            roster_errors: None,
+            health: (WorkspaceHealth::Starting, now),
             progress: None,
-            changing: now,
-            next: None,
-            last: None,
+            changing_since: now,
+            next_run: None,
+            last_run: None,
             converged: None,
-            observation: None,
+            snapshot: None,
             ledger: None,
         }
     }
 
-    /// How it fares, and since when.
-    pub fn fares(&self) -> (WorkspaceHealth, Timestamp) {
+    /// The current health, and since when.
+    pub fn health(&self) -> (WorkspaceHealth, Timestamp) {
         match self.progress {
-            Some(_) => (WorkspaceHealth::Changing, self.changing),
-            None => (self.fares, self.since),
+            Some(_) => (WorkspaceHealth::Changing, self.changing_since),
+            None => self.health,
         }
     }
 
-    fn finished(&mut self, run: &RunCompleted<'_>) {
+    fn on_run_completed(&mut self, run: &RunCompleted<'_>) {
         let report = run.report;
         self.progress = None;
-        self.next = run.next;
+        self.next_run = run.next;
         if let Some(observation) = &run.observation {
             self.converged = self.converged.max(observation.memory.converged());
-            self.observation =
-                Some(Arc::new(SnapshotView::new(&self.name, Arc::clone(observation))));
+            let snapshot = SnapshotView::new(&self.name, Arc::clone(observation));
+            self.snapshot = Some(Arc::new(snapshot));
         }
         if report.is_interrupted() {
             return;
         }
-        let fares = WorkspaceHealth::of(report);
-        // The ledger knows longer than this process.
+        let health = WorkspaceHealth::of(report);
+        // The ledger also knows the runs before this process started.
         let memory = run.observation.as_ref().map(|observation| &observation.memory);
-        let recorded = memory.and_then(|memory| memory.status_since(fares.recorded()));
-        if self.fares != fares {
-            self.since = report.finished;
-        }
-        self.since = recorded.unwrap_or(self.since);
-        self.fares = fares;
-        self.last = Some(LastRun {
+        let recorded = memory.and_then(|memory| memory.status_since(health.ledger_status()));
+        let known = if self.health.0 == health { self.health.1 } else { report.finished };
+        self.health = (health, recorded.unwrap_or(known));
+        self.last_run = Some(LastRun {
             trigger: report.trigger,
             started: report.started,
             finished: report.finished,
             status: report.status(),
+            held: report.applied().map_or(0, |applied| applied.verdict.held.len()),
             failure: report.failure().map(|failure| escape(&failure.message).into_owned()),
         });
     }
 }
 
-impl LoadErrors {
-    fn of(sources: &Sources, found: &[Diagnostic]) -> Self {
-        Self { errors: errors(found), text: diagnostics::text(found, sources, false) }
-    }
-}
-
-/// How many of these are errors.
-pub fn errors(found: &[Diagnostic]) -> usize {
+pub fn count_errors(found: &[Diagnostic]) -> usize {
     found.iter().filter(|it| it.severity == Severity::Error).count()
 }
 
@@ -331,48 +314,50 @@ mod tests {
     }
 
     #[test]
-    fn how_it_fares_is_told_since_it_began() {
-        let board = StatusStore::new();
-        board.keep([("acme".to_owned(), None)], at(0));
-        let news = board.subscribe();
-        let fares = || board.place("acme").unwrap().fares();
-        let end = |report: &RunReport| {
+    fn health_keeps_the_time_when_it_began() {
+        let store = StatusStore::default();
+        store.set_workspaces([("acme".to_owned(), None)], at(0));
+        let changes = store.subscribe();
+        let health = || store.workspace("acme").unwrap().health();
+        let complete = |report: &RunReport| {
             let sources = Sources::default();
-            board.finished(&RunCompleted {
+            store.on_run_completed(&RunCompleted {
                 report,
                 sources: &sources,
                 next: None,
                 observation: None,
             });
         };
-        assert_eq!(fares(), (WorkspaceHealth::Starting, at(0)));
-        board.changing("acme", 3, at(5));
-        assert_eq!(fares(), (WorkspaceHealth::Changing, at(5)));
-        board.progress("acme", 1, 3);
-        assert_eq!(board.place("acme").unwrap().progress, Some((1, 3)));
-        end(&failed(FailureKind::Cancelled, 7));
-        assert_eq!(fares(), (WorkspaceHealth::Starting, at(0)), "it made room and says nothing");
-        end(&failed(FailureKind::Connect, 9));
-        end(&failed(FailureKind::Connect, 20));
-        assert_eq!(fares(), (WorkspaceHealth::Failing, at(9)), "since the first of them");
-        let last = board.place("acme").unwrap().last.unwrap();
+        assert_eq!(health(), (WorkspaceHealth::Starting, at(0)));
+        store.apply_started("acme", 3, at(5));
+        assert_eq!(health(), (WorkspaceHealth::Changing, at(5)));
+        store.on_progress("acme", 1, 3);
+        assert_eq!(store.workspace("acme").unwrap().progress, Some((1, 3)));
+        complete(&failed(FailureKind::Cancelled, 7));
+        let starting = (WorkspaceHealth::Starting, at(0));
+        assert_eq!(health(), starting, "an interrupted run changes no health");
+        complete(&failed(FailureKind::Connect, 9));
+        complete(&failed(FailureKind::Connect, 20));
+        assert_eq!(health(), (WorkspaceHealth::Failing, at(9)), "since the first failure");
+        let last = store.workspace("acme").unwrap().last_run.unwrap();
         assert_eq!((last.finished, last.failure.as_deref()), (at(20), Some("no\\u{1b}")));
-        assert!(news.has_changed().unwrap());
+        assert!(changes.has_changed().unwrap());
     }
 
     #[test]
-    fn ready_is_whoever_has_a_roster_for_every_workspace() {
-        let board = StatusStore::default();
-        let keep = |names: &[&str]| {
-            board.keep(names.iter().map(|name| ((*name).to_owned(), None)), Timestamp::UNIX_EPOCH);
+    fn the_daemon_is_ready_once_every_workspace_has_a_roster() {
+        let store = StatusStore::default();
+        let set = |names: &[&str]| {
+            let names = names.iter().map(|name| ((*name).to_owned(), None));
+            store.set_workspaces(names, Timestamp::UNIX_EPOCH);
         };
-        keep(&["acme", "beta"]);
-        board.loaded("acme");
-        board.loaded("gone");
-        assert_eq!(board.waiting(), ["beta"]);
-        board.loaded("beta");
-        assert!(board.waiting().is_empty());
-        keep(&["acme", "new"]);
-        assert_eq!(board.waiting(), ["new"], "and acme keeps its roster");
+        set(&["acme", "beta"]);
+        store.roster_loaded("acme");
+        store.roster_loaded("gone");
+        assert_eq!(store.not_ready(), ["beta"]);
+        store.roster_loaded("beta");
+        assert!(store.not_ready().is_empty());
+        set(&["acme", "new"]);
+        assert_eq!(store.not_ready(), ["new"], "acme keeps its roster");
     }
 }

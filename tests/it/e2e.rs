@@ -1,4 +1,4 @@
-//! What needs more than a Rust toolchain: Python and its package registry, Chromium, Prometheus, a
+//! Tests that need more than a Rust toolchain: Python and its package registry, Chromium, Prometheus, a
 //! Docker engine, the image that `.ci/docker` makes, and the package of `deploy/systemd/package`,
 //! whose path is in `ROSTERD_PACKAGE`.
 
@@ -14,7 +14,7 @@ use std::process::Command;
 
 const ROSTERD: &str = env!("CARGO_BIN_EXE_rosterd");
 
-/// Runs `tests/NAME/run` with these arguments, and a folder for what it installs.
+/// Runs `tests/NAME/run` with these arguments and a folder for its tools.
 fn run(name: &str, arguments: &[&str]) {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(name).join("run");
     let tools = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
@@ -29,26 +29,26 @@ fn the_vendors_python_client_works_against_the_sandbox() {
 }
 
 #[test]
-fn the_manifests_are_what_kubernetes_takes() {
+fn the_kubernetes_manifests_are_valid() {
     run("kubernetes", &[ROSTERD]);
 }
 
 #[test]
-fn the_page_is_as_it_should_be_in_a_real_browser() {
+fn the_page_works_in_a_real_browser() {
     run("page", &[ROSTERD]);
 }
 
 #[test]
-fn a_real_prometheus_reads_what_is_measured() {
+fn a_real_prometheus_scrapes_the_metrics() {
     run("prometheus", &[ROSTERD]);
 }
 
 #[test]
-fn the_api_is_as_its_document_says() {
+fn the_api_conforms_to_its_document() {
     run("api", &[ROSTERD]);
 }
 
 #[test]
-fn the_templates_are_what_their_own_tools_take() {
+fn the_pipeline_templates_are_valid() {
     run("pipelines", &[ROSTERD]);
 }

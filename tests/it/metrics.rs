@@ -1,4 +1,4 @@
-//! What is measured, from runs as they end.
+//! Metrics of completed runs.
 
 use std::sync::Arc;
 
@@ -33,8 +33,8 @@ fn failed(kind: FailureKind) -> RunReport {
     report(End::Failed(Failure { kind, message: "no".into() }))
 }
 
-/// A run over this world in which all that was approved is done.
-fn well(world: &World) -> RunReport {
+/// A run in which all approved changes are done.
+fn succeeded(world: &World) -> RunReport {
     let (plan, verdict) = (world.plan(), world.verdict());
     let approved = verdict.approved.changes().iter();
     let outcomes = approved.map(|change| (change.clone(), Outcome::Done)).collect();
@@ -62,32 +62,37 @@ fn observation(world: &World, memory: &Memory) -> Arc<Observation> {
 
 fn metrics() -> Metrics {
     let metrics = Metrics::new(now());
-    metrics.keep(["acme"], now());
+    metrics.set_workspaces(["acme"], now());
     metrics
 }
 
-fn end(metrics: &Metrics, report: &RunReport, observation: Option<Arc<Observation>>) {
+fn complete(metrics: &Metrics, report: &RunReport, observation: Option<Arc<Observation>>) {
     let next = Some(NextRun { at: hours(1), trigger: Trigger::Schedule });
-    metrics.finished(&RunCompleted { report, sources: &Sources::default(), next, observation });
+    metrics.on_run_completed(&RunCompleted {
+        report,
+        sources: &Sources::default(),
+        next,
+        observation,
+    });
 }
 
-/// The value of a series, as of so many hours from [`now`].
+/// The value of a series, `at` hours after [`now`].
 #[track_caller]
 fn value(metrics: &Metrics, series: &str, at: i64) -> Option<f64> {
     let text = metrics.text(hours(at));
     let series = format!("rosterd_{series} ");
-    text.lines().find_map(|line| line.strip_prefix(&series)).map(|it| it.parse().unwrap())
+    text.lines().find_map(|line| line.strip_prefix(&series)).map(|value| value.parse().unwrap())
 }
 
 #[test]
-fn what_can_be_counted_begins_with_nothing() {
+fn counters_start_at_zero() {
     let metrics = metrics();
     let run = "runs_total{workspace=\"acme\",trigger=\"file\",outcome=\"failed\"}";
     assert_eq!(value(&metrics, run, 0), Some(0.0));
     let change = "changes_total{workspace=\"acme\",kind=\"disable\",outcome=\"unknown\"}";
     assert_eq!(value(&metrics, change, 0), Some(0.0));
-    metrics.receives("chat", &[Kind::Held]);
-    metrics.notified("chat", Kind::Held, "failed");
+    metrics.add_receiver("chat", &[Kind::Held]);
+    metrics.count_notice("chat", Kind::Held, "failed");
     for (outcome, count) in [("delivered", 0.0), ("failed", 1.0)] {
         let series =
             format!("notices_total{{receiver=\"chat\",event=\"held\",outcome=\"{outcome}\"}}");
@@ -96,33 +101,35 @@ fn what_can_be_counted_begins_with_nothing() {
 }
 
 #[test]
-fn the_age_of_convergence_grows_whatever_goes_wrong() {
+fn the_convergence_age_grows_until_a_run_converges() {
     let (metrics, world) = (metrics(), World::converged());
     let age = |at| value(&metrics, "convergence_age_seconds{workspace=\"acme\"}", at).unwrap();
     assert!((age(2) - 7200.0).abs() < 0.5, "since the start: {}", age(2));
-    end(&metrics, &well(&world), Some(observation(&world, &Memory::of_ledger())));
+    complete(&metrics, &succeeded(&world), Some(observation(&world, &Memory::of_ledger())));
     assert!((age(2) - 7198.0).abs() < 0.5, "{}", age(2));
     let held = world.account("zoe", Role::Developer).limits(|limits| limits.suspend = true);
-    for run in [&well(&held), &failed(FailureKind::Connect), &failed(FailureKind::Unauthorized)] {
-        end(&metrics, run, None);
+    for run in
+        [&succeeded(&held), &failed(FailureKind::Connect), &failed(FailureKind::Unauthorized)]
+    {
+        complete(&metrics, run, None);
         assert!((age(2) - 7198.0).abs() < 0.5, "{}", age(2));
     }
     let success = value(&metrics, "last_success_timestamp_seconds{workspace=\"acme\"}", 0);
     assert!(success.is_some());
-    metrics.keep(["beta"], hours(3));
+    metrics.set_workspaces(["beta"], hours(3));
     assert_eq!(value(&metrics, "convergence_age_seconds{workspace=\"acme\"}", 4), None);
     assert_eq!(value(&metrics, "convergence_age_seconds{workspace=\"beta\"}", 4), Some(3600.0));
 }
 
 #[test]
-fn what_is_held_has_a_number_and_an_age() {
+fn held_changes_have_a_count_and_an_age() {
     let metrics = metrics();
     let mut world = World::converged().limits(|limits| limits.suspend = true);
     world = world.account("zoe", Role::Developer).member("yan", Role::Business);
     let held =
         Entry::Held { change: Key::of(&disable("zoe"), &email("zoe")), by: vec!["suspend".into()] };
-    let remembered = world.clone().remember(-5, [held]);
-    end(&metrics, &well(&world), Some(observation(&world, &remembered.memory)));
+    let with_history = world.clone().remember(-5, [held]);
+    complete(&metrics, &succeeded(&world), Some(observation(&world, &with_history.memory)));
     for (series, expected) in [
         ("held_changes{workspace=\"acme\",kind=\"disable\"}", 1.0),
         ("held_changes{workspace=\"acme\",kind=\"invite\"}", 1.0),
@@ -139,40 +146,40 @@ fn what_is_held_has_a_number_and_an_age() {
 }
 
 #[test]
-fn the_key_is_valid_until_it_is_refused() {
+fn the_key_is_valid_until_it_is_rejected() {
     let (metrics, world) = (metrics(), World::converged());
     let valid = || value(&metrics, "key_valid{workspace=\"acme\"}", 0);
-    assert_eq!(valid(), None, "nobody knows yet");
-    end(&metrics, &failed(FailureKind::Connect), None);
-    assert_eq!(valid(), None, "nor without an answer");
-    end(&metrics, &well(&world), Some(observation(&world, &Memory::of_ledger())));
+    assert_eq!(valid(), None, "unknown before the first run");
+    complete(&metrics, &failed(FailureKind::Connect), None);
+    assert_eq!(valid(), None, "unknown without a response");
+    complete(&metrics, &succeeded(&world), Some(observation(&world, &Memory::of_ledger())));
     assert_eq!(valid(), Some(1.0));
     for kind in FailureKind::ALL.iter().copied().filter(|kind| kind.concerns_key()) {
-        end(&metrics, &failed(kind), None);
+        complete(&metrics, &failed(kind), None);
         assert_eq!(valid(), Some(0.0), "{kind}");
-        end(&metrics, &failed(FailureKind::Timeout), None);
-        assert_eq!(valid(), Some(0.0), "it stays so");
-        end(&metrics, &well(&world), Some(observation(&world, &Memory::of_ledger())));
+        complete(&metrics, &failed(FailureKind::Timeout), None);
+        assert_eq!(valid(), Some(0.0), "unchanged by other failures");
+        complete(&metrics, &succeeded(&world), Some(observation(&world, &Memory::of_ledger())));
         assert_eq!(valid(), Some(1.0));
     }
 }
 
 #[test]
-fn roles_of_somebody_elses_choice_are_bounded_and_do_no_harm() {
+fn unknown_roles_are_bounded_and_escaped() {
     let metrics = metrics();
     let mut world = World::converged();
     for at in 0..500 {
         let role = Role::from_api(&format!("ROLE{at:03}\"}} 1\nevil\u{202e}"));
         world = world.account(&format!("user{at}"), role);
     }
-    end(&metrics, &well(&world), Some(observation(&world, &Memory::of_ledger())));
+    complete(&metrics, &succeeded(&world), Some(observation(&world, &Memory::of_ledger())));
     for text in [metrics.text(now()), metrics.open_metrics(now())] {
         assert!(!text.contains('\u{202e}') && !text.lines().any(|line| line.starts_with("evil")));
         let series = text.lines().filter(|line| line.starts_with("rosterd_users{")).count();
         assert!(series <= 30, "{series}");
     }
-    let others = value(&metrics, "users{workspace=\"acme\",role=\"other\",state=\"active\"}", 0);
-    assert_eq!(others, Some(480.0));
+    let other = value(&metrics, "users{workspace=\"acme\",role=\"other\",state=\"active\"}", 0);
+    assert_eq!(other, Some(480.0));
 }
 
 #[test]
@@ -180,11 +187,14 @@ fn requests_are_counted_by_field_and_status() {
     let metrics = Arc::new(metrics());
     let observer = metrics.observer("acme");
     let took = std::time::Duration::from_millis(30);
-    let asked = |status, error| RequestMetrics { operation: "listUsers", status, error, took };
-    for asked in
-        [asked(200, None), asked(200, None), asked(429, None), asked(0, Some(FailureKind::Timeout))]
-    {
-        observer.on_request(&asked);
+    let request = |status, error| RequestMetrics { operation: "listUsers", status, error, took };
+    for request in [
+        request(200, None),
+        request(200, None),
+        request(429, None),
+        request(0, Some(FailureKind::Timeout)),
+    ] {
+        observer.on_request(&request);
     }
     for (status, count) in [("200", 2.0), ("429", 1.0), ("timeout", 1.0)] {
         let series = format!(

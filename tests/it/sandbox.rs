@@ -1,4 +1,4 @@
-//! The sandbox as a client sees it, over real HTTP with a client of another make.
+//! The sandbox over real HTTP, with a client that is not rosterd's.
 
 mod batches;
 mod control;
@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 const LISTING: &str = "query ListUsers { listUsers { ok activeUsers { uid email name accountType } \
                        invitedUsers { email accountType inviteStatus } } }";
 
-/// A sandbox and somebody who asks it things.
+/// A sandbox and an HTTP client.
 struct TestEnv {
     running: Running,
     http: Client,
@@ -37,7 +37,7 @@ impl TestEnv {
         Self { running, http }
     }
 
-    /// A faulty one: this fault, always.
+    /// A sandbox where this fault always occurs.
     async fn failing(fault: &str) -> Self {
         Self::with(|options| options.faults = vec![format!("{fault}=1").parse().unwrap()]).await
     }
@@ -52,28 +52,28 @@ impl TestEnv {
         self.post(path).header("x-api-key", "sandbox-key").header("x-api-secret", "sandbox-secret")
     }
 
-    /// What the admin is answered.
-    async fn ask(&self, query: &str, variables: Value) -> (StatusCode, Value) {
+    /// Sends a query as the admin.
+    async fn query(&self, query: &str, variables: Value) -> (StatusCode, Value) {
         let body = json!({ "query": query, "variables": variables }).to_string();
-        answer(self.admin("/graphql").body(body)).await
+        send(self.admin("/graphql").body(body)).await
     }
 
-    /// The data of an answer without errors.
+    /// The data of a response without errors.
     async fn data(&self, query: &str, variables: Value) -> Value {
-        let (status, answer) = self.ask(query, variables).await;
-        assert_eq!((status, &answer["errors"]), (StatusCode::OK, &Value::Null), "{answer}");
-        answer["data"].clone()
+        let (status, response) = self.query(query, variables).await;
+        assert_eq!((status, &response["errors"]), (StatusCode::OK, &Value::Null), "{response}");
+        response["data"].clone()
     }
 
-    /// The message and the code of the only error of an answer.
-    async fn refusal(&self, query: &str) -> (String, String) {
-        let (status, answer) = self.ask(query, json!({})).await;
-        assert_eq!(status, StatusCode::OK, "{answer}");
-        only_error(&answer)
+    /// The message and the code of the only error of a response.
+    async fn error(&self, query: &str) -> (String, String) {
+        let (status, response) = self.query(query, json!({})).await;
+        assert_eq!(status, StatusCode::OK, "{response}");
+        only_error(&response)
     }
 
-    async fn hand(&self, what: &str, edit: Value) -> (StatusCode, Value) {
-        answer(self.admin(&format!("/control/{what}")).body(edit.to_string())).await
+    async fn control(&self, action: &str, edit: Value) -> (StatusCode, Value) {
+        send(self.admin(&format!("/control/{action}")).body(edit.to_string())).await
     }
 
     fn emails(&self) -> Vec<String> {
@@ -87,16 +87,16 @@ impl TestEnv {
     }
 }
 
-async fn answer(request: reqwest::RequestBuilder) -> (StatusCode, Value) {
+async fn send(request: reqwest::RequestBuilder) -> (StatusCode, Value) {
     let response = request.send().await.unwrap();
     let status = response.status();
     let text = response.text().await.unwrap();
     (status, serde_json::from_str(&text).unwrap_or(Value::String(text)))
 }
 
-fn only_error(answer: &Value) -> (String, String) {
-    let errors = answer["errors"].as_array().unwrap();
-    assert_eq!(errors.len(), 1, "{answer}");
+fn only_error(response: &Value) -> (String, String) {
+    let errors = response["errors"].as_array().unwrap();
+    assert_eq!(errors.len(), 1, "{response}");
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     (text(&errors[0]["message"]), text(&errors[0]["extensions"]["code"]))
 }

@@ -1,4 +1,4 @@
-// A real browser in front of a real daemon, which keeps an embedded workspace.
+// Tests the page in a real browser, with a daemon and an embedded sandbox.
 "use strict";
 const assert = require("node:assert/strict");
 const { spawn } = require("node:child_process");
@@ -17,7 +17,7 @@ async function eventually(what, holds, ms = 20000) {
   for (;;) {
     const held = await holds().catch(() => false);
     if (held) { return held; }
-    assert.ok(Date.now() < until, `not in time: ${what}`);
+    assert.ok(Date.now() < until, `timeout: ${what}`);
     await sleep(50);
   }
 }
@@ -31,7 +31,7 @@ function port() {
   });
 }
 
-// A daemon with this roster, until the end.
+// Starts a daemon with this roster.
 async function daemon(folder, roster) {
   fs.mkdirSync(folder, { recursive: true });
   const file = path.join(folder, "users.yaml");
@@ -56,7 +56,7 @@ function roster(more) {
   return `version: 1\nusers:\n${seeded.concat(more).map((it) => `  - { email: ${it} }\n`).join("")}`;
 }
 
-// A page of its own, whose console and requests are watched.
+// Opens a page, and fails on console output and on requests to other origins.
 async function open(browser, url, { width = 1100, scheme = "light", script = true } = {}) {
   const page = await browser.newPage();
   await page.setJavaScriptEnabled(script);
@@ -82,7 +82,7 @@ async function isAccessible(browser, url, how) {
   await page.evaluate(AXE);
   const tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"];
   const found = await page.evaluate((only) => axe.run(document, { runOnly: only }), tags);
-  assert.ok(found.passes.length > 15, "axe has looked");
+  assert.ok(found.passes.length > 15, "axe ran");
   const said = found.violations.map((it) => `${it.id}: ${it.nodes[0].html}`);
   assert.deepEqual(said, [], `${url} ${JSON.stringify(how)}`);
   const over = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
@@ -90,20 +90,20 @@ async function isAccessible(browser, url, how) {
   return page;
 }
 
-async function seen(browser, { base }) {
+async function overview(browser, { base }) {
   const page = await open(browser, `${base}/`);
   assert.match(await text(page), /The workspace is in sync/);
   await Promise.all([page.waitForNavigation(), page.click("main a[href^='/workspaces/']")]);
   const shown = await text(page);
-  for (const part of [/✓ in sync/, /next run/, /Plan/, /Who has access/, /Timeline/, /Runs/]) {
+  for (const part of [/✓ in sync/, /next run/, /Plan/, /Access/, /Timeline/, /Runs/]) {
     assert.match(shown, part);
   }
   const drawn = await page.$$eval("svg.plot path", (all) => all.length);
-  assert.ok(drawn > 3, "people are drawn");
+  assert.ok(drawn > 3, "the chart is drawn");
   await page.close();
 }
 
-async function searched(browser, { base }) {
+async function search(browser, { base }) {
   for (const script of [true, false]) {
     const page = await open(browser, `${base}/workspaces/default`, { script });
     await page.type("input[name=q]", "MATT");
@@ -117,7 +117,7 @@ async function searched(browser, { base }) {
   }
 }
 
-// Without a reload: what changes is seen, what somebody types and opens stays.
+// Live updates show changes without a reload, and keep input and open details.
 async function live(browser, { base, file }) {
   const page = await open(browser, `${base}/workspaces/default`);
   await page.type("input[name=q]", "half a na");
@@ -129,26 +129,26 @@ async function live(browser, { base, file }) {
   fs.renameSync(`${file}.new`, file);
   await eventually("alice is seen", async () => (await text(page)).includes("alice@acme.io"));
   console.log(`seen ${Date.now() - began} ms after the edit`);
-  assert.equal(await page.evaluate(() => window.stays), true, "the page was not loaded again");
+  assert.equal(await page.evaluate(() => window.stays), true, "the page was not reloaded");
   assert.equal(await page.$eval("input[name=q]", (it) => it.value), "half a na");
-  assert.equal(await page.$eval(`#${opened}`, (it) => it.open), true, "what was open stays so");
+  assert.equal(await page.$eval(`#${opened}`, (it) => it.open), true, "open details stay open");
   await eventually("it is live", async () => (await page.$eval("#live", (it) => it.textContent)) === "live");
   fs.writeFileSync(file, "version: 1\nusers:\n  - { email: matt@acme.io, role: DEVELOPR }\n");
-  await eventually("the mistake is seen", async () => (await text(page)).includes("did you mean `DEVELOPER`"));
+  await eventually("the errors are shown", async () => (await text(page)).includes("did you mean `DEVELOPER`"));
   assert.match(await text(page), /≠ stale/);
   fs.writeFileSync(file, roster(["alice@acme.io, role: DEVELOPER"]));
-  await eventually("it is mended", async () => !(await text(page)).includes("did you mean"));
+  await eventually("the errors are gone", async () => !(await text(page)).includes("did you mean"));
   await page.close();
 }
 
-async function inert(browser, { base, file }) {
+async function escapes(browser, { base, file }) {
   fs.writeFileSync(file, roster([`zoe@acme.io, role: BUSINESS, name: "${HOSTILE}"`, "alice@acme.io, role: DEVELOPER"]));
   await eventually("zoe is there", async () => {
     const answer = await fetch(`${base}/api/v1/workspaces/default/people?q=zoe`);
     return (await answer.json()).total === 1;
   });
   const page = await open(browser, `${base}/workspaces/default/people?q=zoe`);
-  assert.match(await text(page), /<img src=x onerror/, "it is shown as it is written");
+  assert.match(await text(page), /<img src=x onerror/, "it is shown as text");
   assert.equal(await page.$$eval("img", (all) => all.length), 0);
   assert.doesNotMatch(await page.title(), /broken/);
   assert.ok(!(await text(page)).includes("\u202e"));
@@ -175,7 +175,7 @@ async function keyboard(browser, { base }) {
   await page.close();
 }
 
-async function many(browser, folder) {
+async function large(browser, folder) {
   const people = Array.from({ length: 10000 }, (_, at) => `p${at}@acme.io, role: ${at % 7 ? "DEVELOPER" : "BUSINESS"}`);
   const host = await daemon(folder, roster(people));
   try {
@@ -204,10 +204,10 @@ async function many(browser, folder) {
   });
   const host = await daemon(path.join(folder, "few"), roster([]));
   try {
-    await seen(browser, host);
-    await searched(browser, host);
+    await overview(browser, host);
+    await search(browser, host);
     await live(browser, host);
-    await inert(browser, host);
+    await escapes(browser, host);
     await keyboard(browser, host);
     const pages = { overview: "/", workspace: "/workspaces/default", people: "/workspaces/default/people",
       person: "/workspaces/default/people/jonny@acme.io", runs: "/workspaces/default/runs" };
@@ -218,13 +218,13 @@ async function many(browser, folder) {
         await page.close();
       }
     }
-    await many(browser, path.join(folder, "many"));
+    await large(browser, path.join(folder, "many"));
   } finally {
     host.child.kill();
     await browser.close();
     fs.rmSync(folder, { recursive: true, force: true });
   }
-  console.log("the page is as it should be");
+  console.log("the page works");
 })().catch((error) => {
   console.error(error);
   process.exit(1);

@@ -1,56 +1,56 @@
-// Keeps the page as it is now: what changed on the server is fetched and put in its place. What
-// somebody types or has opened stays.
+// Updates the page when the server reports a change: fetches it again and replaces the parts that
+// differ. Form input and open details are kept.
 "use strict";
 (() => {
-  const state = document.getElementById("live");
+  const status = document.getElementById("live");
   const root = document.documentElement;
-  let busy = false;
-  let again = false;
+  let refreshing = false;
+  let pending = false;
 
   async function refresh() {
-    if (busy) { again = true; return; }
-    busy = true;
+    if (refreshing) { pending = true; return; }
+    refreshing = true;
     try {
-      const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
-      if (answer.ok) { put(new DOMParser().parseFromString(await answer.text(), "text/html")); }
-    } catch { /* the connection tells */ }
-    busy = false;
-    if (again) { again = false; refresh(); }
+      const response = await fetch(location.href, { headers: { Accept: "text/html" } });
+      if (response.ok) { update(new DOMParser().parseFromString(await response.text(), "text/html")); }
+    } catch { /* the event stream shows the connection state */ }
+    refreshing = false;
+    if (pending) { pending = false; refresh(); }
   }
 
-  function put(fresh) {
+  function update(fresh) {
     document.title = fresh.title;
     root.dataset.version = fresh.documentElement.dataset.version;
     for (const part of document.querySelectorAll("[data-live]")) {
-      const other = fresh.getElementById(part.id);
-      if (!other || other.innerHTML === part.innerHTML) { continue; }
+      const replacement = fresh.getElementById(part.id);
+      if (!replacement || replacement.innerHTML === part.innerHTML) { continue; }
       if (part.contains(document.activeElement) && document.activeElement !== document.body) {
-        const id = document.activeElement.getAttribute("href");
-        swap(part, other);
-        const back = id && [...part.querySelectorAll("a")].find((it) => it.getAttribute("href") === id);
-        if (back) { back.focus({ preventScroll: true }); }
+        const href = document.activeElement.getAttribute("href");
+        replace(part, replacement);
+        const link = href && [...part.querySelectorAll("a")].find((a) => a.getAttribute("href") === href);
+        if (link) { link.focus({ preventScroll: true }); }
       } else {
-        swap(part, other);
+        replace(part, replacement);
       }
     }
   }
 
-  function swap(part, other) {
-    const open = new Set([...part.querySelectorAll("details[open][id]")].map((it) => it.id));
-    for (const details of other.querySelectorAll("details[id]")) {
+  function replace(part, replacement) {
+    const open = new Set([...part.querySelectorAll("details[open][id]")].map((details) => details.id));
+    for (const details of replacement.querySelectorAll("details[id]")) {
       if (open.has(details.id)) { details.open = true; }
     }
-    part.className = other.className;
-    part.replaceChildren(...other.childNodes);
+    part.className = replacement.className;
+    part.replaceChildren(...replacement.childNodes);
   }
 
   const source = new EventSource("/api/v1/events");
-  source.addEventListener("open", () => { state.textContent = "live"; });
-  source.addEventListener("error", () => { state.textContent = "not connected"; });
+  source.addEventListener("open", () => { status.textContent = "live"; });
+  source.addEventListener("error", () => { status.textContent = "disconnected"; });
   source.addEventListener("changed", (event) => {
     if (event.data !== root.dataset.version) { refresh(); }
   });
-  // Ages grow.
+  // Relative times change.
   setInterval(() => { if (!document.hidden) { refresh(); } }, 60000);
   document.addEventListener("visibilitychange", () => { if (!document.hidden) { refresh(); } });
 })();

@@ -1,11 +1,13 @@
-//! The page: what a person sees. Rendered here, so that it works without a script; a little one
-//! keeps it up to date.
+//! The web page. It is rendered on the server and works without JavaScript; a small script updates
+//! it when something changes.
 
 mod overview;
 mod people;
 mod runs;
 mod view_models;
 mod workspace;
+
+use std::sync::Arc;
 
 use askama::Template;
 use axum::Router;
@@ -18,6 +20,7 @@ use jiff::Timestamp;
 use super::AppState;
 use super::snapshot_view::SnapshotView;
 use super::status::{LoadErrors, WorkspaceStatus};
+use crate::escape::escape;
 use view_models::When;
 
 pub(super) fn routes() -> Router<AppState> {
@@ -40,95 +43,100 @@ fn asset(kind: &'static str, text: &'static str) -> Response {
     ([(CONTENT_TYPE, kind), (CACHE_CONTROL, "no-cache")], text).into_response()
 }
 
-/// What is around every page.
+/// The part that all pages share.
 struct Layout {
-    /// The number of the last change; a browser compares.
+    /// The version of the status store; the script compares it with that of the event stream.
     version: u64,
     release: &'static str,
     now: When,
+    /// The workspaces, by name.
     names: Vec<String>,
+    /// The workspace of this page, if it has one.
     current: String,
-    trouble: Option<LoadErrors>,
+    config_errors: Option<LoadErrors>,
 }
 
 impl Layout {
-    /// `current` is the workspace that is shown. It comes before anything is read, so that nothing
-    /// newer is taken for it.
-    fn new(site: &AppState, current: &str) -> Self {
-        let version = *site.board.subscribe().borrow();
-        let now = site.clock.now();
+    /// Call this before reading any status: the version must not be newer than the content.
+    fn new(app: &AppState, current: &str) -> Self {
+        let version = *app.statuses.subscribe().borrow();
+        let now = app.clock.now();
         Self {
             version,
             release: env!("CARGO_PKG_VERSION"),
-            now: When::of(now, now),
-            names: site.board.places().into_iter().map(|place| place.name).collect(),
+            now: When::new(now, now),
+            names: app.statuses.workspaces().into_iter().map(|it| it.name).collect(),
             current: current.to_owned(),
-            trouble: site.board.trouble(),
+            config_errors: app.statuses.config_errors(),
         }
     }
 }
 
-/// Where there is nothing to show.
 #[derive(Template)]
-#[template(path = "missing.html", config = "src/web/askama.toml")]
+#[template(path = "error.html", config = "src/web/askama.toml")]
 struct ErrorPage {
-    frame: Layout,
-    head: &'static str,
-    words: String,
+    layout: Layout,
+    heading: &'static str,
+    message: String,
 }
 
 fn page(template: &impl Template) -> Response {
     match template.render() {
         Ok(text) => Html(text).into_response(),
         Err(error) => {
-            tracing::error!(%error, "a page cannot be rendered");
-            (StatusCode::INTERNAL_SERVER_ERROR, "this page cannot be rendered\n").into_response()
+            tracing::error!(%error, "rendering a page failed");
+            (StatusCode::INTERNAL_SERVER_ERROR, "rendering this page failed\n").into_response()
         }
     }
 }
 
-fn missing(frame: Layout, status: StatusCode, head: &'static str, words: &str) -> Response {
-    let page = page(&ErrorPage { frame, head, words: words.to_owned() });
+fn error_page(
+    layout: Layout,
+    status: StatusCode,
+    heading: &'static str,
+    message: &str,
+) -> Response {
+    let page = page(&ErrorPage { layout, heading, message: message.to_owned() });
     (status, page).into_response()
 }
 
-/// The workspace of a page, and what is around it.
+/// The layout and the workspace of a page.
 struct PageContext {
-    frame: Layout,
-    place: WorkspaceStatus,
+    layout: Layout,
+    status: WorkspaceStatus,
     now: Timestamp,
 }
 
 impl PageContext {
-    fn to(site: &AppState, name: &str) -> Result<Self, Response> {
-        let frame = Layout::new(site, name);
-        let now = site.clock.now();
-        match site.board.place(name) {
-            Some(place) => Ok(Self { frame, place, now }),
-            None => Err(missing(
-                frame,
+    fn new(app: &AppState, name: &str) -> Result<Self, Response> {
+        let layout = Layout::new(app, name);
+        let now = app.clock.now();
+        match app.statuses.workspace(name) {
+            Some(status) => Ok(Self { layout, status, now }),
+            None => Err(error_page(
+                layout,
                 StatusCode::NOT_FOUND,
-                "There is no such workspace",
-                "The configuration names no workspace of this name.",
+                "Workspace not found",
+                "The configuration has no workspace with this name.",
             )),
         }
     }
 
-    /// The same where there has been a reading.
-    fn read(self) -> Result<(Self, std::sync::Arc<SnapshotView>), Response> {
-        match self.place.observation.clone() {
-            Some(shown) => Ok((self, shown)),
-            None => Err(missing(
-                self.frame,
+    /// Adds the last snapshot, or fails if there is none yet.
+    fn with_snapshot(self) -> Result<(Self, Arc<SnapshotView>), Response> {
+        match self.status.snapshot.clone() {
+            Some(snapshot) => Ok((self, snapshot)),
+            None => Err(error_page(
+                self.layout,
                 StatusCode::SERVICE_UNAVAILABLE,
-                "Nothing has been read yet",
+                "No data yet",
                 "No run has read this workspace since the daemon started.",
             )),
         }
     }
 
-    fn unread(self, why: &str) -> Response {
-        let head = "The ledger cannot be read";
-        missing(self.frame, StatusCode::SERVICE_UNAVAILABLE, head, why)
+    fn ledger_error(self, why: &str) -> Response {
+        let heading = "The ledger cannot be read";
+        error_page(self.layout, StatusCode::SERVICE_UNAVAILABLE, heading, &escape(why))
     }
 }

@@ -1,92 +1,80 @@
-//! All workspaces at a glance.
+//! The list of all workspaces.
+
+use std::cmp::Reverse;
 
 use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
 use jiff::Timestamp;
 
-use super::view_models::{NextRun, State as WorkspaceHealth, When};
+use super::view_models::{HealthBadge, NextRunView, When};
 use super::{Layout, page};
 use crate::render::Summary;
 use crate::web::AppState;
-use crate::web::shapes::Workspace;
-use crate::web::status::{self, WorkspaceStatus};
+use crate::web::responses::WorkspaceResponse;
+use crate::web::status::{WorkspaceHealth, WorkspaceStatus};
 
 #[derive(Template)]
 #[template(path = "overview.html", config = "src/web/askama.toml")]
 struct Overview {
-    frame: Layout,
+    layout: Layout,
     title: String,
     cards: Vec<Card>,
 }
 
 struct Card {
     name: String,
-    state: WorkspaceHealth,
+    health: HealthBadge,
     since: When,
-    next: Option<NextRun>,
-    sentence: String,
+    next_run: Option<NextRunView>,
+    headline: String,
 }
 
-pub(super) async fn show(State(site): State<AppState>) -> Response {
-    let frame = Layout::new(&site, "");
-    let now = site.clock.now();
-    let mut places = site.board.places();
-    // What needs somebody comes first.
-    places.sort_by_key(|place| std::cmp::Reverse(urgency(place.fares().0)));
-    let cards: Vec<Card> = places.iter().map(|place| Card::of(place, now)).collect();
-    let well = places.iter().filter(|it| it.fares().0 == status::WorkspaceHealth::InSync).count();
-    let title = match (well, cards.len()) {
+pub(super) async fn show(State(app): State<AppState>) -> Response {
+    let layout = Layout::new(&app, "");
+    let now = app.clock.now();
+    let mut statuses = app.statuses.workspaces();
+    statuses.sort_by_key(|status| Reverse(status.health().0));
+    let cards: Vec<Card> = statuses.iter().map(|status| Card::new(status, now)).collect();
+    let in_sync = statuses.iter().filter(|it| it.health().0 == WorkspaceHealth::InSync).count();
+    let title = match (in_sync, cards.len()) {
         (1, 1) => "The workspace is in sync".to_owned(),
         (_, 1) => "The workspace is not in sync".to_owned(),
-        (well, all) => format!("{well} of {all} workspaces are in sync"),
+        (in_sync, all) => format!("{in_sync} of {all} workspaces are in sync"),
     };
-    page(&Overview { frame, title, cards })
-}
-
-fn urgency(fares: status::WorkspaceHealth) -> u8 {
-    match fares {
-        status::WorkspaceHealth::InSync => 0,
-        status::WorkspaceHealth::Starting => 1,
-        status::WorkspaceHealth::Changing => 2,
-        status::WorkspaceHealth::Held => 3,
-        status::WorkspaceHealth::Stale => 4,
-        status::WorkspaceHealth::Failing => 5,
-    }
+    page(&Overview { layout, title, cards })
 }
 
 impl Card {
-    fn of(place: &WorkspaceStatus, now: Timestamp) -> Self {
-        let (fares, since) = place.fares();
+    fn new(status: &WorkspaceStatus, now: Timestamp) -> Self {
+        let (health, since) = status.health();
         Self {
-            name: place.name.clone(),
-            state: WorkspaceHealth::of(fares),
-            since: When::of(since, now),
-            next: place.next.map(|due| NextRun::of(due, now)),
-            sentence: sentence(place, Workspace::of(place).plan.as_ref()),
+            name: status.name.clone(),
+            health: HealthBadge::new(health),
+            since: When::new(since, now),
+            next_run: status.next_run.map(|next| NextRunView::new(next, now)),
+            headline: headline(status, WorkspaceResponse::new(status).plan.as_ref()),
         }
     }
 }
 
-/// The one thing to know of a workspace.
-pub(super) fn sentence(place: &WorkspaceStatus, plan: Option<&Summary>) -> String {
-    let told = plan.map(ToString::to_string);
-    match place.fares().0 {
-        status::WorkspaceHealth::Starting if !place.is_loaded => {
-            "No roster can be used yet, so nothing is done.".to_owned()
+/// The most important fact about a workspace, in one sentence.
+pub(super) fn headline(status: &WorkspaceStatus, plan: Option<&Summary>) -> String {
+    let plan = plan.map(ToString::to_string).unwrap_or_default();
+    match status.health().0 {
+        WorkspaceHealth::Starting if !status.is_ready => {
+            "No valid roster yet, so no changes are made.".to_owned()
         }
-        status::WorkspaceHealth::Starting => "The first run is under way.".to_owned(),
-        status::WorkspaceHealth::Failing => {
-            let failure = place.last.as_ref().and_then(|last| last.failure.clone());
-            failure.unwrap_or_else(|| told.unwrap_or_default())
+        WorkspaceHealth::Starting => "The first run is in progress.".to_owned(),
+        WorkspaceHealth::Failing => {
+            let failure = status.last_run.as_ref().and_then(|run| run.failure.clone());
+            failure.unwrap_or(plan)
         }
-        status::WorkspaceHealth::Stale => {
-            format!("An earlier roster is in force: {}", told.unwrap_or_default())
+        WorkspaceHealth::Stale => format!("An earlier roster is in use: {plan}"),
+        WorkspaceHealth::Changing => {
+            let (done, total) = status.progress.unwrap_or_default();
+            format!("{done} of {total} changes completed.")
         }
-        status::WorkspaceHealth::Changing => match place.progress {
-            Some((done, of)) => format!("{done} of {of} changes have an outcome."),
-            None => String::new(),
-        },
-        status::WorkspaceHealth::InSync | status::WorkspaceHealth::Held => told.unwrap_or_default(),
+        WorkspaceHealth::InSync | WorkspaceHealth::Held => plan,
     }
 }

@@ -1,4 +1,4 @@
-//! Who has access, and one person's story.
+//! The list of everyone with access, and the page of one person.
 
 use std::collections::BTreeSet;
 
@@ -12,23 +12,23 @@ use crate::email::Email;
 use crate::escape::escape;
 use crate::render::{access, why};
 use crate::web::AppState;
-use crate::web::api::PeopleQuery;
+use crate::web::queries::PeopleQuery;
 
-/// So many on one page.
-const MOST: usize = 100;
+/// Number of people on one page.
+const PAGE_SIZE: usize = 100;
 
 #[derive(Template)]
 #[template(path = "people.html", config = "src/web/askama.toml")]
 struct People {
-    frame: Layout,
+    layout: Layout,
     name: String,
-    asked: PeopleQuery,
+    query: PeopleQuery,
     roles: BTreeSet<String>,
     statuses: BTreeSet<String>,
     caption: String,
     rows: Vec<Row>,
-    newer: Option<String>,
-    older: Option<String>,
+    previous: Option<String>,
+    next: Option<String>,
 }
 
 struct Row {
@@ -44,40 +44,40 @@ struct Row {
 }
 
 pub(super) async fn list(
-    State(site): State<AppState>,
+    State(app): State<AppState>,
     Path(name): Path<String>,
-    Query(asked): Query<PeopleQuery>,
+    Query(query): Query<PeopleQuery>,
 ) -> Result<Response, Response> {
-    let (PageContext { frame, .. }, shown) = PageContext::to(&site, &name)?.read()?;
-    let asked = PeopleQuery { limit: Some(MOST), ..asked };
-    shown.ensure_rendered().await;
-    let all = shown.access();
-    let (total, found) = asked.of(all);
-    let rows: Vec<Row> = found.into_iter().map(|row| Row::of(&name, row)).collect();
-    let first = asked.offset.min(total);
+    let (PageContext { layout, .. }, snapshot) = PageContext::new(&app, &name)?.with_snapshot()?;
+    let query = PeopleQuery { limit: Some(PAGE_SIZE), ..query };
+    snapshot.ensure_rendered().await;
+    let all = snapshot.access();
+    let (total, found) = query.select(all);
+    let rows: Vec<Row> = found.into_iter().map(|row| Row::new(&name, row)).collect();
+    let first = query.offset.min(total);
     let caption = match rows.len() {
-        0 => format!("nobody of {}", all.len()),
-        shown if shown == all.len() => format!("{shown} people"),
-        shown => format!("{} to {} of {total} people", first + 1, first + shown),
+        0 => format!("0 of {} people", all.len()),
+        count if count == all.len() => format!("{count} people"),
+        count => format!("{} to {} of {total} people", first + 1, first + count),
     };
-    let at = |offset: usize| {
-        let PeopleQuery { q, role, status, expiring, .. } = &asked;
-        let parts = [("q", q), ("role", role), ("status", status)];
-        let parts = parts.map(|(key, value)| format!("{key}={}", encoded(value))).join("&");
-        format!("/workspaces/{name}/people?{parts}&expiring={expiring}&offset={offset}")
+    let page_link = |offset: usize| {
+        let PeopleQuery { q, role, status, expiring, .. } = &query;
+        let filters = [("q", q), ("role", role), ("status", status)];
+        let filters = filters.map(|(key, value)| format!("{key}={}", encoded(value))).join("&");
+        format!("/workspaces/{name}/people?{filters}&expiring={expiring}&offset={offset}")
     };
-    let newer = (first > 0).then(|| at(first.saturating_sub(MOST)));
-    let older = (first + rows.len() < total).then(|| at(first + rows.len()));
+    let previous = (first > 0).then(|| page_link(first.saturating_sub(PAGE_SIZE)));
+    let next = (first + rows.len() < total).then(|| page_link(first + rows.len()));
     let roles = all.iter().map(|row| escape(&row.role).into_owned()).collect();
     let statuses = all.iter().map(|row| row.status.clone()).collect();
-    Ok(page(&People { frame, name, asked, roles, statuses, caption, rows, newer, older }))
+    Ok(page(&People { layout, name, query, roles, statuses, caption, rows, previous, next }))
 }
 
 impl Row {
-    fn of(workspace: &str, row: &access::Row) -> Self {
+    fn new(workspace: &str, row: &access::Row) -> Self {
         let text = |text: &Option<String>| escape(text.as_deref().unwrap_or_default()).into_owned();
         let day = |at: &Option<String>| at.iter().flat_map(|at| at.chars().take(10)).collect();
-        let commit: String = row.commit.iter().flat_map(|it| it.chars().take(7)).collect();
+        let commit: String = row.commit.iter().flat_map(|id| id.chars().take(7)).collect();
         let author = text(&row.author);
         Self {
             link: link(workspace, &row.email),
@@ -96,7 +96,7 @@ impl Row {
 #[derive(Template)]
 #[template(path = "person.html", config = "src/web/askama.toml")]
 struct Person {
-    frame: Layout,
+    layout: Layout,
     name: String,
     email: String,
     sections: Vec<(&'static str, Vec<String>)>,
@@ -105,28 +105,27 @@ struct Person {
 }
 
 pub(super) async fn person(
-    State(site): State<AppState>,
+    State(app): State<AppState>,
     Path((name, email)): Path<(String, String)>,
 ) -> Result<Response, Response> {
-    let (visit, shown) = PageContext::to(&site, &name)?.read()?;
+    let (context, snapshot) = PageContext::new(&app, &name)?.with_snapshot()?;
     let email = Email::remote(&email);
-    let view = shown.observation.view(&name);
+    let view = snapshot.observation.view(&name);
     let (_, addresses) = why::person(&view, &email);
-    let mut events = match site.pasts.story(&visit.place, addresses).await {
+    let mut events = match app.history.events(&context.status, Some(addresses)).await {
         Ok(events) => events,
-        Err(why) => return Err(visit.unread(&escape(&why))),
+        Err(why) => return Err(context.ledger_error(&why)),
     };
     events.reverse();
-    let told = why::sections(&view, &shown.observation.memory, &email);
-    let safe = |lines: Vec<String>| lines.iter().map(|it| escape(it).into_owned()).collect();
-    let sections = told.into_iter().map(|(head, lines): (_, Vec<String>)| (head, safe(lines)));
-    let sections: Vec<(_, Vec<String>)> =
-        sections.filter(|(_, lines): &(_, Vec<String>)| !lines.is_empty()).collect();
+    let sections = why::sections(&view, &snapshot.observation.memory, &email);
+    let sections = sections.into_iter().filter(|(_, lines)| !lines.is_empty());
+    let escaped = |lines: Vec<String>| lines.iter().map(|it| escape(it).into_owned()).collect();
+    let sections = sections.map(|(heading, lines)| (heading, escaped(lines))).collect();
     let caption = match events.len() {
         1 => "1 event".to_owned(),
-        count => format!("{count} events, the newest first"),
+        count => format!("{count} events, newest first"),
     };
-    let events = events.iter().map(|event| EventRow::of(&name, event)).collect();
+    let events = events.iter().map(|event| EventRow::new(&name, event)).collect();
     let email = escape(email.as_str()).into_owned();
-    Ok(page(&Person { frame: visit.frame, name, email, sections, events, caption }))
+    Ok(page(&Person { layout: context.layout, name, email, sections, events, caption }))
 }

@@ -1,4 +1,4 @@
-//! The runs of a workspace, with what each did.
+//! The runs of a workspace and their events.
 
 use askama::Template;
 use axum::extract::{Path, Query, State};
@@ -6,34 +6,32 @@ use axum::response::Response;
 
 use super::view_models::RunRow;
 use super::{Layout, PageContext, page};
-use crate::escape::escape;
 use crate::web::AppState;
-use crate::web::api::RunsQuery;
+use crate::web::queries::RunsQuery;
 
-/// So many on one page.
-const MOST: usize = 50;
+/// Number of runs on one page.
+const PAGE_SIZE: usize = 50;
 
 #[derive(Template)]
 #[template(path = "runs.html", config = "src/web/askama.toml")]
-struct Listed {
-    frame: Layout,
+struct RunsPage {
+    layout: Layout,
     name: String,
     runs: Vec<RunRow>,
     older: Option<u64>,
 }
 
 pub(super) async fn show(
-    State(site): State<AppState>,
+    State(app): State<AppState>,
     Path(name): Path<String>,
-    Query(asked): Query<RunsQuery>,
+    Query(query): Query<RunsQuery>,
 ) -> Result<Response, Response> {
-    let visit = PageContext::to(&site, &name)?;
-    let row = asked.before.unwrap_or(u64::MAX);
-    let found = match site.pasts.before(&visit.place, row, MOST).await {
+    let context = PageContext::new(&app, &name)?;
+    let found = match app.history.runs(&context.status, query.before, PAGE_SIZE).await {
         Ok(found) => found,
-        Err(why) => return Err(visit.unread(&escape(&why))),
+        Err(why) => return Err(context.ledger_error(&why)),
     };
-    let older = found.last().filter(|_| found.len() == MOST).map(|run| run.seq);
-    let runs = found.iter().map(|run| RunRow::of(&name, run, visit.now)).collect();
-    Ok(page(&Listed { frame: visit.frame, name, runs, older }))
+    let older = found.last().filter(|_| found.len() == PAGE_SIZE).map(|run| run.seq);
+    let runs = found.iter().map(|run| RunRow::new(&name, run, context.now)).collect();
+    Ok(page(&RunsPage { layout: context.layout, name, runs, older }))
 }

@@ -1,53 +1,53 @@
-//! Values as the page shows them. Every text in them is escaped against what hides or reorders
-//! text; the templates escape it for HTML.
+//! Values for the templates. Control and bidirectional characters in their text are escaped; the
+//! templates escape HTML.
 
 use std::fmt::Write as _;
 
 use jiff::Timestamp;
 
+use crate::daemon::NextRun;
 use crate::diagnostic::Sources;
 use crate::escape::escape;
 use crate::memory::events::{Event, EventKind};
 use crate::memory::runs::Run;
 use crate::render::{history, rows, time};
-use crate::report::{Status, Trigger};
+use crate::report::Status;
 use crate::web::status::{LastRun, WorkspaceHealth};
 
-/// An instant.
 #[derive(Clone)]
 pub(super) struct When {
-    /// For programs.
+    /// `2026-12-01T18:00:00Z`
     pub exact: String,
     /// `2026-12-01 18:00 UTC`
     pub full: String,
     /// `3 days ago`, `in 5 min`
-    pub words: String,
+    pub relative: String,
 }
 
 impl When {
-    pub fn of(at: Timestamp, now: Timestamp) -> Self {
-        let words = if at > now {
+    pub fn new(at: Timestamp, now: Timestamp) -> Self {
+        let relative = if at > now {
             let span = time::span(at.duration_since(now));
             span.map_or_else(|| "within a minute".to_owned(), |span| format!("in {span}"))
         } else {
             let span = time::span(now.duration_since(at));
             span.map_or_else(|| "just now".to_owned(), |span| format!("{span} ago"))
         };
-        Self { exact: time::exact(at), full: time::at(at), words }
+        Self { exact: time::exact(at), full: time::at(at), relative }
     }
 }
 
-/// How a workspace fares.
-pub(super) struct State {
-    /// A class of the style sheet.
-    pub key: &'static str,
-    pub word: &'static str,
+/// The health of a workspace as a label with a symbol.
+pub(super) struct HealthBadge {
+    /// The class in the style sheet.
+    pub class: &'static str,
+    pub label: String,
     pub symbol: char,
 }
 
-impl State {
-    pub fn of(fares: WorkspaceHealth) -> Self {
-        let symbol = match fares {
+impl HealthBadge {
+    pub fn new(health: WorkspaceHealth) -> Self {
+        let symbol = match health {
             WorkspaceHealth::Starting => '…',
             WorkspaceHealth::InSync => '✓',
             WorkspaceHealth::Changing => '~',
@@ -55,109 +55,104 @@ impl State {
             WorkspaceHealth::Failing => '×',
             WorkspaceHealth::Stale => '≠',
         };
-        Self { key: fares.key(), word: fares.as_str(), symbol }
+        let class = health.as_str();
+        Self { class, label: class.replace('_', " "), symbol }
     }
 }
 
-/// Why a run was made, or will be.
+/// Describes a trigger, whose name may come from an old row of the ledger.
 pub(super) fn trigger_description(trigger: &str) -> &'static str {
     match trigger {
-        "start" => "the process started",
-        "schedule" => "the schedule",
-        "file" => "a file changed",
-        "signal" => "a signal",
-        "http" => "asked for over HTTP",
-        "boundary" => "a date of the roster falls due",
-        "retry" => "something is to be tried again",
+        "start" => "process start",
+        "schedule" => "schedule",
+        "file" => "file change",
+        "signal" => "signal",
+        "http" => "HTTP request",
+        "date" | "boundary" => "scheduled date",
+        "retry" => "retry",
         _ => "unknown",
     }
 }
 
-/// A run that is due.
-pub(super) struct NextRun {
+pub(super) struct NextRunView {
     pub at: When,
-    pub why: &'static str,
+    pub trigger: &'static str,
 }
 
-impl NextRun {
-    pub fn of(due: crate::daemon::NextRun, now: Timestamp) -> Self {
-        Self { at: When::of(due.at, now), why: trigger_description(due.trigger.as_str()) }
+impl NextRunView {
+    pub fn new(next: NextRun, now: Timestamp) -> Self {
+        Self { at: When::new(next.at, now), trigger: trigger_description(next.trigger.as_str()) }
     }
 }
 
-/// The last run.
-pub(super) struct Last {
+pub(super) struct LastRunView {
     pub at: When,
-    pub words: String,
+    pub result: String,
 }
 
-impl Last {
-    pub fn of(last: &LastRun, now: Timestamp) -> Self {
-        let ended = match last.status {
-            Status::Converged => "ended well",
-            Status::Held => "ended well, but for what is held",
-            Status::Failed => "failed",
+impl LastRunView {
+    pub fn new(run: &LastRun, now: Timestamp) -> Self {
+        let status = match run.status {
+            Status::Converged => "succeeded".to_owned(),
+            Status::Held => format!("succeeded, {} held", run.held),
+            Status::Failed => "failed".to_owned(),
         };
-        let why = match last.trigger {
-            Trigger::Date => "a date of the roster fell due",
-            trigger => trigger_description(trigger.as_str()),
-        };
-        Self { at: When::of(last.finished, now), words: format!("{ended} ({why})") }
+        let trigger = trigger_description(run.trigger.as_str());
+        Self { at: When::new(run.finished, now), result: format!("{status} ({trigger})") }
     }
 }
 
 /// A row of a plan.
-pub(super) struct Row {
-    pub tone: &'static str,
+pub(super) struct PlanRow {
+    /// The class in the style sheet.
+    pub class: &'static str,
     pub symbol: char,
-    pub word: &'static str,
+    pub kind: &'static str,
     pub link: String,
     pub email: String,
-    pub what: String,
+    pub role: String,
     pub why: String,
     pub place: String,
 }
 
-impl Row {
-    pub fn of(workspace: &str, email: &str, row: &rows::Row, sources: &Sources) -> Self {
-        let mut why = row.why.clone();
-        for more in [row.warning, &row.held_by] {
-            if !more.is_empty() {
-                let held = if more == row.held_by { "held by " } else { "" };
-                let gap = if why.is_empty() { "" } else { "; " };
-                let _ = write!(why, "{gap}{held}{more}");
-            }
-        }
+impl PlanRow {
+    pub fn new(workspace: &str, row: &rows::Row, sources: &Sources) -> Self {
+        let held_by = match row.held_by.as_str() {
+            "" => String::new(),
+            guards => format!("held by {guards}"),
+        };
+        let reasons = [row.why.as_str(), row.warning, &held_by];
+        let reasons: Vec<&str> = reasons.into_iter().filter(|it| !it.is_empty()).collect();
         Self {
-            tone: tone(row.kind),
+            class: class(row.kind),
             symbol: row.kind.symbol(),
-            word: row.kind.as_str(),
-            link: link(workspace, email),
+            kind: row.kind.as_str(),
+            link: link(workspace, &row.email),
             email: row.email.clone(),
-            what: row.what.clone(),
-            why,
+            role: row.what.clone(),
+            why: reasons.join("; "),
             place: row.at(sources).unwrap_or_default(),
         }
     }
 }
 
-fn tone(kind: rows::Kind) -> &'static str {
+fn class(kind: rows::Kind) -> &'static str {
     match kind {
-        rows::Kind::Invite | rows::Kind::Reinvite => "gives",
-        rows::Kind::Role => "alters",
-        rows::Kind::Disable => "takes",
-        rows::Kind::Held => "holds",
-        rows::Kind::NeedsAction => "never",
+        rows::Kind::Invite | rows::Kind::Reinvite => "add",
+        rows::Kind::Role => "change",
+        rows::Kind::Disable => "remove",
+        rows::Kind::Held => "hold",
+        rows::Kind::NeedsAction => "error",
         _ => "",
     }
 }
 
-/// The page of one person.
+/// The path of the page of one person.
 pub(super) fn link(workspace: &str, email: &str) -> String {
     format!("/workspaces/{workspace}/people/{}", encoded(email))
 }
 
-/// As a part of an address (RFC 3986).
+/// Percent-encodes a part of a URL (RFC 3986).
 pub(super) fn encoded(text: &str) -> String {
     let mut encoded = String::with_capacity(text.len());
     for byte in text.bytes() {
@@ -170,13 +165,13 @@ pub(super) fn encoded(text: &str) -> String {
     encoded
 }
 
-/// A part of the past.
 pub(super) struct EventRow {
     pub exact: String,
     pub at: String,
-    pub tone: &'static str,
+    /// The class in the style sheet.
+    pub class: &'static str,
     pub symbol: char,
-    pub word: String,
+    pub kind: String,
     pub link: String,
     pub email: String,
     pub role: String,
@@ -185,10 +180,10 @@ pub(super) struct EventRow {
 }
 
 impl EventRow {
-    pub fn of(workspace: &str, event: &Event) -> Self {
+    pub fn new(workspace: &str, event: &Event) -> Self {
         let mut rows = history::rows(workspace, std::slice::from_ref(event));
         let row = rows.pop().unwrap_or_default();
-        let (tone, symbol) = look(&event.what);
+        let (class, symbol) = event_style(&event.what);
         let text = |text: &str| escape(text).into_owned();
         let role = match (&row.from, &row.to) {
             (Some(from), Some(to)) => format!("{from} → {to}"),
@@ -205,9 +200,9 @@ impl EventRow {
         Self {
             exact: row.at.clone(),
             at: time::at(event.at),
-            tone,
+            class,
             symbol,
-            word: text(&row.event.replace('_', " ")),
+            kind: text(&row.event.replace('_', " ")),
             link: link(workspace, event.email.as_str()),
             email: text(&row.email),
             role: text(&role),
@@ -217,25 +212,25 @@ impl EventRow {
     }
 }
 
-fn look(what: &EventKind) -> (&'static str, char) {
-    match what {
+/// The class and the symbol of an event.
+fn event_style(kind: &EventKind) -> (&'static str, char) {
+    match kind {
         EventKind::Change(change) => match change.intent.action.kind() {
-            "update_role" => ("alters", '~'),
-            "disable" => ("takes", '-'),
-            _ => ("gives", '+'),
+            "update_role" => ("change", '~'),
+            "disable" => ("remove", '-'),
+            _ => ("add", '+'),
         },
-        EventKind::Held { .. } => ("holds", '!'),
-        EventKind::Gone { .. } => ("takes", '-'),
+        EventKind::Held { .. } => ("hold", '!'),
+        EventKind::Gone { .. } => ("remove", '-'),
         _ => ("", '·'),
     }
 }
 
-/// A run of the past.
 pub(super) struct RunRow {
     pub id: u64,
     pub at: When,
     pub status: String,
-    pub words: String,
+    pub summary: String,
     pub trigger: &'static str,
     pub commit: Option<String>,
     pub plan: Option<String>,
@@ -243,32 +238,37 @@ pub(super) struct RunRow {
     pub events: Vec<EventRow>,
 }
 
-/// So many events of one run are shown.
-const EVENTS: usize = 200;
+/// Maximum number of events shown for one run.
+const MAX_EVENTS: usize = 200;
 
 impl RunRow {
-    pub fn of(workspace: &str, run: &Run, now: Timestamp) -> Self {
-        let fact = &run.fact;
+    pub fn new(workspace: &str, run: &Run, now: Timestamp) -> Self {
+        let record = &run.fact;
         let parts = [
-            (fact.done, "done"),
-            (fact.rejected, "refused"),
-            (fact.unknown, "unknown"),
-            (fact.not_sent, "not sent"),
-            (fact.held, "held"),
-            (fact.in_sync, "in sync"),
+            (record.done, "done"),
+            (record.rejected, "rejected"),
+            (record.unknown, "unknown"),
+            (record.not_sent, "skipped"),
+            (record.held, "held"),
+            (record.in_sync, "in sync"),
         ];
-        let stale = if fact.stale { ", with an earlier roster" } else { "" };
+        let stale = if record.stale { ", earlier roster in use" } else { "" };
         let text = |text: &String| escape(text).into_owned();
         Self {
             id: run.seq,
-            at: When::of(run.at, now),
-            status: text(&fact.status),
-            words: format!("{}{stale}", crate::render::counts(parts)),
-            trigger: trigger_description(&fact.trigger),
-            commit: fact.commit.as_ref().map(text),
-            plan: fact.plan.as_ref().map(|plan| plan.chars().take(8).collect()),
-            failure: fact.failure.as_ref().map(text),
-            events: run.events.iter().take(EVENTS).map(|it| EventRow::of(workspace, it)).collect(),
+            at: When::new(run.at, now),
+            status: text(&record.status),
+            summary: format!("{}{stale}", crate::render::counts(parts)),
+            trigger: trigger_description(&record.trigger),
+            commit: record.commit.as_ref().map(text),
+            plan: record.plan.as_ref().map(|plan| plan.chars().take(8).collect()),
+            failure: record.failure.as_ref().map(text),
+            events: run
+                .events
+                .iter()
+                .take(MAX_EVENTS)
+                .map(|it| EventRow::new(workspace, it))
+                .collect(),
         }
     }
 }
@@ -278,7 +278,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_cannot_leave_its_place() {
+    fn an_email_address_is_percent_encoded() {
         assert_eq!(
             link("acme", "a/b?c#d@acme.io"),
             "/workspaces/acme/people/a%2Fb%3Fc%23d@acme.io"
@@ -287,11 +287,11 @@ mod tests {
     }
 
     #[test]
-    fn an_instant_is_told_from_now() {
+    fn an_instant_is_relative_to_now() {
         let at = |second: i64| Timestamp::from_second(1_800_000_000 + second).unwrap();
-        let words = |second: i64| When::of(at(second), at(0)).words;
+        let relative = |second: i64| When::new(at(second), at(0)).relative;
         assert_eq!(
-            [words(0), words(-90), words(30), words(7_200)],
+            [relative(0), relative(-90), relative(30), relative(7_200)],
             ["just now", "1 min ago", "within a minute", "in 2 h"]
         );
     }

@@ -1,4 +1,4 @@
-//! One workspace: how it fares, what is planned, what is held, who has access, what happened.
+//! The page of one workspace: health, held changes, plan, access, timeline and runs.
 
 use std::collections::BTreeMap;
 
@@ -6,8 +6,8 @@ use askama::Template;
 use axum::extract::{Path, State};
 use axum::response::Response;
 
-use super::overview::sentence;
-use super::view_models::{Last, NextRun, Row, RunRow, State as WorkspaceHealth, When, encoded};
+use super::overview::headline;
+use super::view_models::{HealthBadge, LastRunView, NextRunView, PlanRow, RunRow, When, encoded};
 use super::{Layout, PageContext, page};
 use crate::escape::escape;
 use crate::reconcile::Observation;
@@ -17,41 +17,102 @@ use crate::web::AppState;
 use crate::web::snapshot_view::SnapshotView;
 use crate::web::status::LoadErrors;
 
-/// So many rows of a plan are shown; the rest is in the API.
-const ROWS: usize = 200;
-/// A longer block is behind a link.
-const LONGEST_BLOCK: usize = 8_000;
-/// So many of the last runs.
+/// Maximum number of plan rows; the API has all of them.
+const MAX_ROWS: usize = 200;
+/// Maximum length in bytes of the `approvals:` block; a longer one is linked instead.
+const MAX_APPROVALS: usize = 8_000;
+/// Number of recent runs.
 const RUNS: usize = 10;
 
 #[derive(Template)]
 #[template(path = "workspace.html", config = "src/web/askama.toml")]
 struct Workspace {
-    frame: Layout,
+    layout: Layout,
     name: String,
-    state: WorkspaceHealth,
-    sentence: String,
+    health: HealthBadge,
+    headline: String,
     since: When,
     progress: Option<String>,
-    last: Option<Last>,
-    next: Option<NextRun>,
+    last_run: Option<LastRunView>,
+    next_run: Option<NextRunView>,
     converged: Option<When>,
     roster: Option<String>,
     failure: Option<String>,
-    trouble: Option<LoadErrors>,
-    held: Vec<Row>,
+    roster_errors: Option<LoadErrors>,
+    plan: PlanView,
+    has_long_approvals: bool,
+    /// The text of an empty plan.
+    no_changes: &'static str,
+    roles: Vec<PeopleLink>,
+    plot: Option<Plot>,
+    /// The text of an empty timeline.
+    no_timeline: String,
+    runs: Vec<RunRow>,
+}
+
+/// A link to some of the people, with their number.
+struct PeopleLink {
+    path: String,
+    count: usize,
+    label: String,
+}
+
+pub(super) async fn show(
+    State(app): State<AppState>,
+    Path(name): Path<String>,
+) -> Result<Response, Response> {
+    let PageContext { layout, status, now } = PageContext::new(&app, &name)?;
+    let (health, since) = status.health();
+    let history = app.history.get(&status).await;
+    if let Some(snapshot) = &status.snapshot {
+        snapshot.ensure_rendered().await;
+    }
+    let snapshot = status.snapshot.as_deref();
+    let plan = snapshot.map(|it| PlanView::new(&name, &it.observation)).unwrap_or_default();
+    let (plot, runs, no_timeline) = match &history {
+        Ok(history) => (
+            plot(&history.timeline, now),
+            history.runs.iter().take(RUNS).map(|run| RunRow::new(&name, run, now)).collect(),
+            "Nothing is recorded yet.".to_owned(),
+        ),
+        Err(why) => (None, Vec::new(), format!("The ledger cannot be read: {}", escape(why))),
+    };
+    Ok(page(&Workspace {
+        layout,
+        health: HealthBadge::new(health),
+        headline: headline(&status, plan.summary.as_ref()),
+        since: When::new(since, now),
+        progress: status.progress.map(|(done, total)| format!("{done} of {total} changes")),
+        last_run: status.last_run.as_ref().map(|run| LastRunView::new(run, now)),
+        next_run: status.next_run.map(|next| NextRunView::new(next, now)),
+        converged: status.converged.map(|at| When::new(at, now)),
+        roster: snapshot.map(|snapshot| roster(&snapshot.observation)),
+        failure: status.last_run.as_ref().and_then(|run| run.failure.clone()),
+        has_long_approvals: plan.approvals.as_ref().is_some_and(|it| it.len() > MAX_APPROVALS),
+        plan,
+        no_changes: match snapshot {
+            Some(_) => "No changes: the workspace matches the roster.",
+            None => "No data yet.",
+        },
+        roles: snapshot.map(people_links).unwrap_or_default(),
+        roster_errors: status.roster_errors,
+        plot,
+        no_timeline,
+        runs,
+        name,
+    }))
+}
+
+/// The plan, with at most [`MAX_ROWS`] rows of each kind.
+#[derive(Default)]
+struct PlanView {
+    summary: Option<Summary>,
+    caption: String,
+    rows: Vec<PlanRow>,
+    held: Vec<PlanRow>,
     held_caption: String,
     violations: Vec<Violation>,
     approvals: Option<String>,
-    /// The block of approvals is a long one.
-    is_long: bool,
-    rows: Vec<Row>,
-    caption: String,
-    nothing: &'static str,
-    roles: Vec<Role>,
-    plot: Option<Plot>,
-    no_past: String,
-    runs: Vec<RunRow>,
 }
 
 struct Violation {
@@ -60,110 +121,39 @@ struct Violation {
     hint: String,
 }
 
-/// How many have a role.
-struct Role {
-    link: String,
-    count: usize,
-    word: String,
-}
-
-pub(super) async fn show(
-    State(site): State<AppState>,
-    Path(name): Path<String>,
-) -> Result<Response, Response> {
-    let PageContext { frame, place, now } = PageContext::to(&site, &name)?;
-    let (fares, since) = place.fares();
-    let past = site.pasts.of(&place).await;
-    if let Some(shown) = &place.observation {
-        shown.ensure_rendered().await;
-    }
-    let shown = place.observation.as_deref();
-    let plan =
-        shown.map_or_else(PeopleQuery::default, |shown| PeopleQuery::of(&name, &shown.observation));
-    let (plot, runs, no_past) = match &past {
-        Ok(past) => (
-            plot(&past.timeline, now),
-            past.runs.iter().take(RUNS).map(|run| RunRow::of(&name, run, now)).collect(),
-            "Nothing has been recorded yet.".to_owned(),
-        ),
-        Err(why) => (None, Vec::new(), format!("The ledger cannot be read: {}", escape(why))),
-    };
-    let nothing = match shown {
-        Some(_) => "Nothing is to be done: everybody is as the roster says.",
-        None => "Nothing has been read yet.",
-    };
-    Ok(page(&Workspace {
-        frame,
-        state: WorkspaceHealth::of(fares),
-        sentence: sentence(&place, plan.summary.as_ref()),
-        since: When::of(since, now),
-        progress: place.progress.map(|(done, of)| format!("{done} of {of} changes")),
-        last: place.last.as_ref().map(|last| Last::of(last, now)),
-        next: place.next.map(|due| NextRun::of(due, now)),
-        converged: place.converged.map(|at| When::of(at, now)),
-        roster: shown.map(|shown| roster(&shown.observation)),
-        failure: place.last.as_ref().and_then(|last| last.failure.clone()),
-        trouble: place.trouble,
-        held_caption: counted("held", plan.held.len(), plan.all_held),
-        held: plan.held,
-        violations: plan.violations,
-        is_long: plan.approvals.as_ref().is_some_and(|block| block.len() > LONGEST_BLOCK),
-        approvals: plan.approvals,
-        caption: plan.summary.as_ref().map(ToString::to_string).unwrap_or_default(),
-        rows: plan.rows,
-        nothing,
-        roles: shown.map(roles).unwrap_or_default(),
-        plot,
-        no_past,
-        runs,
-        name,
-    }))
-}
-
-/// What the last reading asks for.
-#[derive(Default)]
-struct PeopleQuery {
-    summary: Option<Summary>,
-    rows: Vec<Row>,
-    held: Vec<Row>,
-    all_held: usize,
-    violations: Vec<Violation>,
-    approvals: Option<String>,
-}
-
-impl PeopleQuery {
-    fn of(name: &str, observation: &Observation) -> Self {
+impl PlanView {
+    fn new(name: &str, observation: &Observation) -> Self {
         let view = observation.view(name);
         let all = rows::of_view(&view);
         let summary = Summary::of(view.plan, &all);
-        let all_held = summary.held;
         let (held, others): (Vec<_>, Vec<_>) =
             all.iter().partition(|row| row.kind == rows::Kind::Held);
-        let draw = |rows: Vec<&rows::Row>| {
-            let rows = rows.into_iter().take(ROWS);
-            rows.map(|row| Row::of(name, &row.email, row, view.sources)).collect()
+        let rows = |rows: Vec<&rows::Row>| -> Vec<PlanRow> {
+            let rows = rows.into_iter().take(MAX_ROWS);
+            rows.map(|row| PlanRow::new(name, row, view.sources)).collect()
         };
-        let violations = view.verdict.violations.iter().map(|refusal| Violation {
-            guard: refusal.guard.to_string(),
-            message: escape(&refusal.message).into_owned(),
-            hint: escape(&refusal.hint).into_owned(),
+        let violations = view.verdict.violations.iter().map(|violation| Violation {
+            guard: violation.guard.to_string(),
+            message: escape(&violation.message).into_owned(),
+            hint: escape(&violation.hint).into_owned(),
         });
+        let held_caption = match held.len() {
+            count if count > MAX_ROWS => format!("{MAX_ROWS} of {count} held"),
+            count => format!("{count} held"),
+        };
         Self {
+            caption: summary.to_string(),
             summary: Some(summary),
-            rows: draw(others),
-            held: draw(held),
-            all_held,
+            rows: rows(others),
+            held: rows(held),
+            held_caption,
             violations: violations.collect(),
             approvals: view.verdict.approvals(),
         }
     }
 }
 
-fn counted(word: &str, shown: usize, all: usize) -> String {
-    if shown == all { format!("{all} {word}") } else { format!("{shown} of {all} {word}") }
-}
-
-/// The files, the commit, and how many members.
+/// The files, the commit and the number of members.
 fn roster(observation: &Observation) -> String {
     let loaded = &observation.loaded;
     let files: Vec<_> = loaded.sources.iter().map(|(_, file)| escape(&file.name)).collect();
@@ -172,39 +162,34 @@ fn roster(observation: &Observation) -> String {
         more => format!("{more} files"),
     };
     let commit = loaded.revision.as_ref().map(|revision| {
-        let author = revision.author.as_deref().map(|it| format!(" by {it}"));
-        let subject = revision.subject.as_deref().map(|it| format!(": {it}"));
-        let words = [author, subject].map(Option::unwrap_or_default).concat();
-        escape(&format!(" @ {revision}{words}")).into_owned()
+        let author = revision.author.as_deref().map(|author| format!(" by {author}"));
+        let subject = revision.subject.as_deref().map(|subject| format!(": {subject}"));
+        let details = [author, subject].map(Option::unwrap_or_default).concat();
+        escape(&format!(" @ {revision}{details}")).into_owned()
     });
     let members = loaded.roster.members().len();
     format!("{files}{}, {members} members", commit.unwrap_or_default())
 }
 
-/// How many have which role, and how many hold an invitation.
-fn roles(shown: &SnapshotView) -> Vec<Role> {
+/// Links by role, and to people with a pending invitation or expiring access.
+fn people_links(snapshot: &SnapshotView) -> Vec<PeopleLink> {
+    let people = snapshot.access();
     let mut roles: BTreeMap<&str, usize> = BTreeMap::new();
-    let mut invited = 0;
-    for row in shown.access() {
-        *roles.entry(&row.role).or_default() += 1;
-        invited += usize::from(row.status == "pending");
+    for person in people {
+        *roles.entry(&person.role).or_default() += 1;
     }
-    let people = format!("/workspaces/{}/people", shown.workspace);
-    let link = |key: &str, value: &str| format!("{people}?{key}={}", encoded(value));
-    let each = roles.into_iter().map(|(role, count)| Role {
-        link: link("role", role),
+    let pending = people.iter().filter(|person| person.status == "pending").count();
+    let expiring = people.iter().filter(|person| person.expiring).count();
+    let roles = roles.into_iter().map(|(role, count)| ("role", role, count, escape(role)));
+    let others = [
+        ("status", "pending", pending, "pending".into()),
+        ("expiring", "true", expiring, "expiring within 14 days".into()),
+    ];
+    let links = roles.chain(others).filter(|(_, _, count, _)| *count > 0);
+    let links = links.map(|(key, value, count, label)| PeopleLink {
+        path: format!("/workspaces/{}/people?{key}={}", snapshot.workspace, encoded(value)),
         count,
-        word: escape(role).into_owned(),
+        label: label.into_owned(),
     });
-    let mut all: Vec<Role> = each.collect();
-    if invited > 0 {
-        let word = "not yet accepted".to_owned();
-        all.push(Role { link: link("status", "pending"), count: invited, word });
-    }
-    let expiring = shown.access().iter().filter(|row| row.expiring).count();
-    if expiring > 0 {
-        let word = "ending within 14 days".to_owned();
-        all.push(Role { link: format!("{people}?expiring=true"), count: expiring, word });
-    }
-    all
+    links.collect()
 }

@@ -117,7 +117,7 @@ fn the_guards_page_has_every_guard_and_the_default_budgets() {
 #[test]
 fn the_monitoring_page_has_every_metric_with_its_type() {
     let metrics = Metrics::new(Timestamp::UNIX_EPOCH);
-    metrics.keep(["acme"], Timestamp::UNIX_EPOCH);
+    metrics.set_workspaces(["acme"], Timestamp::UNIX_EPOCH);
     let exposed = metrics.text(Timestamp::UNIX_EPOCH);
     let types = exposed.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '));
     let types: BTreeMap<&str, &str> = types.collect();

@@ -1,20 +1,20 @@
-//! The Compose files, by the program that reads them.
+//! The Compose files, with `docker-compose`.
 
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
 use super::container::{IMAGE, Ran, ran, until};
-use crate::http::{ask, free};
+use crate::http::{free, request};
 
 const SOON: Duration = Duration::from_mins(1);
 
-/// `docker-compose` with one of the files, as a project of its own.
+/// A `docker-compose` project of one of the files.
 struct Project {
     file: String,
     name: String,
     folder: tempfile::TempDir,
-    /// Where the page is.
+    /// The port of the page.
     port: u16,
 }
 
@@ -51,7 +51,7 @@ impl Project {
 }
 
 impl Drop for Project {
-    #[expect(clippy::print_stderr, reason = "whoever looks into a failure needs it")]
+    #[expect(clippy::print_stderr, reason = "needed to debug a failure")]
     fn drop(&mut self) {
         if std::thread::panicking() {
             eprintln!("{}", self.compose(&["logs", "--no-color"]).out);
@@ -69,15 +69,15 @@ fn one_command_starts_rosterd_beside_a_sandbox() {
     project.compose(&["up", "--detach", "--no-build"]).expect(0);
     until(SOON, "the first run", || project.logs().contains("status=\"converged\""));
     project.write("users.yaml", &format!("{ROSTER}  - {{ email: bob@acme.io, role: ANALYST }}\n"));
-    until(SOON, "the edit is seen", || project.logs().contains("bob@acme.io"));
+    until(SOON, "the edit is applied", || project.logs().contains("bob@acme.io"));
     let page = format!("http://127.0.0.1:{}/workspaces/default", project.port);
     until(SOON, "the page shows it", || {
-        ask("GET", &page, &[]).is_some_and(|told| told.body.contains("bob@acme.io"))
+        request("GET", &page, &[]).is_some_and(|response| response.body.contains("bob@acme.io"))
     });
 }
 
 #[test]
-fn the_one_for_a_real_workspace_finds_its_secrets() {
+fn the_file_for_a_real_workspace_finds_its_secrets() {
     let project = Project::new("workspace.yaml", "workspace");
     project.write("users.yaml", ROSTER);
     project.write("api_key", "key-of-acme\n");
@@ -85,8 +85,8 @@ fn the_one_for_a_real_workspace_finds_its_secrets() {
     let config = include_str!("../../../deploy/compose/rosterd.yaml");
     project.write("rosterd.yaml", config);
     project.compose(&["up", "--detach"]).expect(0);
-    // Nothing is at that address; that it is asked shows that everything before has been found.
-    until(SOON, "it asks the API", || project.logs().contains("acme.io"));
+    // Nothing listens there; the request shows that configuration and secrets were found.
+    until(SOON, "it calls the API", || project.logs().contains("acme.io"));
     let logs = project.logs();
     assert!(!logs.contains("No such file") && !logs.contains("secret-of-acme"), "{logs}");
 }

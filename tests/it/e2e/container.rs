@@ -1,15 +1,15 @@
-//! Containers of a real engine. `.ci/docker` starts the engine and makes the images.
+//! Containers of a real Docker engine. `.ci/docker` starts the engine and builds the images.
 
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-/// Debian's; another one may be on the path.
+/// Debian's client; PATH may have another one.
 const DOCKER: &str = "/usr/bin/docker";
 
 /// The image that `.ci/docker` builds from the Dockerfile.
 pub const IMAGE: &str = "rosterd:test";
 
-/// What a command came to.
+/// The result of a command.
 pub struct Ran {
     pub code: i32,
     pub out: String,
@@ -36,7 +36,7 @@ pub fn docker(arguments: &[&str]) -> Ran {
     ran(&Command::new(DOCKER).args(arguments).stdin(Stdio::null()).output().unwrap())
 }
 
-/// A container that is gone when it is dropped.
+/// A container; dropping it removes it.
 pub struct Container(String);
 
 impl Container {
@@ -54,7 +54,7 @@ impl Container {
         docker(&[&["exec", &self.0], arguments].concat())
     }
 
-    /// A script of a shell, where there is one.
+    /// Runs a shell script in an image that has a shell.
     pub fn sh(&self, script: &str) -> Ran {
         self.exec(&["sh", "-c", script])
     }
@@ -63,7 +63,7 @@ impl Container {
         docker(&["inspect", "--format", format, &self.0]).expect(0).trim().to_owned()
     }
 
-    /// Everything that it has written.
+    /// Standard output and standard error.
     pub fn logs(&self) -> String {
         let ran = docker(&["logs", &self.0]);
         ran.out + &ran.err
@@ -71,7 +71,7 @@ impl Container {
 }
 
 impl Drop for Container {
-    #[expect(clippy::print_stderr, reason = "whoever looks into a failure needs it")]
+    #[expect(clippy::print_stderr, reason = "needed to debug a failure")]
     fn drop(&mut self) {
         if std::thread::panicking() {
             let journal = self.exec(&["journalctl", "--no-pager", "--lines=40"]).out;
@@ -81,11 +81,11 @@ impl Drop for Container {
     }
 }
 
-/// Waits for something to be so.
+/// Waits for a condition.
 pub fn until(limit: Duration, what: &str, mut holds: impl FnMut() -> bool) {
     let end = Instant::now() + limit;
     while !holds() {
-        assert!(Instant::now() < end, "not within {limit:?}: {what}");
+        assert!(Instant::now() < end, "timeout of {limit:?}: {what}");
         std::thread::sleep(Duration::from_millis(200));
     }
 }

@@ -1,4 +1,4 @@
-//! The image as a user runs it: without a shell, without root, on a file system that is read-only.
+//! The image: no shell, no root, read-only file system.
 
 use std::path::Path;
 use std::time::Duration;
@@ -8,9 +8,9 @@ use tempfile::TempDir;
 use super::container::{Container, IMAGE, docker, until};
 
 const SOON: Duration = Duration::from_secs(30);
-/// Megabytes. It is one binary.
-const LARGEST: u64 = 24;
-/// As little as a container can have.
+/// Maximum size in megabytes; it holds one binary.
+const MAX_SIZE: u64 = 24;
+/// The least privileges.
 const CONFINED: [&str; 3] = ["--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges"];
 const ROSTER: &str = "\
 version: 1
@@ -29,7 +29,7 @@ workspaces:
     users: users.yaml
 ";
 
-/// A folder with a configuration, a roster and the sandbox's key, which the image's user can read.
+/// A folder with a configuration, a roster and the sandbox's key, readable by the image's user.
 fn folder() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     write(folder.path(), "rosterd.yaml", CONFIG);
@@ -59,19 +59,19 @@ fn mount(folder: &Path, at: &str) -> String {
     format!("--volume={}:{at}:ro", folder.display())
 }
 
-/// Runs the image once with these options of Docker's and arguments of rosterd's.
+/// Runs the image once with these options of Docker and arguments of rosterd.
 fn once(options: &[&str], arguments: &[&str]) -> super::container::Ran {
     docker(&[&["run", "--rm"][..], &CONFINED, options, &[IMAGE], arguments].concat())
 }
 
 #[test]
-fn the_image_is_one_small_binary_of_an_ordinary_user() {
+fn the_image_is_small_unprivileged_and_has_no_shell() {
     let shown = |format: &str| {
         let ran = docker(&["image", "inspect", "--format", format, IMAGE]);
         ran.expect(0).trim().to_owned()
     };
     let megabytes = shown("{{.Size}}").parse::<u64>().unwrap() / 1_000_000;
-    assert!(megabytes <= LARGEST, "{megabytes} MB");
+    assert!(megabytes <= MAX_SIZE, "{megabytes} MB");
     assert_eq!(shown("{{.Config.User}}"), "65532:65532");
     assert_eq!(
         shown("{{json .Config.Healthcheck.Test}}"),
@@ -88,7 +88,7 @@ fn the_image_is_one_small_binary_of_an_ordinary_user() {
 }
 
 #[test]
-fn a_plan_needs_no_network_and_nothing_that_can_be_written() {
+fn a_plan_needs_no_network_and_no_writable_folder() {
     let folder = folder();
     let mounted = mount(folder.path(), "/etc/rosterd");
     let options = ["--network=none", &mounted];
@@ -102,7 +102,7 @@ fn a_plan_needs_no_network_and_nothing_that_can_be_written() {
 }
 
 #[test]
-fn the_daemon_sees_edits_tells_its_health_keeps_its_ledger_and_leaves_when_asked() {
+fn the_daemon_applies_edits_is_healthy_keeps_its_ledger_and_stops() {
     let folder = folder();
     let mounted = mount(folder.path(), "/etc/rosterd");
     let secrets = mount(&folder.path().join("secrets"), "/run/secrets");
@@ -126,16 +126,16 @@ fn the_daemon_sees_edits_tells_its_health_keeps_its_ledger_and_leaves_when_asked
         "users.yaml",
         &format!("{ROSTER}  - {{ email: bob@acme.io, role: ANALYST }}\n"),
     );
-    until(SOON, "the edit is seen", || history().contains("bob@acme.io"));
+    until(SOON, "the edit is applied", || history().contains("bob@acme.io"));
     assert_eq!(daemon.exec(&["/usr/bin/rosterd", "health", "--ready"]).code, 0);
 
     let begun = std::time::Instant::now();
     docker(&["stop", "--time=20", daemon.id()]).expect(0);
-    assert!(begun.elapsed() < Duration::from_secs(10), "it leaves when asked");
+    assert!(begun.elapsed() < Duration::from_secs(10), "it stops on SIGTERM");
     assert_eq!(daemon.inspect("{{.State.ExitCode}}"), "0");
     assert!(!daemon.logs().contains("sandbox-secret"), "{}", daemon.logs());
 
-    // Another one goes on where the first has left.
+    // A second container continues with the ledger of the first.
     let next = Container::run(&[&options[..], &[IMAGE]].concat());
     until(SOON, "the next one runs", || next.logs().contains("status=\"converged\""));
     assert_eq!(history().matches("bob@acme.io").count(), 1, "{}", history());

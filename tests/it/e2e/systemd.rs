@@ -1,4 +1,4 @@
-//! The package under a real systemd: installed, started, told of, edited, killed, stopped, removed.
+//! The package under a real systemd: install, start, edit, reload, kill, stop, remove.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use super::container::{Container, docker, until};
 const SOON: Duration = Duration::from_secs(20);
 const ROSTER: &str = "/etc/rosterd/users.yaml";
 
-/// A machine that has booted.
+/// A container that has booted systemd.
 fn machine() -> Container {
     let machine = Container::run(&[
         "--cap-add=SYS_ADMIN",
@@ -21,7 +21,7 @@ fn machine() -> Container {
         "rosterd-test/systemd",
         "/sbin/init",
     ]);
-    // As on a machine that is none of these: what a service's namespace mounts is seen there.
+    // As on a real machine: mounts in the namespace of a service propagate.
     machine.sh("mount --make-rshared /").expect(0);
     until(SOON, "it has booted", || {
         let state = machine.exec(&["systemctl", "is-system-running"]).out;
@@ -36,7 +36,7 @@ fn install(machine: &Container) {
     machine.sh("dpkg --install /opt/rosterd.deb").expect(0);
 }
 
-/// A sandbox of its own, the key of it, and a roster that wants one change.
+/// Starts a sandbox, and writes its key and a roster with one change.
 fn configure(machine: &Container) {
     let sandbox = "systemd-run --unit sandbox --quiet -- \
         rosterd sandbox --listen 127.0.0.1:8787";
@@ -48,7 +48,7 @@ fn configure(machine: &Container) {
     edit(machine, "alice");
 }
 
-/// A roster with one more person than the sandbox begins with.
+/// Writes a roster with one more person.
 fn edit(machine: &Container, name: &str) {
     let lines = [
         "version: 1".to_owned(),
@@ -67,14 +67,14 @@ fn shown(machine: &Container, property: &str) -> String {
     machine.exec(&["systemctl", "show", "--value", &value, "rosterd"]).out.trim().to_owned()
 }
 
-/// Whether the ledger says that somebody was invited.
+/// Whether the ledger has an invitation of this person.
 fn invited(machine: &Container, name: &str) -> bool {
     let history = "runuser -u rosterd -- rosterd --config /etc/rosterd/rosterd.yaml history";
     machine.sh(&format!("CREDENTIALS_DIRECTORY=/nowhere {history}")).out.contains(name)
 }
 
 #[test]
-fn the_package_lives_through_everything_that_systemd_does_to_it() {
+fn the_package_survives_every_systemd_operation() {
     let machine = machine();
     install(&machine);
     assert_eq!(machine.exec(&["systemctl", "is-enabled", "rosterd"]).out.trim(), "disabled");
@@ -86,7 +86,7 @@ fn the_package_lives_through_everything_that_systemd_does_to_it() {
     assert!(exposure <= 1.5, "{exposure}");
 
     configure(&machine);
-    // It returns when the daemon has said that it is ready.
+    // `start` returns when the daemon has reported that it is ready.
     machine.sh("timeout 20 systemctl start rosterd").expect(0);
     until(SOON, "the first run", || invited(&machine, "alice@acme.io"));
     until(SOON, "its status", || shown(&machine, "StatusText").contains("acme: "));
@@ -95,11 +95,11 @@ fn the_package_lives_through_everything_that_systemd_does_to_it() {
     assert_eq!(owner.trim(), "rosterd 600");
 
     edit(&machine, "bob");
-    until(SOON, "the edit is seen", || invited(&machine, "bob@acme.io"));
+    until(SOON, "the edit is applied", || invited(&machine, "bob@acme.io"));
 
     edit(&machine, "carol");
     machine.sh("systemctl reload rosterd").expect(0);
-    until(SOON, "the reload is heard", || invited(&machine, "carol@acme.io"));
+    until(SOON, "the reload is applied", || invited(&machine, "carol@acme.io"));
 
     machine.sh("kill -KILL $(systemctl show --value --property MainPID rosterd)").expect(0);
     until(SOON, "it is started again", || {
@@ -115,7 +115,7 @@ fn the_package_lives_through_everything_that_systemd_does_to_it() {
 }
 
 #[test]
-fn a_daemon_that_hangs_is_started_anew_and_one_that_is_misconfigured_is_not() {
+fn a_hanging_daemon_is_restarted_and_a_misconfigured_one_is_not() {
     let machine = machine();
     install(&machine);
     configure(&machine);
@@ -126,9 +126,9 @@ fn a_daemon_that_hangs_is_started_anew_and_one_that_is_misconfigured_is_not() {
         .sh(&format!("{shorter} && systemctl daemon-reload && systemctl start rosterd"))
         .expect(0);
     std::thread::sleep(Duration::from_secs(5));
-    assert_eq!(shown(&machine, "NRestarts"), "0", "a loop that goes round is left alone");
+    assert_eq!(shown(&machine, "NRestarts"), "0", "a responsive daemon is not restarted");
     machine.sh("kill -STOP $(systemctl show --value --property MainPID rosterd)").expect(0);
-    until(Duration::from_mins(1), "the watchdog bites", || {
+    until(Duration::from_mins(1), "the watchdog restarts it", || {
         shown(&machine, "NRestarts") == "1" && shown(&machine, "ActiveState") == "active"
     });
 
@@ -138,7 +138,7 @@ fn a_daemon_that_hangs_is_started_anew_and_one_that_is_misconfigured_is_not() {
     std::thread::sleep(Duration::from_secs(7));
     assert_eq!(shown(&machine, "ActiveState"), "failed");
     let log = machine.sh("journalctl --no-pager --unit rosterd | tail -n 20").out;
-    assert!(log.contains("/etc/rosterd/rosterd.yaml:"), "it says where:\n{log}");
+    assert!(log.contains("/etc/rosterd/rosterd.yaml:"), "the log has the location:\n{log}");
 
     machine.sh("sed -i '/^version: 2/d' /etc/rosterd/rosterd.yaml").expect(0);
     machine.sh(&format!("mv {ROSTER} {ROSTER}.away; systemctl start --no-block rosterd")).expect(0);

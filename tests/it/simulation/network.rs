@@ -80,9 +80,7 @@ async fn exchange(
     waiting.finish();
     shared.crash_point(epoch, "after a request").await;
     let result = match result {
-        Err(_) => {
-            Err(TransportError { kind: FailureKind::Timeout, cause: "time-out".into() })
-        }
+        Err(_) => Err(TransportError { kind: FailureKind::Timeout, cause: "time-out".into() }),
         Ok(Err(_)) => Err(TransportError { kind: FailureKind::Reset, cause: "reset".into() }),
         Ok(Ok(result)) => result,
     };
@@ -186,14 +184,14 @@ impl InFlight {
         }
         let server = api.server.lock().await;
         match self.fault {
-            Fault::NotOk => server.fault(["not-ok=1".parse::<FaultRate>().unwrap()]),
+            Fault::NotOk => server.set_faults(["not-ok=1".parse::<FaultRate>().unwrap()]),
             Fault::ConcurrentEdit => self.shared.state().concurrent_edit(&self.request.body),
             Fault::PartialFailure => self.corrupt_one_target(),
             _ => {}
         }
         let before = self.shared.state().world.lock().clone();
         let response = ask(&server, &mut self.request).await;
-        server.fault([]);
+        server.set_faults([]);
         let mut state = self.shared.state();
         state.check_effects(self.run, self.shown.as_ref(), &before);
         (response, state.clocks.true_now())

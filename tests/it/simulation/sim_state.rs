@@ -178,7 +178,11 @@ pub struct SimState {
 pub struct Shared(Arc<Mutex<SimState>>);
 
 impl Shared {
-    pub fn new(scenario: &Scenario, world: Arc<parking_lot::Mutex<World>>, clocks: Arc<Clocks>) -> Self {
+    pub fn new(
+        scenario: &Scenario,
+        world: Arc<parking_lot::Mutex<World>>,
+        clocks: Arc<Clocks>,
+    ) -> Self {
         let state = SimState {
             random: Rng::with_seed(scenario.seed ^ 0x5eed),
             clocks,
