@@ -14,7 +14,7 @@ pub async fn run(global: &Global, args: &WhyArgs) -> Result<u8, CliError> {
     let (context, config) = Context::start(global).await?;
     let email = Email::remote(&args.email);
     if !args.email.contains('@') {
-        return Err(CliError::Usage(format!("`{}` is not an email address", args.email)));
+        return Err(CliError::Usage(format!("`{}` is not a valid email address", args.email)));
     }
     for (position, workspace) in config.workspaces.iter().enumerate() {
         let (loaded, evaluation, memory) = plan::evaluate(global, &context, workspace).await?;

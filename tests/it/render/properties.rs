@@ -46,10 +46,10 @@ fn untrusted_text_is_escaped_in_every_format() {
      users:
     +  - email: alice@acme.io
     +    role: DEVELOPER
-       - email: "ix\\u{1b}[31m|`</details><b>@team\\u{a}::error::[a](http://e)\\u{202e}%\"@acme.io"
-         role: !raw "R\\u{1b}|`<i>\\u{a}- email: z"
-    -  - email: "x\\u{1b}[31m|`</details><b>@team\\u{a}::error::[a](http://e)\\u{202e}%\"@acme.io"
-    -    role: !raw "R\\u{1b}|`<i>\\u{a}- email: z"
+       - email: "ix\U0000001B[31m|`</details><b>@team\U0000000A::error::[a](http://e)\U0000202E%\"@acme.io"
+         role: !raw "R\U0000001B|`<i>\U0000000A- email: z"
+    -  - email: "x\U0000001B[31m|`</details><b>@team\U0000000A::error::[a](http://e)\U0000202E%\"@acme.io"
+    -    role: !raw "R\U0000001B|`<i>\U0000000A- email: z"
     "#);
     let row = formats[2].lines().find(|line| line.starts_with("| `-` disable")).unwrap();
     insta::assert_snapshot!(row, @r#"| `-` disable | `x\u{1b}[31m\u{7c}\u{60}</details><b>@team\u{a}::error::[a](http://e)\u{202e}%"@acme.io` | `R\u{1b}\u{7c}\u{60}<i>\u{a}- email: z` | not in users.yaml; cannot be undone through the API |  |"#);

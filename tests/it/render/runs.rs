@@ -55,12 +55,12 @@ fn a_run_shows_outcomes_and_remaining_changes() {
       ! held          user3@acme.io   disable            not in users.yaml   cannot be undone through the API
       ! held          user4@acme.io   disable            not in users.yaml   cannot be undone through the API
       ! held          user5@acme.io   disable            not in users.yaml   cannot be undone through the API
-      ! held       …               4 more
+      ! held          …               4 more
 
     held by disable-budget: 12 of 15 accounts within 24 h, limit 3 (guard.budgets.disable in rosterd.yaml)
       hint: if all of them are intended, approve them by name, or raise `guard.budgets.disable`, in a reviewed commit
 
-    these lines of users.yaml release it, once they are committed:
+    to approve, commit these lines to the roster:
 
       approvals:
         - disable:
@@ -78,7 +78,7 @@ fn a_run_shows_outcomes_and_remaining_changes() {
             - user9@acme.io
           reason: ""
 
-    1 done, 1 rejected, 1 unknown, 12 held, 2 left, 2 in sync
+    1 done, 1 rejected, 1 unknown, 12 held, 2 remaining, 2 in sync
     "#);
 }
 
@@ -114,14 +114,14 @@ fn a_converged_run_is_in_sync_and_a_failed_run_shows_the_error() {
         kind: FailureKind::Unauthorized,
         message: "the key is not accepted".into(),
     });
-    insta::assert_snapshot!(plain(&text::run(&report, &world.sources, false)), @"acme   users.yaml   (the last good roster: the files cannot be used)   failed: the key is not accepted (unauthorized)");
+    insta::assert_snapshot!(plain(&text::run(&report, &world.sources, false)), @"acme   users.yaml   (last valid roster: the files have errors)   failed: the key is not accepted (unauthorized)");
 }
 
 #[test]
 fn a_stopped_or_unverified_run_is_not_in_sync() {
     let world = rich();
     let outcomes =
-        [Outcome::Done, Outcome::NotSent("the server refuses the key".into()), Outcome::Done];
+        [Outcome::Done, Outcome::NotSent("the server rejects the key".into()), Outcome::Done];
     let failed = || Verification::Failed("connection reset".into());
     let mut report = report(&world, &outcomes, failed());
     let last = |report: &RunReport| {
@@ -134,8 +134,8 @@ fn a_stopped_or_unverified_run_is_not_in_sync() {
             Some(Failure { kind: FailureKind::Cancelled, message: "stopped by a signal".into() });
     }
     insta::assert_snapshot!(format!("{unverified}\n{}", last(&report)), @"
-    not verified, the fresh reading failed: connection reset; 2 done, 1 not sent, 12 held, 1 in sync
-    stopped early: stopped by a signal; 2 done, 1 not sent, 12 held, 1 in sync
+    not verified, connection reset; 2 done, 1 skipped, 12 held, 1 in sync
+    stopped early: stopped by a signal; 2 done, 1 skipped, 12 held, 1 in sync
     ");
 }
 
@@ -168,7 +168,7 @@ fn changes_that_are_not_visible_yet_are_counted_as_propagating() {
     let (_, after) = shown.split_once("reason: \"\"\n").unwrap();
     insta::assert_snapshot!(after, @"
 
-    no longer held, the next run makes it:
+    no longer held, for the next run:
       - disable       user10@acme.io  DEVELOPER  not in users.yaml   cannot be undone through the API
 
     3 done, 12 held, 1 propagating, 4 in sync

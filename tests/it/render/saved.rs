@@ -47,7 +47,7 @@ fn json_has_every_field() {
               "uid": "uid-jonny@acme.io",
               "from": "ADMIN",
               "to": "BUSINESS",
-              "reason": "another role in the roster",
+              "reason": "role differs from the roster",
               "name": "jonny",
               "place": {
                 "file": "users.yaml",
@@ -63,7 +63,7 @@ fn json_has_every_field() {
               "class": "invite",
               "email": "alice@acme.io",
               "to": "DEVELOPER",
-              "reason": "not in the workspace yet",
+              "reason": "not in the workspace",
               "place": {
                 "file": "users.yaml",
                 "line": 9,
@@ -76,7 +76,7 @@ fn json_has_every_field() {
             {
               "kind": "invited",
               "status": "pending",
-              "message": "invited, not yet accepted",
+              "message": "invited, acceptance pending",
               "email": "john@acme.io",
               "role": "ADMIN",
               "place": {
@@ -142,15 +142,15 @@ fn a_stale_plan_shows_the_differences() {
     let fresh = plan(&world.roster, &snapshot, &Memory::empty(), OnRemoved::Disable, now());
     let differences = saved.differences(&fresh);
     insta::assert_snapshot!(saved::stale(&differences), @"
-    the plan is stale, and nothing was changed:
-      the roster is another one: d00e1c0c then, 3464a539 now
-      no longer wanted: invite alice@acme.io DEVELOPER
-      new since then:   update_role alice@acme.io BUSINESS → DEVELOPER (uid uid-alice@acme.io)
-      new since then:   disable bolt@paradime.io ADMIN (uid uid-bolt@paradime.io)
-      new since then:   update_role jonny@acme.io ADMIN → BUSINESS (uid uid-again)
-      no longer wanted: update_role jonny@acme.io ADMIN → BUSINESS (uid uid-jonny@acme.io)
-      no longer wanted: disable user3@acme.io DEVELOPER (uid uid-user3@acme.io)
-    hint: look at a new plan and save that: rosterd --plan --format json --out …
+    the plan is stale; nothing was changed:
+      roster changed: d00e1c0c saved, 3464a539 now
+      removed: invite alice@acme.io DEVELOPER
+      added:   update_role alice@acme.io BUSINESS → DEVELOPER (uid uid-alice@acme.io)
+      added:   disable bolt@paradime.io ADMIN (uid uid-bolt@paradime.io)
+      added:   update_role jonny@acme.io ADMIN → BUSINESS (uid uid-again)
+      removed: update_role jonny@acme.io ADMIN → BUSINESS (uid uid-jonny@acme.io)
+      removed: disable user3@acme.io DEVELOPER (uid uid-user3@acme.io)
+    hint: review and save a new plan: rosterd --plan --format json --out …
     ");
     let many = vec![differences[0].clone(); 25];
     assert!(saved::stale(&many).contains("  … 5 more differences\n"));
@@ -163,11 +163,11 @@ fn an_invalid_plan_file_is_an_error() {
     let damaged = r#"{"format_version": 2, "workspaces": [{"workspace": 3}]}"#;
     let all = [error("users:\n"), error("{}"), error("[1]"), error(version), error(damaged)];
     insta::assert_snapshot!(all.join("\n"), @"
-    this is not JSON (expected value at line 1 column 1); a plan is written by `rosterd --plan --format json`
-    this JSON is not a plan: it has no `format_version`; write one with `rosterd --plan --format json`
-    this JSON is not a plan: it has no `format_version`; write one with `rosterd --plan --format json`
-    the plan has format_version 1, and this rosterd reads 2; make the plan again
-    the plan is damaged: invalid type: integer `3`, expected a string at line 1 column 52; make it again
+    not JSON (expected value at line 1 column 1); write a plan with `rosterd --plan --format json`
+    not a plan: `format_version` is missing; write a plan with `rosterd --plan --format json`
+    not a plan: `format_version` is missing; write a plan with `rosterd --plan --format json`
+    unsupported format_version 1, expected 2; write the plan again with this version of rosterd
+    invalid plan: invalid type: integer `3`, expected a string at line 1 column 52; write it again
     ");
 }
 

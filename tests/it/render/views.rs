@@ -15,8 +15,8 @@ fn text_shows_every_row_once_and_folds_held_rows() {
       + invite        alice@acme.io   DEVELOPER          users.yaml:9
       ~ role          matt@acme.io    DEVELOPER → ADMIN  elevated   users.yaml:7
       ~ role          jonny@acme.io   ADMIN → BUSINESS   users.yaml:5
-      … pending       john@acme.io    ADMIN              invited, not yet accepted   users.yaml:11
-      … pending       max@acme.io     ADMIN              invited with MORE than the roster's BUSINESS: it can be corrected once accepted   users.yaml:13
+      … pending       john@acme.io    ADMIN              invited, acceptance pending   users.yaml:11
+      … pending       max@acme.io     ADMIN              invited with a HIGHER role than BUSINESS; can be changed once accepted   users.yaml:13
       ! held          user10@acme.io  disable            not in users.yaml   cannot be undone through the API
       ! held          user11@acme.io  disable            not in users.yaml   cannot be undone through the API
       ! held          user12@acme.io  disable            not in users.yaml   cannot be undone through the API
@@ -25,15 +25,15 @@ fn text_shows_every_row_once_and_folds_held_rows() {
       ! held          user3@acme.io   disable            not in users.yaml   cannot be undone through the API
       ! held          user4@acme.io   disable            not in users.yaml   cannot be undone through the API
       ! held          user5@acme.io   disable            not in users.yaml   cannot be undone through the API
-      ! held       …               4 more
-      × needs action  zoe@acme.io     DEVELOPER          invited, not in the roster: the API cannot withdraw it; once accepted, it is an account like any other
-      · info          max@acme.io     ADMIN              unknown invitation status QUEUED, taken as pending   users.yaml:13
-      · info          yan@acme.io     ANALYST            access begins 2026-12-01T00:00:00Z: nothing to do yet   users.yaml:15
+      ! held          …               4 more
+      × needs action  zoe@acme.io     DEVELOPER          invited, but not in the roster; the API cannot withdraw the invitation; if accepted, treated as any account
+      · info          max@acme.io     ADMIN              unknown invitation status QUEUED, treated as pending   users.yaml:13
+      · info          yan@acme.io     ANALYST            access starts 2026-12-01 00:00 UTC   users.yaml:15
 
     held by disable-budget: 12 of 15 accounts within 24 h, limit 3 (guard.budgets.disable in rosterd.yaml)
       hint: if all of them are intended, approve them by name, or raise `guard.budgets.disable`, in a reviewed commit
 
-    these lines of users.yaml release it, once they are committed:
+    to approve, commit these lines to the roster:
 
       approvals:
         - disable:
@@ -88,9 +88,9 @@ fn drift_is_reported_and_long_or_wide_addresses_keep_the_columns() {
     acme   users.yaml   plan e40e3446
 
       + invite        xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx@acme.io  BUSINESS  users.yaml:5
-      ≠ drift         山田@acme.io  ANALYST   not in the roster; `on_removed: report` leaves the account
+      ≠ drift         山田@acme.io  ANALYST   not in the roster; unchanged because of `on_removed: report`
 
-    1 to invite, 1 reported only, 1 in sync
+    1 to invite, 1 drift, 1 in sync
     ");
 }
 
@@ -182,7 +182,7 @@ fn markdown_shows_the_plan_and_the_approvals() {
     >
     > hint: if all of them are intended, approve them by name, or raise `guard.budgets.disable`, in a reviewed commit
 
-    These lines of the roster release it, once they are committed:
+    To approve, commit these lines to the roster:
 
     ```yaml
     approvals:
@@ -206,7 +206,7 @@ fn markdown_shows_the_plan_and_the_approvals() {
 
     | | Who | What | Why | Where |
     |---|---|---|---|---|
-    | `×` needs action | `zoe@acme.io` | `DEVELOPER` | invited, not in the roster: the API cannot withdraw it; once accepted, it is an account like any other |  |
+    | `×` needs action | `zoe@acme.io` | `DEVELOPER` | invited, but not in the roster; the API cannot withdraw the invitation; if accepted, treated as any account |  |
 
     </details>
 
@@ -214,8 +214,8 @@ fn markdown_shows_the_plan_and_the_approvals() {
 
     | | Who | What | Why | Where |
     |---|---|---|---|---|
-    | `…` pending | `john@acme.io` | `ADMIN` | invited, not yet accepted | `users.yaml:11` |
-    | `…` pending | `max@acme.io` | `ADMIN` | invited with MORE than the roster's BUSINESS: it can be corrected once accepted | `users.yaml:13` |
+    | `…` pending | `john@acme.io` | `ADMIN` | invited, acceptance pending | `users.yaml:11` |
+    | `…` pending | `max@acme.io` | `ADMIN` | invited with a HIGHER role than BUSINESS; can be changed once accepted | `users.yaml:13` |
 
     </details>
 
@@ -223,8 +223,8 @@ fn markdown_shows_the_plan_and_the_approvals() {
 
     | | Who | What | Why | Where |
     |---|---|---|---|---|
-    | `·` info | `max@acme.io` | `ADMIN` | unknown invitation status QUEUED, taken as pending | `users.yaml:13` |
-    | `·` info | `yan@acme.io` | `ANALYST` | access begins 2026-12-01T00:00:00Z: nothing to do yet | `users.yaml:15` |
+    | `·` info | `max@acme.io` | `ADMIN` | unknown invitation status QUEUED, treated as pending | `users.yaml:13` |
+    | `·` info | `yan@acme.io` | `ANALYST` | access starts 2026-12-01 00:00 UTC | `users.yaml:15` |
 
     </details>
     "#);
@@ -239,11 +239,11 @@ fn github_annotations_are_at_the_lines_of_the_roster() {
     ::notice file=users.yaml,line=9,col=12,title=acme%3A invite::alice@acme.io DEVELOPER
     ::notice file=users.yaml,line=7,col=12,title=acme%3A role::matt@acme.io DEVELOPER → ADMIN; elevated
     ::notice file=users.yaml,line=5,col=12,title=acme%3A role::jonny@acme.io ADMIN → BUSINESS
-    ::notice file=users.yaml,line=11,col=12,title=acme%3A pending::john@acme.io ADMIN; invited, not yet accepted
-    ::notice file=users.yaml,line=13,col=12,title=acme%3A pending::max@acme.io ADMIN; invited with MORE than the roster's BUSINESS: it can be corrected once accepted
-    ::warning title=acme%3A needs action::zoe@acme.io DEVELOPER; invited, not in the roster: the API cannot withdraw it; once accepted, it is an account like any other
-    ::notice file=users.yaml,line=13,col=12,title=acme%3A info::max@acme.io ADMIN; unknown invitation status QUEUED, taken as pending
-    ::notice file=users.yaml,line=15,col=12,title=acme%3A info::yan@acme.io ANALYST; access begins 2026-12-01T00:00:00Z: nothing to do yet
+    ::notice file=users.yaml,line=11,col=12,title=acme%3A pending::john@acme.io ADMIN; invited, acceptance pending
+    ::notice file=users.yaml,line=13,col=12,title=acme%3A pending::max@acme.io ADMIN; invited with a HIGHER role than BUSINESS; can be changed once accepted
+    ::warning title=acme%3A needs action::zoe@acme.io DEVELOPER; invited, but not in the roster; the API cannot withdraw the invitation; if accepted, treated as any account
+    ::notice file=users.yaml,line=13,col=12,title=acme%3A info::max@acme.io ADMIN; unknown invitation status QUEUED, treated as pending
+    ::notice file=users.yaml,line=15,col=12,title=acme%3A info::yan@acme.io ANALYST; access starts 2026-12-01 00:00 UTC
     ::warning title=acme%3A held by disable-budget::12 of 15 accounts within 24 h, limit 3 (guard.budgets.disable in rosterd.yaml)%0Ahint: if all of them are intended, approve them by name, or raise `guard.budgets.disable`, in a reviewed commit
     ::notice title=rosterd plan for acme::1 to invite, 2 roles to change, 12 held, 2 pending, 1 needs action, 2 info, 1 in sync
     ");
@@ -257,7 +257,7 @@ fn a_comment_is_cut_at_the_limit_and_counts_the_rest() {
     let comment = markdown::plan(&world.view());
     assert!(comment.len() < 65_536);
     let shown = comment.lines().filter(|line| line.contains("@acme.io")).count();
-    assert!(comment.contains(&format!("… and {} more", 3000 - shown)), "{shown}");
+    assert!(comment.contains(&format!("… and {} more rows", 3000 - shown)), "{shown}");
 }
 
 #[test]
