@@ -143,8 +143,8 @@ impl Notifier {
 
 /// What a receiver is called: never by its address where that is a secret.
 fn name(receiver: &NotifyTarget) -> String {
-    match &receiver.to {
-        WebhookUrl::Written(url) => url.host_str().unwrap_or("webhook").to_owned(),
+    match &receiver.url {
+        WebhookUrl::Plain(url) => url.host_str().unwrap_or("webhook").to_owned(),
         WebhookUrl::Secret(SecretSource::Env(name)) => name.clone(),
         WebhookUrl::Secret(SecretSource::File(path)) => path.display().to_string(),
         WebhookUrl::Secret(SecretSource::Sandbox(_)) => "sandbox".to_owned(),
@@ -236,8 +236,8 @@ impl DeliveryWorker {
     }
 
     fn address(&self) -> Result<Url, DeliveryError> {
-        let source = match &self.receiver.to {
-            WebhookUrl::Written(url) => return Ok(url.clone()),
+        let source = match &self.receiver.url {
+            WebhookUrl::Plain(url) => return Ok(url.clone()),
             WebhookUrl::Secret(source) => source,
         };
         let text = source.resolve(&env_var).map_err(|problem| later(problem.to_string()))?;
