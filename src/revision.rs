@@ -24,6 +24,14 @@ pub struct Revision {
     pub dirty: bool,
 }
 
+/// Maximum length of each text of a revision, in characters.
+pub const MAX_CHARS: usize = 200;
+
+/// Trims a text of a revision, and cuts it to [`MAX_CHARS`].
+pub fn shortened(text: &str) -> String {
+    text.trim().chars().take(MAX_CHARS).collect()
+}
+
 impl Revision {
     /// The first characters of the commit, as people write them.
     pub fn short(&self) -> String {

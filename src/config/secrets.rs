@@ -72,7 +72,8 @@ impl SecretSource {
         let value = match self {
             Self::Env(name) => env(name).ok_or_else(|| self.error("not set"))?,
             Self::File(path) => {
-                let bytes = source::bounded(path, MAX_BYTES).map_err(|error| self.error(error))?;
+                let bytes =
+                    source::read_limited(path, MAX_BYTES).map_err(|error| self.error(error))?;
                 String::from_utf8(bytes).map_err(|_| self.error("not UTF-8"))?
             }
             Self::Sandbox(value) => (*value).to_owned(),

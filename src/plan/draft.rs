@@ -47,7 +47,7 @@ impl<'m> Draft<'m> {
         Self {
             now,
             memory,
-            settling: memory.settling(now),
+            settling: memory.propagating(now),
             losing_admin: memory.losing_admin(now),
             changes: Vec::new(),
             findings: Vec::new(),
@@ -89,7 +89,9 @@ impl<'m> Draft<'m> {
             }
             _ => return false,
         };
-        at.is_some_and(|at| self.memory.foresaw(&End { email: member.email.clone(), kind, at }))
+        at.is_some_and(|at| {
+            self.memory.is_known_end(&End { email: member.email.clone(), kind, at })
+        })
     }
 
     /// Plans a change, unless it may have happened a moment ago or was refused too recently.
@@ -101,11 +103,11 @@ impl<'m> Draft<'m> {
             let kind = FindingKind::Propagating { answered };
             return self.instead(&change, kind, Some(at), Some(next));
         }
-        let Some(refused) = self.memory.refused(&change.action, &change.email) else {
+        let Some(refused) = self.memory.rejection(&change.action, &change.email) else {
             return self.changes.push(change);
         };
         let (since, why) = (Some(refused.last), refused.why.clone());
-        let next = backoff::next(&backoff::REFUSALS, refused.times, refused.last);
+        let next = backoff::next(&backoff::REJECTIONS, refused.times, refused.last);
         match next.filter(|_| change.reason != Reason::Readded) {
             Some(next) if next <= self.now => self.changes.push(change),
             Some(next) => {
@@ -203,7 +205,7 @@ impl<'m> Draft<'m> {
         for approval in roster.approvals() {
             let budget = approval.budget;
             for (email, place) in &approval.people {
-                let used = self.memory.used(budget, email);
+                let used = self.memory.approval_used(budget, email);
                 let kind = if used.is_some() {
                     FindingKind::ApprovalUsed { budget }
                 } else {

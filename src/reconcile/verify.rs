@@ -8,7 +8,7 @@ use crate::client::ReadDirectory;
 use crate::directory::Snapshot;
 use crate::guard::Verdict;
 use crate::ledger::LedgerWriter;
-use crate::memory::observe::{Shown, observe};
+use crate::memory::observe::{SnapshotIndex, observe};
 use crate::memory::{self, Target as Effect};
 use crate::plan::change::Change;
 use crate::plan::{FindingCategory, Plan};
@@ -88,7 +88,7 @@ impl<D: ReadDirectory> Again<'_, D> {
 }
 
 fn shows_all(snapshot: &Snapshot, outcomes: &[(Change, Outcome)]) -> bool {
-    let shown = Shown::of(snapshot);
+    let shown = SnapshotIndex::of(snapshot);
     outcomes.iter().all(|(change, outcome)| match outcome {
         Outcome::Done | Outcome::Unknown(_) => shown.has(&change.action, change.addresses()),
         Outcome::Rejected(_) | Outcome::NotSent(_) => true,
@@ -96,7 +96,7 @@ fn shows_all(snapshot: &Snapshot, outcomes: &[(Change, Outcome)]) -> bool {
 }
 
 fn settle(snapshot: &Snapshot, outcomes: &mut [(Change, Outcome)]) {
-    let shown = Shown::of(snapshot);
+    let shown = SnapshotIndex::of(snapshot);
     for (change, outcome) in outcomes {
         let unknown = matches!(outcome, Outcome::Unknown(_));
         if unknown && shown.has(&change.action, change.addresses()) {

@@ -9,7 +9,7 @@ use super::status::WorkspaceStatus;
 use crate::blocking::run_blocking;
 use crate::email::Email;
 use crate::memory::entry::{Record, Seq};
-use crate::memory::events::{Event, of_workspace, story};
+use crate::memory::events::{Event, events, of_workspace};
 use crate::memory::runs::{Run, runs};
 use crate::memory::timeline::{Timeline, timeline};
 
@@ -68,13 +68,13 @@ impl HistoryCache {
         of: Vec<Email>,
     ) -> Result<Vec<Event>, String> {
         let _one_at_a_time = self.0.lock().await;
-        entries(place, move |entries| story(&entries, Some(&of))).await
+        entries(place, move |entries| events(&entries, Some(&of))).await
     }
 
     /// What happened, to everybody.
     pub async fn events(&self, place: &WorkspaceStatus) -> Result<Vec<Event>, String> {
         let _one_at_a_time = self.0.lock().await;
-        entries(place, |entries| story(&entries, None)).await
+        entries(place, |entries| events(&entries, None)).await
     }
 }
 

@@ -244,7 +244,7 @@ impl Problems {
 
 impl RunShape {
     pub fn of(workspace: &str, run: &Run) -> Self {
-        let fact = run.fact.clone();
+        let fact = run.record.clone();
         Self {
             id: run.seq,
             trigger: fact.trigger,

@@ -188,7 +188,7 @@ impl EventRow {
     pub fn of(workspace: &str, event: &Event) -> Self {
         let mut rows = history::rows(workspace, std::slice::from_ref(event));
         let row = rows.pop().unwrap_or_default();
-        let (tone, symbol) = look(&event.what);
+        let (tone, symbol) = look(&event.kind);
         let text = |text: &str| escape(text).into_owned();
         let role = match (&row.from, &row.to) {
             (Some(from), Some(to)) => format!("{from} → {to}"),
@@ -249,7 +249,7 @@ const EVENTS: usize = 200;
 
 impl RunRow {
     pub fn of(workspace: &str, run: &Run, now: Timestamp) -> Self {
-        let fact = &run.fact;
+        let fact = &run.record;
         let parts = [
             (fact.done, "done"),
             (fact.rejected, "refused"),

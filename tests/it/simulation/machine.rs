@@ -17,7 +17,7 @@ use super::sim_state::{Shared, Site};
 pub struct Threads(pub Shared);
 
 impl BlockingExecutor for Threads {
-    fn take(&self, work: Task) -> BoxFuture<'static, ()> {
+    fn execute(&self, work: Task) -> BoxFuture<'static, ()> {
         let shared = self.0.clone();
         Box::pin(async move {
             let (epoch, before, after) = {
