@@ -1,5 +1,4 @@
-//! Work that may block: files, the ledger. It is done aside, on threads for that, so that nobody
-//! who waits for something else waits for it.
+//! Runs blocking work, such as file access and the ledger, off the async runtime.
 
 use std::cell::RefCell;
 use std::panic::resume_unwind;
@@ -8,35 +7,35 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use tokio::sync::oneshot;
 
-/// Something to do once.
+/// A unit of blocking work.
 pub type Task = Box<dyn FnOnce() + Send>;
 
-/// Another place for such work. A simulation has one: in it, work is done on the thread that
-/// asks for it, and takes as long as the simulation says.
+/// Replaces the thread pool for blocking work. A simulation uses this to run work on its own
+/// thread, with simulated delays.
 pub trait BlockingExecutor: Send + Sync {
-    /// Does the work, before the future resolves; one that never resolves has lost it.
-    fn take(&self, work: Task) -> BoxFuture<'static, ()>;
+    /// Runs the task before the future resolves; a future that never resolves has lost it.
+    fn execute(&self, task: Task) -> BoxFuture<'static, ()>;
 }
 
 thread_local! {
     static EXECUTOR: RefCell<Option<Arc<dyn BlockingExecutor>>> = const { RefCell::new(None) };
 }
 
-/// From now on, what this thread asks for is done there; without a place, on threads for it.
-pub fn set(elsewhere: Option<Arc<dyn BlockingExecutor>>) {
-    EXECUTOR.with(|here| *here.borrow_mut() = elsewhere);
+/// Sets the executor of blocking work that this thread starts; None is the thread pool of tokio.
+pub fn set(executor: Option<Arc<dyn BlockingExecutor>>) {
+    EXECUTOR.with(|current| *current.borrow_mut() = executor);
 }
 
-/// Does something that may block.
+/// Runs work that may block.
 pub async fn run_blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    let done = match EXECUTOR.with(|here| here.borrow().clone()) {
-        Some(elsewhere) => {
-            let (tell, told) = oneshot::channel();
-            let work = move || {
-                let _ = tell.send(work());
+    let done = match EXECUTOR.with(|current| current.borrow().clone()) {
+        Some(executor) => {
+            let (sender, receiver) = oneshot::channel();
+            let task = move || {
+                let _ = sender.send(work());
             };
-            elsewhere.take(Box::new(work)).await;
-            told.await.ok()
+            executor.execute(Box::new(task)).await;
+            receiver.await.ok()
         }
         None => match tokio::task::spawn_blocking(work).await {
             Ok(done) => Some(done),
@@ -46,7 +45,7 @@ pub async fn run_blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + '
     };
     match done {
         Some(done) => done,
-        // The runtime is being shut down, or the power is gone, and this task with it.
+        // The runtime is shutting down, or a simulated power failure lost the task.
         None => std::future::pending().await,
     }
 }
@@ -55,19 +54,19 @@ pub async fn run_blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + '
 mod tests {
     use super::*;
 
-    struct Here;
+    struct SameThread;
 
-    impl BlockingExecutor for Here {
-        fn take(&self, work: Task) -> BoxFuture<'static, ()> {
-            Box::pin(async move { work() })
+    impl BlockingExecutor for SameThread {
+        fn execute(&self, task: Task) -> BoxFuture<'static, ()> {
+            Box::pin(async move { task() })
         }
     }
 
     #[tokio::test]
-    async fn work_is_done_on_another_thread_unless_there_is_a_place_for_it() {
+    async fn work_runs_on_another_thread_unless_an_executor_is_set() {
         let thread = || std::thread::current().id();
         assert_ne!(run_blocking(thread).await, thread());
-        set(Some(Arc::new(Here)));
+        set(Some(Arc::new(SameThread)));
         assert_eq!(run_blocking(thread).await, thread());
         set(None);
         assert_ne!(run_blocking(thread).await, thread());

@@ -1,8 +1,8 @@
-//! Time. The one place that asks what time it is.
+//! The only source of the current time.
 
 use jiff::Timestamp;
 
-/// Where time comes from: the system, or a test.
+/// Returns the current time: of the system, or of a test.
 pub trait Clock: Send + Sync + 'static {
     fn now(&self) -> Timestamp;
 }
@@ -12,7 +12,7 @@ pub trait Clock: Send + Sync + 'static {
 pub struct SystemClock;
 
 impl Clock for SystemClock {
-    #[expect(clippy::disallowed_methods, reason = "this is the one reader of the clock")]
+    #[expect(clippy::disallowed_methods, reason = "the only place that reads the clock")]
     fn now(&self) -> Timestamp {
         Timestamp::now()
     }

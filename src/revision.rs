@@ -24,6 +24,14 @@ pub struct Revision {
     pub dirty: bool,
 }
 
+/// Maximum length of each text of a revision, in characters.
+pub const MAX_CHARS: usize = 200;
+
+/// Trims a text of a revision, and cuts it to [`MAX_CHARS`].
+pub fn shortened(text: &str) -> String {
+    text.trim().chars().take(MAX_CHARS).collect()
+}
+
 impl Revision {
     /// The full commit id, followed by `+` if the files have uncommitted changes.
     pub fn full(&self) -> String {

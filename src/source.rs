@@ -1,4 +1,4 @@
-//! Reads the roster's files: all of them, as they were at one moment, or none.
+//! Reads the files of the roster: all of them in one consistent state, or none.
 
 mod git;
 pub mod revision;
@@ -9,16 +9,16 @@ use std::path::{Path, PathBuf};
 
 use crate::diagnostic::{Diagnostic, Sources};
 
-/// A larger file is refused before it is read.
+/// Maximum size of a file in bytes; a larger one is rejected before it is read.
 pub const MAX_BYTES: u64 = 16 * 1024 * 1024;
-/// A roster of more files is refused.
+/// Maximum number of files of a roster.
 pub const MAX_FILES: usize = 10_000;
-/// So often the files are read again when their list moved while they were read.
+/// Maximum number of attempts while the list of files changes during reading.
 const ATTEMPTS: u32 = 5;
 
-/// Reads what `users` names, relative to `base`: files, folders (their `*.yaml` and `*.yml`, names
-/// that begin with a dot left out) or globs. Each file is read once, in the order of `users`, then
-/// by name. The list of files must be the same before and after; every problem is told at once.
+/// Reads `users`, relative to `base`: files, folders (their `*.yaml` and `*.yml` files, without
+/// hidden ones) or globs. Each file is read once, in the order of `users`, then by name. The list
+/// of files must be the same before and after. All errors are returned.
 pub fn load(users: &[String], base: &Path) -> Result<Sources, Vec<Diagnostic>> {
     for _ in 0..ATTEMPTS {
         let before = list(users, base);
@@ -26,19 +26,19 @@ pub fn load(users: &[String], base: &Path) -> Result<Sources, Vec<Diagnostic>> {
             Ok(names) => read(names, base),
             Err(problems) => Err(problems.clone()),
         };
-        // A file that vanished in between is a list that moved, not a file that is missing.
+        // A file that was removed in between is a changed list, not a missing file.
         if list(users, base) == before {
             return found;
         }
     }
     Err(vec![
-        Diagnostic::error("files-moving", "the roster's files change while they are read")
-            .hint("the next run reads them again; replace the files all at once if this stays"),
+        Diagnostic::error("files-moving", "the roster's files changed while they were read")
+            .hint("the next run reads them again; if this persists, replace all files at once"),
     ])
 }
 
-/// The folders in which a change may change what [`load`] reads, whether or not they exist yet.
-/// A folder that is itself read is listed with its parent, since it may be replaced.
+/// The folders to watch for changes of what [`load`] reads, whether or not they exist. A folder of
+/// `users` is returned with its parent, because it may be replaced.
 pub fn watched(users: &[String], base: &Path) -> Vec<PathBuf> {
     let mut folders = BTreeSet::new();
     for written in users {
@@ -52,15 +52,15 @@ pub fn watched(users: &[String], base: &Path) -> Vec<PathBuf> {
             folders.extend(path.parent().map(Path::to_owned));
         }
     }
-    folders.into_iter().map(here).collect()
+    folders.into_iter().map(or_current).collect()
 }
 
-/// The empty path is the working directory.
-fn here(folder: PathBuf) -> PathBuf {
+/// Replaces the empty path by `.`.
+fn or_current(folder: PathBuf) -> PathBuf {
     if folder.as_os_str().is_empty() { PathBuf::from(".") } else { folder }
 }
 
-/// The folder before the first wildcard, and every folder that the wildcards reach.
+/// The folder before the first wildcard, and every folder that matches up to a later part.
 fn folders_of_glob(written: &str, base: &Path) -> BTreeSet<PathBuf> {
     let mut folders = BTreeSet::from([base.join(fixed(written))]);
     for part in Path::new(written).ancestors().skip(1) {
@@ -80,7 +80,7 @@ fn fixed(written: &str) -> &Path {
     parts.into_iter().find(|part| !is_glob(&part.to_string_lossy())).unwrap_or(Path::new(""))
 }
 
-/// The whole pattern. The folder of the configuration may itself have a name with wildcards in it.
+/// The pattern including `base`, whose own wildcards are escaped.
 fn pattern(written: &str, base: &Path) -> String {
     if base.as_os_str().is_empty() || Path::new(written).is_absolute() {
         return written.to_owned();
@@ -92,13 +92,13 @@ fn is_glob(written: &str) -> bool {
     written.contains(['*', '?', '['])
 }
 
-/// The files, by the names under which they are shown.
+/// The files, by their display names.
 fn list(users: &[String], base: &Path) -> Result<Vec<String>, Vec<Diagnostic>> {
     let mut names: Vec<String> = Vec::new();
     let mut problems = Vec::new();
     for written in users {
         match expand(written, base) {
-            Ok(found) if found.is_empty() => problems.push(nothing(written)),
+            Ok(found) if found.is_empty() => problems.push(no_file(written)),
             Ok(found) => names.extend(found),
             Err(problem) => problems.push(problem),
         }
@@ -108,7 +108,7 @@ fn list(users: &[String], base: &Path) -> Result<Vec<String>, Vec<Diagnostic>> {
     if names.len() > MAX_FILES {
         problems.push(Diagnostic::error(
             "too-many-files",
-            format!("{} files make the roster, limit {MAX_FILES}", names.len()),
+            format!("the roster has {} files, more than {MAX_FILES}", names.len()),
         ));
     }
     if problems.is_empty() { Ok(names) } else { Err(problems) }
@@ -126,7 +126,7 @@ fn expand(written: &str, base: &Path) -> Result<Vec<String>, Diagnostic> {
 
 fn matches(written: &str, base: &Path) -> Result<Vec<String>, Diagnostic> {
     let paths = glob::glob(&pattern(written, base)).map_err(|error| {
-        Diagnostic::error("bad-glob", format!("`{written}` is not a pattern: {error}"))
+        Diagnostic::error("bad-glob", format!("`{written}` is not a valid pattern: {error}"))
             .hint("use `*`, `?` and `[…]`, as in `teams/*.yaml`")
     })?;
     let fixed = base.join(fixed(written));
@@ -135,15 +135,15 @@ fn matches(written: &str, base: &Path) -> Result<Vec<String>, Diagnostic> {
         let path =
             path.map_err(|error| unreadable(&error.path().to_string_lossy(), error.error()))?;
         if !is_hidden(&path, &fixed) && !path.is_dir() {
-            names.push(shown(&path, base));
+            names.push(display_name(&path, base));
         }
     }
     names.sort();
     Ok(names)
 }
 
-/// Whether wildcards reached a name that begins with a dot, such as the `..data` of a mounted
-/// `ConfigMap`, in which every file stands once more.
+/// Whether the wildcards matched a hidden name, such as the `..data` of a mounted `ConfigMap`,
+/// which contains every file again.
 fn is_hidden(path: &Path, fixed: &Path) -> bool {
     let within = path.strip_prefix(fixed).unwrap_or(path);
     within.iter().any(|part| part.to_string_lossy().starts_with('.'))
@@ -157,15 +157,15 @@ fn folder(written: &str, base: &Path) -> Result<Vec<String>, Diagnostic> {
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
         let is_yaml = path.extension().is_some_and(|ending| ending == "yaml" || ending == "yml");
         if is_yaml && !path.is_dir() && name.is_some_and(|name| !name.starts_with('.')) {
-            names.push(shown(&path, base));
+            names.push(display_name(&path, base));
         }
     }
     names.sort();
     Ok(names)
 }
 
-/// The path as a user would write it.
-fn shown(path: &Path, base: &Path) -> String {
+/// The path relative to `base`, for display.
+fn display_name(path: &Path, base: &Path) -> String {
     let within =
         if base.as_os_str().is_empty() { path } else { path.strip_prefix(base).unwrap_or(path) };
     within.to_string_lossy().into_owned()
@@ -187,14 +187,14 @@ fn read(names: &[String], base: &Path) -> Result<Sources, Vec<Diagnostic>> {
 
 /// The text of one file.
 pub(crate) fn text(name: &str, path: &Path) -> Result<String, Diagnostic> {
-    let bytes = bounded(path, MAX_BYTES).map_err(|error| match error.kind() {
+    let bytes = read_limited(path, MAX_BYTES).map_err(|error| match error.kind() {
         io::ErrorKind::InvalidInput => {
             Diagnostic::error("not-a-file", format!("{name} is not a regular file"))
-                .hint("name a file, a folder of files, or a pattern")
+                .hint("write a file, a folder of files, or a pattern")
         }
         io::ErrorKind::FileTooLarge => {
-            let most = MAX_BYTES / 1024 / 1024;
-            Diagnostic::error("too-large", format!("{name} is larger than {most} MiB"))
+            let limit = MAX_BYTES / 1024 / 1024;
+            Diagnostic::error("too-large", format!("{name} is larger than {limit} MiB"))
                 .hint("split the roster over several files of a folder")
         }
         _ => unreadable(name, &error),
@@ -207,18 +207,18 @@ pub fn env_var(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
-/// The bytes of a regular file, at most so many. A pipe or a device is refused before it is read,
-/// since reading it might never end.
-pub fn bounded(path: &Path, most: u64) -> io::Result<Vec<u8>> {
-    let about = std::fs::metadata(path)?;
-    if !about.is_file() {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "this is not a regular file"));
+/// Reads a regular file of at most `limit` bytes. A pipe or a device is rejected before it is read:
+/// the read might never end.
+pub fn read_limited(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+    let metadata = std::fs::metadata(path)?;
+    if !metadata.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
     }
-    let size = usize::try_from(about.len().min(most)).unwrap_or_default();
+    let size = usize::try_from(metadata.len().min(limit)).unwrap_or_default();
     let mut bytes = Vec::with_capacity(size + 1);
-    std::fs::File::open(path)?.take(most + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > most {
-        let why = format!("it has more than {most} bytes");
+    std::fs::File::open(path)?.take(limit + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > limit {
+        let why = format!("larger than {limit} bytes");
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, why));
     }
     Ok(bytes)
@@ -229,24 +229,24 @@ fn not_text(name: &str, error: &std::string::FromUtf8Error) -> Diagnostic {
     let line = good.split(|byte| *byte == b'\n').count();
     let start = good.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
     let column = 1 + String::from_utf8_lossy(&good[start..]).chars().count();
-    Diagnostic::error("not-utf8", format!("{name}:{line}:{column}: this is not UTF-8"))
+    Diagnostic::error("not-utf8", format!("{name}:{line}:{column}: not UTF-8"))
         .hint("save the file as UTF-8")
 }
 
 fn unreadable(name: &str, error: &io::Error) -> Diagnostic {
     let hint = match error.kind() {
-        io::ErrorKind::NotFound => "look at `users` in the configuration, or at `--users`",
-        io::ErrorKind::PermissionDenied => "let the user that runs rosterd read it",
+        io::ErrorKind::NotFound => "check `users` in the configuration, or `--users`",
+        io::ErrorKind::PermissionDenied => "give the user that runs rosterd read access",
         _ => "the next run reads it again",
     };
     let (code, message) = match error.kind() {
         io::ErrorKind::NotFound => ("missing-file", format!("{name} does not exist")),
-        _ => ("unreadable-file", format!("{name} cannot be read: {error}")),
+        _ => ("unreadable-file", format!("cannot read {name}: {error}")),
     };
     Diagnostic::error(code, message).hint(hint)
 }
 
-fn nothing(written: &str) -> Diagnostic {
+fn no_file(written: &str) -> Diagnostic {
     Diagnostic::error("no-file", format!("`{written}` matches no file"))
-        .hint("nothing is concluded from this: an empty roster is written `users: []`")
+        .hint("no changes are made; to declare an empty roster, write `users: []`")
 }

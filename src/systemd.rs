@@ -1,37 +1,37 @@
-//! What the service manager is told where it asks to be (`Type=notify`): that the daemon is ready,
-//! how it fares, that it lives. Elsewhere nothing happens.
+//! Notifications to systemd (`Type=notify`): readiness, status and watchdog. Without systemd they
+//! do nothing.
 
 use std::time::Duration;
 
 use sd_notify::NotifyState;
 
-/// Ready: whatever waits for the unit goes on.
+/// The daemon is ready; units that wait for it start.
 pub fn ready() {
-    tell(&NotifyState::Ready);
+    notify(&NotifyState::Ready);
 }
 
-/// One line for `systemctl status`.
+/// Sets the line in `systemctl status`.
 pub fn status(line: &str) {
-    tell(&NotifyState::Status(line));
+    notify(&NotifyState::Status(line));
 }
 
-/// The process is about to end.
+/// The daemon shuts down.
 pub fn stopping() {
-    tell(&NotifyState::Stopping);
+    notify(&NotifyState::Stopping);
 }
 
-/// The process lives.
+/// Resets the watchdog.
 pub fn alive() {
-    tell(&NotifyState::Watchdog);
+    notify(&NotifyState::Watchdog);
 }
 
-/// How often [`alive`] is to be told: twice as often as the unit's `WatchdogSec=` demands.
+/// Interval of [`alive`]: half of the unit's `WatchdogSec=`.
 pub fn watchdog() -> Option<Duration> {
-    sd_notify::watchdog_enabled().map(|demanded| demanded / 2)
+    sd_notify::watchdog_enabled().map(|timeout| timeout / 2)
 }
 
-fn tell(state: &NotifyState<'_>) {
+fn notify(state: &NotifyState<'_>) {
     if let Err(error) = sd_notify::notify(std::slice::from_ref(state)) {
-        tracing::debug!(%error, "the service manager cannot be told");
+        tracing::debug!(%error, "cannot notify systemd");
     }
 }

@@ -14,7 +14,7 @@ use crate::config::values;
 use crate::email::Email;
 use crate::ledger::Ledger;
 use crate::memory::entry::Record;
-use crate::memory::events::{of_workspace as entries_of, story};
+use crate::memory::events::{events, of_workspace as entries_of};
 use crate::render::history::{self, Row};
 
 /// Reads only the ledger: no network and no secret.
@@ -50,7 +50,7 @@ fn of_workspace(
     let name = &workspace.target.workspace;
     let entries = entries(ledger, name)?;
     let email = email.map(Email::remote);
-    Ok(history::rows(name, &story(&entries, email.as_ref().map(std::slice::from_ref))))
+    Ok(history::rows(name, &events(&entries, email.as_ref().map(std::slice::from_ref))))
 }
 
 /// The entries of a workspace's name, whatever its key or endpoint was.

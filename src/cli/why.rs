@@ -6,7 +6,7 @@ use super::exit::{self, CliError};
 use super::global::Global;
 use super::{history, output, plan};
 use crate::email::Email;
-use crate::memory::events::story;
+use crate::memory::events::events;
 use crate::render::why;
 
 /// Shows line and commit, live state, invitations, holds, what comes next, and what happened.
@@ -23,7 +23,7 @@ pub async fn run(global: &Global, args: &WhyArgs) -> Result<u8, CliError> {
         let ledger =
             context.ledger(workspace).map_err(|it| plan::failed(workspace, &it.message))?;
         let (_, addresses) = why::person(&view, &email);
-        let events = story(&history::entries(&ledger, name)?, Some(&addresses));
+        let events = events(&history::entries(&ledger, name)?, Some(&addresses));
         let gap = if position > 0 { "\n" } else { "" };
         output::result(&format!("{gap}{}", why::text(&view, &memory, &events, &email)))?;
     }

@@ -1,4 +1,4 @@
-//! `rosterd.yaml`: from what was written to settings, or to every problem at once.
+//! Validates `rosterd.yaml`, and reports all problems at once.
 
 use std::fmt::Display;
 use std::net::SocketAddr;
@@ -9,18 +9,18 @@ use std::time::Duration;
 
 use jiff::tz::TimeZone;
 
-use super::keys::{FILE, SCHEDULE, WATCH};
 use super::secrets::TOKEN_PREFIX;
 use super::store::default_store;
-use super::{Config, Request, ScheduleSettings, WatchSettings, redact, text, values};
+use super::{Config, Request, ScheduleSettings, WatchSettings, redact, schema, text, values};
 use crate::diagnostic::{Diagnostic, Sources, any_error};
 use crate::ledger::Location;
 use crate::yaml::{self, Fields, Node, closest};
+use serde_json::Value;
 
 const SECOND: Duration = Duration::from_secs(1);
 const DAY: Duration = Duration::from_hours(24);
 
-/// Reads a configuration file. What it says about secrets is never drawn.
+/// Reads a configuration file. Lines that may contain secrets are never shown.
 pub(super) fn file(
     path: &Path,
     request: &Request,
@@ -30,14 +30,14 @@ pub(super) fn file(
 ) -> Result<(Config, Vec<Diagnostic>), Vec<Diagnostic>> {
     let text = text(path, folder).map_err(|problem| vec![problem])?;
     let id = sources.add(path.to_string_lossy(), text.clone());
-    let mut reader = Validator { request, env, folder, path, found: Vec::new() };
-    let config = yaml::parse(&text, id, &mut reader.found).and_then(|document| {
-        redact::tokens(&document, &mut reader.found);
-        reader.config(&document)
+    let mut validator = Validator { request, env, folder, path, found: Vec::new() };
+    let config = yaml::parse(&text, id, &mut validator.found).and_then(|document| {
+        redact::tokens(&document, &mut validator.found);
+        validator.config(&document)
     });
-    let mut found = reader.found;
+    let mut found = validator.found;
     found.sort_by_key(|problem| problem.place.map(|place| (place.file, place.start)));
-    redact::conceal(&mut found, &text);
+    redact::redact(&mut found, &text);
     redact::only_the_secret(&mut found);
     match config {
         Some(config) if !any_error(&found) => Ok((config, found)),
@@ -50,7 +50,7 @@ pub(super) struct Validator<'a> {
     pub env: &'a dyn Fn(&str) -> Option<String>,
     /// The working directory.
     pub folder: &'a Path,
-    /// The file, as it was named.
+    /// The path of the file, as given.
     pub path: &'a Path,
     pub found: Vec<Diagnostic>,
 }
@@ -65,7 +65,7 @@ impl Validator<'_> {
             );
             return None;
         }
-        let fields = Fields::of(document, "the configuration", &FILE, &mut self.found)?;
+        let fields = self.mapping(document, "the configuration", &schema::schema())?;
         self.version(&fields);
         let schedule = self.schedule(&fields);
         let watch = self.watch(&fields);
@@ -78,7 +78,7 @@ impl Validator<'_> {
         let retention = self.duration(&fields, "retention", 400 * DAY, DAY..=36_500 * DAY);
         let web = self.web(&fields);
         let mut workspaces = self.workspaces(&fields);
-        let notify = self.receivers(&fields, &workspaces);
+        let notify = self.notify_targets(&fields, &workspaces);
         for workspace in &mut workspaces {
             workspace.store.clone_from(&store);
             workspace.retention = retention;
@@ -91,9 +91,9 @@ impl Validator<'_> {
         let Some(node) = fields.require("version", &mut self.found) else { return };
         if node.text("`version`", &mut self.found).is_some_and(|text| text != "1") {
             self.found.push(
-                Diagnostic::error("bad-version", "this version of the format is not known")
+                Diagnostic::error("bad-version", "unsupported version of the format")
                     .at(node.place)
-                    .label("known is 1")
+                    .label("supported: 1")
                     .hint("write `version: 1`, or use a newer rosterd"),
             );
         }
@@ -101,7 +101,9 @@ impl Validator<'_> {
 
     fn schedule(&mut self, fields: &Fields<'_, '_>) -> ScheduleSettings {
         let default = ScheduleSettings::default();
-        let Some(fields) = self.section(fields, "schedule", &SCHEDULE) else { return default };
+        let Some(fields) = self.section(fields, "schedule", &schema::schedule()) else {
+            return default;
+        };
         let cron = self.parsed(&fields, "cron", "a schedule such as */15 * * * *");
         let zone = self.zone(&fields);
         let jitter = self.duration(&fields, "jitter", default.jitter, Duration::ZERO..=DAY);
@@ -110,7 +112,7 @@ impl Validator<'_> {
 
     fn watch(&mut self, fields: &Fields<'_, '_>) -> WatchSettings {
         let WatchSettings { debounce, poll } = WatchSettings::default();
-        let Some(fields) = self.section(fields, "watch", &WATCH) else {
+        let Some(fields) = self.section(fields, "watch", &schema::watch()) else {
             return WatchSettings { debounce, poll };
         };
         let shortest = Duration::from_millis(10);
@@ -130,9 +132,9 @@ impl Validator<'_> {
             return Some(Location::File(path.into()));
         }
         let message = if written.starts_with("postgres") {
-            "this version keeps its ledger in SQLite alone"
+            "only SQLite ledgers are supported"
         } else {
-            "`store` is not a place for a ledger"
+            "`store` is not a location of a ledger"
         };
         self.found.push(
             Diagnostic::error("bad-store", message)
@@ -142,19 +144,28 @@ impl Validator<'_> {
         None
     }
 
-    /// A mapping below a key, if it is there.
+    /// A mapping with the keys of its schema.
+    pub fn mapping<'n, 't>(
+        &mut self,
+        node: &'n Node<'t>,
+        what: &str,
+        schema: &Value,
+    ) -> Option<Fields<'n, 't>> {
+        Fields::of(node, what, &schema::keys(schema), &mut self.found)
+    }
+
+    /// The mapping of an optional key.
     pub fn section<'n, 't>(
         &mut self,
         fields: &Fields<'n, 't>,
         key: &str,
-        known: &[&str],
+        schema: &Value,
     ) -> Option<Fields<'n, 't>> {
-        let node = fields.get(key)?;
-        Fields::of(node, &format!("`{key}`"), known, &mut self.found)
+        self.mapping(fields.get(key)?, &format!("`{key}`"), schema)
     }
 
-    /// Text in which references to the environment have been replaced. Offline, a variable that
-    /// is not set is nothing to tell: it is another machine's.
+    /// Text with `${NAME}` replaced. Offline, a variable that is not set is no error: it may be set
+    /// on the machine that uses it.
     pub fn expanded(&mut self, node: &Node<'_>, what: &str) -> Option<String> {
         let text = node.text(what, &mut self.found)?;
         if self.request.offline {
@@ -163,13 +174,13 @@ impl Validator<'_> {
         self.expand_required(node, what)
     }
 
-    /// The same for what is needed offline too.
+    /// Like [`Self::expanded`], but required offline too.
     pub fn expand_required(&mut self, node: &Node<'_>, what: &str) -> Option<String> {
         let text = node.text(what, &mut self.found)?;
         match values::expand(text, self.env) {
             Ok(text) if text.trim_start().starts_with(TOKEN_PREFIX) => {
-                let message = format!("{what} refers to a secret");
-                self.found.push(redact::refused(node.place, message));
+                let message = format!("{what} contains a secret");
+                self.found.push(redact::secret_in_file(node.place, message));
                 None
             }
             Ok(text) => Some(text),
@@ -177,7 +188,7 @@ impl Validator<'_> {
                 self.found.push(
                     Diagnostic::error("variable-not-set", format!("${{{name}}} is not set"))
                         .at(node.place)
-                        .label("refers to the environment")
+                        .label("a variable of the environment")
                         .hint(format!("set {name}, or write the value here ($$ is a dollar sign)")),
                 );
                 None
@@ -185,8 +196,8 @@ impl Validator<'_> {
         }
     }
 
-    /// A value that reads itself; its own words say what is wrong. They may repeat the value, so
-    /// they are not told where the environment gave a part of it.
+    /// A value that is parsed by its type. Its error message may repeat the value, so it is not
+    /// shown if a part of the value is from the environment.
     pub fn parsed<T: FromStr<Err: Display>>(
         &mut self,
         fields: &Fields<'_, '_>,
@@ -197,9 +208,9 @@ impl Validator<'_> {
         let text = self.expanded(node, &format!("`{key}`"))?;
         let is_written = node.text("", &mut Vec::new()) == Some(&*text);
         let read = text.parse().map_err(|error: T::Err| {
-            let unsaid = "unreadable with what the environment gives".to_owned();
-            let said = if is_written { error.to_string() } else { unsaid };
-            self.refuse(node, key, &said, wanted);
+            let hidden = "invalid after variables are replaced".to_owned();
+            let why = if is_written { error.to_string() } else { hidden };
+            self.reject(node, key, &why, wanted);
         });
         read.ok()
     }
@@ -243,10 +254,20 @@ impl Validator<'_> {
                 default
             }
             None => {
-                self.refuse(node, key, &"this is not a duration", "500ms, 30s, 5m, 24h or 400d");
+                self.reject(node, key, &"not a duration", "500ms, 30s, 5m, 24h or 400d");
                 default
             }
         }
+    }
+
+    /// None if the key is missing or the value is neither true nor false.
+    pub fn boolean(&mut self, fields: &Fields<'_, '_>, key: &str) -> Option<bool> {
+        let node = fields.get(key)?;
+        let value = self.expanded(node, &format!("`{key}`"))?.parse().ok();
+        if value.is_none() {
+            self.reject(node, key, &"neither true nor false", "true or false");
+        }
+        value
     }
 
     pub fn number<T: FromStr + PartialOrd + Display + Copy>(
@@ -276,11 +297,11 @@ impl Validator<'_> {
         );
     }
 
-    pub fn refuse(&mut self, node: &Node<'_>, key: &str, why: &dyn Display, wanted: &str) {
+    pub fn reject(&mut self, node: &Node<'_>, key: &str, why: &dyn Display, wanted: &str) {
         self.found.push(
             Diagnostic::error("bad-value", format!("`{key}`: {why}"))
                 .at(node.place)
-                .label("cannot be used")
+                .label("not valid")
                 .hint(format!("write {wanted}")),
         );
     }

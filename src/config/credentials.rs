@@ -1,15 +1,14 @@
 //! `credentials:` of a workspace: where its secrets are.
 
 use super::checks::Validator;
-use super::keys::{CREDENTIALS, SECRET};
-use super::redact::refused;
-use super::{CredentialSource, SecretSource};
+use super::redact::secret_in_file;
+use super::{CredentialSource, SecretSource, schema};
 use crate::diagnostic::Diagnostic;
 use crate::yaml::{Fields, Node, Value};
 
 impl Validator<'_> {
     pub(super) fn credentials(&mut self, node: &Node<'_>) -> Option<CredentialSource> {
-        let fields = Fields::of(node, "`credentials`", &CREDENTIALS, &mut self.found)?;
+        let fields = self.mapping(node, "`credentials`", &schema::credentials())?;
         let api_key = fields.get("api_key").map(|node| self.secret(node, "api_key"));
         let api_secret = fields.require("api_secret", &mut self.found);
         let api_secret = api_secret.and_then(|node| self.secret(node, "api_secret"));
@@ -20,21 +19,21 @@ impl Validator<'_> {
         Some(CredentialSource { api_key, api_secret: api_secret? })
     }
 
-    /// Where a secret is. The secret itself is refused, and not repeated.
+    /// A reference to a secret. A literal secret is an error, and is not shown.
     pub(super) fn secret(&mut self, node: &Node<'_>, key: &str) -> Option<SecretSource> {
-        let holds = |node: &Node<'_>, key: &str| {
-            refused(node.place, format!("`{key}` seems to hold the secret itself"))
+        let literal = |node: &Node<'_>, key: &str| {
+            secret_in_file(node.place, format!("`{key}` seems to contain the secret itself"))
         };
         if let Value::Scalar { .. } = node.value {
-            self.found.push(holds(node, key));
+            self.found.push(literal(node, key));
             return None;
         }
-        let fields = Fields::of(node, &format!("`{key}`"), &SECRET, &mut self.found)?;
+        let fields = Fields::of(node, &format!("`{key}`"), &["env", "file"], &mut self.found)?;
         match (fields.get("env"), fields.get("file")) {
             (Some(node), None) => {
                 let name = node.text("`env`", &mut self.found)?;
                 if !is_variable(name) {
-                    self.found.push(holds(node, "env"));
+                    self.found.push(literal(node, "env"));
                     return None;
                 }
                 Some(SecretSource::Env(name.to_owned()))
@@ -42,7 +41,7 @@ impl Validator<'_> {
             (None, Some(node)) => {
                 let written = node.text("`file`", &mut self.found)?;
                 if written.contains(char::is_control) {
-                    self.found.push(holds(node, "file"));
+                    self.found.push(literal(node, "file"));
                     return None;
                 }
                 let path = match self.expanded(node, "`file`") {
@@ -54,7 +53,7 @@ impl Validator<'_> {
             }
             _ => {
                 self.found.push(
-                    Diagnostic::error("bad-secret", format!("`{key}` needs one place"))
+                    Diagnostic::error("bad-secret", format!("`{key}` needs exactly one source"))
                         .at(node.place)
                         .hint("write { env: NAME } or { file: PATH }")
                         .redacted(),
@@ -65,8 +64,8 @@ impl Validator<'_> {
     }
 }
 
-/// Whether it looks like the name of a variable. In small letters it has no digits: with them it
-/// is rather a key.
+/// Whether this looks like the name of a variable. A lower-case name with digits is more likely a
+/// key.
 fn is_variable(name: &str) -> bool {
     let every = |good: fn(&u8) -> bool| name.bytes().all(|byte| good(&byte) || byte == b'_');
     !name.is_empty()

@@ -1,4 +1,4 @@
-//! The one workspace that the vendor's environment names and `--users` describe.
+//! The one workspace that the vendor's environment variables and `--users` configure.
 
 use std::path::Path;
 use std::time::Duration;
@@ -9,8 +9,8 @@ use super::secrets::TOKEN_PREFIX;
 use super::store::default_store;
 use super::workspace::{endpoint, http_defaults};
 use super::{
-    Config, CredentialSource, Request, ScheduleSettings, SecretSource, WatchSettings, WebSettings,
-    WorkspaceConfig, find,
+    Config, CredentialSource, PATHS, Request, ScheduleSettings, SecretSource, VARIABLE,
+    WatchSettings, WebSettings, WorkspaceConfig,
 };
 use crate::client;
 use crate::diagnostic::Diagnostic;
@@ -18,32 +18,32 @@ use crate::guard::Limits;
 use crate::plan::OnRemoved;
 use crate::reconcile::WorkspaceSpec;
 
-/// The name of the workspace.
+/// Name of the workspace.
 pub const NAME: &str = "default";
 
-/// The token of the page, and whether it is needed, where the configuration does not say so.
+/// Defaults of `web.token` and `web.anonymous`.
 const WEB_TOKEN: &str = "ROSTERD_WEB_TOKEN";
 const WEB_ANONYMOUS: &str = "ROSTERD_WEB_ANONYMOUS";
 
 const RETENTION: Duration = Duration::from_hours(400 * 24);
 
-/// The settings where there is no configuration: defaults, and what the environment says.
+/// The configuration without a file: the environment and defaults.
 pub(super) fn config(
     request: &Request,
     env: &dyn Fn(&str) -> Option<String>,
     folder: &Path,
 ) -> Result<Config, Vec<Diagnostic>> {
-    let Some(users) = &request.users else { return Err(vec![find::nowhere()]) };
+    let Some(users) = &request.users else { return Err(vec![no_configuration()]) };
     let mut problems = Vec::new();
     if let Some(name) = request.workspaces.iter().find(|name| *name != NAME) {
         problems.push(
             Diagnostic::error("unknown-workspace", format!("there is no workspace `{name}`"))
-                .hint("without a configuration there is one, `default`"),
+                .hint("without a configuration file, the only workspace is `default`"),
         );
     }
     let (mut connection, sending) = http_defaults();
     if !request.offline {
-        aim(&mut connection, env, &mut problems);
+        set_endpoint(&mut connection, env, &mut problems);
     }
     if !problems.is_empty() {
         return Err(problems);
@@ -82,17 +82,28 @@ pub(super) fn config(
     })
 }
 
-/// Who may look, where no file says so.
+fn no_configuration() -> Diagnostic {
+    let message =
+        format!("no configuration found: tried --config, ${VARIABLE}, {}", PATHS.join(", "));
+    Diagnostic::error("no-configuration", message).hint(
+        "write one (`rosterd schema config` prints its schema), or pass --users and set \
+         PARADIME_API_ENDPOINT, PARADIME_API_KEY and PARADIME_API_SECRET; \
+         --sandbox --users FILE needs neither",
+    )
+}
+
+/// The default of `web`.
 pub(super) fn web(env: &dyn Fn(&str) -> Option<String>) -> WebSettings {
     let token = env(WEB_TOKEN).filter(|value| !value.is_empty());
     let token = token.map(|_| SecretSource::Env(WEB_TOKEN.to_owned()));
-    // Anything but a clear yes keeps the door shut.
+    // Any value but `true` requires the token.
     let anonymous = env(WEB_ANONYMOUS).map(|value| value == "true");
     WebSettings { token, anonymous }
 }
 
-/// What the environment says about the API; whether the secrets are there, and not what they are.
-fn aim(
+/// Sets the endpoint from the environment, and checks that the secrets are set without reading
+/// them.
+fn set_endpoint(
     connection: &mut client::Settings,
     env: &dyn Fn(&str) -> Option<String>,
     problems: &mut Vec<Diagnostic>,
@@ -116,9 +127,9 @@ fn aim(
         Some(Ok(url)) => connection.endpoint = url,
         Some(Err(why)) => problems.push(
             Diagnostic::error("bad-value", format!("PARADIME_API_ENDPOINT: {why}"))
-                .hint("write the https address of the API"),
+                .hint("write the https URL of the API"),
         ),
-        None => missing("PARADIME_API_ENDPOINT", "set it, or write a configuration"),
+        None => missing("PARADIME_API_ENDPOINT", "set it, or write a configuration file"),
     }
     connection.workspace_uid = set("PARADIME_WORKSPACE_UID");
 }

@@ -1,16 +1,15 @@
-//! The settings: `rosterd.yaml`, or the vendor's environment names and `--users` alone.
+//! The configuration: `rosterd.yaml`, or the vendor's environment variables and `--users` alone.
 
 mod checks;
 mod credentials;
 mod environment;
-pub mod find;
-mod keys;
-mod outward;
+mod notify;
 mod redact;
 mod schema;
 mod secrets;
 mod store;
 pub mod values;
+mod web;
 mod workspace;
 
 use std::net::SocketAddr;
@@ -32,23 +31,28 @@ use crate::source;
 pub use schema::schema;
 pub use secrets::SecretError;
 
+/// Default paths of the configuration, in the order in which they are tried.
+pub const PATHS: [&str; 3] =
+    ["./rosterd.yaml", "./config/rosterd.yaml", "/etc/rosterd/rosterd.yaml"];
+/// Path of the configuration, if the command line names none.
+pub const VARIABLE: &str = "ROSTERD_CONFIG";
+
 /// What the command line says about the configuration.
 #[derive(Clone, Debug, Default)]
 pub struct Request {
-    /// The file, where it is named.
+    /// The path of the configuration, if it is given.
     pub path: Option<PathBuf>,
-    /// The roster in place of the configured one, relative to the working directory.
+    /// The roster, instead of the configured one; relative to the working directory.
     pub users: Option<PathBuf>,
-    /// Only these workspaces; all where none is named.
+    /// Only these workspaces; all if empty.
     pub workspaces: Vec<String>,
-    /// Endpoints and secrets are neither needed nor looked at: somebody else will set them, or
-    /// nobody will use them.
+    /// Endpoints and secrets are not read, because they are not used here.
     pub offline: bool,
-    /// No file is looked for: the environment and `users` are all there is.
+    /// Read no file: use only the environment and `users`.
     pub without_file: bool,
 }
 
-/// A configuration that can be used, and what was noticed about it.
+/// A valid configuration and its warnings.
 #[derive(Debug)]
 pub struct Loaded {
     pub config: Config,
@@ -56,24 +60,23 @@ pub struct Loaded {
     pub warnings: Vec<Diagnostic>,
 }
 
-/// A configuration that cannot be used, with every reason.
+/// An invalid configuration and all its errors.
 #[derive(Debug)]
 pub struct Invalid {
     pub sources: Sources,
     pub diagnostics: Vec<Diagnostic>,
 }
 
-/// Finds, reads and validates the configuration. `env` is the environment and `folder` the working
-/// directory; nothing is asked of any server.
+/// Finds, reads and validates the configuration. `env` is the environment, `folder` the working
+/// directory. No request is sent.
 pub fn load(
     request: &Request,
     env: &dyn Fn(&str) -> Option<String>,
     folder: &Path,
 ) -> Result<Loaded, Invalid> {
     let mut sources = Sources::default();
-    let found = (!request.without_file)
-        .then(|| find::locate(request.path.as_deref(), env, folder))
-        .flatten();
+    let found =
+        (!request.without_file).then(|| locate(request.path.as_deref(), env, folder)).flatten();
     let read = match found {
         Some(path) => checks::file(&path, request, env, folder, &mut sources),
         None => environment::config(request, env, folder).map(|config| (config, Vec::new())),
@@ -84,35 +87,49 @@ pub fn load(
     }
 }
 
+/// The path of the configuration: the given one whether it exists or not, else the first default
+/// path that exists.
+fn locate(
+    given: Option<&Path>,
+    env: &dyn Fn(&str) -> Option<String>,
+    folder: &Path,
+) -> Option<PathBuf> {
+    let from_env = || env(VARIABLE).filter(|path| !path.is_empty()).map(PathBuf::from);
+    let given = given.map(Path::to_owned).or_else(from_env);
+    given.or_else(|| PATHS.iter().map(PathBuf::from).find(|path| folder.join(path).is_file()))
+}
+
 /// The text of the configuration file.
 fn text(path: &Path, folder: &Path) -> Result<String, Diagnostic> {
     source::text(&path.to_string_lossy(), &folder.join(path)).map_err(|mut problem| {
         problem.hint = match problem.code {
-            "missing-file" => Some(format!("look at --config, or at ${}", find::VARIABLE)),
-            "not-a-file" | "too-large" => Some("name the configuration file".to_owned()),
+            "missing-file" => Some(format!("check --config and ${VARIABLE}")),
+            "not-a-file" | "too-large" => {
+                Some("give the path of the configuration file".to_owned())
+            }
             _ => problem.hint,
         };
         problem
     })
 }
 
-/// Everything a process needs to know, validated.
+/// The validated configuration of a process.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
-    /// The file it was read from; None where the environment alone configures one workspace.
+    /// The file it was read from; None if only the environment configures one workspace.
     pub path: Option<PathBuf>,
     pub schedule: ScheduleSettings,
     pub watch: WatchSettings,
-    /// Where the ledger is kept; None where neither the file nor the environment names a place.
+    /// Location of the ledger; None if neither the file nor the environment names one.
     pub store: Option<Location>,
-    /// Where the daemon shows itself; None for nowhere.
+    /// Address of the web UI, API and metrics; None if there are none.
     pub listen: Option<SocketAddr>,
     pub web: WebSettings,
-    /// Who is told what happens.
+    /// Webhooks that receive notifications.
     pub notify: Vec<NotifyTarget>,
-    /// How long the ledger keeps what is over.
+    /// How long the ledger keeps entries.
     pub retention: Duration,
-    /// At least one; their names differ.
+    /// At least one; names are unique.
     pub workspaces: Vec<WorkspaceConfig>,
 }
 
@@ -120,50 +137,50 @@ pub struct Config {
 pub struct ScheduleSettings {
     pub cron: Cron,
     pub zone: TimeZone,
-    /// A run starts up to so much later than the schedule says.
+    /// Maximum random delay of a scheduled run.
     pub jitter: Duration,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WatchSettings {
-    /// A change is acted on once the files have been quiet for so long.
+    /// How long files must be unchanged before a run starts.
     pub debounce: Duration,
-    /// How often the contents are compared where the file system sends no events.
+    /// How often contents are compared, in case the file system sends no events.
     pub poll: Duration,
 }
 
-/// Who may look at the daemon.
+/// Access to the web UI and the API.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct WebSettings {
-    /// Whoever has it may read everything, and ask for runs. Read again at every request.
+    /// Grants reading everything and requesting runs. It is read at every request.
     pub token: Option<SecretSource>,
-    /// Whether reading needs no token; where nothing is said, on this machine alone.
+    /// Whether reading needs no token; if not set, only on loopback.
     pub anonymous: Option<bool>,
 }
 
-/// Somebody who is told what happens.
+/// A webhook that receives notifications.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NotifyTarget {
-    pub to: WebhookUrl,
+    pub url: WebhookUrl,
     pub format: Format,
-    /// Signs what is sent.
+    /// Key that signs notifications.
     pub secret: Option<SecretSource>,
     pub events: Vec<Kind>,
-    /// Only these workspaces, where some are named.
+    /// Only these workspaces; all if None.
     pub workspaces: Option<Vec<String>>,
-    /// Ends of access are told so long before.
+    /// How long before access ends a notification is sent.
     pub within: SignedDuration,
 }
 
-/// The address of a webhook.
+/// The URL of a webhook.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WebhookUrl {
-    Written(Url),
-    /// Whoever knows it can write there.
+    Plain(Url),
+    /// The URL itself is a secret, since it is all that is needed to send to the webhook.
     Secret(SecretSource),
 }
 
-/// How a notice is written.
+/// Format of a notification.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Format {
     #[default]
@@ -171,23 +188,23 @@ pub enum Format {
     Slack,
 }
 
-/// One workspace to keep equal to one roster.
+/// One workspace and its roster.
 #[derive(Clone, Debug, PartialEq)]
 pub struct WorkspaceConfig {
     /// What is reconciled: name, roster files, time zone, limits.
     pub target: WorkspaceSpec,
-    /// Where the API is and how it is spoken to.
+    /// Connection to the API.
     pub connection: client::Settings,
     pub credentials: CredentialSource,
-    /// Where the ledger is kept, and for how long what is over.
+    /// Location of the ledger, and how long it keeps entries.
     pub store: Option<Location>,
     pub retention: Duration,
 }
 
-/// Where the secrets are: read again at every run, and held no longer.
+/// Where the secrets are. They are read at every run and not kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CredentialSource {
-    /// Not needed where the secret is a bearer token.
+    /// Not needed if the secret is a bearer token.
     pub api_key: Option<SecretSource>,
     pub api_secret: SecretSource,
 }
@@ -196,7 +213,7 @@ pub struct CredentialSource {
 pub enum SecretSource {
     Env(String),
     File(PathBuf),
-    /// A published value of the embedded sandbox: no secret at all.
+    /// A public value of the embedded sandbox, not a secret.
     Sandbox(&'static str),
 }
 

@@ -1,4 +1,4 @@
-//! Keeps secrets that somebody wrote into the file from being shown with its problems.
+//! Removes secrets that were written into the file from its diagnostics.
 
 use std::collections::HashSet;
 use std::ops::RangeInclusive;
@@ -7,7 +7,7 @@ use super::secrets::TOKEN_PREFIX;
 use crate::diagnostic::{Diagnostic, Place};
 use crate::yaml::{Node, Value};
 
-/// What stands below these keys, or beside them, may be a secret.
+/// Lines with these words, and the lines below them, may contain a secret.
 const WORDS: [&str; 8] = [
     "credentials",
     "api_key",
@@ -19,20 +19,20 @@ const WORDS: [&str; 8] = [
     TOKEN_PREFIX,
 ];
 
-/// Every token in the document, wherever it stands. A path may be named after one.
+/// Reports every token in the document. A path may contain the name of one.
 pub(super) fn tokens(node: &Node<'_>, out: &mut Vec<Diagnostic>) {
     match &node.value {
         Value::Null => {}
         Value::Scalar { text, .. } => {
             if is_token(text) {
-                out.push(refused(node.place, "a token stands in the file"));
+                out.push(secret_in_file(node.place, "the file contains a token"));
             }
         }
         Value::Seq(items) => items.iter().for_each(|item| tokens(item, out)),
         Value::Map(entries) => {
             for (key, node) in entries {
                 if is_token(&key.text) {
-                    out.push(refused(key.place, "a token stands in the file"));
+                    out.push(secret_in_file(key.place, "the file contains a token"));
                 }
                 let is_path = matches!(&node.value, Value::Scalar { text, .. }
                     if key.text == "file" && text.contains('/'));
@@ -49,20 +49,17 @@ fn is_token(text: &str) -> bool {
     text.trim_start().starts_with(TOKEN_PREFIX) || kinds.iter().any(|kind| text.contains(kind))
 }
 
-/// The problem that a secret itself stands there.
-pub(super) fn refused(place: Place, message: impl Into<String>) -> Diagnostic {
+/// The error for a literal secret.
+pub(super) fn secret_in_file(place: Place, message: impl Into<String>) -> Diagnostic {
     Diagnostic::error("secret-in-file", message)
         .at(place)
-        .hint(
-            "name where it is: { env: NAME } or { file: PATH }; and replace a secret that was \
-             committed",
-        )
+        .hint("write { env: NAME } or { file: PATH }; replace the secret if it has been committed")
         .redacted()
 }
 
-/// Conceals every line that may hold a secret, and takes from messages what may be one.
-pub(super) fn conceal(found: &mut [Diagnostic], text: &str) {
-    // Where the file is not YAML, nobody knows where a secret ends.
+/// Hides every source line that may contain a secret, and removes possible secrets from messages.
+pub(super) fn redact(found: &mut [Diagnostic], text: &str) {
+    // If the file is not valid YAML, the end of a secret is unknown.
     let broken = found.iter().any(|problem| matches!(problem.code, "yaml-syntax" | "tab"));
     let hidden = hidden(text, !broken);
     let mut held: Vec<bool> = text.lines().map(|line| line.contains(TOKEN_PREFIX)).collect();
@@ -73,52 +70,52 @@ pub(super) fn conceal(found: &mut [Diagnostic], text: &str) {
         let related = problem.related.iter().map(|(place, _)| *place);
         let places: Vec<Place> = problem.place.into_iter().chain(related).collect();
         let touches = places.iter().any(|place| any(&hidden, &lines(*place, text)));
-        // Lines between two places may be drawn with them.
+        // Lines between two places may be shown with them.
         let first = places.iter().map(|place| *lines(*place, text).start()).min();
         let last = places.iter().map(|place| *lines(*place, text).end()).max();
         let spans =
             |marked: &[bool]| first.zip(last).is_some_and(|(from, to)| any(marked, &(from..=to)));
         problem.redacted |= touches || spans(&held) || spans(&hidden);
         if touches || spans(&held) {
-            redact(problem);
+            redact_message(problem);
         }
     }
 }
 
-/// Where a secret stands, nothing else about it matters, and once is enough.
+/// Keeps one diagnostic for each literal secret, and drops the others at its place.
 pub(super) fn only_the_secret(found: &mut Vec<Diagnostic>) {
     let is_secret = |problem: &Diagnostic| problem.code == "secret-in-file";
     let secrets: HashSet<Option<Place>> =
-        found.iter().filter(|it| is_secret(it)).map(|it| it.place).collect();
-    let mut told = HashSet::new();
+        found.iter().filter(|problem| is_secret(problem)).map(|problem| problem.place).collect();
+    let mut reported = HashSet::new();
     found.retain(|problem| match problem.code {
-        "secret-in-file" => told.insert(problem.place),
+        "secret-in-file" => reported.insert(problem.place),
         "missing-key" => true,
         _ => !secrets.contains(&problem.place),
     });
 }
 
-/// A key may itself be the secret, unless it is nearly one that is known.
-fn redact(problem: &mut Diagnostic) {
+/// An unknown key may itself be the secret, unless it is similar to a known one.
+fn redact_message(problem: &mut Diagnostic) {
     let likely = problem.hint.as_deref().is_some_and(|hint| hint.starts_with("did you mean"));
     match problem.code {
         "unknown-key" if !likely => {
             let within = problem.message.rsplit_once(" in ").map_or("the file", |(_, it)| it);
-            problem.message = format!("an unknown key in {within}");
+            problem.message = format!("unknown key in {within}");
         }
         "duplicate-key" => "duplicate key".clone_into(&mut problem.message),
         _ => {}
     }
     if problem.message.contains(TOKEN_PREFIX) {
-        "a token stands here".clone_into(&mut problem.message);
+        "the file contains a token".clone_into(&mut problem.message);
     }
     problem.hint.take_if(|hint| hint.contains(TOKEN_PREFIX));
 }
 
-/// Which lines may hold a secret: those that speak of one, and what is indented below them; all
-/// that follows where the indentation says nothing.
+/// Which lines may contain a secret: lines with one of [`WORDS`], and those indented below them, or
+/// all that follow if the indentation is not reliable.
 fn hidden(text: &str, indented: bool) -> Vec<bool> {
-    // What an anchor names may stand anywhere and be meant for the credentials.
+    // The value of an anchor may be used in the credentials.
     if text.split_ascii_whitespace().any(|word| word.starts_with('&')) {
         return vec![true; text.lines().count()];
     }
@@ -137,8 +134,8 @@ fn hidden(text: &str, indented: bool) -> Vec<bool> {
     text.lines().map(hides).collect()
 }
 
-/// The lines of a place, from 0, as [`str::lines`] counts them: the place itself counts a carriage
-/// return by itself too.
+/// The lines of a place, from 0, as [`str::lines`] counts them. `Place` also counts a lone carriage
+/// return as a line break.
 fn lines(place: Place, text: &str) -> RangeInclusive<usize> {
     let before = text.get(..place.start as usize).unwrap_or(text);
     let first = before.matches('\n').count();
@@ -151,5 +148,5 @@ fn any(marked: &[bool], lines: &RangeInclusive<usize>) -> bool {
 }
 
 fn mark(marked: &mut [bool], lines: RangeInclusive<usize>) {
-    lines.for_each(|line| marked.get_mut(line).into_iter().for_each(|it| *it = true));
+    lines.for_each(|line| marked.get_mut(line).into_iter().for_each(|mark| *mark = true));
 }

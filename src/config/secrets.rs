@@ -1,4 +1,4 @@
-//! The secrets, read at the moment of use.
+//! Reads secrets when they are used.
 
 use std::fmt;
 
@@ -8,25 +8,24 @@ use super::{CredentialSource, SecretSource, WorkspaceConfig};
 use crate::client::Credentials;
 use crate::source;
 
-/// A value that begins so is a bearer token.
+/// Prefix of bearer tokens.
 pub const TOKEN_PREFIX: &str = "prdm_";
-/// A token of a company begins so: it opens several workspaces, and one has to be named.
+/// Prefix of company tokens. They give access to several workspaces, so one must be named.
 const COMPANY_PREFIX: &str = "prdm_cmp_";
-/// A larger file holds no secret.
+/// Maximum size of a secret file.
 const MAX_BYTES: u64 = 64 * 1024;
 
-/// Why a secret cannot be used. Nothing of its value is in it.
+/// Why a secret is not usable. It contains nothing of the value.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{place}: {why}")]
+#[error("{source_name}: {why}")]
 pub struct SecretError {
-    /// Where it was looked for.
-    place: String,
+    /// Where the secret is read from.
+    source_name: String,
     why: String,
 }
 
 impl WorkspaceConfig {
-    /// Reads the secrets as they are now. A company token is refused where no `workspace_uid`
-    /// says which workspace is meant.
+    /// Reads the secrets. A company token without a `workspace_uid` is an error.
     pub fn read_credentials(
         &self,
         env: &dyn Fn(&str) -> Option<String>,
@@ -36,9 +35,9 @@ impl WorkspaceConfig {
             && token.expose_secret().starts_with(COMPANY_PREFIX)
             && self.connection.workspace_uid.is_none()
         {
-            return Err(self.credentials.api_secret.problem(
-                "this is a company token, so the workspace must be named: set `workspace_uid`, or \
-                 PARADIME_WORKSPACE_UID without a configuration",
+            return Err(self.credentials.api_secret.error(
+                "a company token needs the workspace: set `workspace_uid`, or \
+                 PARADIME_WORKSPACE_UID without a configuration file",
             ));
         }
         Ok(credentials)
@@ -46,17 +45,14 @@ impl WorkspaceConfig {
 }
 
 impl CredentialSource {
-    /// Reads the secrets as they are now. A secret that begins with `prdm_` is a token;
-    /// any other one needs a key.
+    /// Reads the secrets. A secret that begins with `prdm_` is a token; any other needs a key.
     pub fn read(&self, env: &dyn Fn(&str) -> Option<String>) -> Result<Credentials, SecretError> {
         let secret = self.api_secret.read(env)?;
         if secret.starts_with(TOKEN_PREFIX) {
             return Ok(Credentials::Token(SecretString::from(secret)));
         }
         let Some(key) = &self.api_key else {
-            return Err(self
-                .api_secret
-                .problem("this is no token, so an api_key is needed with it"));
+            return Err(self.api_secret.error("not a token, so `api_key` is required too"));
         };
         let key = SecretString::from(key.read(env)?);
         Ok(Credentials::KeyPair { key, secret: SecretString::from(secret) })
@@ -64,7 +60,7 @@ impl CredentialSource {
 }
 
 impl SecretSource {
-    /// Reads the secret as it is now.
+    /// Reads the secret.
     pub fn resolve(
         &self,
         env: &dyn Fn(&str) -> Option<String>,
@@ -74,31 +70,31 @@ impl SecretSource {
 
     fn read(&self, env: &dyn Fn(&str) -> Option<String>) -> Result<String, SecretError> {
         let value = match self {
-            Self::Env(name) => env(name).ok_or_else(|| self.problem("it is not set"))?,
+            Self::Env(name) => env(name).ok_or_else(|| self.error("not set"))?,
             Self::File(path) => {
                 let bytes =
-                    source::bounded(path, MAX_BYTES).map_err(|error| self.problem(error))?;
-                String::from_utf8(bytes).map_err(|_| self.problem("it is not text"))?
+                    source::read_limited(path, MAX_BYTES).map_err(|error| self.error(error))?;
+                String::from_utf8(bytes).map_err(|_| self.error("not UTF-8"))?
             }
             Self::Sandbox(value) => (*value).to_owned(),
         };
         let value = value.trim_end_matches(['\n', '\r']);
         if value.is_empty() {
-            return Err(self.problem("it is empty"));
+            return Err(self.error("empty"));
         }
         if value.chars().any(|c| c.is_control() || !c.is_ascii()) {
-            return Err(self.problem("it has characters that no secret has"));
+            return Err(self.error("contains characters that are not allowed in a secret"));
         }
         Ok(value.to_owned())
     }
 
-    fn problem(&self, why: impl fmt::Display) -> SecretError {
-        let place = match self {
+    fn error(&self, why: impl fmt::Display) -> SecretError {
+        let source_name = match self {
             Self::Env(name) => format!("the environment variable {name}"),
             Self::File(path) => format!("the file {}", path.display()),
             Self::Sandbox(_) => "the sandbox".to_owned(),
         };
-        SecretError { place, why: why.to_string() }
+        SecretError { source_name, why: why.to_string() }
     }
 }
 
@@ -125,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pair_and_a_token_are_told_apart_by_the_value() {
+    fn the_prefix_distinguishes_a_token_from_a_pair() {
         let pair = source(Some("KEY"), SecretSource::Env("SECRET".into())).read(&env).unwrap();
         let Credentials::KeyPair { key, secret } = pair else { panic!("a pair") };
         assert_eq!((key.expose_secret(), secret.expose_secret()), ("key", "hidden"));
@@ -147,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn a_problem_says_where_and_never_what() {
+    fn errors_name_the_source_and_never_the_value() {
         for (key, name) in [
             (None, "SECRET"),
             (Some("GONE"), "SECRET"),

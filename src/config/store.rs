@@ -1,4 +1,4 @@
-//! Where the ledger is kept.
+//! The location of the ledger, and the scope of a workspace in it.
 
 use std::path::{Path, PathBuf};
 
@@ -9,15 +9,14 @@ use crate::client::{Credentials, redacted_url};
 use crate::ledger::Location;
 use crate::roster::Digest;
 
-/// The file's name in a state directory.
+/// Name of the file in the state directory.
 const FILE: &str = "ledger.db";
 
-/// The ledger where the configuration names none: in systemd's `STATE_DIRECTORY`, else below
-/// `XDG_STATE_HOME`, else below the home directory as the XDG specification has it. None where
-/// the environment names no such place.
+/// The default location of the ledger: in systemd's `STATE_DIRECTORY`, else in `XDG_STATE_HOME`,
+/// else in the home directory as the XDG specification defines. None if none of them is set.
 pub fn default_store(env: &dyn Fn(&str) -> Option<String>) -> Option<Location> {
     let set = |name: &str| env(name).filter(|value| Path::new(value).is_absolute());
-    // systemd lists several directories with colons.
+    // systemd separates several directories with colons.
     let first = |list: String| list.split(':').next().map(PathBuf::from);
     let systemd = env("STATE_DIRECTORY").and_then(first).filter(|path| path.is_absolute());
     let xdg = || set("XDG_STATE_HOME").map(|home| Path::new(&home).join("rosterd"));
@@ -27,9 +26,9 @@ pub fn default_store(env: &dyn Fn(&str) -> Option<String>) -> Option<Location> {
 }
 
 impl WorkspaceConfig {
-    /// The name under which the ledger keeps this workspace: the endpoint, and the workspace's uid
-    /// or, where none is configured, the key. The key is hashed; a token that changes is another
-    /// scope, so a `workspace_uid` keeps the memory when keys are rotated.
+    /// The scope of this workspace in the ledger: the endpoint, and the uid of the workspace or, if
+    /// that is not configured, a hash of the key. With a `workspace_uid` the scope stays the same
+    /// when keys are rotated.
     pub fn scope(&self, credentials: &Credentials) -> String {
         if let SecretSource::Sandbox(_) = self.credentials.api_secret {
             let uid = self.connection.workspace_uid.as_deref();
@@ -59,7 +58,7 @@ mod tests {
                 let found = set.iter().find(|(key, _)| *key == name);
                 found.map(|(_, value)| (*value).to_owned())
             };
-            default_store(&env).map(|place| place.to_string())
+            default_store(&env).map(|location| location.to_string())
         };
         let (systemd, xdg, home) = (
             ("STATE_DIRECTORY", "/var/lib/rosterd:/var/lib/other"),

@@ -1,8 +1,8 @@
-//! Values as people write them: durations, rates, references to the environment.
+//! Durations, rates, and references to the environment.
 
 use std::time::Duration;
 
-/// Reads `500ms`, `30s`, `5m`, `24h` or `400d`.
+/// Parses `500ms`, `30s`, `5m`, `24h` or `400d`.
 pub fn duration(text: &str) -> Option<Duration> {
     let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
     let (number, unit) = text.split_at(digits);
@@ -18,7 +18,7 @@ pub fn duration(text: &str) -> Option<Duration> {
     }
 }
 
-/// A duration in the largest unit that says it exactly.
+/// Formats a duration in the largest unit that is exact.
 pub fn shown(duration: Duration) -> String {
     let (seconds, millis) = (duration.as_secs(), duration.subsec_millis());
     match seconds {
@@ -31,10 +31,10 @@ pub fn shown(duration: Duration) -> String {
     }
 }
 
-/// No server is asked more often, whatever the unit.
+/// Maximum number in a rate, whatever the unit.
 const MAX_RATE: u32 = 100_000;
 
-/// Requests a second: reads `10/s`, `600/m`, or `off` for no limit.
+/// Parses `10/s`, `600/m` or `6000/h` into requests per second, and `off` into None.
 pub fn rate(text: &str) -> Option<Option<f64>> {
     if text == "off" {
         return Some(None);
@@ -50,8 +50,8 @@ pub fn rate(text: &str) -> Option<Option<f64>> {
     }
 }
 
-/// Replaces each `${NAME}` by what the environment says, `$$` by a dollar sign; the error is the
-/// name that is not set.
+/// Replaces each `${NAME}` by the value of the variable, and `$$` by a dollar sign. The error is
+/// the name of a variable that is not set.
 pub fn expand(text: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<String, String> {
     let mut whole = String::with_capacity(text.len());
     let mut rest = text;
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_shown_is_read_back() {
+    fn formatted_durations_parse_to_the_same_value() {
         for text in ["0s", "250ms", "90s", "5m", "36h", "400d"] {
             assert_eq!(shown(duration(text).unwrap()), text);
         }
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn variables_are_replaced_and_missing_ones_named() {
+    fn variables_are_replaced_and_the_error_names_a_missing_one() {
         let env = |name: &str| (name == "HOST").then(|| "api.acme.io".to_owned());
         assert_eq!(expand("https://${HOST}/x", &env).unwrap(), "https://api.acme.io/x");
         assert_eq!(expand("a$$b $HOST ${", &env).unwrap(), "a$b $HOST ${");

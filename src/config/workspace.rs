@@ -1,4 +1,4 @@
-//! The workspaces of a configuration.
+//! `workspaces:`: endpoint, roster, limits and connection of each.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -8,8 +8,7 @@ use jiff::SignedDuration;
 use reqwest::Url;
 
 use super::checks::Validator;
-use super::keys::{BUDGET, BUDGETS, GUARD, HTTP, WORKSPACE};
-use super::{WorkspaceConfig, values};
+use super::{WorkspaceConfig, schema, values};
 use crate::apply::Sending;
 use crate::client::{self, Transport, endpoint_is_safe};
 use crate::diagnostic::{Diagnostic, Place};
@@ -24,12 +23,10 @@ const SECOND: Duration = Duration::from_secs(1);
 impl Validator<'_> {
     pub(super) fn workspaces(&mut self, fields: &Fields<'_, '_>) -> Vec<WorkspaceConfig> {
         let Some(node) = fields.require("workspaces", &mut self.found) else { return Vec::new() };
-        let mut found = Vec::new();
-        let items = node.items("`workspaces`", &mut found).unwrap_or_default();
-        self.found.append(&mut found);
+        let items = node.items("`workspaces`", &mut self.found).unwrap_or_default();
         if matches!(&node.value, Value::Seq(items) if items.is_empty()) {
             self.found.push(
-                Diagnostic::error("no-workspace", "there is no workspace")
+                Diagnostic::error("no-workspace", "`workspaces` is empty")
                     .at(node.place)
                     .hint("list at least one, with its name, endpoint, credentials and users"),
             );
@@ -41,11 +38,14 @@ impl Validator<'_> {
             let name = workspace.target.workspace.clone();
             if let Some(first) = names.insert(name.clone(), place) {
                 self.found.push(
-                    Diagnostic::error("duplicate-workspace", format!("`{name}` is named twice"))
-                        .at(place)
-                        .label("again here")
-                        .related(first, "first here")
-                        .hint("give each workspace a name of its own"),
+                    Diagnostic::error(
+                        "duplicate-workspace",
+                        format!("duplicate workspace `{name}`"),
+                    )
+                    .at(place)
+                    .label("repeated here")
+                    .related(first, "first here")
+                    .hint("give each workspace a unique name"),
                 );
             }
             workspaces.push(workspace);
@@ -53,17 +53,18 @@ impl Validator<'_> {
         self.selected(workspaces, node)
     }
 
-    /// Only the workspaces that were asked for, with the roster that was asked for.
+    /// Only the workspaces that the command line selects, with the roster that it gives.
     fn selected(
         &mut self,
         mut workspaces: Vec<WorkspaceConfig>,
         node: &Node<'_>,
     ) -> Vec<WorkspaceConfig> {
-        let names: Vec<String> = workspaces.iter().map(|it| it.target.workspace.clone()).collect();
+        let names: Vec<String> =
+            workspaces.iter().map(|workspace| workspace.target.workspace.clone()).collect();
         for wanted in self.request.workspaces.iter().filter(|wanted| !names.contains(wanted)) {
             let hint = match closest(wanted, names.iter().map(String::as_str)) {
                 Some(meant) => format!("did you mean `{meant}`?"),
-                None => format!("known are {}", names.join(", ")),
+                None => format!("known workspaces: {}", names.join(", ")),
             };
             self.found.push(
                 Diagnostic::error("unknown-workspace", format!("there is no workspace `{wanted}`"))
@@ -71,17 +72,16 @@ impl Validator<'_> {
                     .hint(hint),
             );
         }
-        let asked = &self.request.workspaces;
-        workspaces.retain(|it| asked.is_empty() || asked.contains(&it.target.workspace));
+        let selected = &self.request.workspaces;
+        workspaces.retain(|workspace| {
+            selected.is_empty() || selected.contains(&workspace.target.workspace)
+        });
         if let Some(users) = &self.request.users {
             if workspaces.len() > 1 {
                 self.found.push(
-                    Diagnostic::error(
-                        "users-of-several",
-                        "--users names the roster of one workspace",
-                    )
-                    .at(node.place)
-                    .hint("say which one with --workspace"),
+                    Diagnostic::error("users-of-several", "--users applies to one workspace")
+                        .at(node.place)
+                        .hint("select one with --workspace"),
                 );
             }
             for workspace in &mut workspaces {
@@ -93,7 +93,7 @@ impl Validator<'_> {
     }
 
     fn workspace(&mut self, node: &Node<'_>) -> Option<(WorkspaceConfig, Place)> {
-        let fields = Fields::of(node, "a workspace", &WORKSPACE, &mut self.found)?;
+        let fields = self.mapping(node, "a workspace", &schema::workspace())?;
         let name_node = fields.require("name", &mut self.found);
         let name = name_node.and_then(|node| self.name(node));
         let endpoint = fields.require("endpoint", &mut self.found);
@@ -122,7 +122,7 @@ impl Validator<'_> {
             target,
             connection,
             credentials: credentials?,
-            // Set once the whole file has been read.
+            // Set when the whole file has been read.
             store: None,
             retention: Duration::ZERO,
         };
@@ -137,7 +137,7 @@ impl Validator<'_> {
 
     fn name(&mut self, node: &Node<'_>) -> Option<String> {
         let name = match self.expanded(node, "`name`") {
-            // Here the reference itself is as good a name.
+            // Offline, the unexpanded text serves as a name.
             None if self.request.offline => {
                 return node.text("`name`", &mut Vec::new()).map(str::to_owned);
             }
@@ -147,10 +147,10 @@ impl Validator<'_> {
             && name.len() <= 64
             && name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
         if !good {
-            self.refuse(
+            self.reject(
                 node,
                 "name",
-                &"this is not a name",
+                &"not a valid name",
                 "up to 64 letters, digits, dots, dashes and underscores",
             );
         }
@@ -162,7 +162,7 @@ impl Validator<'_> {
         let good = !uid.is_empty() && uid.len() <= 128 && uid.bytes().all(|b| b.is_ascii_graphic());
         if !good {
             let wanted = "the uid from the settings of the workspace, or leave it out";
-            self.refuse(node, "workspace_uid", &"this is not a uid", wanted);
+            self.reject(node, "workspace_uid", &"not a valid uid", wanted);
         }
         good.then_some(uid)
     }
@@ -170,13 +170,13 @@ impl Validator<'_> {
     fn endpoint(&mut self, node: &Node<'_>) -> Option<Url> {
         let text = node.text("`endpoint`", &mut self.found)?;
         if self.request.offline && values::expand(text, self.env).is_err() {
-            return Some(nowhere());
+            return Some(placeholder_endpoint());
         }
         let text = self.expanded(node, "`endpoint`")?;
         match endpoint(&text) {
             Ok(url) => Some(url),
             Err(why) => {
-                self.refuse(node, "endpoint", &why, "the https address of the API");
+                self.reject(node, "endpoint", &why, "the https URL of the API");
                 None
             }
         }
@@ -191,12 +191,7 @@ impl Validator<'_> {
             return None;
         };
         if items.is_empty() {
-            self.refuse(
-                node,
-                "users",
-                &"the list names no file",
-                "a file, a folder or a list of them",
-            );
+            self.reject(node, "users", &"the list is empty", "a file, a folder or a list of them");
         }
         let mut users = Vec::new();
         for item in items {
@@ -211,31 +206,29 @@ impl Validator<'_> {
             Some("report") => OnRemoved::Report,
             Some("disable") | None => OnRemoved::Disable,
             Some(_) => {
-                self.refuse(
-                    node,
-                    "on_removed",
-                    &"this is neither disable nor report",
-                    "disable or report",
-                );
+                self.reject(node, "on_removed", &"neither disable nor report", "disable or report");
                 OnRemoved::Report
             }
         }
     }
 
     fn limits(&mut self, fields: &Fields<'_, '_>) -> Limits {
-        let mut limits = Limits { suspend: self.suspend(fields), ..Limits::default() };
-        let Some(fields) = self.section(fields, "guard", &GUARD) else { return limits };
+        let mut limits = Limits {
+            suspend: self.boolean(fields, "suspend").unwrap_or_default(),
+            ..Limits::default()
+        };
+        let Some(fields) = self.section(fields, "guard", &schema::guard()) else { return limits };
         limits.min_admins = self.number(&fields, "min_admins", limits.min_admins, &(0..=1_000_000));
         if let Some(node) = fields.get("required_admins") {
-            let mut found = Vec::new();
-            for item in node.items("`required_admins`", &mut found).unwrap_or_default() {
-                limits.required_admins.extend(address(item, &mut found));
+            for item in node.items("`required_admins`", &mut self.found).unwrap_or_default() {
+                limits.required_admins.extend(address(item, &mut self.found));
             }
-            self.found.append(&mut found);
         }
-        if let Some(budgets) = self.section(&fields, "budgets", &BUDGETS) {
+        let schema = &schema::guard()["properties"]["budgets"];
+        if let Some(budgets) = self.section(&fields, "budgets", schema) {
             for name in BudgetName::ALL {
-                if let Some(fields) = self.section(&budgets, name.key(), &BUDGET)
+                if let Some(fields) =
+                    self.section(&budgets, name.key(), &schema["properties"][name.key()])
                     && let Some(budget) = limits.budgets.get(&name).copied()
                 {
                     limits.budgets.insert(name, self.budget(&fields, budget));
@@ -243,18 +236,6 @@ impl Validator<'_> {
             }
         }
         limits
-    }
-
-    fn suspend(&mut self, fields: &Fields<'_, '_>) -> bool {
-        let Some(node) = fields.get("suspend") else { return false };
-        match self.expanded(node, "`suspend`").as_deref() {
-            Some("true") => true,
-            Some("false") | None => false,
-            Some(_) => {
-                self.refuse(node, "suspend", &"this is neither true nor false", "true or false");
-                true
-            }
-        }
     }
 
     fn budget(&mut self, fields: &Fields<'_, '_>, default: Budget) -> Budget {
@@ -270,7 +251,7 @@ impl Validator<'_> {
 
     fn http(&mut self, fields: &Fields<'_, '_>) -> (client::Settings, Sending) {
         let (mut connection, mut sending) = http_defaults();
-        let Some(fields) = self.section(fields, "http", &HTTP) else {
+        let Some(fields) = self.section(fields, "http", &schema::http()) else {
             return (connection, sending);
         };
         connection.timeout =
@@ -282,60 +263,61 @@ impl Validator<'_> {
         {
             match values::rate(&text) {
                 Some(rate) => connection.rate = rate,
-                None => self.refuse(node, "rate", &"this is not a rate", "10/s, 600/m or off"),
+                None => self.reject(node, "rate", &"not a rate", "10/s, 600/m or off"),
             }
         }
         if let Some(node) = fields.get("ca_file")
             && let Some(path) = self.expanded(node, "`ca_file`")
         {
-            // Who connects to nobody needs no authority.
+            // Offline, there is no connection.
             connection.ca_file = (!self.request.offline).then(|| self.base().join(path));
         }
         (connection, sending)
     }
 
-    /// Tries the private authority: a daemon that starts must be able to connect.
+    /// Checks that the private authority is usable, so that a daemon does not start without.
     fn authority(&mut self, fields: &Fields<'_, '_>, connection: &client::Settings) {
-        let http = fields.get("http").and_then(|node| Fields::of(node, "", &HTTP, &mut Vec::new()));
+        let http = fields.get("http");
+        let http = http.and_then(|node| Fields::of(node, "", &["ca_file"], &mut Vec::new()));
         if let Some(node) = http.and_then(|fields| fields.get("ca_file"))
             && connection.ca_file.is_some()
             && let Err(error) = Transport::new(connection)
         {
-            self.refuse(node, "ca_file", &error, "the path of a file of certificates, PEM");
+            self.reject(node, "ca_file", &error, "the path of a PEM file of certificates");
         }
     }
 }
 
-/// An address that credentials may be sent to; or why it is none, without repeating it.
+/// Parses a URL that credentials may be sent to. The error does not repeat the URL.
 pub(super) fn endpoint(text: &str) -> Result<Url, String> {
     let text = text.trim();
     if !text.starts_with("https://") && !text.starts_with("http://") {
-        return Err("it does not begin with https://".to_owned());
+        return Err("does not begin with https://".to_owned());
     }
-    let url = Url::parse(text).map_err(|error| format!("this is not an address: {error}"))?;
+    let url = Url::parse(text).map_err(|error| format!("not a valid URL: {error}"))?;
     if !url.username().is_empty() || url.password().is_some() {
-        return Err("it holds a user or a password, which would end up in logs".to_owned());
+        return Err("contains a user or a password, which could appear in logs".to_owned());
     }
     if !endpoint_is_safe(&url) {
         return Err(
-            "it would carry the key in the clear: plain http is for this machine alone".to_owned()
+            "would send the key unencrypted: plain http is allowed to loopback only".to_owned()
         );
     }
     if url.query().is_some() || url.fragment().is_some() {
-        return Err("it has a query or a fragment, which the API has not".to_owned());
+        return Err("contains a query or a fragment".to_owned());
     }
     Ok(url)
 }
 
-/// An endpoint for those who will never ask it anything.
+/// An endpoint for configurations that are never used to connect.
 #[expect(clippy::expect_used, reason = "the text is a constant")]
-fn nowhere() -> Url {
-    Url::parse("http://127.0.0.1:0/").expect("an address")
+fn placeholder_endpoint() -> Url {
+    Url::parse("http://127.0.0.1:0/").expect("a valid URL")
 }
 
 pub(super) fn http_defaults() -> (client::Settings, Sending) {
     let connection = client::Settings {
-        endpoint: nowhere(),
+        endpoint: placeholder_endpoint(),
         workspace_uid: None,
         timeout: 60 * SECOND,
         rate: Some(10.0),
@@ -345,13 +327,13 @@ pub(super) fn http_defaults() -> (client::Settings, Sending) {
 }
 
 fn address(node: &Node<'_>, out: &mut Vec<Diagnostic>) -> Option<Email> {
-    let text = node.text("an address", out)?;
+    let text = node.text("an email address", out)?;
     Email::parse(text)
         .map_err(|error| {
             out.push(
                 Diagnostic::error("bad-address", error.to_string())
                     .at(node.place)
-                    .label("not an address"),
+                    .label("not a valid email address"),
             );
         })
         .ok()

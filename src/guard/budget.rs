@@ -31,7 +31,7 @@ pub(super) fn check(context: &GuardContext<'_>, decisions: &mut Decisions) {
             continue;
         }
         let since = context.now.saturating_sub(budget.window).unwrap_or(Timestamp::MIN);
-        let BudgetUsage { certain, mut possible } = context.memory.spent(name, since);
+        let BudgetUsage { certain, mut possible } = context.memory.budget_usage(name, since);
         let effects = context.effects.iter().filter(|it| name.counts(&it.action) && !it.scheduled);
         possible.extend(effects.map(|change| memory::target(&change.action, &change.email)));
         let before = certain + possible.len();

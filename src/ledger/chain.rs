@@ -1,5 +1,5 @@
-//! The chain: every row is hashed together with the hash of the row before it, so that one that was
-//! edited, removed or moved shows.
+//! The hash chain: each row is hashed together with the hash of the row before it, so that edited,
+//! removed and moved rows are detected.
 
 use sha2::{Digest as _, Sha256};
 
@@ -10,7 +10,7 @@ use super::LedgerError;
 /// The hash before the first row.
 pub const ROOT: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 
-/// One row as it is stored.
+/// One stored row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Row {
     pub seq: Seq,
@@ -22,31 +22,31 @@ pub struct Row {
     pub hash: String,
 }
 
-/// Where a chain has come to: the number and the hash of its last row.
+/// The end of a chain: number and hash of its last row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChainHead {
     pub seq: Seq,
     pub hash: String,
 }
 
-/// Why a row does not belong where it stands.
+/// Why the chain is broken at a row.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ChainError {
     #[error("row {missing} is missing: row {found} follows row {after}")]
     Missing { missing: Seq, after: Seq, found: Seq },
     #[error(
-        "row {0} is not what was written: it, or the row before it, was edited or moved, or rows \
-         were exchanged"
+        "row {0} does not match its hash: this row or the one before it was edited, moved or \
+         replaced"
     )]
     Changed(Seq),
-    #[error("row {0} cannot be understood: {1}")]
+    #[error("row {0} is not readable: {1}")]
     Unreadable(Seq, String),
-    #[error("the rows begin with {0}, and no anchor tells of earlier ones")]
+    #[error("the first row is {0}, and there is no anchor for earlier rows")]
     NoBeginning(Seq),
 }
 
 impl Row {
-    /// The hash that the row must have after `before`.
+    /// The hash of this row after a row with the hash `before`.
     pub fn hash_after(&self, before: &str) -> String {
         let Self { seq, at, scope, kind, subject, body, hash: _ } = self;
         let seq = seq.to_string();
@@ -61,7 +61,7 @@ impl Row {
         crate::roster::Digest(hash.finalize().into()).hex()
     }
 
-    /// What the row says.
+    /// Parses the entry of the row.
     pub fn read(&self) -> Result<Record, LedgerError> {
         let unreadable = |why: String| LedgerError::Broken(ChainError::Unreadable(self.seq, why));
         let at = self.at.parse().map_err(|error: jiff::Error| unreadable(error.to_string()))?;
@@ -77,12 +77,12 @@ impl ChainHead {
         Self { seq: 0, hash: ROOT.to_owned() }
     }
 
-    /// After the rows that an anchor stands for.
+    /// After the rows that an anchor replaces.
     pub fn after(anchor: &Anchor) -> Self {
         Self { seq: anchor.through, hash: anchor.hash.clone() }
     }
 
-    /// Goes on to the next row, if it follows.
+    /// Advances to the next row, if it follows.
     pub fn follow(&mut self, row: &Row) -> Result<(), ChainError> {
         if row.seq != self.seq + 1 {
             return Err(match self.seq {
@@ -117,12 +117,12 @@ mod tests {
     }
 
     #[test]
-    fn a_row_that_was_edited_removed_or_moved_breaks_the_chain() {
+    fn an_edited_removed_or_moved_row_breaks_the_chain() {
         let one = row(1, "{}", ROOT);
         let two = row(2, "[]", &one.hash);
         let follow = |rows: &[&Row]| {
-            let mut link = ChainHead::root();
-            rows.iter().try_for_each(|row| link.follow(row))
+            let mut head = ChainHead::root();
+            rows.iter().try_for_each(|row| head.follow(row))
         };
         assert_eq!(follow(&[&one, &two]), Ok(()));
         let edited = Row { body: "{ }".into(), ..one.clone() };

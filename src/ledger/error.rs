@@ -1,54 +1,57 @@
-//! What can be wrong with a ledger, and what to do about it.
+//! Errors of the ledger, and what to do about them.
 
 use rusqlite::ErrorCode;
 
 use super::chain::ChainError;
 
-/// Why the ledger cannot be used. While it cannot, nothing is changed.
+/// Why the ledger is not usable. Without it, no changes are made.
 #[derive(Debug, thiserror::Error)]
 pub enum LedgerError {
     #[error("there is no ledger")]
     None,
     #[error(
-        "the ledger is gone while rosterd runs; put it back, or begin a new one with \
+        "the ledger was removed while rosterd was running; put it back, or create a new one with \
          `rosterd ledger init`"
     )]
     Gone,
     #[error(
-        "the ledger has been replaced while rosterd runs: {0}; put the right one back, begin a new \
-         one with `rosterd ledger init`, or restart rosterd to go on with this one"
+        "the ledger was replaced while rosterd was running: {0}; put the right one back, create a \
+         new one with `rosterd ledger init`, or restart rosterd to continue with this one"
     )]
     Replaced(String),
-    #[error("another program keeps the ledger locked; it is tried again")]
+    #[error("the ledger is locked by another program; retrying")]
     Busy,
-    #[error("the disk is full; make room, and rosterd goes on by itself")]
+    #[error("the disk is full; free some space, and rosterd continues by itself")]
     Full,
-    #[error("the ledger cannot be written; let the user that runs rosterd write it and its folder")]
+    #[error(
+        "the ledger is not writable; give the user that runs rosterd write access to it and its \
+         folder"
+    )]
     ReadOnly,
     #[error(
-        "the ledger is corrupt ({0}); restore it from a backup, or move it away and begin a new \
+        "the ledger is corrupt ({0}); restore it from a backup, or move it away and create a new \
          one with `rosterd ledger init`"
     )]
     Corrupt(String),
     #[error(
-        "the ledger is not what was written: {0}; look at it with `rosterd ledger verify`, restore \
-         it from a backup, or begin a new one with `rosterd ledger init`"
+        "the chain of the ledger is broken: {0}; check it with `rosterd ledger verify`, restore it \
+         from a backup, or create a new one with `rosterd ledger init`"
     )]
     Broken(ChainError),
-    #[error("this is not a ledger of rosterd; name another file under `store`")]
+    #[error("not a ledger of rosterd; set `store` to another file")]
     NotALedger,
     #[error(
-        "the ledger has schema {found}, and this rosterd knows {known}; use a newer rosterd, or \
-         the ledger from before it was upgraded"
+        "the ledger has schema {found}, but this rosterd supports up to {known}; use a newer \
+         rosterd, or the ledger from before the upgrade"
     )]
     Newer { found: usize, known: usize },
-    #[error("a ledger is there already; move it away first")]
+    #[error("a ledger exists already; move it away first")]
     Exists,
-    #[error("the ledger cannot be used: {0}")]
+    #[error("the ledger is not usable: {0}")]
     Io(String),
 }
 
-/// What `SQLite` says of a file or a disk, in our words.
+/// Classifies the errors of `SQLite`.
 impl From<rusqlite::Error> for LedgerError {
     fn from(error: rusqlite::Error) -> Self {
         let Some(code) = error.sqlite_error_code() else { return Self::Io(error.to_string()) };
@@ -57,13 +60,13 @@ impl From<rusqlite::Error> for LedgerError {
             ErrorCode::DiskFull => Self::Full,
             ErrorCode::ReadOnly | ErrorCode::PermissionDenied => Self::ReadOnly,
             ErrorCode::DatabaseCorrupt => Self::Corrupt(error.to_string()),
-            ErrorCode::NotADatabase => Self::Corrupt("it is no SQLite file".to_owned()),
-            // A full disk that has no room for the shared memory of the journal is told so.
+            ErrorCode::NotADatabase => Self::Corrupt("not a SQLite file".to_owned()),
+            // For example a full disk without space for the shared memory of the journal.
             ErrorCode::SystemIoFailure => {
-                Self::Io(format!("{error}: is the disk full, or does it fail?"))
+                Self::Io(format!("{error}: is the disk full or failing?"))
             }
             ErrorCode::CannotOpen => {
-                Self::Io(format!("{error}: may the user that runs rosterd write there?"))
+                Self::Io(format!("{error}: does the user that runs rosterd have write access?"))
             }
             _ => Self::Io(error.to_string()),
         }
@@ -83,7 +86,7 @@ impl From<std::io::Error> for LedgerError {
 }
 
 impl From<ChainError> for LedgerError {
-    fn from(broken: ChainError) -> Self {
-        Self::Broken(broken)
+    fn from(error: ChainError) -> Self {
+        Self::Broken(error)
     }
 }

@@ -1,7 +1,7 @@
-//! One run per workspace at a time, whichever process makes it.
+//! Locks that allow one run per workspace at a time, across processes.
 //!
-//! A lock is a file beside the ledger that the system locks: it is free at the instant at which
-//! its process ends, however it ends. The file says who holds it.
+//! A lock is a locked file beside the ledger. The system releases it when its process ends. The
+//! file contains the holder.
 
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions, TryLockError};
@@ -13,33 +13,33 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use super::LedgerError;
-use super::sqlite::{beside, make_folder_of};
+use super::sqlite::{beside, create_folder_of};
 use crate::roster::Digest;
 
-/// The right to make a run on one workspace; dropping it gives it back.
+/// The lock of one workspace. Dropping it releases it.
 #[derive(Debug, Default)]
 pub struct Lock {
     file: Option<File>,
-    _within: Option<Within>,
+    _in_process: Option<InProcess>,
 }
 
-/// Locks of a ledger that only this process has: by scope, with the holder.
+/// Locks of a ledger in memory: the holder, by scope.
 pub type Holders = Arc<Mutex<HashMap<String, String>>>;
 
 #[derive(Debug)]
-struct Within {
+struct InProcess {
     holders: Holders,
     scope: String,
 }
 
-/// Takes the lock, or tells who holds it.
-pub fn beside_file(
+/// Takes the lock of a ledger file, or returns the holder.
+pub fn of_file(
     ledger: &Path,
     scope: &str,
     holder: &str,
 ) -> Result<Result<Lock, String>, LedgerError> {
     let path = path(ledger, scope);
-    make_folder_of(&path)?;
+    create_folder_of(&path)?;
     let mut file = OpenOptions::new()
         .read(true)
         .write(true)
@@ -51,9 +51,9 @@ pub fn beside_file(
         Ok(()) => {
             file.set_len(0)?;
             file.rewind()?;
-            // The words are for people; the lock holds without them.
+            // Only a hint for people; the lock does not depend on it.
             let _ = file.write_all(holder.as_bytes());
-            Ok(Ok(Lock { file: Some(file), _within: None }))
+            Ok(Ok(Lock { file: Some(file), _in_process: None }))
         }
         Err(TryLockError::WouldBlock) => {
             let mut holder = String::new();
@@ -64,28 +64,28 @@ pub fn beside_file(
     }
 }
 
-/// The same within one process.
-pub fn within(holders: &Holders, scope: &str, holder: &str) -> Result<Lock, String> {
+/// Takes the lock of a ledger in memory, or returns the holder.
+pub fn in_process(holders: &Holders, scope: &str, holder: &str) -> Result<Lock, String> {
     let mut held = holders.lock();
     if let Some(holder) = held.get(scope) {
         return Err(holder.clone());
     }
     held.insert(scope.to_owned(), holder.to_owned());
-    let within = Within { holders: Arc::clone(holders), scope: scope.to_owned() };
-    Ok(Lock { file: None, _within: Some(within) })
+    let in_process = InProcess { holders: Arc::clone(holders), scope: scope.to_owned() };
+    Ok(Lock { file: None, _in_process: Some(in_process) })
 }
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        // A process that is being started holds a copy of every open file for a moment; the lock
-        // ends now all the same.
+        // A child process that is being started holds a copy of the open file for a moment, so
+        // closing the file would not release the lock.
         if let Some(file) = &self.file {
             let _ = file.unlock();
         }
     }
 }
 
-impl Drop for Within {
+impl Drop for InProcess {
     fn drop(&mut self) {
         let mut held = self.holders.lock();
         held.remove(&self.scope);
@@ -102,14 +102,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_lock_keeps_others_out_and_says_who_holds_it() {
+    fn a_lock_excludes_others_and_names_the_holder() {
         let folder = tempfile::tempdir().unwrap();
         let ledger = folder.path().join("ledger.db");
-        let take = |scope, who| beside_file(&ledger, scope, who).unwrap();
+        let take = |scope, who| of_file(&ledger, scope, who).unwrap();
         let first = take("acme", "process 1 since noon").unwrap();
         assert_eq!(take("acme", "process 2").unwrap_err(), "process 1 since noon");
         take("other", "process 2").unwrap();
-        // As a process that is being started has it.
+        // As in a child process that is being started.
         let copy = first.file.as_ref().unwrap().try_clone().unwrap();
         drop(first);
         take("acme", "process 2").unwrap();
@@ -117,11 +117,11 @@ mod tests {
     }
 
     #[test]
-    fn the_same_holds_within_a_process() {
+    fn a_lock_in_memory_excludes_others_and_names_the_holder() {
         let holders = Holders::default();
-        let first = within(&holders, "acme", "one").unwrap();
-        assert_eq!(within(&holders, "acme", "two").unwrap_err(), "one");
+        let first = in_process(&holders, "acme", "one").unwrap();
+        assert_eq!(in_process(&holders, "acme", "two").unwrap_err(), "one");
         drop(first);
-        within(&holders, "acme", "two").unwrap();
+        in_process(&holders, "acme", "two").unwrap();
     }
 }

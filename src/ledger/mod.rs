@@ -1,8 +1,8 @@
-//! The durable record: an append-only, hash-chained list of facts.
+//! The ledger: an append-only, hash-chained list of entries.
 //!
-//! [`Ledger`] is where it is. A [`LedgerWriter`] is one run's right to write into it, together
-//! with the memory of its workspace. [`store`] is what a database has to do, [`sqlite`] the
-//! implementation. What an entry means is `memory`'s business.
+//! [`Ledger`] is a handle on it. A [`LedgerWriter`] writes the entries of one run, and holds the
+//! memory of its workspace. [`store`] is the interface of a database, [`sqlite`] implements it.
+//! `memory` defines the entries.
 
 pub mod chain;
 mod error;
@@ -35,29 +35,29 @@ pub use writer::LedgerWriter;
 /// An open store, shared by the runs of several workspaces.
 type Open = Arc<Mutex<dyn Store>>;
 
-/// Where a ledger is kept.
+/// Location of a ledger.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Location {
-    /// Nowhere: it is forgotten with the process.
+    /// In memory: lost when the process ends.
     Memory,
     File(PathBuf),
 }
 
-/// A ledger, whether or not it is open or even there. Clones are the same one.
+/// A handle on a ledger, which may not exist yet. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Ledger {
-    place: Location,
+    location: Location,
     shared: Arc<Shared>,
 }
 
 #[derive(Default)]
 struct Shared {
-    /// A ledger in memory lives as long as this.
+    /// The store of a ledger in memory.
     in_memory: Mutex<Option<Open>>,
     holders: Holders,
-    /// What this process has seen of the ledger: another one in its place is noticed.
+    /// The last state that this process knows, to detect that the ledger was replaced.
     last: Mutex<Option<Last>>,
-    /// Memories as of the end of each workspace's last run.
+    /// The memory of each scope, as of the end of its last run.
     memories: Mutex<HashMap<String, (ChainHead, Arc<Memory>)>>,
 }
 
@@ -83,18 +83,18 @@ impl fmt::Display for Location {
 }
 
 impl Ledger {
-    pub fn at(place: Location) -> Self {
-        Self { place, shared: Arc::default() }
+    pub fn at(location: Location) -> Self {
+        Self { location, shared: Arc::default() }
     }
 
-    /// A ledger in a store that somebody else keeps open.
+    /// A ledger in an open store.
     pub fn on(store: impl Store + 'static) -> Self {
         let ledger = Self::at(Location::Memory);
         *ledger.shared.in_memory.lock() = Some(Arc::new(Mutex::new(store)));
         ledger
     }
 
-    /// The same ledger as another process has it that knows nothing of it yet.
+    /// The same ledger without the state of this process, as another process would open it.
     #[must_use]
     pub fn reopen(&self) -> Self {
         let shared = Shared {
@@ -102,31 +102,29 @@ impl Ledger {
             holders: Arc::clone(&self.shared.holders),
             ..Shared::default()
         };
-        Self { place: self.place.clone(), shared: Arc::new(shared) }
+        Self { location: self.location.clone(), shared: Arc::new(shared) }
     }
 
     pub fn place(&self) -> &Location {
-        &self.place
+        &self.location
     }
 
-    /// Takes the right to make a run on a workspace, or tells who has it.
+    /// Takes the lock of a workspace, or returns the holder.
     pub fn lock(&self, scope: &str, holder: &str) -> Result<Result<Lock, String>, LedgerError> {
-        match &self.place {
-            Location::Memory => Ok(lock::within(&self.shared.holders, scope, holder)),
-            Location::File(path) => lock::beside_file(path, scope, holder),
+        match &self.location {
+            Location::Memory => Ok(lock::in_process(&self.shared.holders, scope, holder)),
+            Location::File(path) => lock::of_file(path, scope, holder),
         }
     }
 
-    /// Opens the ledger for one run, and begins one where this process has never seen any. It may
-    /// block.
+    /// Opens the ledger for one run. Creates it, unless this process has seen it before. Blocks.
     pub fn open(&self, scope: &str, now: Timestamp) -> Result<LedgerWriter, LedgerError> {
         let store = self.store(now)?;
         let (head, memory) = self.memory(&*store.lock(), scope)?;
         Ok(LedgerWriter::new(self.clone(), store, scope.to_owned(), head, memory))
     }
 
-    /// What is remembered of a workspace; nothing is created. Without a ledger the memory says so.
-    /// It may block.
+    /// The memory of a workspace; without a ledger, [`Memory::empty`]. Creates nothing. Blocks.
     pub fn read_state(&self, scope: &str) -> Result<Memory, LedgerError> {
         match self.read_only() {
             Ok(store) => Ok(Arc::unwrap_or_clone(self.memory(&*store.lock(), scope)?.1)),
@@ -135,7 +133,7 @@ impl Ledger {
         }
     }
 
-    /// Every entry that is there, each with its scope, once the chain has been checked.
+    /// Verifies the chain, and returns all entries with their scopes.
     pub fn entries(&self) -> Result<Vec<(String, Record)>, LedgerError> {
         let store = match self.read_only() {
             Ok(store) => store,
@@ -155,7 +153,7 @@ impl Ledger {
         Ok(entries)
     }
 
-    /// Checks the whole chain; with `head`, also that it leads over the row of that hash.
+    /// Verifies the chain, and whether it contains the row with the hash `head`.
     pub fn verify(&self, head: Option<&str>) -> Result<Verified, LedgerError> {
         let store = self.read_only()?;
         let store = store.lock();
@@ -167,9 +165,9 @@ impl Ledger {
         verified
     }
 
-    /// Begins a new ledger because an operator says so. One that is there is left alone.
+    /// Creates a new ledger for an operator. An existing one is an error.
     pub fn init(&self, now: Timestamp) -> Result<(), LedgerError> {
-        if let Location::File(path) = &self.place
+        if let Location::File(path) = &self.location
             && path.exists()
         {
             return Err(LedgerError::Exists);
@@ -178,7 +176,7 @@ impl Ledger {
         begin(&mut *store.lock(), true, now)
     }
 
-    /// The store for a run: the one this process knows, or a new one where it knows none.
+    /// The store for a run: the existing one, or a new one if this process has seen none.
     fn store(&self, now: Timestamp) -> Result<Open, LedgerError> {
         let known = self.shared.last.lock().clone();
         let store = match self.existing() {
@@ -193,7 +191,7 @@ impl Ledger {
         let identity = open.identity()?;
         match known {
             Some(last) if last.identity != identity => self.adopt(&*open)?,
-            Some(last) => follows(&*open, &last)?,
+            Some(last) => check_continuity(&*open, &last)?,
             None => {}
         }
         if let Some(tail) = open.tail()? {
@@ -204,21 +202,21 @@ impl Ledger {
     }
 
     fn existing(&self) -> Result<Open, LedgerError> {
-        match &self.place {
+        match &self.location {
             Location::Memory => self.in_memory(),
             Location::File(path) => Ok(Arc::new(Mutex::new(Sqlite::open(path)?))),
         }
     }
 
     fn create(&self) -> Result<Open, LedgerError> {
-        match &self.place {
+        match &self.location {
             Location::Memory => self.in_memory(),
             Location::File(path) => Ok(Arc::new(Mutex::new(Sqlite::create(path)?))),
         }
     }
 
     fn read_only(&self) -> Result<Open, LedgerError> {
-        match &self.place {
+        match &self.location {
             Location::Memory => self.in_memory(),
             Location::File(path) => Ok(Arc::new(Mutex::new(Sqlite::open_read_only(path)?))),
         }
@@ -234,20 +232,20 @@ impl Ledger {
         Ok(store)
     }
 
-    /// Goes on with another ledger, if an operator began it.
+    /// Accepts another ledger, if an operator created it.
     fn adopt(&self, store: &dyn Store) -> Result<(), LedgerError> {
         let first = store.row(1)?.map(|row| row.read()).transpose()?;
-        match first.map(|noted| noted.entry) {
+        match first.map(|record| record.entry) {
             Some(Entry::LedgerCreated(LedgerCreated { by_operator: true, .. })) => {
                 self.shared.memories.lock().clear();
                 Ok(())
             }
-            _ => Err(LedgerError::Replaced("it is another ledger".into())),
+            _ => Err(LedgerError::Replaced("it is a different ledger".into())),
         }
     }
 
-    /// The memory of a workspace, from the end of its last run or from the beginning. Every row on
-    /// the way is checked.
+    /// The memory of a workspace, built from the end of its last run or from the beginning.
+    /// Verifies every row that it reads.
     fn memory(
         &self,
         store: &dyn Store,
@@ -257,8 +255,8 @@ impl Ledger {
         let mut found = None;
         store.read_transaction(&mut || {
             let (mut head, mut memory) = match kept.take() {
-                Some((head, memory)) if stands(store, &head)? => (head, memory),
-                _ => beginning_of(store, scope).map(|(head, it)| (head, Arc::new(it)))?,
+                Some((head, memory)) if is_unchanged(store, &head)? => (head, memory),
+                _ => beginning_of(store, scope).map(|(head, memory)| (head, Arc::new(memory)))?,
             };
             store.rows(head.seq, &mut |row: Row| {
                 head.follow(&row)?;
@@ -277,7 +275,7 @@ impl Ledger {
         self.shared.memories.lock().insert(scope.to_owned(), (head, memory));
     }
 
-    /// Notes what this process has written, so that a loss of it is noticed.
+    /// Notes the last row that this process has written, to detect its loss.
     fn note(&self, tail: &ChainHead) {
         if let Some(last) = &mut *self.shared.last.lock()
             && last.tail.seq < tail.seq
@@ -287,7 +285,7 @@ impl Ledger {
     }
 }
 
-/// The memory before the first row that is still there.
+/// The memory before the first row.
 fn beginning_of(store: &dyn Store, scope: &str) -> Result<(ChainHead, Memory), LedgerError> {
     let Some(mut anchor) = verify::anchor(store)? else {
         return Ok((ChainHead::root(), Memory::of_ledger()));
@@ -296,19 +294,19 @@ fn beginning_of(store: &dyn Store, scope: &str) -> Result<(ChainHead, Memory), L
     Ok((ChainHead::after(&anchor), memory))
 }
 
-/// Whether a row is still what it was.
-fn stands(store: &dyn Store, head: &ChainHead) -> Result<bool, LedgerError> {
+/// Whether the row of this head is unchanged.
+fn is_unchanged(store: &dyn Store, head: &ChainHead) -> Result<bool, LedgerError> {
     Ok(store.row(head.seq)?.is_some_and(|row| row.hash == head.hash))
 }
 
-/// A copy from before this process last wrote is not the same ledger.
-fn follows(store: &dyn Store, last: &Last) -> Result<(), LedgerError> {
+/// Fails if the ledger is an older copy, without the last row that this process knows.
+fn check_continuity(store: &dyn Store, last: &Last) -> Result<(), LedgerError> {
     let seq: Seq = last.tail.seq;
     match store.row(seq)? {
         Some(row) if row.hash == last.tail.hash => Ok(()),
         Some(_) => Err(LedgerError::Broken(chain::ChainError::Changed(seq))),
         None if verify::anchor(store)?.is_some_and(|anchor| anchor.through >= seq) => Ok(()),
-        None => Err(LedgerError::Replaced(format!("row {seq} is missing in it"))),
+        None => Err(LedgerError::Replaced(format!("row {seq} is missing"))),
     }
 }
 
@@ -319,7 +317,7 @@ fn begin(store: &mut dyn Store, by_operator: bool, now: Timestamp) -> Result<(),
     Ok(())
 }
 
-/// An entry as a row to be.
+/// The row of a new entry.
 fn new_row(scope: &str, entry: &Entry, at: Timestamp) -> Result<NewRow, LedgerError> {
     let body = serde_json::to_string(entry).map_err(|error| LedgerError::Io(error.to_string()))?;
     Ok(NewRow {

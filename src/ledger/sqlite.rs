@@ -12,37 +12,37 @@ use super::chain::{ChainHead, ROOT, Row};
 use super::store::{NewRow, RowVisitor, Store};
 use crate::memory::entry::Seq;
 
-/// Each brings the schema from the version before it to its own: its place in this list, from 1.
-/// The version of a file is in its table `meta`; a file without that table is at 0.
+/// The migrations. Each upgrades the schema by one version; the first creates version 1. The
+/// version of a file is in its table `meta`; a file without that table has version 0.
 const MIGRATIONS: &[&str] = &[include_str!("migrations/0001_entries.sql")];
 
-/// Somebody else's transaction is waited for so long.
-const BUSY: Duration = Duration::from_secs(5);
+/// Timeout of waiting for a transaction of another connection.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 const COLUMNS: &str = "seq, at, scope, kind, subject, body, hash";
 
 #[derive(Debug)]
 pub struct Sqlite {
     connection: Connection,
-    /// The file, and which one it was when it was opened; None in memory.
+    /// Path and identity of the opened file; None in memory.
     file: Option<(PathBuf, Identity)>,
 }
 
-/// Device and inode: another file at the same place is another ledger.
+/// Device and inode: another file at the same path is another ledger.
 type Identity = (u64, u64);
 
 impl Sqlite {
-    /// A ledger that is forgotten with the process.
+    /// A ledger in memory.
     pub fn in_memory() -> Result<Self, LedgerError> {
         let mut store = Self { connection: Connection::open_in_memory()?, file: None };
         store.migrate(MIGRATIONS)?;
         Ok(store)
     }
 
-    /// Makes a new ledger, whole or not at all. An existing file is left alone.
+    /// Creates a new ledger, completely or not at all. An existing file is opened.
     pub fn create(path: &Path) -> Result<Self, LedgerError> {
-        make_folder_of(path)?;
-        // Whoever comes second finds a file, and opens it.
+        create_folder_of(path)?;
+        // If another process creates it at the same time, open its file.
         match fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
             Ok(_) => {}
             Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
@@ -51,21 +51,21 @@ impl Sqlite {
         Self::open(path)
     }
 
-    /// Opens an existing ledger for writing, and brings it to the present schema.
+    /// Opens an existing ledger for writing, and upgrades its schema.
     pub fn open(path: &Path) -> Result<Self, LedgerError> {
         let identity = identity(path)?;
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(path, flags)?;
         let mut store = Self { connection, file: Some((path.to_owned(), identity)) };
-        store.connection.busy_timeout(BUSY)?;
+        store.connection.busy_timeout(BUSY_TIMEOUT)?;
         store.connection.pragma_update(None, "journal_mode", "WAL")?;
         store.connection.pragma_update(None, "synchronous", "FULL")?;
         store.migrate(MIGRATIONS)?;
         Ok(store)
     }
 
-    /// Opens an existing ledger for reading; nothing about it changes, and a read-only file system
-    /// will do.
+    /// Opens an existing ledger for reading. It changes no file, so the file system may be
+    /// read-only.
     pub fn open_read_only(path: &Path) -> Result<Self, LedgerError> {
         let identity = identity(path)?;
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
@@ -73,19 +73,19 @@ impl Sqlite {
             | OpenFlags::SQLITE_OPEN_URI;
         let open = |uri: &str| -> Result<Self, LedgerError> {
             let connection = Connection::open_with_flags(uri, flags)?;
-            connection.busy_timeout(BUSY)?;
+            connection.busy_timeout(BUSY_TIMEOUT)?;
             let file = Some((path.to_owned(), identity));
             let store = Self { connection, file };
             match known_version(&store.connection, MIGRATIONS.len())? {
-                // Whoever began to make it was ended before it was one.
+                // Creation was interrupted before the schema was written.
                 0 => Err(LedgerError::None),
                 _ => Ok(store),
             }
         };
         let uri = format!("file:{}", escaped(path));
         let opened = open(&uri);
-        // Without a right to write beside the file there is no shared memory for its journal.
-        let journal = fs::metadata(beside(path, "-wal")).map_or(0, |it| it.len());
+        // Without write access to the folder there is no shared memory for the journal.
+        let journal = fs::metadata(beside(path, "-wal")).map_or(0, |metadata| metadata.len());
         match opened {
             Err(LedgerError::ReadOnly | LedgerError::Io(_)) if journal == 0 => {
                 open(&format!("{uri}?immutable=1"))
@@ -94,14 +94,14 @@ impl Sqlite {
         }
     }
 
-    /// Applies the migrations that the file lacks, all of them or none.
+    /// Applies the missing migrations, all or none.
     fn migrate(&mut self, migrations: &[&str]) -> Result<(), LedgerError> {
         if known_version(&self.connection, migrations.len())? == migrations.len() {
             return Ok(());
         }
         let transaction =
             self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        // Another process may have been faster.
+        // Another process may have migrated it in the meantime.
         let found = known_version(&transaction, migrations.len())?;
         for sql in migrations.get(found..).unwrap_or_default() {
             transaction.execute_batch(sql)?;
@@ -126,12 +126,12 @@ impl Sqlite {
         Ok(self.connection.prepare_cached(&sql)?.query_row(parameters, read).optional()?)
     }
 
-    /// A file that was removed can still be written to, and nobody would ever read it.
-    fn is_still_there(&self) -> Result<(), LedgerError> {
+    /// Checks that the file has not been removed or replaced: writes to it would be lost.
+    fn check_identity(&self) -> Result<(), LedgerError> {
         let Some((path, opened)) = &self.file else { return Ok(()) };
         match identity(path) {
             Ok(found) if found == *opened => Ok(()),
-            Ok(_) => Err(LedgerError::Replaced("another file has taken its place".into())),
+            Ok(_) => Err(LedgerError::Replaced("another file is at its path".into())),
             Err(_) => Err(LedgerError::Gone),
         }
     }
@@ -142,8 +142,8 @@ impl Store for Sqlite {
         &self,
         read: &mut dyn FnMut() -> Result<(), LedgerError>,
     ) -> Result<(), LedgerError> {
-        // It ends with its scope; nothing was written.
-        let _reading = self.connection.unchecked_transaction()?;
+        // Rolled back when dropped; nothing was written.
+        let _transaction = self.connection.unchecked_transaction()?;
         read()
     }
 
@@ -171,32 +171,32 @@ impl Store for Sqlite {
         self.one("WHERE kind = ?1 ORDER BY seq DESC LIMIT 1", [kind])
     }
 
-    fn rows(&self, after: Seq, take: &mut RowVisitor<'_>) -> Result<(), LedgerError> {
+    fn rows(&self, after: Seq, visit: &mut RowVisitor<'_>) -> Result<(), LedgerError> {
         let sql = format!("SELECT {COLUMNS} FROM entries WHERE seq > ?1 ORDER BY seq");
         let mut statement = self.connection.prepare_cached(&sql)?;
         let rows = statement.query_map([number(after)], read)?;
         for row in rows {
-            take(row?)?;
+            visit(row?)?;
         }
         Ok(())
     }
 
-    fn append(&mut self, drafts: &[NewRow], through: Option<Seq>) -> Result<Vec<Row>, LedgerError> {
-        self.is_still_there()?;
+    fn append(&mut self, rows: &[NewRow], through: Option<Seq>) -> Result<Vec<Row>, LedgerError> {
+        self.check_identity()?;
         let transaction =
             self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let rows = insert(&transaction, drafts)?;
+        let rows = insert(&transaction, rows)?;
         if let Some(through) = through {
             transaction.execute("DELETE FROM entries WHERE seq <= ?1", [number(through)])?;
         }
         transaction.commit()?;
-        // Written to a file that was removed meanwhile is not written.
-        self.is_still_there()?;
+        // The file may have been removed during the write.
+        self.check_identity()?;
         Ok(rows)
     }
 }
 
-/// The version of the schema of a ledger, which may not be above `known`; 0 in an empty file.
+/// The schema version of a ledger, at most `known`; 0 for an empty file.
 fn known_version(connection: &Connection, known: usize) -> Result<usize, LedgerError> {
     let found = version(connection)?;
     if found > known {
@@ -209,7 +209,7 @@ fn known_version(connection: &Connection, known: usize) -> Result<usize, LedgerE
     Ok(found)
 }
 
-/// The version that a file says it has; 0 where it says none.
+/// The schema version that a file contains; 0 if it has none.
 fn version(connection: &Connection) -> Result<usize, LedgerError> {
     let sql = "SELECT COUNT(*) FROM sqlite_master WHERE type = 'table' AND name = 'meta'";
     let tables: i64 = connection.query_row(sql, [], |row| row.get(0))?;
@@ -221,19 +221,19 @@ fn version(connection: &Connection) -> Result<usize, LedgerError> {
     written.unwrap_or_default().parse().map_err(|_| LedgerError::NotALedger)
 }
 
-fn insert(transaction: &Transaction<'_>, drafts: &[NewRow]) -> Result<Vec<Row>, LedgerError> {
-    let mut link = tail(transaction)?.unwrap_or_else(ChainHead::root);
+fn insert(transaction: &Transaction<'_>, new_rows: &[NewRow]) -> Result<Vec<Row>, LedgerError> {
+    let mut head = tail(transaction)?.unwrap_or_else(ChainHead::root);
     let sql = format!("INSERT INTO entries ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)");
     let mut statement = transaction.prepare_cached(&sql)?;
-    let mut rows = Vec::with_capacity(drafts.len());
-    for new_row in drafts {
+    let mut rows = Vec::with_capacity(new_rows.len());
+    for new_row in new_rows {
         let NewRow { at, scope, kind, subject, body } = new_row.clone();
-        let (seq, kind, hash) = (link.seq + 1, kind.to_owned(), ROOT.to_owned());
+        let (seq, kind, hash) = (head.seq + 1, kind.to_owned(), ROOT.to_owned());
         let mut row = Row { seq, at, scope, kind, subject, body, hash };
-        row.hash = row.hash_after(&link.hash);
+        row.hash = row.hash_after(&head.hash);
         let Row { seq, at, scope, kind, subject, body, hash } = &row;
         statement.execute(rusqlite::params![number(*seq), at, scope, kind, subject, body, hash])?;
-        link = ChainHead { seq: *seq, hash: hash.clone() };
+        head = ChainHead { seq: *seq, hash: hash.clone() };
         rows.push(row);
     }
     Ok(rows)
@@ -261,21 +261,21 @@ fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
     })
 }
 
-/// SQL knows no unsigned numbers; a ledger never comes near the difference.
+/// SQLite has no unsigned integers; the number of a row is never that large.
 fn number(seq: Seq) -> i64 {
     i64::try_from(seq).unwrap_or(i64::MAX)
 }
 
 fn identity(path: &Path) -> Result<Identity, LedgerError> {
-    let about = fs::metadata(path)?;
-    if !about.is_file() {
+    let metadata = fs::metadata(path)?;
+    if !metadata.is_file() {
         return Err(LedgerError::NotALedger);
     }
-    Ok((about.dev(), about.ino()))
+    Ok((metadata.dev(), metadata.ino()))
 }
 
-/// Makes the folder of a file, for nobody else to look into.
-pub fn make_folder_of(path: &Path) -> std::io::Result<()> {
+/// Creates the folder of a file, accessible to the user only.
+pub fn create_folder_of(path: &Path) -> std::io::Result<()> {
     match path.parent().filter(|folder| *folder != Path::new("")) {
         Some(folder) => fs::DirBuilder::new().recursive(true).mode(0o700).create(folder),
         None => Ok(()),
@@ -289,7 +289,7 @@ pub fn beside(path: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
-/// A path as it stands in a URI.
+/// Escapes a path for a URI.
 fn escaped(path: &Path) -> String {
     let text = path.to_string_lossy();
     text.chars().fold(String::new(), |mut uri, c| {
@@ -321,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn a_later_migration_runs_once_and_keeps_what_is_there() {
+    fn a_later_migration_runs_once_and_keeps_the_data() {
         let (_folder, path) = file();
         let mut store = Sqlite::create(&path).unwrap();
         let rows = store.append(&[new_row()], None).unwrap();
@@ -348,7 +348,7 @@ mod tests {
     }
 
     #[test]
-    fn a_migration_that_fails_leaves_the_file_as_it_was() {
+    fn a_failed_migration_leaves_the_file_unchanged() {
         let (_folder, path) = file();
         let mut store = Sqlite::create(&path).unwrap();
         store.migrate(&[MIGRATIONS[0], SECOND, "CREATE TABLE;"]).unwrap_err();

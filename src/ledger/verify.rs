@@ -1,27 +1,27 @@
-//! The whole chain, from the first row that is there to the last.
+//! Verifies the whole chain, from the first row to the last.
 
 use super::LedgerError;
 use super::chain::{ChainError, ChainHead};
 use super::store::Store;
 use crate::memory::entry::{Anchor, Entry, Seq};
 
-/// A chain without a break.
+/// A verified chain.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verified {
-    /// The rows that are there.
+    /// Number of rows.
     pub rows: u64,
-    /// The number of the first, where there is one.
+    /// Number of the first row, if there is one.
     pub first: Option<Seq>,
-    /// Rows that were dropped when they were old, and that the anchor stands for.
+    /// Number of old rows that were dropped and that the anchor replaces.
     pub dropped: u64,
     /// The last row.
     pub head: ChainHead,
-    /// Whether it leads over the hash that was asked for; true where none was.
+    /// Whether it contains the given hash; true if none was given.
     pub contains_head: bool,
 }
 
-/// Checks every row. `known` is a hash that an earlier look showed: a chain that does not lead over
-/// it has lost its end, or was written anew.
+/// Checks every row. `known` is a hash from an earlier verification: a chain that does not contain
+/// it was truncated or rewritten.
 pub fn verify(store: &dyn Store, known: Option<&str>) -> Result<Verified, LedgerError> {
     let mut head = beginning(store)?;
     let known = known.map(|known| known.trim().to_ascii_lowercase());
@@ -51,14 +51,15 @@ pub fn anchor(store: &dyn Store) -> Result<Option<Anchor>, LedgerError> {
     let Some(row) = store.newest("anchor")? else { return Ok(None) };
     match row.read()?.entry {
         Entry::Anchor(anchor) => Ok(Some(*anchor)),
-        _ => {
-            Err(ChainError::Unreadable(row.seq, "it is called an anchor, and is none".into())
-                .into())
-        }
+        _ => Err(ChainError::Unreadable(
+            row.seq,
+            "it is marked as an anchor but contains none".into(),
+        )
+        .into()),
     }
 }
 
-/// Before the first row that must be there.
+/// The chain head before the first row.
 pub fn beginning(store: &dyn Store) -> Result<ChainHead, LedgerError> {
     Ok(anchor(store)?.map_or_else(ChainHead::root, |anchor| ChainHead::after(&anchor)))
 }

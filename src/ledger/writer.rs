@@ -1,4 +1,4 @@
-//! One run's writing.
+//! Writes the entries of one run.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,15 +12,15 @@ use crate::blocking::run_blocking;
 use crate::memory::Memory;
 use crate::memory::entry::{Anchor, Entry, Record, Seq};
 
-/// The right to write what happens to one workspace, and what is remembered of it.
+/// Writes the entries of one workspace, and keeps its memory up to date.
 #[derive(Debug)]
 pub struct LedgerWriter {
     ledger: Ledger,
     store: Open,
     scope: String,
-    /// How far the memory goes.
-    link: ChainHead,
-    /// Whoever looks at it between two runs keeps what it was.
+    /// The last row in the memory.
+    head: ChainHead,
+    /// Shared with readers between runs, and copied on write.
     memory: Arc<Memory>,
     /// The time of the newest row that this run has written.
     written: Option<Timestamp>,
@@ -31,10 +31,10 @@ impl LedgerWriter {
         ledger: Ledger,
         store: Open,
         scope: String,
-        link: ChainHead,
+        head: ChainHead,
         memory: Arc<Memory>,
     ) -> Self {
-        Self { ledger, store, scope, link, memory, written: None }
+        Self { ledger, store, scope, head, memory, written: None }
     }
 
     pub fn ledger(&self) -> &Ledger {
@@ -45,18 +45,18 @@ impl LedgerWriter {
         &self.memory
     }
 
-    /// The memory as it is now, to keep.
+    /// The current memory, for readers.
     pub fn shared_memory(&self) -> Arc<Memory> {
         Arc::clone(&self.memory)
     }
 
-    /// The hash of the last row that this run knows of.
+    /// The last row that this run knows of.
     pub fn head(&self) -> &ChainHead {
-        &self.link
+        &self.head
     }
 
-    /// Writes entries, all or none, and remembers them; they are on disk when this returns. The
-    /// answer is their numbers.
+    /// Writes entries, all or none, and adds them to the memory. They are on disk when this
+    /// returns. Returns their numbers.
     pub async fn write(
         &mut self,
         entries: Vec<Entry>,
@@ -69,7 +69,7 @@ impl LedgerWriter {
             .iter()
             .map(|entry| new_row(&self.scope, entry, at))
             .collect::<Result<_, _>>()?;
-        let (store, after) = (Arc::clone(&self.store), self.link.seq);
+        let (store, after) = (Arc::clone(&self.store), self.head.seq);
         let (between, rows) = run_blocking(move || {
             let mut store = store.lock();
             let rows = store.append(&new_rows, None)?;
@@ -82,7 +82,7 @@ impl LedgerWriter {
         for row in between.iter().filter(|row| row.scope == self.scope) {
             memory.fold(&row.read()?);
         }
-        // A clock is compared with what was there before the run.
+        // The guard `clock` compares with entries from before the run.
         let newest = memory.newest();
         for (row, entry) in rows.iter().zip(entries) {
             memory.fold(&Record { seq: row.seq, at, entry });
@@ -95,13 +95,13 @@ impl LedgerWriter {
 
     fn advance(&mut self, rows: &[Row]) {
         if let Some(last) = rows.last() {
-            self.link = ChainHead { seq: last.seq, hash: last.hash.clone() };
-            self.ledger.note(&self.link);
+            self.head = ChainHead { seq: last.seq, hash: last.hash.clone() };
+            self.ledger.note(&self.head);
         }
     }
 
-    /// Drops what is older than `retention`, once there is a day of it. What any rule still needs
-    /// stays, within an anchor: effects as old as `needed`, and everything that has no end.
+    /// Drops entries older than `retention`, as soon as they span a day. An anchor keeps what is
+    /// still needed of them: attempts up to the age `needed`, and everything without an end.
     pub async fn prune(
         &mut self,
         now: Timestamp,
@@ -118,17 +118,16 @@ impl LedgerWriter {
         Ok(())
     }
 
-    /// Gives the memory back for the next run, and to whoever wants to look at it.
+    /// Keeps the memory for the next run, and returns it.
     pub fn close(mut self) -> Arc<Memory> {
         let newest = self.memory.newest().max(self.written);
         Arc::make_mut(&mut self.memory).keep_newest(newest);
-        self.ledger.keep(&self.scope, self.link, Arc::clone(&self.memory));
+        self.ledger.keep(&self.scope, self.head, Arc::clone(&self.memory));
         self.memory
     }
 }
 
-/// What others wrote meanwhile: other workspaces, or an earlier run of this one that was dropped
-/// while it wrote.
+/// Rows that were written by others since: other workspaces, or a cancelled run of this one.
 fn between(store: &dyn Store, after: Seq, first: Seq) -> Result<Vec<Row>, LedgerError> {
     let mut rows = Vec::new();
     if first > after + 1 {
@@ -156,16 +155,16 @@ fn prune(
         return Ok(Vec::new());
     }
     let earlier = verify::anchor(store)?;
-    let mut link = earlier.as_ref().map_or_else(ChainHead::root, ChainHead::after);
-    let mut kept: BTreeMap<String, Memory> = earlier.map(|it| it.kept).unwrap_or_default();
+    let mut head = earlier.as_ref().map_or_else(ChainHead::root, ChainHead::after);
+    let mut kept: BTreeMap<String, Memory> = earlier.map(|anchor| anchor.kept).unwrap_or_default();
     let mut is_old = true;
-    store.rows(link.seq, &mut |row| {
-        let noted = row.read()?;
-        is_old &= noted.at < cut;
+    store.rows(head.seq, &mut |row| {
+        let record = row.read()?;
+        is_old &= record.at < cut;
         if is_old {
-            link.follow(&row)?;
+            head.follow(&row)?;
             if !row.scope.is_empty() {
-                kept.entry(row.scope).or_insert_with(Memory::of_ledger).fold(&noted);
+                kept.entry(row.scope).or_insert_with(Memory::of_ledger).fold(&record);
             }
         }
         Ok(())
@@ -173,7 +172,7 @@ fn prune(
     for memory in kept.values_mut() {
         memory.prune(needed);
     }
-    let anchor = Anchor { through: link.seq, hash: link.hash, kept };
+    let anchor = Anchor { through: head.seq, hash: head.hash, kept };
     let through = anchor.through;
     let entry = Entry::Anchor(Box::new(anchor));
     store.append(&[new_row("", &entry, now)?], Some(through))

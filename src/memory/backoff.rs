@@ -1,21 +1,20 @@
-//! How long a thing that led to nothing is left alone before it is tried again. Pure.
+//! Backoff of invitations and of rejected changes. Pure.
 
 use jiff::{SignedDuration, Timestamp};
 
-/// The next invitation comes no sooner than this after the first, the second and the third. After
-/// a fourth a person has to act.
+/// Wait after the first, second and third invitation. After the fourth, a person has to act.
 pub const INVITATIONS: [SignedDuration; 3] = [hours(24), hours(72), hours(7 * 24)];
 
-/// A change that the API refused by itself is tried again so long after the first, the second and
-/// the third refusal. After a fourth a person has to act.
-pub const REFUSALS: [SignedDuration; 3] = [hours(1), hours(6), hours(24)];
+/// Wait after the first, second and third rejection of a change by the API. After the fourth, a
+/// person has to act.
+pub const REJECTIONS: [SignedDuration; 3] = [hours(1), hours(6), hours(24)];
 
 const fn hours(hours: i64) -> SignedDuration {
     SignedDuration::from_hours(hours)
 }
 
-/// When the next attempt may be made, after `times` of them, the last at `last`; None when there
-/// is none left. Before the first attempt nothing has to be waited for.
+/// When the next attempt may be made, after `times` attempts, the last at `last`; None if there is
+/// none left. The first attempt needs no wait.
 pub fn next(backoff: &[SignedDuration], times: usize, last: Timestamp) -> Option<Timestamp> {
     match times.checked_sub(1) {
         None => Some(Timestamp::MIN),
@@ -33,8 +32,8 @@ mod tests {
         let hours =
             |times| next(&INVITATIONS, times, at).map(|next| next.duration_since(at).as_hours());
         assert_eq!([hours(1), hours(2), hours(3), hours(4)], [Some(24), Some(72), Some(168), None]);
-        assert_eq!(next(&REFUSALS, 0, at), Some(Timestamp::MIN));
-        assert_eq!(next(&REFUSALS, 4, at), None);
-        assert_eq!(next(&REFUSALS, 1, Timestamp::MAX), Some(Timestamp::MAX), "no overflow");
+        assert_eq!(next(&REJECTIONS, 0, at), Some(Timestamp::MIN));
+        assert_eq!(next(&REJECTIONS, 4, at), None);
+        assert_eq!(next(&REJECTIONS, 1, Timestamp::MAX), Some(Timestamp::MAX), "no overflow");
     }
 }

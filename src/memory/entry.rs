@@ -1,6 +1,6 @@
-//! What is written into the ledger: one entry a fact, in the order in which it became known.
+//! The entries of the ledger: one fact each, in the order in which they became known.
 //!
-//! An entry is never changed. A later one says what became of it.
+//! An entry is never changed; a later entry records its outcome.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -11,10 +11,10 @@ use crate::email::Email;
 use crate::revision::Revision;
 use crate::role::Role;
 
-/// The number of an entry in its ledger, from 1, without gaps.
+/// Number of an entry in its ledger, from 1, without gaps.
 pub type Seq = u64;
 
-/// An entry with its number and the time at which it was written.
+/// An entry with its number and the time it was written.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Record {
     pub seq: Seq,
@@ -26,39 +26,39 @@ pub struct Record {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Entry {
-    /// A ledger begins.
+    /// The ledger was created.
     #[serde(rename = "begun")]
     LedgerCreated(LedgerCreated),
-    /// Another roster is in force, or the same one from another commit.
+    /// Another roster is used, or the same one from another commit.
     Roster(RosterRecord),
-    /// A reading shows what was not known before.
+    /// A listing differs from the earlier ones.
     Seen(Seen),
-    /// Ends of access that lie ahead, seen for the first time.
+    /// Future ends of access, seen for the first time.
     Ends { ends: Vec<End> },
     /// A mutation is about to be sent.
     Intent(Box<Intent>),
-    /// What became of an intent.
+    /// The outcome of an intent.
     Outcome(OutcomeEntry),
-    /// A reading shows the effects of these intents.
+    /// A listing shows the effects of these intents.
     Shown { of: Vec<Seq> },
     /// Guards hold a change.
     Held { change: Key, by: Vec<String> },
-    /// A change is held no longer.
+    /// A change is no longer held.
     Released { change: Key },
-    /// A line of `approvals:` has served.
+    /// An entry of `approvals:` has been used.
     ApprovalUsed { budget: BudgetName, email: Email },
-    /// A line of `approvals:` that had served has left the file.
+    /// A used entry of `approvals:` has been removed from the file.
     ApprovalGone { budget: BudgetName, email: Email },
     /// A run has ended.
     Run(Box<RunRecord>),
-    /// Earlier entries have been dropped, and this is what they left.
+    /// Earlier entries have been dropped; this is what is still needed of them.
     Anchor(Box<Anchor>),
 }
 
-/// How a ledger began.
+/// How a ledger was created.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LedgerCreated {
-    /// An operator asked for it; otherwise there was none.
+    /// By `rosterd ledger init`; otherwise by a run that found none.
     pub by_operator: bool,
     /// The version of rosterd.
     pub version: String,
@@ -66,33 +66,33 @@ pub struct LedgerCreated {
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RosterRecord {
-    /// The workspace's name in the configuration.
+    /// Name of the workspace in the configuration.
     pub workspace: String,
-    /// SHA-256 over the contents of the files, in hexadecimal.
+    /// SHA-256 of the contents of the files, in hexadecimal.
     pub digest: String,
     pub files: Vec<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revision: Option<Revision>,
 }
 
-/// The difference between a reading and what earlier ones showed.
+/// The difference between a listing and the earlier ones.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Seen {
-    /// New, under another address, or with another role.
+    /// New accounts, and those with another address or role.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub accounts: Vec<(Email, Uid, Role)>,
-    /// No longer there.
+    /// Accounts that are no longer listed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub gone: Vec<Uid>,
-    /// New, or with another role or status; true is expired.
+    /// New invitations, and those with another role or status; true is expired.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub invitations: Vec<(Email, Role, bool)>,
-    /// Invitations that are no longer there.
+    /// Invitations that are no longer listed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ended: Vec<Email>,
 }
 
-/// Which end of a member's access.
+/// Kind of an end of access.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EndKind {
@@ -100,7 +100,7 @@ pub enum EndKind {
     Elevation,
 }
 
-/// An end of a member's access, and when it falls due.
+/// An end of a member's access.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct End {
     pub email: Email,
@@ -108,7 +108,7 @@ pub struct End {
     pub at: Timestamp,
 }
 
-/// A mutation that may have happened from the moment this was written.
+/// A mutation. From when this is written, it may have been executed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Intent {
     pub action: Action,
@@ -116,81 +116,81 @@ pub struct Intent {
     /// Other addresses of the same person.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub also: Vec<Email>,
-    /// A few words for people.
+    /// A short reason, for people.
     pub reason: String,
-    /// `users.yaml:14`; a removal has none.
+    /// Such as `users.yaml:14`; None for a removal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub place: Option<String>,
-    /// An end that was committed while it lay ahead: budgets do not count it.
+    /// A date that was committed before it came. Budgets do not count the change.
     #[serde(rename = "foreseen", default, skip_serializing_if = "std::ops::Not::not")]
     pub scheduled: bool,
-    /// The commit that asked for it, where that is not the last one that touched the roster.
+    /// The commit that caused it, if that is not the last one that changed the roster.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revision: Option<Revision>,
-    /// The guards that an approval lifted.
+    /// The guards that an approval overrode.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub lifted: Vec<String>,
-    /// So many changes are in its request.
+    /// Number of changes in its request.
     pub batch: usize,
 }
 
-/// What became of an intent.
+/// The outcome of an intent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OutcomeEntry {
     pub of: Seq,
     #[serde(rename = "fate")]
     pub status: AttemptStatus,
-    /// In the words of the API, or of the reading that decided.
+    /// The message of the API, or how a listing decided it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
 }
 
-/// How an intent stands.
+/// Status of an intent.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
 #[serde(rename_all = "snake_case")]
 pub enum AttemptStatus {
-    /// Nothing has been written about it since.
+    /// No outcome has been written.
     #[default]
     Open,
     Done,
-    /// The API refused it by itself.
+    /// The API rejected this change.
     Rejected,
-    /// It may have happened.
+    /// It may have been executed.
     Unknown,
-    /// It certainly did not run.
+    /// It was certainly not executed.
     NotSent,
-    /// It was answered with `ok`, and no reading has shown it since.
+    /// The API answered `ok: true`, but no listing shows the effect.
     NoEffect,
-    /// Nobody knew what became of it, and a reading long enough after it does not show it. It is
-    /// tried again, and counted all the same.
+    /// The outcome was unknown, and a listing after [`super::SETTLING`] does not show the effect.
+    /// It is tried again, and still counts for budgets.
     Lapsed,
 }
 
-/// What a change does to whom: the identity of a change across runs.
+/// Action and person: the identity of a change across runs.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Key {
     pub action: Action,
     pub email: Email,
 }
 
-/// One pass over one workspace, in numbers.
+/// A run of one workspace, in numbers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunRecord {
     pub trigger: String,
     pub started: Timestamp,
     /// `converged`, `held`, `failed` or `early`.
     pub status: String,
-    /// The digest of the roster in force.
+    /// Digest of the roster that was used.
     pub roster: String,
-    /// The commit of the roster in force.
+    /// Commit of the roster that was used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub commit: Option<String>,
-    /// An earlier roster was in force, as the files could not be used.
+    /// An earlier roster was used, because the files were not valid.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub stale: bool,
-    /// The fingerprint of the plan, where there was one.
+    /// Fingerprint of the plan, if there was one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plan: Option<String>,
     pub done: usize,
@@ -204,14 +204,14 @@ pub struct RunRecord {
     pub failure: Option<String>,
 }
 
-/// What dropped entries left behind.
+/// What is still needed of dropped entries.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Anchor {
-    /// The last entry that was dropped, and so how many there were.
+    /// Number of the last dropped entry, and so of all dropped ones.
     pub through: Seq,
     /// The hash of that entry, in hexadecimal.
     pub hash: String,
-    /// What is still needed of them, by scope.
+    /// The memory of them, by scope.
     pub kept: std::collections::BTreeMap<String, super::Memory>,
 }
 
@@ -222,7 +222,7 @@ impl Key {
 }
 
 impl Entry {
-    /// Whom it concerns, where that is one person.
+    /// The person it concerns, if it is one.
     pub fn subject(&self) -> Option<&Email> {
         match self {
             Self::Intent(intent) => Some(&intent.email),
@@ -253,7 +253,7 @@ impl Entry {
 }
 
 impl AttemptStatus {
-    /// The word in tables and logs.
+    /// Name in tables and logs.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Open => "open",
@@ -266,7 +266,7 @@ impl AttemptStatus {
         }
     }
 
-    /// Whether the mutation may have happened.
+    /// Whether the mutation may have been executed.
     pub fn may_have_happened(self) -> bool {
         !matches!(self, Self::Rejected | Self::NotSent)
     }

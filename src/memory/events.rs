@@ -1,4 +1,4 @@
-//! The entries of one workspace, told as what happened to whom.
+//! The events of one workspace, by person, built from its entries.
 
 use std::collections::HashMap;
 
@@ -12,21 +12,21 @@ use crate::email::Email;
 use crate::revision::Revision;
 use crate::role::Role;
 
-/// One thing that happened to one person.
+/// One event of one person.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
-    /// The entry that tells it.
+    /// Number of its entry.
     pub seq: Seq,
     pub at: Timestamp,
     pub email: Email,
-    pub what: EventKind,
-    /// The commit of the roster that was in force.
+    pub kind: EventKind,
+    /// Commit of the roster that was used.
     pub revision: Option<Revision>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EventKind {
-    /// A mutation was sent, or was about to be.
+    /// A mutation was sent, or was about to be sent.
     Change(Box<Change>),
     Held {
         action: Action,
@@ -38,11 +38,11 @@ pub enum EventKind {
     ApprovalUsed {
         budget: BudgetName,
     },
-    /// A reading showed an account for the first time, or again.
+    /// A listing showed an account for the first time, or again.
     Appeared {
         role: Role,
     },
-    /// Another hand changed the role.
+    /// The role was changed outside rosterd.
     OtherRole {
         from: Role,
         to: Role,
@@ -51,7 +51,7 @@ pub enum EventKind {
     OtherAddress {
         from: Email,
     },
-    /// No reading shows the account any more.
+    /// The account is no longer listed.
     Gone {
         role: Role,
         by_us: bool,
@@ -65,41 +65,40 @@ pub enum EventKind {
     InvitationEnded,
 }
 
-/// A mutation and what became of it.
+/// A mutation and its outcome.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
     pub intent: Intent,
     pub status: AttemptStatus,
     pub detail: Option<String>,
-    /// A reading has shown its effect.
+    /// A listing has shown its effect.
     pub shown: bool,
 }
 
-/// Everything that happened, in order. What a reading showed is told only of the people `of`,
-/// where some are named, and only they are told of then.
-pub fn story(entries: &[Record], of: Option<&[Email]>) -> Vec<Event> {
-    let mut teller = EventBuilder {
+/// All events, in order. With `of`, only those of these addresses, and also what listings showed of
+/// them.
+pub fn events(entries: &[Record], of: Option<&[Email]>) -> Vec<Event> {
+    let mut builder = EventBuilder {
         memory: Memory::of_ledger(),
         seq: 0,
         events: Vec::new(),
         changes: Vec::new(),
         of,
     };
-    for noted in entries {
-        teller.process(noted);
-        teller.memory.fold(noted);
+    for record in entries {
+        builder.process(record);
+        builder.memory.fold(record);
     }
-    teller.events
+    builder.events
 }
 
-/// What has been recorded under a workspace's name, whatever key or address it had; first what is
-/// left of entries that were dropped.
+/// The entries of all scopes that have had this workspace name. The last anchor, if any, is first.
 pub fn of_workspace(all: Vec<(String, Record)>, name: &str) -> Vec<Record> {
     let mut names: HashMap<String, String> = HashMap::new();
-    for (scope, noted) in &all {
-        match &noted.entry {
-            Entry::Roster(fact) => {
-                names.insert(scope.clone(), fact.workspace.clone());
+    for (scope, record) in &all {
+        match &record.entry {
+            Entry::Roster(roster) => {
+                names.insert(scope.clone(), roster.workspace.clone());
             }
             Entry::Anchor(anchor) => {
                 for (scope, memory) in &anchor.kept {
@@ -110,42 +109,42 @@ pub fn of_workspace(all: Vec<(String, Record)>, name: &str) -> Vec<Record> {
             _ => {}
         }
     }
-    let is_ours = |scope: &String| names.get(scope).is_some_and(|it| it == name);
+    let is_ours = |scope: &String| names.get(scope).is_some_and(|known| known == name);
     let (mut anchors, mut ours) = (Vec::new(), Vec::new());
-    for (scope, mut noted) in all {
-        if let Entry::Anchor(anchor) = &mut noted.entry {
+    for (scope, mut record) in all {
+        if let Entry::Anchor(anchor) = &mut record.entry {
             anchor.kept.retain(|scope, _| is_ours(scope));
-            noted.seq = anchor.through;
-            anchors.push(noted);
+            record.seq = anchor.through;
+            anchors.push(record);
         } else if is_ours(&scope) {
-            ours.push(noted);
+            ours.push(record);
         }
     }
-    // What was dropped came before everything that is there.
-    let first = anchors.into_iter().max_by_key(|noted| noted.seq);
+    // Dropped entries precede all others.
+    let first = anchors.into_iter().max_by_key(|record| record.seq);
     first.into_iter().chain(ours).collect()
 }
 
 struct EventBuilder<'a> {
     memory: Memory,
-    /// The entry that is heard.
+    /// Number of the current entry.
     seq: Seq,
     events: Vec<Event>,
-    /// Where each intent stands in `events`, by its number.
+    /// Position of each intent in `events`, by its number.
     changes: Vec<(Seq, usize)>,
     of: Option<&'a [Email]>,
 }
 
 impl EventBuilder<'_> {
-    fn process(&mut self, noted: &Record) {
-        let Record { seq, at, entry } = noted;
+    fn process(&mut self, record: &Record) {
+        let Record { seq, at, entry } = record;
         self.seq = *seq;
         match entry {
             Entry::Intent(intent) => self.intent(*seq, *at, intent),
-            Entry::Outcome(closing) => {
-                let detail = closing.detail.clone();
-                self.with_change(closing.of, |change| {
-                    change.status = closing.status;
+            Entry::Outcome(outcome) => {
+                let detail = outcome.detail.clone();
+                self.with_change(outcome.of, |change| {
+                    change.status = outcome.status;
                     change.detail = detail;
                 });
             }
@@ -159,12 +158,12 @@ impl EventBuilder<'_> {
                 }
             }
             Entry::Held { change, by } => {
-                let what = EventKind::Held { action: change.action.clone(), by: by.clone() };
-                self.emit(*at, &change.email, what);
+                let kind = EventKind::Held { action: change.action.clone(), by: by.clone() };
+                self.emit(*at, &change.email, kind);
             }
             Entry::Released { change } => {
-                let what = EventKind::Released { action: change.action.clone() };
-                self.emit(*at, &change.email, what);
+                let kind = EventKind::Released { action: change.action.clone() };
+                self.emit(*at, &change.email, kind);
             }
             Entry::ApprovalUsed { budget, email } => {
                 self.emit(*at, email, EventKind::ApprovalUsed { budget: *budget });
@@ -187,13 +186,13 @@ impl EventBuilder<'_> {
         let revision = intent.revision.clone().or_else(|| self.memory.revision().cloned());
         let (intent, email) = (intent.clone(), intent.email.clone());
         let change = Change { intent, status: AttemptStatus::Open, detail: None, shown: false };
-        let what = EventKind::Change(Box::new(change));
-        self.events.push(Event { seq, at, email, what, revision });
+        let kind = EventKind::Change(Box::new(change));
+        self.events.push(Event { seq, at, email, kind, revision });
     }
 
     fn with_change(&mut self, seq: Seq, edit: impl FnOnce(&mut Change)) {
         let Ok(found) = self.changes.binary_search_by_key(&seq, |(seq, _)| *seq) else { return };
-        if let EventKind::Change(change) = &mut self.events[self.changes[found].1].what {
+        if let EventKind::Change(change) = &mut self.events[self.changes[found].1].kind {
             edit(change);
         }
     }
@@ -212,12 +211,12 @@ impl EventBuilder<'_> {
         }
         for (email, role, expired) in &seen.invitations {
             let role = role.clone();
-            let what = if *expired {
+            let kind = if *expired {
                 EventKind::InvitationExpired { role }
             } else {
                 EventKind::Invited { role }
             };
-            self.emit(at, email, what);
+            self.emit(at, email, kind);
         }
         for email in &seen.ended {
             self.emit(at, email, EventKind::InvitationEnded);
@@ -238,15 +237,15 @@ impl EventBuilder<'_> {
             attempt.action.uid() == Some(uid) && attempt.action.to() == Some(role) && !attempt.shown
         });
         if known.role != *role && !ours {
-            let what = EventKind::OtherRole { from: known.role, to: role.clone() };
-            self.emit(at, email, what);
+            let kind = EventKind::OtherRole { from: known.role, to: role.clone() };
+            self.emit(at, email, kind);
         }
     }
 
-    fn emit(&mut self, at: Timestamp, email: &Email, what: EventKind) {
+    fn emit(&mut self, at: Timestamp, email: &Email, kind: EventKind) {
         if self.of.is_none_or(|of| of.contains(email)) {
             let (email, revision) = (email.clone(), self.memory.revision().cloned());
-            self.events.push(Event { seq: self.seq, at, email, what, revision });
+            self.events.push(Event { seq: self.seq, at, email, kind, revision });
         }
     }
 }

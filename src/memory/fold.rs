@@ -1,4 +1,4 @@
-//! Entries, one after the other, become a memory.
+//! Folds entries into a memory.
 
 use std::collections::HashMap;
 
@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::entry::{
     AttemptStatus, Entry, Intent, Key, OutcomeEntry, Record, RosterRecord, RunRecord, Seen, Seq,
 };
-use super::{AccountRecord, Attempt, Hold, Invited, Memory, Refused, SETTLING};
+use super::{AccountRecord, Attempt, Hold, Invited, Memory, Rejection, SETTLING};
 use crate::action::Action;
 use crate::directory::Uid;
 use crate::email::Email;
@@ -15,27 +15,27 @@ use crate::revision::Revision;
 use crate::role::Role;
 
 impl Memory {
-    /// The memory of a ledger that says nothing of this workspace yet.
+    /// The memory of a ledger without entries of this workspace.
     pub fn of_ledger() -> Self {
         Self { known: true, ..Self::default() }
     }
 
-    /// Takes in one entry of this workspace. Entries come in the order of their numbers.
-    pub fn fold(&mut self, noted: &Record) {
-        let Record { seq, at, entry } = noted;
+    /// Adds one entry of this workspace. Entries must be in the order of their numbers.
+    pub fn fold(&mut self, record: &Record) {
+        let Record { seq, at, entry } = record;
         let at = *at;
         self.known = true;
         self.through = *seq;
         self.newest = self.newest.max(Some(at));
         match entry {
             Entry::LedgerCreated(_) | Entry::Anchor(_) => {}
-            Entry::Roster(fact) => self.roster_in_force(fact),
+            Entry::Roster(roster) => self.use_roster(roster),
             Entry::Seen(seen) => self.see(seen, at),
             Entry::Ends { ends } => self.ends.extend(ends.iter().cloned()),
-            Entry::Intent(intent) => self.intend(*seq, at, intent),
-            Entry::Outcome(closing) => self.close(closing, at),
+            Entry::Intent(intent) => self.add_intent(*seq, at, intent),
+            Entry::Outcome(outcome) => self.add_outcome(outcome, at),
             Entry::Shown { of } => of.iter().for_each(|seq| self.shown(*seq)),
-            Entry::Held { change, by } => self.hold_anew(change, by, at),
+            Entry::Held { change, by } => self.add_hold(change, by, at),
             Entry::Released { change } => {
                 self.holds.remove(change);
             }
@@ -45,33 +45,31 @@ impl Memory {
             Entry::ApprovalGone { budget, email } => {
                 self.used.remove(&(*budget, email.clone()));
             }
-            Entry::Run(run) => self.ran(run, at),
+            Entry::Run(run) => self.add_run(run, at),
         }
     }
 
-    /// The newest entry is this run's own from here on: `clock` compares with what was there
-    /// before.
+    /// Sets the time of the newest entry. The guard `clock` ignores the entries of its own run.
     pub fn keep_newest(&mut self, newest: Option<Timestamp>) {
         self.newest = newest;
     }
 
-    /// Drops what happened so long ago that no rule asks for it: what is over and older than
-    /// `before`.
+    /// Drops finished attempts and ends of access that are older than `before`.
     pub fn prune(&mut self, before: Timestamp) {
-        // What a later reading may still show is not over.
+        // A later listing may still show the effect.
         let is_open = |attempt: &Attempt| !attempt.shown && attempt.status.may_have_happened();
         self.attempts.retain(|attempt| attempt.at >= before || is_open(attempt));
         self.ends.retain(|end| end.at >= before);
     }
 
-    fn roster_in_force(&mut self, fact: &RosterRecord) {
-        self.workspace.clone_from(&fact.workspace);
-        self.roster = Some(fact.digest.clone());
-        self.revision = fact.revision.as_ref().map(|revision| self.index_of(revision));
+    fn use_roster(&mut self, roster: &RosterRecord) {
+        self.workspace.clone_from(&roster.workspace);
+        self.roster = Some(roster.digest.clone());
+        self.revision = roster.revision.as_ref().map(|revision| self.index_of(revision));
     }
 
     fn index_of(&mut self, revision: &Revision) -> u32 {
-        let known = self.revisions.iter().rposition(|it| it == revision);
+        let known = self.revisions.iter().rposition(|known| known == revision);
         let index = known.unwrap_or_else(|| {
             self.revisions.push(revision.clone());
             self.revisions.len() - 1
@@ -100,7 +98,7 @@ impl Memory {
             && let Some(before) = self.by_address.insert(email.clone(), uid.clone())
         {
             let all = self.before.entry(email.clone()).or_default();
-            all.retain(|it| it != uid);
+            all.retain(|former| former != uid);
             all.push(before);
         }
         if let Some(known) = self.accounts.get_mut(uid) {
@@ -116,12 +114,12 @@ impl Memory {
             known.email = email.clone();
             return;
         }
-        // An account never seen before is how an invitation ends well.
+        // A new account is the result of an accepted invitation.
         let by = self.sent.remove(email).and_then(|sent| {
             let (seq, _) = sent.last().copied()?;
             self.attempt(seq).and_then(|attempt| attempt.by)
         });
-        self.refused.retain(|key, _| !(key.action.class().invites() && key.email == *email));
+        self.rejections.retain(|key, _| !(key.action.class().invites() && key.email == *email));
         self.accounts.insert(
             uid.clone(),
             AccountRecord {
@@ -137,7 +135,7 @@ impl Memory {
         );
     }
 
-    /// When each of these accounts was last disabled by us, as far as that may have happened.
+    /// When rosterd last disabled each of these accounts, or may have.
     fn disables(&self, uids: &[Uid]) -> HashMap<Uid, Timestamp> {
         if uids.is_empty() {
             return HashMap::new();
@@ -154,8 +152,8 @@ impl Memory {
 
     fn miss_account(&mut self, uid: &Uid, disabled: Option<Timestamp>, at: Timestamp) {
         let Some(known) = self.accounts.get_mut(uid) else { return };
-        // A listing that lags shows an account for a moment that is long gone; one that stayed
-        // had really come back, and what was sent before that is over.
+        // A stale listing can show a removed account for a moment. An account that stayed longer
+        // had really come back, so earlier invitations are finished.
         let stayed = at.duration_since(known.appeared) >= SETTLING;
         if stayed && let Some(sent) = self.sent.get_mut(&known.email) {
             sent.retain(|(_, sent)| *sent > known.appeared);
@@ -170,7 +168,7 @@ impl Memory {
     fn see_invitation(&mut self, email: &Email, role: &Role, expired: bool, at: Timestamp) {
         let last = self.sent.get(email).and_then(|sent| sent.last().copied());
         let by = last.and_then(|(seq, _)| self.attempt(seq).and_then(|attempt| attempt.by));
-        // What has run out was sent when it was sent.
+        // Expiry does not change when it was first seen.
         let since = match self.invitations.get(email) {
             Some(before) if expired => before.since,
             Some(before) if !before.expired => before.since,
@@ -180,9 +178,9 @@ impl Memory {
         self.invitations.insert(email.clone(), invited);
     }
 
-    fn intend(&mut self, seq: Seq, at: Timestamp, intent: &Intent) {
+    fn add_intent(&mut self, seq: Seq, at: Timestamp, intent: &Intent) {
         let Intent { action, email, also, scheduled, batch, revision, .. } = intent;
-        let by = revision.as_ref().map(|it| self.index_of(it)).or(self.revision);
+        let by = revision.as_ref().map(|revision| self.index_of(revision)).or(self.revision);
         if action.class().invites() {
             self.sent.entry(email.clone()).or_default().push((seq, at));
         }
@@ -207,24 +205,27 @@ impl Memory {
             .map(|at| &self.attempts[at])
     }
 
-    fn close(&mut self, closing: &OutcomeEntry, at: Timestamp) {
-        let Ok(index) = self.attempts.binary_search_by_key(&closing.of, |attempt| attempt.seq)
+    fn add_outcome(&mut self, outcome: &OutcomeEntry, at: Timestamp) {
+        let Ok(index) = self.attempts.binary_search_by_key(&outcome.of, |attempt| attempt.seq)
         else {
             return;
         };
         let attempt = &mut self.attempts[index];
-        attempt.status = closing.status;
+        attempt.status = outcome.status;
         let key = Key::of(&attempt.action, &attempt.email);
-        if matches!(closing.status, AttemptStatus::Rejected | AttemptStatus::NoEffect) {
-            let why = closing.detail.clone().unwrap_or_default();
-            let refused =
-                self.refused.entry(key).or_insert(Refused { times: 0, last: at, why: why.clone() });
-            *refused = Refused { times: refused.times + 1, last: at, why };
+        if matches!(outcome.status, AttemptStatus::Rejected | AttemptStatus::NoEffect) {
+            let why = outcome.detail.clone().unwrap_or_default();
+            let rejection = self.rejections.entry(key).or_insert(Rejection {
+                times: 0,
+                last: at,
+                why: why.clone(),
+            });
+            *rejection = Rejection { times: rejection.times + 1, last: at, why };
         }
-        if !closing.status.may_have_happened()
+        if !outcome.status.may_have_happened()
             && let Some(sent) = self.sent.get_mut(&attempt.email)
         {
-            sent.retain(|(seq, _)| *seq != closing.of);
+            sent.retain(|(seq, _)| *seq != outcome.of);
             if sent.is_empty() {
                 self.sent.remove(&attempt.email);
             }
@@ -238,7 +239,7 @@ impl Memory {
         let attempt = &mut self.attempts[index];
         attempt.shown = true;
         attempt.status = AttemptStatus::Done;
-        self.refused.remove(&Key::of(&attempt.action, &attempt.email));
+        self.rejections.remove(&Key::of(&attempt.action, &attempt.email));
         if let Some(known) = attempt.action.uid().and_then(|uid| self.accounts.get_mut(uid)) {
             match known.gone {
                 Some(_) => known.disabled |= attempt.action.kind() == "disable",
@@ -250,14 +251,14 @@ impl Memory {
         }
     }
 
-    fn hold_anew(&mut self, change: &Key, by: &[String], at: Timestamp) {
+    fn add_hold(&mut self, change: &Key, by: &[String], at: Timestamp) {
         let hold = self.holds.entry(change.clone()).or_insert_with(|| Hold {
             since: at,
             by: Vec::new(),
             first: std::collections::BTreeMap::new(),
         });
         hold.by = by.to_vec();
-        // An earlier clock may have been ahead.
+        // The clock may have been ahead before.
         hold.since = hold.since.min(at);
         for guard in by {
             let first = hold.first.entry(guard.clone()).or_insert(at);
@@ -265,19 +266,19 @@ impl Memory {
         }
     }
 
-    fn ran(&mut self, run: &RunRecord, at: Timestamp) {
+    fn add_run(&mut self, run: &RunRecord, at: Timestamp) {
         if run.status == "converged" {
             self.converged = Some(at);
         }
-        let word = match run.status.as_str() {
-            // It says nothing of how things are.
+        let status = match run.status.as_str() {
+            // An interrupted run says nothing about the status.
             "early" => return,
             "failed" => "failed",
             _ if run.stale => "stale",
-            word => word,
+            status => status,
         };
-        if self.streak.as_ref().is_none_or(|(known, _)| known != word) {
-            self.streak = Some((word.to_owned(), at));
+        if self.streak.as_ref().is_none_or(|(known, _)| known != status) {
+            self.streak = Some((status.to_owned(), at));
         }
     }
 }

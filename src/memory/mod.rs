@@ -1,8 +1,7 @@
-//! What the ledger remembers of one workspace, as plain data.
+//! The recorded history of one workspace, as plain data.
 //!
-//! [`entry`] is what is written, `fold` turns entries into a [`Memory`], [`mod@observe`] says what
-//! a reading adds to it. All of it is pure: the store knows only text, and a plan depends on
-//! nothing that it was not given.
+//! [`entry`] defines the entries of the ledger, `fold` turns them into a [`Memory`], and
+//! [`mod@observe`] derives new entries from a listing. All of it is pure.
 
 pub mod backoff;
 pub mod entry;
@@ -25,96 +24,97 @@ use crate::revision::Revision;
 use crate::role::Role;
 use entry::{AttemptStatus, End, Key, Seq};
 
-/// For so long after an effect of ours a reading may not show it yet.
+/// How long a listing may be stale: an effect may not be visible for this time.
 pub const SETTLING: SignedDuration = SignedDuration::from_mins(10);
 
-/// Whether something that happened at `at` may not be shown yet. By a clock that was ahead, it may
-/// lie in the future.
+/// Whether an effect at `at` may not be visible yet. If the clock was ahead, `at` may be in the
+/// future.
 pub fn is_young(at: Timestamp, now: Timestamp) -> bool {
     now.duration_since(at).abs() < SETTLING
 }
 
-/// What is known beyond the two states. It is an argument of the planner and of the guards.
+/// What is known of earlier runs. The planner and the guards take it as an argument.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Memory {
-    /// There is a ledger; without one nothing at all is known.
+    /// Whether there is a ledger.
     known: bool,
-    /// The last entry that is part of this, and the time of the newest.
+    /// Number of the last entry, and the time of the newest.
     through: Seq,
     newest: Option<Timestamp>,
-    /// The workspace's name in the configuration.
+    /// Name of the workspace in the configuration.
     workspace: String,
-    /// The digest of the roster that was in force last.
+    /// Digest of the last roster.
     roster: Option<String>,
-    /// Every commit that a roster came from; others point into this list.
+    /// Every commit of a roster. Other fields are indices into this list.
     revisions: Vec<Revision>,
     revision: Option<u32>,
-    /// Every account that a reading has ever shown.
+    /// Every account that was ever listed.
     accounts: HashMap<Uid, AccountRecord>,
-    /// The account that was seen last under an address.
+    /// The last account with an address.
     by_address: HashMap<Email, Uid>,
-    /// Accounts that were seen under it before that one: they may be there still, elsewhere.
+    /// Earlier accounts with the address. They may still exist, with another address.
     before: HashMap<Email, Vec<Uid>>,
-    /// The invitations that the last reading showed.
+    /// The invitations of the last listing.
     invitations: HashMap<Email, Invited>,
-    /// Invitations of ours that may have left and have not led to a new account.
+    /// Invitations that may have been sent and have not led to a new account.
     sent: HashMap<Email, Vec<(Seq, Timestamp)>>,
     #[serde(with = "serde_pairs")]
-    refused: HashMap<Key, Refused>,
-    /// Mutations that were intended, in order.
+    #[serde(rename = "refused")]
+    rejections: HashMap<Key, Rejection>,
+    /// Attempted mutations, in order.
     #[serde(rename = "deeds")]
     attempts: Vec<Attempt>,
     ends: HashSet<End>,
     #[serde(with = "serde_pairs")]
     holds: BTreeMap<Key, Hold>,
-    /// Approvals that have served, since when.
+    /// Used approvals, and when they were used.
     #[serde(with = "serde_pairs")]
     used: BTreeMap<(BudgetName, Email), Timestamp>,
     /// The end of the last run that converged.
     converged: Option<Timestamp>,
-    /// How runs have ended lately, and since when they have ended so.
+    /// Status of the last runs, and since when it has been the same.
     streak: Option<(String, Timestamp)>,
 }
 
-/// An account that was seen.
+/// An account that was listed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AccountRecord {
     pub email: Email,
     pub role: Role,
-    /// When a reading showed it for the first time.
+    /// When it was first listed.
     pub since: Timestamp,
-    /// When it was first shown with this role.
+    /// When it was first listed with this role.
     pub role_since: Timestamp,
-    /// Since when no reading shows it.
+    /// Since when it is no longer listed.
     pub gone: Option<Timestamp>,
     /// It is gone because rosterd disabled it.
     pub disabled: bool,
-    /// When it was shown after it had not been.
+    /// When it was first listed after an absence.
     appeared: Timestamp,
     /// The commit that gave it its role.
     by: Option<u32>,
 }
 
-/// An invitation that was seen.
+/// An invitation that was listed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Invited {
     pub role: Role,
     pub expired: bool,
-    /// When a reading first showed it so: pending, or expired where it never was seen pending.
+    /// When it was first listed as pending, or as expired if it was never listed as pending.
     pub since: Timestamp,
     by: Option<u32>,
 }
 
-/// Attempts at one change that led to nothing by themselves.
+/// Attempts at one change that the API rejected or that had no effect.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Refused {
+pub struct Rejection {
     pub times: usize,
     pub last: Timestamp,
     pub why: String,
 }
 
-/// A mutation that was intended, and what is known of it.
+/// An attempted mutation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Attempt {
     pub seq: Seq,
@@ -124,7 +124,7 @@ pub struct Attempt {
     pub also: Vec<Email>,
     #[serde(rename = "fate")]
     pub status: AttemptStatus,
-    /// A reading has shown its effect.
+    /// A listing has shown its effect.
     pub shown: bool,
     #[serde(rename = "foreseen")]
     pub scheduled: bool,
@@ -138,27 +138,27 @@ pub struct Hold {
     pub since: Timestamp,
     /// The names of the guards.
     pub by: Vec<String>,
-    /// Since when each guard has held it at all.
+    /// When each guard first held it.
     pub first: BTreeMap<String, Timestamp>,
 }
 
-/// The invitations of ours to one person that may have left.
+/// Invitations to one person that may have been sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sent {
     pub times: usize,
     pub last: Timestamp,
 }
 
-/// What a budget has used.
+/// Usage of a budget.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BudgetUsage<'a> {
-    /// Effects that a reading has shown.
+    /// Effects that a listing has shown.
     pub certain: usize,
-    /// What may have happened; attempts at one thing are one.
+    /// Effects that may have happened; repeated attempts count once.
     pub possible: HashSet<Target<'a>>,
 }
 
-/// Whom an effect concerns and what it comes to, so that two attempts at one thing are one.
+/// The person and the result of an action. Repeated attempts have the same target.
 pub type Target<'a> = (Option<&'a Uid>, Option<&'a Email>, Option<&'a Role>);
 
 /// The target of an action on a person.
@@ -168,17 +168,17 @@ pub fn target<'a>(action: &'a Action, email: &'a Email) -> Target<'a> {
 }
 
 impl Memory {
-    /// Nothing is known of earlier runs.
+    /// The memory without a ledger.
     pub fn empty() -> Self {
         Self::default()
     }
 
-    /// Whether there is a ledger at all.
+    /// Whether there is a ledger.
     pub fn is_known(&self) -> bool {
         self.known
     }
 
-    /// The last entry that is part of this.
+    /// Number of the last entry.
     pub fn through(&self) -> Seq {
         self.through
     }
@@ -192,12 +192,12 @@ impl Memory {
         &self.workspace
     }
 
-    /// The digest of the roster that was in force last.
+    /// Digest of the last roster.
     pub fn roster(&self) -> Option<&str> {
         self.roster.as_deref()
     }
 
-    /// The commit of the roster that was in force last.
+    /// Commit of the last roster.
     pub fn revision(&self) -> Option<&Revision> {
         self.revision_of(self.revision)
     }
@@ -206,14 +206,14 @@ impl Memory {
         self.converged
     }
 
-    /// Since when every run has ended like this: `converged`, `held`, `failed`, or `stale` where an
-    /// earlier roster was in force.
-    pub fn status_since(&self, word: &str) -> Option<Timestamp> {
+    /// Since when every run has ended with this status: `converged`, `held`, `failed`, or `stale`
+    /// if an earlier roster was used.
+    pub fn status_since(&self, status: &str) -> Option<Timestamp> {
         let (known, since) = self.streak.as_ref()?;
-        (known == word).then_some(*since)
+        (known == status).then_some(*since)
     }
 
-    /// The accounts that the last reading showed, with their roles.
+    /// The accounts of the last listing, with their roles.
     pub fn present(&self) -> impl Iterator<Item = (&Uid, &Role)> {
         let here = self.accounts.iter().filter(|(_, known)| known.gone.is_none());
         here.map(|(uid, known)| (uid, &known.role))
@@ -223,7 +223,7 @@ impl Memory {
         self.revisions.get(usize::try_from(index?).ok()?)
     }
 
-    /// The uids that were ever seen under an address.
+    /// The uids of all accounts that ever had this address.
     pub fn uids_of(&self, email: &Email) -> impl Iterator<Item = &Uid> {
         let before = self.before.get(email).into_iter().flatten();
         self.by_address.get(email).into_iter().chain(before)
@@ -246,9 +246,8 @@ impl Memory {
         self.revision_of(self.invitations.get(email)?.by)
     }
 
-    /// The account that was seen last under one of these addresses: where no reading shows it
-    /// there any more, it is gone, or has another address that is not the person's. Of several the
-    /// one that went last.
+    /// The last account with one of these addresses. If it is no longer listed there, it is gone or
+    /// has an address that is not the person's. Of several, the one that was removed last.
     pub fn former<'a>(
         &self,
         addresses: impl IntoIterator<Item = &'a Email>,
@@ -257,40 +256,39 @@ impl Memory {
         uids.filter_map(|uid| self.accounts.get(uid)).max_by_key(|account| account.gone)
     }
 
-    /// The invitations of ours to any of these addresses that may have left and came to nothing.
+    /// Invitations to these addresses that may have been sent and were not accepted.
     pub fn sent<'a>(&self, addresses: impl IntoIterator<Item = &'a Email>) -> Option<Sent> {
         let lists = addresses.into_iter().filter_map(|email| self.sent.get(email));
         let all: Vec<Timestamp> = lists.flatten().map(|(_, at)| *at).collect();
         Some(Sent { times: all.len(), last: all.iter().copied().max()? })
     }
 
-    /// How often the API refused this very change.
-    pub fn refused(&self, action: &Action, email: &Email) -> Option<&Refused> {
-        if self.refused.is_empty() {
+    /// Earlier rejections of this change.
+    pub fn rejection(&self, action: &Action, email: &Email) -> Option<&Rejection> {
+        if self.rejections.is_empty() {
             return None;
         }
-        self.refused.get(&Key::of(action, email))
+        self.rejections.get(&Key::of(action, email))
     }
 
-    /// Mutations that were intended, in order.
+    /// Attempted mutations, in order.
     pub fn attempts(&self) -> &[Attempt] {
         &self.attempts
     }
 
-    /// The commit that asked for a deed.
-    pub fn asked_by(&self, attempt: &Attempt) -> Option<&Revision> {
+    /// The commit that caused an attempt.
+    pub fn revision_of_attempt(&self, attempt: &Attempt) -> Option<&Revision> {
         self.revision_of(attempt.by)
     }
 
-    /// What may have happened so shortly before `now` that a reading need not show it. One that has
-    /// shown it does not end this: the next may come from a server that lags. What is done to the
-    /// same account later does.
-    pub fn settling(&self, now: Timestamp) -> HashMap<Target<'_>, &Attempt> {
+    /// Effects so recent that a listing may not show them. One listing that shows an effect is not
+    /// enough, because the next may be stale; a later attempt on the same account is.
+    pub fn propagating(&self, now: Timestamp) -> HashMap<Target<'_>, &Attempt> {
         let (mut fresh, mut later) = (HashMap::new(), HashSet::new());
         for attempt in self.attempts.iter().rev().filter(|attempt| attempt.is_young(now)) {
             let uid = attempt.action.uid();
             let is_last = uid.is_some_and(|uid| !later.contains(uid));
-            if attempt.is_settling() && (is_last || !attempt.shown) {
+            if attempt.is_propagating() && (is_last || !attempt.shown) {
                 fresh.entry(target(&attempt.action, &attempt.email)).or_insert(attempt);
             }
             later.extend(uid.filter(|_| attempt.status.may_have_happened()));
@@ -298,8 +296,7 @@ impl Memory {
         fresh
     }
 
-    /// Accounts from which ADMIN may have been taken so shortly before `now` that a reading need
-    /// not show it.
+    /// Accounts that may have lost ADMIN so recently that a listing may not show it.
     pub fn losing_admin(&self, now: Timestamp) -> HashSet<&Uid> {
         let fresh = self.attempts.iter().filter(|attempt| {
             attempt.action.takes_admin()
@@ -309,28 +306,26 @@ impl Memory {
         fresh.filter_map(|attempt| attempt.action.uid()).collect()
     }
 
-    /// What a budget has used since an instant. What was approved by having been committed ahead
-    /// does not count.
-    pub fn spent(&self, name: BudgetName, since: Timestamp) -> BudgetUsage<'_> {
+    /// Usage of a budget since an instant. Scheduled changes do not count.
+    pub fn budget_usage(&self, name: BudgetName, since: Timestamp) -> BudgetUsage<'_> {
         let counted = self.attempts.iter().filter(|attempt| {
             attempt.at > since
                 && attempt.status.may_have_happened()
                 && !attempt.scheduled
                 && name.counts(&attempt.action)
         });
-        let mut spent = BudgetUsage::default();
+        let mut usage = BudgetUsage::default();
         for attempt in counted {
             if attempt.shown {
-                spent.certain += 1;
+                usage.certain += 1;
             } else {
-                spent.possible.insert(target(&attempt.action, &attempt.email));
+                usage.possible.insert(target(&attempt.action, &attempt.email));
             }
         }
-        spent
+        usage
     }
 
-    /// The size of the request in which each thing was last tried without anybody knowing what
-    /// became of it.
+    /// Attempts whose outcome is unknown, each with the number of changes in its last request.
     pub fn unknown_batches(&self) -> HashMap<Target<'_>, usize> {
         let mut found = HashMap::new();
         for attempt in &self.attempts {
@@ -348,7 +343,7 @@ impl Memory {
         found
     }
 
-    pub fn foresaw(&self, end: &End) -> bool {
+    pub fn is_known_end(&self, end: &End) -> bool {
         self.ends.contains(end)
     }
 
@@ -356,7 +351,7 @@ impl Memory {
         &self.holds
     }
 
-    /// Since when a change has been held.
+    /// The hold of a change.
     pub fn hold(&self, action: &Action, email: &Email) -> Option<&Hold> {
         if self.holds.is_empty() {
             return None;
@@ -364,19 +359,19 @@ impl Memory {
         self.holds.get(&Key::of(action, email))
     }
 
-    /// Since when an approval has served.
-    pub fn used(&self, budget: BudgetName, email: &Email) -> Option<Timestamp> {
+    /// When an approval was used.
+    pub fn approval_used(&self, budget: BudgetName, email: &Email) -> Option<Timestamp> {
         self.used.get(&(budget, email.clone())).copied()
     }
 }
 
 impl Attempt {
-    /// Whether it may have happened so near to `now`, by a clock that may have been corrected.
+    /// See [`is_young`].
     fn is_young(&self, now: Timestamp) -> bool {
         is_young(self.at, now)
     }
 
-    fn is_settling(&self) -> bool {
+    fn is_propagating(&self) -> bool {
         matches!(self.status, AttemptStatus::Open | AttemptStatus::Done | AttemptStatus::Unknown)
     }
 }

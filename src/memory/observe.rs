@@ -1,5 +1,4 @@
-//! What a reading adds to what is remembered. Pure: the same entries are written by a run and
-//! only thought of by a plan.
+//! New entries from a listing. Pure: a run writes them, a plan only adds them to its memory.
 
 use std::collections::{HashMap, HashSet};
 
@@ -13,12 +12,12 @@ use crate::email::Email;
 use crate::role::Role;
 use crate::roster::Roster;
 
-/// So many rows of a reading go into one entry at most.
-const ROWS: usize = 10_000;
+/// Maximum number of rows of a listing in one entry.
+const MAX_ROWS: usize = 10_000;
 
-/// Everything that `snapshot` and `roster` say and the memory does not know yet, in the order in
-/// which it is to be written. Intents that an earlier process left open are closed: by the
-/// reading, where it shows them, as unknown where it does not.
+/// Entries for everything in `snapshot` and `roster` that the memory does not know yet, in the
+/// order in which they are written. Open intents of an earlier process are closed: as done if the
+/// listing shows the effect, else as unknown.
 pub fn observe(
     memory: &Memory,
     snapshot: &Snapshot,
@@ -26,41 +25,43 @@ pub fn observe(
     now: Timestamp,
 ) -> Vec<Entry> {
     let mut entries = seen(memory, snapshot);
-    let shown = Shown::of(snapshot);
-    let unsettled = || memory.attempts.iter().filter(|attempt| !attempt.shown);
-    let visible: Vec<&Attempt> = unsettled()
+    let index = SnapshotIndex::of(snapshot);
+    let not_shown = || memory.attempts.iter().filter(|attempt| !attempt.shown);
+    let visible: Vec<&Attempt> = not_shown()
         .filter(|attempt| {
-            attempt.status.may_have_happened() && shown.has(&attempt.action, attempt.addresses())
+            attempt.status.may_have_happened() && index.has(&attempt.action, attempt.addresses())
         })
         .collect();
     let of: Vec<Seq> = visible.iter().map(|attempt| attempt.seq).collect();
-    for attempt in unsettled().filter(|attempt| of.binary_search(&attempt.seq).is_err()) {
-        entries.extend(decided(attempt, now));
+    for attempt in not_shown().filter(|attempt| of.binary_search(&attempt.seq).is_err()) {
+        entries.extend(missing_effect(attempt, now));
     }
     if !of.is_empty() {
         entries.push(Entry::Shown { of });
     }
     entries.extend(ends(memory, roster, now));
-    entries.extend(approvals(memory, roster, &visible, &shown));
+    entries.extend(approvals(memory, roster, &visible, &index));
     entries
 }
 
-/// What the absence of an effect comes to.
-fn decided(attempt: &Attempt, now: Timestamp) -> Option<Entry> {
+/// The outcome of an attempt whose effect is not listed.
+fn missing_effect(attempt: &Attempt, now: Timestamp) -> Option<Entry> {
     let close = |status, detail: &str| {
         let detail = Some(detail.to_owned());
         Some(Entry::Outcome(OutcomeEntry { of: attempt.seq, status, detail }))
     };
-    // An invitation that may have left counts as sent, whatever a reading shows.
+    // An invitation may have been sent even if it is not listed.
     let is_decided = !attempt.is_young(now) && !attempt.action.class().invites();
     match attempt.status {
         AttemptStatus::Done if is_decided => {
-            close(AttemptStatus::NoEffect, "answered with ok, and no reading shows it")
+            close(AttemptStatus::NoEffect, "answered `ok: true`, but the listing does not show it")
         }
         AttemptStatus::Open | AttemptStatus::Unknown if is_decided => {
-            close(AttemptStatus::Lapsed, "nobody knew, and no reading shows it")
+            close(AttemptStatus::Lapsed, "outcome unknown, and the listing does not show it")
         }
-        AttemptStatus::Open => close(AttemptStatus::Unknown, "the process ended before the answer"),
+        AttemptStatus::Open => {
+            close(AttemptStatus::Unknown, "the process ended before the response")
+        }
         _ => None,
     }
 }
@@ -76,7 +77,7 @@ fn seen(memory: &Memory, snapshot: &Snapshot) -> Vec<Entry> {
             accounts.push((email.clone(), uid.clone(), role.clone()));
         }
     }
-    // Of several invitations to one address the first says most.
+    // Of several invitations to one address, only the first counts.
     let mut first: Option<&Email> = None;
     for invitation in snapshot.invitations() {
         if first == Some(&invitation.email) {
@@ -85,36 +86,37 @@ fn seen(memory: &Memory, snapshot: &Snapshot) -> Vec<Entry> {
         first = Some(&invitation.email);
         let expired = !invitation.status.is_pending();
         let known = memory.invitations.get(&invitation.email);
-        if !known.is_some_and(|it| it.expired == expired && it.role == invitation.role) {
+        if !known.is_some_and(|known| known.expired == expired && known.role == invitation.role) {
             invitations.push((invitation.email.clone(), invitation.role.clone(), expired));
         }
     }
-    let (gone, ended) = missed(memory, snapshot);
+    let (gone, ended) = no_longer_listed(memory, snapshot);
     in_parts(&Seen { accounts, gone, invitations, ended })
 }
 
-/// What was there and is not any more, in a settled order.
-fn missed(memory: &Memory, snapshot: &Snapshot) -> (Vec<Uid>, Vec<Email>) {
-    let there: HashSet<&Uid> = snapshot.accounts().iter().map(|account| &account.uid).collect();
+/// Accounts and invitations that are no longer listed, sorted.
+fn no_longer_listed(memory: &Memory, snapshot: &Snapshot) -> (Vec<Uid>, Vec<Email>) {
+    let listed: HashSet<&Uid> = snapshot.accounts().iter().map(|account| &account.uid).collect();
     let known = memory.accounts.iter().filter(|(_, known)| known.gone.is_none());
     let mut gone: Vec<Uid> =
-        known.map(|(uid, _)| uid).filter(|uid| !there.contains(uid)).cloned().collect();
+        known.map(|(uid, _)| uid).filter(|uid| !listed.contains(uid)).cloned().collect();
     gone.sort();
-    let there: HashSet<&Email> = snapshot.invitations().iter().map(|it| &it.email).collect();
+    let invitations = snapshot.invitations().iter();
+    let listed: HashSet<&Email> = invitations.map(|invitation| &invitation.email).collect();
     let known = memory.invitations.keys();
-    let mut ended: Vec<Email> = known.filter(|email| !there.contains(email)).cloned().collect();
+    let mut ended: Vec<Email> = known.filter(|email| !listed.contains(email)).cloned().collect();
     ended.sort();
     (gone, ended)
 }
 
-/// One entry of reasonable size after the other.
+/// Splits the difference into entries of limited size.
 fn in_parts(seen: &Seen) -> Vec<Entry> {
     fn part<T: Clone>(rows: &[T], at: usize) -> Vec<T> {
-        rows.chunks(ROWS).nth(at).unwrap_or_default().to_vec()
+        rows.chunks(MAX_ROWS).nth(at).unwrap_or_default().to_vec()
     }
     let Seen { accounts, gone, invitations, ended } = seen;
     let longest = [accounts.len(), gone.len(), invitations.len(), ended.len()].into_iter().max();
-    let parts = longest.unwrap_or_default().div_ceil(ROWS);
+    let parts = longest.unwrap_or_default().div_ceil(MAX_ROWS);
     let one = |at| Seen {
         accounts: part(accounts, at),
         gone: part(gone, at),
@@ -124,7 +126,7 @@ fn in_parts(seen: &Seen) -> Vec<Entry> {
     (0..parts).map(one).map(Entry::Seen).collect()
 }
 
-/// Ends that lie ahead and have not been seen before.
+/// Future ends of access that are new.
 fn ends(memory: &Memory, roster: &Roster, now: Timestamp) -> Option<Entry> {
     let mut ends = Vec::new();
     for member in roster.members() {
@@ -133,7 +135,7 @@ fn ends(memory: &Memory, roster: &Roster, now: Timestamp) -> Option<Entry> {
         for (kind, at) in [(EndKind::Expires, period.ends), (EndKind::Elevation, elevation)] {
             let Some(at) = at.filter(|at| *at > now) else { continue };
             let end = End { email: member.email.clone(), kind, at };
-            if !memory.foresaw(&end) {
+            if !memory.is_known_end(&end) {
                 ends.push(end);
             }
         }
@@ -141,36 +143,36 @@ fn ends(memory: &Memory, roster: &Roster, now: Timestamp) -> Option<Entry> {
     (!ends.is_empty()).then_some(Entry::Ends { ends })
 }
 
-/// Approvals that have served, as a reading shows what they released, and those that had served
-/// and have left the file.
+/// Approvals that have been used, because the listing shows their changes, and used ones that have
+/// been removed from the file.
 fn approvals(
     memory: &Memory,
     roster: &Roster,
     visible: &[&Attempt],
-    shown: &Shown<'_>,
+    index: &SnapshotIndex<'_>,
 ) -> Vec<Entry> {
     let written: HashSet<(BudgetName, &Email)> = roster.approved().collect();
-    let mut served: Vec<(BudgetName, &Email)> = Vec::new();
-    let mut serve = |action: &Action, email: &Email| {
+    let mut used: Vec<(BudgetName, &Email)> = Vec::new();
+    let mut mark = |action: &Action, email: &Email| {
         for (budget, person) in &written {
-            let fresh = memory.used(*budget, person).is_none();
+            let fresh = memory.approval_used(*budget, person).is_none();
             if fresh && *person == email && budget.counts(action) {
-                served.push((*budget, *person));
+                used.push((*budget, *person));
             }
         }
     };
     for attempt in visible {
-        attempt.addresses().for_each(|email| serve(&attempt.action, email));
+        attempt.addresses().for_each(|email| mark(&attempt.action, email));
     }
-    // What was held may have been done by another hand.
+    // A held change may have been made outside rosterd.
     for key in memory.holds.keys() {
-        if shown.has(&key.action, std::iter::once(&key.email)) {
-            serve(&key.action, &key.email);
+        if index.has(&key.action, std::iter::once(&key.email)) {
+            mark(&key.action, &key.email);
         }
     }
-    served.sort();
-    served.dedup();
-    let used = served
+    used.sort();
+    used.dedup();
+    let used = used
         .into_iter()
         .map(|(budget, email)| Entry::ApprovalUsed { budget, email: email.clone() });
     let gone = memory.used.keys().filter(|(budget, email)| !written.contains(&(*budget, email)));
@@ -186,14 +188,14 @@ impl Attempt {
     }
 }
 
-/// A reading, indexed by what the effects of actions look like.
-pub struct Shown<'a> {
+/// A listing, indexed for finding the effects of actions.
+pub struct SnapshotIndex<'a> {
     roles: HashMap<&'a Uid, &'a Role>,
     accounts: HashSet<&'a Email>,
     pending: HashSet<(&'a Email, &'a Role)>,
 }
 
-impl<'a> Shown<'a> {
+impl<'a> SnapshotIndex<'a> {
     pub fn of(snapshot: &'a Snapshot) -> Self {
         let accounts = snapshot.accounts().iter();
         let invitations = snapshot.invitations().iter();
@@ -207,8 +209,8 @@ impl<'a> Shown<'a> {
         }
     }
 
-    /// Whether the reading shows the effect of an action on the person of these addresses, not
-    /// merely no more need for it.
+    /// Whether the listing shows the effect of an action on the person with these addresses. It is
+    /// not enough that the action is no longer needed.
     pub fn has<'e>(&self, action: &Action, mut addresses: impl Iterator<Item = &'e Email>) -> bool {
         match action {
             Action::Invite { role } | Action::Reinvite { role } => addresses.any(|address| {

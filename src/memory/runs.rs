@@ -1,40 +1,40 @@
-//! The runs that a ledger tells of, each with what it did. Pure.
+//! The recorded runs, each with its events. Pure.
 
 use jiff::Timestamp;
 
 use super::entry::{Entry, Record, RunRecord, Seq};
-use super::events::{Event, story};
+use super::events::{Event, events};
 
-/// One run that has ended.
+/// One finished run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Run {
-    /// The number of its row.
+    /// Number of its entry.
     pub seq: Seq,
     /// When it ended.
     pub at: Timestamp,
-    pub fact: RunRecord,
-    /// What it changed, and what it began or ceased to hold, in order.
+    pub record: RunRecord,
+    /// Its changes, and the changes that it held or released, in order.
     pub events: Vec<Event>,
 }
 
-/// The last `most` runs before the row `before`, the newest first. What a run that was killed left
-/// behind is told with the next one.
-pub fn runs(entries: &[Record], before: Option<Seq>, most: usize) -> Vec<Run> {
-    let ended = entries.iter().filter_map(|noted| match &noted.entry {
-        Entry::Run(fact) => Some((noted.seq, noted.at, fact)),
+/// The last `limit` runs before the entry `before`, newest first. Events of a run that was killed
+/// belong to the next one.
+pub fn runs(entries: &[Record], before: Option<Seq>, limit: usize) -> Vec<Run> {
+    let ended = entries.iter().filter_map(|record| match &record.entry {
+        Entry::Run(run) => Some((record.seq, record.at, run)),
         _ => None,
     });
     let ended: Vec<_> =
         ended.filter(|(seq, ..)| before.is_none_or(|before| *seq < before)).collect();
-    let events = story(entries, None);
-    let wanted = ended.len().saturating_sub(most);
+    let events = events(entries, None);
+    let skipped = ended.len().saturating_sub(limit);
     let mut found = Vec::new();
-    for (position, (seq, at, fact)) in ended.iter().enumerate().skip(wanted) {
+    for (position, (seq, at, run)) in ended.iter().enumerate().skip(skipped) {
         let after = position.checked_sub(1).map_or(0, |earlier| ended[earlier].0);
         let first = events.partition_point(|event| event.seq <= after);
         let last = events.partition_point(|event| event.seq <= *seq);
         let events = events[first..last].to_vec();
-        found.push(Run { seq: *seq, at: *at, fact: RunRecord::clone(fact), events });
+        found.push(Run { seq: *seq, at: *at, record: RunRecord::clone(run), events });
     }
     found.reverse();
     found

@@ -1,4 +1,4 @@
-//! Maps whose keys are no text, as lists of pairs.
+//! Serializes maps whose keys are not strings as lists of pairs.
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};

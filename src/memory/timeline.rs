@@ -1,4 +1,4 @@
-//! How many people had which role, and what was changed, over time. Pure.
+//! Accounts by role and changes over time. Pure.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -9,41 +9,41 @@ use crate::action::Class;
 use crate::directory::Uid;
 use crate::role::Role;
 
-/// The past of one workspace, as far back as its ledger goes.
+/// The history of one workspace, as far back as its ledger goes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Timeline {
-    /// How many accounts had each role from an instant on, in order.
+    /// Number of accounts of each role from an instant on, in order.
     pub counts: Vec<(Timestamp, BTreeMap<Role, usize>)>,
-    /// What rosterd has done, in order; attempts that came to nothing are not part of it.
+    /// The changes of rosterd, in order, without failed attempts.
     pub changes: Vec<(Timestamp, Class)>,
 }
 
-/// Tells the past from the entries of a workspace.
+/// Builds the timeline from the entries of a workspace.
 pub fn timeline(entries: &[Record]) -> Timeline {
-    let mut teller = EventBuilder::default();
-    for noted in entries {
-        teller.process(noted);
+    let mut builder = TimelineBuilder::default();
+    for record in entries {
+        builder.process(record);
     }
     let mut changes: Vec<(Seq, Timestamp, Class)> =
-        teller.intents.into_iter().map(|(seq, (at, class))| (seq, at, class)).collect();
+        builder.intents.into_iter().map(|(seq, (at, class))| (seq, at, class)).collect();
     changes.sort_unstable_by_key(|(seq, ..)| *seq);
     let changes = changes.into_iter().map(|(_, at, class)| (at, class)).collect();
-    Timeline { counts: teller.counts, changes }
+    Timeline { counts: builder.counts, changes }
 }
 
 #[derive(Default)]
-struct EventBuilder {
+struct TimelineBuilder {
     accounts: HashMap<Uid, Role>,
     now: BTreeMap<Role, usize>,
     counts: Vec<(Timestamp, BTreeMap<Role, usize>)>,
     intents: HashMap<Seq, (Timestamp, Class)>,
 }
 
-impl EventBuilder {
-    fn process(&mut self, noted: &Record) {
-        let Record { seq, at, entry } = noted;
+impl TimelineBuilder {
+    fn process(&mut self, record: &Record) {
+        let Record { seq, at, entry } = record;
         if self.counts.is_empty() && !self.now.is_empty() {
-            // Who was there before the first entry that is left.
+            // The accounts before the first entry that is left.
             self.counts.push((*at, self.now.clone()));
         }
         match entry {
@@ -58,12 +58,12 @@ impl EventBuilder {
             Entry::Intent(intent) => {
                 self.intents.insert(*seq, (*at, intent.action.class()));
             }
-            Entry::Outcome(closing) => {
+            Entry::Outcome(outcome) => {
                 if matches!(
-                    closing.status,
+                    outcome.status,
                     AttemptStatus::Rejected | AttemptStatus::NotSent | AttemptStatus::NoEffect
                 ) {
-                    self.intents.remove(&closing.of);
+                    self.intents.remove(&outcome.of);
                 }
             }
             _ => {}
@@ -118,7 +118,7 @@ mod tests {
         };
         Entry::Seen(Seen {
             accounts: accounts.iter().map(of).collect(),
-            gone: gone.iter().map(|it| uid(it)).collect(),
+            gone: gone.iter().map(|text| uid(text)).collect(),
             ..Seen::default()
         })
     }
@@ -138,24 +138,25 @@ mod tests {
     }
 
     #[test]
-    fn people_are_counted_by_role_and_what_came_to_nothing_is_no_change() {
-        let refused = OutcomeEntry { of: 4, status: AttemptStatus::Rejected, detail: None };
+    fn accounts_are_counted_by_role_and_failed_attempts_are_no_changes() {
+        let rejected = OutcomeEntry { of: 4, status: AttemptStatus::Rejected, detail: None };
         let entries = [
             (0, seen(&[("a", Role::Admin), ("b", Role::Developer)], &[])),
             (10, seen(&[("b", Role::Admin)], &[])),
             (20, seen(&[], &["a"])),
             (30, intent(Role::Business)),
-            (31, Entry::Outcome(refused)),
+            (31, Entry::Outcome(rejected)),
             (40, intent(Role::Business)),
         ];
-        let noted: Vec<Record> = (1..)
+        let records: Vec<Record> = (1..)
             .zip(entries)
             .map(|(seq, (second, entry))| Record { seq, at: at(second), entry })
             .collect();
-        let told = timeline(&noted);
-        let admins: Vec<_> = told.counts.iter().map(|(at, it)| (*at, it[&Role::Admin])).collect();
+        let timeline = timeline(&records);
+        let admins: Vec<_> =
+            timeline.counts.iter().map(|(at, roles)| (*at, roles[&Role::Admin])).collect();
         assert_eq!(admins, [(at(0), 1), (at(10), 2), (at(20), 1)]);
-        assert_eq!(told.counts[1].1[&Role::Developer], 0, "nobody is left with it");
-        assert_eq!(told.changes, [(at(40), Class::Invite)]);
+        assert_eq!(timeline.counts[1].1[&Role::Developer], 0, "no account is left with it");
+        assert_eq!(timeline.changes, [(at(40), Class::Invite)]);
     }
 }

@@ -150,8 +150,8 @@ impl Notifier {
 
 /// The name of a receiver in logs and metrics. It never contains a secret URL.
 fn name(receiver: &NotifyTarget) -> String {
-    match &receiver.to {
-        WebhookUrl::Written(url) => url.host_str().unwrap_or("webhook").to_owned(),
+    match &receiver.url {
+        WebhookUrl::Plain(url) => url.host_str().unwrap_or("webhook").to_owned(),
         WebhookUrl::Secret(SecretSource::Env(name)) => name.clone(),
         WebhookUrl::Secret(SecretSource::File(path)) => path.display().to_string(),
         WebhookUrl::Secret(SecretSource::Sandbox(_)) => "sandbox".to_owned(),
@@ -247,8 +247,8 @@ impl DeliveryWorker {
     }
 
     fn url(&self) -> Result<Url, DeliveryError> {
-        let source = match &self.receiver.to {
-            WebhookUrl::Written(url) => return Ok(url.clone()),
+        let source = match &self.receiver.url {
+            WebhookUrl::Plain(url) => return Ok(url.clone()),
             WebhookUrl::Secret(source) => source,
         };
         let text = source.resolve(&env_var).map_err(|problem| retryable(problem.to_string()))?;

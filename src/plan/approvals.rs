@@ -17,7 +17,7 @@ pub fn problems(roster: &Roster, memory: &Memory, now: Timestamp) -> Vec<Diagnos
             let warning = |code, message: String, hint: &str| {
                 Diagnostic::warning(code, message).at(*place).hint(hint)
             };
-            if memory.used(budget, email).is_some() {
+            if memory.approval_used(budget, email).is_some() {
                 found.push(warning(
                     "approval-used",
                     format!("the approval of `{}` for {email} has been used", budget.key()),

@@ -47,7 +47,7 @@ impl<'m> Draft<'m> {
         Self {
             now,
             memory,
-            propagating: memory.settling(now),
+            propagating: memory.propagating(now),
             losing_admin: memory.losing_admin(now),
             changes: Vec::new(),
             findings: Vec::new(),
@@ -90,7 +90,9 @@ impl<'m> Draft<'m> {
             }
             _ => return false,
         };
-        at.is_some_and(|at| self.memory.foresaw(&End { email: member.email.clone(), kind, at }))
+        at.is_some_and(|at| {
+            self.memory.is_known_end(&End { email: member.email.clone(), kind, at })
+        })
     }
 
     /// Plans a change, unless it may just have happened or a retry is not due yet.
@@ -103,11 +105,11 @@ impl<'m> Draft<'m> {
             let kind = FindingKind::Propagating { answered };
             return self.push_instead(&change, kind, Some(at), Some(next));
         }
-        let Some(rejected) = self.memory.refused(&change.action, &change.email) else {
+        let Some(rejected) = self.memory.rejection(&change.action, &change.email) else {
             return self.changes.push(change);
         };
         let (since, error) = (Some(rejected.last), rejected.why.clone());
-        let next = backoff::next(&backoff::REFUSALS, rejected.times, rejected.last);
+        let next = backoff::next(&backoff::REJECTIONS, rejected.times, rejected.last);
         match next.filter(|_| change.reason != Reason::Readded) {
             Some(next) if next <= self.now => self.changes.push(change),
             Some(next) => {
@@ -210,7 +212,7 @@ impl<'m> Draft<'m> {
         for approval in roster.approvals() {
             let budget = approval.budget;
             for (email, place) in &approval.people {
-                let used = self.memory.used(budget, email);
+                let used = self.memory.approval_used(budget, email);
                 let kind = if used.is_some() {
                     FindingKind::ApprovalUsed { budget }
                 } else {

@@ -8,7 +8,7 @@ use crate::client::{ReadDirectory, WriteDirectory};
 use crate::directory::Snapshot;
 use crate::guard::Verdict;
 use crate::memory::entry::Key;
-use crate::memory::observe::{Shown, observe};
+use crate::memory::observe::{SnapshotIndex, observe};
 use crate::plan::change::Change;
 use crate::plan::{FindingCategory, Plan};
 use crate::report::{Applied, Failure, Outcome, Residue, Verification};
@@ -80,7 +80,7 @@ fn was_sent((_, outcome): &(Change, Outcome)) -> bool {
 }
 
 fn shows_all(snapshot: &Snapshot, outcomes: &[(Change, Outcome)]) -> bool {
-    let shown = Shown::of(snapshot);
+    let shown = SnapshotIndex::of(snapshot);
     outcomes.iter().all(|(change, outcome)| match outcome {
         Outcome::Done | Outcome::Unknown(_) => shown.has(&change.action, change.addresses()),
         Outcome::Rejected(_) | Outcome::NotSent(_) => true,
@@ -88,7 +88,7 @@ fn shows_all(snapshot: &Snapshot, outcomes: &[(Change, Outcome)]) -> bool {
 }
 
 fn settle(snapshot: &Snapshot, outcomes: &mut [(Change, Outcome)]) {
-    let shown = Shown::of(snapshot);
+    let shown = SnapshotIndex::of(snapshot);
     for (change, outcome) in outcomes {
         let unknown = matches!(outcome, Outcome::Unknown(_));
         if unknown && shown.has(&change.action, change.addresses()) {

@@ -89,7 +89,7 @@ pub fn as_text(rows: &[Row]) -> String {
 
 impl Row {
     fn of(workspace: &str, event: &Event) -> Self {
-        let Event { at, email, what, revision, .. } = event;
+        let Event { at, email, kind: what, revision, .. } = event;
         let row = Self {
             workspace: workspace.to_owned(),
             at: time::exact(*at),

@@ -1,5 +1,5 @@
-//! A git work tree, read without the git binary: packed or loose, shallow, a linked work tree, a
-//! link that is swapped. It is only read.
+//! Reads a git work tree without the git binary: also shallow clones, linked work trees and swapped
+//! symbolic links.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -9,32 +9,31 @@ use gix::objs::tree::EntryKind;
 use gix::{Commit, ObjectId, Repository};
 use jiff::Timestamp;
 
-use super::revision::shortened;
 use crate::diagnostic::Sources;
-use crate::revision::Revision;
+use crate::revision::{Revision, shortened};
 
-/// So many commits are looked at, for so long, to find one that touched the roster.
-const MOST_COMMITS: usize = 10_000;
-const LONGEST: Duration = Duration::from_secs(2);
-/// So many earlier versions of a roster are read at most.
-const MOST_VERSIONS: usize = 100;
+/// Maximum number of commits and maximum time to search for one that changed the roster.
+const MAX_COMMITS: usize = 10_000;
+const TIME_LIMIT: Duration = Duration::from_secs(2);
+/// Maximum number of earlier versions of a roster.
+const MAX_VERSIONS: usize = 100;
 
-/// The roster's files in the work tree that they lie in.
+/// The work tree of the roster, with its files.
 pub(super) struct Checkout<'s> {
     repository: Repository,
-    /// Files and folders of the roster, from the work tree's top.
+    /// Files and folders of the roster, relative to the work tree.
     roots: Vec<PathBuf>,
-    /// The files that were read, from the work tree's top, each with its name and its text.
+    /// The files that were read: path relative to the work tree, name and text.
     files: Vec<(PathBuf, &'s str, &'s str)>,
     head: ObjectId,
-    until: Instant,
+    deadline: Instant,
 }
 
-/// What a commit holds at each root.
-type Held = Vec<Option<ObjectId>>;
+/// The object of a commit at each root.
+type RootObjects = Vec<Option<ObjectId>>;
 
 impl<'s> Checkout<'s> {
-    /// None where there is no work tree, no commit in it, or none of the files in the commit.
+    /// None if there is no work tree or it has no commit.
     pub fn of(roots: &[PathBuf], base: &Path, sources: &'s Sources) -> Option<Self> {
         let first = roots.first()?.canonicalize().ok()?;
         let folder = if first.is_dir() { first } else { first.parent()?.to_owned() };
@@ -51,68 +50,70 @@ impl<'s> Checkout<'s> {
         });
         let files = each.collect();
         let head = repository.head_id().ok()?.detach();
-        Some(Self { repository, roots, files, head, until: Instant::now() + LONGEST })
+        Some(Self { repository, roots, files, head, deadline: Instant::now() + TIME_LIMIT })
     }
 
-    /// The last commit that touched the files.
+    /// The last commit that changed the files. None if it contains none of them.
     pub fn revision(&self) -> Option<Revision> {
         let dirty = self.is_dirty()?;
-        let commit = self.touched(self.head).unwrap_or(self.head);
-        self.told(commit, dirty)
+        let commit = self.last_change(self.head).unwrap_or(self.head);
+        self.describe(commit, dirty)
     }
 
-    /// The versions before the one that was read, each with the commit that ended it.
+    /// The earlier versions, each with the commit that replaced it.
     pub fn versions(&self) -> Vec<(Revision, Sources)> {
         let Some(dirty) = self.is_dirty() else { return Vec::new() };
         let mut versions = Vec::new();
-        let mut current = self.touched(self.head).unwrap_or(self.head);
+        let mut current = self.last_change(self.head).unwrap_or(self.head);
         if dirty
-            && let (Some(revision), Some(sources)) = (self.told(current, true), self.at(current))
+            && let (Some(revision), Some(sources)) =
+                (self.describe(current, true), self.at(current))
         {
             versions.push((revision, sources));
         }
-        while versions.len() < MOST_VERSIONS && Instant::now() < self.until {
-            let Some(revision) = self.told(current, false) else { break };
-            let parents = self.commit(current).map(|it| parents(&it)).unwrap_or_default();
+        while versions.len() < MAX_VERSIONS && Instant::now() < self.deadline {
+            let Some(revision) = self.describe(current, false) else { break };
+            let parents = self.commit(current).map(|commit| parents(&commit)).unwrap_or_default();
             let Some(before) = parents.into_iter().find(|parent| self.commit(*parent).is_some())
             else {
-                // The first commit made it out of nothing.
+                // The first commit created the files.
                 versions.push((revision, Sources::default()));
                 break;
             };
             versions.push((revision, self.at(before).unwrap_or_default()));
-            let Some(next) = self.touched(before) else { break };
+            let Some(next) = self.last_change(before) else { break };
             current = next;
         }
         versions
     }
 
-    /// Walks back from a commit to the one that gave the files what they hold there; None where it
-    /// is too far away. As `git log` does, it follows a parent that holds the same.
-    fn touched(&self, from: ObjectId) -> Option<ObjectId> {
+    /// The last commit that changed the files, as of a commit; None if it is beyond the limits.
+    /// Like `git log`, it follows a parent with the same files.
+    fn last_change(&self, from: ObjectId) -> Option<ObjectId> {
         let mut current = from;
-        let held = self.held(current)?;
-        for _ in 0..MOST_COMMITS {
+        let objects = self.root_objects(current)?;
+        for _ in 0..MAX_COMMITS {
             let commit = self.commit(current)?;
-            let same =
-                parents(&commit).into_iter().find(|it| self.held(*it).as_ref() == Some(&held));
+            let same = parents(&commit)
+                .into_iter()
+                .find(|parent| self.root_objects(*parent).as_ref() == Some(&objects));
             match same {
                 Some(parent) => current = parent,
                 None => return Some(current),
             }
-            if Instant::now() > self.until {
+            if Instant::now() > self.deadline {
                 return None;
             }
         }
         None
     }
 
-    /// A commit that a shallow clone does not have is none.
+    /// None if a shallow clone does not contain the commit.
     fn commit(&self, id: ObjectId) -> Option<Commit<'_>> {
         self.repository.find_commit(id).ok()
     }
 
-    fn held(&self, commit: ObjectId) -> Option<Held> {
+    fn root_objects(&self, commit: ObjectId) -> Option<RootObjects> {
         let tree = self.commit(commit)?.tree().ok()?;
         let at = |root: &PathBuf| {
             if root.as_os_str().is_empty() {
@@ -123,7 +124,7 @@ impl<'s> Checkout<'s> {
         Some(self.roots.iter().map(at).collect())
     }
 
-    /// Whether the files differ from the commit; None where it holds none of them.
+    /// Whether the files differ from the commit; None if it contains none of them.
     fn is_dirty(&self) -> Option<bool> {
         let tree = self.commit(self.head)?.tree().ok()?;
         let (mut tracked, mut dirty) = (false, false);
@@ -135,7 +136,7 @@ impl<'s> Checkout<'s> {
             };
             tracked = true;
             let id = entry.object_id();
-            // A checkout may have other line endings than what is committed.
+            // A checkout may convert line endings.
             dirty |= !self.is_blob(id, text) && !self.is_blob(id, &text.replace("\r\n", "\n"));
         }
         tracked.then_some(dirty)
@@ -146,8 +147,8 @@ impl<'s> Checkout<'s> {
         gix::objs::compute_hash(kind, blob, text.as_bytes()).is_ok_and(|hash| hash == id)
     }
 
-    /// The files of the roster as a commit has them, by the names under which they were read; those
-    /// of a folder by their own.
+    /// The files of the roster in a commit. Files that were read keep their names; others have
+    /// their paths.
     fn at(&self, commit: ObjectId) -> Option<Sources> {
         let tree = self.commit(commit)?.tree().ok()?;
         let mut paths: Vec<(PathBuf, &str)> =
@@ -177,7 +178,7 @@ impl<'s> Checkout<'s> {
         let mut paths = Vec::new();
         for entry in folder.iter().flatten() {
             let name = entry.filename().to_string();
-            let extension = Path::new(&name).extension().and_then(|it| it.to_str());
+            let extension = Path::new(&name).extension().and_then(|extension| extension.to_str());
             let is_yaml = matches!(extension, Some("yaml" | "yml"));
             if is_yaml && !name.starts_with('.') && entry.mode().kind() != EntryKind::Tree {
                 paths.push(root.join(name));
@@ -192,17 +193,17 @@ impl<'s> Checkout<'s> {
         String::from_utf8(blob.data.clone()).ok()
     }
 
-    fn told(&self, commit: ObjectId, dirty: bool) -> Option<Revision> {
+    fn describe(&self, commit: ObjectId, dirty: bool) -> Option<Revision> {
         let found = self.commit(commit)?;
         if dirty {
-            // Nobody has put a name to what is not committed.
+            // Uncommitted changes have no author.
             let commit = commit.to_string();
             return Some(Revision { commit, author: None, subject: None, at: None, dirty });
         }
-        let author =
-            found.author().ok().map(|it| shortened(&format!("{} <{}>", it.name, it.email)));
+        let author = found.author().ok();
+        let seconds = author.as_ref().and_then(|author| author.time().ok());
+        let author = author.map(|name| shortened(&format!("{} <{}>", name.name, name.email)));
         let subject = found.message().ok().map(|message| shortened(&message.summary().to_string()));
-        let seconds = found.author().ok().and_then(|author| author.time().ok());
         let at = seconds.and_then(|time| Timestamp::from_second(time.seconds).ok());
         Some(Revision { commit: commit.to_string(), author, subject, at, dirty })
     }

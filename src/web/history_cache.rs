@@ -9,7 +9,7 @@ use super::status::WorkspaceStatus;
 use crate::blocking::run_blocking;
 use crate::email::Email;
 use crate::memory::entry::{Record, Seq};
-use crate::memory::events::{Event, of_workspace, story};
+use crate::memory::events::{Event, events, of_workspace};
 use crate::memory::runs::{Run, runs};
 use crate::memory::timeline::{Timeline, timeline};
 
@@ -68,7 +68,7 @@ impl HistoryCache {
         addresses: Option<Vec<Email>>,
     ) -> Result<Vec<Event>, String> {
         let _sequential = self.0.lock().await;
-        read(workspace, move |entries| story(&entries, addresses.as_deref())).await
+        read(workspace, move |entries| events(&entries, addresses.as_deref())).await
     }
 }
 

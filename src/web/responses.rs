@@ -246,7 +246,7 @@ impl LastRunResponse {
 
 impl RunResponse {
     pub fn new(workspace: &str, run: &Run) -> Self {
-        let record = run.fact.clone();
+        let record = run.record.clone();
         Self {
             id: run.seq,
             trigger: record.trigger,

@@ -1,4 +1,4 @@
-//! What is said about every mistake in a configuration, and what is read from a good one.
+//! Diagnostics of invalid configurations, and the settings of valid ones.
 
 mod credentials;
 mod offline;
@@ -97,7 +97,7 @@ fn fixtures() -> Vec<PathBuf> {
 /// Each fixture ends with what is said about it, a comment `#! ` for each problem; the variable
 /// `UPDATE_FIXTURES` writes it anew.
 #[test]
-fn every_mistake_is_told_as_its_fixture_says() {
+fn every_error_is_reported_as_its_fixture_says() {
     let mut wrong = String::new();
     for path in fixtures() {
         let text = std::fs::read_to_string(&path).unwrap();
@@ -131,7 +131,7 @@ fn renderings(diagnostics: &[Diagnostic], sources: &Sources) -> [String; 4] {
 }
 
 #[test]
-fn a_secret_in_the_file_is_refused_and_never_shown() {
+fn a_secret_in_the_file_is_rejected_and_never_shown() {
     let mut seen = 0;
     for path in fixtures() {
         let text = std::fs::read_to_string(&path).unwrap();
@@ -155,7 +155,7 @@ fn a_secret_in_the_file_is_refused_and_never_shown() {
 }
 
 #[test]
-fn lines_that_hold_no_secret_are_drawn() {
+fn lines_without_secrets_are_shown() {
     for (more, part) in [
         ("retetion: 30d\n", "retetion: 30d"),
         ("    timezone: Europe/Berln\n", "timezone: Europe/Berln"),

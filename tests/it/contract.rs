@@ -19,8 +19,8 @@ use crate::support::scripted::Scripted;
 const KEY: &str = "the-key-of-a-test";
 const SECRET: &str = "the-secret-of-a-test";
 
-/// A listing without anybody.
-const NOBODY: &str = r#"{"data":{"listUsers":{"ok":true,"activeUsers":[],"invitedUsers":[]}}}"#;
+/// An empty listing.
+const EMPTY: &str = r#"{"data":{"listUsers":{"ok":true,"activeUsers":[],"invitedUsers":[]}}}"#;
 
 fn settings(endpoint: &str) -> Settings {
     Settings {

@@ -1,4 +1,4 @@
-//! The ledger on real files: processes that are killed, disks that fail, hands that tamper.
+//! The ledger on real files: killed processes, failing disks, tampering.
 
 mod bench;
 mod faults;

@@ -1,4 +1,4 @@
-//! What is remembered: laws of observing and folding, and the promises over time.
+//! The memory: properties of observing and folding, and behaviour over time.
 
 mod past;
 
@@ -99,7 +99,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(128))]
 
     #[test]
-    fn a_reading_that_was_taken_in_adds_nothing(life in life(), world in world()) {
+    fn observing_the_same_listing_again_adds_nothing(life in life(), world in world()) {
         let mut book = lived(&life);
         let at = minutes(20_000);
         book.observe(&world, at);
@@ -108,7 +108,7 @@ proptest! {
     }
 
     #[test]
-    fn what_is_written_is_read_back(life in life()) {
+    fn entries_round_trip_through_json(life in life()) {
         let book = lived(&life);
         let mut read = Memory::of_ledger();
         for noted in &book.written {
@@ -136,7 +136,7 @@ proptest! {
 
     /// Whatever the readings show, as long as nobody accepts.
     #[test]
-    fn no_invitation_comes_sooner_than_the_ladder_allows(
+    fn invitations_respect_the_backoff(
         steps in prop::collection::vec((0_u8..5, 1_i64..3000, 0..3_usize), 1..60),
     ) {
         // A former account that we disabled: a listing that lags may show it again.
@@ -177,7 +177,7 @@ proptest! {
 }
 
 #[test]
-fn acceptance_begins_the_ladder_anew() {
+fn acceptance_resets_the_invitation_backoff() {
     let member = World::default().member("matt", Role::Developer);
     let mut book = LedgerWriter::new();
     for day in [0, 1, 4] {
@@ -192,7 +192,7 @@ fn acceptance_begins_the_ladder_anew() {
 }
 
 #[test]
-fn an_account_that_moved_away_is_remembered_when_another_takes_its_address() {
+fn an_account_is_known_by_its_former_address() {
     let matt = |id: &str, address: &str| Account {
         uid: uid(id),
         email: email(address),
@@ -221,13 +221,14 @@ fn an_account_that_moved_away_is_remembered_when_another_takes_its_address() {
 }
 
 #[test]
-fn an_approval_serves_once_and_counts_anew_after_it_has_left_the_file() {
+fn an_approval_is_used_once_and_again_after_it_was_removed() {
     let before = World::converged();
     let after = World::converged().no_member("john").approve(BudgetName::Disable, &["john"]);
     let mut gone = after.clone();
     gone.accounts.retain(|account| account.email != email("john"));
-    let used =
-        |book: &LedgerWriter| book.memory.used(BudgetName::Disable, &email("john")).is_some();
+    let used = |book: &LedgerWriter| {
+        book.memory.approval_used(BudgetName::Disable, &email("john")).is_some()
+    };
     let mut book = LedgerWriter::new();
     book.observe(&before, minutes(0));
     book.observe(&after, minutes(1));
@@ -242,7 +243,7 @@ fn an_approval_serves_once_and_counts_anew_after_it_has_left_the_file() {
 }
 
 #[test]
-fn an_approval_serves_also_where_another_hand_was_faster() {
+fn an_approval_is_used_by_a_change_made_elsewhere() {
     let after = World::converged().no_member("john").approve(BudgetName::Disable, &["john"]);
     let mut book = LedgerWriter::new();
     book.observe(&World::converged(), minutes(0));
@@ -254,11 +255,11 @@ fn an_approval_serves_also_where_another_hand_was_faster() {
     let mut gone = after;
     gone.accounts.retain(|account| account.email != email("john"));
     book.observe(&gone, minutes(2));
-    assert!(book.memory.used(BudgetName::Disable, &email("john")).is_some());
+    assert!(book.memory.approval_used(BudgetName::Disable, &email("john")).is_some());
 }
 
 #[test]
-fn what_is_dropped_with_age_is_not_asked_for() {
+fn pruning_drops_only_what_is_not_needed() {
     let world = World::converged().no_member("john");
     let mut book = LedgerWriter::new();
     book.observe(&World::converged(), minutes(0));

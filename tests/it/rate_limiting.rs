@@ -1,5 +1,4 @@
-//! A server that allows only so many requests a second, and a real run with the real client that
-//! has to find out. Time is virtual.
+//! A real run against a server with a rate limit that the client has to find. Time is virtual.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -120,7 +119,7 @@ fn pace(knocks: &[Knock]) -> (f64, f64) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn throughput_settles_near_what_the_server_allows_with_few_refusals() {
+async fn throughput_converges_to_the_server_limit_with_few_rejections() {
     for (rate, allowed) in [(Some(80.0), 10), (Some(40.0), 20), (Some(15.0), 10), (None, 10)] {
         let (throughput, refused) = pace(&invite(40 * allowed, rate, (allowed, None)).await);
         let share = throughput / number(allowed);
@@ -130,7 +129,7 @@ async fn throughput_settles_near_what_the_server_allows_with_few_refusals() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_server_that_allows_enough_is_asked_at_the_configured_rate_and_never_refuses() {
+async fn a_sufficient_server_limit_leaves_the_configured_rate() {
     let knocks = invite(300, Some(10.0), (15, None)).await;
     let (throughput, refused) = pace(&knocks);
     assert!((9.5..=10.1).contains(&throughput), "{throughput} a second");
@@ -138,7 +137,7 @@ async fn a_server_that_allows_enough_is_asked_at_the_configured_rate_and_never_r
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_wait_that_the_server_asks_for_is_obeyed_by_every_connection() {
+async fn retry_after_is_obeyed_by_every_connection() {
     const WAIT: u64 = 7;
     for rate in [Some(80.0), None] {
         let knocks = invite(200, rate, (10, Some(WAIT))).await;

@@ -1,4 +1,4 @@
-//! Provenance: real repositories, made without a git binary.
+//! Revisions of rosters in real repositories, made without a git binary.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use rosterd::diagnostic::Sources;
 use rosterd::guard::Limits;
 use rosterd::ledger::{Ledger, Location};
 use rosterd::memory::entry::Record;
-use rosterd::memory::events::{EventKind, story};
+use rosterd::memory::events::{EventKind, events};
 use rosterd::plan::OnRemoved;
 use rosterd::reconcile::{self, Run, RunOptions, RunSession, WorkspaceSpec};
 use rosterd::report::Trigger;
@@ -107,7 +107,7 @@ fn commit(revision: Option<Revision>) -> String {
 }
 
 #[test]
-fn it_is_the_last_commit_that_touched_the_files() {
+fn the_revision_is_the_last_commit_that_changed_the_files() {
     let mut repository = Repository::new();
     repository.write("team/users.yaml", ONE);
     repository.commit("Alexandra", "Begin");
@@ -126,7 +126,7 @@ fn it_is_the_last_commit_that_touched_the_files() {
 }
 
 #[test]
-fn a_file_that_left_the_folder_was_touched_too() {
+fn removing_a_file_from_a_folder_is_a_change() {
     let mut repository = Repository::new();
     repository.write("team/a.yaml", ONE);
     repository.write("team/b.yaml", "version: 1\nusers: []\n");
@@ -137,7 +137,7 @@ fn a_file_that_left_the_folder_was_touched_too() {
 }
 
 #[test]
-fn what_is_not_committed_is_told_and_has_no_author() {
+fn uncommitted_changes_are_marked_and_have_no_author() {
     let mut repository = Repository::new();
     repository.write("users.yaml", ONE);
     let first = repository.commit("Alexandra", "Begin");
@@ -152,7 +152,7 @@ fn what_is_not_committed_is_told_and_has_no_author() {
 }
 
 #[test]
-fn without_a_commit_there_is_nothing_to_tell() {
+fn without_a_commit_there_is_no_revision() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("users.yaml"), ONE).unwrap();
     assert_eq!(of(folder.path(), "users.yaml"), None, "no repository");
@@ -170,7 +170,7 @@ fn without_a_commit_there_is_nothing_to_tell() {
 }
 
 #[test]
-fn a_shallow_clone_ends_where_it_ends() {
+fn a_shallow_clone_limits_the_versions() {
     let mut repository = Repository::new();
     repository.write("users.yaml", ONE);
     let first = repository.commit("Alexandra", "Begin");
@@ -183,7 +183,7 @@ fn a_shallow_clone_ends_where_it_ends() {
 }
 
 #[test]
-fn a_linked_work_tree_behind_a_link_is_one_too() {
+fn a_linked_work_tree_behind_a_symbolic_link_is_read() {
     let mut repository = Repository::new();
     repository.write("users.yaml", ONE);
     let first = repository.commit("Alexandra", "Begin");
@@ -229,8 +229,8 @@ async fn authors(repository: &Repository, ledger: &Ledger, fake: &Fake) -> Vec<S
     run.execute().await;
     let entries = ledger.entries().unwrap().into_iter().filter(|(scope, _)| scope == SCOPE);
     let entries: Vec<Record> = entries.map(|(_, noted)| noted).collect();
-    let events = story(&entries, None).into_iter();
-    let changes = events.filter(|event| matches!(event.what, EventKind::Change(_)));
+    let events = events(&entries, None).into_iter();
+    let changes = events.filter(|event| matches!(event.kind, EventKind::Change(_)));
     let row = |event: rosterd::memory::events::Event| {
         let by = event.revision.map(|by| by.author.clone().unwrap_or_else(|| by.to_string()));
         format!("{} {}", event.email, by.unwrap_or_default())
@@ -239,7 +239,7 @@ async fn authors(repository: &Repository, ledger: &Ledger, fake: &Fake) -> Vec<S
 }
 
 #[tokio::test]
-async fn each_change_names_the_commit_that_asked_for_it() {
+async fn each_change_names_the_commit_that_caused_it() {
     let mut repository = Repository::new();
     let line = |name: &str, role: &str| format!("  - {{ email: {name}@acme.io, role: {role} }}\n");
     let begin = format!("{ONE}{}{}", line("jonny", "DEVELOPER"), line("max", "DEVELOPER"));
@@ -273,7 +273,7 @@ async fn each_change_names_the_commit_that_asked_for_it() {
 }
 
 #[test]
-fn an_earlier_version_has_the_files_that_have_left_since() {
+fn an_earlier_version_includes_files_removed_since() {
     let mut repository = Repository::new();
     repository.write("team/a.yaml", ONE);
     repository.write("team/b.yaml", "version: 1\nusers: []\n");

@@ -1,4 +1,4 @@
-//! Which files make a roster.
+//! The files of a roster.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -76,7 +76,7 @@ fn a_file_is_read_as_it_is_and_its_folder_watched() {
 }
 
 #[test]
-fn a_name_tells_no_kind_and_an_absolute_path_no_base() {
+fn any_file_name_and_absolute_paths_are_accepted() {
     let root = tree(&["roster", "teams/a.yaml"]);
     assert_eq!(names(&["roster"], root.path()), ["roster"], "a named file may end as it likes");
     let file = root.path().join("roster");
@@ -91,7 +91,7 @@ fn a_name_tells_no_kind_and_an_absolute_path_no_base() {
 }
 
 #[test]
-fn a_folder_is_its_yaml_files_by_name() {
+fn a_folder_means_its_yaml_files_by_name() {
     let root = tree(&[
         "teams/b.yml",
         "teams/a.yaml",
@@ -167,7 +167,7 @@ fn a_mounted_config_map_is_read_once_and_after_it_is_replaced() {
 }
 
 #[test]
-fn what_is_missing_is_told_all_at_once_and_nothing_is_read() {
+fn all_missing_files_are_reported_and_nothing_is_read() {
     let root = tree(&["empty/", "teams/README.md", "good.yaml"]);
     assert_eq!(
         problems(&["good.yaml", "empty", "teams", "gone/*.yaml"], root.path()),
@@ -187,7 +187,7 @@ fn what_is_missing_is_told_all_at_once_and_nothing_is_read() {
 }
 
 #[test]
-fn text_that_is_not_utf8_is_told_with_its_place() {
+fn text_that_is_not_utf8_is_reported_with_its_place() {
     let root = tree(&[]);
     for (bytes, place) in [
         (&b"\xff"[..], "1:1"),
@@ -201,7 +201,7 @@ fn text_that_is_not_utf8_is_told_with_its_place() {
             Ok(_) => assert_eq!(place, ""),
             Err(found) => {
                 assert_eq!(found[0].code, "not-utf8");
-                assert_eq!(found[0].message, format!("users.yaml:{place}: this is not UTF-8"));
+                assert_eq!(found[0].message, format!("users.yaml:{place}: not UTF-8"));
             }
         }
     }
@@ -224,7 +224,7 @@ fn a_file_may_have_sixteen_mebibytes_and_no_byte_more() {
 }
 
 #[test]
-fn a_pipe_or_a_device_is_refused_without_waiting_for_it() {
+fn pipes_and_devices_are_rejected_without_reading() {
     let root = tree(&["teams/a.yaml"]);
     let pipe = root.path().join("teams/pipe.yaml");
     let made = Command::new("sh").args(["-c", "mkfifo \"$0\""]).arg(&pipe).status().unwrap();
@@ -241,7 +241,7 @@ fn a_pipe_or_a_device_is_refused_without_waiting_for_it() {
 }
 
 #[test]
-fn wildcards_in_the_name_of_the_base_mean_themselves() {
+fn wildcards_in_the_base_folder_are_literal() {
     let root = tree(&["a[b]*/teams/a.yaml", "ab/teams/b.yaml"]);
     let base = root.path().join("a[b]*");
     assert_eq!(names(&["teams/*.yaml"], &base), ["teams/a.yaml"]);
@@ -258,14 +258,14 @@ fn the_empty_base_is_the_working_directory() {
 }
 
 #[test]
-fn too_many_files_are_refused() {
+fn too_many_files_are_rejected() {
     let root = tree(&[]);
     for number in 0..=MAX_FILES {
         fs::write(root.path().join(format!("{number}.yaml")), "").unwrap();
     }
     for users in [".", "*.yaml"] {
         let told = problems(&[users], root.path());
-        assert_eq!(told, one("too-many-files", "10001 files make the roster, limit 10000"));
+        assert_eq!(told, one("too-many-files", "the roster has 10001 files, more than 10000"));
     }
     fs::remove_file(root.path().join("0.yaml")).unwrap();
     assert_eq!(names(&["."], root.path()).len(), MAX_FILES);
@@ -273,7 +273,7 @@ fn too_many_files_are_refused() {
 
 /// One file that has another name at every look: what was listed is often gone when it is read.
 #[test]
-fn a_list_that_moves_is_read_again_and_nothing_is_called_missing() {
+fn a_changing_list_of_files_is_read_again() {
     let root = tree(&["0.yaml"]);
     let (stop, mut read, mut told) = (AtomicBool::new(false), 0, Vec::new());
     std::thread::scope(|scope| {

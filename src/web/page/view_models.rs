@@ -183,7 +183,7 @@ impl EventRow {
     pub fn new(workspace: &str, event: &Event) -> Self {
         let mut rows = history::rows(workspace, std::slice::from_ref(event));
         let row = rows.pop().unwrap_or_default();
-        let (class, symbol) = event_style(&event.what);
+        let (class, symbol) = event_style(&event.kind);
         let text = |text: &str| escape(text).into_owned();
         let role = match (&row.from, &row.to) {
             (Some(from), Some(to)) => format!("{from} → {to}"),
@@ -243,7 +243,7 @@ const MAX_EVENTS: usize = 200;
 
 impl RunRow {
     pub fn new(workspace: &str, run: &Run, now: Timestamp) -> Self {
-        let record = &run.fact;
+        let record = &run.record;
         let parts = [
             (record.done, "done"),
             (record.rejected, "rejected"),

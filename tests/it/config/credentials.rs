@@ -1,4 +1,4 @@
-//! The secrets, read at the moment of use.
+//! Secrets, read when they are used.
 
 use rosterd::client::Credentials;
 use rosterd::config::{Request, WorkspaceConfig, load};
@@ -30,7 +30,7 @@ fn read(workspace: &WorkspaceConfig) -> Result<(Option<String>, String), String>
 }
 
 #[test]
-fn a_secret_that_is_replaced_is_the_next_one_used() {
+fn a_rotated_secret_is_used_next() {
     let (folder, workspace) =
         workspace("{ api_key: { env: KEY }, api_secret: { file: keys/secret } }", "");
     let file = folder.path().join("keys/secret");
@@ -45,16 +45,16 @@ fn a_secret_that_is_replaced_is_the_next_one_used() {
 }
 
 #[test]
-fn what_cannot_be_a_secret_is_told_without_repeating_it() {
+fn an_invalid_secret_is_reported_without_its_value() {
     let (folder, workspace) = workspace("{ api_secret: { file: keys/secret } }", "");
     let large = vec![b'h'; 65 * 1024];
     for (bytes, why) in [
-        (&b""[..], "it is empty"),
-        (b"\n", "it is empty"),
-        (b"hush\nhush", "it has characters that no secret has"),
-        (b"hush\xff", "it is not text"),
-        (&large, "it has more than 65536 bytes"),
-        (b"hush", "this is no token, so an api_key is needed with it"),
+        (&b""[..], ": empty"),
+        (b"\n", ": empty"),
+        (b"hush\nhush", "contains characters that are not allowed in a secret"),
+        (b"hush\xff", ": not UTF-8"),
+        (&large, "larger than 65536 bytes"),
+        (b"hush", "not a token, so `api_key` is required too"),
     ] {
         std::fs::write(folder.path().join("keys/secret"), bytes).unwrap();
         let told = read(&workspace).unwrap_err();
@@ -63,7 +63,7 @@ fn what_cannot_be_a_secret_is_told_without_repeating_it() {
 }
 
 #[test]
-fn a_token_of_a_company_needs_a_workspace() {
+fn a_company_token_needs_a_workspace() {
     let credentials = "{ api_secret: { file: keys/secret } }";
     for (token, more, works) in [
         ("prdm_cmp_hush", "", false),

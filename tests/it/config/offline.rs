@@ -1,4 +1,4 @@
-//! Without a configuration file, and without an environment.
+//! Loading without a configuration file, and without an environment.
 
 use std::path::Path;
 
@@ -56,7 +56,7 @@ fn the_environment_alone_configures_one_workspace() {
 }
 
 #[test]
-fn each_missing_variable_is_named() {
+fn each_missing_variable_is_reported() {
     for (name, _) in VARIABLES {
         for empty in [false, true] {
             let mut variables: Vec<_> = VARIABLES.into_iter().filter(|it| it.0 != name).collect();
@@ -80,7 +80,7 @@ fn each_missing_variable_is_named() {
 }
 
 #[test]
-fn without_a_file_there_is_one_workspace_and_a_roster_is_needed() {
+fn without_a_file_there_is_one_workspace_and_users_is_required() {
     assert!(said(&VARIABLES, &Request::default())[0].contains("no configuration"));
     let named = |name: &str| Request { workspaces: vec![name.into()], ..users() };
     assert!(said(&VARIABLES, &named("default")).is_empty());
@@ -89,7 +89,7 @@ fn without_a_file_there_is_one_workspace_and_a_roster_is_needed() {
 }
 
 #[test]
-fn offline_no_variable_and_no_file_of_secrets_is_needed() {
+fn offline_needs_no_variables_and_no_secret_files() {
     let offline = Request { offline: true, ..Request::default() };
     let text = "version: 1
 store: sqlite:///${STATE}/ledger.db
@@ -112,7 +112,7 @@ workspaces:
 }
 
 #[test]
-fn offline_a_literal_mistake_is_still_told() {
+fn offline_literal_errors_are_still_reported() {
     let offline = Request { offline: true, ..Request::default() };
     for (from, to, code) in [
         ("${PARADIME_API_ENDPOINT}", "http://api.acme.io/", "bad-value"),

@@ -25,7 +25,7 @@ fn the_committed_schemas_are_the_ones_that_are_printed() {
 }
 
 #[test]
-fn the_examples_load_without_a_word() {
+fn the_examples_load_without_warnings() {
     let loaded = load(&Request::default(), &env, Path::new(env!("CARGO_MANIFEST_DIR")));
     let loaded = loaded.unwrap_or_else(|invalid| panic!("{}", drawn(&invalid)));
     assert_eq!(loaded.config.path.as_deref(), Some(Path::new("./config/rosterd.yaml")));

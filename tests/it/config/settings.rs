@@ -1,4 +1,4 @@
-//! What is read from a good configuration.
+//! The settings of valid configurations.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -68,7 +68,7 @@ fn a_minimal_file_gives_exactly_the_defaults() {
 }
 
 #[test]
-fn the_complete_example_loads_and_says_what_the_defaults_say() {
+fn the_complete_example_equals_the_defaults() {
     let complete = good(COMPLETE, &Request::default());
     assert_eq!(complete.store, Some(Location::File("/var/lib/rosterd/ledger.db".into())));
     assert_eq!(complete.listen, Some("127.0.0.1:9464".parse().unwrap()));
@@ -135,7 +135,7 @@ retention: 30d
 }
 
 #[test]
-fn bounds_are_themselves_allowed() {
+fn bounds_are_inclusive() {
     for more in [
         "schedule: { jitter: 1d }\nwatch: { debounce: 10ms, poll: 1d }\nretention: 36500d\n",
         "schedule: { jitter: 0s }\nwatch: { debounce: 1m, poll: 1s }\nretention: 1d\n",
@@ -168,7 +168,7 @@ fn references_to_the_environment_are_replaced() {
 }
 
 #[test]
-fn plain_http_is_for_this_machine() {
+fn plain_http_is_allowed_to_loopback_only() {
     let at = |endpoint: &str| minimal("").replace("${PARADIME_API_ENDPOINT}", endpoint);
     for endpoint in
         ["http://127.0.0.1:8080/graphql", "http://localhost/", "http://[::1]:1/", "https://x"]
@@ -225,7 +225,7 @@ fn paths_are_relative_to_the_file_and_users_to_the_working_directory() {
 }
 
 #[test]
-fn the_first_configuration_that_is_there_is_read() {
+fn the_first_existing_configuration_is_read() {
     let root = tempfile::tempdir().unwrap();
     let write = |path: &str, name: &str| {
         let path = root.path().join(path);
@@ -264,7 +264,7 @@ fn the_first_configuration_that_is_there_is_read() {
 }
 
 #[test]
-fn an_authority_that_cannot_be_used_stops_the_start() {
+fn an_unusable_authority_is_a_configuration_error() {
     let key = rcgen::KeyPair::generate().unwrap();
     let made = rcgen::CertificateParams::new(vec!["acme.io".into()]).unwrap();
     let pem = made.self_signed(&key).unwrap().pem();

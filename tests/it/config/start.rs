@@ -1,4 +1,4 @@
-//! A start that cannot come to anything ends before any request.
+//! Configuration errors end the start before any request is sent.
 
 use std::net::TcpListener;
 use std::process::{Command, Output};
@@ -38,7 +38,7 @@ fn an_authority_without_a_certificate_is_an_invalid_configuration() {
     for arguments in [&[][..], &["--plan"], &["--once"]] {
         let (ended, asked) = start(&text, arguments, "hush");
         assert_eq!((ended.status.code(), asked), (Some(78), false), "{}", said(&ended));
-        for part in ["ca.pem holds no certificate", "rosterd.yaml:7:22"] {
+        for part in ["ca.pem contains no PEM certificate", "rosterd.yaml:7:22"] {
             assert!(said(&ended).contains(part), "{part} is missing in\n{}", said(&ended));
         }
     }
@@ -47,7 +47,7 @@ fn an_authority_without_a_certificate_is_an_invalid_configuration() {
 }
 
 #[test]
-fn a_token_of_a_company_without_a_workspace_asks_nobody() {
+fn a_company_token_without_a_workspace_sends_no_request() {
     let (ended, asked) = start(&minimal(""), &["--plan"], "prdm_cmp_hush");
     assert_eq!((ended.status.code(), asked), (Some(1), false), "{}", said(&ended));
     assert!(said(&ended).contains("set `workspace_uid`"), "{}", said(&ended));

@@ -1,5 +1,4 @@
-//! Where the client connects, and where it never does: redirects, plain text, proxies, private
-//! authorities.
+//! Connections: redirects, plain HTTP, proxies, private authorities.
 
 use std::process::Stdio;
 use std::sync::Arc;
@@ -15,14 +14,14 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 
-use super::{NOBODY, SECRET, client, client_with, invite, key_pair, settings};
+use super::{EMPTY, SECRET, client, client_with, invite, key_pair, settings};
 use crate::support::scripted::{Act, Scripted, answer, json};
 use rosterd::failure::FailureKind;
 
 /// Names the endpoint for a test that runs in a process of its own.
 const CHILD: &str = "ROSTERD_TEST_ENDPOINT";
 
-/// A private authority, in PEM, and a server for `localhost` that it vouches for.
+/// A private authority, in PEM, and a TLS server for `localhost` with its certificate.
 fn private_tls(protocol: &[u8]) -> (String, TlsAcceptor) {
     let mut params = CertificateParams::default();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -42,15 +41,15 @@ fn private_tls(protocol: &[u8]) -> (String, TlsAcceptor) {
     (issuer.pem(), TlsAcceptor::from(Arc::new(config)))
 }
 
-fn refused(endpoint: &str) -> String {
+fn rejected(endpoint: &str) -> String {
     let error = Transport::new(&settings(endpoint)).unwrap_err();
     assert_eq!(error.kind, FailureKind::Settings);
     error.message
 }
 
 #[tokio::test]
-async fn a_redirect_is_named_and_never_followed() {
-    let target = Scripted::start([json(NOBODY)]).await;
+async fn a_redirect_is_reported_and_never_followed() {
+    let target = Scripted::start([json(EMPTY)]).await;
     for status in [301, 302, 303, 307, 308] {
         let location = format!("Location: {}?\u{202e}", target.url());
         let server = Scripted::start([answer(status, &[&location], b"")]).await;
@@ -64,26 +63,26 @@ async fn a_redirect_is_named_and_never_followed() {
 }
 
 #[test]
-fn an_endpoint_that_gives_secrets_away_is_refused() {
-    assert!(refused("http://api.acme.io/graphql").contains("in the clear"));
-    let message = refused(&format!("https://user:{SECRET}@api.acme.io/graphql?key={SECRET}"));
+fn an_endpoint_that_exposes_secrets_is_rejected() {
+    assert!(rejected("http://api.acme.io/graphql").contains("unencrypted"));
+    let message = rejected(&format!("https://user:{SECRET}@api.acme.io/graphql?key={SECRET}"));
     assert!(message.contains("https://api.acme.io/graphql"), "{message}");
     assert!(!message.contains(SECRET), "{message}");
-    refused("https://user@api.acme.io/graphql");
+    rejected("https://user@api.acme.io/graphql");
     assert!(Transport::new(&settings("https://api.acme.io/graphql")).is_ok());
 }
 
 #[test]
-fn a_workspace_that_no_header_can_carry_is_refused() {
+fn a_workspace_uid_that_is_no_header_value_is_rejected() {
     let mut settings = settings("https://api.acme.io/graphql");
     settings.workspace_uid = Some("w\n1".into());
     assert!(Transport::new(&settings).unwrap_err().message.contains("workspace_uid"));
 }
 
 #[tokio::test]
-async fn a_private_authority_is_trusted_when_it_is_named() {
+async fn a_configured_private_authority_is_trusted() {
     let (authority, tls) = private_tls(b"http/1.1");
-    let server = Scripted::start_tls([json(NOBODY)], tls).await;
+    let server = Scripted::start_tls([json(EMPTY)], tls).await;
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("ca.pem");
     std::fs::write(&file, authority).unwrap();
@@ -123,7 +122,7 @@ async fn refuse_streams(listener: TcpListener, tls: TlsAcceptor, streams: Arc<At
 }
 
 #[tokio::test]
-async fn a_stream_that_is_refused_is_not_opened_again() {
+async fn a_refused_http2_stream_is_not_retried() {
     let (authority, tls) = private_tls(b"h2");
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -143,7 +142,7 @@ async fn a_stream_that_is_refused_is_not_opened_again() {
 }
 
 #[test]
-fn a_ca_file_that_cannot_be_used_is_refused() {
+fn an_unusable_ca_file_is_rejected() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("ca.pem");
     let mut settings = settings("https://localhost/");
@@ -171,7 +170,7 @@ async fn in_a_child(test: &str, variables: &[(&str, &str)]) {
 }
 
 #[tokio::test]
-async fn an_endpoint_elsewhere_is_asked_through_the_proxy_of_the_environment() {
+async fn remote_endpoints_use_the_proxy_of_the_environment() {
     let proxy = Scripted::start([answer(502, &[], b"")]).await;
     let url = format!("http://{}", proxy.address);
     let far = (CHILD, "https://api.acme.invalid/graphql");
@@ -186,20 +185,20 @@ async fn an_endpoint_elsewhere_is_asked_through_the_proxy_of_the_environment() {
 }
 
 #[tokio::test]
-async fn what_stays_on_this_machine_meets_no_proxy() {
+async fn loopback_endpoints_use_no_proxy() {
     let proxy = Scripted::start([Act::Close]).await;
-    let server = Scripted::start([json(NOBODY)]).await;
+    let server = Scripted::start([json(EMPTY)]).await;
     let (proxy_url, url) = (format!("http://{}", proxy.address), server.url());
     in_a_child("child_lists", &[(CHILD, &url), ("HTTP_PROXY", &proxy_url)]).await;
     assert_eq!((proxy.count(), server.count()), (0, 1));
 }
 
 #[tokio::test]
-async fn without_roots_of_the_system_the_bundled_ones_serve() {
+async fn bundled_roots_are_used_without_system_roots() {
     let folder = tempfile::tempdir().unwrap();
     let nowhere = folder.path().join("none").display().to_string();
     let none = [("SSL_CERT_FILE", &*nowhere), ("SSL_CERT_DIR", &*nowhere)];
-    in_a_child("an_endpoint_that_gives_secrets_away_is_refused", &none).await;
+    in_a_child("an_endpoint_that_exposes_secrets_is_rejected", &none).await;
 }
 
 /// A part of other tests, which name the endpoint; alone it has nothing to do.

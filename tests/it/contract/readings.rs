@@ -1,4 +1,4 @@
-//! A reading is complete or it is nothing; transient failures are tried again, others are not.
+//! A listing is complete or an error; only transient failures are retried.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -7,28 +7,28 @@ use rosterd::client::{Client, ClientError, ReadDirectory, Transport};
 use rosterd::directory::InviteStatus;
 use rosterd::role::Role;
 
-use super::{NOBODY, client, client_with, key_pair, settings};
+use super::{EMPTY, client, client_with, key_pair, settings};
 use crate::support::scripted::{Act, Scripted, answer, cut, gzip, json, json_with};
 
 use rosterd::failure::FailureKind;
 
-/// What becomes of a reading that gets this answer, and after how many requests.
+/// The error of a listing with this response, and the number of requests.
 async fn fails(act: Act) -> (FailureKind, String, usize) {
     let server = Scripted::start([act]).await;
     let ClientError { kind, message } = client(&server).list().await.unwrap_err();
     (kind, message, server.count())
 }
 
-/// Asserts a failure that is told at once, after one request.
+/// Asserts an error after one request.
 async fn fails_at_once(act: Act, kind: FailureKind, says: &str) {
     let (got, message, count) = fails(act).await;
     assert_eq!((got, count), (kind, 1), "{message}");
     assert!(message.contains(says), "{message:?} does not say {says:?}");
 }
 
-/// Asserts that a reading goes well after one failure of this kind.
+/// Asserts that a listing succeeds after one failure of this kind.
 async fn recovers_from(act: Act) {
-    let server = Scripted::start([act, json(NOBODY)]).await;
+    let server = Scripted::start([act, json(EMPTY)]).await;
     let mut settings = settings(&server.url());
     settings.timeout = Duration::from_millis(300);
     client_with(&settings).list().await.unwrap();
@@ -41,7 +41,7 @@ fn listing(active: &str, invited: &str) -> Act {
 }
 
 #[tokio::test]
-async fn one_request_reads_both_lists_and_the_clock() {
+async fn one_request_reads_both_lists_and_the_server_time() {
     let body = r#"{"data":{"listUsers":{"ok":true,
         "activeUsers":[
             {"uid":"u1","email":"alexandra@acme.io","name":"Alexandra","accountType":"ADMIN"},
@@ -65,13 +65,13 @@ async fn one_request_reads_both_lists_and_the_clock() {
 #[tokio::test]
 async fn a_compressed_listing_is_read() {
     let headers = ["Content-Type: application/json", "Content-Encoding: gzip"];
-    let server = Scripted::start([answer(200, &headers, &gzip(NOBODY.as_bytes()))]).await;
+    let server = Scripted::start([answer(200, &headers, &gzip(EMPTY.as_bytes()))]).await;
     client(&server).list().await.unwrap();
     assert_eq!(server.seen()[0].header("accept-encoding"), Some("gzip"));
 }
 
 #[tokio::test]
-async fn what_is_not_complete_is_no_snapshot() {
+async fn an_incomplete_listing_is_an_error() {
     let ok_false = r#"{"data":{"listUsers":{"ok":false,"activeUsers":[],"invitedUsers":[]}}}"#;
     fails_at_once(json(ok_false), FailureKind::NotOk, "ok: true").await;
     let no_ok = r#"{"data":{"listUsers":{"activeUsers":[],"invitedUsers":[]}}}"#;
@@ -89,10 +89,10 @@ async fn what_is_not_complete_is_no_snapshot() {
 }
 
 #[tokio::test]
-async fn what_does_not_speak_graphql_says_so() {
+async fn responses_that_are_not_graphql_are_errors() {
     let html = answer(200, &["Content-Type: text/html"], b"<html>\x1b[31mSign in</html>");
     fails_at_once(html, FailureKind::NotJson, "<html>\\u{1b}[31mSign in").await;
-    let typed_wrong = answer(200, &["Content-Type: text/plain"], NOBODY.as_bytes());
+    let typed_wrong = answer(200, &["Content-Type: text/plain"], EMPTY.as_bytes());
     fails_at_once(typed_wrong, FailureKind::NotJson, "text/plain").await;
     fails_at_once(json("hello"), FailureKind::NotJson, "hello").await;
     fails_at_once(json(""), FailureKind::NotJson, "empty").await;
@@ -104,14 +104,14 @@ async fn what_does_not_speak_graphql_says_so() {
 }
 
 #[tokio::test]
-async fn a_listing_in_an_untyped_answer_is_read() {
-    let server = Scripted::start([answer(200, &[], NOBODY.as_bytes())]).await;
+async fn a_listing_without_a_content_type_is_read() {
+    let server = Scripted::start([answer(200, &[], EMPTY.as_bytes())]).await;
     client(&server).list().await.unwrap();
 }
 
 #[tokio::test]
-async fn every_error_is_told_even_beside_data() {
-    let body = NOBODY.replace(
+async fn graphql_errors_are_reported_even_with_data() {
+    let body = EMPTY.replace(
         r#"{"data""#,
         r#"{"errors":[{"message":"one"},{"message":"two\u001b[2J"},{"message":"three"}],"data""#,
     );
@@ -124,7 +124,7 @@ async fn every_error_is_told_even_beside_data() {
 }
 
 #[tokio::test]
-async fn what_is_denied_is_not_tried_again() {
+async fn denied_requests_are_not_retried() {
     let plain = |status| answer(status, &[], b"");
     fails_at_once(plain(401), FailureKind::Unauthorized, "401").await;
     fails_at_once(plain(403), FailureKind::Forbidden, "User Metadata Viewer").await;
@@ -141,7 +141,7 @@ async fn what_is_denied_is_not_tried_again() {
 }
 
 #[tokio::test]
-async fn transient_failures_are_tried_again() {
+async fn transient_failures_are_retried() {
     tokio::join!(
         recovers_from(answer(429, &[], b"")),
         recovers_from(answer(500, &[], b"oops")),
@@ -151,8 +151,8 @@ async fn transient_failures_are_tried_again() {
         recovers_from(answer(408, &[], b"")),
         recovers_from(Act::Close),
         recovers_from(Act::Hang),
-        recovers_from(cut(200, &["Content-Type: application/json"], NOBODY.as_bytes())),
-        recovers_from(json(&NOBODY[..NOBODY.len() - 4])),
+        recovers_from(cut(200, &["Content-Type: application/json"], EMPTY.as_bytes())),
+        recovers_from(json(&EMPTY[..EMPTY.len() - 4])),
         recovers_from(json(
             r#"{"errors":[{"message":"slow down","extensions":{"code":"RATE_LIMITED"}}]}"#
         )),
@@ -160,20 +160,20 @@ async fn transient_failures_are_tried_again() {
 }
 
 #[tokio::test]
-async fn a_server_that_stays_down_is_given_up_after_five_attempts() {
+async fn listing_fails_after_five_attempts() {
     let (kind, message, count) = fails(answer(503, &[], b"")).await;
     assert_eq!((kind, count), (FailureKind::Server, 5), "{message}");
 }
 
 #[tokio::test]
-async fn the_wait_that_a_server_asks_for_is_obeyed() {
-    let soon = Scripted::start([answer(429, &["Retry-After: 1"], b""), json(NOBODY)]).await;
+async fn retry_after_is_obeyed() {
+    let soon = Scripted::start([answer(429, &["Retry-After: 1"], b""), json(EMPTY)]).await;
     let began = Instant::now();
     client(&soon).list().await.unwrap();
     assert!(began.elapsed() >= Duration::from_secs(1));
     let date =
         ["Date: Wed, 25 Nov 2026 10:00:00 GMT", "Retry-After: Wed, 25 Nov 2026 10:00:01 GMT"];
-    let dated = Scripted::start([answer(503, &date, b""), json(NOBODY)]).await;
+    let dated = Scripted::start([answer(503, &date, b""), json(EMPTY)]).await;
     let began = Instant::now();
     client(&dated).list().await.unwrap();
     assert!(began.elapsed() >= Duration::from_secs(1));
@@ -181,8 +181,8 @@ async fn the_wait_that_a_server_asks_for_is_obeyed() {
 }
 
 #[tokio::test]
-async fn a_stop_holds_every_client_of_the_transport() {
-    let server = Scripted::start([answer(503, &["Retry-After: 500"], b""), json(NOBODY)]).await;
+async fn retry_after_delays_every_client_of_the_transport() {
+    let server = Scripted::start([answer(503, &["Retry-After: 500"], b""), json(EMPTY)]).await;
     let transport = Arc::new(Transport::new(&settings(&server.url())).unwrap());
     let one = Client::new(transport.clone(), key_pair());
     assert_eq!(one.list().await.unwrap_err().kind, FailureKind::Server);
@@ -192,13 +192,13 @@ async fn a_stop_holds_every_client_of_the_transport() {
 }
 
 #[tokio::test]
-async fn the_deadline_covers_the_body() {
+async fn the_timeout_covers_the_body() {
     let head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{";
     recovers_from(Act::Bytes(head.to_vec())).await;
 }
 
 #[tokio::test]
-async fn a_long_answer_is_not_read_to_its_end() {
+async fn a_response_beyond_the_limit_is_not_read_to_its_end() {
     let headers = ["Content-Type: application/json", "Content-Encoding: gzip"];
     let bomb = gzip(&vec![b' '; 8 << 20]);
     assert!(bomb.len() < 16_000);

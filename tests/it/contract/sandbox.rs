@@ -1,4 +1,4 @@
-//! The client against the sandbox: two readings of one API, made independently.
+//! The client against the sandbox: two independent implementations of the API.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -62,7 +62,7 @@ fn failing(fault: &str) -> Options {
 }
 
 #[tokio::test]
-async fn both_read_the_same_listing() {
+async fn the_client_reads_the_listing_of_the_sandbox() {
     for sent in [false, true] {
         let running = started(Options { sent, ..Options::default() }).await;
         let read = admin(&running).list().await.unwrap();
@@ -85,7 +85,7 @@ async fn both_read_the_same_listing() {
 }
 
 #[tokio::test]
-async fn every_role_means_the_same_to_both() {
+async fn every_role_round_trips() {
     let running = started(Options::default()).await;
     for role in Role::KNOWN {
         let email = format!("{}@acme.io", role.as_str().to_lowercase());
@@ -115,7 +115,7 @@ async fn batches_of_every_size_are_answered_one_by_one() {
 }
 
 #[tokio::test]
-async fn one_refusal_in_a_batch_is_one_refusal() {
+async fn one_rejection_in_a_batch_concerns_one_change() {
     let running = started(Options::default()).await;
     let (good, bad) = (invite("a@acme.io", Role::Business), invite("matt@acme.io", Role::Business));
     let Reply::Answered(answers) = admin(&running).send(&[&good, &bad, &disable(MATT)]).await
@@ -127,7 +127,7 @@ async fn one_refusal_in_a_batch_is_one_refusal() {
 }
 
 #[tokio::test]
-async fn a_batch_that_was_aborted_is_unknown_and_one_too_large_is_refused() {
+async fn an_aborted_batch_is_unknown_and_a_too_large_one_is_refused() {
     let running = started(Options { abort_batches: true, ..Options::default() }).await;
     let (good, bad) = (invite("a@acme.io", Role::Business), disable("unknown"));
     let reply = admin(&running).send(&[&good, &bad]).await;
@@ -140,7 +140,7 @@ async fn a_batch_that_was_aborted_is_unknown_and_one_too_large_is_refused() {
 }
 
 #[tokio::test]
-async fn every_key_may_what_it_may() {
+async fn every_key_has_its_permissions() {
     let names = vec!["acme".to_owned(), "other".to_owned()];
     let running = started(Options { workspaces: names, ..Options::default() }).await;
     let uid = running.world().workspaces[1].uid.clone();
@@ -166,7 +166,7 @@ async fn every_key_may_what_it_may() {
 }
 
 #[tokio::test]
-async fn every_fault_has_its_meaning() {
+async fn every_fault_is_classified() {
     for (fault, kind) in [
         ("timeout-after", FailureKind::Timeout),
         ("timeout-before", FailureKind::Timeout),
@@ -262,7 +262,7 @@ fn is_equal(running: &Running) {
 }
 
 #[tokio::test]
-async fn a_run_makes_them_equal_whatever_the_server_thinks_of_batches() {
+async fn a_run_converges_whatever_batches_the_server_accepts() {
     let loaded = roster();
     for options in [
         Options::default(),
@@ -282,7 +282,7 @@ async fn a_run_makes_them_equal_whatever_the_server_thinks_of_batches() {
 }
 
 #[tokio::test]
-async fn bad_days_end_in_the_same_place() {
+async fn runs_converge_under_faults() {
     let loaded = roster();
     for (seed, faults) in [
         (1, "throttle=0.3 truncate=0.2"),

@@ -1,4 +1,4 @@
-//! No secret appears in what the client says, whatever the server makes of it.
+//! No message or log line of the client contains a secret.
 
 use std::io::Write;
 use std::sync::{Arc, Mutex};
@@ -7,7 +7,7 @@ use rosterd::client::{Client, Credentials, ReadDirectory, Reply, Transport, Writ
 use rosterd::role::Role;
 use tracing::instrument::WithSubscriber;
 
-use super::{KEY, NOBODY, SECRET, client, client_with, invite, key_pair, settings};
+use super::{EMPTY, KEY, SECRET, client, client_with, invite, key_pair, settings};
 use crate::support::scripted::{Act, Scripted, answer, json, json_with};
 use rosterd::failure::FailureKind;
 
@@ -35,7 +35,7 @@ fn assert_hidden(text: &str) {
 
 #[tokio::test]
 async fn both_authentications_are_sent_as_documented() {
-    let server = Scripted::start([json(NOBODY)]).await;
+    let server = Scripted::start([json(EMPTY)]).await;
     let mut company = settings(&server.url());
     company.workspace_uid = Some("w1".into());
     client_with(&settings(&server.url())).list().await.unwrap();
@@ -55,7 +55,7 @@ async fn both_authentications_are_sent_as_documented() {
 }
 
 #[tokio::test]
-async fn a_secret_that_the_server_repeats_is_hidden() {
+async fn a_secret_in_a_response_is_masked() {
     let echo = format!("{KEY} and {SECRET}");
     let errors = format!(r#"{{"errors":[{{"message":"bad {echo}"}}]}}"#);
     for act in [
@@ -76,8 +76,8 @@ async fn a_secret_that_the_server_repeats_is_hidden() {
 }
 
 #[tokio::test]
-async fn a_secret_that_no_header_can_carry_is_denied_without_being_shown() {
-    let server = Scripted::start([json(NOBODY)]).await;
+async fn a_secret_that_is_no_header_value_is_rejected_without_being_shown() {
+    let server = Scripted::start([json(EMPTY)]).await;
     let transport = Arc::new(Transport::new(&settings(&server.url())).unwrap());
     let secret = format!("{SECRET}\n").into();
     let client = Client::new(transport, Credentials::KeyPair { key: KEY.into(), secret });
@@ -89,7 +89,7 @@ async fn a_secret_that_no_header_can_carry_is_denied_without_being_shown() {
 
 #[tokio::test]
 async fn the_log_at_trace_level_holds_no_secret_and_no_body() {
-    let acts = [Act::Close, json(NOBODY), json_with(200, &[], r#"{"data":{"m0":{"ok":true}}}"#)];
+    let acts = [Act::Close, json(EMPTY), json_with(200, &[], r#"{"data":{"m0":{"ok":true}}}"#)];
     let server = Scripted::start(acts).await;
     let log = Log::default();
     let writer = log.clone();

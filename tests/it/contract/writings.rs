@@ -1,5 +1,4 @@
-//! A batch is sent once; what each change became is told change by change, and what nobody knows
-//! is called unknown.
+//! A batch is sent once. Each change has its own result; an unknown result is reported as unknown.
 
 use std::time::Duration;
 
@@ -25,7 +24,7 @@ fn three() -> Vec<Change> {
     ]
 }
 
-/// What becomes of the three changes when the server does this; it is asked exactly once.
+/// The reply to the three changes if the server does this. Exactly one request is sent.
 async fn reply(act: Act) -> Reply {
     let server = Scripted::start([act]).await;
     let mut settings = settings(&server.url());
@@ -45,7 +44,7 @@ async fn answers(body: &str) -> Vec<Answer> {
 
 fn failure(reply: Reply) -> (&'static str, FailureKind, String) {
     match reply {
-        Reply::NotExecuted { error, .. } => ("not run", error.kind, error.message),
+        Reply::NotExecuted { error, .. } => ("not executed", error.kind, error.message),
         Reply::Refused(error) => ("refused", error.kind, error.message),
         Reply::Unknown(error) => ("unknown", error.kind, error.message),
         Reply::Answered(answers) => panic!("{answers:?}"),
@@ -78,7 +77,7 @@ async fn one_request_carries_the_batch() {
 }
 
 #[tokio::test]
-async fn each_change_has_its_own_answer() {
+async fn each_change_has_its_own_result() {
     let got = answers(
         r#"{"data":{"m0":{"ok":true},"m2":null},
             "errors":[{"message":"no such\u001b user","path":["m1"]},{"message":"odd"}]}"#,
@@ -103,7 +102,7 @@ async fn each_change_has_its_own_answer() {
 }
 
 #[tokio::test]
-async fn a_document_that_did_not_run_is_refused_as_a_whole() {
+async fn a_document_that_was_not_executed_is_refused_as_a_whole() {
     let invalid = r#"{"errors":[{"message":"too many aliases"}]}"#;
     for act in [
         json(invalid),
@@ -116,7 +115,7 @@ async fn a_document_that_did_not_run_is_refused_as_a_whole() {
 }
 
 #[tokio::test]
-async fn an_answer_that_could_hide_an_effect_is_unknown() {
+async fn a_response_that_could_hide_an_effect_is_unknown() {
     let nulled = r#"{"data":null,"errors":[{"message":"no such user","path":["m2"]}]}"#;
     becomes(json(nulled), "unknown", FailureKind::Graphql).await;
     becomes(json_with(400, &[], nulled), "unknown", FailureKind::Graphql).await;
@@ -149,7 +148,7 @@ async fn an_answer_that_could_hide_an_effect_is_unknown() {
 }
 
 #[tokio::test]
-async fn a_request_that_certainly_did_not_run_says_so() {
+async fn a_request_that_was_certainly_not_executed_is_classified() {
     let asked = |reply| match reply {
         Reply::NotExecuted { error, retry_after } => (error.kind, retry_after),
         other => panic!("{other:?}"),
@@ -157,11 +156,11 @@ async fn a_request_that_certainly_did_not_run_says_so() {
     let throttled = answer(429, &["Retry-After: 7"], b"");
     let seven = Some(Duration::from_secs(7));
     assert_eq!(asked(reply(throttled).await), (FailureKind::Throttled, seven));
-    becomes(answer(429, &[], b""), "not run", FailureKind::Throttled).await;
+    becomes(answer(429, &[], b""), "not executed", FailureKind::Throttled).await;
     let coded = r#"{"errors":[{"message":"slow","extensions":{"code":"TOO_MANY_REQUESTS"}}]}"#;
-    becomes(json(coded), "not run", FailureKind::Throttled).await;
-    becomes(answer(401, &[], b""), "not run", FailureKind::Unauthorized).await;
-    becomes(answer(403, &[], b""), "not run", FailureKind::Forbidden).await;
+    becomes(json(coded), "not executed", FailureKind::Throttled).await;
+    becomes(answer(401, &[], b""), "not executed", FailureKind::Unauthorized).await;
+    becomes(answer(403, &[], b""), "not executed", FailureKind::Forbidden).await;
 }
 
 #[tokio::test]
@@ -178,15 +177,15 @@ async fn a_missing_capability_is_named() {
         format!(r#"{{"data":null,"errors":[{lacking}]}}"#),
     ] {
         let (what, kind, message) = failure(reply(json(&body)).await);
-        assert_eq!((what, kind.concerns_key()), ("not run", true), "{body}");
+        assert_eq!((what, kind.concerns_key()), ("not executed", true), "{body}");
         assert!(message.contains("User Management Admin"), "{message}");
     }
     let rejected_key = r#"{"errors":[{"message":"no","extensions":{"code":"UNAUTHENTICATED"}}]}"#;
-    becomes(json(rejected_key), "not run", FailureKind::Unauthorized).await;
+    becomes(json(rejected_key), "not executed", FailureKind::Unauthorized).await;
 }
 
 #[tokio::test]
-async fn a_denial_beside_an_effect_concerns_its_change_alone() {
+async fn a_denial_beside_a_success_concerns_one_change() {
     let error = r#"{"message":"not yours","path":["m1"],"extensions":{"code":"FORBIDDEN"}}"#;
     let beside =
         format!(r#"{{"data":{{"m0":{{"ok":true}},"m1":null,"m2":null}},"errors":[{error}]}}"#);
@@ -200,16 +199,16 @@ async fn a_denial_beside_an_effect_concerns_its_change_alone() {
 }
 
 #[tokio::test]
-async fn without_a_connection_nothing_ran() {
+async fn without_a_connection_nothing_was_executed() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/", listener.local_addr().unwrap());
     drop(listener);
     let got = failure(client_with(&settings(&url)).send(&[&three()[0]]).await);
-    assert_eq!((got.0, got.1), ("not run", FailureKind::Connect), "{}", got.2);
+    assert_eq!((got.0, got.1), ("not executed", FailureKind::Connect), "{}", got.2);
 }
 
 #[tokio::test]
-async fn a_connection_that_dies_in_the_pool_does_not_double_a_mutation() {
+async fn a_closed_pooled_connection_does_not_repeat_a_mutation() {
     let done = || json(r#"{"data":{"m0":{"ok":true}}}"#);
     let server = Scripted::start([done(), Act::Close, done()]).await;
     let client = client(&server);
@@ -222,7 +221,7 @@ async fn a_connection_that_dies_in_the_pool_does_not_double_a_mutation() {
 }
 
 #[tokio::test]
-async fn a_role_that_cannot_be_said_is_rejected_here_and_hinders_nobody() {
+async fn an_invalid_role_is_rejected_locally_and_the_rest_is_sent() {
     let odd = invite("john@acme.io", Role::Other("NEW ROLE".into()));
     let good = invite("alice@acme.io", Role::Other("NEW_ROLE".into()));
     let server = Scripted::start([json(r#"{"data":{"m1":{"ok":true}}}"#)]).await;
@@ -237,7 +236,7 @@ async fn a_role_that_cannot_be_said_is_rejected_here_and_hinders_nobody() {
 }
 
 #[tokio::test]
-async fn during_a_stop_nothing_is_sent_and_the_caller_hears_how_long_it_lasts() {
+async fn during_retry_after_nothing_is_sent_and_the_remaining_time_is_returned() {
     let server = Scripted::start([answer(429, &["Retry-After: 30"], b"")]).await;
     let (client, change) = (client(&server), invite("alice@acme.io", Role::Analyst));
     assert!(matches!(client.send(&[&change]).await, Reply::NotExecuted { .. }));
@@ -248,7 +247,7 @@ async fn during_a_stop_nothing_is_sent_and_the_caller_hears_how_long_it_lasts() 
 }
 
 #[tokio::test]
-async fn the_rate_is_kept_by_all_together() {
+async fn the_rate_limit_is_shared() {
     let server = Scripted::start([json(r#"{"data":{"m0":{"ok":true}}}"#)]).await;
     let mut settings = settings(&server.url());
     settings.rate = Some(50.0);
@@ -264,7 +263,7 @@ async fn the_rate_is_kept_by_all_together() {
 }
 
 #[tokio::test]
-async fn trouble_slows_the_next_request() {
+async fn an_overload_error_delays_the_next_request() {
     let done = || json(r#"{"data":{"m0":{"ok":true}}}"#);
     let coded = r#"{"errors":[{"message":"slow","extensions":{"code":"RATE_LIMITED"}}]}"#;
     let next_after = async |act: Act| {
@@ -285,7 +284,7 @@ async fn trouble_slows_the_next_request() {
 }
 
 #[tokio::test]
-async fn a_single_change_that_is_refused_by_name_is_rejected_though_its_data_is_null() {
+async fn an_error_of_a_single_change_is_its_rejection() {
     let of = async |code: &str| {
         let error = format!(r#"{{"message":"no","path":["m0"],"extensions":{{"code":"{code}"}}}}"#);
         let body = format!(r#"{{"data":null,"errors":[{error}]}}"#);

@@ -1,5 +1,5 @@
-//! What can happen to the file: nothing is changed meanwhile, the reason is told, and all goes on
-//! by itself afterwards.
+//! Damage to the file of the ledger: no changes are made, the reason is reported, and runs continue
+//! once it is repaired.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
@@ -21,27 +21,27 @@ type Harm = (&'static str, fn(&Bench), &'static str);
 
 /// What neither this process nor a later one goes on with.
 const HARMS: [Harm; 8] = [
-    ("garbage", |it| it.write(&b"no database ".repeat(2_000)), "no SQLite file"),
+    ("garbage", |it| it.write(&b"no database ".repeat(2_000)), "not a SQLite file"),
     ("cut short", |it| it.cut(), "corrupt"),
     ("another database", |it| it.sql("DROP TABLE meta"), "not a ledger of rosterd"),
     ("a newer schema", |it| it.sql("UPDATE meta SET value = '99' WHERE name = 'schema'"), "99"),
     ("no schema", |it| it.sql("DELETE FROM meta"), "not a ledger of rosterd"),
-    ("read-only", |it| it.make_read_only(), "cannot be written"),
+    ("read-only", |it| it.make_read_only(), "not writable"),
     ("a folder", |it| it.replace_by_folder(), "not a ledger of rosterd"),
     ("a folder that is a file", |it| it.replace_folder(), "ledger.db"),
 ];
 
 /// What only a process that knew the ledger before can notice.
 const CHANGELINGS: [Harm; 5] = [
-    ("gone", |it| fs::remove_file(&it.path).unwrap(), "gone while rosterd runs"),
+    ("gone", |it| fs::remove_file(&it.path).unwrap(), "removed while rosterd was running"),
     ("empty", |it| it.write(b""), "replaced"),
-    ("another ledger", |it| it.replace_by_another(), "replaced while rosterd runs"),
-    ("an older copy", |it| it.restore("earlier"), "is missing in it"),
-    ("an older copy that went on", |it| it.fork(), "not what was written"),
+    ("another ledger", |it| it.replace_by_another(), "replaced while rosterd was running"),
+    ("an older copy", |it| it.restore("earlier"), "is missing"),
+    ("an older copy that went on", |it| it.fork(), "does not match its hash"),
 ];
 
 #[test]
-fn a_ledger_that_cannot_be_used_keeps_everything_as_it_is() {
+fn an_unusable_ledger_prevents_all_changes() {
     for (name, harm, says) in HARMS {
         let bench = Bench::new();
         harm(&bench);
@@ -55,11 +55,11 @@ fn a_ledger_that_cannot_be_used_keeps_everything_as_it_is() {
 
 /// Who knows what was written goes on with that; who would have to believe it does not.
 #[test]
-fn a_changed_byte_is_not_believed() {
+fn a_changed_byte_is_detected() {
     let bench = Bench::new();
     bench.flip("\"status\":\"converged\"");
     let later = Ledger::at(Location::File(bench.path.clone()));
-    bench.stays_still(&later, "a changed byte", "not what was written");
+    bench.stays_still(&later, "a changed byte", "does not match its hash");
     assert!(matches!(later.read_state(SCOPE), Err(LedgerError::Broken(_))));
     assert!(matches!(later.entries(), Err(LedgerError::Broken(_))));
     let (report, _) = bench.run(&bench.ledger);
@@ -68,7 +68,7 @@ fn a_changed_byte_is_not_believed() {
 }
 
 #[test]
-fn another_ledger_in_its_place_is_noticed() {
+fn a_replaced_ledger_is_detected() {
     for (name, harm, says) in CHANGELINGS {
         let bench = Bench::new();
         harm(&bench);
@@ -79,11 +79,11 @@ fn another_ledger_in_its_place_is_noticed() {
 }
 
 #[test]
-fn an_operator_may_begin_anew() {
+fn an_operator_can_create_a_new_ledger() {
     let bench = Bench::new();
     assert!(matches!(bench.ledger.init(now()), Err(LedgerError::Exists)));
     fs::remove_file(&bench.path).unwrap();
-    bench.stays_still(&bench.ledger, "gone", "gone");
+    bench.stays_still(&bench.ledger, "gone", "removed");
     // From another process.
     Ledger::at(Location::File(bench.path.clone())).init(now()).unwrap();
     let (report, fake) = bench.run(&bench.ledger);
@@ -93,18 +93,18 @@ fn an_operator_may_begin_anew() {
 }
 
 #[test]
-fn a_lock_of_another_program_is_waited_for_and_told() {
+fn a_lock_of_another_program_is_awaited_and_reported() {
     let bench = Bench::new();
     let other = Connection::open(&bench.path).unwrap();
     // What takes a copy or repairs a file works so.
     other.execute_batch("PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE").unwrap();
-    bench.stays_still(&bench.ledger, "locked", "keeps the ledger locked");
+    bench.stays_still(&bench.ledger, "locked", "locked by another program");
     drop(other);
     bench.goes_on("locked");
 }
 
 #[test]
-fn two_runs_of_one_workspace_are_kept_apart() {
+fn two_runs_of_one_workspace_exclude_each_other() {
     let bench = Bench::new();
     let other = Ledger::at(Location::File(bench.path.clone()));
     let lock = other.lock(SCOPE, "process 7").unwrap().unwrap();
@@ -117,7 +117,7 @@ fn two_runs_of_one_workspace_are_kept_apart() {
 }
 
 #[test]
-fn an_unfinished_beginning_becomes_a_ledger() {
+fn an_interrupted_creation_is_completed() {
     let bench = Bench::new();
     bench.write(b"");
     let ledger = Ledger::at(Location::File(bench.path.clone()));
@@ -139,7 +139,7 @@ fn a_file_of_the_first_schema_is_opened() {
 }
 
 #[test]
-fn nobody_else_can_read_it() {
+fn only_its_owner_can_read_it() {
     let bench = Bench::new();
     for path in [&*bench.path, bench.path.parent().unwrap()] {
         assert_eq!(fs::metadata(path).unwrap().permissions().mode() & 0o077, 0, "{path:?}");
@@ -148,7 +148,7 @@ fn nobody_else_can_read_it() {
 
 /// The file goes while the first answers arrive: what was intended is sent, and nothing else.
 #[test]
-fn a_ledger_lost_in_the_middle_ends_the_sending() {
+fn a_ledger_lost_during_a_run_stops_the_sending() {
     let bench = Bench::new();
     let (path, saved) = (bench.path.clone(), bench.folder.path().join("saved.db"));
     let crowd = (0..12).fold(World::converged(), |world, n| {

@@ -26,7 +26,7 @@ fn once_within(site: &Site, blocks: u32) -> Command {
 }
 
 #[test]
-fn a_disk_that_is_full_in_the_middle_ends_the_sending_and_nothing_is_lost() {
+fn a_disk_that_fills_during_a_run_stops_the_sending_and_loses_nothing() {
     let mut site = Site::new(SEED, "0ms");
     let (mut before, mut during) = (0, 0);
     for _ in 0..25 {
@@ -51,7 +51,7 @@ fn a_disk_that_is_full_in_the_middle_ends_the_sending_and_nothing_is_lost() {
 }
 
 #[test]
-fn a_full_disk_is_told_by_its_name() {
+fn a_full_disk_is_reported_as_such() {
     let file = rusqlite::Connection::open_in_memory().unwrap();
     file.execute_batch("CREATE TABLE t (a); PRAGMA max_page_count = 3").unwrap();
     let error = file.execute("INSERT INTO t VALUES (zeroblob(100000))", []).unwrap_err();

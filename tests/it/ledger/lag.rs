@@ -1,4 +1,4 @@
-//! A reading that shows less than an earlier one did.
+//! Stale listings, which show less than an earlier one.
 
 use rosterd::memory::entry::{Entry, Record};
 use rosterd::plan::change::Action;
@@ -20,7 +20,7 @@ fn role(from: Role, to: Role) -> Action {
 }
 
 #[test]
-fn what_was_shown_and_is_shown_no_longer_settles_first() {
+fn an_effect_that_disappears_is_propagating_first() {
     let without = World::converged().no_member("matt");
     assert_eq!(told(&without.plan()).len(), 1);
     let disabled = shown(without.clone(), 9, "matt", disable("matt"));
@@ -34,7 +34,7 @@ fn what_was_shown_and_is_shown_no_longer_settles_first() {
 }
 
 #[test]
-fn who_goes_back_and_forth_does_not_wait_for_the_first_time() {
+fn a_change_that_is_reverted_does_not_wait_for_the_first_attempt() {
     let world = World::converged().member("matt", Role::Analyst);
     let there = shown(world, 3, "matt", role(Role::Developer, Role::Analyst));
     let back = shown(there, 2, "matt", role(Role::Analyst, Role::Developer));

@@ -1,4 +1,4 @@
-//! What is old is dropped, and an anchor stands for it.
+//! Old entries are pruned, and an anchor replaces them.
 
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -105,7 +105,7 @@ fn needed(ledger: &Ledger, now: Timestamp) -> Memory {
 }
 
 #[test]
-fn what_is_remembered_does_not_depend_on_what_was_dropped() {
+fn memory_does_not_depend_on_pruning() {
     for seed in [0, 1, 2, 127] {
         let (_folder, whole, pruned) = files();
         let now = weeks(&at(&whole), seed);
@@ -123,7 +123,7 @@ fn what_is_remembered_does_not_depend_on_what_was_dropped() {
 }
 
 #[test]
-fn an_anchor_leads_over_the_heads_that_are_still_there() {
+fn an_anchor_keeps_later_heads_verifiable() {
     let (_folder, path, _) = files();
     let ledger = at(&path);
     let now = weeks(&ledger, 1);
@@ -145,7 +145,7 @@ fn an_anchor_leads_over_the_heads_that_are_still_there() {
 }
 
 #[test]
-fn nothing_is_dropped_before_there_is_a_day_of_it() {
+fn nothing_is_pruned_before_it_spans_a_day() {
     let (_folder, path, _) = files();
     let ledger = at(&path);
     let now = weeks(&ledger, 2);

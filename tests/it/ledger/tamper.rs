@@ -1,4 +1,4 @@
-//! Hands that change what was written: each row that is not what it was is named.
+//! Tampering with rows: each changed row is reported.
 
 use std::path::PathBuf;
 
@@ -62,7 +62,7 @@ async fn fill(ledger: &Ledger) {
 }
 
 #[test]
-fn an_edited_row_is_named() {
+fn an_edited_row_is_reported() {
     for (column, value) in [
         ("body", "'{}'"),
         ("body", "replace(body, 'alice', 'zoe')"),
@@ -84,7 +84,7 @@ fn an_edited_row_is_named() {
 }
 
 #[test]
-fn a_removed_row_is_named() {
+fn a_removed_row_is_reported() {
     let missing = |row| ChainError::Missing { missing: row, after: row - 1, found: row + 1 };
     assert_eq!(Chain::new().breaks("DELETE FROM entries WHERE seq = 150"), missing(150));
     let first = Chain::new().breaks("DELETE FROM entries WHERE seq = 1");
@@ -100,7 +100,7 @@ fn a_removed_row_is_named() {
 }
 
 #[test]
-fn exchanged_rows_are_named() {
+fn swapped_rows_are_reported() {
     for (one, other) in [(150, 151), (40, 200)] {
         let chain = Chain::new();
         chain.sql(&format!("UPDATE entries SET seq = -1 WHERE seq = {one}"));
@@ -111,7 +111,7 @@ fn exchanged_rows_are_named() {
 }
 
 #[test]
-fn an_added_row_is_named() {
+fn an_added_row_is_reported() {
     let sql = format!(
         "INSERT INTO entries SELECT {}, at, scope, kind, subject, body, hash FROM entries \
          WHERE seq = {}",
@@ -122,7 +122,7 @@ fn an_added_row_is_named() {
 }
 
 #[test]
-fn a_cut_tail_is_seen_by_whoever_noted_the_head() {
+fn a_truncated_chain_fails_against_a_known_head() {
     let chain = Chain::new();
     let before = chain.ledger.verify(None).unwrap();
     assert_eq!((before.rows, before.first), (ROWS.cast_unsigned() + 1, Some(1)));
@@ -135,7 +135,7 @@ fn a_cut_tail_is_seen_by_whoever_noted_the_head() {
 
 /// Whoever can write the file can write all of it anew; the head tells that too.
 #[test]
-fn a_chain_that_was_forged_to_its_end_is_seen_by_whoever_noted_the_head() {
+fn a_rewritten_chain_fails_against_a_known_head() {
     let chain = Chain::new();
     chain.sql("UPDATE entries SET body = replace(body, 'alice', 'zoe') WHERE seq = 152");
     let file = Connection::open(&chain.path).unwrap();

@@ -1,4 +1,4 @@
-//! The past, told run by run, and after old entries have been dropped.
+//! The history by run, also after old entries have been pruned.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use rosterd::memory::Memory;
 use rosterd::memory::entry::{
     Anchor, AttemptStatus, Entry, OutcomeEntry, Record, RosterRecord, RunRecord,
 };
-use rosterd::memory::events::{EventKind, of_workspace, story};
+use rosterd::memory::events::{EventKind, events, of_workspace};
 use rosterd::memory::runs::runs;
 use rosterd::memory::timeline::timeline;
 use rosterd::role::Role;
@@ -50,7 +50,7 @@ fn closed(of: u64) -> Entry {
 }
 
 #[test]
-fn each_run_is_told_with_what_it_did() {
+fn each_run_has_its_events() {
     let entries = noted([
         invite("zoe"),    // 1
         closed(1),        // 2
@@ -63,7 +63,7 @@ fn each_run_is_told_with_what_it_did() {
     ]);
     let told = |before, most| -> Vec<(u64, Vec<String>)> {
         let names = |it: &rosterd::memory::runs::Run| {
-            let done = it.events.iter().filter(|event| match &event.what {
+            let done = it.events.iter().filter(|event| match &event.kind {
                 EventKind::Change(change) => change.status == AttemptStatus::Done || event.seq == 6,
                 _ => false,
             });
@@ -80,7 +80,7 @@ fn each_run_is_told_with_what_it_did() {
 }
 
 #[test]
-fn runs_that_end_alike_are_a_streak() {
+fn runs_with_the_same_status_are_a_streak() {
     let streak = |entries: &[Entry]| {
         let mut memory = Memory::of_ledger();
         for noted in &noted(entries.iter().cloned()) {
@@ -99,7 +99,7 @@ fn runs_that_end_alike_are_a_streak() {
 }
 
 #[test]
-fn what_was_dropped_is_known_to_what_is_left() {
+fn an_anchor_keeps_what_is_needed_of_dropped_entries() {
     let world = World::converged();
     let before = world.clone().seen(-900);
     let kept = BTreeMap::from([
@@ -141,6 +141,6 @@ fn what_was_dropped_is_known_to_what_is_left() {
     let people: Vec<usize> =
         timeline(&ours).counts.iter().map(|(_, roles)| roles.values().sum()).collect();
     assert_eq!(people, [5, 6], "those who were there before are counted");
-    let appeared = story(&ours, Some(&[crate::support::world::email("alexandra")]));
+    let appeared = events(&ours, Some(&[crate::support::world::email("alexandra")]));
     assert!(appeared.is_empty(), "alexandra is not new: {appeared:?}");
 }

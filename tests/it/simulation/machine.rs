@@ -17,7 +17,7 @@ use super::sim_state::{Shared, SimState};
 pub struct SimulatedExecutor(pub Shared);
 
 impl BlockingExecutor for SimulatedExecutor {
-    fn take(&self, work: Task) -> BoxFuture<'static, ()> {
+    fn execute(&self, work: Task) -> BoxFuture<'static, ()> {
         let shared = self.0.clone();
         Box::pin(async move {
             let (epoch, before, after) = {
