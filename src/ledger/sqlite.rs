@@ -261,7 +261,7 @@ fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
     })
 }
 
-/// SQLite has no unsigned integers; the number of a row is never that large.
+/// `SQLite` has no unsigned integers; the number of a row is never that large.
 fn number(seq: Seq) -> i64 {
     i64::try_from(seq).unwrap_or(i64::MAX)
 }
