@@ -1,5 +1,5 @@
-//! Delivers notices to webhooks. A run never waits for a delivery; a notice that cannot be delivered
-//! is logged and counted.
+//! Delivers notices to webhooks. A run never waits for a delivery; a failed one is logged and
+//! counted.
 
 mod sign;
 

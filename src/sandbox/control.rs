@@ -107,7 +107,7 @@ fn apply(
         "remove" => world.remove(&which, email),
         _ => {
             return Err(
-                "unknown action: use accept, expire, account, role, rename, enable, remove or faults",
+                "unknown action: use accept, expire, account, role, rename, enable, remove, faults",
             );
         }
     })

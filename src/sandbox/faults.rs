@@ -95,7 +95,7 @@ impl Faults {
     pub fn draw(&mut self, is_mutation: bool) -> Option<Fault> {
         let mut result = None;
         for (&fault, &probability) in &self.rates {
-            // Every request draws the same number of times, so that its kind does not affect later ones.
+            // Every request draws equally often, so that its kind does not affect later ones.
             let hit = self.random.f64() < probability;
             if hit && result.is_none() && !(is_mutation && fault == Fault::Stale) {
                 result = Some(fault);

@@ -1,8 +1,9 @@
 //! A local implementation of the User Management API, for tests and trials.
 //!
-//! [`world`] is a pure state machine, [`schema`] its GraphQL API, and `server` the HTTP server, which
-//! injects faults on request ([`faults`]). The sandbox never imports the client: both implement the
-//! API independently, so that a misreading of the documentation goes unnoticed only if both share it.
+//! [`world`] is a pure state machine, [`schema`] its GraphQL API, and `server` the HTTP server,
+//! which injects faults on request ([`faults`]). The sandbox never imports the client: both
+//! implement the API independently, so that a misreading of the documentation goes unnoticed only
+//! if both share it.
 
 pub mod auth;
 mod connection;

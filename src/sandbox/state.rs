@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::world::World;
 
-/// Loads the state; None if the file does not exist. Any other file is an error, and is not changed.
+/// Loads the state; None if the file does not exist. Never changes a file that it cannot read.
 pub fn load(path: &Path) -> io::Result<Option<World>> {
     let text = match std::fs::read(path) {
         Ok(text) => text,

@@ -156,7 +156,7 @@ fn errors_in_files_are_shown_as_by_check() {
     });
     let metrics = web.get("/metrics").body;
     assert!(metrics.contains("rosterd_roster_errors{workspace=\"acme\"} 1"), "{metrics}");
-    assert_eq!(web.state(), "stale");
+    eventually(SOON, "the stale run has ended", || web.state() == "stale");
     web.env.write("users.yaml", ROSTER);
     eventually(SOON, "the errors are gone", || web.state() == "in_sync");
     assert!(!web.get("/workspaces/acme").body.contains("unknown role"));

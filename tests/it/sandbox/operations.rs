@@ -120,19 +120,19 @@ async fn the_schema_has_exactly_the_documented_operations() {
     let query = "{ __schema { queryType { fields { name } } mutationType { fields { name \
                  args { name } } } subscriptionType { name } } \
                  __type(name: \"UserAccountType\") { kind enumValues { name } } }";
-    let schema = env.data(query, json!({})).await;
+    let response = env.data(query, json!({})).await;
     let names = |value: &serde_json::Value| -> Vec<String> {
         let each = value.as_array().unwrap().iter();
         each.map(|it| it["name"].as_str().unwrap().to_owned()).collect()
     };
-    let schema = &schema["__schema"];
+    let schema = &response["__schema"];
     assert_eq!(names(&schema["queryType"]["fields"]), ["listUsers", "listWorkspaces"]);
     let mutations = &schema["mutationType"]["fields"];
     assert_eq!(names(mutations), ["inviteUser", "updateUserAccountType", "disableUser"]);
     assert_eq!(names(&mutations[1]["args"]), ["uid", "accountType"]);
     assert!(schema["subscriptionType"].is_null());
-    assert_eq!(schema["__type"]["kind"], "ENUM");
-    let roles = names(&schema["__type"]["enumValues"]);
+    assert_eq!(response["__type"]["kind"], "ENUM");
+    let roles = names(&response["__type"]["enumValues"]);
     let mut known: Vec<&str> = Role::KNOWN.iter().map(Role::as_str).collect();
     let mut roles: Vec<&str> = roles.iter().map(String::as_str).collect();
     known.sort_unstable();
