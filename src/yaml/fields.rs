@@ -52,8 +52,8 @@ impl<'n, 't> Fields<'n, 't> {
     /// The entry of a key, or of its name in an earlier version.
     fn entry(&self, key: &str) -> Option<&'n (Key<'t>, Node<'t>)> {
         let named = |name: &str| self.entries.iter().find(|(known, _)| known.text == name);
-        let old = RENAMED.iter().filter(|(_, new)| *new == key).map(|(old, _)| *old);
-        named(key).or_else(|| old.filter_map(named).next())
+        let mut old = RENAMED.iter().filter(|(_, new)| *new == key).map(|(old, _)| *old);
+        named(key).or_else(|| old.find_map(named))
     }
 
     /// The value of a required key. Reports a missing key or value.

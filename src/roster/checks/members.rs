@@ -75,7 +75,7 @@ impl Validator<'_> {
             && start >= end
         {
             self.found.push(
-                Diagnostic::error("starts-after-expires", "`expires` is before `starts`")
+                Diagnostic::error("starts-after-expires", "`expires` is not after `starts`")
                     .at(to)
                     .label("access ends")
                     .related(from, "access starts")

@@ -164,7 +164,7 @@ fn a_pasted_approval_releases_what_it_names_once() {
     let (fewer, removed) = without(&roster, 6);
     stage.write("users.yaml", &fewer);
     let held = stage.run(&ONCE).expect(3).stdout();
-    let block = held.split_once("once they are committed:\n").expect("a block").1;
+    let block = held.split_once("commit these lines to the roster:\n").expect("a block").1;
     let block: String = block
         .lines()
         .skip(1)
@@ -178,9 +178,9 @@ fn a_pasted_approval_releases_what_it_names_once() {
     assert_eq!(ran.matches("✓ disable").count(), 5, "{ran}");
     assert_eq!(ran.matches("! held").count(), 1 + 1, "in the plan and after it\n{ran}");
     let history = stage.run(&["history", &removed[0], "-u", "users.yaml"]).expect(0).stdout();
-    assert!(history.contains("approved against disable-budget"), "{history}");
+    assert!(history.contains("approved, overrides disable-budget"), "{history}");
     assert!(history.contains("approval used"), "{history}");
-    // The line has served: it says so, and the same person again is held again.
+    // The approval has been used: `check` warns, and the same user is held again.
     let check = stage.run(&["check", "-u", "users.yaml"]).expect(0).stdout();
     assert_eq!(check.matches("warning[approval-used]").count(), 5, "{check}");
     let account = format!("{{\"email\": \"{}\", \"accountType\": \"DEVELOPER\"}}", removed[0]);

@@ -134,7 +134,7 @@ fn a_stopped_or_unverified_run_is_not_in_sync() {
             Some(Failure { kind: FailureKind::Cancelled, message: "stopped by a signal".into() });
     }
     insta::assert_snapshot!(format!("{unverified}\n{}", last(&report)), @"
-    not verified, connection reset; 2 done, 1 skipped, 12 held, 1 in sync
+    not verified: connection reset; 2 done, 1 skipped, 12 held, 1 in sync
     stopped early: stopped by a signal; 2 done, 1 skipped, 12 held, 1 in sync
     ");
 }
