@@ -9,21 +9,7 @@ use crate::guard::{Guard, Verdict};
 use crate::plan::Plan;
 use crate::plan::change::Change;
 
-/// What started a run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Trigger {
-    /// The process started, or a person asked for one run.
-    Start,
-    Schedule,
-    File,
-    Signal,
-    /// A request over HTTP.
-    Http,
-    /// A date of the roster is due.
-    Date,
-    /// An earlier run failed.
-    Retry,
-}
+pub use crate::status::{RunStatus, Trigger};
 
 /// The outcome of one change.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -108,16 +94,6 @@ pub struct Failure {
     pub message: String,
 }
 
-/// How a run ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Status {
-    /// Nothing is left to apply.
-    Converged,
-    /// Only held changes are left.
-    Held,
-    Failed,
-}
-
 impl Outcome {
     /// The name in logs and metrics.
     pub fn as_str(&self) -> &'static str {
@@ -138,45 +114,11 @@ impl Outcome {
     }
 }
 
-impl Trigger {
-    /// The word in logs and metrics.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Start => "start",
-            Self::Schedule => "schedule",
-            Self::File => "file",
-            Self::Signal => "signal",
-            Self::Http => "http",
-            Self::Date => "boundary",
-            Self::Retry => "retry",
-        }
-    }
-}
-
-impl Status {
-    /// The word in the log and in the ledger.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Converged => "converged",
-            Self::Held => "held",
-            Self::Failed => "failed",
-        }
-    }
-
-    /// 0 converged, 1 failed, 3 something held.
-    pub fn exit_code(self) -> u8 {
-        match self {
-            Self::Converged => 0,
-            Self::Held => 3,
-            Self::Failed => 1,
-        }
-    }
-}
-
 impl RunReport {
-    pub fn status(&self) -> Status {
+    pub fn status(&self) -> RunStatus {
         match &self.end {
-            End::Failed(_) => Status::Failed,
+            _ if self.is_interrupted() => RunStatus::Interrupted,
+            End::Failed(_) => RunStatus::Failed,
             End::Applied(applied) => applied.status(),
         }
     }
@@ -232,7 +174,7 @@ impl RunReport {
 }
 
 impl Applied {
-    fn status(&self) -> Status {
+    fn status(&self) -> RunStatus {
         let unverified = match &self.verification {
             Verification::NotNeeded => false,
             Verification::Read(residue) => !residue.applicable.is_empty(),
@@ -240,11 +182,11 @@ impl Applied {
         };
         let failed = self.outcomes.iter().any(|(_, outcome)| *outcome != Outcome::Done);
         if unverified || failed || self.lost > 0 || self.stopped.is_some() {
-            Status::Failed
+            RunStatus::Failed
         } else if self.verdict.held.is_empty() {
-            Status::Converged
+            RunStatus::Converged
         } else {
-            Status::Held
+            RunStatus::Held
         }
     }
 
@@ -275,13 +217,6 @@ mod tests {
     use crate::plan::{self, OnRemoved};
     use crate::role::Role;
     use crate::roster::{Digest, Roster};
-
-    #[test]
-    fn words_and_exit_codes_are_what_logs_and_scripts_look_for() {
-        let all = [Status::Converged, Status::Held, Status::Failed];
-        assert_eq!(all.map(Status::as_str), ["converged", "held", "failed"]);
-        assert_eq!(all.map(Status::exit_code), [0, 3, 1]);
-    }
 
     fn released(by: Guard) -> RunReport {
         let roster = Roster::new(vec![], vec![], vec![], Digest::default()).unwrap();

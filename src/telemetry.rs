@@ -19,7 +19,7 @@ use crate::guard::Held;
 use crate::plan::FindingCategory;
 use crate::plan::change::Change;
 use crate::render::findings;
-use crate::report::{Applied, End, Outcome, RunReport, Status, Verification};
+use crate::report::{Applied, End, Outcome, RunReport, RunStatus, Verification};
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum LogFormat {
@@ -164,7 +164,7 @@ pub fn log_run(report: &RunReport, sources: &Sources, next: Option<Timestamp>) {
         End::Failed(_) if report.is_interrupted() => tracing::info!(
             workspace,
             trigger = report.trigger.as_str(),
-            status = EARLY,
+            status = report.status().as_str(),
             duration_ms = duration(report),
             "run"
         ),
@@ -283,15 +283,11 @@ fn log_needs_action(workspace: &str, applied: &Applied) {
 
 fn log_applied(report: &RunReport, applied: &Applied, next: Option<Timestamp>) {
     let status = report.status();
-    let early = report.is_interrupted();
-    let level = if early {
-        Level::INFO
-    } else if status == Status::Failed {
-        Level::ERROR
-    } else if report.stale || status == Status::Held {
-        Level::WARN
-    } else {
-        Level::INFO
+    let level = match status {
+        RunStatus::Interrupted => Level::INFO,
+        RunStatus::Failed => Level::ERROR,
+        _ if report.stale || status == RunStatus::Held => Level::WARN,
+        _ => Level::INFO,
     };
     let count = |wanted: fn(&Outcome) -> bool| {
         applied.outcomes.iter().filter(|(_, outcome)| wanted(outcome)).count()
@@ -305,7 +301,7 @@ fn log_applied(report: &RunReport, applied: &Applied, next: Option<Timestamp>) {
         level,
         workspace = report.workspace.as_str(),
         trigger = report.trigger.as_str(),
-        status = if early { EARLY } else { status.as_str() },
+        status = status.as_str(),
         done = count(|outcome| *outcome == Outcome::Done),
         rejected = count(|outcome| matches!(outcome, Outcome::Rejected(_))),
         unknown = count(|outcome| matches!(outcome, Outcome::Unknown(_))),
@@ -374,9 +370,6 @@ fn file_and_line(place: Place, sources: &Sources) -> String {
 fn seconds(at: Timestamp) -> String {
     at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
-
-/// The status of a run that was interrupted by a later one or by the end of the process.
-const EARLY: &str = "early";
 
 /// In milliseconds; 0 if the clock was set back during the run.
 fn duration(report: &RunReport) -> u64 {

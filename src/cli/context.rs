@@ -47,8 +47,8 @@ pub struct Context {
 const LOCK_TIMEOUT: Duration = Duration::from_mins(1);
 
 impl Context {
-    /// Reads the configuration and, with `--sandbox`, starts a sandbox with its workspaces. Warnings
-    /// of the configuration go to stderr.
+    /// Reads the configuration and, with `--sandbox`, starts a sandbox with its workspaces.
+    /// Warnings of the configuration go to stderr.
     pub async fn start(global: &Global) -> Result<(Self, Config), CliError> {
         let (folder, request) = (working_directory()?, request(global));
         let mut context = Self {

@@ -26,13 +26,13 @@ pub struct Global {
     /// Address of the web UI, instead of `listen` in the configuration
     #[arg(long, global = true, value_name = "ADDRESS", env = "ROSTERD_LISTEN", hide_env = true)]
     pub listen: Option<SocketAddr>,
-    /// Start an embedded User Management API with example users, and work on that
+    /// Work on an embedded User Management API with example users
     #[arg(long, global = true)]
     pub sandbox: bool,
-    /// Keep the sandbox's state in this file, and its ledger beside it; without it nothing is kept
+    /// Keep the sandbox's state in this file, and its ledger beside it
     #[arg(long, global = true, value_name = "FILE")]
     pub state: Option<PathBuf>,
-    /// Maximum time to wait for another run of the same workspace
+    /// Maximum wait for another run of the same workspace
     #[arg(long, global = true, value_name = "TIME", default_value = "60s")]
     #[arg(value_parser = duration)]
     pub lock_timeout: Option<Duration>,

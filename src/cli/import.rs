@@ -83,7 +83,8 @@ fn may_write(path: &Path, text: &str, yes: bool) -> Result<bool, CliError> {
         Some(true) => Ok(true),
         Some(false) => Err(CliError::Failed("nothing was written".into())),
         None => Err(CliError::Failed(format!(
-            "{}: the file exists and there is no terminal to ask; nothing was written (--yes replaces it)",
+            "{}: the file exists and there is no terminal to ask; nothing was written (--yes \
+             replaces it)",
             path.display()
         ))),
     }

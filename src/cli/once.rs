@@ -17,7 +17,7 @@ use crate::diagnostic::Sources;
 use crate::guard::Override;
 use crate::reconcile::{Evaluation, Loaded, Run, RunOptions, RunResult, RunSession};
 use crate::render;
-use crate::report::{End, Failure, RunReport, Status, Trigger};
+use crate::report::{End, Failure, RunReport, RunStatus, Trigger};
 use crate::telemetry::{self, LogFormat};
 
 /// Reconciles once and exits. A workspace that fails does not stop the others.
@@ -112,7 +112,7 @@ fn report_run(report: &RunReport, sources: &Sources, global: &Global) {
 /// Shows the outcome of every change. A run without a plan has nothing to show; with `--quiet`,
 /// neither has one that converged.
 pub fn show_run(report: &RunReport, sources: &Sources, global: &Global) {
-    let fine = report.status() == Status::Converged && !report.stale;
+    let fine = report.status() == RunStatus::Converged && !report.stale;
     if report.applied().is_some() && !(global.quiet && fine) {
         let _ = output::result(&render::text::run(report, sources, global.verbose > 0));
     }

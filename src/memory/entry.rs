@@ -10,6 +10,7 @@ use crate::directory::Uid;
 use crate::email::Email;
 use crate::revision::Revision;
 use crate::role::Role;
+use crate::status::{RunStatus, Trigger};
 
 /// Number of an entry in its ledger, from 1, without gaps.
 pub type Seq = u64;
@@ -178,10 +179,9 @@ pub struct Key {
 /// A run of one workspace, in numbers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunRecord {
-    pub trigger: String,
+    pub trigger: Trigger,
     pub started: Timestamp,
-    /// `converged`, `held`, `failed` or `early`.
-    pub status: String,
+    pub status: RunStatus,
     /// Digest of the roster that was used.
     pub roster: String,
     /// Commit of the roster that was used.

@@ -13,6 +13,7 @@ use crate::directory::Uid;
 use crate::email::Email;
 use crate::revision::Revision;
 use crate::role::Role;
+use crate::status::{Health, RunStatus};
 
 impl Memory {
     /// The memory of a ledger without entries of this workspace.
@@ -267,18 +268,12 @@ impl Memory {
     }
 
     fn add_run(&mut self, run: &RunRecord, at: Timestamp) {
-        if run.status == "converged" {
+        if run.status == RunStatus::Converged {
             self.converged = Some(at);
         }
-        let status = match run.status.as_str() {
-            // An interrupted run says nothing about the status.
-            "early" => return,
-            "failed" => "failed",
-            _ if run.stale => "stale",
-            status => status,
-        };
-        if self.streak.as_ref().is_none_or(|(known, _)| known != status) {
-            self.streak = Some((status.to_owned(), at));
+        let Some(health) = Health::of(run.status, run.stale) else { return };
+        if self.streak.is_none_or(|(known, _)| known != health) {
+            self.streak = Some((health, at));
         }
     }
 }

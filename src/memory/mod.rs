@@ -22,6 +22,7 @@ use crate::directory::Uid;
 use crate::email::Email;
 use crate::revision::Revision;
 use crate::role::Role;
+use crate::status::Health;
 use entry::{AttemptStatus, End, Key, Seq};
 
 /// How long a listing may be stale: an effect may not be visible for this time.
@@ -73,8 +74,8 @@ pub struct Memory {
     used: BTreeMap<(BudgetName, Email), Timestamp>,
     /// The end of the last run that converged.
     converged: Option<Timestamp>,
-    /// Status of the last runs, and since when it has been the same.
-    streak: Option<(String, Timestamp)>,
+    /// What the last runs say, and since when they say so.
+    streak: Option<(Health, Timestamp)>,
 }
 
 /// An account that was listed.
@@ -206,11 +207,10 @@ impl Memory {
         self.converged
     }
 
-    /// Since when every run has ended with this status: `converged`, `held`, `failed`, or `stale`
-    /// if an earlier roster was used.
-    pub fn status_since(&self, status: &str) -> Option<Timestamp> {
-        let (known, since) = self.streak.as_ref()?;
-        (known == status).then_some(*since)
+    /// Since when every run has said this; None if the last run says something else.
+    pub fn health_since(&self, health: Health) -> Option<Timestamp> {
+        let (known, since) = self.streak?;
+        (known == health).then_some(since)
     }
 
     /// The accounts of the last listing, with their roles.

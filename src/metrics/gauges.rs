@@ -13,7 +13,7 @@ use crate::daemon::RunCompleted;
 use crate::directory::InviteStatus;
 use crate::plan::change::Change;
 use crate::reconcile::Observation;
-use crate::report::Status;
+use crate::report::RunStatus;
 use crate::role::Role;
 
 /// Maximum number of roles with a label of their own among those that this version does not know;
@@ -85,10 +85,10 @@ impl WorkspaceGauges {
         }
         self.attempt = Some(report.finished);
         self.stale = report.stale;
-        if report.status() != Status::Failed {
+        if report.status() != RunStatus::Failed {
             self.success = Some(report.finished);
         }
-        if report.status() == Status::Converged {
+        if report.status() == RunStatus::Converged {
             self.converged = Some(report.finished);
         }
         match (report.failure(), &run.observation) {

@@ -15,6 +15,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
+use strum::VariantArray as _;
 
 use crate::client::{Observer, RequestMetrics};
 use crate::daemon::RunCompleted;
@@ -43,16 +44,7 @@ pub struct Metrics {
 }
 
 /// Values of `outcome` of a run.
-const OUTCOMES: [&str; 4] = ["converged", "held", "failed", "early"];
-const TRIGGERS: [Trigger; 7] = [
-    Trigger::Start,
-    Trigger::Schedule,
-    Trigger::File,
-    Trigger::Signal,
-    Trigger::Http,
-    Trigger::Date,
-    Trigger::Retry,
-];
+const OUTCOMES: [&str; 4] = ["converged", "held", "failed", "interrupted"];
 /// Values of `outcome` of a notice.
 const NOTICE_OUTCOMES: [&str; 3] = ["delivered", "failed", "dropped"];
 /// Values of `kind` of a change.
@@ -101,7 +93,9 @@ impl Metrics {
         for name in names {
             let known = before.remove(name).unwrap_or_else(|| WorkspaceGauges::new(now));
             gauges.workspaces.insert(name.to_owned(), known);
-            for (trigger, outcome) in TRIGGERS.iter().flat_map(|it| OUTCOMES.map(|o| (it, o))) {
+            for (trigger, outcome) in
+                Trigger::VARIANTS.iter().flat_map(|it| OUTCOMES.map(|o| (it, o)))
+            {
                 drop(self.runs.get_or_create(&run_labels(name, *trigger, outcome)));
             }
             for (kind, outcome) in CHANGES.iter().flat_map(|it| CHANGE_OUTCOMES.map(|o| (it, o))) {
@@ -113,8 +107,7 @@ impl Metrics {
 
     pub fn on_run_completed(&self, run: &RunCompleted<'_>) {
         let RunReport { workspace, trigger, .. } = run.report;
-        let outcome =
-            if run.report.is_interrupted() { "early" } else { run.report.status().as_str() };
+        let outcome = run.report.status().as_str();
         self.runs.get_or_create(&run_labels(workspace, *trigger, outcome)).inc();
         let took = run.report.finished.duration_since(run.report.started);
         self.durations

@@ -13,7 +13,7 @@ use crate::guard::{Guard, Held};
 use crate::memory::entry::{End, EndKind, Key};
 use crate::plan::{Finding, FindingCategory, FindingKind};
 use crate::render::{at, findings, rows, time};
-use crate::report::{Applied, Outcome, RunReport, Status, Verification};
+use crate::report::{Applied, Outcome, RunReport, RunStatus, Verification};
 use crate::revision::Revision;
 use crate::roster::Roster;
 
@@ -115,7 +115,7 @@ impl RunView<'_> {
 
     /// The first failed run, and the first that succeeds again.
     fn failing(&self, notified: &mut Notified) -> Option<Notice> {
-        let failed = self.report.status() == Status::Failed;
+        let failed = self.report.status() == RunStatus::Failed;
         match (failed, notified.failing) {
             (true, None) => {
                 notified.failing = Some(self.report.finished);

@@ -95,16 +95,15 @@ pub fn holds(memory: &Memory, verdict: &Verdict, now: Timestamp) -> Vec<Entry> {
 
 /// The run in numbers.
 fn run(report: &RunReport, loaded: &Loaded) -> Entry {
-    let status = if report.is_interrupted() { "early" } else { report.status().as_str() };
     let applied = report.applied();
     let count = |wanted: fn(&Outcome) -> bool| {
         let outcomes = applied.into_iter().flat_map(|applied| &applied.outcomes);
         outcomes.filter(|(_, outcome)| wanted(outcome)).count()
     };
     Entry::Run(Box::new(RunRecord {
-        trigger: report.trigger.as_str().to_owned(),
+        trigger: report.trigger,
         started: report.started,
-        status: status.to_owned(),
+        status: report.status(),
         roster: loaded.roster.digest().hex(),
         commit: loaded.revision.as_ref().map(|revision| revision.commit.clone()),
         stale: report.stale,

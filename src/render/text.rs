@@ -14,7 +14,7 @@ use crate::escape::escape;
 use crate::guard::{Verdict, Violation};
 use crate::plan::FindingCategory;
 use crate::plan::change::Change;
-use crate::report::{Applied, End, Outcome, Residue, RunReport, Status, Verification};
+use crate::report::{Applied, End, Outcome, Residue, RunReport, RunStatus, Verification};
 use crate::revision::Revision;
 
 /// Maximum number of rows of a kind that is not a change, without `verbose`.
@@ -61,7 +61,7 @@ pub fn run(report: &RunReport, sources: &Sources, verbose: bool) -> String {
     }
 }
 
-fn result(applied: &Applied, status: Status, sources: &Sources, verbose: bool) -> String {
+fn result(applied: &Applied, status: RunStatus, sources: &Sources, verbose: bool) -> String {
     let changed: Vec<Row> =
         applied.outcomes.iter().map(|(change, _)| rows::of_change(change, sources)).collect();
     let last_line = run_summary(applied, status);
@@ -84,7 +84,7 @@ fn result(applied: &Applied, status: Status, sources: &Sources, verbose: bool) -
 }
 
 /// The last line: the counts, and why the run stopped early or is not verified.
-fn run_summary(applied: &Applied, status: Status) -> String {
+fn run_summary(applied: &Applied, status: RunStatus) -> String {
     let outcome = |wanted: fn(&Outcome) -> bool| {
         applied.outcomes.iter().filter(|(_, outcome)| wanted(outcome)).count()
     };
@@ -108,7 +108,7 @@ fn run_summary(applied: &Applied, status: Status) -> String {
         (None, Verification::Failed(why)) => {
             format!("not verified: {}; {counted}", escape(why))
         }
-        _ if status != Status::Converged => counted,
+        _ if status != RunStatus::Converged => counted,
         _ if applied.outcomes.is_empty() => format!("nothing to do: {counted}"),
         _ => format!("in sync: {counted}"),
     }

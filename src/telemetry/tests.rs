@@ -206,7 +206,7 @@ fn an_interrupted_run_is_not_an_error() {
     for report in [stopped, failed] {
         let rows = rows(&logged(LogFormat::Json, None, 0, || log_run(&report, &sources(), None)));
         let run = rows.last().unwrap();
-        assert_eq!((&run["message"], &run["status"]), (&"run".into(), &"early".into()));
+        assert_eq!((&run["message"], &run["status"]), (&"run".into(), &"interrupted".into()));
         assert_eq!(run["level"], "INFO");
     }
 }

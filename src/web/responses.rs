@@ -249,10 +249,10 @@ impl RunResponse {
         let record = run.record.clone();
         Self {
             id: run.seq,
-            trigger: record.trigger,
+            trigger: record.trigger.as_str().to_owned(),
             started: exact(record.started),
             finished: exact(run.at),
-            status: record.status,
+            status: record.status.as_str().to_owned(),
             plan: record.plan,
             commit: record.commit,
             stale: record.stale,

@@ -15,7 +15,8 @@ use crate::diagnostic::{Diagnostic, Severity, Sources};
 use crate::escape::escape;
 use crate::ledger::Ledger;
 use crate::render::diagnostics;
-use crate::report::{RunReport, Status, Trigger};
+use crate::report::{RunStatus, Trigger};
+use crate::status::Health;
 
 /// The status of all workspaces. Subscribers are notified of every change.
 #[derive(Debug, Default)]
@@ -82,7 +83,7 @@ pub struct LastRun {
     pub trigger: Trigger,
     pub started: Timestamp,
     pub finished: Timestamp,
-    pub status: Status,
+    pub status: RunStatus,
     /// Number of held changes.
     pub held: usize,
     pub failure: Option<String>,
@@ -211,24 +212,15 @@ impl WorkspaceHealth {
             Self::Failing => "failing",
         }
     }
+}
 
-    fn of(report: &RunReport) -> Self {
-        match report.status() {
-            Status::Failed => Self::Failing,
-            _ if report.stale => Self::Stale,
-            Status::Held => Self::Held,
-            Status::Converged => Self::InSync,
-        }
-    }
-
-    /// The status of such runs in the ledger.
-    fn ledger_status(self) -> &'static str {
-        match self {
-            Self::Failing => "failed",
-            Self::Stale => "stale",
-            Self::Held => "held",
-            Self::InSync => "converged",
-            Self::Starting | Self::Changing => "",
+impl From<Health> for WorkspaceHealth {
+    fn from(health: Health) -> Self {
+        match health {
+            Health::InSync => Self::InSync,
+            Health::Held => Self::Held,
+            Health::Stale => Self::Stale,
+            Health::Failing => Self::Failing,
         }
     }
 }
@@ -267,13 +259,11 @@ impl WorkspaceStatus {
             let snapshot = SnapshotView::new(&self.name, Arc::clone(observation));
             self.snapshot = Some(Arc::new(snapshot));
         }
-        if report.is_interrupted() {
-            return;
-        }
-        let health = WorkspaceHealth::of(report);
+        let Some(found) = Health::of(report.status(), report.stale) else { return };
+        let health = found.into();
         // The ledger also knows the runs before this process started.
         let memory = run.observation.as_ref().map(|observation| &observation.memory);
-        let recorded = memory.and_then(|memory| memory.status_since(health.ledger_status()));
+        let recorded = memory.and_then(|memory| memory.health_since(found));
         let known = if self.health.0 == health { self.health.1 } else { report.finished };
         self.health = (health, recorded.unwrap_or(known));
         self.last_run = Some(LastRun {
@@ -295,7 +285,7 @@ pub fn count_errors(found: &[Diagnostic]) -> usize {
 mod tests {
     use super::*;
     use crate::failure::FailureKind;
-    use crate::report::{End, Failure};
+    use crate::report::{End, Failure, RunReport};
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(1_800_000_000 + second).unwrap()

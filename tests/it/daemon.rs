@@ -10,7 +10,7 @@ use std::time::Duration;
 use fakes::{World, config, workspace};
 use rosterd::daemon::events::Event;
 use rosterd::failure::FailureKind;
-use rosterd::report::{End, Outcome, Status, Trigger};
+use rosterd::report::{End, Outcome, RunStatus, Trigger};
 use tokio::time::Instant;
 
 #[tokio::test(start_paused = true)]
@@ -27,7 +27,7 @@ async fn it_reconciles_at_start_and_then_on_schedule() {
             due(Trigger::Schedule, "10:30:00"),
         ]
     );
-    assert_eq!(daemon.last().status(), Status::Converged);
+    assert_eq!(daemon.last().status(), RunStatus::Converged);
 }
 
 #[tokio::test(start_paused = true)]
@@ -110,7 +110,7 @@ async fn failures_back_off_and_success_resets_it() {
         world.state().reports.iter().map(|report| report.started.as_second()).collect();
     assert_eq!(starts.len(), 13, "twelve failures, one success, and then nothing");
     assert!(daemon.triggers()[1..].iter().all(|trigger| *trigger == Trigger::Retry));
-    assert_eq!(daemon.last().status(), Status::Converged);
+    assert_eq!(daemon.last().status(), RunStatus::Converged);
     let gaps: Vec<i64> = starts.windows(2).map(|pair| pair[1] - pair[0]).collect();
     assert!(gaps[0] <= 10, "{gaps:?}");
     assert!(gaps[4] > 2 * gaps[0] && gaps[11] > gaps[4], "{gaps:?}");
@@ -152,11 +152,11 @@ async fn a_rejected_change_is_not_retried_early() {
         applied.map(|applied| applied.outcomes.len()).sum::<usize>()
     };
     daemon.pass(1).await;
-    assert_eq!((daemon.last().status(), invitations(&daemon)), (Status::Failed, 1));
+    assert_eq!((daemon.last().status(), invitations(&daemon)), (RunStatus::Failed, 1));
     daemon.pass(3590).await;
     assert_eq!((daemon.triggers().len(), invitations(&daemon)), (1, 1));
     daemon.pass(20).await;
-    assert_eq!((daemon.last().status(), invitations(&daemon)), (Status::Failed, 2));
+    assert_eq!((daemon.last().status(), invitations(&daemon)), (RunStatus::Failed, 2));
     daemon.pass(5 * 3600).await;
     assert_eq!(invitations(&daemon), 2, "six hours after the second time");
 }
@@ -184,7 +184,7 @@ async fn an_input_error_keeps_the_last_valid_roster_and_its_dates() {
     daemon.send(Event::FilesChanged).await;
     daemon.pass(1).await;
     assert!(daemon.last().stale);
-    assert_eq!(daemon.last().status(), Status::Converged);
+    assert_eq!(daemon.last().status(), RunStatus::Converged);
     daemon.pass(500).await;
     assert_eq!(daemon.triggers(), [Trigger::Start, Trigger::File, Trigger::Date]);
     assert!(daemon.last().stale);
@@ -212,7 +212,7 @@ async fn without_a_roster_it_waits_for_one() {
     daemon.send(Event::FilesChanged).await;
     daemon.pass(1).await;
     assert_eq!(daemon.triggers(), [Trigger::Start, Trigger::File]);
-    assert_eq!(daemon.last().status(), Status::Converged);
+    assert_eq!(daemon.last().status(), RunStatus::Converged);
 }
 
 #[tokio::test(start_paused = true)]
@@ -237,7 +237,7 @@ async fn a_good_configuration_takes_effect_while_running() {
     daemon.send(Event::FilesChanged).await;
     daemon.pass(1).await;
     assert_eq!(daemon.runs().len(), 3);
-    assert_eq!(daemon.last().status(), Status::Held, "suspended");
+    assert_eq!(daemon.last().status(), RunStatus::Held, "suspended");
     daemon.pass(600).await;
     let later = &daemon.runs()[3..];
     assert_eq!(later.len(), 2, "every five minutes: {later:?}");
@@ -390,7 +390,7 @@ async fn released_changes_are_applied_at_once() {
     let daemon = world.start();
     daemon.pass(1).await;
     assert_eq!(daemon.triggers(), [Trigger::Start, Trigger::Start]);
-    assert_eq!(daemon.last().status(), Status::Converged);
+    assert_eq!(daemon.last().status(), RunStatus::Converged);
     let state = world.state();
     let role = |email: &str| state.places["acme"].accounts.iter().find(|a| a.0 == email).unwrap();
     assert_eq!(role("alexandra@acme.io").1, "DEVELOPER");

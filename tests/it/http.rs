@@ -117,7 +117,7 @@ fn the_page_shows_the_state_of_the_workspace() {
     assert!(page.contains("1 to 1 of 1 people") && page.contains("matt@acme.io"), "{page}");
     assert!(!page.contains("john@acme.io"), "{page}");
     let page = web.get("/workspaces/acme/people/jonny@acme.io").body;
-    for part in ["users.yaml:4", "BUSINESS", "update role", "done; another role in the roster"] {
+    for part in ["users.yaml:4", "BUSINESS", "update role", "done; role differs from the roster"] {
         assert!(page.contains(part), "{part} is missing in\n{page}");
     }
     let page = web.get("/workspaces/acme/runs").body;

@@ -230,7 +230,7 @@ fn needed_actions_are_reported_once() {
     let mut tracker = TestTracker::new();
     let notices = tracker.notices(&world, &succeeded(&world));
     assert_eq!((notices.len(), notices[0].event), (1, Kind::NeedsPerson));
-    assert_eq!(notices[0].people[0].what, "uninvited_pending");
+    assert_eq!(notices[0].people[0].what, "unexpected_invitation");
     assert_eq!(tracker.notices(&world, &succeeded(&world)), []);
 }
 

@@ -9,7 +9,7 @@ use rosterd::guard::{BudgetName, Limits, Verdict};
 use rosterd::plan::OnRemoved;
 use rosterd::plan::change::Change;
 use rosterd::reconcile::Evaluation;
-use rosterd::report::Status;
+use rosterd::report::RunStatus;
 use rosterd::role::Role;
 
 use crate::support::directory::{Fake, take_effect};
@@ -191,7 +191,7 @@ proptest! {
         let printed: BTreeSet<String> = lines(seen.approved.changes()).into_iter().collect();
         prop_assert_eq!(sent.len(), printed.len(), "nothing twice");
         prop_assert_eq!(lines(&sent).into_iter().collect::<BTreeSet<_>>(), printed);
-        let expected = if seen.held.is_empty() { Status::Converged } else { Status::Held };
+        let expected = if seen.held.is_empty() { RunStatus::Converged } else { RunStatus::Held };
         prop_assert_eq!(report.status(), expected);
         prop_assert_eq!(&report.applied().unwrap().verdict, &seen);
     }

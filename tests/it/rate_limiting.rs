@@ -9,7 +9,7 @@ use futures_util::future::BoxFuture;
 use rosterd::client::http::{HttpRequest, HttpResponse, HttpTransport, TransportError};
 use rosterd::client::{Client, Credentials, Settings, Transport};
 use rosterd::guard::Budget;
-use rosterd::report::Status;
+use rosterd::report::RunStatus;
 use rosterd::role::Role;
 use rosterd::sandbox::auth::{ADMIN_KEY, ADMIN_SECRET};
 use rosterd::sandbox::world::World as Served;
@@ -100,7 +100,7 @@ async fn invite(
         .fold(world, |world, n| world.member(&format!("user{n}@crowd.acme.io"), Role::Developer));
     let run = Run::of(&world).sending(8, 1);
     let report = run.attempt(&client).await.unwrap().report;
-    assert_eq!(report.status(), Status::Converged, "{:?}", report.failure());
+    assert_eq!(report.status(), RunStatus::Converged, "{:?}", report.failure());
     std::mem::take(&mut *knocks.lock().unwrap())
 }
 

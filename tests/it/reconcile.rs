@@ -7,7 +7,7 @@ use rosterd::guard::{BudgetName, Limits};
 use rosterd::ledger::{Ledger, Location};
 use rosterd::plan::change::Class;
 use rosterd::reconcile::REREAD_DELAY;
-use rosterd::report::{Applied, Outcome, Residue, RunReport, Status, Verification};
+use rosterd::report::{Applied, Outcome, Residue, RunReport, RunStatus, Verification};
 use rosterd::role::Role;
 
 use crate::support::directory::{Fake, done, error, refused, take_effect, timed_out};
@@ -43,7 +43,7 @@ async fn a_converged_workspace_is_listed_once() {
     let world = World::converged();
     let fake = Fake::new(&world);
     let report = run(&world, &fake).await;
-    assert_eq!(report.status(), Status::Converged);
+    assert_eq!(report.status(), RunStatus::Converged);
     assert_eq!(applied(&report).verification, Verification::NotNeeded);
     assert_eq!((fake.lists(), fake.sent().len()), (1, 0));
 }
@@ -53,7 +53,7 @@ async fn a_run_converges_and_lists_again() {
     let world = one_of_each();
     let fake = Fake::new(&world);
     let report = run(&world, &fake).await;
-    assert_eq!(report.status(), Status::Converged);
+    assert_eq!(report.status(), RunStatus::Converged);
     assert_eq!(*residue(&report), Residue { in_sync: 4, ..Residue::default() });
     assert_eq!(fake.lists(), 2);
 }
@@ -63,7 +63,7 @@ async fn without_a_listing_there_is_no_plan() {
     let world = one_of_each();
     let fake = Fake::new(&world).list_as(|_, _, _| Err(error(FailureKind::Incomplete)));
     let report = run(&world, &fake).await;
-    assert_eq!(report.status(), Status::Failed);
+    assert_eq!(report.status(), RunStatus::Failed);
     assert!(report.applied().is_none() && fake.sent().is_empty());
 }
 
@@ -76,7 +76,7 @@ async fn an_unknown_change_is_done_if_the_listing_shows_it() {
             if batch[0].class() == class { timed_out() } else { reply }
         });
         let report = run(&world, &fake).await;
-        assert_eq!(report.status(), Status::Converged, "{class:?}");
+        assert_eq!(report.status(), RunStatus::Converged, "{class:?}");
         assert!(applied(&report).outcomes.iter().all(|(_, outcome)| *outcome == Outcome::Done));
     }
 }
@@ -89,7 +89,7 @@ async fn an_unknown_change_without_effect_stays_unknown_and_fails_the_run() {
             if batch[0].class() == class { timed_out() } else { done(batch, world) }
         });
         let report = run(&world, &fake).await;
-        assert_eq!(report.status(), Status::Failed, "{class:?}");
+        assert_eq!(report.status(), RunStatus::Failed, "{class:?}");
         assert_eq!((residue(&report).applicable.len(), residue(&report).propagating), (0, 1));
         assert_eq!(fake.sent().len(), 4, "never sent again in this run");
     }
@@ -124,7 +124,7 @@ async fn a_listing_that_lags_is_read_once_more() {
         .list_as(|nth, world, before| Ok(if nth < 2 { before } else { world.snapshot() }));
     let began = tokio::time::Instant::now();
     let report = run(&world, &fake).await;
-    assert_eq!(report.status(), Status::Converged);
+    assert_eq!(report.status(), RunStatus::Converged);
     assert_eq!(fake.lists(), 3);
     assert!(began.elapsed() >= REREAD_DELAY);
 }
@@ -140,13 +140,13 @@ async fn an_acknowledged_change_that_no_listing_shows_propagates_then_fails() {
         Run::of(&world).ledger(&ledger).clock(&clock).go(&fake).await
     };
     let report = after(0).await;
-    assert_eq!((report.status(), residue(&report).propagating), (Status::Converged, 4));
+    assert_eq!((report.status(), residue(&report).propagating), (RunStatus::Converged, 4));
     assert_eq!(fake.lists(), 3, "and no more than that");
     assert_eq!(report.next(), Some(now() + SignedDuration::from_mins(10)));
     let report = after(9).await;
-    assert_eq!((report.status(), fake.sent().len()), (Status::Converged, 4), "not sent again");
+    assert_eq!((report.status(), fake.sent().len()), (RunStatus::Converged, 4), "not sent again");
     let report = after(10).await;
-    assert_eq!((report.status(), applied(&report).lost), (Status::Failed, 3));
+    assert_eq!((report.status(), applied(&report).lost), (RunStatus::Failed, 3));
     assert_eq!(fake.sent().len(), 4, "the ladder of violations, and the one of invitations");
     after(70).await;
     assert_eq!(fake.sent().len(), 7, "an hour after they were found to be lost");
@@ -160,7 +160,7 @@ async fn a_rejected_change_fails_the_run_and_only_itself() {
         _ => done(batch, world),
     });
     let report = run(&world, &fake).await;
-    assert_eq!((report.status(), report.status().exit_code()), (Status::Failed, 1));
+    assert_eq!((report.status(), report.status().exit_code()), (RunStatus::Failed, 1));
     assert!(residue(&report).applicable.is_empty(), "it is tried again later");
     assert_eq!(applied(&report).outcomes.iter().filter(|(_, o)| *o == Outcome::Done).count(), 3);
 }
@@ -174,9 +174,9 @@ async fn held_changes_exit_with_3_and_a_grant_releases_the_next() {
         .member("zoe", Role::Admin);
     let fake = Fake::new(&world);
     let report = run(&world, &fake).await;
-    assert_eq!((report.status(), report.status().exit_code()), (Status::Held, 3));
+    assert_eq!((report.status(), report.status().exit_code()), (RunStatus::Held, 3));
     assert_eq!(residue(&report).released, [applied(&report).verdict.held[0].change.clone()]);
-    assert_eq!(run(&fake.world(), &fake).await.status(), Status::Converged);
+    assert_eq!(run(&fake.world(), &fake).await.status(), RunStatus::Converged);
 }
 
 #[tokio::test(start_paused = true)]
@@ -187,7 +187,7 @@ async fn a_failed_verification_fails_the_run() {
         _ => Err(error(FailureKind::Timeout)),
     });
     let report = run(&world, &fake).await;
-    assert_eq!(report.status(), Status::Failed);
+    assert_eq!(report.status(), RunStatus::Failed);
     assert!(matches!(applied(&report).verification, Verification::Failed(_)));
 }
 
@@ -230,7 +230,7 @@ async fn a_long_run_does_not_distrust_the_clock() {
     });
     let report = Run::of(&world).clock(&clock).go(&fake).await;
     assert_eq!((residue(&report).propagating, applied(&report).verdict.held.len()), (2, 0));
-    assert_eq!(report.status(), Status::Failed);
+    assert_eq!(report.status(), RunStatus::Failed);
 }
 
 #[tokio::test(start_paused = true)]
@@ -243,7 +243,7 @@ async fn a_cancelled_run_does_not_verify() {
         done(batch, world)
     });
     let report = run.go(&fake).await;
-    assert_eq!((report.status(), fake.lists(), fake.sent().len()), (Status::Failed, 1, 1));
+    assert_eq!((report.status(), fake.lists(), fake.sent().len()), (RunStatus::Failed, 1, 1));
 }
 
 #[tokio::test(start_paused = true)]
@@ -264,7 +264,7 @@ async fn a_batch_without_effect_goes_out_in_halves_next_time() {
         let report = run.go(&fake).await;
         largest.push((fake.sizes()[before..].iter().max().copied(), report.status()));
     }
-    let (failed, converged) = (Status::Failed, Status::Converged);
+    let (failed, converged) = (RunStatus::Failed, RunStatus::Converged);
     assert_eq!(
         largest,
         [(Some(8), failed), (None, converged), (Some(4), failed), (Some(2), converged)]

@@ -11,7 +11,7 @@ use crate::escape::escape;
 use crate::memory::events::{Event, EventKind};
 use crate::memory::runs::Run;
 use crate::render::{history, rows, time};
-use crate::report::Status;
+use crate::report::{RunStatus, Trigger};
 use crate::web::status::{LastRun, WorkspaceHealth};
 
 #[derive(Clone)]
@@ -60,17 +60,16 @@ impl HealthBadge {
     }
 }
 
-/// Describes a trigger, whose name may come from an old row of the ledger.
-pub(super) fn trigger_description(trigger: &str) -> &'static str {
+/// Describes a trigger.
+pub(super) fn trigger_description(trigger: Trigger) -> &'static str {
     match trigger {
-        "start" => "process start",
-        "schedule" => "schedule",
-        "file" => "file change",
-        "signal" => "signal",
-        "http" => "HTTP request",
-        "date" | "boundary" => "scheduled date",
-        "retry" => "retry",
-        _ => "unknown",
+        Trigger::Start => "process start",
+        Trigger::Schedule => "schedule",
+        Trigger::File => "file change",
+        Trigger::Signal => "signal",
+        Trigger::Http => "HTTP request",
+        Trigger::Date => "scheduled date",
+        Trigger::Retry => "retry",
     }
 }
 
@@ -81,7 +80,7 @@ pub(super) struct NextRunView {
 
 impl NextRunView {
     pub fn new(next: NextRun, now: Timestamp) -> Self {
-        Self { at: When::new(next.at, now), trigger: trigger_description(next.trigger.as_str()) }
+        Self { at: When::new(next.at, now), trigger: trigger_description(next.trigger) }
     }
 }
 
@@ -93,11 +92,12 @@ pub(super) struct LastRunView {
 impl LastRunView {
     pub fn new(run: &LastRun, now: Timestamp) -> Self {
         let status = match run.status {
-            Status::Converged => "succeeded".to_owned(),
-            Status::Held => format!("succeeded, {} held", run.held),
-            Status::Failed => "failed".to_owned(),
+            RunStatus::Converged => "succeeded".to_owned(),
+            RunStatus::Held => format!("succeeded, {} held", run.held),
+            RunStatus::Failed => "failed".to_owned(),
+            RunStatus::Interrupted => "interrupted".to_owned(),
         };
-        let trigger = trigger_description(run.trigger.as_str());
+        let trigger = trigger_description(run.trigger);
         Self { at: When::new(run.finished, now), result: format!("{status} ({trigger})") }
     }
 }
@@ -229,7 +229,7 @@ fn event_style(kind: &EventKind) -> (&'static str, char) {
 pub(super) struct RunRow {
     pub id: u64,
     pub at: When,
-    pub status: String,
+    pub status: &'static str,
     pub summary: String,
     pub trigger: &'static str,
     pub commit: Option<String>,
@@ -257,9 +257,9 @@ impl RunRow {
         Self {
             id: run.seq,
             at: When::new(run.at, now),
-            status: text(&record.status),
+            status: record.status.as_str(),
             summary: format!("{}{stale}", crate::render::counts(parts)),
-            trigger: trigger_description(&record.trigger),
+            trigger: trigger_description(record.trigger),
             commit: record.commit.as_ref().map(text),
             plan: record.plan.as_ref().map(|plan| plan.chars().take(8).collect()),
             failure: record.failure.as_ref().map(text),

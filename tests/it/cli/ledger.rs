@@ -258,11 +258,11 @@ fn the_chain_is_verified_and_its_head_is_in_the_log() {
     stage.run(&ONCE).expect(0);
     verify(&["--head", &head]).expect(0);
     let lost = verify(&["--head", &head.replace(['0', '1', '2', '3'], "f")]).expect(1).stderr();
-    assert!(lost.contains("does not lead over"), "{lost}");
+    assert!(lost.contains("does not contain the head"), "{lost}");
     stage.run(&["ledger", "init", "-u", "users.yaml"]).expect(1);
     std::fs::rename(stage.path("state"), stage.path("old")).unwrap();
     stage.run(&["ledger", "init", "-u", "users.yaml"]).expect(0);
-    assert!(verify(&[]).expect(0).stdout().contains("1 rows, no break"));
+    assert!(verify(&[]).expect(0).stdout().contains("1 rows, chain verified"));
 }
 
 #[test]
@@ -276,5 +276,5 @@ fn a_kept_sandbox_keeps_its_ledger_beside_it() {
     assert!(with(&["history"]).expect(0).stdout().contains("alice@acme.io"));
     assert!(with(&["--plan"]).expect(0).stdout().contains("pending       alice@acme.io"));
     let alone = stage.run(&["--state", "kept.json", "--once", "-u", "users.yaml"]).expect(64);
-    assert!(alone.stderr().contains("--state belongs to --sandbox"), "{}", alone.stderr());
+    assert!(alone.stderr().contains("--state needs --sandbox"), "{}", alone.stderr());
 }

@@ -18,7 +18,7 @@ use rosterd::ledger::{Ledger, Location};
 use rosterd::plan::OnRemoved;
 use rosterd::plan::change::{Action, Change};
 use rosterd::reconcile::{Loaded, Run, RunOptions, RunSession, WorkspaceSpec};
-use rosterd::report::{RunReport, Status, Trigger};
+use rosterd::report::{RunReport, RunStatus, Trigger};
 use rosterd::role::Role;
 use rosterd::roster::{checks, raw};
 use rosterd::sandbox::world::AccountType;
@@ -274,7 +274,7 @@ async fn a_run_converges_whatever_batches_the_server_accepts() {
         let ledger = Ledger::at(Location::Memory);
         let clock = &SystemClock;
         let report = run(&running, &loaded, &ledger, clock).await;
-        assert_eq!(report.status(), Status::Converged, "{report:?}");
+        assert_eq!(report.status(), RunStatus::Converged, "{report:?}");
         is_equal(&running);
         let again = run(&running, &loaded, &ledger, clock).await;
         assert!(again.applied().unwrap().plan.changes().is_empty());
@@ -298,7 +298,7 @@ async fn runs_converge_under_faults() {
             let clock = After(SignedDuration::from_hours(25 * day));
             let report = run(&running, &loaded, &ledger, &clock).await;
             let waits = report.next().is_some();
-            converged = report.status() == Status::Converged && !waits;
+            converged = report.status() == RunStatus::Converged && !waits;
             if converged {
                 break;
             }

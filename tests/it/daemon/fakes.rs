@@ -25,7 +25,7 @@ use rosterd::ledger::{Ledger, Location};
 use rosterd::plan::OnRemoved;
 use rosterd::plan::change::{Action, Change};
 use rosterd::reconcile::{Evaluation, InputError, LedgerConfig, Loaded, WorkspaceSpec};
-use rosterd::report::{Failure, RunReport, Status, Trigger};
+use rosterd::report::{Failure, RunReport, RunStatus, Trigger};
 use rosterd::role::Role;
 use rosterd::roster::{Digest, Member, Period, Roster};
 use tokio::sync::mpsc;
@@ -165,7 +165,7 @@ impl Daemon {
     }
 
     /// The runs so far: workspace, trigger, time of start, verdict.
-    pub fn runs(&self) -> Vec<(String, Trigger, String, Status)> {
+    pub fn runs(&self) -> Vec<(String, Trigger, String, RunStatus)> {
         let state = self.world.state();
         let row = |report: &RunReport| {
             let time = report.started.to_zoned_datetime(TimeZone::UTC).strftime("%T").to_string();

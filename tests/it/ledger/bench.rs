@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use rosterd::ledger::{Ledger, Location};
-use rosterd::report::{Failure, RunReport, Status};
+use rosterd::report::{Failure, RunReport, RunStatus};
 use rosterd::role::Role;
 use rusqlite::Connection;
 use tempfile::TempDir;
@@ -47,7 +47,7 @@ impl Bench {
         let world = self.world.clone().member(name, role);
         let fake = Fake::new(&world);
         let report = Run::of(&world).ledger(&self.ledger).blocking(&fake);
-        assert_eq!(report.status(), Status::Converged);
+        assert_eq!(report.status(), RunStatus::Converged);
         self.world = fake.world();
     }
 
@@ -74,7 +74,7 @@ impl Bench {
         self.restore("good");
         let (report, fake) = self.run(&self.ledger);
         let report = report.unwrap_or_else(|failure| panic!("{name}: {failure:?}"));
-        assert_eq!((report.status(), fake.sent().len()), (Status::Converged, 1), "{name}");
+        assert_eq!((report.status(), fake.sent().len()), (RunStatus::Converged, 1), "{name}");
         assert!(self.ledger.verify(None).unwrap().rows > self.rows);
     }
 

@@ -6,7 +6,7 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 
 use rosterd::ledger::{Ledger, LedgerError, Location};
-use rosterd::report::{End, Failure, Outcome, RunReport, Status};
+use rosterd::report::{End, Failure, Outcome, RunReport, RunStatus};
 use rosterd::role::Role;
 use rusqlite::Connection;
 
@@ -63,7 +63,7 @@ fn a_changed_byte_is_detected() {
     assert!(matches!(later.read_state(SCOPE), Err(LedgerError::Broken(_))));
     assert!(matches!(later.entries(), Err(LedgerError::Broken(_))));
     let (report, _) = bench.run(&bench.ledger);
-    assert_eq!(report.unwrap().status(), Status::Converged);
+    assert_eq!(report.unwrap().status(), RunStatus::Converged);
     assert!(matches!(bench.ledger.verify(None), Err(LedgerError::Broken(_))));
 }
 
@@ -87,7 +87,7 @@ fn an_operator_can_create_a_new_ledger() {
     // From another process.
     Ledger::at(Location::File(bench.path.clone())).init(now()).unwrap();
     let (report, fake) = bench.run(&bench.ledger);
-    assert_eq!((report.unwrap().status(), fake.sent().len()), (Status::Converged, 1));
+    assert_eq!((report.unwrap().status(), fake.sent().len()), (RunStatus::Converged, 1));
     let rows = bench.ledger.verify(None).unwrap().rows;
     assert!(rows < bench.rows, "it is a new one: {rows}");
 }
@@ -124,7 +124,7 @@ fn an_interrupted_creation_is_completed() {
     assert!(!ledger.read_state(SCOPE).unwrap().is_known(), "nothing is known yet");
     assert!(matches!(ledger.verify(None), Err(LedgerError::None)));
     let (report, _) = bench.run(&ledger);
-    assert_eq!(report.unwrap().status(), Status::Converged);
+    assert_eq!(report.unwrap().status(), RunStatus::Converged);
     assert!(ledger.verify(None).unwrap().rows > 0);
 }
 
@@ -167,7 +167,7 @@ fn a_ledger_lost_during_a_run_stops_the_sending() {
     assert_eq!(fake.sizes(), [2, 2], "two requests were under way");
     let applied = applied(&report);
     let stopped = applied.stopped.as_ref().unwrap();
-    assert_eq!((stopped.kind, report.status()), (FailureKind::Ledger, Status::Failed));
+    assert_eq!((stopped.kind, report.status()), (FailureKind::Ledger, RunStatus::Failed));
     let count = |wanted: fn(&Outcome) -> bool| {
         applied.outcomes.iter().filter(|(_, outcome)| wanted(outcome)).count()
     };
@@ -177,7 +177,7 @@ fn a_ledger_lost_during_a_run_stops_the_sending() {
     fs::rename(saved, &path).unwrap();
     let fake = Fake::new(&World { members: crowd.members.clone(), ..fake.world() });
     let report = Run::of(&crowd).ledger(ledger).attempt_blocking(&fake).unwrap();
-    assert_eq!(report.status(), Status::Converged);
+    assert_eq!(report.status(), RunStatus::Converged);
     assert_eq!(fake.sizes().iter().sum::<usize>(), 8, "the others, and they alone");
     bench.ledger.verify(None).unwrap();
 }

@@ -12,21 +12,24 @@ use rosterd::memory::runs::runs;
 use rosterd::memory::timeline::timeline;
 use rosterd::role::Role;
 
+use rosterd::status::RunStatus::{Converged, Failed, Held, Interrupted};
+use rosterd::status::{Health, RunStatus, Trigger};
+
 use crate::support::world::{World, hours, intent, now};
 
-fn noted(entries: impl IntoIterator<Item = Entry>) -> Vec<Record> {
-    let noted = (1..).zip(entries).map(|(seq, entry)| {
+fn records(entries: impl IntoIterator<Item = Entry>) -> Vec<Record> {
+    let records = (1..).zip(entries).map(|(seq, entry)| {
         let at = hours(i64::try_from(seq).unwrap());
         Record { seq, at, entry }
     });
-    noted.collect()
+    records.collect()
 }
 
-fn run(status: &str) -> Entry {
+fn run(status: RunStatus) -> Entry {
     Entry::Run(Box::new(RunRecord {
-        trigger: "schedule".into(),
+        trigger: Trigger::Schedule,
         started: now(),
-        status: status.into(),
+        status,
         roster: String::new(),
         commit: None,
         stale: false,
@@ -51,17 +54,17 @@ fn closed(of: u64) -> Entry {
 
 #[test]
 fn each_run_has_its_events() {
-    let entries = noted([
+    let entries = records([
         invite("zoe"),    // 1
         closed(1),        // 2
-        run("converged"), // 3
+        run(Converged),   // 3
         invite("yan"),    // 4: killed before the end of the run
         closed(4),        // 5: settled by the next one
         invite("ada"),    // 6
-        run("held"),      // 7
-        run("early"),     // 8
+        run(Held),        // 7
+        run(Interrupted), // 8
     ]);
-    let told = |before, most| -> Vec<(u64, Vec<String>)> {
+    let listed = |before, most| -> Vec<(u64, Vec<String>)> {
         let names = |it: &rosterd::memory::runs::Run| {
             let done = it.events.iter().filter(|event| match &event.kind {
                 EventKind::Change(change) => change.status == AttemptStatus::Done || event.seq == 6,
@@ -73,29 +76,30 @@ fn each_run_has_its_events() {
     };
     let name = |name: &str| format!("{name}@acme.io");
     let all = [(8, vec![]), (7, vec![name("yan"), name("ada")]), (3, vec![name("zoe")])];
-    assert_eq!(told(None, 50), all);
-    assert_eq!(told(None, 2), all[..2]);
-    assert_eq!(told(Some(8), 1), all[1..2], "what it did does not depend on how many are asked");
-    assert_eq!(told(Some(3), 5), []);
+    assert_eq!(listed(None, 50), all);
+    assert_eq!(listed(None, 2), all[..2]);
+    assert_eq!(listed(Some(8), 1), all[1..2], "what it did does not depend on how many are asked");
+    assert_eq!(listed(Some(3), 5), []);
 }
 
 #[test]
 fn runs_with_the_same_status_are_a_streak() {
     let streak = |entries: &[Entry]| {
         let mut memory = Memory::of_ledger();
-        for noted in &noted(entries.iter().cloned()) {
-            memory.fold(noted);
+        for record in &records(entries.iter().cloned()) {
+            memory.fold(record);
         }
-        ["converged", "held", "failed", "stale"]
-            .map(|word| memory.status_since(word).map(|at| at.duration_since(now()).as_hours()))
+        [Health::InSync, Health::Held, Health::Failing, Health::Stale]
+            .map(|health| memory.health_since(health))
+            .map(|since| since.map(|at| at.duration_since(now()).as_hours()))
     };
     assert_eq!(streak(&[]), [None; 4]);
-    let failing = [run("converged"), run("failed"), run("early"), run("failed")];
+    let failing = [run(Converged), run(Failed), run(Interrupted), run(Failed)];
     assert_eq!(streak(&failing), [None, None, Some(2), None]);
-    let Entry::Run(mut fact) = run("converged") else { panic!("a run") };
+    let Entry::Run(mut fact) = run(Converged) else { panic!("a run") };
     fact.stale = true;
     let stale = Entry::Run(fact);
-    assert_eq!(streak(&[run("converged"), stale.clone(), stale]), [None, None, None, Some(2)]);
+    assert_eq!(streak(&[run(Converged), stale.clone(), stale]), [None, None, None, Some(2)]);
 }
 
 #[test]
@@ -128,7 +132,7 @@ fn an_anchor_keeps_what_is_needed_of_dropped_entries() {
     for (seq, entry) in (42..).zip(observed) {
         all.push(("key".into(), Record { seq, at: hours(2), entry }));
     }
-    all.push(("another".into(), Record { seq: 60, at: hours(3), entry: run("failed") }));
+    all.push(("another".into(), Record { seq: 60, at: hours(3), entry: run(Failed) }));
     let anchor = Anchor { through: 40, hash: String::new(), kept };
     all.push((
         String::new(),

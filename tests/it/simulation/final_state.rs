@@ -3,7 +3,7 @@
 
 use rosterd::guard::Guard;
 use rosterd::plan::{FindingCategory, FindingKind};
-use rosterd::report::{Applied, Outcome, Status, Verification};
+use rosterd::report::{Applied, Outcome, RunStatus, Verification};
 use rosterd::sandbox::world::Account;
 
 use super::expected_roster::{Member, Phase};
@@ -13,7 +13,7 @@ use super::sim_state::SimState;
 impl SimState {
     pub fn check_final_state(&self) -> Result<(), String> {
         let report = self.reports.last().ok_or("no run has ended")?;
-        if report.status() == Status::Failed {
+        if report.status() == RunStatus::Failed {
             return Err(format!("the last run failed: {:?}", report.failure()));
         }
         let applied = report.applied().ok_or("the last run had no plan")?;
