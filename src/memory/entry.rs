@@ -164,7 +164,7 @@ pub enum AttemptStatus {
     NotSent,
     /// The API answered `ok: true`, but no listing shows the effect.
     NoEffect,
-    /// The outcome was unknown, and a listing after [`super::SETTLING`] does not show the effect.
+    /// The outcome was unknown, and a listing after [`super::PROPAGATION_TIME`] does not show the effect.
     /// It is tried again, and still counts for budgets.
     Lapsed,
 }

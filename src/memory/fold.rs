@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::entry::{
     AttemptStatus, Entry, Intent, Key, OutcomeEntry, Record, RosterRecord, RunRecord, Seen, Seq,
 };
-use super::{AccountRecord, Attempt, Hold, Invited, Memory, Rejection, SETTLING};
+use super::{AccountRecord, Attempt, Hold, Invited, Memory, PROPAGATION_TIME, Rejection};
 use crate::action::Action;
 use crate::directory::Uid;
 use crate::email::Email;
@@ -155,7 +155,7 @@ impl Memory {
         let Some(known) = self.accounts.get_mut(uid) else { return };
         // A stale listing can show a removed account for a moment. An account that stayed longer
         // had really come back, so earlier invitations are finished.
-        let stayed = at.duration_since(known.appeared) >= SETTLING;
+        let stayed = at.duration_since(known.appeared) >= PROPAGATION_TIME;
         if stayed && let Some(sent) = self.sent.get_mut(&known.email) {
             sent.retain(|(_, sent)| *sent > known.appeared);
             if sent.is_empty() {

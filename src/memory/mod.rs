@@ -26,12 +26,12 @@ use crate::status::Health;
 use entry::{AttemptStatus, End, Key, Seq};
 
 /// How long a listing may be stale: an effect may not be visible for this time.
-pub const SETTLING: SignedDuration = SignedDuration::from_mins(10);
+pub const PROPAGATION_TIME: SignedDuration = SignedDuration::from_mins(10);
 
 /// Whether an effect at `at` may not be visible yet. If the clock was ahead, `at` may be in the
 /// future.
 pub fn is_young(at: Timestamp, now: Timestamp) -> bool {
-    now.duration_since(at).abs() < SETTLING
+    now.duration_since(at).abs() < PROPAGATION_TIME
 }
 
 /// What is known of earlier runs. The planner and the guards take it as an argument.

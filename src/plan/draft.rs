@@ -100,7 +100,7 @@ impl<'m> Draft<'m> {
         if let Some(attempt) = self.propagating.get(&memory::target(&change.action, &change.email))
         {
             let (at, answered) = (attempt.at, attempt.status == AttemptStatus::Done);
-            let next = at.saturating_add(memory::SETTLING).unwrap_or(at);
+            let next = at.saturating_add(memory::PROPAGATION_TIME).unwrap_or(at);
             self.wait_for(next);
             let kind = FindingKind::Propagating { answered };
             return self.push_instead(&change, kind, Some(at), Some(next));
@@ -138,7 +138,7 @@ impl<'m> Draft<'m> {
 
     /// Adds a finding for an invitation that was sent at `at` and is not in the snapshot yet.
     pub fn propagating_invitation(&mut self, member: &Member, at: Timestamp) {
-        let next = at.saturating_add(memory::SETTLING).unwrap_or(at);
+        let next = at.saturating_add(memory::PROPAGATION_TIME).unwrap_or(at);
         self.wait_for(next);
         let answered = self.propagating.values().any(|attempt| {
             attempt.status == AttemptStatus::Done

@@ -362,7 +362,7 @@ fn several_guards_are_all_named() {
     assert!(verdict.violations.is_sorted_by_key(|refusal| refusal.guard));
 }
 
-fn rejudge(plan: &Plan, limits: &Limits, left: &[Change], effects: &[Change]) -> Verdict {
+fn reevaluate(plan: &Plan, limits: &Limits, left: &[Change], effects: &[Change]) -> Verdict {
     guard::reevaluate(plan, limits, &Memory::empty(), Override::None, left, effects)
 }
 
@@ -377,7 +377,7 @@ fn reevaluation_counts_what_happened() {
     assert_eq!(plan.facts().permanent_admins.len(), 2);
     let (left, none): (Vec<Change>, Vec<Change>) =
         (plan.changes().iter().filter(|c| c.class() == Class::Disable).cloned().collect(), vec![]);
-    let again = |effects: &[Change]| rejudge(&plan, &world.limits, &left, effects);
+    let again = |effects: &[Change]| reevaluate(&plan, &world.limits, &left, effects);
     assert!(again(&none).held.is_empty(), "zoe stays");
     let mut gone = left[0].clone();
     gone.action = rosterd::plan::change::Action::Disable { uid: uid("zoe"), role: Role::Admin };
@@ -390,7 +390,8 @@ fn reevaluation_counts_budgets_with_what_happened() {
     let world = world.limits(budget(BudgetName::Disable, 0, 1));
     let plan = world.plan();
     let (first, second) = plan.changes().split_at(1);
-    let again = |left: &[Change], effects: &[Change]| rejudge(&plan, &world.limits, left, effects);
+    let again =
+        |left: &[Change], effects: &[Change]| reevaluate(&plan, &world.limits, left, effects);
     assert!(again(second, &[]).held.is_empty());
     assert!(again(first, first).held.is_empty(), "a second attempt at one thing");
     assert_eq!(again(second, first).held.len(), 1);

@@ -7,5 +7,5 @@ mod full;
 mod kill;
 mod lag;
 mod retention;
-mod site;
+mod scenario;
 mod tamper;

@@ -63,7 +63,7 @@ const MARKERS: [&str; 3] = ["TODO", "FIXME", "XXX"];
 const UNFINISHED: [&str; 4] = ["dbg!", "todo!", "unimplemented!", "#[ignore"];
 const BANNED: [&str; 4] = ["manager", "helper", "util", "delta"];
 /// Names of earlier versions; each has a standard term instead.
-const RETIRED: [&str; 44] = [
+const RETIRED: [&str; 50] = [
     "aside",
     "beats",
     "Begun",
@@ -76,6 +76,8 @@ const RETIRED: [&str; 44] = [
     "Courier",
     "courier",
     "Crowd",
+    "Deed",
+    "deed",
     "Desk",
     "Docket",
     "docket",
@@ -95,17 +97,21 @@ const RETIRED: [&str; 44] = [
     "Knobs",
     "ladder",
     "LAST_WORDS",
+    "Lift",
     "Mailbox",
     "Noted",
     "Parcel",
     "Pasts",
     "Picture",
     "Pulse",
+    "rejudge",
     "rival",
     "Sabotage",
     "sit_down",
     "Telling",
+    "Teller",
     "Terms",
+    "Told",
     "Weather",
     "Wish",
 ];

@@ -4,15 +4,15 @@ use std::process::{Command, Stdio};
 
 use rosterd::ledger::LedgerError;
 
-use super::site::Site;
+use super::scenario::Scenario;
 
 /// The seed of the roster and of where the room ends.
 const SEED: u64 = 20;
 
-/// No file may grow beyond so many blocks of 512 bytes, and the process is told so as it is told
+/// No file may grow beyond so many blocks of 512 bytes, and the process is attempts so as it is attempts
 /// of a full disk: by a write that fails.
-fn once_within(site: &Site, blocks: u32) -> Command {
-    let once = site.once();
+fn once_within(scenario: &Scenario, blocks: u32) -> Command {
+    let once = scenario.once();
     let mut command = Command::new("sh");
     command
         .args(["-c", &format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$@\""), "sh"])
@@ -27,27 +27,27 @@ fn once_within(site: &Site, blocks: u32) -> Command {
 
 #[test]
 fn a_disk_that_fills_during_a_run_stops_the_sending_and_loses_nothing() {
-    let mut site = Site::new(SEED, "0ms");
+    let mut scenario = Scenario::new(SEED, "0ms");
     let (mut before, mut during) = (0, 0);
     for _ in 0..25 {
-        site.change_the_roster();
-        let (blocks, executed) = (site.random.u32(..260), site.executed());
-        let ran = once_within(&site, blocks).output().unwrap();
+        scenario.change_the_roster();
+        let (blocks, executed) = (scenario.random.u32(..260), scenario.executed());
+        let ran = once_within(&scenario, blocks).output().unwrap();
         let said = String::from_utf8_lossy(&ran.stdout) + String::from_utf8_lossy(&ran.stderr);
-        site.chain_holds();
-        site.ledger_is_true();
+        scenario.chain_holds();
+        scenario.ledger_is_true();
         if ran.status.code() == Some(0) {
             continue;
         }
         assert_eq!(ran.status.code(), Some(1), "{said}");
         assert!(said.contains("ledger.db") && said.contains("full"), "{blocks}: {said}");
-        *(if site.executed() == executed { &mut before } else { &mut during }) += 1;
-        assert_eq!(site.run().0, 0, "with room again it goes on by itself");
-        assert_eq!(site.workspace_equals_roster(), 0);
+        *(if scenario.executed() == executed { &mut before } else { &mut during }) += 1;
+        assert_eq!(scenario.run().0, 0, "with room again it goes on by itself");
+        assert_eq!(scenario.workspace_equals_roster(), 0);
     }
     assert!(before > 1 && during > 1, "{before} before anything was sent, {during} in the middle");
-    site.ledger_is_true();
-    site.file_is_sound();
+    scenario.ledger_is_true();
+    scenario.file_is_sound();
 }
 
 #[test]

@@ -4,7 +4,7 @@
 use std::os::unix::process::ExitStatusExt as _;
 use std::time::Duration;
 
-use super::site::Site;
+use super::scenario::Scenario;
 
 /// Each has its own sandbox, ledger and roster.
 const SITES: u64 = 4;
@@ -30,10 +30,13 @@ fn a_kill_at_any_instant_loses_no_row_and_repeats_no_mutation() {
     let chosen = std::env::var("ROSTERD_KILL_SEED").ok();
     let seed = chosen.map_or_else(|| fastrand::u64(..1_000_000), |seed| seed.parse().unwrap());
     let killed: usize = std::thread::scope(|scope| {
-        let sites: Vec<_> =
-            (0..SITES).map(|site| (site, scope.spawn(move || whole(seed + site)))).collect();
-        let ended = sites.into_iter().map(|(site, thread)| {
-            thread.join().unwrap_or_else(|_| panic!("ROSTERD_KILL_SEED={seed}, site {site}"))
+        let sites: Vec<_> = (0..SITES)
+            .map(|scenario| (scenario, scope.spawn(move || whole(seed + scenario))))
+            .collect();
+        let ended = sites.into_iter().map(|(scenario, thread)| {
+            thread
+                .join()
+                .unwrap_or_else(|_| panic!("ROSTERD_KILL_SEED={seed}, scenario {scenario}"))
         });
         ended.sum()
     });
@@ -46,66 +49,66 @@ fn rounds() -> usize {
     std::env::var("ROSTERD_KILL_ROUNDS").map_or(ROUNDS, |rounds| rounds.parse().unwrap())
 }
 
-/// The life of one site. The answer is the number of processes that were killed.
+/// The life of one scenario. The answer is the number of processes that were killed.
 fn whole(seed: u64) -> usize {
     // What is slow is found under way; what is fast is there before anything that comes too late.
     let latency = if seed.is_multiple_of(2) { "5ms" } else { "0ms" };
-    let mut site = Site::new(seed, latency);
-    let mut killed = beginnings(&mut site);
-    site.change_the_roster();
-    let (code, length) = site.run();
+    let mut scenario = Scenario::new(seed, latency);
+    let mut killed = beginnings(&mut scenario);
+    scenario.change_the_roster();
+    let (code, length) = scenario.run();
     assert_eq!(code, 0, "without faults and kills one run does it");
-    assert_eq!(site.workspace_equals_roster(), 0);
-    site.faults(&FAULTS);
+    assert_eq!(scenario.workspace_equals_roster(), 0);
+    scenario.faults(&FAULTS);
     for _ in 0..rounds() {
-        site.change_the_roster();
+        scenario.change_the_roster();
         for _ in 0..KILLS {
-            killed += usize::from(kill(&mut site, length));
+            killed += usize::from(kill(&mut scenario, length));
         }
-        if site.random.u8(..3) == 0 {
-            site.run();
+        if scenario.random.u8(..3) == 0 {
+            scenario.run();
         }
-        site.ledger_is_true();
+        scenario.ledger_is_true();
     }
-    end(&mut site);
+    end(&mut scenario);
     killed
 }
 
 /// Kills before there is a ledger, and while it is made. The roster asks for nothing yet.
-fn beginnings(site: &mut Site) -> usize {
-    let (code, length) = site.run();
+fn beginnings(scenario: &mut Scenario) -> usize {
+    let (code, length) = scenario.run();
     assert_eq!(code, 0);
     let mut killed = 0;
     for _ in 0..BEGINNINGS {
-        site.forget_the_ledger();
-        killed += usize::from(kill(site, length));
-        assert_eq!(site.run().0, 0, "what is left of a beginning is no obstacle");
-        site.chain_holds();
+        scenario.forget_the_ledger();
+        killed += usize::from(kill(scenario, length));
+        assert_eq!(scenario.run().0, 0, "what is left of a beginning is no obstacle");
+        scenario.chain_holds();
     }
     killed
 }
 
 /// Starts a run and kills it within `length`; whether it still ran.
-fn kill(site: &mut Site, length: Duration) -> bool {
-    let delay = length.mul_f64(site.random.f64());
-    let mut child = site.once().spawn().unwrap();
+fn kill(scenario: &mut Scenario, length: Duration) -> bool {
+    let delay = length.mul_f64(scenario.random.f64());
+    let mut child = scenario.once().spawn().unwrap();
     std::thread::sleep(delay);
     child.kill().unwrap();
     let ran = child.wait().unwrap().signal() == Some(9);
-    site.chain_holds();
+    scenario.chain_holds();
     ran
 }
 
 /// Good days: everything comes to an end.
-fn end(site: &mut Site) {
-    site.faults(&[]);
-    let settled = (0..3).any(|_| site.run().0 == 0);
+fn end(scenario: &mut Scenario) {
+    scenario.faults(&[]);
+    let settled = (0..3).any(|_| scenario.run().0 == 0);
     assert!(settled, "without faults and kills a run ends well");
-    let executed = site.executed();
-    assert_eq!(site.run().0, 0);
-    assert_eq!(site.executed(), executed, "nothing is left to do");
-    site.chain_holds();
-    site.ledger_is_true();
-    site.workspace_equals_roster();
-    site.file_is_sound();
+    let executed = scenario.executed();
+    assert_eq!(scenario.run().0, 0);
+    assert_eq!(scenario.executed(), executed, "nothing is left to do");
+    scenario.chain_holds();
+    scenario.ledger_is_true();
+    scenario.workspace_equals_roster();
+    scenario.file_is_sound();
 }

@@ -1,4 +1,4 @@
-//! A sandbox, a ledger and a roster that goes on changing, and what must hold between the three.
+//! A sandbox, a ledger and a roster that keeps changing, and what must hold between the three.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt::Write as _;
@@ -32,7 +32,7 @@ workspaces:
     http: { timeout: 1s, concurrency: 2, batch: 3, rate: off }
 ";
 
-/// Nobody is given one of them twice.
+/// No account gets one of them twice.
 const ROLES: [&str; 7] = [
     "DEVELOPER",
     "BUSINESS",
@@ -43,14 +43,14 @@ const ROLES: [&str; 7] = [
     "BILLING_ADMIN",
 ];
 
-/// So many accounts there are at the beginning, beside those of the documentation.
+/// Number of accounts at the start, besides those of the documentation.
 const PEOPLE: usize = 40;
 
-/// What a mutation does: its name in the API, the address or the uid, and the role. The rosters of
-/// a site are such that each of them is wanted once.
-pub type Deed = (Kind, String, String);
+/// A mutation: its name in the API, the address or the uid, and the role. The rosters of a scenario
+/// ask for each of them once.
+pub type Mutation = (Kind, String, String);
 
-pub struct Site {
+pub struct Scenario {
     pub stage: TestEnv,
     pub random: fastrand::Rng,
     members: BTreeMap<String, Wanted>,
@@ -66,14 +66,14 @@ struct Wanted {
     ahead: Vec<&'static str>,
 }
 
-/// An intent as the ledger tells it.
-struct Told {
-    deed: Deed,
+/// An intent and its status in the ledger.
+struct Attempt {
+    mutation: Mutation,
     at: Timestamp,
     status: AttemptStatus,
 }
 
-impl Site {
+impl Scenario {
     /// A sandbox that answers after `latency`, and a roster that it agrees with; no ledger.
     pub fn new(seed: u64, latency: &str) -> Self {
         let (people, seed_text) = (PEOPLE.to_string(), seed.to_string());
@@ -82,12 +82,12 @@ impl Site {
         stage.write("rosterd.yaml", CONFIG);
         let random = fastrand::Rng::with_seed(seed);
         let (members, head) = (BTreeMap::new(), None);
-        let mut site = Self { stage, random, members, people: PEOPLE, head };
+        let mut scenario = Self { stage, random, members, people: PEOPLE, head };
         for number in 1..=PEOPLE {
-            site.join(number, if number % 4 == 0 { "BUSINESS" } else { "DEVELOPER" });
+            scenario.join(number, if number % 4 == 0 { "BUSINESS" } else { "DEVELOPER" });
         }
-        site.write();
-        site
+        scenario.write();
+        scenario
     }
 
     fn join(&mut self, number: usize, role: &'static str) {
@@ -185,81 +185,83 @@ users:
         }
     }
 
-    /// Sandbox and ledger tell the same story.
+    /// Sandbox and ledger agree.
     pub fn ledger_is_true(&self) {
-        let told = self.told();
+        let attempts = self.attempts();
         let mut executed = HashSet::new();
         for it in self.world().executed.iter() {
             let role = it.account_type.map(word).unwrap_or_default();
-            let deed = (it.kind, it.target.clone(), role);
-            let intents = told.iter().filter(|told| told.deed == deed && told.at <= it.at);
-            let statuses: Vec<AttemptStatus> = intents.map(|told| told.status).collect();
-            assert!(!statuses.is_empty(), "{deed:?} was executed without an intent before it");
+            let mutation = (it.kind, it.target.clone(), role);
+            let intents = attempts
+                .iter()
+                .filter(|attempts| attempts.mutation == mutation && attempts.at <= it.at);
+            let statuses: Vec<AttemptStatus> = intents.map(|attempts| attempts.status).collect();
+            assert!(!statuses.is_empty(), "{mutation:?} was executed without an intent before it");
             let may = statuses.iter().any(|status| status.may_have_happened());
-            assert!(may, "{deed:?} was executed, and the ledger denies it: {statuses:?}");
-            assert!(executed.insert(deed.clone()), "{deed:?} was executed twice");
+            assert!(may, "{mutation:?} was executed, and the ledger denies it: {statuses:?}");
+            assert!(executed.insert(mutation.clone()), "{mutation:?} was executed twice");
         }
-        for Told { deed, status, .. } in told {
-            let wrong = status == AttemptStatus::Done && !executed.contains(&deed);
-            assert!(!wrong, "{deed:?} is done in the ledger and was never executed");
+        for Attempt { mutation, status, .. } in attempts {
+            let wrong = status == AttemptStatus::Done && !executed.contains(&mutation);
+            assert!(!wrong, "{mutation:?} is done in the ledger and was never executed");
             assert_ne!(
                 status,
                 AttemptStatus::Rejected,
-                "{deed:?} was refused, so it was sent for nothing"
+                "{mutation:?} was refused, so it was sent for nothing"
             );
         }
     }
 
     /// Every intent with what is known of it, in order. No second one may follow one that may have
     /// happened: the rosters want everything once, and the waiting times are longer than a test.
-    fn told(&self) -> Vec<Told> {
-        let mut told: BTreeMap<Seq, Told> = BTreeMap::new();
+    fn attempts(&self) -> Vec<Attempt> {
+        let mut attempts: BTreeMap<Seq, Attempt> = BTreeMap::new();
         for (_, noted) in self.ledger().entries().unwrap() {
             match noted.entry {
                 Entry::Intent(intent) => {
-                    let deed = deed(&intent);
-                    let twice = told
+                    let mutation = mutation(&intent);
+                    let twice = attempts
                         .values()
-                        .find(|it| it.deed == deed && it.status.may_have_happened())
+                        .find(|it| it.mutation == mutation && it.status.may_have_happened())
                         .map(|it| it.status);
-                    assert_eq!(twice, None, "{deed:?} is intended twice (row {})", noted.seq);
-                    told.insert(
+                    assert_eq!(twice, None, "{mutation:?} is intended twice (row {})", noted.seq);
+                    attempts.insert(
                         noted.seq,
-                        Told { deed, at: noted.at, status: AttemptStatus::Open },
+                        Attempt { mutation, at: noted.at, status: AttemptStatus::Open },
                     );
                 }
                 Entry::Outcome(closing) => {
-                    told.get_mut(&closing.of).unwrap().status = closing.status;
+                    attempts.get_mut(&closing.of).unwrap().status = closing.status;
                 }
                 Entry::Shown { of } => {
                     for seq in of {
-                        told.get_mut(&seq).unwrap().status = AttemptStatus::Done;
+                        attempts.get_mut(&seq).unwrap().status = AttemptStatus::Done;
                     }
                 }
                 _ => {}
             }
         }
-        told.into_values().collect()
+        attempts.into_values().collect()
     }
 
     /// The workspace is what the roster says, but for what the ledger has sent and nobody has seen
     /// yet: that is left alone for ten minutes, an invitation for a day. The number of these.
     pub fn workspace_equals_roster(&self) -> usize {
-        let told = self.told();
-        let open = told.iter().filter(|it| it.status == AttemptStatus::Open).count();
+        let attempts = self.attempts();
+        let open = attempts.iter().filter(|it| it.status == AttemptStatus::Open).count();
         assert_eq!(open, 0, "intents stay open");
-        let unknown: HashSet<Deed> = told
+        let unknown: HashSet<Mutation> = attempts
             .into_iter()
             .filter(|it| it.status == AttemptStatus::Unknown)
-            .map(|it| it.deed)
+            .map(|it| it.mutation)
             .collect();
         let workspace = self.world().workspaces.remove(0);
         let invited: HashMap<&str, String> =
             workspace.invitations.iter().map(|it| (&*it.email, word(it.account_type))).collect();
         let accounts: HashMap<&str, _> = workspace.active().map(|it| (&*it.email, it)).collect();
         let mut waiting = 0;
-        let mut excuse = |deed: Deed| {
-            assert!(unknown.contains(&deed), "{deed:?} is left, and nothing tells why");
+        let mut excuse = |mutation: Mutation| {
+            assert!(unknown.contains(&mutation), "{mutation:?} is left, and nothing tells why");
             waiting += 1;
         };
         for (email, wanted) in &self.members {
@@ -296,7 +298,7 @@ users:
     }
 }
 
-fn deed(intent: &Intent) -> Deed {
+fn mutation(intent: &Intent) -> Mutation {
     let to = intent.action.to().map(|role| role.as_str().to_owned()).unwrap_or_default();
     match &intent.action {
         Action::Invite { .. } | Action::Reinvite { .. } => {
