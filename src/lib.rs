@@ -1,7 +1,7 @@
 //! `rosterd` keeps the users of a Paradime workspace equal to a file.
 //!
-//! A functional core that cannot do I/O, a shell that cannot decide. Each hand-over is a type
-//! that only its owner can make, so no step can be skipped:
+//! A functional core decides and cannot do I/O; a shell does I/O and cannot decide. What one step
+//! hands to the next is a type that only its owner can make, so no step can be skipped:
 //!
 //! ```text
 //! RawRoster -> Roster                          roster
@@ -11,8 +11,8 @@
 //! apply(Approved) -> RunReport                 apply, reconcile
 //! ```
 //!
-//! Modules are listed by rank: one imports only those above it. `ARCHITECTURE.md` tells why,
-//! and the test `tidy` holds it.
+//! Modules are listed by rank: a module imports only modules of a lower rank. `ARCHITECTURE.md`
+//! explains the ranks, and the test `tidy` enforces them.
 
 // 0: value types
 pub mod diagnostic;

@@ -1,5 +1,5 @@
-//! The daemon: reconciles at start, on schedule, when files change, on SIGHUP, at the dates of the
-//! roster, and again after a failure.
+//! The daemon: reconciles at start, on schedule, when files change, on SIGHUP, on request, at the
+//! dates of the roster, and again after a failure.
 //!
 //! ```text
 //! watch, signals --Event--> supervisor --commands--> one worker for each workspace --> Run

@@ -6,7 +6,7 @@
 //! | member | nothing, never seen | invite |
 //! | member | nothing; had an account, not disabled by rosterd | invite; held by `vanished` |
 //! | member | nothing; had an account, disabled by rosterd | invite; if rejected, needs action |
-//! | member | nothing; an invitation may have been sent | pending, then reinvite with backoff |
+//! | member | nothing; an invitation may have been sent | propagating, pending, then reinvite |
 //! | member | account, same role | in sync |
 //! | member | account, other role | update role, by uid |
 //! | member | account under an alias, or with a uid seen before | as above, with a finding |

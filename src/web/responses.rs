@@ -1,4 +1,4 @@
-//! The response bodies of the API. The OpenAPI document is generated from these types.
+//! The response bodies of the API. The `OpenAPI` document is generated from these types.
 
 use std::collections::BTreeMap;
 

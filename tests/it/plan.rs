@@ -9,7 +9,7 @@ use rosterd::memory::entry::{AttemptStatus, Entry, Key, OutcomeEntry};
 use rosterd::plan::{FindingKind, approvals};
 use rosterd::role::Role;
 
-use crate::support::world::{World, dates, disable, email, hours, intent, now, told};
+use crate::support::world::{World, dates, disable, email, hours, intent, now, plan_rows};
 
 /// A member with a new address, whose account still has the old one.
 fn moved() -> World {
@@ -44,7 +44,7 @@ fn a_pending_invitation_takes_precedence_then_one_to_the_members_email() {
             let role = if name == "matt" { Role::Admin } else { Role::Analyst };
             world.invitation(name, role, InviteStatus::from_api(status))
         });
-        told(&world.plan())
+        plan_rows(&world.plan())
     };
     let own = ["InvitedWithOtherRole matt@acme.io ADMIN"];
     let old = ["InvitedWithOtherRole old@acme.io ANALYST"];
@@ -66,7 +66,7 @@ fn a_plan_without_a_ledger_has_no_next_instant() {
     );
     let without = World { memory: Memory::empty(), ..world.clone() }.plan();
     assert_eq!((without.has_history(), without.next()), (false, None));
-    assert_eq!(told(&without), ["InvitationExpired zoe@acme.io DEVELOPER"]);
+    assert_eq!(plan_rows(&without), ["InvitationExpired zoe@acme.io DEVELOPER"]);
     let with = World { memory: Memory::of_ledger(), ..world }.plan();
     assert_eq!((with.has_history(), with.next()), (true, Some(hours(24))));
 }
@@ -122,7 +122,7 @@ fn an_invitation_recorded_in_the_future_is_not_propagating() {
         240,
         [Entry::Outcome(OutcomeEntry { of, status: AttemptStatus::Done, detail: None })],
     );
-    assert_eq!(told(&world.plan()), ["InvitationMissing zoe@acme.io DEVELOPER"]);
+    assert_eq!(plan_rows(&world.plan()), ["InvitationMissing zoe@acme.io DEVELOPER"]);
 }
 
 #[test]

@@ -6,14 +6,14 @@ mod past;
 use rosterd::plan::OnRemoved;
 
 use crate::support::states::{LINES, Line, Shown, Who, shown};
-use crate::support::world::{World, email, told};
+use crate::support::world::{World, email, plan_rows};
 
 const MODES: [OnRemoved; 2] = [OnRemoved::Disable, OnRemoved::Report];
 
 #[test]
 fn a_converged_workspace_has_an_empty_plan() {
     let plan = World::converged().plan();
-    assert_eq!(told(&plan), [""; 0]);
+    assert_eq!(plan_rows(&plan), [""; 0]);
     assert_eq!(plan.facts().in_sync, 5);
 }
 
@@ -159,7 +159,7 @@ fn assert_independent(people: &[(Line, Shown)], alone: &[Vec<String>], mode: OnR
     for ((line, shown), name) in people.iter().zip(names) {
         world = world.person(name, *line, *shown);
     }
-    let mut together = told(&world.plan());
+    let mut together = plan_rows(&world.plan());
     let mut apart: Vec<String> = alone.iter().flatten().cloned().collect();
     together.sort();
     apart.sort();
@@ -168,8 +168,9 @@ fn assert_independent(people: &[(Line, Shown)], alone: &[Vec<String>], mode: OnR
 
 fn alone(name: &str, states: &[(Line, Shown)], mode: OnRemoved) -> Vec<Vec<String>> {
     let world = World { on_removed: mode, ..World::default() };
-    let plan =
-        |(line, shown): &(Line, Shown)| told(&world.clone().person(name, *line, *shown).plan());
+    let plan = |(line, shown): &(Line, Shown)| {
+        plan_rows(&world.clone().person(name, *line, *shown).plan())
+    };
     states.iter().map(plan).collect()
 }
 

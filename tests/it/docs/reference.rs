@@ -45,7 +45,7 @@ fn table(page: &str, heading: &str) -> BTreeSet<String> {
 fn the_configuration_page_has_every_key() {
     let schema = schema("rosterd");
     let page = "docs/configuration.md";
-    assert_eq!(table(page, "## At the top"), keys_of(&schema));
+    assert_eq!(table(page, "## Top-level keys"), keys_of(&schema));
     let workspace = &schema["properties"]["workspaces"]["items"];
     assert_eq!(table(page, "## A workspace"), keys_of(workspace));
     let receiver = keys_of(&schema["properties"]["notify"]["items"]);

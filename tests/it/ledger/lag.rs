@@ -4,7 +4,7 @@ use rosterd::memory::entry::{Entry, Record};
 use rosterd::plan::change::Action;
 use rosterd::role::Role;
 
-use crate::support::world::{World, attempts, disable, intent, now, uid};
+use crate::support::world::{World, disable, intent, now, plan_rows, uid};
 
 /// Something of ours happened so many minutes ago, and a reading showed it at once.
 fn shown(mut world: World, minutes: i64, name: &str, action: Action) -> World {
@@ -22,15 +22,15 @@ fn role(from: Role, to: Role) -> Action {
 #[test]
 fn an_effect_that_disappears_is_propagating_first() {
     let without = World::converged().no_member("matt");
-    assert_eq!(attempts(&without.plan()).len(), 1);
+    assert_eq!(plan_rows(&without.plan()).len(), 1);
     let disabled = shown(without.clone(), 9, "matt", disable("matt"));
-    assert_eq!(attempts(&disabled.plan()), ["Propagating matt@acme.io DEVELOPER"]);
+    assert_eq!(plan_rows(&disabled.plan()), ["Propagating matt@acme.io DEVELOPER"]);
     let long_ago = shown(without, 10, "matt", disable("matt"));
-    assert!(attempts(&long_ago.plan())[0].starts_with("disable matt@acme.io"));
+    assert!(plan_rows(&long_ago.plan())[0].starts_with("disable matt@acme.io"));
 
     let analyst = World::converged().member("matt", Role::Analyst);
     let updated = shown(analyst, 1, "matt", role(Role::Developer, Role::Analyst));
-    assert!(attempts(&updated.plan())[0].starts_with("Propagating matt@acme.io"));
+    assert!(plan_rows(&updated.plan())[0].starts_with("Propagating matt@acme.io"));
 }
 
 #[test]
@@ -38,5 +38,5 @@ fn a_change_that_is_reverted_does_not_wait_for_the_first_attempt() {
     let world = World::converged().member("matt", Role::Analyst);
     let there = shown(world, 3, "matt", role(Role::Developer, Role::Analyst));
     let back = shown(there, 2, "matt", role(Role::Analyst, Role::Developer));
-    assert!(attempts(&back.plan())[0].starts_with("update_role matt@acme.io"));
+    assert!(plan_rows(&back.plan())[0].starts_with("update_role matt@acme.io"));
 }

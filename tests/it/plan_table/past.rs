@@ -10,7 +10,7 @@ use rosterd::role::Role;
 
 use super::{MODES, abbreviated, table};
 use crate::support::states::{LINES, Line, Shown, Who, shown};
-use crate::support::world::{World, disable, email, intent, now, told, uid};
+use crate::support::world::{World, disable, email, intent, now, plan_rows, uid};
 
 /// The history of a person in the ledger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -276,14 +276,14 @@ fn the_pasts_of_two_people_are_independent() {
         (Line::Absent, Shown::Account(Who::Developer)),
     ];
     let alone = |name: &str, (line, shown): (Line, Shown), past| {
-        told(&with(World::default().person(name, line, shown), name, past).seen(0).plan())
+        plan_rows(&with(World::default().person(name, line, shown), name, past).seen(0).plan())
     };
     for a in states {
         for b in states {
             for (one, two) in pasts().into_iter().zip(pasts().into_iter().rev()) {
                 let world = World::default().person("matt", a.0, a.1).person("max", b.0, b.1);
                 let both = with(with(world, "matt", one), "max", two).seen(0);
-                let mut together = told(&both.plan());
+                let mut together = plan_rows(&both.plan());
                 let mut apart = [alone("matt", a, one), alone("max", b, two)].concat();
                 together.sort();
                 apart.sort();

@@ -232,6 +232,6 @@ pub fn note(finding: &Finding) -> String {
 }
 
 /// The changes, then the findings of a plan, as lines of text.
-pub fn told(plan: &Plan) -> Vec<String> {
+pub fn plan_rows(plan: &Plan) -> Vec<String> {
     plan.changes().iter().map(line).chain(plan.findings().iter().map(note)).collect()
 }
