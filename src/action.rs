@@ -1,13 +1,17 @@
 //! Actions: the mutations of the directory, their order classes and their budgets.
 
 use serde::{Deserialize, Serialize};
+use strum::IntoStaticStr;
 
 use crate::directory::Uid;
 use crate::role::Role;
 
 /// One mutation of the directory.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, IntoStaticStr,
+)]
 #[serde(tag = "kind", rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum Action {
     Invite {
         role: Role,
@@ -29,7 +33,8 @@ pub enum Action {
 
 /// The order classes, in order of execution. Each is a barrier: the next class starts when every
 /// request of the previous one has ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub enum Class {
     /// Role updates to a higher tier.
     Grant,
@@ -41,8 +46,11 @@ pub enum Class {
 }
 
 /// The name of a budget. The keys of `guard.budgets` and of `approvals:` are the same.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, IntoStaticStr,
+)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum BudgetName {
     Disable,
     Demote,
@@ -56,13 +64,7 @@ impl Class {
 
     /// The stable name: `grant`, `demote`, `disable`, `invite` or `reinvite`.
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Grant => "grant",
-            Self::Demote => "demote",
-            Self::Disable => "disable",
-            Self::Invite => "invite",
-            Self::Reinvite => "reinvite",
-        }
+        self.into()
     }
 
     /// Whether the class removes privileges or access.
@@ -89,12 +91,7 @@ impl Action {
 
     /// The stable name of the kind: `invite`, `reinvite`, `update_role` or `disable`.
     pub fn kind(&self) -> &'static str {
-        match self {
-            Self::Invite { .. } => "invite",
-            Self::Reinvite { .. } => "reinvite",
-            Self::UpdateRole { .. } => "update_role",
-            Self::Disable { .. } => "disable",
-        }
+        self.into()
     }
 
     pub fn uid(&self) -> Option<&Uid> {
@@ -138,12 +135,7 @@ impl BudgetName {
 
     /// The key below `guard.budgets` in the configuration and in `approvals` in the roster.
     pub fn key(self) -> &'static str {
-        match self {
-            Self::Disable => "disable",
-            Self::Demote => "demote",
-            Self::GrantAdmin => "grant_admin",
-            Self::Invite => "invite",
-        }
+        self.into()
     }
 
     /// Whether the budget counts this action. Several budgets may count the same action.

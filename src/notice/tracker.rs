@@ -204,7 +204,7 @@ impl RunView<'_> {
         let people: Vec<Person> = new
             .map(|finding| Person {
                 email: escape(finding.email.as_str()).into_owned(),
-                what: findings::name(&finding.kind).to_owned(),
+                what: finding.kind.as_str().to_owned(),
                 role: escape(finding.role.as_str()).into_owned(),
                 why: findings::message(finding, applied.plan.now()),
                 place: finding.place.map(|place| at(self.sources, place)),

@@ -11,6 +11,7 @@ pub mod matching;
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
+use strum::IntoStaticStr;
 
 use crate::action::BudgetName;
 use crate::diagnostic::Place;
@@ -60,7 +61,8 @@ pub struct Finding {
 }
 
 /// What a finding reports.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub enum FindingKind {
     /// An invitation with the member's role is pending.
     Invited,
@@ -102,7 +104,8 @@ pub enum FindingKind {
 }
 
 /// The category of a finding, as counted in the summary.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub enum FindingCategory {
     /// Resolves without an operator: later, or when the user accepts an invitation.
     Pending,
@@ -194,17 +197,16 @@ impl Plan {
 impl FindingCategory {
     /// The name in JSON and metrics.
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Pending => "pending",
-            Self::Propagating => "propagating",
-            Self::NeedsAction => "needs_action",
-            Self::Drift => "drift",
-            Self::Info => "info",
-        }
+        self.into()
     }
 }
 
 impl FindingKind {
+    /// The stable name in JSON.
+    pub fn as_str(&self) -> &'static str {
+        self.into()
+    }
+
     pub fn category(&self) -> FindingCategory {
         match self {
             Self::Invited

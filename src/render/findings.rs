@@ -1,34 +1,10 @@
-//! The name and the message of a finding.
+//! The message of a finding.
 
 use jiff::Timestamp;
 
 use super::time;
 use crate::escape::escape;
 use crate::plan::{Finding, FindingKind};
-
-/// The stable name of a finding in JSON.
-pub fn name(kind: &FindingKind) -> &'static str {
-    match kind {
-        FindingKind::Invited => "invited",
-        FindingKind::InvitedWithOtherRole { .. } => "invited_with_other_role",
-        FindingKind::InvitationExpired => "invitation_expired",
-        FindingKind::InvitationMissing => "invitation_missing",
-        FindingKind::InvitationsExhausted { .. } => "invitations_exhausted",
-        FindingKind::Propagating { .. } => "propagating",
-        FindingKind::Rejected { .. } => "rejected",
-        FindingKind::ManualActionRequired { .. } => "manual_action_required",
-        FindingKind::ActiveBeforeStart { .. } => "active_before_start",
-        FindingKind::NotStarted { .. } => "not_started",
-        FindingKind::EmailDiffers { .. } => "email_differs",
-        FindingKind::SeveralAccounts { .. } => "several_accounts",
-        FindingKind::UnexpectedInvitation => "unexpected_invitation",
-        FindingKind::UnexpectedInvitationExpired => "unexpected_invitation_expired",
-        FindingKind::Drift => "drift",
-        FindingKind::UnknownStatus { .. } => "unknown_status",
-        FindingKind::ApprovalUsed { .. } => "approval_used",
-        FindingKind::ApprovalIdle { .. } => "approval_idle",
-    }
-}
 
 /// The message of a finding, escaped. `now` is the instant of its plan.
 pub fn message(finding: &Finding, now: Timestamp) -> String {

@@ -233,7 +233,7 @@ impl SavedChange {
 impl SavedFinding {
     fn of(finding: &Finding, now: Timestamp, sources: &Sources) -> Self {
         Self {
-            kind: findings::name(&finding.kind).to_owned(),
+            kind: finding.kind.as_str().to_owned(),
             status: finding.kind.category().as_str().to_owned(),
             message: findings::message(finding, now),
             email: finding.email.as_str().to_owned(),

@@ -3,6 +3,8 @@
 use jiff::Timestamp;
 
 use super::{View, at, findings, time};
+use strum::IntoStaticStr;
+
 use crate::diagnostic::{Place, Sources};
 use crate::escape::escape;
 use crate::guard::{Held, Verdict};
@@ -10,7 +12,8 @@ use crate::plan::change::{Action, Change, Reason};
 use crate::plan::{Finding, FindingCategory, FindingKind};
 
 /// The kind of a row, in order of display.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub enum Kind {
     Invite,
     Reinvite,
@@ -19,6 +22,7 @@ pub enum Kind {
     Propagating,
     Pending,
     Held,
+    #[strum(serialize = "needs action")]
     NeedsAction,
     Drift,
     Info,
@@ -55,18 +59,7 @@ impl Kind {
     }
 
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Invite => "invite",
-            Self::Reinvite => "reinvite",
-            Self::Role => "role",
-            Self::Disable => "disable",
-            Self::Propagating => "propagating",
-            Self::Pending => "pending",
-            Self::Held => "held",
-            Self::NeedsAction => "needs action",
-            Self::Drift => "drift",
-            Self::Info => "info",
-        }
+        self.into()
     }
 
     /// Whether the row is a change that is applied.

@@ -64,7 +64,7 @@ pub struct WorkspaceResponse {
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "LastRun")]
 pub struct LastRunResponse {
-    /// `start`, `schedule`, `file`, `signal`, `http`, `boundary` or `retry`.
+    /// `start`, `schedule`, `file`, `signal`, `http`, `date` or `retry`.
     pub trigger: String,
     pub started: String,
     pub finished: String,
@@ -79,7 +79,7 @@ pub struct LastRunResponse {
 #[schemars(rename = "NextRun")]
 pub struct NextRunResponse {
     pub at: String,
-    /// `schedule`, `boundary` or `retry`.
+    /// `schedule`, `date` or `retry`.
     pub trigger: String,
 }
 
@@ -118,7 +118,7 @@ pub struct RunResponse {
     pub trigger: String,
     pub started: String,
     pub finished: String,
-    /// `converged`, `held`, `failed` or `early`.
+    /// `converged`, `held`, `failed` or `interrupted`.
     pub status: String,
     /// The fingerprint of its plan.
     #[serde(skip_serializing_if = "Option::is_none")]

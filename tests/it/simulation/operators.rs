@@ -110,7 +110,7 @@ impl SimState {
             OperatorAction::ChangeRole => account.account_type = TYPES[which % TYPES.len()],
             OperatorAction::GrantAdmin => account.account_type = AccountType::Admin,
             OperatorAction::NewAddress => {
-                account.email = format!("new{}.{}", which % 3, account.email)
+                account.email = format!("new{}.{}", which % 3, account.email);
             }
             OperatorAction::SecondAccount => {
                 let uid: String = account.uid.chars().rev().collect();

@@ -251,7 +251,7 @@ impl Simulation {
                 }
             }
             Operation::Restart { crash_points, downtime } => {
-                self.restart(crash_points, downtime).await
+                self.restart(crash_points, downtime).await;
             }
             Operation::Reload => self.send(Event::Reload).await,
             Operation::SetParam { param, value } => {
