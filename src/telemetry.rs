@@ -5,6 +5,7 @@ mod otlp;
 
 use std::borrow::Cow;
 
+use anstream::{AutoStream, ColorChoice};
 use jiff::Timestamp;
 use tracing::{Level, Metadata, Subscriber};
 use tracing_subscriber::filter::{EnvFilter, FilterExt as _, filter_fn};
@@ -15,7 +16,6 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::diagnostic::{Diagnostic, Place, Severity, Sources};
 use crate::escape::escape;
-use crate::guard::Held;
 use crate::plan::FindingCategory;
 use crate::plan::change::Change;
 use crate::render::findings;
@@ -92,10 +92,7 @@ fn is_colored(color: Color) -> bool {
     match color {
         Color::Always => true,
         Color::Never => false,
-        Color::Auto => {
-            let choice = anstream::AutoStream::choice(&std::io::stderr());
-            choice != anstream::ColorChoice::Never
-        }
+        Color::Auto => AutoStream::choice(&std::io::stderr()) != ColorChoice::Never,
     }
 }
 
@@ -181,10 +178,21 @@ pub fn log_run(report: &RunReport, sources: &Sources, next: Option<Timestamp>) {
         ),
         End::Applied(applied) => {
             for (change, outcome) in &applied.outcomes {
-                log_change(workspace, change, outcome, applied.stopped.is_some(), sources);
+                let level = match outcome {
+                    // The line of the run says why it stopped.
+                    Outcome::NotSent(_) if applied.stopped.is_some() => Level::DEBUG,
+                    Outcome::Done => Level::INFO,
+                    Outcome::Rejected(_) => Level::ERROR,
+                    Outcome::Unknown(_) | Outcome::NotSent(_) => Level::WARN,
+                };
+                let error = outcome.error().filter(|_| level != Level::DEBUG).map(escape);
+                let error = error.as_deref();
+                log_change(workspace, level, change, (outcome.as_str(), error, None), sources);
             }
             for held in &applied.verdict.held {
-                log_held(workspace, held, sources);
+                let by: Vec<String> = held.by.iter().map(ToString::to_string).collect();
+                let outcome = ("held", None, Some(by.join(",")));
+                log_change(workspace, Level::INFO, &held.change, outcome, sources);
             }
             for violation in &applied.verdict.violations {
                 let (guard, hint) = (violation.guard.to_string(), escape(&violation.hint));
@@ -200,71 +208,29 @@ pub fn log_run(report: &RunReport, sources: &Sources, next: Option<Timestamp>) {
     }
 }
 
+/// Logs a change with its outcome, the escaped error, and the guards that hold it.
 fn log_change(
     workspace: &str,
+    level: Level,
     change: &Change,
-    outcome: &Outcome,
-    stopped: bool,
+    (outcome, error, by): (&str, Option<&str>, Option<String>),
     sources: &Sources,
 ) {
-    let level = match outcome {
-        // The line of the run says why it stopped.
-        Outcome::NotSent(_) if stopped => Level::DEBUG,
-        Outcome::Done => Level::INFO,
-        Outcome::Rejected(_) => Level::ERROR,
-        Outcome::Unknown(_) | Outcome::NotSent(_) => Level::WARN,
-    };
-    let error = outcome.error().filter(|_| level != Level::DEBUG).map(escape);
-    let ChangeFields { email, from, to, place } = ChangeFields::new(change, sources);
+    let [from, to] = [change.from(), change.to()].map(|role| Some(escape(role?.as_str())));
     event_at!(
         level,
         workspace,
         change = change.kind(),
-        email = email.as_ref(),
+        email = escape(change.email.as_str()).as_ref(),
         from = from.as_deref(),
         to = to.as_deref(),
-        outcome = outcome.as_str(),
+        outcome,
         reason = change.reason.description(),
-        place,
-        error = error.as_deref(),
+        place = change.place.map(|place| file_and_line(place, sources)),
+        error,
+        by,
         "change"
     );
-}
-
-fn log_held(workspace: &str, held: &Held, sources: &Sources) {
-    let by: Vec<String> = held.by.iter().map(ToString::to_string).collect();
-    let ChangeFields { email, from, to, place } = ChangeFields::new(&held.change, sources);
-    tracing::info!(
-        workspace,
-        change = held.change.kind(),
-        email = email.as_ref(),
-        from = from.as_deref(),
-        to = to.as_deref(),
-        outcome = "held",
-        reason = held.change.reason.description(),
-        place,
-        by = by.join(","),
-        "change"
-    );
-}
-
-/// The escaped fields of a change.
-struct ChangeFields<'a> {
-    email: Cow<'a, str>,
-    from: Option<Cow<'a, str>>,
-    to: Option<Cow<'a, str>>,
-    place: Option<String>,
-}
-
-impl<'a> ChangeFields<'a> {
-    fn new(change: &'a Change, sources: &Sources) -> Self {
-        Self {
-            email: escape(change.email.as_str()),
-            from: change.from().map(|role| escape(role.as_str())),
-            to: change.to().map(|role| escape(role.as_str())),
-            place: change.place.map(|place| file_and_line(place, sources)),
-        }
-    }
 }
 
 /// Maximum number of lines for findings that need action; the line of the run has their number.
@@ -346,9 +312,8 @@ pub fn log_diagnostics(workspace: Option<&str>, sources: &Sources, diagnostics: 
             Severity::Error => Level::ERROR,
             Severity::Warning => Level::WARN,
         };
-        let place = diagnostic.place;
         let place =
-            place.map(|place| format!("{}:{}", file_and_line(place, sources), place.column));
+            diagnostic.place.map(|it| format!("{}:{}", file_and_line(it, sources), it.column));
         let hint = diagnostic.hint.as_deref().map(escape);
         event_at!(
             level,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use parking_lot::Mutex;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet};
+use prometheus_client::encoding::DescriptorEncoder;
 use prometheus_client::metrics::MetricType;
 
 use crate::daemon::RunCompleted;
@@ -29,7 +29,7 @@ pub(super) struct Gauges {
     pub workspaces: BTreeMap<String, WorkspaceGauges>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct WorkspaceGauges {
     /// When the daemon began to manage it.
     since: Timestamp,
@@ -58,23 +58,7 @@ impl Gauges {
 
 impl WorkspaceGauges {
     pub fn new(since: Timestamp) -> Self {
-        Self {
-            since,
-            roster_errors: 0,
-            stale: false,
-            attempt: None,
-            success: None,
-            converged: None,
-            next: None,
-            key_valid: None,
-            held_since: None,
-            members: None,
-            in_sync: None,
-            changes: BTreeMap::new(),
-            held: BTreeMap::new(),
-            findings: BTreeMap::new(),
-            users: BTreeMap::new(),
-        }
+        Self { since, ..Self::default() }
     }
 
     pub fn on_run_completed(&mut self, run: &RunCompleted<'_>) {
@@ -164,7 +148,7 @@ impl prometheus_client::collector::Collector for Collector {
             });
             gauge(&mut encoder, name, help, rows.collect())?;
         }
-        for (name, help, label, values, read) in LABELED_GAUGES {
+        for ([name, help, label], values, read) in LABELED_GAUGES {
             let rows = all.workspaces.iter().filter(|(_, gauges)| gauges.members.is_some());
             let rows = rows.flat_map(|(workspace, gauges)| {
                 values.iter().map(move |value| {
@@ -238,55 +222,36 @@ const GAUGES: [Gauge; 11] = [
 ];
 
 type LabeledGauge = (
-    &'static str,
-    &'static str,
-    &'static str,
+    [&'static str; 3],
     &'static [&'static str],
     fn(&WorkspaceGauges) -> &BTreeMap<&'static str, usize>,
 );
 
-/// Gauges with a label: a series for each of its values, also if it is 0.
+/// Name, help and label, and a series for each value of the label, also if it is 0.
 const LABELED_GAUGES: [LabeledGauge; 3] = [
     (
-        "plan_changes",
-        "Open changes by kind, held ones included",
-        "kind",
+        ["plan_changes", "Open changes by kind, held ones included", "kind"],
         &super::CHANGES,
         |gauges| &gauges.changes,
     ),
-    ("held_changes", "Held changes by kind", "kind", &super::CHANGES, |gauges| &gauges.held),
+    (["held_changes", "Held changes by kind", "kind"], &super::CHANGES, |gauges| &gauges.held),
     (
-        "findings",
-        "Differences that rosterd does not change, by status",
-        "status",
+        ["findings", "Differences that rosterd does not change, by status", "status"],
         &["pending", "propagating", "needs_action", "drift", "info"],
         |gauges| &gauges.findings,
     ),
 ];
 
-fn gauge(
-    encoder: &mut DescriptorEncoder<'_>,
-    name: &str,
-    help: &str,
-    rows: Rows<'_>,
-) -> fmt::Result {
-    let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+fn gauge(to: &mut DescriptorEncoder<'_>, name: &str, help: &str, rows: Rows<'_>) -> fmt::Result {
+    let mut metric = to.encode_descriptor(name, help, None, MetricType::Gauge)?;
     for (labels, value) in rows {
         if labels.is_empty() {
             metric.encode_gauge(&value)?;
         } else {
-            encode(&mut metric, &labels, value)?;
+            metric.encode_family(&labels)?.encode_gauge(&value)?;
         }
     }
     Ok(())
-}
-
-fn encode(
-    metric: &mut prometheus_client::encoding::MetricEncoder<'_>,
-    labels: &impl EncodeLabelSet,
-    value: f64,
-) -> fmt::Result {
-    metric.encode_family(labels)?.encode_gauge(&value)
 }
 
 fn seconds(at: Timestamp) -> f64 {

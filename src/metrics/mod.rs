@@ -32,6 +32,7 @@ type Labels<const N: usize> = [(&'static str, String); N];
 type Counters<const N: usize> = Family<Labels<N>, Counter>;
 type Histograms<const N: usize> = Family<Labels<N>, Histogram, fn() -> Histogram>;
 
+#[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
     runs: Counters<3>,
@@ -55,34 +56,25 @@ const CHANGE_OUTCOMES: [&str; 4] = ["done", "rejected", "unknown", "not_sent"];
 impl Metrics {
     /// The process started at `now`.
     pub fn new(now: Timestamp) -> Self {
-        let mut metrics = Self {
-            registry: Registry::with_prefix("rosterd"),
-            runs: Family::default(),
-            durations: Family::new_with_constructor(|| Histogram::new(RUN_SECONDS)),
-            changes: Family::default(),
-            requests: Family::default(),
-            latencies: Family::new_with_constructor(|| Histogram::new(REQUEST_SECONDS)),
-            notices: Family::default(),
-            gauges: Arc::new(Mutex::new(Gauges::new(now))),
-        };
-        metrics.register();
-        metrics
-    }
-
-    fn register(&mut self) {
-        let Self { registry, runs, durations, changes, requests, latencies, notices, gauges } =
-            self;
+        let mut registry = Registry::with_prefix("rosterd");
+        let runs = Counters::default();
         registry.register("runs", "Runs by trigger and outcome", runs.clone());
+        let durations = Histograms::new_with_constructor(|| Histogram::new(RUN_SECONDS));
         let help = "Duration of runs";
         registry.register_with_unit("run_duration", help, Unit::Seconds, durations.clone());
+        let changes = Counters::default();
         registry.register("changes", "Changes by kind and outcome", changes.clone());
+        let requests = Counters::default();
         let help = "API requests by field, and by HTTP status or transport error";
         registry.register("api_requests", help, requests.clone());
+        let latencies = Histograms::new_with_constructor(|| Histogram::new(REQUEST_SECONDS));
         let help = "Latency of the API";
         registry.register_with_unit("api_request_duration", help, Unit::Seconds, latencies.clone());
-        let help = "Notices by receiver, event and outcome";
-        registry.register("notices", help, notices.clone());
-        registry.register_collector(Box::new(gauges::Collector(Arc::clone(gauges))));
+        let notices = Counters::default();
+        registry.register("notices", "Notices by receiver, event and outcome", notices.clone());
+        let gauges = Arc::new(Mutex::new(Gauges::new(now)));
+        registry.register_collector(Box::new(gauges::Collector(Arc::clone(&gauges))));
+        Self { registry, runs, durations, changes, requests, latencies, notices, gauges }
     }
 
     /// Replaces the set of workspaces. Their counters start at 0, so that `rate` sees the first
@@ -109,10 +101,8 @@ impl Metrics {
         let RunReport { workspace, trigger, .. } = run.report;
         let outcome = run.report.status().as_str();
         self.runs.get_or_create(&run_labels(workspace, *trigger, outcome)).inc();
-        let took = run.report.finished.duration_since(run.report.started);
-        self.durations
-            .get_or_create(&[("workspace", workspace.clone())])
-            .observe(took.as_secs_f64().max(0.0));
+        let took = run.report.finished.duration_since(run.report.started).as_secs_f64();
+        self.durations.get_or_create(&[("workspace", workspace.clone())]).observe(took.max(0.0));
         for (change, outcome) in run.report.applied().map_or(&[][..], |it| &it.outcomes) {
             let outcome = ("outcome", outcome.as_str());
             let labels = labels(workspace, ("kind", change.kind()), outcome);
@@ -137,9 +127,7 @@ impl Metrics {
 
     /// Starts the counters of a receiver at 0.
     pub fn add_receiver(&self, receiver: &str, events: &[Kind]) {
-        for (event, outcome) in
-            events.iter().flat_map(|it| NOTICE_OUTCOMES.map(|outcome| (it, outcome)))
-        {
+        for (event, outcome) in events.iter().flat_map(|it| NOTICE_OUTCOMES.map(|o| (it, o))) {
             drop(self.notices.get_or_create(&notice_labels(receiver, *event, outcome)));
         }
     }
@@ -209,9 +197,3 @@ const RUN_SECONDS: [f64; 9] = [0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 360
 /// Buckets: from a local request to one that reaches its timeout.
 const REQUEST_SECONDS: [f64; 11] =
     [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 2.5, 10.0, 30.0, 60.0];
-
-impl std::fmt::Debug for Metrics {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Metrics").finish_non_exhaustive()
-    }
-}

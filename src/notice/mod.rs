@@ -7,12 +7,15 @@ pub mod json;
 pub mod slack;
 pub mod tracker;
 
-use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Serialize;
+use strum::IntoStaticStr;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, IntoStaticStr, JsonSchema, Serialize,
+)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum Kind {
     /// A run sent changes.
     Applied,
@@ -103,36 +106,6 @@ impl Kind {
 
     /// The name in the configuration, in messages and in metrics.
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Applied => "applied",
-            Self::Held => "held",
-            Self::Failing => "failing",
-            Self::Recovered => "recovered",
-            Self::Expiring => "expiring",
-            Self::NeedsPerson => "needs_person",
-        }
-    }
-}
-
-impl Notice {
-    fn new(event: Kind, workspace: &str, at: Timestamp, summary: String) -> Self {
-        Self {
-            event,
-            workspace: workspace.to_owned(),
-            at: crate::render::time::exact(at),
-            summary,
-            plan: None,
-            commit: None,
-            people: Vec::new(),
-            more: 0,
-            approvals: None,
-            since: None,
-        }
-    }
-
-    fn about(mut self, mut people: Vec<Person>) -> Self {
-        self.more = people.len().saturating_sub(MAX_PEOPLE);
-        people.truncate(MAX_PEOPLE);
-        Self { people, ..self }
+        self.into()
     }
 }

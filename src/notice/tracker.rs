@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Commit, Kind, Notice, Person};
+use super::{Commit, Kind, MAX_PEOPLE, Notice, Person};
 use crate::diagnostic::Sources;
 use crate::email::Email;
 use crate::escape::escape;
@@ -74,15 +74,27 @@ impl NoticeTracker {
 }
 
 impl RunView<'_> {
-    fn notice(&self, kind: Kind, summary: String) -> Notice {
-        let RunReport { workspace, finished, .. } = self.report;
+    /// A notice that names at most [`MAX_PEOPLE`] of `people`.
+    fn notice(&self, event: Kind, summary: String, mut people: Vec<Person>) -> Notice {
         let commit = self.revision.map(|revision| Commit {
             id: escape(&revision.to_string()).into_owned(),
             author: revision.author.as_deref().map(|it| escape(it).into_owned()),
             subject: revision.subject.as_deref().map(|it| escape(it).into_owned()),
         });
-        let plan = self.report.applied().map(|applied| applied.plan.fingerprint().hex());
-        Notice { plan, commit, ..Notice::new(kind, workspace, *finished, summary) }
+        let more = people.len().saturating_sub(MAX_PEOPLE);
+        people.truncate(MAX_PEOPLE);
+        Notice {
+            event,
+            workspace: self.report.workspace.clone(),
+            at: time::exact(self.report.finished),
+            summary,
+            plan: self.report.applied().map(|applied| applied.plan.fingerprint().hex()),
+            commit,
+            people,
+            more,
+            approvals: None,
+            since: None,
+        }
     }
 
     /// The changes that were sent, with their outcomes.
@@ -97,9 +109,6 @@ impl RunView<'_> {
                 Person { why, ..person(row, self.sources) }
             })
             .collect();
-        if people.is_empty() {
-            return None;
-        }
         let count = |wanted: fn(&Outcome) -> bool| {
             applied.outcomes.iter().filter(|(_, outcome)| wanted(outcome)).count()
         };
@@ -110,24 +119,14 @@ impl RunView<'_> {
             (count(|it| matches!(it, Outcome::NotSent(_))), "skipped"),
         ];
         let summary = format!("changes: {}", crate::render::counts(parts));
-        Some(self.notice(Kind::Applied, summary).about(people))
+        (!people.is_empty()).then(|| self.notice(Kind::Applied, summary, people))
     }
 
     /// The first failed run, and the first that succeeds again.
     fn failing(&self, notified: &mut Notified) -> Option<Notice> {
         let failed = self.report.status() == RunStatus::Failed;
-        match (failed, notified.failing) {
-            (true, None) => {
-                notified.failing = Some(self.report.finished);
-                let why = self.why_failed();
-                Some(self.notice(Kind::Failing, format!("failing: {why}")))
-            }
-            (false, Some(since)) => {
-                notified.failing = None;
-                Some(self.recovered("recovered", since))
-            }
-            _ => None,
-        }
+        let summary = || format!("failing: {}", self.why_failed());
+        self.transition(failed, &mut notified.failing, summary, "recovered")
     }
 
     fn why_failed(&self) -> String {
@@ -137,9 +136,7 @@ impl RunView<'_> {
         let Some(applied) = self.report.applied() else { return String::new() };
         let failed = applied.outcomes.iter().filter(|(_, it)| *it != Outcome::Done).count();
         match &applied.verification {
-            Verification::Failed(error) => {
-                format!("verification failed: {}", escape(error))
-            }
+            Verification::Failed(error) => format!("verification failed: {}", escape(error)),
             _ if failed > 0 => format!("changes failed: {failed}"),
             _ => "the workspace does not show a change that the API confirmed".to_owned(),
         }
@@ -151,26 +148,35 @@ impl RunView<'_> {
             // There is no earlier roster to use; `failing` reports it.
             return None;
         }
-        match (self.report.stale, notified.stale) {
+        let summary = || "the roster is invalid; the last valid one stays in use".to_owned();
+        let stale = self.report.stale;
+        self.transition(stale, &mut notified.stale, summary, "the roster is valid again")
+    }
+
+    /// A notice if a failure began or ended, with the time that it lasted.
+    fn transition(
+        &self,
+        fails: bool,
+        since: &mut Option<Timestamp>,
+        failing: impl FnOnce() -> String,
+        recovered: &str,
+    ) -> Option<Notice> {
+        let finished = self.report.finished;
+        match (fails, *since) {
             (true, None) => {
-                notified.stale = Some(self.report.finished);
-                let summary = "the roster is invalid; the last valid one stays in use";
-                Some(self.notice(Kind::Failing, summary.into()))
+                *since = Some(finished);
+                Some(self.notice(Kind::Failing, failing(), Vec::new()))
             }
-            (false, Some(since)) => {
-                notified.stale = None;
-                Some(self.recovered("the roster is valid again", since))
+            (false, Some(began)) => {
+                *since = None;
+                let took = finished.duration_since(began);
+                let took = time::span(took).unwrap_or_else(|| format!("{} s", took.as_secs()));
+                let summary = format!("{recovered} after {took}");
+                let notice = self.notice(Kind::Recovered, summary, Vec::new());
+                Some(Notice { since: Some(time::exact(began)), ..notice })
             }
             _ => None,
         }
-    }
-
-    /// `summary`, and how long the failure lasted.
-    fn recovered(&self, summary: &str, since: Timestamp) -> Notice {
-        let elapsed = self.report.finished.duration_since(since);
-        let elapsed = time::span(elapsed).unwrap_or_else(|| format!("{} s", elapsed.as_secs()));
-        let notice = self.notice(Kind::Recovered, format!("{summary} after {elapsed}"));
-        Notice { since: Some(time::exact(since)), ..notice }
     }
 
     fn held(&self, applied: &Applied, notified: &mut Notified) -> Option<Notice> {
@@ -188,10 +194,10 @@ impl RunView<'_> {
         if people.is_empty() {
             return None;
         }
-        let reasons = verdict.violations.iter().map(|violation| escape(&violation.message));
-        let reasons: Vec<_> = reasons.collect();
+        let violations = verdict.violations.iter();
+        let reasons: Vec<_> = violations.map(|violation| escape(&violation.message)).collect();
         let summary = format!("{} held: {}", verdict.held.len(), reasons.join("; "));
-        let notice = self.notice(Kind::Held, summary).about(people);
+        let notice = self.notice(Kind::Held, summary, people);
         Some(Notice { approvals: verdict.approvals(), ..notice })
     }
 
@@ -213,7 +219,7 @@ impl RunView<'_> {
         notified.needs_person = all.into_iter().map(key).collect();
         (!people.is_empty()).then(|| {
             let summary = format!("need action outside rosterd: {}", people.len());
-            self.notice(Kind::NeedsPerson, summary).about(people)
+            self.notice(Kind::NeedsPerson, summary, people)
         })
     }
 
@@ -225,22 +231,21 @@ impl RunView<'_> {
     ) -> Option<Notice> {
         let mut people = Vec::new();
         let mut upcoming = HashSet::new();
+        let is_near = |until: &Timestamp| {
+            let left = until.duration_since(now);
+            left > SignedDuration::ZERO && left <= within
+        };
         for member in self.roster.map(Roster::members).unwrap_or_default() {
             let Some(period) = member.time.as_deref() else { continue };
-            let elevation =
-                period.elevate.as_ref().map(|elevation| (EndKind::Elevation, elevation.until));
-            let ends = period.ends.map(|at| (EndKind::Expires, at));
-            for (kind, until) in ends.into_iter().chain(elevation) {
-                let left = until.duration_since(now);
-                if left <= SignedDuration::ZERO || left > within {
-                    continue;
-                }
+            let elevation = period.elevate.as_ref().map(|elevation| elevation.until);
+            let ends = [
+                (EndKind::Expires, "access", period.ends),
+                (EndKind::Elevation, "elevation", elevation),
+            ];
+            for (kind, what, until) in ends {
+                let Some(until) = until.filter(is_near) else { continue };
                 let end = End { email: member.email.clone(), kind, at: until };
                 if !notified.ends.contains(&end) {
-                    let what = match kind {
-                        EndKind::Expires => "access",
-                        EndKind::Elevation => "elevation",
-                    };
                     let person = Person {
                         email: escape(member.email.as_str()).into_owned(),
                         what: what.to_owned(),
@@ -259,7 +264,7 @@ impl RunView<'_> {
         (!people.is_empty()).then(|| {
             let days = within.as_hours() / 24;
             let summary = format!("expiring within {days} days: {}", people.len());
-            self.notice(Kind::Expiring, summary).about(people)
+            self.notice(Kind::Expiring, summary, people)
         })
     }
 }

@@ -42,32 +42,22 @@ pub enum AuthError {
 /// Authenticates a request by its headers.
 pub fn authenticate(headers: &HeaderMap, world: &World) -> std::result::Result<Caller, AuthError> {
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    let first = world.workspaces.first().map(|workspace| workspace.uid.clone());
-    if let Some(token) = header("authorization") {
-        return match token.strip_prefix("Bearer ").map(str::trim) {
-            Some(WORKSPACE_TOKEN) => {
-                Ok(Caller { workspace: first, is_company: false, is_admin: true })
-            }
-            Some(COMPANY_TOKEN) => {
-                let workspace = match header(WORKSPACE_HEADER) {
-                    Some(uid) if world.workspaces.iter().any(|it| it.uid == uid) => {
-                        Some(uid.to_owned())
-                    }
-                    Some(_) => return Err(AuthError::NoWorkspace),
-                    None => None,
-                };
-                Ok(Caller { workspace, is_company: true, is_admin: true })
-            }
-            _ => Err(AuthError::WrongKey),
-        };
-    }
-    let is_admin = match (header("x-api-key"), header("x-api-secret")) {
-        (Some(ADMIN_KEY), Some(ADMIN_SECRET)) => true,
-        (Some(VIEWER_KEY), Some(VIEWER_SECRET)) => false,
-        (None, None) => return Err(AuthError::NoKey),
+    let token = header("authorization").map(|it| it.strip_prefix("Bearer ").map(str::trim));
+    let (is_company, is_admin) = match (token, header("x-api-key"), header("x-api-secret")) {
+        (Some(Some(COMPANY_TOKEN)), ..) => (true, true),
+        (Some(Some(WORKSPACE_TOKEN)), ..) => (false, true),
+        (None, Some(ADMIN_KEY), Some(ADMIN_SECRET)) => (false, true),
+        (None, Some(VIEWER_KEY), Some(VIEWER_SECRET)) => (false, false),
+        (None, None, None) => return Err(AuthError::NoKey),
         _ => return Err(AuthError::WrongKey),
     };
-    Ok(Caller { workspace: first, is_company: false, is_admin })
+    let workspace = match header(WORKSPACE_HEADER).filter(|_| is_company) {
+        Some(uid) => {
+            Some(world.workspaces.iter().find(|it| it.uid == uid).ok_or(AuthError::NoWorkspace)?)
+        }
+        None => world.workspaces.first().filter(|_| !is_company),
+    };
+    Ok(Caller { workspace: workspace.map(|it| it.uid.clone()), is_company, is_admin })
 }
 
 impl Caller {

@@ -2,17 +2,17 @@
 
 use std::sync::Arc;
 
+use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::response::{IntoResponse as _, Response};
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::auth;
 use super::executed::AccountType;
 use super::faults::FaultRate;
-use super::shared::{Shared, error_response, is_json};
+use super::shared::{Shared, bad_request, error_response, require_json};
 use super::world::{Rejection, World};
 
 /// The parameters of an action. Each action uses some of them.
@@ -31,11 +31,12 @@ struct Edit {
 }
 
 /// `GET /control/state`: the whole state, including disabled users.
-pub async fn state(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
-    if let Err(response) = require_admin(&shared, &headers) {
-        return response;
-    }
-    axum::Json(&*shared.world.lock()).into_response()
+pub async fn state(
+    State(shared): State<Arc<Shared>>,
+    headers: HeaderMap,
+) -> Result<Response, Response> {
+    require_admin(&shared, &headers)?;
+    Ok(Json(&*shared.world.lock()).into_response())
 }
 
 /// `POST /control/{action}`.
@@ -44,41 +45,27 @@ pub async fn change(
     Path(action): Path<String>,
     headers: HeaderMap,
     body: Bytes,
-) -> Response {
-    if let Err(response) = require_admin(&shared, &headers) {
-        return response;
-    }
-    if !is_json(&headers) {
-        let why = "send content-type: application/json";
-        return error_response(StatusCode::UNSUPPORTED_MEDIA_TYPE, why, "BAD_REQUEST");
-    }
-    let edit: Edit = match serde_json::from_slice(&body) {
-        Ok(edit) => edit,
-        Err(error) => {
-            return error_response(StatusCode::BAD_REQUEST, &error.to_string(), "BAD_REQUEST");
-        }
-    };
+) -> Result<Json<Value>, Response> {
+    require_admin(&shared, &headers)?;
+    require_json(&headers)?;
+    let edit: Edit = serde_json::from_slice(&body).map_err(bad_request)?;
     if action == "faults" {
-        return set_faults(&shared, &edit);
+        let rates = edit.faults.iter().flatten().map(|text| text.parse());
+        let rates: Vec<FaultRate> = rates.collect::<Result<_, String>>().map_err(bad_request)?;
+        shared.faults.lock().set(rates);
+    } else {
+        apply(&mut shared.world.lock(), &action, &edit, shared.clock.now())
+            .map_err(bad_request)?
+            .map_err(|why| error_response(StatusCode::CONFLICT, why, why.code()))?;
+        shared.save().map_err(|error| {
+            error_response(StatusCode::INTERNAL_SERVER_ERROR, error, "NOT_SAVED")
+        })?;
     }
-    let applied = apply(&mut shared.world.lock(), &action, &edit, shared.clock.now());
-    match applied {
-        Ok(Ok(())) => {
-            if let Err(error) = shared.save() {
-                return error_response(
-                    StatusCode::INTERNAL_SERVER_ERROR,
-                    &error.to_string(),
-                    "NOT_SAVED",
-                );
-            }
-            axum::Json(json!({ "ok": true })).into_response()
-        }
-        Ok(Err(rejection)) => {
-            error_response(StatusCode::CONFLICT, &rejection.to_string(), rejection.code())
-        }
-        Err(why) => error_response(StatusCode::BAD_REQUEST, why, "BAD_REQUEST"),
-    }
+    Ok(Json(json!({ "ok": true })))
 }
+
+const UNKNOWN_ACTION: &str =
+    "unknown action: use accept, expire, account, role, rename, enable, remove, faults";
 
 /// Applies an action. The outer error says what is wrong with the request.
 fn apply(
@@ -105,42 +92,18 @@ fn apply(
         }
         "enable" => world.by_email(&which, email).map(|account| account.disabled = false),
         "remove" => world.remove(&which, email),
-        _ => {
-            return Err(
-                "unknown action: use accept, expire, account, role, rename, enable, remove, faults",
-            );
-        }
+        _ => return Err(UNKNOWN_ACTION),
     })
-}
-
-fn set_faults(shared: &Shared, edit: &Edit) -> Response {
-    let rates: Result<Vec<FaultRate>, String> =
-        edit.faults.iter().flatten().map(|text| text.parse()).collect();
-    match rates {
-        Ok(rates) => {
-            shared.faults.lock().set(rates);
-            axum::Json(json!({ "ok": true })).into_response()
-        }
-        Err(why) => error_response(StatusCode::BAD_REQUEST, &why, "BAD_REQUEST"),
-    }
 }
 
 /// Requires the admin key, and rejects requests of web pages.
 fn require_admin(shared: &Shared, headers: &HeaderMap) -> Result<(), Response> {
+    let forbidden = |why| Err(error_response(StatusCode::FORBIDDEN, why, "FORBIDDEN"));
     if headers.contains_key(header::ORIGIN) {
-        return Err(error_response(
-            StatusCode::FORBIDDEN,
-            "requests from a browser are not allowed",
-            "FORBIDDEN",
-        ));
+        return forbidden("requests from a browser are not allowed");
     }
-    match auth::authenticate(headers, &shared.world.lock()) {
-        Ok(caller) if caller.is_admin() => Ok(()),
-        Ok(_) => {
-            Err(error_response(StatusCode::FORBIDDEN, "the admin key is required", "FORBIDDEN"))
-        }
-        Err(denied) => {
-            Err(error_response(StatusCode::UNAUTHORIZED, &denied.to_string(), "UNAUTHENTICATED"))
-        }
+    if shared.authenticate(headers)?.is_admin() {
+        return Ok(());
     }
+    forbidden("the admin key is required")
 }

@@ -3,8 +3,13 @@
 use std::collections::BTreeMap;
 use std::str::FromStr;
 
+use strum::{EnumIter, EnumString, IntoEnumIterator as _, IntoStaticStr};
+
 /// A fault of one request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EnumIter, EnumString, IntoStaticStr,
+)]
+#[strum(serialize_all = "kebab-case")]
 pub enum Fault {
     /// 429 with `Retry-After: 1`.
     Throttle,
@@ -44,33 +49,9 @@ pub struct FaultRate {
 }
 
 impl Fault {
-    pub const ALL: [Self; 10] = [
-        Self::Throttle,
-        Self::Unavailable,
-        Self::TimeoutBefore,
-        Self::TimeoutAfter,
-        Self::ResetBefore,
-        Self::ResetAfter,
-        Self::Truncate,
-        Self::NotOk,
-        Self::Html,
-        Self::Stale,
-    ];
-
     /// The name on the command line.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Throttle => "throttle",
-            Self::Unavailable => "unavailable",
-            Self::TimeoutBefore => "timeout-before",
-            Self::TimeoutAfter => "timeout-after",
-            Self::ResetBefore => "reset-before",
-            Self::ResetAfter => "reset-after",
-            Self::Truncate => "truncate",
-            Self::NotOk => "not-ok",
-            Self::Html => "html",
-            Self::Stale => "stale",
-        }
+        self.into()
     }
 }
 
@@ -109,21 +90,16 @@ impl FromStr for FaultRate {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let known = Fault::ALL.map(Fault::name).join(", ");
+        let known = Fault::iter().map(Fault::name).collect::<Vec<_>>().join(", ");
         let (name, probability) = text
             .split_once('=')
             .ok_or_else(|| format!("write FAULT=PROBABILITY; known faults: {known}"))?;
-        let fault = Fault::ALL
-            .into_iter()
-            .find(|fault| fault.name() == name.trim())
-            .ok_or_else(|| format!("unknown fault `{name}`; known faults: {known}"))?;
-        let probability: f64 = probability
-            .trim()
-            .parse()
-            .ok()
-            .filter(|probability| (0.0..=1.0).contains(probability))
-            .ok_or_else(|| format!("`{probability}` is not a probability from 0 to 1"))?;
-        Ok(Self { fault, probability })
+        let fault = name.trim().parse();
+        let fault = fault.map_err(|_| format!("unknown fault `{name}`; known faults: {known}"))?;
+        match probability.trim().parse() {
+            Ok(probability @ 0.0..=1.0) => Ok(Self { fault, probability }),
+            _ => Err(format!("`{probability}` is not a probability from 0 to 1")),
+        }
     }
 }
 
@@ -158,7 +134,7 @@ mod tests {
 
     #[test]
     fn an_unknown_fault_is_rejected_with_the_known_ones() {
-        for fault in Fault::ALL {
+        for fault in Fault::iter() {
             assert_eq!(rate(&format!("{}=0.5", fault.name())).fault, fault);
         }
         for text in ["html", "fire=0.1", "html=2", "html=-0.1", "html=NaN", "html=often"] {

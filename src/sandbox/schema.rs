@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use parking_lot::Mutex;
 
 use super::auth::Caller;
-use super::world::{AccountType, Invitation, Rejection, World};
+use super::world::{Account, AccountType, Invitation, Rejection, World};
 
 pub type Api = Schema<Query, Mutation, EmptySubscription>;
 
@@ -44,14 +44,6 @@ pub enum InviteStatus {
 }
 
 #[derive(SimpleObject)]
-struct ActiveUser {
-    uid: String,
-    email: String,
-    name: Option<String>,
-    account_type: AccountType,
-}
-
-#[derive(SimpleObject)]
 struct InvitedUser {
     email: String,
     account_type: AccountType,
@@ -61,7 +53,7 @@ struct InvitedUser {
 #[derive(SimpleObject)]
 struct ListUsers {
     ok: bool,
-    active_users: Vec<ActiveUser>,
+    active_users: Vec<Account>,
     invited_users: Vec<InvitedUser>,
 }
 
@@ -118,12 +110,6 @@ impl Query {
         let world = request.stale.as_ref().unwrap_or(&world);
         let workspace =
             world.workspace(workspace).ok_or_else(|| rejected(Rejection::NoWorkspace))?;
-        let active_users = workspace.active().map(|account| ActiveUser {
-            uid: account.uid.clone(),
-            email: account.email.clone(),
-            name: account.name.clone(),
-            account_type: account.account_type,
-        });
         let invited_users = workspace.invitations.iter().map(|invitation| InvitedUser {
             email: invitation.email.clone(),
             account_type: invitation.account_type,
@@ -131,7 +117,7 @@ impl Query {
         });
         Ok(ListUsers {
             ok: true,
-            active_users: active_users.collect(),
+            active_users: workspace.active().cloned().collect(),
             invited_users: invited_users.collect(),
         })
     }

@@ -20,18 +20,20 @@ use futures_util::stream::{self, StreamExt as _};
 use super::connection::ResetHandle;
 use super::faults::Fault;
 use super::schema::{InviteStatus, Request};
-use super::shared::{Shared, error_response, is_json};
+use super::shared::{Shared, bad_request, error_response, require_json};
 use super::world::World;
 use super::{auth, control};
 
 /// Maximum size of a request in bytes.
 const MAX_BODY: usize = 4 * 1024 * 1024;
+const NOT_FOUND: &str = "not found: the API is at /graphql";
+
 pub(super) fn routes(shared: Arc<Shared>) -> Router {
     Router::new()
         .route("/graphql", post(graphql).get(explorer))
         .route("/control/state", get(control::state))
         .route("/control/{what}", post(control::change))
-        .fallback(any(not_found))
+        .fallback(any(async || error_response(StatusCode::NOT_FOUND, NOT_FOUND, "NOT_FOUND")))
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(map_response_with_state(Arc::clone(&shared), set_date))
         .with_state(shared)
@@ -51,48 +53,32 @@ async fn explorer() -> Html<&'static str> {
     Html(include_str!("explorer.html"))
 }
 
-async fn not_found() -> Response {
-    error_response(StatusCode::NOT_FOUND, "not found: the API is at /graphql", "NOT_FOUND")
-}
-
 /// One GraphQL request.
 async fn graphql(
     State(shared): State<Arc<Shared>>,
     ConnectInfo(reset): ConnectInfo<ResetHandle>,
     headers: HeaderMap,
     request: HttpRequest,
-) -> Response {
-    let (document, query) = match read(request).await {
-        Ok(parsed) => parsed,
-        Err(response) => return response,
-    };
-    let caller = match auth::authenticate(&headers, &shared.world.lock()) {
-        Ok(caller) => caller,
-        Err(denied) => {
-            return error_response(
-                StatusCode::UNAUTHORIZED,
-                &denied.to_string(),
-                "UNAUTHENTICATED",
-            );
-        }
-    };
+) -> Result<Response, Response> {
+    let (document, query) = read(request).await?;
+    let caller = shared.authenticate(&headers)?;
     if shared.exceeds_rate_limit() {
-        return throttled();
+        return Err(throttled());
     }
     let (is_mutation, fields) = root_operation(document.as_ref(), query.operation_name.as_deref());
     if is_mutation && fields > shared.options.max_batch {
-        let limit = shared.options.max_batch;
-        return error_response(StatusCode::OK, &format!("more than {limit} fields"), "TOO_COMPLEX");
+        let why = format!("more than {} fields", shared.options.max_batch);
+        return Err(error_response(StatusCode::OK, why, "TOO_COMPLEX"));
     }
     let fault = shared.faults.lock().draw(is_mutation);
     let field_time = shared.options.latency_per_field * u32::try_from(fields).unwrap_or(u32::MAX);
     tokio::time::sleep(shared.options.latency + field_time).await;
     if let Some(response) = fault_before(&shared, fault, &reset).await {
-        return response;
+        return Ok(response);
     }
     let before = if is_mutation { shared.copy_for_stale() } else { None };
     let response = execute(&shared, caller, query, fault, before).await;
-    fault_after(&shared, fault, &reset, response).await
+    Ok(fault_after(&shared, fault, &reset, response).await)
 }
 
 /// Faults that prevent the execution of a request.
@@ -172,28 +158,16 @@ type Parsed = (Option<ExecutableDocument>, async_graphql::Request);
 
 /// Parses the body; there is no document if the query has a syntax error.
 async fn read(request: HttpRequest) -> Result<Parsed, Response> {
-    if !is_json(request.headers()) {
-        let why = "send content-type: application/json";
-        return Err(error_response(StatusCode::UNSUPPORTED_MEDIA_TYPE, why, "BAD_REQUEST"));
-    }
+    require_json(request.headers())?;
     let Ok(body) = axum::body::to_bytes(request.into_body(), MAX_BODY).await else {
-        return Err(error_response(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            "the request is too large",
-            "TOO_LARGE",
-        ));
+        let why = "the request is too large";
+        return Err(error_response(StatusCode::PAYLOAD_TOO_LARGE, why, "TOO_LARGE"));
     };
     if !body.trim_ascii_start().starts_with(b"{") {
-        let why = "not a GraphQL request: send one JSON object";
-        return Err(error_response(StatusCode::BAD_REQUEST, why, "BAD_REQUEST"));
+        return Err(bad_request("not a GraphQL request: send one JSON object"));
     }
-    let mut query: async_graphql::Request = serde_json::from_slice(&body).map_err(|error| {
-        error_response(
-            StatusCode::BAD_REQUEST,
-            &format!("not a GraphQL request: {error}"),
-            "BAD_REQUEST",
-        )
-    })?;
+    let mut query: async_graphql::Request = serde_json::from_slice(&body)
+        .map_err(|error| bad_request(format!("not a GraphQL request: {error}")))?;
     let document = query.parsed_query().ok().cloned();
     Ok((document, query))
 }

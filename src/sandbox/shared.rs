@@ -11,6 +11,7 @@ use serde_json::json;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::auth::{self, Caller};
 use super::connection::ResetHandle;
 use super::faults::{Fault, Faults};
 use super::schema::{Api, api};
@@ -71,6 +72,12 @@ impl Shared {
         is_enabled.then(|| self.world.lock().clone())
     }
 
+    /// Authenticates a request by its headers.
+    pub fn authenticate(&self, headers: &HeaderMap) -> Result<Caller, Response> {
+        auth::authenticate(headers, &self.world.lock())
+            .map_err(|denied| error_response(StatusCode::UNAUTHORIZED, denied, "UNAUTHENTICATED"))
+    }
+
     /// Does not answer until the sandbox stops or [`HANG_TIMEOUT`] has passed.
     pub async fn hang(&self, reset: &ResetHandle) {
         let _ = tokio::time::timeout(HANG_TIMEOUT, self.stop.cancelled()).await;
@@ -91,16 +98,25 @@ impl Shared {
     }
 }
 
-/// Whether the content type is JSON; browsers send any other type across sites without a preflight
-/// request.
-pub(super) fn is_json(headers: &HeaderMap) -> bool {
+/// Requires JSON; browsers send any other type across sites without a preflight request.
+pub(super) fn require_json(headers: &HeaderMap) -> Result<(), Response> {
     let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let media_type = value.and_then(|value| value.split(';').next()).unwrap_or_default();
-    media_type.trim().eq_ignore_ascii_case("application/json")
+    if media_type.trim().eq_ignore_ascii_case("application/json") {
+        return Ok(());
+    }
+    let why = "send content-type: application/json";
+    Err(error_response(StatusCode::UNSUPPORTED_MEDIA_TYPE, why, "BAD_REQUEST"))
+}
+
+pub(super) fn bad_request(why: impl ToString) -> Response {
+    error_response(StatusCode::BAD_REQUEST, why, "BAD_REQUEST")
 }
 
 /// A response in the form of a GraphQL error.
-pub(super) fn error_response(status: StatusCode, message: &str, code: &str) -> Response {
+#[expect(clippy::needless_pass_by_value, reason = "so that texts and errors can be passed alike")]
+pub(super) fn error_response(status: StatusCode, why: impl ToString, code: &str) -> Response {
+    let message = why.to_string();
     let body = json!({ "errors": [{ "message": message, "extensions": { "code": code } }] });
     (status, axum::Json(body)).into_response()
 }

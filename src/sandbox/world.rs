@@ -1,5 +1,6 @@
 //! The state of the sandbox, a pure state machine: time and the random seed are arguments.
 
+use async_graphql::SimpleObject;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -30,7 +31,8 @@ pub struct Workspace {
     pub invitations: Vec<Invitation>,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, SimpleObject)]
+#[graphql(name = "ActiveUser")]
 #[serde(rename_all = "camelCase")]
 pub struct Account {
     pub uid: String,
@@ -38,6 +40,7 @@ pub struct Account {
     pub name: Option<String>,
     pub account_type: AccountType,
     /// A disabled account is not listed, and its email address cannot be invited.
+    #[graphql(skip)]
     pub disabled: bool,
 }
 
@@ -105,10 +108,8 @@ impl World {
     }
 
     fn workspace_mut(&mut self, which: &str) -> Result<&mut Workspace, Rejection> {
-        self.workspaces
-            .iter_mut()
-            .find(|it| it.uid == which || it.name == which)
-            .ok_or(Rejection::NoWorkspace)
+        let found = self.workspaces.iter_mut().find(|it| it.uid == which || it.name == which);
+        found.ok_or(Rejection::NoWorkspace)
     }
 
     /// `inviteUser`. Replaces an expired invitation.

@@ -19,52 +19,43 @@ pub(super) async fn serve() -> Response {
 
 /// The document, as `rosterd schema openapi` prints it.
 pub fn document() -> String {
-    let mut writer = Writer::new();
+    let settings = SchemaSettings::draft2020_12().with(|settings| {
+        settings.definitions_path = "/components/schemas".into();
+        settings.meta_schema = None;
+    });
+    let mut writer = Writer { schemas: settings.for_serialize().into_generator() };
     let paths = json!({
-        "/livez": { "get": health("Check that the daemon is alive") },
-        "/readyz": { "get": health("Check that every workspace has a roster") },
-        "/metrics": { "get": health("Get the metrics for Prometheus") },
-        "/api/v1/openapi.json": { "get": writer.get::<Value, ()>("Get this document") },
-        "/api/v1/events": {
-            "get": writer.read(
-                "Stream an event `changed` with a growing number, now and after every change",
-                &json!({ "description": "The stream.", "content": { "text/event-stream": {} } }),
-                &[],
-            ),
-        },
-        "/api/v1/workspaces": { "get": writer.get::<Overview, ()>("Get all workspaces") },
-        "/api/v1/workspaces/{name}": {
-            "get": writer.get::<WorkspaceResponse, ()>("Get one workspace"),
-        },
-        "/api/v1/workspaces/{name}/plan": {
-            "get": writer.get::<SavedPlans, ()>("Get the current plan"),
-        },
-        "/api/v1/workspaces/{name}/approvals": {
-            "get": writer.read(
-                "Get the `approvals:` block that approves the held changes",
-                &json!({
-                    "description": "YAML; empty if nothing can be approved.",
-                    "content": { "text/plain": {} },
-                }),
-                &[],
-            ),
-        },
-        "/api/v1/workspaces/{name}/people": {
-            "get": writer.get::<People, PeopleQuery>("List everyone with access"),
-        },
-        "/api/v1/workspaces/{name}/people/{email}": {
-            "get": writer.get::<PersonResponse, ()>("Explain the access of one person"),
-        },
-        "/api/v1/workspaces/{name}/runs": {
-            "get": writer.get::<Runs, RunsQuery>("List runs and their events"),
-        },
-        "/api/v1/workspaces/{name}/history": {
-            "get": writer.get::<Events, EventsQuery>("List past events"),
-        },
-        "/api/v1/workspaces/{name}/timeline": {
-            "get": writer.get::<TimelineResponse, ()>("Get role counts and changes over time"),
-        },
-        "/api/v1/workspaces/{name}/reconcile": { "post": writer.reconcile() },
+        "/livez": health("Check that the daemon is alive"),
+        "/readyz": health("Check that every workspace has a roster"),
+        "/metrics": health("Get the metrics for Prometheus"),
+        "/api/v1/openapi.json": writer.get::<Value, ()>("Get this document"),
+        "/api/v1/events": writer.read(
+            "Stream an event `changed` with a growing number, now and after every change",
+            &json!({ "description": "The stream.", "content": { "text/event-stream": {} } }),
+            &[],
+        ),
+        "/api/v1/workspaces": writer.get::<Overview, ()>("Get all workspaces"),
+        "/api/v1/workspaces/{name}": writer.get::<WorkspaceResponse, ()>("Get one workspace"),
+        "/api/v1/workspaces/{name}/plan": writer.get::<SavedPlans, ()>("Get the current plan"),
+        "/api/v1/workspaces/{name}/approvals": writer.read(
+            "Get the `approvals:` block that approves the held changes",
+            &json!({
+                "description": "YAML; empty if nothing can be approved.",
+                "content": { "text/plain": {} },
+            }),
+            &[],
+        ),
+        "/api/v1/workspaces/{name}/people":
+            writer.get::<People, PeopleQuery>("List everyone with access"),
+        "/api/v1/workspaces/{name}/people/{email}":
+            writer.get::<PersonResponse, ()>("Explain the access of one person"),
+        "/api/v1/workspaces/{name}/runs":
+            writer.get::<Runs, RunsQuery>("List runs and their events"),
+        "/api/v1/workspaces/{name}/history":
+            writer.get::<Events, EventsQuery>("List past events"),
+        "/api/v1/workspaces/{name}/timeline":
+            writer.get::<TimelineResponse, ()>("Get role counts and changes over time"),
+        "/api/v1/workspaces/{name}/reconcile": writer.reconcile(),
     });
     let document = writer.finish(&with_parameters(paths));
     format!("{}\n", serde_json::to_string_pretty(&document).unwrap_or_default())
@@ -75,14 +66,6 @@ struct Writer {
 }
 
 impl Writer {
-    fn new() -> Self {
-        let settings = SchemaSettings::draft2020_12().with(|settings| {
-            settings.definitions_path = "/components/schemas".into();
-            settings.meta_schema = None;
-        });
-        Self { schemas: settings.for_serialize().into_generator() }
-    }
-
     /// A JSON response with the schema of `T`.
     fn response<T: JsonSchema>(&mut self, description: &str) -> Value {
         let schema = self.schemas.subschema_for::<T>();
@@ -90,14 +73,14 @@ impl Writer {
         json!({ "description": description, "content": content })
     }
 
-    /// A GET operation that returns `T` and takes the query parameters `Q`.
+    /// A path with a GET operation that returns `T` and takes the query parameters `Q`.
     fn get<T: JsonSchema, Q: JsonSchema>(&mut self, summary: &str) -> Value {
         let ok = self.response::<T>("The result.");
         self.read(summary, &ok, &parameters::<Q>())
     }
 
     fn read(&mut self, summary: &str, ok: &Value, parameters: &[Value]) -> Value {
-        json!({
+        json!({ "get": {
             "summary": summary,
             "parameters": parameters,
             "security": [{}, { "bearer": [] }, { "basic": [] }],
@@ -106,18 +89,18 @@ impl Writer {
                 "400": { "description": "The request is invalid." },
                 "default": self.response::<Problem>("An error."),
             },
-        })
+        } })
     }
 
     fn reconcile(&mut self) -> Value {
-        json!({
+        json!({ "post": {
             "summary": "Request a run",
             "security": [{ "bearer": [] }],
             "responses": {
                 "202": self.response::<Accepted>("The run starts soon."),
                 "default": self.response::<Problem>("An error."),
             },
-        })
+        } })
     }
 
     fn finish(mut self, paths: &Value) -> Value {
@@ -148,15 +131,13 @@ impl Writer {
 }
 
 fn health(summary: &str) -> Value {
-    json!({
+    let text = |description| json!({ "description": description, "content": { "text/plain": {} } });
+    json!({ "get": {
         "summary": summary,
         "tags": ["health"],
         "security": [{}],
-        "responses": {
-            "200": { "description": "OK.", "content": { "text/plain": {} } },
-            "default": { "description": "The reason.", "content": { "text/plain": {} } },
-        },
-    })
+        "responses": { "200": text("OK."), "default": text("The reason.") },
+    } })
 }
 
 /// The fields of `Q` as query parameters.

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use schemars::JsonSchema;
 use serde::Serialize;
+use strum::IntoStaticStr;
 use tokio::sync::watch;
 
 use super::snapshot_view::SnapshotView;
@@ -32,10 +33,12 @@ struct State {
 }
 
 /// The health of a workspace, ordered by urgency.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub enum WorkspaceHealth {
     InSync,
     /// No run has completed yet.
+    #[default]
     Starting,
     /// A run is applying changes.
     Changing,
@@ -46,7 +49,7 @@ pub enum WorkspaceHealth {
     Failing,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct WorkspaceStatus {
     pub name: String,
     /// A roster was loaded since the start; the workspace stays ready when the file breaks later.
@@ -158,23 +161,23 @@ impl StatusStore {
 
     /// The names of workspaces without a valid roster; none if the daemon is ready.
     pub fn not_ready(&self) -> Vec<String> {
-        let state = self.state();
+        let state = self.state.lock();
         let not_ready = state.workspaces.values().filter(|workspace| !workspace.is_ready);
         not_ready.map(|workspace| workspace.name.clone()).collect()
     }
 
     pub fn workspace(&self, name: &str) -> Option<WorkspaceStatus> {
-        self.state().workspaces.get(name).cloned()
+        self.state.lock().workspaces.get(name).cloned()
     }
 
     /// All workspaces, sorted by name.
     pub fn workspaces(&self) -> Vec<WorkspaceStatus> {
-        self.state().workspaces.values().cloned().collect()
+        self.state.lock().workspaces.values().cloned().collect()
     }
 
     /// Errors in the configuration as it is now.
     pub fn config_errors(&self) -> Option<LoadErrors> {
-        self.state().config_errors.clone()
+        self.state.lock().config_errors.clone()
     }
 
     /// The version of the state, which grows with every change.
@@ -183,7 +186,7 @@ impl StatusStore {
     }
 
     fn change(&self, edit: impl FnOnce(&mut State)) {
-        edit(&mut self.state());
+        edit(&mut self.state.lock());
         self.version.send_modify(|version| *version += 1);
     }
 
@@ -194,22 +197,26 @@ impl StatusStore {
             }
         });
     }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock()
-    }
 }
 
 impl WorkspaceHealth {
     /// The name in the API and in the style sheet.
     pub fn as_str(self) -> &'static str {
+        self.into()
+    }
+
+    pub fn label(self) -> String {
+        self.as_str().replace('_', " ")
+    }
+
+    pub fn symbol(self) -> char {
         match self {
-            Self::InSync => "in_sync",
-            Self::Starting => "starting",
-            Self::Changing => "changing",
-            Self::Held => "held",
-            Self::Stale => "stale",
-            Self::Failing => "failing",
+            Self::Starting => '…',
+            Self::InSync => '✓',
+            Self::Changing => '~',
+            Self::Held => '!',
+            Self::Failing => '×',
+            Self::Stale => '≠',
         }
     }
 }
@@ -229,16 +236,9 @@ impl WorkspaceStatus {
     fn new(name: &str, now: Timestamp) -> Self {
         Self {
             name: name.to_owned(),
-            is_ready: false,
-            roster_errors: None,
             health: (WorkspaceHealth::Starting, now),
-            progress: None,
             changing_since: now,
-            next_run: None,
-            last_run: None,
-            converged: None,
-            snapshot: None,
-            ledger: None,
+            ..Self::default()
         }
     }
 

@@ -74,10 +74,10 @@ impl Layout {
 
 #[derive(Template)]
 #[template(path = "error.html", config = "src/web/askama.toml")]
-struct ErrorPage {
+struct ErrorPage<'a> {
     layout: Layout,
-    heading: &'static str,
-    message: String,
+    heading: &'a str,
+    message: &'a str,
 }
 
 fn page(template: &impl Template) -> Response {
@@ -90,14 +90,8 @@ fn page(template: &impl Template) -> Response {
     }
 }
 
-fn error_page(
-    layout: Layout,
-    status: StatusCode,
-    heading: &'static str,
-    message: &str,
-) -> Response {
-    let page = page(&ErrorPage { layout, heading, message: message.to_owned() });
-    (status, page).into_response()
+fn error_page(layout: Layout, status: StatusCode, heading: &str, message: &str) -> Response {
+    (status, page(&ErrorPage { layout, heading, message })).into_response()
 }
 
 /// The layout and the workspace of a page.
@@ -111,32 +105,27 @@ impl PageContext {
     fn new(app: &AppState, name: &str) -> Result<Self, Response> {
         let layout = Layout::new(app, name);
         let now = app.clock.now();
-        match app.statuses.workspace(name) {
-            Some(status) => Ok(Self { layout, status, now }),
-            None => Err(error_page(
-                layout,
-                StatusCode::NOT_FOUND,
-                "Workspace not found",
-                "The configuration has no workspace with this name.",
-            )),
-        }
+        let Some(status) = app.statuses.workspace(name) else {
+            let message = "The configuration has no workspace with this name.";
+            return Err(error_page(layout, StatusCode::NOT_FOUND, "Workspace not found", message));
+        };
+        Ok(Self { layout, status, now })
     }
 
     /// Adds the last snapshot, or fails if there is none yet.
     fn with_snapshot(self) -> Result<(Self, Arc<SnapshotView>), Response> {
-        match self.status.snapshot.clone() {
-            Some(snapshot) => Ok((self, snapshot)),
-            None => Err(error_page(
-                self.layout,
-                StatusCode::SERVICE_UNAVAILABLE,
-                "No data yet",
-                "No run has read this workspace since the daemon started.",
-            )),
-        }
+        let Some(snapshot) = self.status.snapshot.clone() else {
+            let message = "No run has read this workspace since the daemon started.";
+            return Err(self.unavailable("No data yet", message));
+        };
+        Ok((self, snapshot))
     }
 
     fn ledger_error(self, why: &str) -> Response {
-        let heading = "The ledger cannot be read";
-        error_page(self.layout, StatusCode::SERVICE_UNAVAILABLE, heading, &escape(why))
+        self.unavailable("The ledger cannot be read", &escape(why))
+    }
+
+    fn unavailable(self, heading: &str, message: &str) -> Response {
+        error_page(self.layout, StatusCode::SERVICE_UNAVAILABLE, heading, message)
     }
 }

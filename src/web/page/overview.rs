@@ -7,7 +7,7 @@ use axum::extract::State;
 use axum::response::Response;
 use jiff::Timestamp;
 
-use super::view_models::{HealthBadge, NextRunView, When};
+use super::view_models::{When, next_run};
 use super::{Layout, page};
 use crate::render::Summary;
 use crate::web::AppState;
@@ -24,9 +24,9 @@ struct Overview {
 
 struct Card {
     name: String,
-    health: HealthBadge,
+    health: WorkspaceHealth,
     since: When,
-    next_run: Option<NextRunView>,
+    next_run: Option<(When, &'static str)>,
     headline: String,
 }
 
@@ -50,9 +50,9 @@ impl Card {
         let (health, since) = status.health();
         Self {
             name: status.name.clone(),
-            health: HealthBadge::new(health),
+            health,
             since: When::new(since, now),
-            next_run: status.next_run.map(|next| NextRunView::new(next, now)),
+            next_run: status.next_run.map(|next| next_run(next, now)),
             headline: headline(status, WorkspaceResponse::new(status).plan.as_ref()),
         }
     }

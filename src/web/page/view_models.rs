@@ -12,9 +12,8 @@ use crate::memory::events::{Event, EventKind};
 use crate::memory::runs::Run;
 use crate::render::{history, rows, time};
 use crate::report::{RunStatus, Trigger};
-use crate::web::status::{LastRun, WorkspaceHealth};
+use crate::web::status::LastRun;
 
-#[derive(Clone)]
 pub(super) struct When {
     /// `2026-12-01T18:00:00Z`
     pub exact: String,
@@ -37,29 +36,6 @@ impl When {
     }
 }
 
-/// The health of a workspace as a label with a symbol.
-pub(super) struct HealthBadge {
-    /// The class in the style sheet.
-    pub class: &'static str,
-    pub label: String,
-    pub symbol: char,
-}
-
-impl HealthBadge {
-    pub fn new(health: WorkspaceHealth) -> Self {
-        let symbol = match health {
-            WorkspaceHealth::Starting => '…',
-            WorkspaceHealth::InSync => '✓',
-            WorkspaceHealth::Changing => '~',
-            WorkspaceHealth::Held => '!',
-            WorkspaceHealth::Failing => '×',
-            WorkspaceHealth::Stale => '≠',
-        };
-        let class = health.as_str();
-        Self { class, label: class.replace('_', " "), symbol }
-    }
-}
-
 /// Describes a trigger.
 pub(super) fn trigger_description(trigger: Trigger) -> &'static str {
     match trigger {
@@ -73,77 +49,53 @@ pub(super) fn trigger_description(trigger: Trigger) -> &'static str {
     }
 }
 
-pub(super) struct NextRunView {
-    pub at: When,
-    pub trigger: &'static str,
+/// The time and the trigger of the next run.
+pub(super) fn next_run(next: NextRun, now: Timestamp) -> (When, &'static str) {
+    (When::new(next.at, now), trigger_description(next.trigger))
 }
 
-impl NextRunView {
-    pub fn new(next: NextRun, now: Timestamp) -> Self {
-        Self { at: When::new(next.at, now), trigger: trigger_description(next.trigger) }
-    }
-}
-
-pub(super) struct LastRunView {
-    pub at: When,
-    pub result: String,
-}
-
-impl LastRunView {
-    pub fn new(run: &LastRun, now: Timestamp) -> Self {
-        let status = match run.status {
-            RunStatus::Converged => "succeeded".to_owned(),
-            RunStatus::Held => format!("succeeded, {} held", run.held),
-            RunStatus::Failed => "failed".to_owned(),
-            RunStatus::Interrupted => "interrupted".to_owned(),
-        };
-        let trigger = trigger_description(run.trigger);
-        Self { at: When::new(run.finished, now), result: format!("{status} ({trigger})") }
-    }
+/// The end and the result of the last run.
+pub(super) fn last_run(run: &LastRun, now: Timestamp) -> (When, String) {
+    let status = match run.status {
+        RunStatus::Converged => "succeeded".to_owned(),
+        RunStatus::Held => format!("succeeded, {} held", run.held),
+        RunStatus::Failed => "failed".to_owned(),
+        RunStatus::Interrupted => "interrupted".to_owned(),
+    };
+    let trigger = trigger_description(run.trigger);
+    (When::new(run.finished, now), format!("{status} ({trigger})"))
 }
 
 /// A row of a plan.
 pub(super) struct PlanRow {
-    /// The class in the style sheet.
-    pub class: &'static str,
-    pub symbol: char,
-    pub kind: &'static str,
+    pub row: rows::Row,
     pub link: String,
-    pub email: String,
-    pub role: String,
     pub why: String,
     pub place: String,
 }
 
 impl PlanRow {
-    pub fn new(workspace: &str, row: &rows::Row, sources: &Sources) -> Self {
+    pub fn new(workspace: &str, row: rows::Row, sources: &Sources) -> Self {
         let held_by = match row.held_by.as_str() {
             "" => String::new(),
             guards => format!("held by {guards}"),
         };
         let reasons = [row.why.as_str(), row.warning, &held_by];
         let reasons: Vec<&str> = reasons.into_iter().filter(|it| !it.is_empty()).collect();
-        Self {
-            class: class(row.kind),
-            symbol: row.kind.symbol(),
-            kind: row.kind.as_str(),
-            link: link(workspace, &row.email),
-            email: row.email.clone(),
-            role: row.what.clone(),
-            why: reasons.join("; "),
-            place: row.at(sources).unwrap_or_default(),
-        }
+        let (why, place) = (reasons.join("; "), row.at(sources).unwrap_or_default());
+        Self { link: link(workspace, &row.email), why, place, row }
     }
-}
 
-fn class(kind: rows::Kind) -> &'static str {
-    match kind {
-        rows::Kind::Invite | rows::Kind::Reinvite => "add",
-        rows::Kind::Role => "change",
-        rows::Kind::Disable => "remove",
-        rows::Kind::Held => "hold",
-        rows::Kind::NeedsAction => "error",
-        _ => "",
+    /// The class in the style sheet.
+    pub fn class(&self) -> &'static str {
+        match self.row.kind {
+            rows::Kind::Invite | rows::Kind::Reinvite => "add",
+            rows::Kind::Role => "change",
+            rows::Kind::Disable => "remove",
+            rows::Kind::Held => "hold",
+            rows::Kind::NeedsAction => "error",
+            _ => "",
+        }
     }
 }
 
@@ -252,6 +204,7 @@ impl RunRow {
             (record.held, "held"),
             (record.in_sync, "in sync"),
         ];
+        let events = run.events.iter().take(MAX_EVENTS);
         let stale = if record.stale { ", earlier roster in use" } else { "" };
         let text = |text: &String| escape(text).into_owned();
         Self {
@@ -263,12 +216,7 @@ impl RunRow {
             commit: record.commit.as_ref().map(text),
             plan: record.plan.as_ref().map(|plan| plan.chars().take(8).collect()),
             failure: record.failure.as_ref().map(text),
-            events: run
-                .events
-                .iter()
-                .take(MAX_EVENTS)
-                .map(|it| EventRow::new(workspace, it))
-                .collect(),
+            events: events.map(|event| EventRow::new(workspace, event)).collect(),
         }
     }
 }

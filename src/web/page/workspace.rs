@@ -7,7 +7,7 @@ use axum::extract::{Path, State};
 use axum::response::Response;
 
 use super::overview::headline;
-use super::view_models::{HealthBadge, LastRunView, NextRunView, PlanRow, RunRow, When, encoded};
+use super::view_models::{PlanRow, RunRow, When, encoded, last_run, next_run};
 use super::{Layout, PageContext, page};
 use crate::escape::escape;
 use crate::reconcile::Observation;
@@ -15,7 +15,7 @@ use crate::render::plot::{Plot, plot};
 use crate::render::{Summary, rows};
 use crate::web::AppState;
 use crate::web::snapshot_view::SnapshotView;
-use crate::web::status::LoadErrors;
+use crate::web::status::{LastRun, WorkspaceHealth, WorkspaceStatus};
 
 /// Maximum number of plan rows; the API has all of them.
 const MAX_ROWS: usize = 200;
@@ -29,33 +29,25 @@ const RUNS: usize = 10;
 struct Workspace {
     layout: Layout,
     name: String,
-    health: HealthBadge,
+    status: WorkspaceStatus,
+    health: WorkspaceHealth,
     headline: String,
     since: When,
-    progress: Option<String>,
-    last_run: Option<LastRunView>,
-    next_run: Option<NextRunView>,
+    last_run: Option<(When, String)>,
+    next_run: Option<(When, &'static str)>,
     converged: Option<When>,
+    /// None before the first listing.
     roster: Option<String>,
-    failure: Option<String>,
-    roster_errors: Option<LoadErrors>,
     plan: PlanView,
-    has_long_approvals: bool,
-    /// The text of an empty plan.
-    no_changes: &'static str,
     roles: Vec<PeopleLink>,
     plot: Option<Plot>,
-    /// The text of an empty timeline.
-    no_timeline: String,
+    /// Why the ledger cannot be read.
+    ledger_error: Option<String>,
     runs: Vec<RunRow>,
 }
 
-/// A link to some of the people, with their number.
-struct PeopleLink {
-    path: String,
-    count: usize,
-    label: String,
-}
+/// A link to some of the people: path, number of people, label.
+type PeopleLink = (String, usize, String);
 
 pub(super) async fn show(
     State(app): State<AppState>,
@@ -69,37 +61,29 @@ pub(super) async fn show(
     }
     let snapshot = status.snapshot.as_deref();
     let plan = snapshot.map(|it| PlanView::new(&name, &it.observation)).unwrap_or_default();
-    let (plot, runs, no_timeline) = match &history {
-        Ok(history) => (
-            plot(&history.timeline, now),
-            history.runs.iter().take(RUNS).map(|run| RunRow::new(&name, run, now)).collect(),
-            "Nothing is recorded yet.".to_owned(),
-        ),
-        Err(why) => (None, Vec::new(), format!("The ledger cannot be read: {}", escape(why))),
+    let (plot, runs, ledger_error) = match &history {
+        Ok(history) => {
+            let runs = history.runs.iter().take(RUNS).map(|run| RunRow::new(&name, run, now));
+            (plot(&history.timeline, now), runs.collect(), None)
+        }
+        Err(why) => (None, Vec::new(), Some(escape(why).into_owned())),
     };
     Ok(page(&Workspace {
         layout,
-        health: HealthBadge::new(health),
+        health,
         headline: headline(&status, plan.summary.as_ref()),
         since: When::new(since, now),
-        progress: status.progress.map(|(done, total)| format!("{done} of {total} changes")),
-        last_run: status.last_run.as_ref().map(|run| LastRunView::new(run, now)),
-        next_run: status.next_run.map(|next| NextRunView::new(next, now)),
+        last_run: status.last_run.as_ref().map(|run| last_run(run, now)),
+        next_run: status.next_run.map(|next| next_run(next, now)),
         converged: status.converged.map(|at| When::new(at, now)),
         roster: snapshot.map(|snapshot| roster(&snapshot.observation)),
-        failure: status.last_run.as_ref().and_then(|run| run.failure.clone()),
-        has_long_approvals: plan.approvals.as_ref().is_some_and(|it| it.len() > MAX_APPROVALS),
         plan,
-        no_changes: match snapshot {
-            Some(_) => "No changes: the workspace matches the roster.",
-            None => "No data yet.",
-        },
         roles: snapshot.map(people_links).unwrap_or_default(),
-        roster_errors: status.roster_errors,
         plot,
-        no_timeline,
+        ledger_error,
         runs,
         name,
+        status,
     }))
 }
 
@@ -111,14 +95,9 @@ struct PlanView {
     rows: Vec<PlanRow>,
     held: Vec<PlanRow>,
     held_caption: String,
-    violations: Vec<Violation>,
+    /// Guard, message and hint.
+    violations: Vec<[String; 3]>,
     approvals: Option<String>,
-}
-
-struct Violation {
-    guard: String,
-    message: String,
-    hint: String,
 }
 
 impl PlanView {
@@ -127,20 +106,19 @@ impl PlanView {
         let all = rows::of_view(&view);
         let summary = Summary::of(view.plan, &all);
         let (held, others): (Vec<_>, Vec<_>) =
-            all.iter().partition(|row| row.kind == rows::Kind::Held);
-        let rows = |rows: Vec<&rows::Row>| -> Vec<PlanRow> {
-            let rows = rows.into_iter().take(MAX_ROWS);
-            rows.map(|row| PlanRow::new(name, row, view.sources)).collect()
-        };
-        let violations = view.verdict.violations.iter().map(|violation| Violation {
-            guard: violation.guard.to_string(),
-            message: escape(&violation.message).into_owned(),
-            hint: escape(&violation.hint).into_owned(),
-        });
+            all.into_iter().partition(|row| row.kind == rows::Kind::Held);
         let held_caption = match held.len() {
             count if count > MAX_ROWS => format!("{MAX_ROWS} of {count} held"),
             count => format!("{count} held"),
         };
+        let rows = |rows: Vec<rows::Row>| -> Vec<PlanRow> {
+            let rows = rows.into_iter().take(MAX_ROWS);
+            rows.map(|row| PlanRow::new(name, row, view.sources)).collect()
+        };
+        let violations = view.verdict.violations.iter().map(|violation| {
+            let [message, hint] = [&violation.message, &violation.hint].map(|it| escape(it));
+            [violation.guard.to_string(), message.into_owned(), hint.into_owned()]
+        });
         Self {
             caption: summary.to_string(),
             summary: Some(summary),
@@ -186,10 +164,9 @@ fn people_links(snapshot: &SnapshotView) -> Vec<PeopleLink> {
         ("expiring", "true", expiring, "expiring within 14 days".into()),
     ];
     let links = roles.chain(others).filter(|(_, _, count, _)| *count > 0);
-    let links = links.map(|(key, value, count, label)| PeopleLink {
-        path: format!("/workspaces/{}/people?{key}={}", snapshot.workspace, encoded(value)),
-        count,
-        label: label.into_owned(),
+    let links = links.map(|(key, value, count, label)| {
+        let path = format!("/workspaces/{}/people?{key}={}", snapshot.workspace, encoded(value));
+        (path, count, label.into_owned())
     });
     links.collect()
 }
