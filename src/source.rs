@@ -45,11 +45,9 @@ pub fn watched(users: &[String], base: &Path) -> Vec<PathBuf> {
         let path = base.join(written);
         if is_glob(written) {
             folders.extend(folders_of_glob(written, base));
-        } else if path.is_dir() {
-            folders.extend(path.parent().map(Path::to_owned));
-            folders.insert(path);
         } else {
             folders.extend(path.parent().map(Path::to_owned));
+            folders.extend(path.is_dir().then_some(path));
         }
     }
     folders.into_iter().map(or_current).collect()

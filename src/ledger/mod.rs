@@ -50,7 +50,7 @@ pub struct Ledger {
     shared: Arc<Shared>,
 }
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Shared {
     /// The store of a ledger in memory.
     in_memory: Mutex<Option<Open>>,
@@ -65,12 +65,6 @@ struct Shared {
 struct Last {
     identity: String,
     tail: ChainHead,
-}
-
-impl fmt::Debug for Shared {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Shared").finish_non_exhaustive()
-    }
 }
 
 impl fmt::Display for Location {

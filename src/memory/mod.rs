@@ -276,11 +276,6 @@ impl Memory {
         &self.attempts
     }
 
-    /// The commit that caused an attempt.
-    pub fn revision_of_attempt(&self, attempt: &Attempt) -> Option<&Revision> {
-        self.revision_of(attempt.by)
-    }
-
     /// Effects so recent that a listing may not show them. One listing that shows an effect is not
     /// enough, because the next may be stale; a later attempt on the same account is.
     pub fn propagating(&self, now: Timestamp) -> HashMap<Target<'_>, &Attempt> {
