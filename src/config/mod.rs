@@ -97,9 +97,7 @@ fn text(path: &Path, folder: &Path) -> Result<String, Diagnostic> {
     source::text(&path.to_string_lossy(), &folder.join(path)).map_err(|mut problem| {
         problem.hint = match problem.code {
             "missing-file" => Some(format!("check --config and ${VARIABLE}")),
-            "not-a-file" | "too-large" => {
-                Some("give the path of the configuration file".to_owned())
-            }
+            "not-a-file" | "too-large" => Some("give the path of the configuration file".into()),
             _ => problem.hint,
         };
         problem
