@@ -1,6 +1,5 @@
 //! One HTTP response of the API, and the error messages made from it.
 
-use std::borrow::Cow;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -63,13 +62,9 @@ impl<'a> ErrorContext<'a> {
 
     /// Remote text without secrets, escaped.
     pub fn sanitize(&self, text: &str) -> String {
-        let mut text = Cow::Borrowed(text);
-        for secret in &self.secrets {
-            if text.contains(secret) {
-                text = Cow::Owned(text.replace(secret, "[hidden]"));
-            }
-        }
-        escape(&text).into_owned()
+        let secrets = self.secrets.iter();
+        let masked = secrets.fold(text.to_owned(), |text, secret| text.replace(secret, "[hidden]"));
+        escape(&masked).into_owned()
     }
 
     /// An error whose message begins with the endpoint.

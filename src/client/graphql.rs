@@ -69,7 +69,8 @@ impl Client {
             span.record("error.type", kind.as_str());
         }
         let took = began.elapsed();
-        self.transport.report(&RequestMetrics { operation: field, status, error, took });
+        let metrics = RequestMetrics { operation: field, status, error, took };
+        self.transport.observer.iter().for_each(|observer| observer.on_request(&metrics));
         let ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
         let kind = error.map_or("answered", FailureKind::as_str);
         tracing::debug!(operation, status, kind, ms, count, "request");

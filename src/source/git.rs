@@ -9,6 +9,7 @@ use gix::objs::tree::EntryKind;
 use gix::{Commit, ObjectId, Repository};
 use jiff::Timestamp;
 
+use super::is_visible_yaml;
 use crate::diagnostic::Sources;
 use crate::revision::{Revision, shortened};
 
@@ -177,9 +178,7 @@ impl<'s> Checkout<'s> {
         let mut paths = Vec::new();
         for entry in folder.iter().flatten() {
             let name = entry.filename().to_string();
-            let extension = Path::new(&name).extension().and_then(|extension| extension.to_str());
-            let is_yaml = matches!(extension, Some("yaml" | "yml"));
-            if is_yaml && !name.starts_with('.') && entry.mode().kind() != EntryKind::Tree {
+            if is_visible_yaml(Path::new(&name)) && entry.mode().kind() != EntryKind::Tree {
                 paths.push(root.join(name));
             }
         }
