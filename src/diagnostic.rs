@@ -54,6 +54,13 @@ pub struct Diagnostic {
     pub redacted: bool,
 }
 
+/// Files that cannot be used, and all their problems. Nothing may be concluded from them.
+#[derive(Debug)]
+pub struct InputError {
+    pub sources: Sources,
+    pub diagnostics: Vec<Diagnostic>,
+}
+
 impl Sources {
     /// Adds a file. Supports up to 65,536 files.
     pub fn add(&mut self, name: impl Into<String>, text: impl Into<String>) -> FileId {

@@ -1,86 +1,75 @@
 //! The kinds of failure of a request or a run.
 
-use std::fmt;
+use strum::{Display, IntoStaticStr, VariantArray};
 
-macro_rules! kinds {
-    ($($(#[$doc:meta])* $kind:ident = $name:literal,)*) => {
-        /// Why a request or a run failed. The name is stable: logs, metrics, plans and
-        /// notifications use it.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub enum FailureKind {
-            $($(#[$doc])* $kind,)*
-        }
-
-        impl FailureKind {
-            /// Every kind.
-            pub const ALL: &'static [Self] = &[$(Self::$kind,)*];
-
-            /// The stable name, in kebab case.
-            pub const fn as_str(self) -> &'static str {
-                match self {
-                    $(Self::$kind => $name,)*
-                }
-            }
-        }
-    };
-}
-
-kinds! {
+/// Why a request or a run failed. The name is stable: logs, metrics, plans and notifications use
+/// it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Display, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "kebab-case")]
+pub enum FailureKind {
     /// The connection settings are invalid.
-    Settings = "settings",
+    Settings,
     /// No connection to the API.
-    Connect = "connect",
+    Connect,
     /// TLS failed, for example because the API's certificate is not trusted.
-    Tls = "tls",
+    Tls,
     /// The API limits the request rate.
-    Throttled = "throttled",
+    Throttled,
     /// No response in time.
-    Timeout = "timeout",
+    Timeout,
     /// The API answered with status 5xx.
-    Server = "server",
+    Server,
     /// The connection closed before the response.
-    Reset = "reset",
+    Reset,
     /// The response body ends early.
-    Truncated = "truncated",
+    Truncated,
     /// The API does not accept the key.
-    Unauthorized = "unauthorized",
+    Unauthorized,
     /// The API does not allow this.
-    Forbidden = "forbidden",
+    Forbidden,
     /// The key lacks a capability.
-    MissingCapability = "missing-capability",
+    MissingCapability,
     /// The response has GraphQL errors.
-    Graphql = "graphql",
+    Graphql,
     /// The response has `ok: false`, or no `ok`.
-    NotOk = "not-ok",
+    NotOk,
     /// The response is not JSON.
-    NotJson = "not-json",
+    NotJson,
     /// The response is JSON, but not GraphQL.
-    NotGraphql = "not-graphql",
+    NotGraphql,
     /// A part of the response is missing.
-    Incomplete = "incomplete",
+    Incomplete,
     /// The response exceeds the size limit.
-    TooLarge = "too-large",
+    TooLarge,
     /// The API redirects. Redirects are not followed.
-    Redirect = "redirect",
+    Redirect,
     /// The key cannot be read from its file or environment variable.
-    Credentials = "credentials",
+    Credentials,
     /// The ledger cannot be used.
-    Ledger = "ledger",
+    Ledger,
     /// Another run of the workspace is in progress.
-    Locked = "locked",
+    Locked,
     /// There is no usable roster.
-    Roster = "roster",
+    Roster,
     /// A saved plan differs from the current plan.
-    Stale = "stale",
+    Stale,
     /// The run was stopped for a newer run or by a shutdown.
-    Cancelled = "cancelled",
+    Cancelled,
     /// The system does not deliver signals.
-    Signals = "signals",
+    Signals,
     /// An error in rosterd itself.
-    Defect = "defect",
+    Defect,
 }
 
 impl FailureKind {
+    /// Every kind.
+    pub const ALL: &'static [Self] = Self::VARIANTS;
+
+    /// The stable name, in kebab case.
+    pub fn as_str(self) -> &'static str {
+        self.into()
+    }
+
     /// Whether the same request may succeed later.
     pub const fn is_transient(self) -> bool {
         matches!(
@@ -100,12 +89,6 @@ impl FailureKind {
             self,
             Self::Unauthorized | Self::Forbidden | Self::MissingCapability | Self::Credentials
         )
-    }
-}
-
-impl fmt::Display for FailureKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
     }
 }
 

@@ -22,10 +22,7 @@ const ATTEMPTS: u32 = 5;
 pub fn load(users: &[String], base: &Path) -> Result<Sources, Vec<Diagnostic>> {
     for _ in 0..ATTEMPTS {
         let before = list(users, base);
-        let found = match &before {
-            Ok(names) => read(names, base),
-            Err(problems) => Err(problems.clone()),
-        };
+        let found = before.clone().and_then(|names| read(&names, base));
         // A file that was removed in between is a changed list, not a missing file.
         if list(users, base) == before {
             return found;
@@ -45,11 +42,9 @@ pub fn watched(users: &[String], base: &Path) -> Vec<PathBuf> {
         let path = base.join(written);
         if is_glob(written) {
             folders.extend(folders_of_glob(written, base));
-        } else if path.is_dir() {
-            folders.extend(path.parent().map(Path::to_owned));
-            folders.insert(path);
         } else {
             folders.extend(path.parent().map(Path::to_owned));
+            folders.extend(path.is_dir().then_some(path));
         }
     }
     folders.into_iter().map(or_current).collect()
@@ -106,10 +101,8 @@ fn list(users: &[String], base: &Path) -> Result<Vec<String>, Vec<Diagnostic>> {
     let mut seen = BTreeSet::new();
     names.retain(|name| seen.insert(base.join(name)));
     if names.len() > MAX_FILES {
-        problems.push(Diagnostic::error(
-            "too-many-files",
-            format!("the roster has {} files, more than {MAX_FILES}", names.len()),
-        ));
+        let message = format!("the roster has {} files, more than {MAX_FILES}", names.len());
+        problems.push(Diagnostic::error("too-many-files", message));
     }
     if problems.is_empty() { Ok(names) } else { Err(problems) }
 }
@@ -154,9 +147,7 @@ fn folder(written: &str, base: &Path) -> Result<Vec<String>, Diagnostic> {
     let mut names = Vec::new();
     for entry in std::fs::read_dir(base.join(written)).map_err(failed)? {
         let path = entry.map_err(failed)?.path();
-        let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
-        let is_yaml = path.extension().is_some_and(|ending| ending == "yaml" || ending == "yml");
-        if is_yaml && !path.is_dir() && name.is_some_and(|name| !name.starts_with('.')) {
+        if is_visible_yaml(&path) && !path.is_dir() {
             names.push(display_name(&path, base));
         }
     }
@@ -164,11 +155,15 @@ fn folder(written: &str, base: &Path) -> Result<Vec<String>, Diagnostic> {
     Ok(names)
 }
 
+/// Whether a folder of the roster includes a file with this name.
+fn is_visible_yaml(path: &Path) -> bool {
+    let is_hidden = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
+    !is_hidden && path.extension().is_some_and(|ending| ending == "yaml" || ending == "yml")
+}
+
 /// The path relative to `base`, for display.
 fn display_name(path: &Path, base: &Path) -> String {
-    let within =
-        if base.as_os_str().is_empty() { path } else { path.strip_prefix(base).unwrap_or(path) };
-    within.to_string_lossy().into_owned()
+    path.strip_prefix(base).unwrap_or(path).to_string_lossy().into_owned()
 }
 
 fn read(names: &[String], base: &Path) -> Result<Sources, Vec<Diagnostic>> {

@@ -16,7 +16,7 @@ use crate::client::{Client, Settings, Transport};
 use crate::clock::SystemClock;
 use crate::config::{self, Config, SecretSource, WorkspaceConfig};
 use crate::daemon::Connected;
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, InputError};
 use crate::failure::FailureKind;
 use crate::ledger::{Ledger, Location};
 use crate::metrics::Metrics;
@@ -82,7 +82,7 @@ impl Context {
     }
 
     /// Reads the configuration again.
-    pub fn reload(&self) -> Result<config::Loaded, config::Invalid> {
+    pub fn reload(&self) -> Result<config::Loaded, InputError> {
         let mut loaded = load(&self.request, &self.folder)?;
         self.use_sandbox(&mut loaded.config);
         Ok(loaded)
@@ -170,14 +170,14 @@ pub fn ledger(global: &Global, workspace: &WorkspaceConfig) -> Result<Ledger, Cl
 }
 
 /// The configuration, for commands that need no network.
-pub fn read_files(global: &Global) -> Result<Result<config::Loaded, config::Invalid>, CliError> {
+pub fn read_files(global: &Global) -> Result<Result<config::Loaded, InputError>, CliError> {
     let request = config::Request { offline: true, ..request(global) };
     Ok(load(&request, &working_directory()?))
 }
 
 /// Reads the configuration. Paths of rosters are made relative to `folder`, so that an editor, a
 /// terminal or an annotation can open them.
-fn load(request: &config::Request, folder: &Path) -> Result<config::Loaded, config::Invalid> {
+fn load(request: &config::Request, folder: &Path) -> Result<config::Loaded, InputError> {
     let mut loaded = config::load(request, &env_var, folder)?;
     for workspace in &mut loaded.config.workspaces {
         make_relative(folder, &mut workspace.target);
@@ -236,10 +236,4 @@ async fn start_sandbox(
     sandbox::start(options, Arc::new(SystemClock))
         .await
         .map_err(|error| CliError::Failed(format!("the sandbox: {error}")))
-}
-
-impl From<config::Invalid> for CliError {
-    fn from(invalid: config::Invalid) -> Self {
-        Self::Invalid { sources: invalid.sources, diagnostics: invalid.diagnostics }
-    }
 }

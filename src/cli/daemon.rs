@@ -17,7 +17,7 @@ use super::progress::Progress;
 use super::{once, output};
 use crate::client::Client;
 use crate::clock::{Clock as _, SystemClock};
-use crate::config::{self, Config, WorkspaceConfig};
+use crate::config::{Config, WorkspaceConfig};
 use crate::daemon::{self, Connected, DaemonHandle, Environment, Inbox, RunCompleted};
 use crate::diagnostic::{Diagnostic, Sources};
 use crate::escape::escape;
@@ -237,11 +237,9 @@ impl Environment for DaemonEnvironment {
     }
 
     fn reload(&self) -> Result<Config, InputError> {
-        let loaded = self.context.reload().map_err(|invalid| {
-            let config::Invalid { sources, diagnostics } = invalid;
-            self.metrics.set_config_errors(status::count_errors(&diagnostics));
-            self.statuses.load_failed(None, &sources, &diagnostics);
-            InputError { sources, diagnostics }
+        let loaded = self.context.reload().inspect_err(|error| {
+            self.metrics.set_config_errors(status::count_errors(&error.diagnostics));
+            self.statuses.load_failed(None, &error.sources, &error.diagnostics);
         })?;
         self.metrics.set_config_errors(0);
         self.statuses.config_loaded();

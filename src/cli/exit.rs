@@ -1,6 +1,6 @@
 //! Exit codes, and why a command cannot go on.
 
-use crate::diagnostic::{Diagnostic, Sources};
+use crate::diagnostic::InputError;
 
 /// Success.
 pub const OK: u8 = 0;
@@ -21,7 +21,7 @@ pub enum CliError {
     /// The command line makes no sense here.
     Usage(String),
     /// Files with problems, each with its place.
-    Invalid { sources: Sources, diagnostics: Vec<Diagnostic> },
+    Invalid(InputError),
     /// Something else went wrong.
     Failed(String),
 }
@@ -30,9 +30,15 @@ impl CliError {
     pub fn code(&self) -> u8 {
         match self {
             Self::Usage(_) => USAGE,
-            Self::Invalid { .. } => INVALID,
+            Self::Invalid(_) => INVALID,
             Self::Failed(_) => FAILED,
         }
+    }
+}
+
+impl From<InputError> for CliError {
+    fn from(error: InputError) -> Self {
+        Self::Invalid(error)
     }
 }
 

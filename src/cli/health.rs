@@ -30,12 +30,8 @@ fn address(global: &Global) -> Result<SocketAddr, CliError> {
     if let Some(address) = global.listen {
         return Ok(address);
     }
-    let loaded = context::read_files(global)?;
-    let config = loaded.map_err(|invalid| CliError::Invalid {
-        sources: invalid.sources,
-        diagnostics: invalid.diagnostics,
-    })?;
-    config.config.listen.ok_or_else(|| {
+    let loaded = context::read_files(global)??;
+    loaded.config.listen.ok_or_else(|| {
         CliError::Usage(
             "the daemon has no address: set `listen` in the configuration, or ROSTERD_LISTEN"
                 .into(),

@@ -94,7 +94,7 @@ pub fn problems(global: &Global, workspace: Option<&str>, sources: &Sources, fou
 /// Reports why a command cannot go on.
 pub fn error(global: &Global, error: &CliError) {
     match error {
-        CliError::Invalid { sources, diagnostics } => problems(global, None, sources, diagnostics),
+        CliError::Invalid(error) => problems(global, None, &error.sources, &error.diagnostics),
         CliError::Usage(message) | CliError::Failed(message)
             if global.log_format == LogFormat::Json =>
         {

@@ -93,9 +93,7 @@ fn read_memory(workspace: &WorkspaceConfig, ledger: &LedgerConfig) -> Result<Mem
 
 /// Reads the roster; its warnings go to stderr.
 pub fn load(global: &Global, workspace: &WorkspaceConfig) -> Result<Loaded, CliError> {
-    let loaded = reconcile::load(&workspace.target, SystemClock.now()).map_err(|error| {
-        CliError::Invalid { sources: error.sources, diagnostics: error.diagnostics }
-    })?;
+    let loaded = reconcile::load(&workspace.target, SystemClock.now())?;
     let name = Some(workspace.target.workspace.as_str());
     output::problems(global, name, &loaded.sources, &loaded.warnings);
     Ok(loaded)

@@ -1,6 +1,5 @@
 //! One HTTP response of the API, and the error messages made from it.
 
-use std::borrow::Cow;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -34,13 +33,10 @@ pub struct Response {
 
 /// Makes the error messages of one endpoint: escaped, limited in length, and without the
 /// credentials, even if the server repeats them.
-#[derive(Debug)]
 pub struct ErrorContext<'a> {
     pub endpoint: &'a str,
-    secrets: Secrets<'a>,
+    secrets: Vec<&'a str>,
 }
-
-struct Secrets<'a>(Vec<&'a str>);
 
 /// What an error says about the credentials.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,12 +49,6 @@ pub enum Denial {
     Forbidden,
 }
 
-impl std::fmt::Debug for Secrets<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} hidden", self.0.len())
-    }
-}
-
 impl<'a> ErrorContext<'a> {
     pub fn new(endpoint: &'a str, credentials: &'a Credentials) -> Self {
         let secrets = match credentials {
@@ -67,18 +57,14 @@ impl<'a> ErrorContext<'a> {
         };
         let long = |text: &&str| text.len() >= MIN_SECRET;
         let secrets = secrets.into_iter().map(ExposeSecret::expose_secret).filter(long).collect();
-        Self { endpoint, secrets: Secrets(secrets) }
+        Self { endpoint, secrets }
     }
 
     /// Remote text without secrets, escaped.
     pub fn sanitize(&self, text: &str) -> String {
-        let mut text = Cow::Borrowed(text);
-        for secret in &self.secrets.0 {
-            if text.contains(secret) {
-                text = Cow::Owned(text.replace(secret, "[hidden]"));
-            }
-        }
-        escape(&text).into_owned()
+        let secrets = self.secrets.iter();
+        let masked = secrets.fold(text.to_owned(), |text, secret| text.replace(secret, "[hidden]"));
+        escape(&masked).into_owned()
     }
 
     /// An error whose message begins with the endpoint.
@@ -174,20 +160,18 @@ pub fn envelope<'a, T: Deserialize<'a>>(
             Malformed::CutShort if response.body.trim_ascii().is_empty() => {
                 (FailureKind::NotJson, format!("answered ({status}) with an empty body"))
             }
-            Malformed::NotJson(why) => {
-                let message =
-                    format!("answered ({status}) with invalid JSON ({why}): {}", excerpt());
-                (FailureKind::NotJson, message)
-            }
+            Malformed::NotJson(why) => (
+                FailureKind::NotJson,
+                format!("answered ({status}) with invalid JSON ({why}): {}", excerpt()),
+            ),
             Malformed::CutShort => {
                 let bytes = response.body.len();
                 (FailureKind::Truncated, format!("sent a truncated response of {bytes} bytes"))
             }
-            Malformed::NotGraphql => {
-                let message =
-                    format!("answered ({status}) with JSON that is not GraphQL: {}", excerpt());
-                (FailureKind::NotGraphql, message)
-            }
+            Malformed::NotGraphql => (
+                FailureKind::NotGraphql,
+                format!("answered ({status}) with JSON that is not GraphQL: {}", excerpt()),
+            ),
             Malformed::Shape(why) => {
                 let why = context.sanitize(&why);
                 (FailureKind::Incomplete, format!("sent a response of an unexpected shape: {why}"))
@@ -215,7 +199,9 @@ pub fn denial(error: &GraphqlError) -> Option<Denial> {
         | "UNAUTHORIZED"
         | "NOT_AUTHENTICATED"
         | "INVALID_CREDENTIALS"
-        | "401" => return Some(Denial::Credentials),
+        | "401" => {
+            return Some(Denial::Credentials);
+        }
         "FORBIDDEN" | "PERMISSION_DENIED" | "ACCESS_DENIED" | "NOT_AUTHORIZED" | "403" => {
             return Some(Denial::Forbidden);
         }

@@ -7,7 +7,6 @@ use serde_json::{Map, Value, json};
 
 use crate::escape::escape;
 use crate::plan::change::{Action, Change};
-use crate::role::Role;
 
 /// Lists users and invitations in one request.
 pub const LIST: &str = "query{listUsers{ok activeUsers{uid email name accountType} \
@@ -43,40 +42,24 @@ pub fn alias(position: usize) -> String {
 
 /// The error if the role of a change is not a valid GraphQL enum value.
 pub fn validate_role(change: &Change) -> Option<String> {
-    let role = match &change.action {
-        Action::Invite { role } | Action::Reinvite { role } => role,
-        Action::UpdateRole { to, .. } => to,
-        Action::Disable { .. } => return None,
-    };
-    (!is_enum_name(role.as_str())).then(|| {
-        format!(
-            "invalid role `{}`: only letters, digits and `_` are allowed",
-            escape(role.as_str())
-        )
+    let role = change.action.to()?.as_str();
+    (!is_enum_name(role)).then(|| {
+        format!("invalid role `{}`: only letters, digits and `_` are allowed", escape(role))
     })
 }
 
 impl Batch {
     fn add(&mut self, at: usize, change: &Change) {
-        let arguments = match &change.action {
-            Action::Invite { role } | Action::Reinvite { role } => {
-                [self.text("email", at, change.email.as_str()), self.role(at, role)].join(",")
-            }
-            Action::UpdateRole { uid, to, .. } => {
-                [self.text("uid", at, uid.as_str()), self.role(at, to)].join(",")
-            }
-            Action::Disable { uid, .. } => self.text("uid", at, uid.as_str()),
+        let mut arguments = match change.action.uid() {
+            Some(uid) => self.variable("uid", at, "String!", uid.as_str()),
+            None => self.variable("email", at, "String!", change.email.as_str()),
         };
+        if let Some(role) = change.action.to() {
+            arguments.push(',');
+            arguments += &self.variable("accountType", at, "UserAccountType!", role.as_str());
+        }
         let field = field(&change.action);
         let _ = write!(self.fields, "{}:{field}({arguments}){{ok}} ", alias(at));
-    }
-
-    fn text(&mut self, argument: &str, at: usize, value: &str) -> String {
-        self.variable(argument, at, "String!", value)
-    }
-
-    fn role(&mut self, at: usize, role: &Role) -> String {
-        self.variable("accountType", at, "UserAccountType!", role.as_str())
     }
 
     fn variable(&mut self, argument: &str, at: usize, kind: &str, value: &str) -> String {
@@ -111,6 +94,7 @@ mod tests {
     use crate::directory::Uid;
     use crate::email::Email;
     use crate::plan::change::Reason;
+    use crate::role::Role;
     use apollo_compiler::{ExecutableDocument, Schema};
 
     fn change(email: &str, action: Action) -> Change {

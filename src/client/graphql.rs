@@ -69,7 +69,8 @@ impl Client {
             span.record("error.type", kind.as_str());
         }
         let took = began.elapsed();
-        self.transport.report(&RequestMetrics { operation: field, status, error, took });
+        let metrics = RequestMetrics { operation: field, status, error, took };
+        self.transport.observer.iter().for_each(|observer| observer.on_request(&metrics));
         let ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
         let kind = error.map_or("answered", FailureKind::as_str);
         tracing::debug!(operation, status, kind, ms, count, "request");
@@ -109,10 +110,8 @@ impl Client {
     async fn send_batch(&self, batch: &[(usize, &Change)]) -> Reply {
         // The caller waits, because it can be cancelled.
         if let Err(left) = self.transport.throttle.acquire(Duration::ZERO).await {
-            return Reply::NotExecuted {
-                error: self.throttled_error(left),
-                retry_after: Some(left),
-            };
+            let (error, retry_after) = (self.throttled_error(left), Some(left));
+            return Reply::NotExecuted { error, retry_after };
         }
         let began = Instant::now();
         let body = document::mutation(batch.iter().copied());
@@ -168,24 +167,19 @@ impl WriteDirectory for Client {
     async fn send(&self, batch: &[&Change]) -> Reply {
         let invalid: Vec<Option<String>> =
             batch.iter().map(|change| document::validate_role(change)).collect();
-        let valid: Vec<(usize, &Change)> = batch
-            .iter()
-            .copied()
-            .enumerate()
-            .filter(|(at, _)| invalid.get(*at).is_some_and(Option::is_none))
-            .collect();
-        let reply = if valid.is_empty() {
-            Reply::Answered(Vec::new())
-        } else {
-            self.send_batch(&valid).await
+        let all = batch.iter().copied().enumerate().zip(&invalid);
+        let valid: Vec<(usize, &Change)> =
+            all.filter(|(_, invalid)| invalid.is_none()).map(|(change, _)| change).collect();
+        let reply = match &valid[..] {
+            [] => Reply::Answered(Vec::new()),
+            valid => self.send_batch(valid).await,
         };
         let Reply::Answered(answers) = reply else { return reply };
+        let missing = || Answer::Unknown("no result in the response".into());
         let mut answers = answers.into_iter();
         let merged = invalid.into_iter().map(|invalid| match invalid {
             Some(why) => Answer::Rejected(why),
-            None => answers
-                .next()
-                .unwrap_or_else(|| Answer::Unknown("no result in the response".into())),
+            None => answers.next().unwrap_or_else(missing),
         });
         Reply::Answered(merged.collect())
     }

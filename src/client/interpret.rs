@@ -86,17 +86,13 @@ pub fn mutation(response: &Response, aliases: &[String], context: &ErrorContext<
     {
         return Reply::NotExecuted { error, retry_after: None };
     }
-    match data {
-        Some(data) => {
-            let answer = |alias: &String| answer(alias, &data, &errors, context);
-            Reply::Answered(aliases.iter().map(answer).collect())
-        }
-        None if is_single_rejection(&errors, aliases, context) => {
-            let answer = |alias: &String| answer(alias, &Answers::new(), &errors, context);
-            Reply::Answered(aliases.iter().map(answer).collect())
-        }
-        None => without_data(&errors, response, context),
-    }
+    let data = match data {
+        Some(data) => data,
+        None if is_single_rejection(&errors, aliases, context) => Answers::new(),
+        None => return without_data(&errors, response, context),
+    };
+    let answers = aliases.iter().map(|alias| answer(alias, &data, &errors, context));
+    Reply::Answered(answers.collect())
 }
 
 /// Whether a field of a batch may have been executed, although all errors are about the
@@ -166,13 +162,12 @@ fn without_data(errors: &Errors, response: &Response, context: &ErrorContext<'_>
         return Reply::Unknown(context.error(kind, &message));
     }
     if is_throttling(errors) {
-        let error =
-            context.error(FailureKind::Throttled, &format!("rate limit exceeded: {messages}"));
+        let message = format!("rate limit exceeded: {messages}");
+        let error = context.error(FailureKind::Throttled, &message);
         return Reply::NotExecuted { error, retry_after: response.retry_after };
     }
-    Reply::Refused(
-        context.error(FailureKind::Graphql, &format!("rejected the request: {messages}")),
-    )
+    let message = format!("rejected the request: {messages}");
+    Reply::Refused(context.error(FailureKind::Graphql, &message))
 }
 
 /// Whether the server failed while it executed the document.

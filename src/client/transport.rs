@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use jiff::fmt::rfc2822::DateTimeParser;
 use reqwest::Url;
-use reqwest::header::{self, HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::{self, HeaderMap, HeaderValue};
 use secrecy::ExposeSecret;
 
 use super::answer::{ErrorContext, Response};
@@ -15,8 +15,7 @@ use super::http::{HttpRequest, HttpResponse, HttpTransport, TransportError};
 use super::network::Network;
 use super::rate_limiter::Throttle;
 use super::{
-    ClientError, Credentials, Observer, RequestMetrics, Settings, endpoint_is_safe, redacted_url,
-    unusable,
+    ClientError, Credentials, Observer, Settings, endpoint_is_safe, redacted_url, unusable,
 };
 use crate::failure::FailureKind;
 
@@ -33,7 +32,7 @@ pub struct Transport {
     timeout: Duration,
     workspace: Option<HeaderValue>,
     max_body: usize,
-    observer: Option<Arc<dyn Observer>>,
+    pub(super) observer: Option<Arc<dyn Observer>>,
     pub(super) throttle: Throttle,
 }
 
@@ -80,10 +79,6 @@ impl Transport {
         Self { observer: Some(observer), ..self }
     }
 
-    pub(super) fn report(&self, request: &RequestMetrics) {
-        self.observer.iter().for_each(|observer| observer.on_request(request));
-    }
-
     /// The endpoint for messages: without user, password, query and fragment.
     pub fn endpoint(&self) -> &str {
         &self.endpoint
@@ -110,14 +105,12 @@ impl Transport {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
         if let Some(workspace) = &self.workspace {
-            headers.insert(HeaderName::from_static("x-paradime-workspace"), workspace.clone());
+            headers.insert("x-paradime-workspace", workspace.clone());
         }
         match credentials {
             Credentials::KeyPair { key, secret } => {
-                let key = secret_value("API key", key.expose_secret())?;
-                let secret = secret_value("API secret", secret.expose_secret())?;
-                headers.insert(HeaderName::from_static("x-api-key"), key);
-                headers.insert(HeaderName::from_static("x-api-secret"), secret);
+                headers.insert("x-api-key", secret_value("API key", key.expose_secret())?);
+                headers.insert("x-api-secret", secret_value("API secret", secret.expose_secret())?);
             }
             Credentials::Token(token) => {
                 let bearer = format!("Bearer {}", token.expose_secret());

@@ -58,11 +58,8 @@ pub(super) struct Validator<'a> {
 impl Validator<'_> {
     fn config(&mut self, document: &Node<'_>) -> Option<Config> {
         if document.is_null() {
-            self.found.push(
-                Diagnostic::error("empty-file", "the file is empty")
-                    .at(document.place)
-                    .hint("begin with `version: 1` and `workspaces:`"),
-            );
+            let hint = "begin with `version: 1` and `workspaces:`";
+            self.error(document, "empty-file", "the file is empty", hint);
             return None;
         }
         let fields = self.mapping(document, "the configuration", &schema::schema())?;
@@ -136,11 +133,8 @@ impl Validator<'_> {
         } else {
             "`store` is not a location of a ledger"
         };
-        self.found.push(
-            Diagnostic::error("bad-store", message)
-                .at(node.place)
-                .hint("write sqlite:///var/lib/rosterd/ledger.db, with three slashes"),
-        );
+        let hint = "write sqlite:///var/lib/rosterd/ledger.db, with three slashes";
+        self.error(node, "bad-store", message, hint);
         None
     }
 
@@ -196,6 +190,16 @@ impl Validator<'_> {
         }
     }
 
+    /// The value of an optional key, see [`Self::expanded`].
+    pub fn value<'n, 't>(
+        &mut self,
+        fields: &Fields<'n, 't>,
+        key: &str,
+    ) -> Option<(&'n Node<'t>, String)> {
+        let node = fields.get(key)?;
+        Some((node, self.expanded(node, &format!("`{key}`"))?))
+    }
+
     /// A value that is parsed by its type. Its error message may repeat the value, so it is not
     /// shown if a part of the value is from the environment.
     pub fn parsed<T: FromStr<Err: Display>>(
@@ -204,8 +208,7 @@ impl Validator<'_> {
         key: &str,
         wanted: &str,
     ) -> Option<T> {
-        let node = fields.get(key)?;
-        let text = self.expanded(node, &format!("`{key}`"))?;
+        let (node, text) = self.value(fields, key)?;
         let is_written = node.text("", &mut Vec::new()) == Some(&*text);
         let read = text.parse().map_err(|error: T::Err| {
             let hidden = "invalid after variables are replaced".to_owned();
@@ -216,8 +219,7 @@ impl Validator<'_> {
     }
 
     pub fn zone(&mut self, fields: &Fields<'_, '_>) -> TimeZone {
-        let Some(node) = fields.get("timezone") else { return TimeZone::UTC };
-        let Some(text) = self.expanded(node, "`timezone`") else { return TimeZone::UTC };
+        let Some((node, text)) = self.value(fields, "timezone") else { return TimeZone::UTC };
         TimeZone::get(&text).unwrap_or_else(|_| {
             let names: Vec<String> =
                 jiff::tz::db().available().map(|name| name.to_string()).collect();
@@ -243,8 +245,7 @@ impl Validator<'_> {
         default: Duration,
         bounds: RangeInclusive<Duration>,
     ) -> Duration {
-        let Some(node) = fields.get(key) else { return default };
-        let Some(text) = self.expanded(node, &format!("`{key}`")) else { return default };
+        let Some((node, text)) = self.value(fields, key) else { return default };
         match values::duration(&text) {
             Some(duration) if bounds.contains(&duration) => duration,
             Some(_) => {
@@ -262,8 +263,8 @@ impl Validator<'_> {
 
     /// None if the key is missing or the value is neither true nor false.
     pub fn boolean(&mut self, fields: &Fields<'_, '_>, key: &str) -> Option<bool> {
-        let node = fields.get(key)?;
-        let value = self.expanded(node, &format!("`{key}`"))?.parse().ok();
+        let (node, text) = self.value(fields, key)?;
+        let value = text.parse().ok();
         if value.is_none() {
             self.reject(node, key, &"neither true nor false", "true or false");
         }
@@ -277,8 +278,7 @@ impl Validator<'_> {
         default: T,
         bounds: &RangeInclusive<T>,
     ) -> T {
-        let Some(node) = fields.get(key) else { return default };
-        let Some(text) = self.expanded(node, &format!("`{key}`")) else { return default };
+        let Some((node, text)) = self.value(fields, key) else { return default };
         match text.parse() {
             Ok(number) if bounds.contains(&number) => number,
             _ => {
@@ -287,6 +287,10 @@ impl Validator<'_> {
                 default
             }
         }
+    }
+
+    pub fn error(&mut self, node: &Node<'_>, code: &'static str, message: &str, hint: &str) {
+        self.found.push(Diagnostic::error(code, message).at(node.place).hint(hint));
     }
 
     fn out_of_bounds(&mut self, node: &Node<'_>, key: &str, low: &str, high: &str) {

@@ -21,7 +21,7 @@ use jiff::tz::TimeZone;
 use reqwest::Url;
 
 use crate::client;
-use crate::diagnostic::{Diagnostic, Sources};
+use crate::diagnostic::{Diagnostic, InputError, Sources};
 use crate::ledger::Location;
 use crate::notice::Kind;
 use crate::reconcile::WorkspaceSpec;
@@ -60,20 +60,13 @@ pub struct Loaded {
     pub warnings: Vec<Diagnostic>,
 }
 
-/// An invalid configuration and all its errors.
-#[derive(Debug)]
-pub struct Invalid {
-    pub sources: Sources,
-    pub diagnostics: Vec<Diagnostic>,
-}
-
 /// Finds, reads and validates the configuration. `env` is the environment, `folder` the working
 /// directory. No request is sent.
 pub fn load(
     request: &Request,
     env: &dyn Fn(&str) -> Option<String>,
     folder: &Path,
-) -> Result<Loaded, Invalid> {
+) -> Result<Loaded, InputError> {
     let mut sources = Sources::default();
     let found =
         (!request.without_file).then(|| locate(request.path.as_deref(), env, folder)).flatten();
@@ -83,7 +76,7 @@ pub fn load(
     };
     match read {
         Ok((config, warnings)) => Ok(Loaded { config, sources, warnings }),
-        Err(diagnostics) => Err(Invalid { sources, diagnostics }),
+        Err(diagnostics) => Err(InputError { sources, diagnostics }),
     }
 }
 
@@ -104,9 +97,7 @@ fn text(path: &Path, folder: &Path) -> Result<String, Diagnostic> {
     source::text(&path.to_string_lossy(), &folder.join(path)).map_err(|mut problem| {
         problem.hint = match problem.code {
             "missing-file" => Some(format!("check --config and ${VARIABLE}")),
-            "not-a-file" | "too-large" => {
-                Some("give the path of the configuration file".to_owned())
-            }
+            "not-a-file" | "too-large" => Some("give the path of the configuration file".into()),
             _ => problem.hint,
         };
         problem

@@ -33,33 +33,25 @@ impl Validator<'_> {
         let fields = self.mapping(node, "an entry of `notify`", &schema::notify_target())?;
         let url = fields.require("url", &mut self.found);
         let url = url.and_then(|node| self.webhook_url(node));
-        let format = match fields.get("format") {
-            None => Format::default(),
-            Some(node) => match self.expanded(node, "`format`").as_deref() {
-                Some("json") | None => Format::Json,
-                Some("slack") => Format::Slack,
-                Some(_) => {
-                    self.reject(node, "format", &"unknown format", "json or slack");
-                    Format::default()
-                }
-            },
+        let format = match self.value(&fields, "format") {
+            Some((_, text)) if text == "slack" => Format::Slack,
+            Some((node, text)) if text != "json" => {
+                self.reject(node, "format", &"unknown format", "json or slack");
+                Format::default()
+            }
+            _ => Format::Json,
         };
         let secret = fields.get("secret").map(|node| self.secret(node, "secret"));
         let events = self.words(&fields, "events", &Kind::ALL.map(Kind::as_str));
-        let events: Vec<Kind> = Kind::ALL
-            .into_iter()
-            .filter(|kind| {
-                events.as_ref().is_none_or(|names| names.iter().any(|name| name == kind.as_str()))
-            })
-            .collect();
-        let known: Vec<&str> =
-            workspaces.iter().map(|workspace| &*workspace.target.workspace).collect();
-        let workspaces = if self.request.workspaces.is_empty() {
-            self.words(&fields, "workspaces", &known)
-        } else {
-            // `workspaces` holds the selected ones only.
-            self.words(&fields, "workspaces", &[])
+        let is_wanted = |kind: &Kind| {
+            events.as_ref().is_none_or(|names| names.iter().any(|name| name == kind.as_str()))
         };
+        let events = Kind::ALL.into_iter().filter(is_wanted).collect();
+        // If the command line selects workspaces, the names of the others are not known.
+        let is_complete = self.request.workspaces.is_empty();
+        let known = workspaces.iter().filter(|_| is_complete);
+        let known: Vec<&str> = known.map(|workspace| &*workspace.target.workspace).collect();
+        let workspaces = self.words(&fields, "workspaces", &known);
         let within = self.duration(&fields, "expiring", 14 * DAY, DAY..=366 * DAY);
         let within = SignedDuration::try_from(within).unwrap_or(SignedDuration::MAX);
         let secret = match secret {
@@ -101,13 +93,9 @@ impl Validator<'_> {
             self.found.push(secret_in_file(node.place, message));
             return None;
         }
-        match endpoint(&text) {
-            Ok(url) => Some(WebhookUrl::Plain(url)),
-            Err(why) => {
-                self.reject(node, "url", &why, "the https URL of a webhook");
-                None
-            }
-        }
+        let url = endpoint(&text)
+            .map_err(|why| self.reject(node, "url", &why, "the https URL of a webhook"));
+        url.ok().map(WebhookUrl::Plain)
     }
 }
 

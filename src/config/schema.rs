@@ -5,6 +5,8 @@ use serde_json::{Value, json};
 use crate::guard::{BudgetName, Limits};
 use crate::notice::Kind;
 
+const ONLY_THESE: &str = "Only these; default: all.";
+
 /// JSON Schema, draft 2020-12, with the defaults.
 pub fn schema() -> Value {
     json!({
@@ -81,10 +83,7 @@ pub(super) fn workspace() -> Value {
                 "The https URL of the API; ${NAME} is a variable of the environment.",
             ),
             "credentials": credentials(),
-            "workspace_uid": {
-                "type": ["string", "null"],
-                "description": "Required with a company token.",
-            },
+            "workspace_uid": nullable("Required with a company token."),
             "users": {
                 "description": "The roster: a file, a folder, or a list of them with globs.",
                 "anyOf": [
@@ -99,9 +98,7 @@ pub(super) fn workspace() -> Value {
                 "description": "What happens to accounts that are not in the roster.",
             },
             "suspend": {
-                "type": "boolean",
-                "default": false,
-                "description": "Hold every change.",
+                "type": "boolean", "default": false, "description": "Hold every change.",
             },
             "guard": guard(),
             "http": http(),
@@ -133,16 +130,8 @@ pub(super) fn notify_target() -> Value {
             },
             "format": { "enum": ["json", "slack"], "default": "json" },
             "secret": secret("Key that signs notifications."),
-            "events": {
-                "type": "array",
-                "items": { "enum": Kind::ALL.map(Kind::as_str) },
-                "description": "Only these; default: all.",
-            },
-            "workspaces": {
-                "type": "array",
-                "items": { "type": "string" },
-                "description": "Only these; default: all.",
-            },
+            "events": list(&json!({ "enum": Kind::ALL.map(Kind::as_str) }), ONLY_THESE),
+            "workspaces": list(&json!({ "type": "string" }), ONLY_THESE),
             "expiring": duration("How long before access ends a notification is sent.", "14d"),
         }),
     );
@@ -177,10 +166,10 @@ pub(super) fn guard() -> Value {
                 "type": "integer", "minimum": 0, "default": limits.min_admins,
                 "description": "Minimum number of admins.",
             },
-            "required_admins": {
-                "type": "array", "items": { "type": "string" },
-                "description": "Email addresses that stay ADMIN whatever the roster says.",
-            },
+            "required_admins": list(
+                &json!({ "type": "string" }),
+                "Email addresses that stay ADMIN whatever the roster says.",
+            ),
             "budgets": section("Maximum number of changes of a kind.", &Value::Object(budgets)),
         }),
     )
@@ -200,10 +189,7 @@ pub(super) fn http() -> Value {
                 "description": "Maximum number of changes in one request.",
             },
             "rate": text("Maximum request rate: 10/s, 600/m, or off.", "10/s"),
-            "ca_file": {
-                "type": ["string", "null"],
-                "description": "PEM file of a private certificate authority.",
-            },
+            "ca_file": nullable("PEM file of a private certificate authority."),
         }),
     )
 }
@@ -215,6 +201,14 @@ fn section(description: &str, properties: &Value) -> Value {
         "additionalProperties": false,
         "properties": properties,
     })
+}
+
+fn nullable(description: &str) -> Value {
+    json!({ "type": ["string", "null"], "description": description })
+}
+
+fn list(items: &Value, description: &str) -> Value {
+    json!({ "type": "array", "items": items, "description": description })
 }
 
 fn described(description: &str) -> Value {

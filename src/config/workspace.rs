@@ -12,8 +12,8 @@ use super::{WorkspaceConfig, schema, values};
 use crate::apply::Sending;
 use crate::client::{self, Transport, endpoint_is_safe};
 use crate::diagnostic::{Diagnostic, Place};
-use crate::email::Email;
-use crate::guard::{Budget, BudgetName, Limits};
+use crate::email::{Email, EmailError};
+use crate::guard::{Budget, Limits};
 use crate::plan::OnRemoved;
 use crate::reconcile::WorkspaceSpec;
 use crate::yaml::{Fields, Node, Value, closest};
@@ -25,11 +25,8 @@ impl Validator<'_> {
         let Some(node) = fields.require("workspaces", &mut self.found) else { return Vec::new() };
         let items = node.items("`workspaces`", &mut self.found).unwrap_or_default();
         if matches!(&node.value, Value::Seq(items) if items.is_empty()) {
-            self.found.push(
-                Diagnostic::error("no-workspace", "`workspaces` is empty")
-                    .at(node.place)
-                    .hint("list at least one, with its name, endpoint, credentials and users"),
-            );
+            let hint = "list at least one, with its name, endpoint, credentials and users";
+            self.error(node, "no-workspace", "`workspaces` is empty", hint);
         }
         let mut names = HashMap::new();
         let mut workspaces = Vec::new();
@@ -37,15 +34,13 @@ impl Validator<'_> {
             let Some((workspace, place)) = self.workspace(item) else { continue };
             let name = workspace.target.workspace.clone();
             if let Some(first) = names.insert(name.clone(), place) {
+                let message = format!("duplicate workspace `{name}`");
                 self.found.push(
-                    Diagnostic::error(
-                        "duplicate-workspace",
-                        format!("duplicate workspace `{name}`"),
-                    )
-                    .at(place)
-                    .label("repeated here")
-                    .related(first, "first here")
-                    .hint("give each workspace a unique name"),
+                    Diagnostic::error("duplicate-workspace", message)
+                        .at(place)
+                        .label("repeated here")
+                        .related(first, "first here")
+                        .hint("give each workspace a unique name"),
                 );
             }
             workspaces.push(workspace);
@@ -66,11 +61,8 @@ impl Validator<'_> {
                 Some(meant) => format!("did you mean `{meant}`?"),
                 None => format!("known workspaces: {}", names.join(", ")),
             };
-            self.found.push(
-                Diagnostic::error("unknown-workspace", format!("there is no workspace `{wanted}`"))
-                    .at(node.place)
-                    .hint(hint),
-            );
+            let message = format!("there is no workspace `{wanted}`");
+            self.error(node, "unknown-workspace", &message, &hint);
         }
         let selected = &self.request.workspaces;
         workspaces.retain(|workspace| {
@@ -78,11 +70,8 @@ impl Validator<'_> {
         });
         if let Some(users) = &self.request.users {
             if workspaces.len() > 1 {
-                self.found.push(
-                    Diagnostic::error("users-of-several", "--users applies to one workspace")
-                        .at(node.place)
-                        .hint("select one with --workspace"),
-                );
+                let message = "--users applies to one workspace";
+                self.error(node, "users-of-several", message, "select one with --workspace");
             }
             for workspace in &mut workspaces {
                 workspace.target.users = vec![users.to_string_lossy().into_owned()];
@@ -143,23 +132,18 @@ impl Validator<'_> {
             }
             name => name?,
         };
-        let good = !name.is_empty()
-            && name.len() <= 64
+        let good = (1..=64).contains(&name.len())
             && name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
         if !good {
-            self.reject(
-                node,
-                "name",
-                &"not a valid name",
-                "up to 64 letters, digits, dots, dashes and underscores",
-            );
+            let wanted = "up to 64 letters, digits, dots, dashes and underscores";
+            self.reject(node, "name", &"not a valid name", wanted);
         }
         good.then_some(name)
     }
 
     fn workspace_uid(&mut self, node: &Node<'_>) -> Option<String> {
         let uid = self.expanded(node, "`workspace_uid`")?;
-        let good = !uid.is_empty() && uid.len() <= 128 && uid.bytes().all(|b| b.is_ascii_graphic());
+        let good = (1..=128).contains(&uid.len()) && uid.bytes().all(|b| b.is_ascii_graphic());
         if !good {
             let wanted = "the uid from the settings of the workspace, or leave it out";
             self.reject(node, "workspace_uid", &"not a valid uid", wanted);
@@ -172,14 +156,8 @@ impl Validator<'_> {
         if self.request.offline && values::expand(text, self.env).is_err() {
             return Some(placeholder_endpoint());
         }
-        let text = self.expanded(node, "`endpoint`")?;
-        match endpoint(&text) {
-            Ok(url) => Some(url),
-            Err(why) => {
-                self.reject(node, "endpoint", &why, "the https URL of the API");
-                None
-            }
-        }
+        let url = endpoint(&self.expanded(node, "`endpoint`")?);
+        url.map_err(|why| self.reject(node, "endpoint", &why, "the https URL of the API")).ok()
     }
 
     fn users(&mut self, node: &Node<'_>) -> Option<Vec<String>> {
@@ -201,11 +179,13 @@ impl Validator<'_> {
     }
 
     fn on_removed(&mut self, fields: &Fields<'_, '_>) -> OnRemoved {
-        let Some(node) = fields.get("on_removed") else { return OnRemoved::default() };
-        match self.expanded(node, "`on_removed`").as_deref() {
-            Some("report") => OnRemoved::Report,
-            Some("disable") | None => OnRemoved::Disable,
-            Some(_) => {
+        let Some((node, text)) = self.value(fields, "on_removed") else {
+            return OnRemoved::default();
+        };
+        match &*text {
+            "report" => OnRemoved::Report,
+            "disable" => OnRemoved::Disable,
+            _ => {
                 self.reject(node, "on_removed", &"neither disable nor report", "disable or report");
                 OnRemoved::Report
             }
@@ -213,10 +193,8 @@ impl Validator<'_> {
     }
 
     fn limits(&mut self, fields: &Fields<'_, '_>) -> Limits {
-        let mut limits = Limits {
-            suspend: self.boolean(fields, "suspend").unwrap_or_default(),
-            ..Limits::default()
-        };
+        let suspend = self.boolean(fields, "suspend").unwrap_or_default();
+        let mut limits = Limits { suspend, ..Limits::default() };
         let Some(fields) = self.section(fields, "guard", &schema::guard()) else { return limits };
         limits.min_admins = self.number(&fields, "min_admins", limits.min_admins, &(0..=1_000_000));
         if let Some(node) = fields.get("required_admins") {
@@ -226,12 +204,10 @@ impl Validator<'_> {
         }
         let schema = &schema::guard()["properties"]["budgets"];
         if let Some(budgets) = self.section(&fields, "budgets", schema) {
-            for name in BudgetName::ALL {
-                if let Some(fields) =
-                    self.section(&budgets, name.key(), &schema["properties"][name.key()])
-                    && let Some(budget) = limits.budgets.get(&name).copied()
-                {
-                    limits.budgets.insert(name, self.budget(&fields, budget));
+            for (name, budget) in &mut limits.budgets {
+                let schema = &schema["properties"][name.key()];
+                if let Some(fields) = self.section(&budgets, name.key(), schema) {
+                    *budget = self.budget(&fields, *budget);
                 }
             }
         }
@@ -258,17 +234,13 @@ impl Validator<'_> {
             self.duration(&fields, "timeout", connection.timeout, SECOND..=600 * SECOND);
         sending.concurrency = self.number(&fields, "concurrency", sending.concurrency, &(1..=64));
         sending.batch = self.number(&fields, "batch", sending.batch, &(1..=1000));
-        if let Some(node) = fields.get("rate")
-            && let Some(text) = self.expanded(node, "`rate`")
-        {
+        if let Some((node, text)) = self.value(&fields, "rate") {
             match values::rate(&text) {
                 Some(rate) => connection.rate = rate,
                 None => self.reject(node, "rate", &"not a rate", "10/s, 600/m or off"),
             }
         }
-        if let Some(node) = fields.get("ca_file")
-            && let Some(path) = self.expanded(node, "`ca_file`")
-        {
+        if let Some((_, path)) = self.value(&fields, "ca_file") {
             // Offline, there is no connection.
             connection.ca_file = (!self.request.offline).then(|| self.base().join(path));
         }
@@ -327,14 +299,10 @@ pub(super) fn http_defaults() -> (client::Settings, Sending) {
 }
 
 fn address(node: &Node<'_>, out: &mut Vec<Diagnostic>) -> Option<Email> {
-    let text = node.text("an email address", out)?;
-    Email::parse(text)
-        .map_err(|error| {
-            out.push(
-                Diagnostic::error("bad-address", error.to_string())
-                    .at(node.place)
-                    .label("not a valid email address"),
-            );
-        })
-        .ok()
+    let email = Email::parse(node.text("an email address", out)?);
+    let report = |error: EmailError| {
+        let problem = Diagnostic::error("bad-address", error.to_string()).at(node.place);
+        out.push(problem.label("not a valid email address"));
+    };
+    email.map_err(report).ok()
 }

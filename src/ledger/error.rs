@@ -37,7 +37,7 @@ pub enum LedgerError {
         "the chain of the ledger is broken: {0}; check it with `rosterd ledger verify`, restore it \
          from a backup, or create a new one with `rosterd ledger init`"
     )]
-    Broken(ChainError),
+    Broken(#[from] ChainError),
     #[error("not a ledger of rosterd; set `store` to another file")]
     NotALedger,
     #[error(
@@ -82,11 +82,5 @@ impl From<std::io::Error> for LedgerError {
             ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => Self::ReadOnly,
             _ => Self::Io(error.to_string()),
         }
-    }
-}
-
-impl From<ChainError> for LedgerError {
-    fn from(error: ChainError) -> Self {
-        Self::Broken(error)
     }
 }

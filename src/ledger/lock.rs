@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read as _, Seek as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -38,7 +38,8 @@ pub fn of_file(
     scope: &str,
     holder: &str,
 ) -> Result<Result<Lock, String>, LedgerError> {
-    let path = path(ledger, scope);
+    let digest: String = Digest::of([scope]).hex().chars().take(12).collect();
+    let path = beside(ledger, &format!("-{digest}.lock"));
     create_folder_of(&path)?;
     let mut file = OpenOptions::new()
         .read(true)
@@ -90,11 +91,6 @@ impl Drop for InProcess {
         let mut held = self.holders.lock();
         held.remove(&self.scope);
     }
-}
-
-fn path(ledger: &Path, scope: &str) -> PathBuf {
-    let digest: String = Digest::of([scope]).hex().chars().take(12).collect();
-    beside(ledger, &format!("-{digest}.lock"))
 }
 
 #[cfg(test)]

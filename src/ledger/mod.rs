@@ -14,7 +14,7 @@ mod writer;
 
 use std::collections::HashMap;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -50,7 +50,7 @@ pub struct Ledger {
     shared: Arc<Shared>,
 }
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Shared {
     /// The store of a ledger in memory.
     in_memory: Mutex<Option<Open>>,
@@ -65,12 +65,6 @@ struct Shared {
 struct Last {
     identity: String,
     tail: ChainHead,
-}
-
-impl fmt::Debug for Shared {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Shared").finish_non_exhaustive()
-    }
 }
 
 impl fmt::Display for Location {
@@ -121,7 +115,8 @@ impl Ledger {
     pub fn open(&self, scope: &str, now: Timestamp) -> Result<LedgerWriter, LedgerError> {
         let store = self.store(now)?;
         let (head, memory) = self.memory(&*store.lock(), scope)?;
-        Ok(LedgerWriter::new(self.clone(), store, scope.to_owned(), head, memory))
+        let (ledger, scope) = (self.clone(), scope.to_owned());
+        Ok(LedgerWriter { ledger, store, scope, head, memory, written: None })
     }
 
     /// The memory of a workspace; without a ledger, [`Memory::empty`]. Creates nothing. Blocks.
@@ -136,9 +131,8 @@ impl Ledger {
     /// Verifies the chain, and returns all entries with their scopes.
     pub fn entries(&self) -> Result<Vec<(String, Record)>, LedgerError> {
         let store = match self.read_only() {
-            Ok(store) => store,
             Err(LedgerError::None) => return Ok(Vec::new()),
-            Err(error) => return Err(error),
+            opened => opened?,
         };
         let store = store.lock();
         let mut entries = Vec::new();
@@ -172,16 +166,16 @@ impl Ledger {
         {
             return Err(LedgerError::Exists);
         }
-        let store = self.create()?;
+        let store = self.open_with(Sqlite::create)?;
         begin(&mut *store.lock(), true, now)
     }
 
     /// The store for a run: the existing one, or a new one if this process has seen none.
     fn store(&self, now: Timestamp) -> Result<Open, LedgerError> {
         let known = self.shared.last.lock().clone();
-        let store = match self.existing() {
+        let store = match self.open_with(Sqlite::open) {
             Err(LedgerError::None) if known.is_some() => return Err(LedgerError::Gone),
-            Err(LedgerError::None) => self.create()?,
+            Err(LedgerError::None) => self.open_with(Sqlite::create)?,
             opened => opened?,
         };
         let mut open = store.lock();
@@ -201,28 +195,18 @@ impl Ledger {
         Ok(store)
     }
 
-    fn existing(&self) -> Result<Open, LedgerError> {
-        match &self.location {
-            Location::Memory => self.in_memory(),
-            Location::File(path) => Ok(Arc::new(Mutex::new(Sqlite::open(path)?))),
-        }
-    }
-
-    fn create(&self) -> Result<Open, LedgerError> {
-        match &self.location {
-            Location::Memory => self.in_memory(),
-            Location::File(path) => Ok(Arc::new(Mutex::new(Sqlite::create(path)?))),
-        }
-    }
-
     fn read_only(&self) -> Result<Open, LedgerError> {
-        match &self.location {
-            Location::Memory => self.in_memory(),
-            Location::File(path) => Ok(Arc::new(Mutex::new(Sqlite::open_read_only(path)?))),
-        }
+        self.open_with(Sqlite::open_read_only)
     }
 
-    fn in_memory(&self) -> Result<Open, LedgerError> {
+    /// Opens the file, or the store in memory, which is created if there is none.
+    fn open_with(
+        &self,
+        open: fn(&Path) -> Result<Sqlite, LedgerError>,
+    ) -> Result<Open, LedgerError> {
+        if let Location::File(path) = &self.location {
+            return Ok(Arc::new(Mutex::new(open(path)?)));
+        }
         let mut kept = self.shared.in_memory.lock();
         if let Some(store) = &*kept {
             return Ok(Arc::clone(store));

@@ -44,11 +44,9 @@ impl Sqlite {
         create_folder_of(path)?;
         // If another process creates it at the same time, open its file.
         match fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
-            Ok(_) => {}
-            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
-            Err(error) => return Err(error.into()),
+            Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => Err(error.into()),
+            _ => Self::open(path),
         }
-        Self::open(path)
     }
 
     /// Opens an existing ledger for writing, and upgrades its schema.
@@ -71,15 +69,13 @@ impl Sqlite {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
             | OpenFlags::SQLITE_OPEN_NO_MUTEX
             | OpenFlags::SQLITE_OPEN_URI;
-        let open = |uri: &str| -> Result<Self, LedgerError> {
+        let open = |uri: &str| {
             let connection = Connection::open_with_flags(uri, flags)?;
             connection.busy_timeout(BUSY_TIMEOUT)?;
-            let file = Some((path.to_owned(), identity));
-            let store = Self { connection, file };
-            match known_version(&store.connection, MIGRATIONS.len())? {
+            match known_version(&connection, MIGRATIONS.len())? {
                 // Creation was interrupted before the schema was written.
                 0 => Err(LedgerError::None),
-                _ => Ok(store),
+                _ => Ok(Self { connection, file: Some((path.to_owned(), identity)) }),
             }
         };
         let uri = format!("file:{}", escaped(path));
@@ -291,16 +287,7 @@ pub fn beside(path: &Path, suffix: &str) -> PathBuf {
 
 /// Escapes a path for a URI.
 fn escaped(path: &Path) -> String {
-    let text = path.to_string_lossy();
-    text.chars().fold(String::new(), |mut uri, c| {
-        match c {
-            '%' => uri.push_str("%25"),
-            '?' => uri.push_str("%3f"),
-            '#' => uri.push_str("%23"),
-            c => uri.push(c),
-        }
-        uri
-    })
+    path.to_string_lossy().replace('%', "%25").replace('?', "%3f").replace('#', "%23")
 }
 
 #[cfg(test)]

@@ -26,14 +26,9 @@ pub fn verify(store: &dyn Store, known: Option<&str>) -> Result<Verified, Ledger
     let mut head = beginning(store)?;
     let known = known.map(|known| known.trim().to_ascii_lowercase());
     let is_known = |hash: &str| known.as_deref().is_none_or(|known| known == hash);
-    let dropped = head.seq;
-    let mut verified = Verified {
-        rows: 0,
-        first: None,
-        dropped,
-        head: head.clone(),
-        contains_head: is_known(&head.hash),
-    };
+    let (dropped, contains_head) = (head.seq, is_known(&head.hash));
+    let mut verified =
+        Verified { rows: 0, first: None, dropped, head: head.clone(), contains_head };
     store.rows(dropped, &mut |row| {
         head.follow(&row)?;
         row.read()?;
@@ -51,11 +46,10 @@ pub fn anchor(store: &dyn Store) -> Result<Option<Anchor>, LedgerError> {
     let Some(row) = store.newest("anchor")? else { return Ok(None) };
     match row.read()?.entry {
         Entry::Anchor(anchor) => Ok(Some(*anchor)),
-        _ => Err(ChainError::Unreadable(
-            row.seq,
-            "it is marked as an anchor but contains none".into(),
-        )
-        .into()),
+        _ => {
+            let why = "it is marked as an anchor but contains none".into();
+            Err(ChainError::Unreadable(row.seq, why).into())
+        }
     }
 }
 

@@ -15,28 +15,18 @@ use crate::memory::entry::{Anchor, Entry, Record, Seq};
 /// Writes the entries of one workspace, and keeps its memory up to date.
 #[derive(Debug)]
 pub struct LedgerWriter {
-    ledger: Ledger,
-    store: Open,
-    scope: String,
+    pub(super) ledger: Ledger,
+    pub(super) store: Open,
+    pub(super) scope: String,
     /// The last row in the memory.
-    head: ChainHead,
+    pub(super) head: ChainHead,
     /// Shared with readers between runs, and copied on write.
-    memory: Arc<Memory>,
+    pub(super) memory: Arc<Memory>,
     /// The time of the newest row that this run has written.
-    written: Option<Timestamp>,
+    pub(super) written: Option<Timestamp>,
 }
 
 impl LedgerWriter {
-    pub(super) fn new(
-        ledger: Ledger,
-        store: Open,
-        scope: String,
-        head: ChainHead,
-        memory: Arc<Memory>,
-    ) -> Self {
-        Self { ledger, store, scope, head, memory, written: None }
-    }
-
     pub fn ledger(&self) -> &Ledger {
         &self.ledger
     }
@@ -172,8 +162,7 @@ fn prune(
     for memory in kept.values_mut() {
         memory.prune(needed);
     }
-    let anchor = Anchor { through: head.seq, hash: head.hash, kept };
-    let through = anchor.through;
-    let entry = Entry::Anchor(Box::new(anchor));
+    let through = head.seq;
+    let entry = Entry::Anchor(Box::new(Anchor { through, hash: head.hash, kept }));
     store.append(&[new_row("", &entry, now)?], Some(through))
 }

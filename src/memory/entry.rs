@@ -4,6 +4,7 @@
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use strum::IntoStaticStr;
 
 use crate::action::{Action, BudgetName};
 use crate::directory::Uid;
@@ -24,11 +25,13 @@ pub struct Record {
 }
 
 /// One fact.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, IntoStaticStr)]
 #[serde(tag = "kind", rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum Entry {
     /// The ledger was created.
     #[serde(rename = "begun")]
+    #[strum(serialize = "begun")]
     LedgerCreated(LedgerCreated),
     /// Another roster is used, or the same one from another commit.
     Roster(RosterRecord),
@@ -147,10 +150,9 @@ pub struct OutcomeEntry {
 }
 
 /// Status of an intent.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum AttemptStatus {
     /// No outcome has been written.
     #[default]
@@ -161,8 +163,10 @@ pub enum AttemptStatus {
     /// It may have been executed.
     Unknown,
     /// It was certainly not executed.
+    #[strum(serialize = "not sent")]
     NotSent,
     /// The API answered `ok: true`, but no listing shows the effect.
+    #[strum(serialize = "no effect")]
     NoEffect,
     /// The outcome was unknown, and a listing after [`super::PROPAGATION_TIME`] does not show the effect.
     /// It is tried again, and still counts for budgets.
@@ -234,36 +238,14 @@ impl Entry {
 
     /// The stable name of the kind.
     pub fn kind(&self) -> &'static str {
-        match self {
-            Self::LedgerCreated(_) => "begun",
-            Self::Roster(_) => "roster",
-            Self::Seen(_) => "seen",
-            Self::Ends { .. } => "ends",
-            Self::Intent(_) => "intent",
-            Self::Outcome(_) => "outcome",
-            Self::Shown { .. } => "shown",
-            Self::Held { .. } => "held",
-            Self::Released { .. } => "released",
-            Self::ApprovalUsed { .. } => "approval_used",
-            Self::ApprovalGone { .. } => "approval_gone",
-            Self::Run(_) => "run",
-            Self::Anchor(_) => "anchor",
-        }
+        self.into()
     }
 }
 
 impl AttemptStatus {
     /// Name in tables and logs.
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Open => "open",
-            Self::Done => "done",
-            Self::Rejected => "rejected",
-            Self::Unknown => "unknown",
-            Self::NotSent => "not sent",
-            Self::NoEffect => "no effect",
-            Self::Lapsed => "lapsed",
-        }
+        self.into()
     }
 
     /// Whether the mutation may have been executed.

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 
 use super::Memory;
-use super::entry::{AttemptStatus, Entry, Intent, Record, Seen, Seq};
+use super::entry::{AttemptStatus, Entry, Intent, Key, Record, Seen, Seq};
 use crate::action::{Action, BudgetName};
 use crate::directory::Uid;
 use crate::email::Email;
@@ -28,40 +28,25 @@ pub struct Event {
 pub enum EventKind {
     /// A mutation was sent, or was about to be sent.
     Change(Box<Change>),
-    Held {
-        action: Action,
-        by: Vec<String>,
-    },
-    Released {
-        action: Action,
-    },
-    ApprovalUsed {
-        budget: BudgetName,
-    },
+    /// Guards hold a change.
+    Held { action: Action, by: Vec<String> },
+    /// A change is no longer held.
+    Released { action: Action },
+    /// An entry of `approvals:` has been used.
+    ApprovalUsed { budget: BudgetName },
     /// A listing showed an account for the first time, or again.
-    Appeared {
-        role: Role,
-    },
+    Appeared { role: Role },
     /// The role was changed outside rosterd.
-    OtherRole {
-        from: Role,
-        to: Role,
-    },
+    OtherRole { from: Role, to: Role },
     /// The same account has another address.
-    OtherAddress {
-        from: Email,
-    },
+    OtherAddress { from: Email },
     /// The account is no longer listed.
-    Gone {
-        role: Role,
-        by_us: bool,
-    },
-    Invited {
-        role: Role,
-    },
-    InvitationExpired {
-        role: Role,
-    },
+    Gone { role: Role, by_us: bool },
+    /// A listing showed a pending invitation.
+    Invited { role: Role },
+    /// A listing showed an expired invitation.
+    InvitationExpired { role: Role },
+    /// The invitation is no longer listed.
     InvitationEnded,
 }
 
@@ -78,13 +63,8 @@ pub struct Change {
 /// All events, in order. With `of`, only those of these addresses, and also what listings showed of
 /// them.
 pub fn events(entries: &[Record], of: Option<&[Email]>) -> Vec<Event> {
-    let mut builder = EventBuilder {
-        memory: Memory::of_ledger(),
-        seq: 0,
-        events: Vec::new(),
-        changes: Vec::new(),
-        of,
-    };
+    let memory = Memory::of_ledger();
+    let mut builder = EventBuilder { memory, seq: 0, events: Vec::new(), changes: Vec::new(), of };
     for record in entries {
         builder.process(record);
         builder.memory.fold(record);
@@ -96,17 +76,12 @@ pub fn events(entries: &[Record], of: Option<&[Email]>) -> Vec<Event> {
 pub fn of_workspace(all: Vec<(String, Record)>, name: &str) -> Vec<Record> {
     let mut names: HashMap<String, String> = HashMap::new();
     for (scope, record) in &all {
-        match &record.entry {
-            Entry::Roster(roster) => {
-                names.insert(scope.clone(), roster.workspace.clone());
+        if let Entry::Roster(roster) = &record.entry {
+            names.insert(scope.clone(), roster.workspace.clone());
+        } else if let Entry::Anchor(anchor) = &record.entry {
+            for (scope, memory) in &anchor.kept {
+                names.entry(scope.clone()).or_insert_with(|| memory.workspace().to_owned());
             }
-            Entry::Anchor(anchor) => {
-                for (scope, memory) in &anchor.kept {
-                    let name = memory.workspace().to_owned();
-                    names.entry(scope.clone()).or_insert(name);
-                }
-            }
-            _ => {}
         }
     }
     let is_ours = |scope: &String| names.get(scope).is_some_and(|known| known == name);
@@ -157,13 +132,11 @@ impl EventBuilder<'_> {
                     });
                 }
             }
-            Entry::Held { change, by } => {
-                let kind = EventKind::Held { action: change.action.clone(), by: by.clone() };
-                self.emit(*at, &change.email, kind);
+            Entry::Held { change: Key { action, email }, by } => {
+                self.emit(*at, email, EventKind::Held { action: action.clone(), by: by.clone() });
             }
-            Entry::Released { change } => {
-                let kind = EventKind::Released { action: change.action.clone() };
-                self.emit(*at, &change.email, kind);
+            Entry::Released { change: Key { action, email } } => {
+                self.emit(*at, email, EventKind::Released { action: action.clone() });
             }
             Entry::ApprovalUsed { budget, email } => {
                 self.emit(*at, email, EventKind::ApprovalUsed { budget: *budget });
@@ -178,8 +151,8 @@ impl EventBuilder<'_> {
     }
 
     fn intent(&mut self, seq: Seq, at: Timestamp, intent: &Intent) {
-        let all = std::iter::once(&intent.email).chain(&intent.also);
-        if !self.of.is_none_or(|of| all.into_iter().any(|email| of.contains(email))) {
+        let mut all = std::iter::once(&intent.email).chain(&intent.also);
+        if self.of.is_some_and(|of| !all.any(|email| of.contains(email))) {
             return;
         }
         self.changes.push((seq, self.events.len()));
@@ -237,8 +210,7 @@ impl EventBuilder<'_> {
             attempt.action.uid() == Some(uid) && attempt.action.to() == Some(role) && !attempt.shown
         });
         if known.role != *role && !ours {
-            let kind = EventKind::OtherRole { from: known.role, to: role.clone() };
-            self.emit(at, email, kind);
+            self.emit(at, email, EventKind::OtherRole { from: known.role, to: role.clone() });
         }
     }
 

@@ -1,6 +1,6 @@
 //! Folds entries into a memory.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use jiff::Timestamp;
 
@@ -116,24 +116,19 @@ impl Memory {
             return;
         }
         // A new account is the result of an accepted invitation.
-        let by = self.sent.remove(email).and_then(|sent| {
-            let (seq, _) = sent.last().copied()?;
-            self.attempt(seq).and_then(|attempt| attempt.by)
-        });
+        let by = self.sent.remove(email).and_then(|sent| self.inviter(&sent));
         self.rejections.retain(|key, _| !(key.action.class().invites() && key.email == *email));
-        self.accounts.insert(
-            uid.clone(),
-            AccountRecord {
-                email: email.clone(),
-                role: role.clone(),
-                since: at,
-                role_since: at,
-                gone: None,
-                disabled: false,
-                appeared: at,
-                by,
-            },
-        );
+        let account = AccountRecord {
+            email: email.clone(),
+            role: role.clone(),
+            since: at,
+            role_since: at,
+            gone: None,
+            disabled: false,
+            appeared: at,
+            by,
+        };
+        self.accounts.insert(uid.clone(), account);
     }
 
     /// When rosterd last disabled each of these accounts, or may have.
@@ -142,11 +137,7 @@ impl Memory {
             return HashMap::new();
         }
         let disables = self.attempts.iter().filter(|attempt| {
-            matches!(attempt.action, Action::Disable { .. })
-                && matches!(
-                    attempt.status,
-                    AttemptStatus::Open | AttemptStatus::Done | AttemptStatus::Unknown
-                )
+            matches!(attempt.action, Action::Disable { .. }) && attempt.is_propagating()
         });
         disables.filter_map(|attempt| Some((attempt.action.uid()?.clone(), attempt.at))).collect()
     }
@@ -155,20 +146,18 @@ impl Memory {
         let Some(known) = self.accounts.get_mut(uid) else { return };
         // A stale listing can show a removed account for a moment. An account that stayed longer
         // had really come back, so earlier invitations are finished.
-        let stayed = at.duration_since(known.appeared) >= PROPAGATION_TIME;
-        if stayed && let Some(sent) = self.sent.get_mut(&known.email) {
-            sent.retain(|(_, sent)| *sent > known.appeared);
-            if sent.is_empty() {
-                self.sent.remove(&known.email);
-            }
-        }
+        let (appeared, stayed) =
+            (known.appeared, at.duration_since(known.appeared) >= PROPAGATION_TIME);
         known.gone = Some(at);
-        known.disabled = disabled.is_some_and(|when| !stayed || when >= known.appeared);
+        known.disabled = disabled.is_some_and(|when| !stayed || when >= appeared);
+        if stayed {
+            let email = known.email.clone();
+            self.retain_sent(&email, |_, sent| sent > appeared);
+        }
     }
 
     fn see_invitation(&mut self, email: &Email, role: &Role, expired: bool, at: Timestamp) {
-        let last = self.sent.get(email).and_then(|sent| sent.last().copied());
-        let by = last.and_then(|(seq, _)| self.attempt(seq).and_then(|attempt| attempt.by));
+        let by = self.sent.get(email).and_then(|sent| self.inviter(sent));
         // Expiry does not change when it was first seen.
         let since = match self.invitations.get(email) {
             Some(before) if expired => before.since,
@@ -199,44 +188,44 @@ impl Memory {
         });
     }
 
-    fn attempt(&self, seq: Seq) -> Option<&Attempt> {
-        self.attempts
-            .binary_search_by_key(&seq, |attempt| attempt.seq)
-            .ok()
-            .map(|at| &self.attempts[at])
+    fn index_of_attempt(&self, seq: Seq) -> Option<usize> {
+        self.attempts.binary_search_by_key(&seq, |attempt| attempt.seq).ok()
+    }
+
+    /// The commit that caused the last of these invitations.
+    fn inviter(&self, sent: &[(Seq, Timestamp)]) -> Option<u32> {
+        let (seq, _) = sent.last()?;
+        self.attempts[self.index_of_attempt(*seq)?].by
+    }
+
+    /// Keeps the invitations to an address that match.
+    fn retain_sent(&mut self, email: &Email, keep: impl Fn(Seq, Timestamp) -> bool) {
+        if let Some(sent) = self.sent.get_mut(email) {
+            sent.retain(|(seq, at)| keep(*seq, *at));
+            if sent.is_empty() {
+                self.sent.remove(email);
+            }
+        }
     }
 
     fn add_outcome(&mut self, outcome: &OutcomeEntry, at: Timestamp) {
-        let Ok(index) = self.attempts.binary_search_by_key(&outcome.of, |attempt| attempt.seq)
-        else {
-            return;
-        };
+        let Some(index) = self.index_of_attempt(outcome.of) else { return };
         let attempt = &mut self.attempts[index];
         attempt.status = outcome.status;
         let key = Key::of(&attempt.action, &attempt.email);
         if matches!(outcome.status, AttemptStatus::Rejected | AttemptStatus::NoEffect) {
             let why = outcome.detail.clone().unwrap_or_default();
-            let rejection = self.rejections.entry(key).or_insert(Rejection {
-                times: 0,
-                last: at,
-                why: why.clone(),
-            });
-            *rejection = Rejection { times: rejection.times + 1, last: at, why };
+            let times = self.rejections.get(&key).map_or(1, |earlier| earlier.times + 1);
+            self.rejections.insert(key, Rejection { times, last: at, why });
         }
-        if !outcome.status.may_have_happened()
-            && let Some(sent) = self.sent.get_mut(&attempt.email)
-        {
-            sent.retain(|(seq, _)| *seq != outcome.of);
-            if sent.is_empty() {
-                self.sent.remove(&attempt.email);
-            }
+        if !outcome.status.may_have_happened() {
+            let email = attempt.email.clone();
+            self.retain_sent(&email, |seq, _| seq != outcome.of);
         }
     }
 
     fn shown(&mut self, seq: Seq) {
-        let Ok(index) = self.attempts.binary_search_by_key(&seq, |attempt| attempt.seq) else {
-            return;
-        };
+        let Some(index) = self.index_of_attempt(seq) else { return };
         let attempt = &mut self.attempts[index];
         attempt.shown = true;
         attempt.status = AttemptStatus::Done;
@@ -253,11 +242,8 @@ impl Memory {
     }
 
     fn add_hold(&mut self, change: &Key, by: &[String], at: Timestamp) {
-        let hold = self.holds.entry(change.clone()).or_insert_with(|| Hold {
-            since: at,
-            by: Vec::new(),
-            first: std::collections::BTreeMap::new(),
-        });
+        let new = || Hold { since: at, by: Vec::new(), first: BTreeMap::new() };
+        let hold = self.holds.entry(change.clone()).or_insert_with(new);
         hold.by = by.to_vec();
         // The clock may have been ahead before.
         hold.since = hold.since.min(at);

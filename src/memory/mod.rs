@@ -276,16 +276,11 @@ impl Memory {
         &self.attempts
     }
 
-    /// The commit that caused an attempt.
-    pub fn revision_of_attempt(&self, attempt: &Attempt) -> Option<&Revision> {
-        self.revision_of(attempt.by)
-    }
-
     /// Effects so recent that a listing may not show them. One listing that shows an effect is not
     /// enough, because the next may be stale; a later attempt on the same account is.
     pub fn propagating(&self, now: Timestamp) -> HashMap<Target<'_>, &Attempt> {
         let (mut fresh, mut later) = (HashMap::new(), HashSet::new());
-        for attempt in self.attempts.iter().rev().filter(|attempt| attempt.is_young(now)) {
+        for attempt in self.attempts.iter().rev().filter(|attempt| is_young(attempt.at, now)) {
             let uid = attempt.action.uid();
             let is_last = uid.is_some_and(|uid| !later.contains(uid));
             if attempt.is_propagating() && (is_last || !attempt.shown) {
@@ -301,7 +296,7 @@ impl Memory {
         let fresh = self.attempts.iter().filter(|attempt| {
             attempt.action.takes_admin()
                 && attempt.status.may_have_happened()
-                && attempt.is_young(now)
+                && is_young(attempt.at, now)
         });
         fresh.filter_map(|attempt| attempt.action.uid()).collect()
     }
@@ -366,11 +361,6 @@ impl Memory {
 }
 
 impl Attempt {
-    /// See [`is_young`].
-    fn is_young(&self, now: Timestamp) -> bool {
-        is_young(self.at, now)
-    }
-
     fn is_propagating(&self) -> bool {
         matches!(self.status, AttemptStatus::Open | AttemptStatus::Done | AttemptStatus::Unknown)
     }

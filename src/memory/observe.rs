@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use jiff::Timestamp;
 
 use super::entry::{AttemptStatus, End, EndKind, Entry, OutcomeEntry, Seen, Seq};
-use super::{Attempt, Memory};
+use super::{Attempt, Memory, is_young};
 use crate::action::{Action, BudgetName};
 use crate::directory::{Account, Snapshot, Uid};
 use crate::email::Email;
@@ -51,7 +51,7 @@ fn missing_effect(attempt: &Attempt, now: Timestamp) -> Option<Entry> {
         Some(Entry::Outcome(OutcomeEntry { of: attempt.seq, status, detail }))
     };
     // An invitation may have been sent even if it is not listed.
-    let is_decided = !attempt.is_young(now) && !attempt.action.class().invites();
+    let is_decided = !is_young(attempt.at, now) && !attempt.action.class().invites();
     match attempt.status {
         AttemptStatus::Done if is_decided => {
             close(AttemptStatus::NoEffect, "answered `ok: true`, but the listing does not show it")
@@ -91,15 +91,14 @@ fn seen(memory: &Memory, snapshot: &Snapshot) -> Vec<Entry> {
         }
     }
     let (gone, ended) = no_longer_listed(memory, snapshot);
-    in_parts(&Seen { accounts, gone, invitations, ended })
+    in_parts(Seen { accounts, gone, invitations, ended })
 }
 
 /// Accounts and invitations that are no longer listed, sorted.
 fn no_longer_listed(memory: &Memory, snapshot: &Snapshot) -> (Vec<Uid>, Vec<Email>) {
     let listed: HashSet<&Uid> = snapshot.accounts().iter().map(|account| &account.uid).collect();
-    let known = memory.accounts.iter().filter(|(_, known)| known.gone.is_none());
-    let mut gone: Vec<Uid> =
-        known.map(|(uid, _)| uid).filter(|uid| !listed.contains(uid)).cloned().collect();
+    let known = memory.present().map(|(uid, _)| uid);
+    let mut gone: Vec<Uid> = known.filter(|uid| !listed.contains(uid)).cloned().collect();
     gone.sort();
     let invitations = snapshot.invitations().iter();
     let listed: HashSet<&Email> = invitations.map(|invitation| &invitation.email).collect();
@@ -110,20 +109,21 @@ fn no_longer_listed(memory: &Memory, snapshot: &Snapshot) -> (Vec<Uid>, Vec<Emai
 }
 
 /// Splits the difference into entries of limited size.
-fn in_parts(seen: &Seen) -> Vec<Entry> {
-    fn part<T: Clone>(rows: &[T], at: usize) -> Vec<T> {
-        rows.chunks(MAX_ROWS).nth(at).unwrap_or_default().to_vec()
+fn in_parts(mut seen: Seen) -> Vec<Entry> {
+    fn part<T>(rows: &mut Vec<T>) -> Vec<T> {
+        let rest = rows.split_off(rows.len().min(MAX_ROWS));
+        std::mem::replace(rows, rest)
     }
-    let Seen { accounts, gone, invitations, ended } = seen;
-    let longest = [accounts.len(), gone.len(), invitations.len(), ended.len()].into_iter().max();
-    let parts = longest.unwrap_or_default().div_ceil(MAX_ROWS);
-    let one = |at| Seen {
-        accounts: part(accounts, at),
-        gone: part(gone, at),
-        invitations: part(invitations, at),
-        ended: part(ended, at),
-    };
-    (0..parts).map(one).map(Entry::Seen).collect()
+    let mut entries = Vec::new();
+    while seen != Seen::default() {
+        entries.push(Entry::Seen(Seen {
+            accounts: part(&mut seen.accounts),
+            gone: part(&mut seen.gone),
+            invitations: part(&mut seen.invitations),
+            ended: part(&mut seen.ended),
+        }));
+    }
+    entries
 }
 
 /// Future ends of access that are new.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use jiff::Timestamp;
 
-use super::entry::{AttemptStatus, Entry, Record, Seen, Seq};
+use super::entry::{AttemptStatus, Entry, OutcomeEntry, Record, Seen, Seq};
 use crate::action::Class;
 use crate::directory::Uid;
 use crate::role::Role;
@@ -24,11 +24,7 @@ pub fn timeline(entries: &[Record]) -> Timeline {
     for record in entries {
         builder.process(record);
     }
-    let mut changes: Vec<(Seq, Timestamp, Class)> =
-        builder.intents.into_iter().map(|(seq, (at, class))| (seq, at, class)).collect();
-    changes.sort_unstable_by_key(|(seq, ..)| *seq);
-    let changes = changes.into_iter().map(|(_, at, class)| (at, class)).collect();
-    Timeline { counts: builder.counts, changes }
+    Timeline { counts: builder.counts, changes: builder.changes.into_values().collect() }
 }
 
 #[derive(Default)]
@@ -36,7 +32,8 @@ struct TimelineBuilder {
     accounts: HashMap<Uid, Role>,
     now: BTreeMap<Role, usize>,
     counts: Vec<(Timestamp, BTreeMap<Role, usize>)>,
-    intents: HashMap<Seq, (Timestamp, Class)>,
+    /// By the numbers of their intents.
+    changes: BTreeMap<Seq, (Timestamp, Class)>,
 }
 
 impl TimelineBuilder {
@@ -56,15 +53,12 @@ impl TimelineBuilder {
             }
             Entry::Seen(seen) => self.see(seen, *at),
             Entry::Intent(intent) => {
-                self.intents.insert(*seq, (*at, intent.action.class()));
+                self.changes.insert(*seq, (*at, intent.action.class()));
             }
-            Entry::Outcome(outcome) => {
-                if matches!(
-                    outcome.status,
-                    AttemptStatus::Rejected | AttemptStatus::NotSent | AttemptStatus::NoEffect
-                ) {
-                    self.intents.remove(&outcome.of);
-                }
+            Entry::Outcome(OutcomeEntry { of, status, .. })
+                if !status.may_have_happened() || *status == AttemptStatus::NoEffect =>
+            {
+                self.changes.remove(of);
             }
             _ => {}
         }
@@ -105,7 +99,7 @@ mod tests {
     use super::*;
     use crate::action::Action;
     use crate::email::Email;
-    use crate::memory::entry::{Intent, OutcomeEntry};
+    use crate::memory::entry::Intent;
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(1_800_000_000 + second).unwrap()

@@ -13,6 +13,8 @@ use crate::revision::Revision;
 use crate::roster::{Roster, checks, raw};
 use crate::source;
 
+pub use crate::diagnostic::InputError;
+
 /// Which workspace is kept equal to which roster, and within which limits.
 #[derive(Clone, Debug, PartialEq)]
 pub struct WorkspaceSpec {
@@ -36,13 +38,6 @@ pub struct Loaded {
     pub warnings: Vec<Diagnostic>,
     /// The commit that the files come from.
     pub revision: Option<Revision>,
-}
-
-/// The files cannot be used, so nothing may be concluded from them.
-#[derive(Debug)]
-pub struct InputError {
-    pub sources: Sources,
-    pub diagnostics: Vec<Diagnostic>,
 }
 
 /// Reads and validates the files of the roster.

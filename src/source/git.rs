@@ -9,6 +9,7 @@ use gix::objs::tree::EntryKind;
 use gix::{Commit, ObjectId, Repository};
 use jiff::Timestamp;
 
+use super::is_visible_yaml;
 use crate::diagnostic::Sources;
 use crate::revision::{Revision, shortened};
 
@@ -151,21 +152,20 @@ impl<'s> Checkout<'s> {
     /// their paths.
     fn at(&self, commit: ObjectId) -> Option<Sources> {
         let tree = self.commit(commit)?.tree().ok()?;
-        let mut paths: Vec<(PathBuf, &str)> =
-            self.files.iter().map(|(path, name, _)| (path.clone(), *name)).collect();
-        let known: BTreeSet<PathBuf> = paths.iter().map(|(path, _)| path.clone()).collect();
-        let others: Vec<PathBuf> = self
-            .roots
-            .iter()
-            .flat_map(|root| self.folder(&tree, root))
-            .filter(|path| !known.contains(path))
-            .collect();
-        paths.extend(others.into_iter().map(|path| (path, "")));
         let mut sources = Sources::default();
-        for (path, name) in paths {
-            let Some(text) = self.text(&tree, &path) else { continue };
-            let name = if name.is_empty() { path.display().to_string() } else { name.to_owned() };
-            sources.add(name, text);
+        let mut known = BTreeSet::new();
+        for (path, name, _) in &self.files {
+            known.insert(path.clone());
+            if let Some(text) = self.text(&tree, path) {
+                sources.add(*name, text);
+            }
+        }
+        for path in self.roots.iter().flat_map(|root| self.folder(&tree, root)) {
+            if !known.contains(&path)
+                && let Some(text) = self.text(&tree, &path)
+            {
+                sources.add(path.display().to_string(), text);
+            }
         }
         Some(sources)
     }
@@ -178,9 +178,7 @@ impl<'s> Checkout<'s> {
         let mut paths = Vec::new();
         for entry in folder.iter().flatten() {
             let name = entry.filename().to_string();
-            let extension = Path::new(&name).extension().and_then(|extension| extension.to_str());
-            let is_yaml = matches!(extension, Some("yaml" | "yml"));
-            if is_yaml && !name.starts_with('.') && entry.mode().kind() != EntryKind::Tree {
+            if is_visible_yaml(Path::new(&name)) && entry.mode().kind() != EntryKind::Tree {
                 paths.push(root.join(name));
             }
         }

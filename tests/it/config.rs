@@ -9,8 +9,8 @@ mod start;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use rosterd::config::{Config, Invalid, Request, load};
-use rosterd::diagnostic::{Diagnostic, Severity, Sources};
+use rosterd::config::{Config, Request, load};
+use rosterd::diagnostic::{Diagnostic, InputError, Severity, Sources};
 use rosterd::render;
 
 /// Stands in every fixture whose name begins with `secret-`, as or within the secret.
@@ -65,7 +65,7 @@ fn codes(text: &str, request: &Request) -> Vec<&'static str> {
     invalid.diagnostics.iter().map(|problem| problem.code).collect()
 }
 
-fn drawn(invalid: &Invalid) -> String {
+fn drawn(invalid: &InputError) -> String {
     render::diagnostics::text(&invalid.diagnostics, &invalid.sources, false)
 }
 

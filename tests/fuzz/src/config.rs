@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use rosterd::config::{Invalid, Loaded, Request, load};
-use rosterd::diagnostic::{FileId, Sources, any_error};
+use rosterd::config::{Loaded, Request, load};
+use rosterd::diagnostic::{FileId, InputError, Sources, any_error};
 use rosterd::yaml::{self, Node, Value};
 use tempfile::TempDir;
 
@@ -36,7 +36,7 @@ fn check_in(folder: &Path, data: &[u8]) {
                 assert!(!config.workspaces.is_empty());
                 check_diagnostics(&warnings, &sources);
             }
-            Err(Invalid { sources, diagnostics }) => {
+            Err(InputError { sources, diagnostics }) => {
                 assert!(any_error(&diagnostics), "{diagnostics:?}");
                 check_diagnostics(&diagnostics, &sources);
             }
