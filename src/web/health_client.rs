@@ -19,9 +19,11 @@ pub async fn get(address: SocketAddr, path: &str) -> Result<(u16, String), Strin
         let response = http.get(settings.endpoint).send().await?;
         Ok((response.status().as_u16(), response.text().await?))
     };
-    request.await.map_err(|error: reqwest::Error| match error.is_timeout() {
-        true => format!("{url}: no response within {} s", TIMEOUT.as_secs()),
-        false => format!("{url}: {}", cause(&error)),
+    request.await.map_err(|error: reqwest::Error| {
+        if error.is_timeout() {
+            return format!("{url}: no response within {} s", TIMEOUT.as_secs());
+        }
+        format!("{url}: {}", cause(&error))
     })
 }
 
