@@ -91,8 +91,7 @@ impl Metrics {
                 drop(self.runs.get_or_create(&run_labels(name, *trigger, outcome)));
             }
             for (kind, outcome) in CHANGES.iter().flat_map(|it| CHANGE_OUTCOMES.map(|o| (it, o))) {
-                let labels = labels(name, ("kind", kind), ("outcome", outcome));
-                drop(self.changes.get_or_create(&labels));
+                drop(self.changes.get_or_create(&change_labels(name, kind, outcome)));
             }
         }
     }
@@ -104,8 +103,7 @@ impl Metrics {
         let took = run.report.finished.duration_since(run.report.started).as_secs_f64();
         self.durations.get_or_create(&[("workspace", workspace.clone())]).observe(took.max(0.0));
         for (change, outcome) in run.report.applied().map_or(&[][..], |it| &it.outcomes) {
-            let outcome = ("outcome", outcome.as_str());
-            let labels = labels(workspace, ("kind", change.kind()), outcome);
+            let labels = change_labels(workspace, change.kind(), outcome.as_str());
             self.changes.get_or_create(&labels).inc();
         }
         if let Some(gauges) = self.gauges.lock().workspaces.get_mut(workspace) {
@@ -166,30 +164,29 @@ impl Observer for RequestObserver {
     fn on_request(&self, request: &RequestMetrics) {
         let status =
             request.error.map_or_else(|| request.status.to_string(), |kind| kind.to_string());
-        let operation = ("operation", request.operation);
-        let labels = labels(&self.workspace, operation, ("status", &status));
-        self.metrics.requests.get_or_create(&labels).inc();
-        let [workspace, operation, _] = labels;
+        let (workspace, operation) =
+            (("workspace", self.workspace.as_str()), ("operation", request.operation));
+        let requests = labels([workspace, operation, ("status", &status)]);
+        self.metrics.requests.get_or_create(&requests).inc();
         let seconds = request.took.as_secs_f64();
-        self.metrics.latencies.get_or_create(&[workspace, operation]).observe(seconds);
+        self.metrics.latencies.get_or_create(&labels([workspace, operation])).observe(seconds);
     }
 }
 
-fn labels(
-    workspace: &str,
-    (first, one): (&'static str, &str),
-    (second, other): (&'static str, &str),
-) -> Labels<3> {
-    [("workspace", workspace.to_owned()), (first, one.to_owned()), (second, other.to_owned())]
-}
-
-fn notice_labels(receiver: &str, event: Kind, outcome: &str) -> Labels<3> {
-    let (event, outcome) = (event.as_str().to_owned(), outcome.to_owned());
-    [("receiver", receiver.to_owned()), ("event", event), ("outcome", outcome)]
+fn labels<const N: usize>(labels: [(&'static str, &str); N]) -> Labels<N> {
+    labels.map(|(name, value)| (name, value.to_owned()))
 }
 
 fn run_labels(workspace: &str, trigger: Trigger, outcome: &str) -> Labels<3> {
-    labels(workspace, ("trigger", trigger.as_str()), ("outcome", outcome))
+    labels([("workspace", workspace), ("trigger", trigger.as_str()), ("outcome", outcome)])
+}
+
+fn change_labels(workspace: &str, kind: &str, outcome: &str) -> Labels<3> {
+    labels([("workspace", workspace), ("kind", kind), ("outcome", outcome)])
+}
+
+fn notice_labels(receiver: &str, event: Kind, outcome: &str) -> Labels<3> {
+    labels([("receiver", receiver), ("event", event.as_str()), ("outcome", outcome)])
 }
 
 /// Buckets: from a run without changes to one that invites thousands.

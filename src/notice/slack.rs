@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{Kind, Notice, Person};
+use super::{Commit, Kind, Notice, Person};
 
 /// Maximum length of a block in characters; Slack accepts 3000
 /// (<https://docs.slack.dev/reference/block-kit/blocks/section-block>).
@@ -63,12 +63,10 @@ fn code_block(text: &str) -> String {
 /// Commit, plan and start of a failure.
 fn context(notice: &Notice) -> String {
     let mut parts = Vec::new();
-    if let Some(commit) = &notice.commit {
-        let author =
-            commit.author.as_deref().map(|author| format!(" {author}")).unwrap_or_default();
-        let subject =
-            commit.subject.as_deref().map(|subject| format!(": {subject}")).unwrap_or_default();
-        parts.push(escape(&format!("@ {}{author}{subject}", commit.id)));
+    if let Some(Commit { id, author, subject }) = &notice.commit {
+        let author = author.as_ref().map(|author| format!(" {author}")).unwrap_or_default();
+        let subject = subject.as_ref().map(|subject| format!(": {subject}")).unwrap_or_default();
+        parts.push(escape(&format!("@ {id}{author}{subject}")));
     }
     let plan = notice.plan.as_ref().map(|plan| plan.chars().take(8).collect::<String>());
     parts.extend(plan.map(|plan| format!("plan {plan}")));

@@ -6,7 +6,7 @@ mod sign;
 use std::sync::Arc;
 use std::time::Duration;
 
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
 use reqwest::{StatusCode, Url};
 use secrecy::ExposeSecret as _;
@@ -79,7 +79,7 @@ impl Notifier {
 
     /// Replaces the receivers. One that stays keeps its queue and what it was notified of.
     pub fn set_receivers(&self, receivers: &[NotifyTarget]) {
-        let mut subscriptions = self.subscriptions();
+        let mut subscriptions = self.subscriptions.lock();
         let mut known = std::mem::take(&mut *subscriptions);
         for receiver in receivers {
             let position = known.iter().position(|it| it.receiver == *receiver);
@@ -115,7 +115,7 @@ impl Notifier {
             roster: loaded.map(|loaded| &loaded.roster),
             revision: loaded.and_then(|loaded| loaded.revision.as_ref()),
         };
-        for Subscription { receiver, tracker, queue, .. } in self.subscriptions().iter_mut() {
+        for Subscription { receiver, tracker, queue, .. } in self.subscriptions.lock().iter_mut() {
             let workspaces = receiver.workspaces.as_ref();
             if workspaces.is_some_and(|names| !names.contains(&run.report.workspace)) {
                 continue;
@@ -137,14 +137,10 @@ impl Notifier {
 
     /// Closes the queues, and waits up to `timeout` for pending deliveries.
     pub async fn shutdown(&self, timeout: Duration) {
-        let subscriptions = std::mem::take(&mut *self.subscriptions());
+        let subscriptions = std::mem::take(&mut *self.subscriptions.lock());
         // Dropping the senders ends the workers once their queues are empty.
         let workers: Vec<_> = subscriptions.into_iter().map(|it| it.worker).collect();
         let _ = tokio::time::timeout(timeout, futures_util::future::join_all(workers)).await;
-    }
-
-    fn subscriptions(&self) -> MutexGuard<'_, Vec<Subscription>> {
-        self.subscriptions.lock()
     }
 }
 

@@ -43,11 +43,11 @@ pub enum AuthError {
 pub fn authenticate(headers: &HeaderMap, world: &World) -> std::result::Result<Caller, AuthError> {
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let token = header("authorization").map(|it| it.strip_prefix("Bearer ").map(str::trim));
-    let (is_company, is_admin) = match (token, header("x-api-key"), header("x-api-secret")) {
-        (Some(Some(COMPANY_TOKEN)), ..) => (true, true),
-        (Some(Some(WORKSPACE_TOKEN)), ..) => (false, true),
-        (None, Some(ADMIN_KEY), Some(ADMIN_SECRET)) => (false, true),
-        (None, Some(VIEWER_KEY), Some(VIEWER_SECRET)) => (false, false),
+    let is_company = token == Some(Some(COMPANY_TOKEN));
+    let is_admin = match (token, header("x-api-key"), header("x-api-secret")) {
+        (Some(Some(COMPANY_TOKEN | WORKSPACE_TOKEN)), ..)
+        | (None, Some(ADMIN_KEY), Some(ADMIN_SECRET)) => true,
+        (None, Some(VIEWER_KEY), Some(VIEWER_SECRET)) => false,
         (None, None, None) => return Err(AuthError::NoKey),
         _ => return Err(AuthError::WrongKey),
     };

@@ -60,12 +60,8 @@ impl Auth {
 
     /// Whether anything besides the health checks can be read at `address`.
     pub fn allows_reads(&self, address: SocketAddr) -> bool {
-        let settings = self.settings();
+        let settings = self.settings.lock();
         settings.token.is_some() || is_anonymous(&settings, address)
-    }
-
-    fn settings(&self) -> WebSettings {
-        self.settings.lock().clone()
     }
 
     fn authorize(
@@ -74,7 +70,7 @@ impl Auth {
         headers: &HeaderMap,
         address: SocketAddr,
     ) -> Result<(), AuthError> {
-        let settings = self.settings();
+        let settings = self.settings.lock().clone();
         let reads = matches!(*method, Method::GET | Method::HEAD);
         let with_token = || check_token(&settings, headers, reads);
         if !reads || !is_anonymous(&settings, address) {

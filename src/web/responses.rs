@@ -8,7 +8,7 @@ use axum::response::{IntoResponse as _, Response};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::status::{LastRun, LoadErrors, WorkspaceStatus};
+use super::status::{LoadErrors, WorkspaceStatus};
 use crate::memory::runs::Run;
 use crate::memory::timeline::Timeline;
 use crate::render::time::exact;
@@ -218,7 +218,13 @@ impl WorkspaceResponse {
             since: exact(since),
             ready: status.is_ready,
             converged: status.converged.map(exact),
-            last_run: status.last_run.as_ref().map(LastRunResponse::new),
+            last_run: status.last_run.as_ref().map(|run| LastRunResponse {
+                trigger: run.trigger.as_str().to_owned(),
+                started: exact(run.started),
+                finished: exact(run.finished),
+                status: run.status.as_str().to_owned(),
+                failure: run.failure.clone(),
+            }),
             next_run: status.next_run.map(|next| NextRunResponse {
                 at: exact(next.at),
                 trigger: next.trigger.as_str().to_owned(),
@@ -228,18 +234,6 @@ impl WorkspaceResponse {
             commit: revision.map(|revision| revision.commit.clone()),
             approvals: observation.and_then(|it| it.evaluation.verdict.approvals()),
             roster_problems: status.roster_errors.clone(),
-        }
-    }
-}
-
-impl LastRunResponse {
-    fn new(run: &LastRun) -> Self {
-        Self {
-            trigger: run.trigger.as_str().to_owned(),
-            started: exact(run.started),
-            finished: exact(run.finished),
-            status: run.status.as_str().to_owned(),
-            failure: run.failure.clone(),
         }
     }
 }
