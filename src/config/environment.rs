@@ -62,7 +62,7 @@ pub(super) fn config(
         api_key: Some(secret("PARADIME_API_KEY")),
         api_secret: secret("PARADIME_API_SECRET"),
     };
-    let store = default_store(env);
+    let (store, retention) = (default_store(env), RETENTION);
     Ok(Config {
         path: None,
         schedule: ScheduleSettings::default(),
@@ -71,14 +71,8 @@ pub(super) fn config(
         listen: None,
         web: web(env),
         notify: Vec::new(),
-        retention: RETENTION,
-        workspaces: vec![WorkspaceConfig {
-            target,
-            connection,
-            credentials,
-            store,
-            retention: RETENTION,
-        }],
+        retention,
+        workspaces: vec![WorkspaceConfig { target, connection, credentials, store, retention }],
     })
 }
 

@@ -98,23 +98,11 @@ impl Validator<'_> {
         connection.workspace_uid = workspace_uid;
         connection.endpoint = endpoint?;
         self.authority(&fields, &connection);
-        let target = WorkspaceSpec {
-            workspace: name?,
-            users: users?,
-            base: self.base(),
-            zone,
-            on_removed,
-            limits,
-            sending,
-        };
-        let workspace = WorkspaceConfig {
-            target,
-            connection,
-            credentials: credentials?,
-            // Set when the whole file has been read.
-            store: None,
-            retention: Duration::ZERO,
-        };
+        let (workspace, users, base, credentials) = (name?, users?, self.base(), credentials?);
+        let target = WorkspaceSpec { workspace, users, base, zone, on_removed, limits, sending };
+        // Set when the whole file has been read.
+        let (store, retention) = (None, Duration::ZERO);
+        let workspace = WorkspaceConfig { target, connection, credentials, store, retention };
         Some((workspace, name_node?.place))
     }
 

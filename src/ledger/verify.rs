@@ -44,13 +44,11 @@ pub fn verify(store: &dyn Store, known: Option<&str>) -> Result<Verified, Ledger
 /// The last anchor, if rows have ever been dropped.
 pub fn anchor(store: &dyn Store) -> Result<Option<Anchor>, LedgerError> {
     let Some(row) = store.newest("anchor")? else { return Ok(None) };
-    match row.read()?.entry {
-        Entry::Anchor(anchor) => Ok(Some(*anchor)),
-        _ => {
-            let why = "it is marked as an anchor but contains none".into();
-            Err(ChainError::Unreadable(row.seq, why).into())
-        }
+    if let Entry::Anchor(anchor) = row.read()?.entry {
+        return Ok(Some(*anchor));
     }
+    let why = "it is marked as an anchor but contains none".into();
+    Err(ChainError::Unreadable(row.seq, why).into())
 }
 
 /// The chain head before the first row.

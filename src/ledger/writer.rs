@@ -55,10 +55,8 @@ impl LedgerWriter {
         if entries.is_empty() {
             return Ok(Vec::new());
         }
-        let new_rows: Vec<NewRow> = entries
-            .iter()
-            .map(|entry| new_row(&self.scope, entry, at))
-            .collect::<Result<_, _>>()?;
+        let new_rows = entries.iter().map(|entry| new_row(&self.scope, entry, at));
+        let new_rows: Vec<NewRow> = new_rows.collect::<Result<_, _>>()?;
         let (store, after) = (Arc::clone(&self.store), self.head.seq);
         let (between, rows) = run_blocking(move || {
             let mut store = store.lock();
