@@ -168,8 +168,8 @@ pub enum AttemptStatus {
     /// The API answered `ok: true`, but no listing shows the effect.
     #[strum(serialize = "no effect")]
     NoEffect,
-    /// The outcome was unknown, and a listing after [`super::PROPAGATION_TIME`] does not show the effect.
-    /// It is tried again, and still counts for budgets.
+    /// The outcome was unknown, and a listing after [`super::PROPAGATION_TIME`] does not show the
+    /// effect. It is tried again, and still counts for budgets.
     Lapsed,
 }
 

@@ -243,7 +243,7 @@ async fn a_cancelled_run_does_not_verify() {
         done(batch, world)
     });
     let report = run.go(&fake).await;
-    assert_eq!((report.status(), fake.lists(), fake.sent().len()), (RunStatus::Failed, 1, 1));
+    assert_eq!((report.status(), fake.lists(), fake.sent().len()), (RunStatus::Interrupted, 1, 1));
 }
 
 #[tokio::test(start_paused = true)]

@@ -80,7 +80,7 @@ pub const REQUIRED: [&str; 85] = [
     "power cut after the disk",
     "power cut before a request",
     "power cut before the disk",
-    "trigger boundary",
+    "trigger date",
     "trigger file",
     "trigger retry",
     "trigger schedule",
