@@ -1,4 +1,4 @@
-//! The configuration in force, and the keepers that it asks for.
+//! The configuration in force, and one worker for each of its workspaces.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -169,7 +169,7 @@ impl<H: Environment> Supervisor<H> {
         self.config = config;
     }
 
-    /// The workspace's mailbox; its keeper starts with it.
+    /// The workspace's queue. Its worker starts with it.
     fn queue(&mut self, name: &str) -> Arc<CommandQueue> {
         if let Some(queue) = self.queues.get(name) {
             return Arc::clone(queue);
@@ -181,7 +181,7 @@ impl<H: Environment> Supervisor<H> {
         queue
     }
 
-    /// Resolves only when a keeper has ended by itself, which is a defect.
+    /// Resolves only if a worker ends by itself, which is a defect.
     pub(super) async fn broken(&mut self) -> Failure {
         match self.tasks.join_next().await {
             Some(ended) => Failure {
@@ -195,7 +195,7 @@ impl<H: Environment> Supervisor<H> {
         }
     }
 
-    /// Asks every keeper to end, and waits for them.
+    /// Stops every worker, and waits for them.
     pub(super) async fn stop(&mut self) {
         for queue in self.queues.values() {
             queue.send(|commands| commands.stop = true);
