@@ -216,11 +216,12 @@ fn log_change(
     (outcome, error, by): (&str, Option<&str>, Option<String>),
     sources: &Sources,
 ) {
-    let [from, to] = [change.from(), change.to()].map(|role| Some(escape(role?.as_str())));
+    let [from, to] =
+        [change.action.from(), change.action.to()].map(|role| Some(escape(role?.as_str())));
     event_at!(
         level,
         workspace,
-        change = change.kind(),
+        change = change.action.kind(),
         email = escape(change.email.as_str()).as_ref(),
         from = from.as_deref(),
         to = to.as_deref(),

@@ -105,7 +105,7 @@ impl Metrics {
         self.durations.get_or_create(&[("workspace", workspace.clone())]).observe(took.max(0.0));
         for (change, outcome) in run.report.applied().map_or(&[][..], |it| &it.outcomes) {
             let outcome = ("outcome", outcome.as_str());
-            let labels = labels(workspace, ("kind", change.kind()), outcome);
+            let labels = labels(workspace, ("kind", change.action.kind()), outcome);
             self.changes.get_or_create(&labels).inc();
         }
         if let Some(gauges) = self.gauges.lock().workspaces.get_mut(workspace) {

@@ -49,10 +49,10 @@ pub fn plan(
     for (member, found) in matching.members() {
         draft.member(member, found);
     }
-    for account in matching.unmatched_accounts() {
+    for account in &matching.unmatched_accounts {
         draft.unmatched_account(account, on_removed);
     }
-    for invitation in matching.unmatched_invitations() {
+    for invitation in &matching.unmatched_invitations {
         draft.unexpected_invitation(invitation, None);
     }
     draft.finish(roster)
@@ -60,8 +60,8 @@ pub fn plan(
 
 impl Draft<'_> {
     fn member(&mut self, member: &Member, found: &Found<'_>) {
-        match (found.accounts(), member.phase(self.now)) {
-            ([], phase) => self.without_account(member, found.invitation(), phase),
+        match (&found.accounts[..], member.phase(self.now)) {
+            ([], phase) => self.without_account(member, found.invitation, phase),
             ([account], phase) => self.with_account(member, account, phase),
             (several, _) => {
                 let accounts = several.iter().map(|account| account.email.clone()).collect();
@@ -188,11 +188,11 @@ impl Draft<'_> {
                     Some(_) => FindingKind::InvitationExpired,
                     None => FindingKind::InvitationMissing,
                 };
-                return self.push(member, kind, role, Some(last), Some(next));
+                return self.push(member, kind, &role, Some(last), Some(next));
             }
             None => FindingKind::InvitationsExhausted { times },
         };
-        self.push(member, kind, role, Some(last), None);
+        self.push(member, kind, &role, Some(last), None);
     }
 
     /// An invitation of a user without access.
@@ -218,14 +218,10 @@ impl Draft<'_> {
                 dated: false,
                 scheduled: false,
             }),
-            OnRemoved::Report => self.findings.push(Finding {
-                kind: FindingKind::Drift,
-                email: account.email.clone(),
-                role: account.role.clone(),
-                place: None,
-                since: None,
-                next: None,
-            }),
+            OnRemoved::Report => {
+                let kind = FindingKind::Drift;
+                self.findings.push(Finding::new(kind, &account.email, &account.role, None));
+            }
         }
     }
 }

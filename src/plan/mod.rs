@@ -194,6 +194,13 @@ impl Plan {
     }
 }
 
+impl Finding {
+    fn new(kind: FindingKind, email: &Email, role: &Role, place: Option<Place>) -> Self {
+        let (email, role) = (email.clone(), role.clone());
+        Self { kind, email, role, place, since: None, next: None }
+    }
+}
+
 impl FindingCategory {
     /// The name in JSON and metrics.
     pub fn as_str(self) -> &'static str {

@@ -70,18 +70,15 @@ pub fn rows(view: &View<'_>, memory: &Memory, within: SignedDuration) -> Vec<Row
     let matching = Matching::new(view.roster, view.snapshot, memory);
     let mut rows = Vec::new();
     for (member, found) in matching.members() {
-        rows.extend(found.accounts().iter().map(|account| review.member(member, account)));
-        if found.accounts().is_empty() {
-            let invitation = found.invitation();
-            rows.extend(invitation.map(|it| review.invitation(it, Some(member))));
+        rows.extend(found.accounts.iter().map(|account| review.member(member, account)));
+        if found.accounts.is_empty() {
+            rows.extend(found.invitation.map(|it| review.invitation(it, Some(member))));
         }
     }
-    rows.extend(
-        matching.unmatched_accounts().map(|account| review.account(account, "not in roster")),
-    );
-    rows.extend(
-        matching.unmatched_invitations().map(|invitation| review.invitation(invitation, None)),
-    );
+    let unmatched = matching.unmatched_accounts.iter();
+    rows.extend(unmatched.map(|account| review.account(account, "not in roster")));
+    let unmatched = matching.unmatched_invitations.iter();
+    rows.extend(unmatched.map(|invitation| review.invitation(invitation, None)));
     let unmanaged = |email| view.roster.is_unmanaged(email);
     let others = view.snapshot.accounts().iter().filter(|account| unmanaged(&account.email));
     rows.extend(others.map(|account| review.account(account, "unmanaged")));

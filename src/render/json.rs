@@ -215,12 +215,12 @@ impl SavedChange {
     pub(super) fn of(change: &Change, held: Option<&Held>, sources: &Sources) -> Self {
         let held_by = held.iter().flat_map(|held| &held.by).map(ToString::to_string).collect();
         Self {
-            kind: change.kind().to_owned(),
-            class: change.class().as_str().to_owned(),
+            kind: change.action.kind().to_owned(),
+            class: change.action.class().as_str().to_owned(),
             email: change.email.as_str().to_owned(),
-            uid: change.uid().map(ToString::to_string),
-            from: change.from().map(ToString::to_string),
-            to: change.to().map(ToString::to_string),
+            uid: change.action.uid().map(ToString::to_string),
+            from: change.action.from().map(ToString::to_string),
+            to: change.action.to().map(ToString::to_string),
             reason: change.reason.description().to_owned(),
             name: change.name.as_deref().map(str::to_owned),
             place: change.place.map(|place| SavedPlace::of(place, sources)),

@@ -60,7 +60,7 @@ fn before_and_after<'a>(
 ) -> (Vec<Entry<'a>>, Vec<Entry<'a>>) {
     let before = directory(view);
     let by_uid: HashMap<&Uid, &Change> =
-        changes.iter().filter_map(|change| Some((change.uid()?, change))).collect();
+        changes.iter().filter_map(|change| Some((change.action.uid()?, change))).collect();
     let mut after = Vec::with_capacity(before.len());
     for &entry in &before {
         match entry.uid.and_then(|uid| by_uid.get(uid)).map(|change| &change.action) {

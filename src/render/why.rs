@@ -101,7 +101,7 @@ impl Person<'_> {
             .and_then(|member| matching.members().find(|(other, _)| other.email == member.email));
         let is_theirs = |email: &Email| self.addresses.contains(email);
         let accounts: Vec<&Account> = if let Some((_, found)) = theirs {
-            found.accounts().to_vec()
+            found.accounts.clone()
         } else {
             let all = self.view.snapshot.accounts().iter();
             all.filter(|account| is_theirs(&account.email)).collect()

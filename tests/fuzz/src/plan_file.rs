@@ -76,7 +76,7 @@ fn check_round_trip(roster: &str, listing: &str) {
         verdict.held.len()
     );
     for (saved, change) in saved.changes.iter().zip(plan.changes()) {
-        assert_eq!((&*saved.email, &*saved.kind), (change.email.as_str(), change.kind()));
+        assert_eq!((&*saved.email, &*saved.kind), (change.email.as_str(), change.action.kind()));
     }
     output::is_harmless(&written);
     for shown in [unified::diff(&view), markdown::plan(&view), github::plan(&view)] {
