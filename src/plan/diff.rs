@@ -95,11 +95,8 @@ impl Draft<'_> {
             self.facts.in_sync += 1;
             return;
         }
-        let action = Action::UpdateRole {
-            uid: account.uid.clone(),
-            from: account.role.clone(),
-            to: wanted.clone(),
-        };
+        let (uid, from, to) = (account.uid.clone(), account.role.clone(), wanted.clone());
+        let action = Action::UpdateRole { uid, from, to };
         self.change(member, Some(account), action, self.reason_for_role(member, account));
     }
 

@@ -188,6 +188,12 @@ impl SavedPlan {
         let changes = plan.changes().iter().map(|change| {
             SavedChange::of(change, held.next_if(|held| held.change == *change), sources)
         });
+        let findings = plan.findings().iter().map(|it| SavedFinding::of(it, plan.now(), sources));
+        let violations = verdict.violations.iter().map(|it| SavedViolation {
+            guard: it.guard.to_string(),
+            message: it.message.clone(),
+            hint: it.hint.clone(),
+        });
         Self {
             workspace: workspace.to_owned(),
             roster: SavedRoster {
@@ -198,12 +204,8 @@ impl SavedPlan {
             fingerprint: plan.fingerprint().hex(),
             made_at: plan.now().to_string(),
             changes: changes.collect(),
-            findings: plan
-                .findings()
-                .iter()
-                .map(|it| SavedFinding::of(it, plan.now(), sources))
-                .collect(),
-            violations: verdict.violations.iter().map(SavedViolation::of).collect(),
+            findings: findings.collect(),
+            violations: violations.collect(),
             approvals: verdict.approvals(),
             has_ledger: plan.has_history(),
             summary: Summary::of(plan, &rows::of_view(view)),
@@ -249,12 +251,5 @@ impl SavedPlace {
     fn of(place: Place, sources: &Sources) -> Self {
         let Place { file, line, column, .. } = place;
         Self { file: sources.name(file).to_owned(), line, column }
-    }
-}
-
-impl SavedViolation {
-    fn of(violation: &crate::guard::Violation) -> Self {
-        let crate::guard::Violation { guard, message, hint, approval: _ } = violation;
-        Self { guard: guard.to_string(), message: message.clone(), hint: hint.clone() }
     }
 }

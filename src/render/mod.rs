@@ -123,6 +123,14 @@ pub(crate) fn counts<const N: usize>(parts: [(usize, &str); N]) -> String {
     if parts.is_empty() { "nothing to do".to_owned() } else { parts.join(", ") }
 }
 
+/// `DEVELOPER`, or `ADMIN → BUSINESS`.
+fn role_change(from: Option<&str>, to: Option<&str>) -> String {
+    match (from, to) {
+        (Some(from), Some(to)) => format!("{from} → {to}"),
+        (from, to) => from.or(to).unwrap_or_default().to_owned(),
+    }
+}
+
 /// `users.yaml:14`.
 pub(crate) fn at(sources: &Sources, place: Place) -> String {
     format!("{}:{}", escape(sources.name(place.file)), place.line)

@@ -107,12 +107,9 @@ impl SavedChange {
 
     /// `update_role jonny@acme.io ADMIN → BUSINESS`, escaped.
     fn description(&self) -> String {
-        let role = match (&self.from, &self.to) {
-            (Some(from), Some(to)) => format!("{} → {}", escape(from), escape(to)),
-            (from, to) => escape(from.as_deref().or(to.as_deref()).unwrap_or_default()).into(),
-        };
+        let role = super::role_change(self.from.as_deref(), self.to.as_deref());
         let uid = self.uid.as_deref().map(|uid| format!(" (uid {})", escape(uid)));
-        let (kind, email) = (escape(&self.kind), escape(&self.email));
+        let (kind, email, role) = (escape(&self.kind), escape(&self.email), escape(&role));
         format!("{kind} {email} {role}{}", uid.unwrap_or_default())
     }
 }

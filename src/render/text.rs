@@ -12,8 +12,8 @@ use super::{NO_LEDGER, Summary, View, counts, files};
 use crate::diagnostic::Sources;
 use crate::escape::escape;
 use crate::guard::{Verdict, Violation};
-use crate::plan::FindingCategory;
 use crate::plan::change::Change;
+use crate::plan::{Finding, FindingCategory};
 use crate::report::{Applied, End, Outcome, Residue, RunReport, RunStatus, Verification};
 use crate::revision::Revision;
 
@@ -88,9 +88,13 @@ fn run_summary(applied: &Applied, status: RunStatus) -> String {
     let outcome = |wanted: fn(&Outcome) -> bool| {
         applied.outcomes.iter().filter(|(_, outcome)| wanted(outcome)).count()
     };
-    let (in_sync, remaining) = match &applied.verification {
-        Verification::Read(residue) => (residue.in_sync, residue.applicable.len()),
-        _ => (applied.plan.facts().in_sync, 0),
+    let (in_sync, remaining, propagating) = match &applied.verification {
+        Verification::Read(it) => (it.in_sync, it.applicable.len(), it.propagating),
+        _ => {
+            let findings = applied.plan.findings().iter();
+            let unseen = |it: &&Finding| it.kind.category() == FindingCategory::Propagating;
+            (applied.plan.facts().in_sync, 0, findings.filter(unseen).count())
+        }
     };
     let counted = counts([
         (outcome(|it| *it == Outcome::Done), "done"),
@@ -100,7 +104,7 @@ fn run_summary(applied: &Applied, status: RunStatus) -> String {
         (applied.verdict.held.len(), "held"),
         (applied.lost, "without effect"),
         (remaining, "remaining"),
-        (propagating(applied), "propagating"),
+        (propagating, "propagating"),
         (in_sync, "in sync"),
     ]);
     match (&applied.stopped, &applied.verification) {
@@ -133,15 +137,6 @@ fn remaining(
         let _ = writeln!(text, "\n{title}:");
         write_lines(text, &lines, false);
     }
-}
-
-/// The number of changes that the last snapshot does not show yet.
-fn propagating(applied: &Applied) -> usize {
-    if let Verification::Read(residue) = &applied.verification {
-        return residue.propagating;
-    }
-    let findings = applied.plan.findings().iter();
-    findings.filter(|it| it.kind.category() == FindingCategory::Propagating).count()
 }
 
 fn ledger_note(view: &View<'_>) -> String {

@@ -42,12 +42,9 @@ pub fn validate(
         approvals: Vec::new(),
         found: problems,
     };
-    let is_first = |file: FileId| file == FileId(0);
-    if !documents.iter().any(|(file, _)| is_first(*file)) {
-        validator.role_aliases.mark_incomplete();
-    }
+    validator.role_aliases.incomplete = !documents.iter().any(|(file, _)| *file == FileId(0));
     for (file, document) in documents {
-        validator.file(&document, is_first(file));
+        validator.file(&document, file == FileId(0));
     }
     validator.duplicates();
     validator.declared_and_unmanaged();
