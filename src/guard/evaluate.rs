@@ -23,7 +23,7 @@ pub fn reevaluate(
     remaining: &[Change],
     effects: &[Change],
 ) -> Verdict {
-    let mut facts = plan.facts().clone();
+    let mut facts = plan.facts.clone();
     for change in effects.iter().filter(|change| change.action.takes_admin()) {
         if let Some(uid) = change.action.uid() {
             facts.permanent_admins.remove(uid);

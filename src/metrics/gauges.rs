@@ -89,7 +89,7 @@ impl WorkspaceGauges {
         self.converged = self.converged.max(memory.converged());
         self.held_since = memory.holds().values().map(|hold| hold.since).min();
         self.members = Some(loaded.roster.members().len());
-        self.in_sync = Some(evaluation.plan.facts().in_sync);
+        self.in_sync = Some(evaluation.plan.facts.in_sync);
         self.changes = count(evaluation.plan.changes().iter().map(|change| change.action.kind()));
         self.held = count(evaluation.verdict.held.iter().map(|held| held.change.action.kind()));
         let findings = evaluation.plan.findings().iter();

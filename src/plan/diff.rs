@@ -128,19 +128,20 @@ impl Draft<'_> {
         let former = self.memory.former(member.addresses());
         let invite = Action::Invite { role: member.role.clone() };
         let started = member.time.as_deref().is_some_and(|period| period.starts.is_some());
-        match (sent, former) {
-            (Some(sent), _) if memory::is_young(sent.last, self.now) => {
+        let reason = match former {
+            Some(former) if former.disabled => Reason::Readded,
+            Some(_) => Reason::Vanished,
+            None if started => Reason::Started,
+            None => Reason::NotInWorkspace,
+        };
+        match sent {
+            Some(sent) if memory::is_young(sent.last, self.now) => {
                 self.propagating_invitation(member, sent.last);
             }
-            (Some(sent), _) => {
+            Some(sent) => {
                 self.reinvite(member, None, sent.times, sent.last, Reason::InvitationMissing);
             }
-            (None, Some(former)) if former.disabled => {
-                self.change(member, None, invite, Reason::Readded);
-            }
-            (None, Some(_)) => self.change(member, None, invite, Reason::Vanished),
-            (None, None) if started => self.change(member, None, invite, Reason::Started),
-            (None, None) => self.change(member, None, invite, Reason::NotInWorkspace),
+            None => self.change(member, None, invite, reason),
         }
     }
 

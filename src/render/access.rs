@@ -53,7 +53,7 @@ const HEADER: &str =
 
 /// All users, sorted by address. `expiring` is set if access ends within `within` of the plan.
 pub fn rows(view: &View<'_>, memory: &Memory, within: SignedDuration) -> Vec<Row> {
-    let review = Review { view, memory, now: view.plan.now(), within };
+    let review = Review { view, memory, now: view.plan.now, within };
     let matching = Matching::new(view.roster, view.snapshot, memory);
     let mut rows = Vec::new();
     for (member, found) in matching.members() {

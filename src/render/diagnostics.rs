@@ -242,6 +242,10 @@ impl<'a> JsonDiagnostic<'a> {
         // Destructured, so that a new field does not compile until this function is adapted.
         let Diagnostic { code, severity, message, place, label, related, hint, redacted: _ } =
             diagnostic;
+        let related = related.iter().map(|(place, message)| {
+            let Place { file, line, column, .. } = *place;
+            JsonRelated { file: sources.name(file), line, column, message }
+        });
         Self {
             code,
             severity: severity.into(),
@@ -253,15 +257,7 @@ impl<'a> JsonDiagnostic<'a> {
             end: place.map(|place| place.end),
             label: label.as_deref(),
             hint: hint.as_deref(),
-            related: related
-                .iter()
-                .map(|(place, message)| JsonRelated {
-                    file: sources.name(place.file),
-                    line: place.line,
-                    column: place.column,
-                    message,
-                })
-                .collect(),
+            related: related.collect(),
         }
     }
 }

@@ -188,7 +188,7 @@ impl SavedPlan {
         let changes = plan.changes().iter().map(|change| {
             SavedChange::of(change, held.next_if(|held| held.change == *change), sources)
         });
-        let findings = plan.findings().iter().map(|it| SavedFinding::of(it, plan.now(), sources));
+        let findings = plan.findings().iter().map(|it| SavedFinding::of(it, plan.now, sources));
         let violations = verdict.violations.iter().map(|it| SavedViolation {
             guard: it.guard.to_string(),
             message: it.message.clone(),
@@ -197,17 +197,17 @@ impl SavedPlan {
         Self {
             workspace: workspace.to_owned(),
             roster: SavedRoster {
-                digest: plan.roster().hex(),
+                digest: plan.roster.hex(),
                 files: sources.iter().map(|(_, file)| file.name.clone()).collect(),
                 commit: view.revision.map(Revision::full),
             },
-            fingerprint: plan.fingerprint().hex(),
-            made_at: plan.now().to_string(),
+            fingerprint: plan.fingerprint.hex(),
+            made_at: plan.now.to_string(),
             changes: changes.collect(),
             findings: findings.collect(),
             violations: violations.collect(),
             approvals: verdict.approvals(),
-            has_ledger: plan.has_history(),
+            has_ledger: plan.has_history,
             summary: Summary::of(plan, &rows::of_view(view)),
         }
     }

@@ -81,7 +81,7 @@ impl Summary {
             needs_action: count(Kind::NeedsAction),
             drift: count(Kind::Drift),
             info: count(Kind::Info),
-            in_sync: plan.facts().in_sync,
+            in_sync: plan.facts.in_sync,
         }
     }
 

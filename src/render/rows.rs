@@ -99,7 +99,7 @@ impl Row {
 /// All rows of the plan: by kind, and within a kind in the order of the plan.
 pub fn of_view(view: &View<'_>) -> Vec<Row> {
     let View { plan, verdict, sources, .. } = *view;
-    let now = plan.now();
+    let now = plan.now;
     let approved = verdict.approved.changes().iter().map(|change| of_change(change, sources));
     let findings = plan.findings().iter().map(|finding| of_finding(finding, now));
     let mut rows: Vec<Row> = approved.chain(held(verdict, now, sources)).chain(findings).collect();

@@ -72,7 +72,7 @@ impl SavedPlan {
     /// compared by kind, address, uid, and the role before and after.
     pub fn differences(&self, plan: &Plan) -> Vec<Difference> {
         let mut differences = Vec::new();
-        let now = plan.roster().hex();
+        let now = plan.roster.hex();
         if self.roster.digest != now {
             let saved = escape(&self.roster.digest).into_owned();
             differences.push(Difference::Roster { saved, now });

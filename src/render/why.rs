@@ -51,7 +51,7 @@ pub fn sections(
     email: &Email,
 ) -> [(&'static str, Vec<String>); 4] {
     let (member, addresses) = person(view, email);
-    let person = Person { view, memory, member, addresses: &addresses, now: view.plan.now() };
+    let person = Person { view, memory, member, addresses: &addresses, now: view.plan.now };
     [
         ("roster", person.roster(email)),
         ("workspace", person.workspace()),

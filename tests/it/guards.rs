@@ -374,7 +374,7 @@ fn reevaluation_counts_what_happened() {
         .both("zoe", Role::Admin)
         .limits(boundless);
     let plan = world.plan();
-    assert_eq!(plan.facts().permanent_admins.len(), 2);
+    assert_eq!(plan.facts.permanent_admins.len(), 2);
     let (left, none): (Vec<Change>, Vec<Change>) = (
         plan.changes().iter().filter(|c| c.action.class() == Class::Disable).cloned().collect(),
         vec![],

@@ -14,7 +14,7 @@ const MODES: [OnRemoved; 2] = [OnRemoved::Disable, OnRemoved::Report];
 fn a_converged_workspace_has_an_empty_plan() {
     let plan = World::converged().plan();
     assert_eq!(plan_rows(&plan), [""; 0]);
-    assert_eq!(plan.facts().in_sync, 5);
+    assert_eq!(plan.facts.in_sync, 5);
 }
 
 /// The expected rows, abbreviated: `invite DEVELOPER`, `role ADMIN > BUSINESS`, `disable`, or the

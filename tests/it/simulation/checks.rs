@@ -157,7 +157,7 @@ impl SimState {
 
     /// A run has made its plan and evaluated the guards.
     pub fn planned(&mut self, run: usize, evaluation: &Evaluation) {
-        let now = evaluation.plan.now();
+        let now = evaluation.plan.now;
         let approved = evaluation.verdict.approved.changes().iter();
         self.runs[run].approved =
             approved.map(|change| short(&change.action, change.email.as_str())).collect();

@@ -118,7 +118,7 @@ impl SimState {
 
     fn budget_limit(&self, applied: &Applied) -> usize {
         let (percent, floor) = self.params.budget;
-        floor.max(applied.plan.facts().managed * usize::from(percent) / 100)
+        floor.max(applied.plan.facts.managed * usize::from(percent) / 100)
     }
 }
 
