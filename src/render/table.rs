@@ -6,8 +6,8 @@ use unicode_width::UnicodeWidthStr as _;
 
 use crate::escape::escape;
 
-/// A table as CSV (RFC 4180): the header, then the fields that it names of each row. A `'` before a cell
-/// prevents a spreadsheet from reading it as a formula; control characters are escaped.
+/// A table as CSV (RFC 4180): the header, then the fields that it names of each row. A `'` before
+/// a cell prevents a spreadsheet from reading it as a formula; control characters are escaped.
 pub fn csv(header: &str, rows: &[impl Serialize]) -> String {
     let columns = header.split(',');
     let mut writer = csv::Writer::from_writer(Vec::new());

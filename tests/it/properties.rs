@@ -171,7 +171,8 @@ proptest! {
         all.sort();
         planned.sort();
         prop_assert_eq!(all, planned);
-        prop_assert!(plan.changes().is_sorted_by_key(|change| change.action.class()), "grants come first");
+        let sorted = plan.changes().is_sorted_by_key(|change| change.action.class());
+        prop_assert!(sorted, "grants come first");
         for held in &verdict.held {
             let reported = |guard| verdict.violations.iter().any(|it| it.guard == guard);
             prop_assert!(!held.by.is_empty() && held.by.iter().all(|guard| reported(*guard)));
