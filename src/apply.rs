@@ -106,11 +106,11 @@ fn reevaluate(
         .map(|(change, _)| change.clone())
         .collect();
     let left: Vec<Change> =
-        verdict.approved.changes().iter().filter(|c| c.class() >= class).cloned().collect();
+        verdict.approved.changes().iter().filter(|c| c.action.class() >= class).cloned().collect();
     let ApplyContext { plan, limits, overrides, .. } = *context;
     let again = guard::reevaluate(plan, limits, journal.memory(), overrides, &left, &happened);
     let mut held = again.held;
-    held.retain(|held| held.change.class() == class);
+    held.retain(|held| held.change.action.class() == class);
     let concerned = |it: &Violation| held.iter().any(|held| held.by.contains(&it.guard));
     result.violations.extend(again.violations.into_iter().filter(concerned));
     result.held.extend(held);

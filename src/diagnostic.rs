@@ -1,5 +1,7 @@
 //! Diagnostics: a problem in a file, its place, and how to fix it.
 
+use strum::IntoStaticStr;
+
 /// The files that were read. Diagnostics quote lines from them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sources {
@@ -29,7 +31,8 @@ pub struct Place {
     pub end: u32,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, IntoStaticStr)]
+#[strum(serialize_all = "lowercase")]
 pub enum Severity {
     Error,
     Warning,
@@ -88,24 +91,20 @@ impl Sources {
 
 impl Diagnostic {
     pub fn error(code: &'static str, message: impl Into<String>) -> Self {
-        Self::new(code, Severity::Error, message.into())
-    }
-
-    pub fn warning(code: &'static str, message: impl Into<String>) -> Self {
-        Self::new(code, Severity::Warning, message.into())
-    }
-
-    fn new(code: &'static str, severity: Severity, message: String) -> Self {
         Self {
             code,
-            severity,
-            message,
+            severity: Severity::Error,
+            message: message.into(),
             place: None,
             label: None,
             related: Vec::new(),
             hint: None,
             redacted: false,
         }
+    }
+
+    pub fn warning(code: &'static str, message: impl Into<String>) -> Self {
+        Self { severity: Severity::Warning, ..Self::error(code, message) }
     }
 
     #[must_use]

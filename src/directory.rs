@@ -1,6 +1,5 @@
 //! The directory: the actual state of a workspace.
 
-use std::cmp::Ordering;
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -120,7 +119,7 @@ impl Snapshot {
             return Err(Incomplete::NoEmail);
         }
         accounts.sort_by(|a, b| a.email.cmp(&b.email).then_with(|| a.uid.cmp(&b.uid)));
-        invitations.sort_by(by_address_and_status);
+        invitations.sort_by(|a, b| sort_key(a).cmp(&sort_key(b)));
         Ok(Self { accounts, invitations, server_time })
     }
 
@@ -150,18 +149,14 @@ impl Snapshot {
 
 /// A total order, so that the order of the listing does not matter. Among several invitations for
 /// one address, the most relevant comes first.
-fn by_address_and_status(a: &Invitation, b: &Invitation) -> Ordering {
-    let rank = |invitation: &Invitation| match invitation.status {
+fn sort_key(invitation: &Invitation) -> (&Email, u8, &Role, &str, &str) {
+    let Invitation { email, role, status } = invitation;
+    let rank = match status {
         InviteStatus::Pending => 0,
         InviteStatus::Unknown(_) => 1,
         InviteStatus::Expired => 2,
     };
-    a.email
-        .cmp(&b.email)
-        .then_with(|| rank(a).cmp(&rank(b)))
-        .then_with(|| a.role.cmp(&b.role))
-        .then_with(|| a.status.as_str().cmp(b.status.as_str()))
-        .then_with(|| a.email.as_str().cmp(b.email.as_str()))
+    (email, rank, role, status.as_str(), email.as_str())
 }
 
 #[cfg(test)]

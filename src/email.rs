@@ -41,8 +41,30 @@ impl Email {
     /// Parses an address of a roster: ASCII `local@domain`, trimmed.
     pub fn parse(written: &str) -> Result<Self, EmailError> {
         let text = written.trim_ascii();
-        check(text)?;
-        Ok(Self(text.into()))
+        if text.is_empty() {
+            return Err(EmailError::Empty);
+        }
+        if !text.is_ascii() {
+            return Err(EmailError::NotAscii);
+        }
+        if text.len() > MAX_LEN {
+            return Err(EmailError::TooLong);
+        }
+        if text.bytes().any(is_forbidden) {
+            return Err(EmailError::BadCharacter);
+        }
+        let (local, domain) = text.split_once('@').ok_or(EmailError::NoAt)?;
+        if domain.contains('@') {
+            return Err(EmailError::ManyAts);
+        }
+        if local.is_empty() {
+            return Err(EmailError::NoLocalPart);
+        }
+        if domain.split('.').all(is_label) && domain.contains('.') {
+            Ok(Self(text.into()))
+        } else {
+            Err(EmailError::BadDomain)
+        }
     }
 
     /// Takes an address from the API without validation: trimmed, otherwise verbatim.
@@ -62,33 +84,6 @@ impl Email {
 
     fn folded_bytes(&self) -> impl Iterator<Item = u8> + '_ {
         self.0.bytes().map(|b| b.to_ascii_lowercase())
-    }
-}
-
-fn check(text: &str) -> Result<(), EmailError> {
-    if text.is_empty() {
-        return Err(EmailError::Empty);
-    }
-    if !text.is_ascii() {
-        return Err(EmailError::NotAscii);
-    }
-    if text.len() > MAX_LEN {
-        return Err(EmailError::TooLong);
-    }
-    if text.bytes().any(is_forbidden) {
-        return Err(EmailError::BadCharacter);
-    }
-    let (local, domain) = text.split_once('@').ok_or(EmailError::NoAt)?;
-    if domain.contains('@') {
-        return Err(EmailError::ManyAts);
-    }
-    if local.is_empty() {
-        return Err(EmailError::NoLocalPart);
-    }
-    if domain.split('.').all(is_label) && domain.contains('.') {
-        Ok(())
-    } else {
-        Err(EmailError::BadDomain)
     }
 }
 

@@ -148,7 +148,7 @@ impl<D: ReadDirectory + WriteDirectory> Run<'_, D> {
     /// Sends what the guards approved. The guards evaluate again on the way, and may hold more.
     async fn apply(&mut self, mut evaluation: Evaluation) -> Sent {
         let Evaluation { plan, verdict, .. } = &evaluation;
-        let asked_by = self.attribute(verdict, plan.now()).await;
+        let asked_by = self.attribute(verdict, plan.now).await;
         let context = ApplyContext {
             plan,
             limits: &self.spec.limits,

@@ -4,9 +4,11 @@ use std::borrow::Cow;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use strum::IntoStaticStr;
 
 /// A role. A role that this version does not know is kept verbatim.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, IntoStaticStr)]
+#[strum(serialize_all = "SCREAMING_SNAKE_CASE")]
 pub enum Role {
     Admin,
     WorkspaceAdmin,
@@ -58,16 +60,8 @@ impl Role {
     /// The API's spelling.
     pub fn as_str(&self) -> &str {
         match self {
-            Self::Admin => "ADMIN",
-            Self::WorkspaceAdmin => "WORKSPACE_ADMIN",
-            Self::SecurityAdmin => "SECURITY_ADMIN",
-            Self::BillingAdmin => "BILLING_ADMIN",
-            Self::WorkspaceSettingsAdmin => "WORKSPACE_SETTINGS_ADMIN",
-            Self::Developer => "DEVELOPER",
-            Self::Business => "BUSINESS",
-            Self::Analyst => "ANALYST",
-            Self::SandboxUser => "SANDBOX_USER",
             Self::Other(name) => name,
+            known => known.into(),
         }
     }
 

@@ -216,11 +216,12 @@ fn log_change(
     (outcome, error, by): (&str, Option<&str>, Option<String>),
     sources: &Sources,
 ) {
-    let [from, to] = [change.from(), change.to()].map(|role| Some(escape(role?.as_str())));
+    let [from, to] =
+        [change.action.from(), change.action.to()].map(|role| Some(escape(role?.as_str())));
     event_at!(
         level,
         workspace,
-        change = change.kind(),
+        change = change.action.kind(),
         email = escape(change.email.as_str()).as_ref(),
         from = from.as_deref(),
         to = to.as_deref(),
@@ -242,7 +243,7 @@ fn log_needs_action(workspace: &str, applied: &Applied) {
     let needs_action =
         findings.filter(|finding| finding.kind.category() == FindingCategory::NeedsAction);
     for finding in needs_action.take(MAX_NEEDS_ACTION) {
-        let message = findings::message(finding, applied.plan.now());
+        let message = findings::message(finding, applied.plan.now);
         tracing::warn!(workspace, email = escape(finding.email.as_str()).as_ref(), "{message}");
     }
 }
@@ -280,7 +281,7 @@ fn log_applied(report: &RunReport, applied: &Applied, next: Option<Timestamp>) {
         remaining,
         in_sync,
         duration_ms = duration(report),
-        plan = %applied.plan.fingerprint(),
+        plan = %applied.plan.fingerprint,
         ledger = report.ledger.as_deref(),
         stale = report.stale,
         error = error.as_deref(),
@@ -298,8 +299,8 @@ fn nonzero(count: usize) -> Option<usize> {
 fn final_state(applied: &Applied) -> (usize, usize, Option<Cow<'_, str>>) {
     let stopped = applied.stopped.as_ref().map(|failure| failure.message.as_str());
     let (in_sync, remaining, unverified) = match &applied.verification {
-        Verification::NotNeeded => (applied.plan.facts().in_sync, 0, None),
-        Verification::Failed(error) => (applied.plan.facts().in_sync, 0, Some(error.as_str())),
+        Verification::NotNeeded => (applied.plan.facts.in_sync, 0, None),
+        Verification::Failed(error) => (applied.plan.facts.in_sync, 0, Some(error.as_str())),
         Verification::Read(residue) => (residue.in_sync, residue.applicable.len(), None),
     };
     (in_sync, remaining, stopped.or(unverified).map(escape))

@@ -176,7 +176,7 @@ fn plan_key(loaded: &Loaded, evaluation: &Evaluation) -> String {
     let findings = evaluation.plan.findings().iter().map(|it| (&it.email, &it.kind));
     let held = evaluation.verdict.held.iter().map(|it| (&it.change.email, &it.by));
     let (findings, held): (Vec<_>, Vec<_>) = (findings.collect(), held.collect());
-    let fingerprint = evaluation.plan.fingerprint().hex();
+    let fingerprint = evaluation.plan.fingerprint.hex();
     format!("{fingerprint} {:?} {findings:?} {held:?}", loaded.revision)
 }
 

@@ -8,7 +8,7 @@ use crate::plan::change::Change;
 pub(super) fn required_admins(context: &GuardContext<'_>, decisions: &mut Decisions) {
     let required = &context.limits.required_admins;
     let affected = context.positions(|change| {
-        change.takes_admin() && change.addresses().any(|address| required.contains(address))
+        change.action.takes_admin() && change.addresses().any(|address| required.contains(address))
     });
     decisions.hold(context, Guard::RequiredAdmins, affected, |held| {
         let message = format!(
@@ -30,8 +30,9 @@ pub(super) fn required_admins(context: &GuardContext<'_>, decisions: &mut Decisi
 /// anybody in.
 pub(super) fn min_admins(context: &GuardContext<'_>, decisions: &mut Decisions) {
     let permanent = &context.facts.permanent_admins;
-    let is_permanent = |change: &Change| change.uid().is_some_and(|uid| permanent.contains(uid));
-    let mut affected = context.positions(Change::takes_admin);
+    let is_permanent =
+        |change: &Change| change.action.uid().is_some_and(|uid| permanent.contains(uid));
+    let mut affected = context.positions(|change| change.action.takes_admin());
     affected.retain(|at| !decisions.is_held(*at));
     let losing = affected.iter().filter(|at| is_permanent(&context.changes[**at])).count();
     let (limit, remaining) = (context.limits.min_admins, permanent.len() - losing);

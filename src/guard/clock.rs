@@ -26,7 +26,7 @@ pub(super) fn check(context: &GuardContext<'_>, decisions: &mut Decisions) {
 
 /// Whether our clock agrees with the server's.
 pub fn clock_is_trusted(plan: &Plan) -> bool {
-    difference(plan.facts(), plan.now()).is_none()
+    difference(&plan.facts, plan.now).is_none()
 }
 
 /// How far the server's clock is ahead of ours, if that is more than the tolerance.

@@ -41,11 +41,11 @@ impl<'a> GuardContext<'a> {
         let approvals = plan.pending_approvals().iter().map(|it| (it.budget, &it.email)).collect();
         Self {
             changes: plan.changes(),
-            facts: plan.facts(),
+            facts: &plan.facts,
             limits,
             memory,
             effects: &[],
-            now: plan.now(),
+            now: plan.now,
             approvals,
             overrides: by,
         }

@@ -9,7 +9,7 @@ pub(super) fn check(context: &GuardContext<'_>, decisions: &mut Decisions) {
     if context.facts.members > 0 {
         return;
     }
-    let disables = context.positions(|change| change.class() == Class::Disable);
+    let disables = context.positions(|change| change.action.class() == Class::Disable);
     decisions.hold(context, Guard::EmptyRoster, disables, |held| {
         let message = format!(
             "{} of {} accounts, because the roster has no members (users in users.yaml)",

@@ -23,9 +23,9 @@ pub fn reevaluate(
     remaining: &[Change],
     effects: &[Change],
 ) -> Verdict {
-    let mut facts = plan.facts().clone();
-    for change in effects.iter().filter(|change| change.takes_admin()) {
-        if let Some(uid) = change.uid() {
+    let mut facts = plan.facts.clone();
+    for change in effects.iter().filter(|change| change.action.takes_admin()) {
+        if let Some(uid) = change.action.uid() {
             facts.permanent_admins.remove(uid);
         }
     }

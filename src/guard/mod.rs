@@ -128,7 +128,7 @@ impl Approved {
 
     /// The changes of one order class.
     pub fn of(&self, class: Class) -> impl Iterator<Item = &Change> {
-        self.0.iter().filter(move |change| change.class() == class)
+        self.0.iter().filter(move |change| change.action.class() == class)
     }
 }
 

@@ -16,7 +16,7 @@ pub const RENAME_HOLDS: SignedDuration = SignedDuration::from_hours(24);
 /// disable that cannot be undone.
 pub(super) fn check(context: &GuardContext<'_>, decisions: &mut Decisions) {
     let invited: HashSet<String> =
-        context.changes.iter().filter(|it| it.class().invites()).filter_map(name).collect();
+        context.changes.iter().filter(|it| it.action.class().invites()).filter_map(name).collect();
     let ends = |change: &Change| {
         let hold = context.memory.hold(&change.action, &change.email)?;
         let first = hold.first.get(&Guard::Rename.to_string())?;
@@ -24,7 +24,7 @@ pub(super) fn check(context: &GuardContext<'_>, decisions: &mut Decisions) {
     };
     let renamed = context.positions(|change| {
         let same_name = || name(change).is_some_and(|name| invited.contains(&name));
-        change.class() == Class::Disable
+        change.action.class() == Class::Disable
             && ends(change).map_or_else(same_name, |end| context.now < end)
     });
     let new_end = context.now.saturating_add(RENAME_HOLDS).unwrap_or(Timestamp::MAX);
@@ -35,7 +35,7 @@ pub(super) fn check(context: &GuardContext<'_>, decisions: &mut Decisions) {
             "{} of {} disables, because a member of the same name is invited: is it one person \
              with a new address? held for at most {} h",
             held.len(),
-            context.positions(|change| change.class() == Class::Disable).len(),
+            context.positions(|change| change.action.class() == Class::Disable).len(),
             RENAME_HOLDS.as_hours(),
         );
         let hint = "if it is one person, add the old address to `aliases` of the new one; if not, \

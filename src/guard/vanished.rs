@@ -12,7 +12,7 @@ pub(super) fn check(context: &GuardContext<'_>, decisions: &mut Decisions) {
             "{} of {} invitations, because the account existed and rosterd did not disable it: \
              was it removed by hand, or is the listing incomplete?",
             held.len(),
-            context.positions(|change| change.class().invites()).len(),
+            context.positions(|change| change.action.class().invites()).len(),
         );
         let hint = "the hold ends when the account is back; approve it to invite the member again";
         (message, hint.into())

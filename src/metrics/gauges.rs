@@ -11,7 +11,6 @@ use prometheus_client::metrics::MetricType;
 
 use crate::daemon::RunCompleted;
 use crate::directory::InviteStatus;
-use crate::plan::change::Change;
 use crate::reconcile::Observation;
 use crate::report::RunStatus;
 use crate::role::Role;
@@ -90,9 +89,9 @@ impl WorkspaceGauges {
         self.converged = self.converged.max(memory.converged());
         self.held_since = memory.holds().values().map(|hold| hold.since).min();
         self.members = Some(loaded.roster.members().len());
-        self.in_sync = Some(evaluation.plan.facts().in_sync);
-        self.changes = count(evaluation.plan.changes().iter().map(Change::kind));
-        self.held = count(evaluation.verdict.held.iter().map(|held| held.change.kind()));
+        self.in_sync = Some(evaluation.plan.facts.in_sync);
+        self.changes = count(evaluation.plan.changes().iter().map(|change| change.action.kind()));
+        self.held = count(evaluation.verdict.held.iter().map(|held| held.change.action.kind()));
         let findings = evaluation.plan.findings().iter();
         self.findings = count(findings.map(|finding| finding.kind.category().as_str()));
         self.users = users(observation);

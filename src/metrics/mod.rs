@@ -103,7 +103,7 @@ impl Metrics {
         let took = run.report.finished.duration_since(run.report.started).as_secs_f64();
         self.durations.get_or_create(&[("workspace", workspace.clone())]).observe(took.max(0.0));
         for (change, outcome) in run.report.applied().map_or(&[][..], |it| &it.outcomes) {
-            let labels = change_labels(workspace, change.kind(), outcome.as_str());
+            let labels = change_labels(workspace, change.action.kind(), outcome.as_str());
             self.changes.get_or_create(&labels).inc();
         }
         if let Some(gauges) = self.gauges.lock().workspaces.get_mut(workspace) {

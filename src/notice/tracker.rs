@@ -67,7 +67,7 @@ impl NoticeTracker {
         if let Some(applied) = applied {
             notices.extend(run.held(applied, notified));
             notices.extend(run.needs_person(applied, notified));
-            notices.extend(run.expiring(applied.plan.now(), self.within, notified));
+            notices.extend(run.expiring(applied.plan.now, self.within, notified));
         }
         notices
     }
@@ -88,7 +88,7 @@ impl RunView<'_> {
             workspace: self.report.workspace.clone(),
             at: time::exact(self.report.finished),
             summary,
-            plan: self.report.applied().map(|applied| applied.plan.fingerprint().hex()),
+            plan: self.report.applied().map(|applied| applied.plan.fingerprint.hex()),
             commit,
             people,
             more,
@@ -212,7 +212,7 @@ impl RunView<'_> {
                 email: escape(finding.email.as_str()).into_owned(),
                 what: finding.kind.as_str().to_owned(),
                 role: escape(finding.role.as_str()).into_owned(),
-                why: findings::message(finding, applied.plan.now()),
+                why: findings::message(finding, applied.plan.now),
                 place: finding.place.map(|place| at(self.sources, place)),
             })
             .collect();

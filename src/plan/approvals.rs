@@ -14,25 +14,17 @@ pub fn problems(roster: &Roster, memory: &Memory, now: Timestamp) -> Vec<Diagnos
     for approval in roster.approvals() {
         let budget = approval.budget;
         for (email, place) in &approval.people {
-            let warning = |code, message: String, hint: &str| {
-                Diagnostic::warning(code, message).at(*place).hint(hint)
-            };
-            if memory.approval_used(budget, email).is_some() {
-                found.push(warning(
-                    "approval-used",
-                    format!("the approval of `{}` for {email} has been used", budget.key()),
-                    "remove it; to approve again, add it again in a later commit",
-                ));
+            let what = format!("the approval of `{}` for {email}", budget.key());
+            let problem = if memory.approval_used(budget, email).is_some() {
+                Diagnostic::warning("approval-used", format!("{what} has been used"))
+                    .hint("remove it; to approve again, add it again in a later commit")
             } else if let Some(reason) = why_idle(roster, memory, budget, email, now) {
-                found.push(warning(
-                    "approval-idle",
-                    format!(
-                        "the approval of `{}` for {email} has no effect: {reason}",
-                        budget.key()
-                    ),
-                    "check the address and the action, or remove it",
-                ));
-            }
+                Diagnostic::warning("approval-idle", format!("{what} has no effect: {reason}"))
+                    .hint("check the address and the action, or remove it")
+            } else {
+                continue;
+            };
+            found.push(problem.at(*place));
         }
     }
     found

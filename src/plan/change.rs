@@ -1,9 +1,10 @@
 //! Changes and their order of execution.
 
+use strum::IntoStaticStr;
+
 use crate::diagnostic::Place;
 use crate::directory::Uid;
 use crate::email::Email;
-use crate::role::Role;
 
 pub use crate::action::{Action, Class};
 
@@ -27,27 +28,37 @@ pub struct Change {
 }
 
 /// Why a change is needed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, IntoStaticStr)]
+#[strum(serialize_all = "lowercase")]
 pub enum Reason {
     /// The member has neither an account nor an invitation.
+    #[strum(serialize = "not in the workspace")]
     NotInWorkspace,
     /// The same, after the member's `starts`.
+    #[strum(serialize = "access starts")]
     Started,
     /// The member had an account, which rosterd did not disable.
+    #[strum(serialize = "account vanished")]
     Vanished,
     /// The member had an account, which rosterd disabled.
+    #[strum(serialize = "re-added after a disable")]
     Readded,
     /// The invitation has expired.
+    #[strum(serialize = "invitation expired")]
     InvitationExpired,
     /// The snapshot does not have the invitation that was sent.
+    #[strum(serialize = "invitation missing")]
     InvitationMissing,
     /// The role of the account differs from the roster.
+    #[strum(serialize = "role differs from the roster")]
     RoleDiffers,
     /// `elevate` is in force.
     Elevated,
     /// `elevate` has ended.
+    #[strum(serialize = "elevation ended")]
     ElevationEnded,
     /// The account is not in the roster.
+    #[strum(serialize = "not in the roster")]
     NotInRoster,
     /// The member's `expires` has passed.
     Expired,
@@ -56,51 +67,11 @@ pub enum Reason {
 impl Reason {
     /// A short description for people.
     pub fn description(self) -> &'static str {
-        match self {
-            Self::NotInWorkspace => "not in the workspace",
-            Self::Started => "access starts",
-            Self::Vanished => "account vanished",
-            Self::Readded => "re-added after a disable",
-            Self::InvitationExpired => "invitation expired",
-            Self::InvitationMissing => "invitation missing",
-            Self::RoleDiffers => "role differs from the roster",
-            Self::Elevated => "elevated",
-            Self::ElevationEnded => "elevation ended",
-            Self::NotInRoster => "not in the roster",
-            Self::Expired => "expired",
-        }
+        self.into()
     }
 }
 
 impl Change {
-    pub fn class(&self) -> Class {
-        self.action.class()
-    }
-
-    /// The stable name of the kind: `invite`, `reinvite`, `update_role` or `disable`.
-    pub fn kind(&self) -> &'static str {
-        self.action.kind()
-    }
-
-    pub fn uid(&self) -> Option<&Uid> {
-        self.action.uid()
-    }
-
-    /// The role before the change; None for an invitation.
-    pub fn from(&self) -> Option<&Role> {
-        self.action.from()
-    }
-
-    /// The role after the change; None for a disable.
-    pub fn to(&self) -> Option<&Role> {
-        self.action.to()
-    }
-
-    /// Whether it removes ADMIN from a user.
-    pub fn takes_admin(&self) -> bool {
-        self.action.takes_admin()
-    }
-
     /// All addresses of the person.
     pub fn addresses(&self) -> impl Iterator<Item = &Email> {
         std::iter::once(&self.email).chain(&self.aliases)
@@ -108,6 +79,6 @@ impl Change {
 
     /// The order of execution: class, then address, then uid.
     pub fn sort_key(&self) -> (Class, &Email, Option<&Uid>) {
-        (self.class(), &self.email, self.uid())
+        (self.action.class(), &self.email, self.action.uid())
     }
 }

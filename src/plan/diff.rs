@@ -49,10 +49,10 @@ pub fn plan(
     for (member, found) in matching.members() {
         draft.member(member, found);
     }
-    for account in matching.unmatched_accounts() {
+    for account in &matching.unmatched_accounts {
         draft.unmatched_account(account, on_removed);
     }
-    for invitation in matching.unmatched_invitations() {
+    for invitation in &matching.unmatched_invitations {
         draft.unexpected_invitation(invitation, None);
     }
     draft.finish(roster)
@@ -60,8 +60,8 @@ pub fn plan(
 
 impl Draft<'_> {
     fn member(&mut self, member: &Member, found: &Found<'_>) {
-        match (found.accounts(), member.phase(self.now)) {
-            ([], phase) => self.without_account(member, found.invitation(), phase),
+        match (&found.accounts[..], member.phase(self.now)) {
+            ([], phase) => self.without_account(member, found.invitation, phase),
             ([account], phase) => self.with_account(member, account, phase),
             (several, _) => {
                 let accounts = several.iter().map(|account| account.email.clone()).collect();
@@ -95,11 +95,8 @@ impl Draft<'_> {
             self.facts.in_sync += 1;
             return;
         }
-        let action = Action::UpdateRole {
-            uid: account.uid.clone(),
-            from: account.role.clone(),
-            to: wanted.clone(),
-        };
+        let (uid, from, to) = (account.uid.clone(), account.role.clone(), wanted.clone());
+        let action = Action::UpdateRole { uid, from, to };
         self.change(member, Some(account), action, self.reason_for_role(member, account));
     }
 
@@ -131,19 +128,20 @@ impl Draft<'_> {
         let former = self.memory.former(member.addresses());
         let invite = Action::Invite { role: member.role.clone() };
         let started = member.time.as_deref().is_some_and(|period| period.starts.is_some());
-        match (sent, former) {
-            (Some(sent), _) if memory::is_young(sent.last, self.now) => {
+        let reason = match former {
+            Some(former) if former.disabled => Reason::Readded,
+            Some(_) => Reason::Vanished,
+            None if started => Reason::Started,
+            None => Reason::NotInWorkspace,
+        };
+        match sent {
+            Some(sent) if memory::is_young(sent.last, self.now) => {
                 self.propagating_invitation(member, sent.last);
             }
-            (Some(sent), _) => {
+            Some(sent) => {
                 self.reinvite(member, None, sent.times, sent.last, Reason::InvitationMissing);
             }
-            (None, Some(former)) if former.disabled => {
-                self.change(member, None, invite, Reason::Readded);
-            }
-            (None, Some(_)) => self.change(member, None, invite, Reason::Vanished),
-            (None, None) if started => self.change(member, None, invite, Reason::Started),
-            (None, None) => self.change(member, None, invite, Reason::NotInWorkspace),
+            None => self.change(member, None, invite, reason),
         }
     }
 
@@ -188,11 +186,11 @@ impl Draft<'_> {
                     Some(_) => FindingKind::InvitationExpired,
                     None => FindingKind::InvitationMissing,
                 };
-                return self.push(member, kind, role, Some(last), Some(next));
+                return self.push(member, kind, &role, Some(last), Some(next));
             }
             None => FindingKind::InvitationsExhausted { times },
         };
-        self.push(member, kind, role, Some(last), None);
+        self.push(member, kind, &role, Some(last), None);
     }
 
     /// An invitation of a user without access.
@@ -218,14 +216,10 @@ impl Draft<'_> {
                 dated: false,
                 scheduled: false,
             }),
-            OnRemoved::Report => self.findings.push(Finding {
-                kind: FindingKind::Drift,
-                email: account.email.clone(),
-                role: account.role.clone(),
-                place: None,
-                since: None,
-                next: None,
-            }),
+            OnRemoved::Report => {
+                let kind = FindingKind::Drift;
+                self.findings.push(Finding::new(kind, &account.email, &account.role, None));
+            }
         }
     }
 }

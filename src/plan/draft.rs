@@ -38,7 +38,7 @@ impl<'m> Draft<'m> {
     ) -> Self {
         let accounts = snapshot.accounts();
         let facts = Facts {
-            managed: matching.managed(),
+            managed: matching.managed,
             accounts: accounts.len(),
             admins: accounts.iter().filter(|account| account.role.is_admin()).count(),
             server_time: snapshot.server_time(),
@@ -81,13 +81,10 @@ impl<'m> Draft<'m> {
 
     /// Whether an earlier run saw the date that causes this while it was in the future.
     fn is_scheduled(&self, member: &Member, reason: Reason) -> bool {
+        let ends = member.time.as_deref().and_then(|period| period.ends);
         let (kind, at) = match reason {
-            Reason::Expired => {
-                (EndKind::Expires, member.time.as_deref().and_then(|period| period.ends))
-            }
-            Reason::ElevationEnded => {
-                (EndKind::Elevation, member.elevation().map(|elevation| elevation.until))
-            }
+            Reason::Expired => (EndKind::Expires, ends),
+            Reason::ElevationEnded => (EndKind::Elevation, member.elevation().map(|it| it.until)),
             _ => return false,
         };
         at.is_some_and(|at| {
@@ -131,9 +128,9 @@ impl<'m> Draft<'m> {
         since: Option<Timestamp>,
         next: Option<Timestamp>,
     ) {
-        let Some(role) = change.to().or(change.from()).cloned() else { return };
-        let (email, place) = (change.email.clone(), change.place);
-        self.findings.push(Finding { kind, email, role, place, since, next });
+        let Some(role) = change.action.to().or(change.action.from()) else { return };
+        let finding = Finding::new(kind, &change.email, role, change.place);
+        self.findings.push(Finding { since, next, ..finding });
     }
 
     /// Adds a finding for an invitation that was sent at `at` and is not in the snapshot yet.
@@ -146,7 +143,7 @@ impl<'m> Draft<'m> {
                 && member.addresses().any(|address| *address == attempt.email)
         });
         let kind = FindingKind::Propagating { answered };
-        self.push(member, kind, member.role.clone(), Some(at), Some(next));
+        self.push(member, kind, &member.role, Some(at), Some(next));
     }
 
     /// Moves [`Plan::next`] forward to `next`, if that is earlier.
@@ -155,20 +152,19 @@ impl<'m> Draft<'m> {
     }
 
     pub fn finding(&mut self, member: &Member, kind: FindingKind) {
-        let role = member.role_at(self.now).clone();
-        self.push(member, kind, role, None, None);
+        self.push(member, kind, member.role_at(self.now), None, None);
     }
 
     pub fn push(
         &mut self,
         member: &Member,
         kind: FindingKind,
-        role: Role,
+        role: &Role,
         since: Option<Timestamp>,
         next: Option<Timestamp>,
     ) {
-        let (email, place) = (member.email.clone(), Some(member.place));
-        self.findings.push(Finding { kind, email, role, place, since, next });
+        let finding = Finding::new(kind, &member.email, role, Some(member.place));
+        self.findings.push(Finding { since, next, ..finding });
     }
 
     pub fn invitation_finding(
@@ -179,26 +175,16 @@ impl<'m> Draft<'m> {
         since: Option<Timestamp>,
     ) {
         self.unknown_status(invitation, member);
-        self.findings.push(Finding {
-            kind,
-            email: invitation.email.clone(),
-            role: invitation.role.clone(),
-            place: member.map(|member| member.place),
-            since,
-            next: None,
-        });
+        let place = member.map(|member| member.place);
+        let finding = Finding::new(kind, &invitation.email, &invitation.role, place);
+        self.findings.push(Finding { since, ..finding });
     }
 
     pub fn unknown_status(&mut self, invitation: &Invitation, member: Option<&Member>) {
         if let InviteStatus::Unknown(status) = &invitation.status {
-            self.findings.push(Finding {
-                kind: FindingKind::UnknownStatus { status: status.clone() },
-                email: invitation.email.clone(),
-                role: invitation.role.clone(),
-                place: member.map(|member| member.place),
-                since: None,
-                next: None,
-            });
+            let kind = FindingKind::UnknownStatus { status: status.clone() };
+            let place = member.map(|member| member.place);
+            self.findings.push(Finding::new(kind, &invitation.email, &invitation.role, place));
         }
     }
 
@@ -208,7 +194,11 @@ impl<'m> Draft<'m> {
         if roster.approvals().is_empty() {
             return pending;
         }
-        let needed = needed_approvals(&self.changes);
+        let counted = self.changes.iter().flat_map(|change| {
+            let budgets = BudgetName::ALL.into_iter().filter(|it| it.counts(&change.action));
+            budgets.flat_map(|budget| change.addresses().map(move |email| (budget, email)))
+        });
+        let needed: HashSet<(BudgetName, &Email)> = counted.collect();
         for approval in roster.approvals() {
             let budget = approval.budget;
             for (email, place) in &approval.people {
@@ -222,14 +212,9 @@ impl<'m> Draft<'m> {
                     }
                     FindingKind::ApprovalIdle { budget }
                 };
-                self.findings.push(Finding {
-                    kind,
-                    email: email.clone(),
-                    role: Role::Other(Box::default()),
-                    place: Some(*place),
-                    since: used,
-                    next: None,
-                });
+                let no_role = Role::Other(Box::default());
+                let finding = Finding::new(kind, email, &no_role, Some(*place));
+                self.findings.push(Finding { since: used, ..finding });
             }
         }
         pending
@@ -251,16 +236,4 @@ impl<'m> Draft<'m> {
             now: self.now,
         }
     }
-}
-
-/// The approvals that would approve the changes.
-fn needed_approvals(changes: &[Change]) -> HashSet<(BudgetName, &Email)> {
-    let mut needed = HashSet::new();
-    for change in changes {
-        let counting = BudgetName::ALL.into_iter().filter(|budget| budget.counts(&change.action));
-        for budget in counting {
-            needed.extend(change.addresses().map(|email| (budget, email)));
-        }
-    }
-    needed
 }

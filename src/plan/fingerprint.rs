@@ -47,23 +47,15 @@ impl fmt::Display for Fingerprint {
 /// The hashed text of one change, unique because each part is prefixed with its length.
 fn row(change: &Change) -> String {
     // Destructured, so that a new field does not compile until this function is adapted.
-    let Change {
-        action: _,
-        email,
-        aliases: _,
-        reason: _,
-        place: _,
-        name: _,
-        dated: _,
-        scheduled: _,
-    } = change;
+    let Change { action, email, aliases: _, reason: _, place: _, name: _, dated: _, scheduled: _ } =
+        change;
     let email = email.folded();
     let parts = [
-        change.kind(),
+        action.kind(),
         &email,
-        change.uid().map_or("", Uid::as_str),
-        change.from().map_or("", Role::as_str),
-        change.to().map_or("", Role::as_str),
+        action.uid().map_or("", Uid::as_str),
+        action.from().map_or("", Role::as_str),
+        action.to().map_or("", Role::as_str),
     ];
     parts.iter().fold(String::with_capacity(128), |mut row, part| {
         let _ = writeln!(row, "{}:{part}", part.len());

@@ -12,16 +12,19 @@ use crate::roster::{Member, Roster};
 pub struct Matching<'a> {
     members: &'a [Member],
     found: Vec<Found<'a>>,
-    unmatched_accounts: Vec<&'a Account>,
-    unmatched_invitations: Vec<&'a Invitation>,
-    managed: usize,
+    /// Accounts without a member.
+    pub unmatched_accounts: Vec<&'a Account>,
+    /// Invitations without a member.
+    pub unmatched_invitations: Vec<&'a Invitation>,
+    /// The number of accounts that are not unmanaged.
+    pub managed: usize,
 }
 
 /// The accounts and the invitation of one member.
 #[derive(Clone, Default)]
 pub struct Found<'a> {
-    accounts: Vec<&'a Account>,
-    invitation: Option<&'a Invitation>,
+    pub accounts: Vec<&'a Account>,
+    pub invitation: Option<&'a Invitation>,
 }
 
 impl<'a> Matching<'a> {
@@ -39,8 +42,7 @@ impl<'a> Matching<'a> {
             managed: 0,
         };
         for account in snapshot.accounts() {
-            let by_address = index.get(&account.email);
-            match by_address {
+            match index.get(&account.email) {
                 Some(&member) => matching.found[member].accounts.push(account),
                 None if roster.is_unmanaged(&account.email) => continue,
                 None => match by_former_uid.get(&account.uid) {
@@ -66,32 +68,9 @@ impl<'a> Matching<'a> {
     pub fn members(&self) -> impl Iterator<Item = (&'a Member, &Found<'a>)> {
         self.members.iter().zip(&self.found)
     }
-
-    /// Accounts without a member.
-    pub fn unmatched_accounts(&self) -> impl Iterator<Item = &'a Account> + '_ {
-        self.unmatched_accounts.iter().copied()
-    }
-
-    /// Invitations without a member.
-    pub fn unmatched_invitations(&self) -> impl Iterator<Item = &'a Invitation> + '_ {
-        self.unmatched_invitations.iter().copied()
-    }
-
-    /// The number of accounts that are not unmanaged.
-    pub fn managed(&self) -> usize {
-        self.managed
-    }
 }
 
 impl<'a> Found<'a> {
-    pub fn accounts(&self) -> &[&'a Account] {
-        &self.accounts
-    }
-
-    pub fn invitation(&self) -> Option<&'a Invitation> {
-        self.invitation
-    }
-
     /// Keeps the most relevant invitation: a pending one before an expired one, then one to the
     /// member's `email` before one to an alias.
     fn consider(&mut self, invitation: &'a Invitation, own: &Email) {

@@ -29,13 +29,19 @@ pub use fingerprint::Fingerprint;
 pub struct Plan {
     changes: Vec<Change>,
     findings: Vec<Finding>,
-    facts: Facts,
-    fingerprint: Fingerprint,
-    roster: Digest,
+    pub facts: Facts,
+    /// Identifies the plan. It approves nothing.
+    pub fingerprint: Fingerprint,
+    /// The digest of the roster that the plan is based on.
+    pub roster: Digest,
     pending_approvals: Vec<PendingApproval>,
-    next: Option<Timestamp>,
-    has_history: bool,
-    now: Timestamp,
+    /// The first instant at which a pending finding becomes due.
+    pub next: Option<Timestamp>,
+    /// Whether the plan is based on a ledger. Without one, backoff times and used budgets are
+    /// unknown.
+    pub has_history: bool,
+    /// The instant that the plan was made for.
+    pub now: Timestamp,
 }
 
 /// An address in `approvals:` whose approval has not been used yet.
@@ -158,39 +164,16 @@ impl Plan {
         &self.findings
     }
 
-    pub fn facts(&self) -> &Facts {
-        &self.facts
-    }
-
-    /// Identifies the plan. It approves nothing.
-    pub fn fingerprint(&self) -> Fingerprint {
-        self.fingerprint
-    }
-
-    /// The digest of the roster that the plan is based on.
-    pub fn roster(&self) -> Digest {
-        self.roster
-    }
-
     /// Approvals that have not been used, in file order.
     pub fn pending_approvals(&self) -> &[PendingApproval] {
         &self.pending_approvals
     }
+}
 
-    /// Whether the plan is based on a ledger. Without one, backoff times and used budgets are
-    /// unknown.
-    pub fn has_history(&self) -> bool {
-        self.has_history
-    }
-
-    /// The first instant at which a pending finding becomes due.
-    pub fn next(&self) -> Option<Timestamp> {
-        self.next
-    }
-
-    /// The instant that the plan was made for.
-    pub fn now(&self) -> Timestamp {
-        self.now
+impl Finding {
+    fn new(kind: FindingKind, email: &Email, role: &Role, place: Option<Place>) -> Self {
+        let (email, role) = (email.clone(), role.clone());
+        Self { kind, email, role, place, since: None, next: None }
     }
 }
 

@@ -54,7 +54,7 @@ impl Evaluation {
 
     /// The first instant at which something that is pending or held may change by itself.
     pub(super) fn next(&self) -> Option<Timestamp> {
-        self.plan.next().into_iter().chain(self.verdict.next).min()
+        self.plan.next.into_iter().chain(self.verdict.next).min()
     }
 }
 

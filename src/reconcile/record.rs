@@ -39,7 +39,7 @@ impl<D: ReadDirectory + WriteDirectory> Run<'_, D> {
         let mut written = writer.write(vec![run(&report, loaded)], clock.now()).await.map(|_| ());
         // By a clock that is ahead every row is old, and would be missed once the clock is right.
         let plan = report.applied().map(|applied| &applied.plan);
-        let now = plan.filter(|plan| guard::clock_is_trusted(plan)).map(|plan| plan.now());
+        let now = plan.filter(|plan| guard::clock_is_trusted(plan)).map(|plan| plan.now);
         if let (Ok(()), Some(now)) = (&written, now) {
             let windows = spec.limits.budgets.values().map(|budget| budget.window);
             written = writer.prune(now, retention, windows.max().unwrap_or_default()).await;
@@ -107,7 +107,7 @@ fn run(report: &RunReport, loaded: &Loaded) -> Entry {
         roster: loaded.roster.digest().hex(),
         commit: loaded.revision.as_ref().map(|revision| revision.commit.clone()),
         stale: report.stale,
-        plan: applied.map(|applied| applied.plan.fingerprint().hex()),
+        plan: applied.map(|applied| applied.plan.fingerprint.hex()),
         done: count(|outcome| *outcome == Outcome::Done),
         rejected: count(|outcome| matches!(outcome, Outcome::Rejected(_))),
         unknown: count(|outcome| matches!(outcome, Outcome::Unknown(_))),
@@ -115,7 +115,7 @@ fn run(report: &RunReport, loaded: &Loaded) -> Entry {
         held: applied.map_or(0, |applied| applied.verdict.held.len()),
         in_sync: applied.map_or(0, |applied| match &applied.verification {
             Verification::Read(residue) => residue.in_sync,
-            _ => applied.plan.facts().in_sync,
+            _ => applied.plan.facts.in_sync,
         }),
         failure: report.failure().map(|failure| format!("{}: {}", failure.kind, failure.message)),
     }))

@@ -60,9 +60,9 @@ impl<D: ReadDirectory + WriteDirectory> Run<'_, D> {
         }
         // Dates are still judged by the time of the plan, but the server's clock has gone on.
         let now = self.clock.now();
-        let snapshot = snapshot.with_server_time_back(now.duration_since(plan.now()));
+        let snapshot = snapshot.with_server_time_back(now.duration_since(plan.now));
         self.write(observe(self.memory(), &snapshot, &self.loaded.roster, now)).await?;
-        let fresh = self.evaluate(snapshot, plan.now());
+        let fresh = self.evaluate(snapshot, plan.now);
         self.write_holds(&fresh).await?;
         Ok(fresh)
     }
@@ -71,7 +71,7 @@ impl<D: ReadDirectory + WriteDirectory> Run<'_, D> {
     /// for the last time in this run.
     async fn write_holds(&mut self, evaluation: &Evaluation) -> Result<(), Failure> {
         let Evaluation { plan, verdict, .. } = evaluation;
-        self.write(record::holds(self.memory(), verdict, plan.now())).await
+        self.write(record::holds(self.memory(), verdict, plan.now)).await
     }
 }
 
@@ -105,7 +105,7 @@ fn residue(fresh: &Evaluation, verdict: &Verdict) -> Residue {
     let (released, applicable) = allowed.partition(|change| held.contains(&target(change)));
     let categories = fresh.plan.findings().iter().map(|finding| finding.kind.category());
     Residue {
-        in_sync: fresh.plan.facts().in_sync,
+        in_sync: fresh.plan.facts.in_sync,
         propagating: categories.filter(|it| *it == FindingCategory::Propagating).count(),
         released,
         applicable,

@@ -48,40 +48,24 @@ pub struct Row {
     pub place: Option<String>,
 }
 
-const COLUMNS: [&str; 13] = [
-    "workspace",
-    "email",
-    "name",
-    "role",
-    "status",
-    "since",
-    "role_since",
-    "commit",
-    "author",
-    "subject",
-    "until",
-    "expiring",
-    "place",
-];
+const HEADER: &str =
+    "workspace,email,name,role,status,since,role_since,commit,author,subject,until,expiring,place";
 
 /// All users, sorted by address. `expiring` is set if access ends within `within` of the plan.
 pub fn rows(view: &View<'_>, memory: &Memory, within: SignedDuration) -> Vec<Row> {
-    let review = Review { view, memory, now: view.plan.now(), within };
+    let review = Review { view, memory, now: view.plan.now, within };
     let matching = Matching::new(view.roster, view.snapshot, memory);
     let mut rows = Vec::new();
     for (member, found) in matching.members() {
-        rows.extend(found.accounts().iter().map(|account| review.member(member, account)));
-        if found.accounts().is_empty() {
-            let invitation = found.invitation();
-            rows.extend(invitation.map(|it| review.invitation(it, Some(member))));
+        rows.extend(found.accounts.iter().map(|account| review.member(member, account)));
+        if found.accounts.is_empty() {
+            rows.extend(found.invitation.map(|it| review.invitation(it, Some(member))));
         }
     }
-    rows.extend(
-        matching.unmatched_accounts().map(|account| review.account(account, "not in roster")),
-    );
-    rows.extend(
-        matching.unmatched_invitations().map(|invitation| review.invitation(invitation, None)),
-    );
+    let unmatched = matching.unmatched_accounts.iter();
+    rows.extend(unmatched.map(|account| review.account(account, "not in roster")));
+    let unmatched = matching.unmatched_invitations.iter();
+    rows.extend(unmatched.map(|invitation| review.invitation(invitation, None)));
     let unmanaged = |email| view.roster.is_unmanaged(email);
     let others = view.snapshot.accounts().iter().filter(|account| unmanaged(&account.email));
     rows.extend(others.map(|account| review.account(account, "unmanaged")));
@@ -90,10 +74,7 @@ pub fn rows(view: &View<'_>, memory: &Memory, within: SignedDuration) -> Vec<Row
         status: "unmanaged".into(),
         ..review.invitation(invitation, None)
     }));
-    rows.sort_by(|a, b| {
-        let key = |row: &Row| (row.email.to_ascii_lowercase(), row.role.clone());
-        key(a).cmp(&key(b))
-    });
+    rows.sort_by_cached_key(|row| (row.email.to_ascii_lowercase(), row.role.clone()));
     rows
 }
 
@@ -120,9 +101,8 @@ impl Review<'_> {
     }
 
     fn until(&self, row: Row, member: &Member) -> Row {
-        let period = member.time.as_deref();
         let elevation = member.elevation().map(|elevation| elevation.until);
-        let ends = period.and_then(|period| period.ends);
+        let ends = member.time.as_deref().and_then(|period| period.ends);
         let until = ends.into_iter().chain(elevation).filter(|at| *at > self.now).min();
         let expiring = until.is_some_and(|until| until.duration_since(self.now) <= self.within);
         Row { until: until.map(time::exact), expiring, ..row }
@@ -179,18 +159,13 @@ impl Row {
         let day = |at: &Option<String>| {
             at.as_deref().map_or("–".to_owned(), |at| at.chars().take(10).collect())
         };
-        let until = match &self.until {
-            Some(_) => {
-                format!("until {}{}", day(&self.until), if self.expiring { " !" } else { "" })
-            }
-            None => String::new(),
-        };
+        let mark = if self.expiring { " !" } else { "" };
+        let until = self.until.as_ref().map(|_| format!("until {}{mark}", day(&self.until)));
         let commit = self.commit.as_deref().map(|commit| {
             let author = self.author.as_deref().unwrap_or_default();
             format!("@ {} {author}", abbreviate(commit)).trim_end().to_owned()
         });
-        let tail = [until, commit.unwrap_or_default(), self.place.clone().unwrap_or_default()];
-        let tail: Vec<String> = tail.into_iter().filter(|part| !part.is_empty()).collect();
+        let tail: Vec<String> = [until, commit, self.place.clone()].into_iter().flatten().collect();
         let (email, role) = (self.email.clone(), self.role.clone());
         vec![email, role, self.status.clone(), day(&self.since), tail.join("   ")]
     }
@@ -202,7 +177,7 @@ pub fn as_json(rows: &[Row]) -> String {
 }
 
 pub fn as_csv(rows: &[Row]) -> String {
-    table::csv(&COLUMNS, rows)
+    table::csv(HEADER, rows)
 }
 
 /// For people: one line for each user, and the count of each status.

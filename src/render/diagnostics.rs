@@ -44,14 +44,14 @@ fn draw(diagnostic: &Diagnostic, sources: &Sources, renderer: &Renderer) -> Stri
     };
     let title = level.primary_title(escape(&diagnostic.message)).id(diagnostic.code);
     let mut group = Group::with_title(title).elements(places(diagnostic, sources));
-    let Some(hint) = diagnostic.hint.as_deref().map(escape) else {
-        return renderer.render(&[group]);
-    };
-    if diagnostic.place.is_none() && diagnostic.related.is_empty() {
+    match diagnostic.hint.as_deref().map(escape) {
         // Without a place there is no frame for the hint.
-        return format!("{}\n  help: {hint}", renderer.render(&[group]));
+        Some(hint) if diagnostic.place.is_none() && diagnostic.related.is_empty() => {
+            return format!("{}\n  help: {hint}", renderer.render(&[group]));
+        }
+        Some(hint) => group = group.element(Level::HELP.message(hint)),
+        None => {}
     }
-    group = group.element(Level::HELP.message(hint));
     renderer.render(&[group])
 }
 
@@ -66,14 +66,12 @@ struct Mark<'a> {
 /// All places in one frame if possible, else one frame for each.
 fn places<'a>(diagnostic: &'a Diagnostic, sources: &'a Sources) -> Vec<Element<'a>> {
     let label = diagnostic.label.as_deref().unwrap_or_default();
-    let primary = diagnostic.place.map(|place| (place, label, AnnotationKind::Primary));
-    let related = &diagnostic.related;
-    let related = related.iter().map(|(place, label)| (*place, &**label, AnnotationKind::Context));
-    let marks: Vec<Mark<'_>> = primary
-        .into_iter()
-        .chain(related)
-        .map(|(place, label, kind)| Mark { place, label, kind })
-        .collect();
+    let primary =
+        diagnostic.place.map(|place| Mark { place, label, kind: AnnotationKind::Primary });
+    let kind = AnnotationKind::Context;
+    let related =
+        diagnostic.related.iter().map(|(place, label)| Mark { place: *place, label, kind });
+    let marks: Vec<Mark<'_>> = primary.into_iter().chain(related).collect();
     if diagnostic.redacted {
         return marks.iter().flat_map(|mark| origin(mark, sources, true)).collect();
     }
@@ -177,9 +175,10 @@ fn window(text: &str, place: Place) -> Option<(String, Range<usize>)> {
     // Extends an end inside a character to the end of the character.
     let end = (part.end..=line.len()).find(|at| line.is_char_boundary(*at))?;
     let (head, marked, tail) = (line.get(..part.start)?, line.get(part.start..end)?, &line[end..]);
-    let (cut, head) = last_of(head, AROUND);
-    let mut drawn = if cut { "…".to_owned() } else { String::new() };
-    drawn.push_str(&shown(head));
+    let mut drawn = match head.char_indices().rev().nth(AROUND) {
+        Some((at, cut)) => "…".to_owned() + &shown(&head[at + cut.len_utf8()..]),
+        None => shown(head),
+    };
     let begin = drawn.len();
     drawn.push_str(&first_of(marked, SPAN));
     let finish = drawn.len();
@@ -187,14 +186,6 @@ fn window(text: &str, place: Place) -> Option<(String, Range<usize>)> {
         drawn.push_str(&first_of(tail, AROUND));
     }
     Some((drawn, begin..finish))
-}
-
-/// The last characters of a text, and whether there are more before them.
-fn last_of(text: &str, characters: usize) -> (bool, &str) {
-    match text.char_indices().rev().nth(characters) {
-        Some((at, cut)) => (true, &text[at + cut.len_utf8()..]),
-        None => (false, text),
-    }
 }
 
 /// The first characters of a text, escaped, with an ellipsis if there are more.
@@ -251,12 +242,13 @@ impl<'a> JsonDiagnostic<'a> {
         // Destructured, so that a new field does not compile until this function is adapted.
         let Diagnostic { code, severity, message, place, label, related, hint, redacted: _ } =
             diagnostic;
+        let related = related.iter().map(|(place, message)| {
+            let Place { file, line, column, .. } = *place;
+            JsonRelated { file: sources.name(file), line, column, message }
+        });
         Self {
             code,
-            severity: match severity {
-                Severity::Error => "error",
-                Severity::Warning => "warning",
-            },
+            severity: severity.into(),
             message,
             file: place.map(|place| sources.name(place.file)),
             line: place.map(|place| place.line),
@@ -265,15 +257,7 @@ impl<'a> JsonDiagnostic<'a> {
             end: place.map(|place| place.end),
             label: label.as_deref(),
             hint: hint.as_deref(),
-            related: related
-                .iter()
-                .map(|(place, message)| JsonRelated {
-                    file: sources.name(place.file),
-                    line: place.line,
-                    column: place.column,
-                    message,
-                })
-                .collect(),
+            related: related.collect(),
         }
     }
 }

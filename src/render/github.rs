@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::rows::{self, Kind, Row};
 use super::{Summary, View};
-use crate::diagnostic::{Diagnostic, Place, Severity, Sources};
+use crate::diagnostic::{Diagnostic, Place, Sources};
 use crate::escape::escape;
 
 /// One line for each problem, without the source line.
@@ -27,10 +27,6 @@ pub fn plan(view: &View<'_>) -> String {
 }
 
 fn of_diagnostic(diagnostic: &Diagnostic, sources: &Sources) -> String {
-    let level = match diagnostic.severity {
-        Severity::Error => "error",
-        Severity::Warning => "warning",
-    };
     let mut message = escape(&diagnostic.message).into_owned();
     for (place, text) in &diagnostic.related {
         let _ = write!(message, "\n{}: {}", super::at(sources, *place), escape(text));
@@ -39,7 +35,7 @@ fn of_diagnostic(diagnostic: &Diagnostic, sources: &Sources) -> String {
         let _ = write!(message, "\nhint: {}", escape(hint));
     }
     let place = diagnostic.place.map(|place| (sources, place));
-    command(level, place, diagnostic.code, &message)
+    command(diagnostic.severity.into(), place, diagnostic.code, &message)
 }
 
 fn of_row(row: &Row, view: &View<'_>) -> String {

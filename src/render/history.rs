@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{json, table, time};
+use super::{json, role_change, table, time};
 use crate::action::Action;
 use crate::memory::events::{Change, Event, EventKind};
 use crate::revision::{Revision, abbreviate};
@@ -47,22 +47,8 @@ pub struct Row {
     pub subject: Option<String>,
 }
 
-const COLUMNS: [&str; 14] = [
-    "workspace",
-    "at",
-    "email",
-    "event",
-    "from",
-    "to",
-    "outcome",
-    "shown",
-    "reason",
-    "detail",
-    "place",
-    "commit",
-    "author",
-    "subject",
-];
+const HEADER: &str =
+    "workspace,at,email,event,from,to,outcome,shown,reason,detail,place,commit,author,subject";
 
 /// The events of one workspace as rows.
 pub fn rows(workspace: &str, events: &[Event]) -> Vec<Row> {
@@ -75,7 +61,7 @@ pub fn as_json(rows: &[Row]) -> String {
 }
 
 pub fn as_csv(rows: &[Row]) -> String {
-    table::csv(&COLUMNS, rows)
+    table::csv(HEADER, rows)
 }
 
 /// For people: one line for each event, with its outcome and the commit that caused it.
@@ -125,37 +111,23 @@ impl Row {
             EventKind::ApprovalUsed { budget } => {
                 Self { event: "approval_used".into(), detail: text(budget.key()), ..self }
             }
-            EventKind::Appeared { role } => {
-                Self { event: "first_seen".into(), to: text(role.as_str()), ..self }.observed()
-            }
+            EventKind::Appeared { role } => self.observed("first_seen", None, Some(role.as_str())),
             EventKind::OtherRole { from, to } => Self {
-                event: "role_changed".into(),
-                from: text(from.as_str()),
-                to: text(to.as_str()),
                 reason: text("outside rosterd"),
-                ..self
-            }
-            .observed(),
+                ..self.observed("role_changed", Some(from.as_str()), Some(to.as_str()))
+            },
             EventKind::OtherAddress { from } => {
-                Self { event: "email_changed".into(), from: text(from.as_str()), ..self }.observed()
+                self.observed("email_changed", Some(from.as_str()), None)
             }
             EventKind::Gone { role, by_us } => Self {
-                event: "removed".into(),
-                from: text(role.as_str()),
                 reason: text(if *by_us { "disabled by rosterd" } else { "outside rosterd" }),
-                ..self
-            }
-            .observed(),
-            EventKind::Invited { role } => {
-                Self { event: "invited".into(), to: text(role.as_str()), ..self }.observed()
-            }
+                ..self.observed("removed", Some(role.as_str()), None)
+            },
+            EventKind::Invited { role } => self.observed("invited", None, Some(role.as_str())),
             EventKind::InvitationExpired { role } => {
-                Self { event: "invitation_expired".into(), to: text(role.as_str()), ..self }
-                    .observed()
+                self.observed("invitation_expired", None, Some(role.as_str()))
             }
-            EventKind::InvitationEnded => {
-                Self { event: "invitation_ended".into(), ..self }.observed()
-            }
+            EventKind::InvitationEnded => self.observed("invitation_ended", None, None),
         }
     }
 
@@ -169,8 +141,17 @@ impl Row {
     }
 
     /// An observation, which no commit caused.
-    fn observed(self) -> Self {
-        Self { commit: None, author: None, subject: None, ..self }
+    fn observed(self, event: &str, from: Option<&str>, to: Option<&str>) -> Self {
+        let [from, to] = [from, to].map(|it| it.map(str::to_owned));
+        Self {
+            event: event.to_owned(),
+            from,
+            to,
+            commit: None,
+            author: None,
+            subject: None,
+            ..self
+        }
     }
 
     fn change(self, change: &Change) -> Self {
@@ -190,10 +171,7 @@ impl Row {
     }
 
     fn line(&self) -> Vec<String> {
-        let role = match (&self.from, &self.to) {
-            (Some(from), Some(to)) => format!("{from} → {to}"),
-            (from, to) => from.as_ref().or(to.as_ref()).cloned().unwrap_or_default(),
-        };
+        let role = role_change(self.from.as_deref(), self.to.as_deref());
         let event = match self.event.as_str() {
             "update_role" => "role".to_owned(),
             other => other.replace('_', " "),

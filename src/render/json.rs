@@ -188,24 +188,26 @@ impl SavedPlan {
         let changes = plan.changes().iter().map(|change| {
             SavedChange::of(change, held.next_if(|held| held.change == *change), sources)
         });
+        let findings = plan.findings().iter().map(|it| SavedFinding::of(it, plan.now, sources));
+        let violations = verdict.violations.iter().map(|it| SavedViolation {
+            guard: it.guard.to_string(),
+            message: it.message.clone(),
+            hint: it.hint.clone(),
+        });
         Self {
             workspace: workspace.to_owned(),
             roster: SavedRoster {
-                digest: plan.roster().hex(),
+                digest: plan.roster.hex(),
                 files: sources.iter().map(|(_, file)| file.name.clone()).collect(),
                 commit: view.revision.map(Revision::full),
             },
-            fingerprint: plan.fingerprint().hex(),
-            made_at: plan.now().to_string(),
+            fingerprint: plan.fingerprint.hex(),
+            made_at: plan.now.to_string(),
             changes: changes.collect(),
-            findings: plan
-                .findings()
-                .iter()
-                .map(|it| SavedFinding::of(it, plan.now(), sources))
-                .collect(),
-            violations: verdict.violations.iter().map(SavedViolation::of).collect(),
+            findings: findings.collect(),
+            violations: violations.collect(),
             approvals: verdict.approvals(),
-            has_ledger: plan.has_history(),
+            has_ledger: plan.has_history,
             summary: Summary::of(plan, &rows::of_view(view)),
         }
     }
@@ -215,12 +217,12 @@ impl SavedChange {
     pub(super) fn of(change: &Change, held: Option<&Held>, sources: &Sources) -> Self {
         let held_by = held.iter().flat_map(|held| &held.by).map(ToString::to_string).collect();
         Self {
-            kind: change.kind().to_owned(),
-            class: change.class().as_str().to_owned(),
+            kind: change.action.kind().to_owned(),
+            class: change.action.class().as_str().to_owned(),
             email: change.email.as_str().to_owned(),
-            uid: change.uid().map(ToString::to_string),
-            from: change.from().map(ToString::to_string),
-            to: change.to().map(ToString::to_string),
+            uid: change.action.uid().map(ToString::to_string),
+            from: change.action.from().map(ToString::to_string),
+            to: change.action.to().map(ToString::to_string),
             reason: change.reason.description().to_owned(),
             name: change.name.as_deref().map(str::to_owned),
             place: change.place.map(|place| SavedPlace::of(place, sources)),
@@ -249,12 +251,5 @@ impl SavedPlace {
     fn of(place: Place, sources: &Sources) -> Self {
         let Place { file, line, column, .. } = place;
         Self { file: sources.name(file).to_owned(), line, column }
-    }
-}
-
-impl SavedViolation {
-    fn of(violation: &crate::guard::Violation) -> Self {
-        let crate::guard::Violation { guard, message, hint, approval: _ } = violation;
-        Self { guard: guard.to_string(), message: message.clone(), hint: hint.clone() }
     }
 }

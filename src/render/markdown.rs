@@ -18,7 +18,7 @@ pub fn plan(view: &View<'_>) -> String {
     let rows = rows::of_view(view);
     let summary = Summary::of(view.plan, &rows);
     let mut text = marker(view.workspace);
-    let fingerprint = view.plan.fingerprint().short();
+    let fingerprint = view.plan.fingerprint.short();
     let _ = writeln!(text, "### rosterd plan for {}: {summary}", code(view.workspace));
     let commit = view.revision.map(|revision| format!(" @ {}", code(&revision.to_string())));
     let files = code(&super::files(view.sources));
@@ -39,7 +39,7 @@ pub fn plan(view: &View<'_>) -> String {
             text.push_str("\n</details>\n");
         }
     }
-    if !view.plan.has_history() {
+    if !view.plan.has_history {
         let _ = writeln!(text, "\n_{NO_LEDGER}._");
     }
     text

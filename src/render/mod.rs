@@ -81,7 +81,7 @@ impl Summary {
             needs_action: count(Kind::NeedsAction),
             drift: count(Kind::Drift),
             info: count(Kind::Info),
-            in_sync: plan.facts().in_sync,
+            in_sync: plan.facts.in_sync,
         }
     }
 
@@ -121,6 +121,14 @@ pub(crate) fn counts<const N: usize>(parts: [(usize, &str); N]) -> String {
         .map(|(count, label)| format!("{count} {label}"))
         .collect();
     if parts.is_empty() { "nothing to do".to_owned() } else { parts.join(", ") }
+}
+
+/// `DEVELOPER`, or `ADMIN → BUSINESS`.
+fn role_change(from: Option<&str>, to: Option<&str>) -> String {
+    match (from, to) {
+        (Some(from), Some(to)) => format!("{from} → {to}"),
+        (from, to) => from.or(to).unwrap_or_default().to_owned(),
+    }
 }
 
 /// `users.yaml:14`.

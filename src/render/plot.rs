@@ -2,7 +2,7 @@
 //! style sheet colours its classes.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
+use std::fmt::{Display, Write as _};
 
 use jiff::Timestamp;
 
@@ -64,11 +64,10 @@ pub fn plot(timeline: &Timeline, now: Timestamp) -> Option<Plot> {
     bars(&mut svg, timeline, &axis);
     svg.push_str("</svg>");
     let last = timeline.counts.last().map(|(_, counts)| counts.clone()).unwrap_or_default();
-    let count = |role: &Role| last.get(role).copied().unwrap_or_default();
     let legend = roles.iter().enumerate().map(|(at, role)| Legend {
         class: class(at),
         role: escape(role.as_str()).into_owned(),
-        now: count(role),
+        now: last.get(role).copied().unwrap_or_default(),
     });
     let legend: Vec<Legend> = legend.collect();
     let people: usize = last.values().sum();
@@ -186,36 +185,29 @@ fn bars(svg: &mut String, timeline: &Timeline, axis: &Axis) {
 }
 
 fn grid(svg: &mut String, top: usize, axis: &Axis) {
+    let left = LEFT - 6.0;
     for part in 0..=4_usize {
         if !(top * part).is_multiple_of(4) {
             continue;
         }
         let (y, count) = (y(top * part / 4, top), top * part / 4);
-        let (right, text) = (WIDTH - RIGHT, LEFT - 6.0);
-        let _ = write!(
-            svg,
-            "<path class=\"grid\" d=\"M{LEFT} {y:.1}H{right}\"/>\
-             <text class=\"tick\" x=\"{text}\" y=\"{:.1}\" text-anchor=\"end\">{count}</text>",
-            y + 4.0
-        );
+        let _ = write!(svg, "<path class=\"grid\" d=\"M{LEFT} {y:.1}H{}\"/>", WIDTH - RIGHT);
+        tick(svg, left, format_args!("{:.1}", y + 4.0), "end", count);
     }
     let _ = write!(svg, "<path class=\"grid\" d=\"M{LEFT} {CHANGES}H{}\"/>", WIDTH - RIGHT);
     for (share, anchor) in [(0.0, "start"), (0.5, "middle"), (1.0, "end")] {
         let x = LEFT + share * (WIDTH - LEFT - RIGHT);
-        let _ = write!(
-            svg,
-            "<text class=\"tick\" x=\"{x:.1}\" y=\"{}\" text-anchor=\"{anchor}\">{}</text>",
-            HEIGHT - 4.0,
-            axis.date(share)
-        );
+        tick(svg, format_args!("{x:.1}"), HEIGHT - 4.0, anchor, axis.date(share));
     }
-    let text = LEFT - 6.0;
+    tick(svg, left, CHANGES - 4.0, "end", '+');
+    tick(svg, left, CHANGES + 13.0, "end", '−');
+}
+
+/// Draws a label of an axis.
+fn tick(svg: &mut String, x: impl Display, y: impl Display, anchor: &str, text: impl Display) {
     let _ = write!(
         svg,
-        "<text class=\"tick\" x=\"{text}\" y=\"{}\" text-anchor=\"end\">+</text>\
-         <text class=\"tick\" x=\"{text}\" y=\"{}\" text-anchor=\"end\">−</text>",
-        CHANGES - 4.0,
-        CHANGES + 13.0
+        "<text class=\"tick\" x=\"{x}\" y=\"{y}\" text-anchor=\"{anchor}\">{text}</text>"
     );
 }
 

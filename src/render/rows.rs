@@ -2,14 +2,16 @@
 
 use jiff::Timestamp;
 
-use super::{View, at, findings, time};
 use strum::IntoStaticStr;
+
+use super::{View, at, findings, role_change, time};
 
 use crate::diagnostic::{Place, Sources};
 use crate::escape::escape;
 use crate::guard::{Held, Verdict};
 use crate::plan::change::{Action, Change, Reason};
-use crate::plan::{Finding, FindingCategory, FindingKind};
+use crate::plan::{Finding, FindingCategory};
+use crate::role::Role;
 
 /// The kind of a row, in order of display.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, IntoStaticStr)]
@@ -67,8 +69,8 @@ impl Kind {
         self <= Self::Disable
     }
 
-    fn of_change(change: &Change) -> Self {
-        match change.action {
+    fn of_action(action: &Action) -> Self {
+        match action {
             Action::Invite { .. } => Self::Invite,
             Action::Reinvite { .. } => Self::Reinvite,
             Action::UpdateRole { .. } => Self::Role,
@@ -76,8 +78,8 @@ impl Kind {
         }
     }
 
-    fn of_finding(kind: &FindingKind) -> Self {
-        match kind.category() {
+    fn of_category(category: FindingCategory) -> Self {
+        match category {
             FindingCategory::Propagating => Self::Propagating,
             FindingCategory::Pending => Self::Pending,
             FindingCategory::NeedsAction => Self::NeedsAction,
@@ -97,7 +99,7 @@ impl Row {
 /// All rows of the plan: by kind, and within a kind in the order of the plan.
 pub fn of_view(view: &View<'_>) -> Vec<Row> {
     let View { plan, verdict, sources, .. } = *view;
-    let now = plan.now();
+    let now = plan.now;
     let approved = verdict.approved.changes().iter().map(|change| of_change(change, sources));
     let findings = plan.findings().iter().map(|finding| of_finding(finding, now));
     let mut rows: Vec<Row> = approved.chain(held(verdict, now, sources)).chain(findings).collect();
@@ -112,10 +114,11 @@ pub(super) fn held(verdict: &Verdict, now: Timestamp, sources: &Sources) -> Vec<
 
 pub fn of_change(change: &Change, sources: &Sources) -> Row {
     let disables = matches!(change.action, Action::Disable { .. });
+    let [from, to] = [change.action.from(), change.action.to()].map(|it| it.map(Role::as_str));
     Row {
-        kind: Kind::of_change(change),
+        kind: Kind::of_action(&change.action),
         email: escape(change.email.as_str()).into_owned(),
-        what: role_change(change),
+        what: escape(&role_change(from, to)).into_owned(),
         why: why(change, sources),
         warning: if disables { "cannot be undone through the API" } else { "" },
         held_by: String::new(),
@@ -141,25 +144,13 @@ fn of_held(held: &Held, now: Timestamp, sources: &Sources) -> Row {
 
 fn of_finding(finding: &Finding, now: Timestamp) -> Row {
     Row {
-        kind: Kind::of_finding(&finding.kind),
+        kind: Kind::of_category(finding.kind.category()),
         email: escape(finding.email.as_str()).into_owned(),
         what: escape(finding.role.as_str()).into_owned(),
         why: findings::message(finding, now),
         warning: "",
         held_by: String::new(),
         place: finding.place,
-    }
-}
-
-/// `DEVELOPER`, or `ADMIN → BUSINESS`.
-fn role_change(change: &Change) -> String {
-    match &change.action {
-        Action::Invite { role } | Action::Reinvite { role } | Action::Disable { role, .. } => {
-            escape(role.as_str()).into()
-        }
-        Action::UpdateRole { from, to, .. } => {
-            format!("{} → {}", escape(from.as_str()), escape(to.as_str()))
-        }
     }
 }
 

@@ -72,7 +72,7 @@ impl SavedPlan {
     /// compared by kind, address, uid, and the role before and after.
     pub fn differences(&self, plan: &Plan) -> Vec<Difference> {
         let mut differences = Vec::new();
-        let now = plan.roster().hex();
+        let now = plan.roster.hex();
         if self.roster.digest != now {
             let saved = escape(&self.roster.digest).into_owned();
             differences.push(Difference::Roster { saved, now });
@@ -107,12 +107,9 @@ impl SavedChange {
 
     /// `update_role jonny@acme.io ADMIN → BUSINESS`, escaped.
     fn description(&self) -> String {
-        let role = match (&self.from, &self.to) {
-            (Some(from), Some(to)) => format!("{} → {}", escape(from), escape(to)),
-            (from, to) => escape(from.as_deref().or(to.as_deref()).unwrap_or_default()).into(),
-        };
+        let role = super::role_change(self.from.as_deref(), self.to.as_deref());
         let uid = self.uid.as_deref().map(|uid| format!(" (uid {})", escape(uid)));
-        let (kind, email) = (escape(&self.kind), escape(&self.email));
+        let (kind, email, role) = (escape(&self.kind), escape(&self.email), escape(&role));
         format!("{kind} {email} {role}{}", uid.unwrap_or_default())
     }
 }

@@ -12,8 +12,8 @@ use super::{NO_LEDGER, Summary, View, counts, files};
 use crate::diagnostic::Sources;
 use crate::escape::escape;
 use crate::guard::{Verdict, Violation};
-use crate::plan::FindingCategory;
 use crate::plan::change::Change;
+use crate::plan::{Finding, FindingCategory};
 use crate::report::{Applied, End, Outcome, Residue, RunReport, RunStatus, Verification};
 use crate::revision::Revision;
 
@@ -30,12 +30,12 @@ pub fn plan(view: &View<'_>, verbose: bool) -> String {
     let summary = Summary::of(view.plan, &rows);
     let head = head(view.workspace, view.sources, view.revision);
     if rows.is_empty() {
-        let members = view.plan.facts().members;
+        let members = view.plan.facts.members;
         let members = if members == 1 { "1 member".into() } else { format!("{members} members") };
         let note = ledger_note(view);
         return format!("{head}   in sync: {members}, nothing to do\n{note}");
     }
-    let mut text = format!("{head}   plan {}\n\n", view.plan.fingerprint().short());
+    let mut text = format!("{head}   plan {}\n\n", view.plan.fingerprint.short());
     let lines: Vec<Line<'_>> =
         rows.iter().map(|row| Line::of(row, view.sources, verbose)).collect();
     write_lines(&mut text, &lines, verbose);
@@ -68,12 +68,12 @@ fn result(applied: &Applied, status: RunStatus, sources: &Sources, verbose: bool
     if changed.is_empty() {
         return format!("   {last_line}\n");
     }
-    let held = rows::held(&applied.verdict, applied.plan.now(), sources);
+    let held = rows::held(&applied.verdict, applied.plan.now, sources);
     let done = changed.iter().zip(&applied.outcomes);
     let mut lines: Vec<Line<'_>> =
         done.map(|(row, (_, outcome))| Line::of_outcome(row, outcome, sources)).collect();
     lines.extend(held.iter().map(|row| Line::of(row, sources, verbose)));
-    let mut text = format!("   plan {}\n\n", applied.plan.fingerprint().short());
+    let mut text = format!("   plan {}\n\n", applied.plan.fingerprint.short());
     write_lines(&mut text, &lines, verbose);
     violations(&mut text, &applied.verdict);
     if let Verification::Read(residue) = &applied.verification {
@@ -88,9 +88,13 @@ fn run_summary(applied: &Applied, status: RunStatus) -> String {
     let outcome = |wanted: fn(&Outcome) -> bool| {
         applied.outcomes.iter().filter(|(_, outcome)| wanted(outcome)).count()
     };
-    let (in_sync, remaining) = match &applied.verification {
-        Verification::Read(residue) => (residue.in_sync, residue.applicable.len()),
-        _ => (applied.plan.facts().in_sync, 0),
+    let (in_sync, remaining, propagating) = match &applied.verification {
+        Verification::Read(it) => (it.in_sync, it.applicable.len(), it.propagating),
+        _ => {
+            let findings = applied.plan.findings().iter();
+            let unseen = |it: &&Finding| it.kind.category() == FindingCategory::Propagating;
+            (applied.plan.facts.in_sync, 0, findings.filter(unseen).count())
+        }
     };
     let counted = counts([
         (outcome(|it| *it == Outcome::Done), "done"),
@@ -100,7 +104,7 @@ fn run_summary(applied: &Applied, status: RunStatus) -> String {
         (applied.verdict.held.len(), "held"),
         (applied.lost, "without effect"),
         (remaining, "remaining"),
-        (propagating(applied), "propagating"),
+        (propagating, "propagating"),
         (in_sync, "in sync"),
     ]);
     match (&applied.stopped, &applied.verification) {
@@ -135,17 +139,8 @@ fn remaining(
     }
 }
 
-/// The number of changes that the last snapshot does not show yet.
-fn propagating(applied: &Applied) -> usize {
-    if let Verification::Read(residue) = &applied.verification {
-        return residue.propagating;
-    }
-    let findings = applied.plan.findings().iter();
-    findings.filter(|it| it.kind.category() == FindingCategory::Propagating).count()
-}
-
 fn ledger_note(view: &View<'_>) -> String {
-    if view.plan.has_history() { String::new() } else { format!("{DIM}{NO_LEDGER}{DIM:#}\n") }
+    if view.plan.has_history { String::new() } else { format!("{DIM}{NO_LEDGER}{DIM:#}\n") }
 }
 
 fn head(workspace: &str, sources: &Sources, revision: Option<&Revision>) -> String {

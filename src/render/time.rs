@@ -4,10 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 
 /// ` 3 days ago`, with a leading space; empty below a minute.
 pub fn ago(since: Timestamp, now: Timestamp) -> String {
-    match span(now.duration_since(since)) {
-        None => String::new(),
-        Some(span) => format!(" {span} ago"),
-    }
+    span(now.duration_since(since)).map(|span| format!(" {span} ago")).unwrap_or_default()
 }
 
 /// `3 days`, `5 h`, `12 min`; None below a minute.

@@ -60,7 +60,7 @@ fn before_and_after<'a>(
 ) -> (Vec<Entry<'a>>, Vec<Entry<'a>>) {
     let before = directory(view);
     let by_uid: HashMap<&Uid, &Change> =
-        changes.iter().filter_map(|change| Some((change.uid()?, change))).collect();
+        changes.iter().filter_map(|change| Some((change.action.uid()?, change))).collect();
     let mut after = Vec::with_capacity(before.len());
     for &entry in &before {
         match entry.uid.and_then(|uid| by_uid.get(uid)).map(|change| &change.action) {
@@ -81,17 +81,16 @@ fn before_and_after<'a>(
 /// The managed accounts, and the invitations that can still be accepted.
 fn directory<'a>(view: &View<'a>) -> Vec<Entry<'a>> {
     let accounts = view.snapshot.accounts();
-    let accounts =
+    let has_account =
+        |email: &Email| accounts.binary_search_by(|account| account.email.cmp(email)).is_ok();
+    let active =
         accounts.iter().map(|it| Entry { email: &it.email, role: &it.role, uid: Some(&it.uid) });
-    let has_account = |email: &Email| {
-        view.snapshot.accounts().binary_search_by(|account| account.email.cmp(email)).is_ok()
-    };
     let pending = view.snapshot.invitations().iter();
     let pending = pending
         .filter(|it| it.status.is_pending() && !has_account(&it.email))
         .map(|it| Entry { email: &it.email, role: &it.role, uid: None });
     let mut entries: Vec<Entry<'a>> =
-        accounts.chain(pending).filter(|entry| !view.roster.is_unmanaged(entry.email)).collect();
+        active.chain(pending).filter(|entry| !view.roster.is_unmanaged(entry.email)).collect();
     entries.sort_by_key(|entry| (entry.email, entry.uid));
     entries
 }

@@ -1,5 +1,7 @@
 //! Explains the access of one user: roster, workspace, invitations, next steps and history.
 
+use std::iter;
+
 use jiff::Timestamp;
 
 use super::history::{self, Row};
@@ -26,10 +28,12 @@ pub fn person<'a>(view: &View<'a>, email: &Email) -> (Option<&'a Member>, Vec<Em
 /// All sections and the history, as text.
 pub fn text(view: &View<'_>, memory: &Memory, events: &[Event], email: &Email) -> String {
     let mut text = format!("{} in {}\n\n", escape(email.as_str()), escape(view.workspace));
-    let sections = sections(view, memory, email).into_iter();
-    let rows: Vec<Vec<String>> =
-        sections.flat_map(|(title, lines)| section(title, lines)).collect();
-    text.push_str(&table::aligned(&rows));
+    let rows = sections(view, memory, email).into_iter().flat_map(|(title, lines)| {
+        // The title is beside the first line.
+        let titles = iter::once(title.to_owned()).chain(iter::repeat(String::new()));
+        titles.zip(lines).map(|(title, line)| vec![title, line])
+    });
+    text.push_str(&table::aligned(&rows.collect::<Vec<_>>()));
     let rows: Vec<Row> = history::rows(view.workspace, events);
     text.push_str("\nhistory\n");
     if rows.is_empty() {
@@ -47,19 +51,13 @@ pub fn sections(
     email: &Email,
 ) -> [(&'static str, Vec<String>); 4] {
     let (member, addresses) = person(view, email);
-    let person = Person { view, memory, member, addresses: &addresses, now: view.plan.now() };
+    let person = Person { view, memory, member, addresses: &addresses, now: view.plan.now };
     [
         ("roster", person.roster(email)),
         ("workspace", person.workspace()),
         ("invitations", person.invitations()),
         ("next", person.next()),
     ]
-}
-
-/// The rows of a section. The title is beside the first line.
-fn section(title: &str, lines: Vec<String>) -> impl Iterator<Item = Vec<String>> {
-    let titles = std::iter::once(title.to_owned()).chain(std::iter::repeat(String::new()));
-    titles.zip(lines).map(|(title, line)| vec![title, line])
 }
 
 struct Person<'a> {
@@ -101,7 +99,7 @@ impl Person<'_> {
             .and_then(|member| matching.members().find(|(other, _)| other.email == member.email));
         let is_theirs = |email: &Email| self.addresses.contains(email);
         let accounts: Vec<&Account> = if let Some((_, found)) = theirs {
-            found.accounts().to_vec()
+            found.accounts.clone()
         } else {
             let all = self.view.snapshot.accounts().iter();
             all.filter(|account| is_theirs(&account.email)).collect()
@@ -193,17 +191,14 @@ impl Person<'_> {
 fn dates(member: &Member, now: Timestamp) -> Vec<String> {
     let Some(period) = member.time.as_deref() else { return Vec::new() };
     let past = |at: Timestamp, note| if at <= now { note } else { "" };
-    let mut lines = Vec::new();
-    lines.extend(
-        period.starts.map(|at| format!("access starts {}{}", time::at(at), past(at, " (started)"))),
-    );
-    lines.extend(
-        period.ends.map(|at| format!("access ends {}{}", time::at(at), past(at, " (ended)"))),
-    );
+    let line = |what, at, note| format!("{what} {}{}", time::at(at), past(at, note));
+    let starts = period.starts.map(|at| line("access starts", at, " (started)"));
+    let ends = period.ends.map(|at| line("access ends", at, " (ended)"));
+    let mut lines: Vec<String> = starts.into_iter().chain(ends).collect();
     if let Some(Elevation { role, until, reason }) = &period.elevate {
         let reason = reason.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default();
-        let (at, ended) = (time::at(*until), past(*until, " (ended)"));
-        lines.push(format!("elevated to {role} until {at}{ended}{reason}"));
+        let what = format!("elevated to {role} until");
+        lines.push(line(&what, *until, " (ended)") + &reason);
     }
     lines
 }

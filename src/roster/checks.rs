@@ -5,7 +5,6 @@ mod roles;
 mod sections;
 
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -42,12 +41,9 @@ pub fn validate(
         approvals: Vec::new(),
         found: problems,
     };
-    let is_first = |file: FileId| file == FileId(0);
-    if !documents.iter().any(|(file, _)| is_first(*file)) {
-        validator.role_aliases.mark_incomplete();
-    }
+    validator.role_aliases.incomplete = !documents.iter().any(|(file, _)| *file == FileId(0));
     for (file, document) in documents {
-        validator.file(&document, is_first(file));
+        validator.file(&document, file == FileId(0));
     }
     validator.duplicates();
     validator.declared_and_unmanaged();
@@ -166,12 +162,9 @@ impl Validator<'_> {
     fn duplicates(&mut self) {
         let mut seen = HashMap::with_capacity(self.addresses.len());
         for (email, place) in &self.addresses {
-            let first = match seen.entry(email) {
-                Entry::Occupied(first) => *first.get(),
-                Entry::Vacant(free) => {
-                    free.insert(*place);
-                    continue;
-                }
+            let Some(&first) = seen.get(email) else {
+                seen.insert(email, *place);
+                continue;
             };
             if self.found.len() >= MAX_PROBLEMS {
                 break;
@@ -208,7 +201,7 @@ impl Validator<'_> {
                 .hint("remove one of them; rosterd ignores unmanaged addresses"),
             );
         }
-        self.unmanaged = unmanaged.into_patterns();
+        self.unmanaged = unmanaged.patterns;
     }
 }
 

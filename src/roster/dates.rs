@@ -63,13 +63,11 @@ fn is_date(text: &str) -> bool {
 
 fn parse_date(text: &str, boundary: DayBoundary, zone: &TimeZone) -> Option<Timestamp> {
     let date: Date = is_date(text).then(|| text.parse().ok()).flatten()?;
-    let day = match boundary {
-        DayBoundary::Start => date,
-        DayBoundary::End => match date.tomorrow() {
-            Ok(next) => next,
-            // The last day that can be represented.
-            Err(_) => return Some(Timestamp::MAX),
-        },
+    let day = match (boundary, date.tomorrow()) {
+        (DayBoundary::Start, _) => date,
+        (DayBoundary::End, Ok(next)) => next,
+        // The last day that can be represented.
+        (DayBoundary::End, Err(_)) => return Some(Timestamp::MAX),
     };
     // With a daylight saving change at midnight, the day starts later than 00:00.
     let midnight = day.to_zoned_datetime(zone.clone()).ok()?;

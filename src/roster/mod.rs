@@ -241,10 +241,6 @@ impl Unmanaged {
         let globs = self.globs.iter().filter_map(|&position| self.patterns.get(position));
         globs.into_iter().find(|pattern| pattern.glob.matches(&folded))
     }
-
-    pub fn into_patterns(self) -> Vec<Pattern> {
-        self.patterns
-    }
 }
 
 impl Pattern {

@@ -74,11 +74,8 @@ fn users<'a>(snapshot: &'a Snapshot, covered: &Unmanaged) -> Vec<Entry<'a>> {
 
 /// Whether a roster can hold this entry.
 fn is_valid(entry: &Entry<'_>) -> bool {
-    let role = match entry.role {
-        Role::Other(name) => super::checks::is_raw_role(name),
-        _ => true,
-    };
-    role && Email::parse(entry.email.as_str()).is_ok()
+    let unknown = matches!(entry.role, Role::Other(name) if !super::checks::is_raw_role(name));
+    !unknown && Email::parse(entry.email.as_str()).is_ok()
 }
 
 fn text(entries: &[Entry<'_>], patterns: &[String]) -> String {

@@ -49,10 +49,8 @@ impl Field {
 
     /// Parses `*`, a value or a range. `*` and a range may have a step.
     fn part(&self, part: &str) -> Result<u64, CronError> {
-        let (range, step) = match part.split_once('/') {
-            Some((range, step)) => (range, Some(step)),
-            None => (part, None),
-        };
+        let stepped = part.split_once('/');
+        let (range, step) = stepped.map_or((part, None), |(range, step)| (range, Some(step)));
         let (first, last) = match range.split_once('-') {
             _ if range == "*" => (self.low, self.last()),
             Some((first, last)) => self.range(part, first, last)?,
@@ -65,12 +63,10 @@ impl Field {
                 (value, value)
             }
         };
-        let step = match step {
+        let step = match step.map(str::parse::<u8>) {
             None => 1,
-            Some(step) => match step.parse::<u8>() {
-                Ok(step) if step > 0 => step,
-                _ => return Err(self.error(part, "has an invalid step; use 1 or more".into())),
-            },
+            Some(Ok(step)) if step > 0 => step,
+            Some(_) => return Err(self.error(part, "has an invalid step; use 1 or more".into())),
         };
         Ok((first..=last).step_by(step.into()).fold(0, |set, value| set | 1 << value))
     }

@@ -2,9 +2,7 @@
 
 use std::collections::HashMap;
 
-use granit_parser::{
-    Event, Marker, Parser, ScalarStyle, ScanError, Span, StrInput, StructureStyle, Tag,
-};
+use granit_parser::{Event, Parser, ScalarStyle, ScanError, Span, StrInput, StructureStyle, Tag};
 
 use super::{Entry, Key, MAX_ALIASED, MAX_DEPTH, MAX_PER_KIND, MAX_VALUES, Node, Value};
 use crate::diagnostic::{Diagnostic, FileId, Place};
@@ -211,7 +209,10 @@ impl<'t> Builder<'t, '_> {
     }
 
     fn syntax(&self, error: &ScanError) -> Diagnostic {
-        let place = self.first_character(self.between(*error.marker(), *error.marker()));
+        let mut place = self.place(&Span::empty(*error.marker()));
+        // To the end of the first character, if there is one.
+        let next = usize::try_from(place.start).unwrap_or_default() + 1;
+        place.end = u32::try_from(self.text.ceil_char_boundary(next)).unwrap_or(u32::MAX);
         if error.info().contains("recursion limit") {
             let message = format!("nested more than {MAX_DEPTH} levels deep");
             return Diagnostic::error("too-deep", message)
@@ -222,13 +223,6 @@ impl<'t> Builder<'t, '_> {
         Diagnostic::error("yaml-syntax", format!("invalid YAML: {}", error.info()))
             .at(place)
             .hint(self.syntax_hint(place.start))
-    }
-
-    /// Extends the place to the end of its first character, if there is one.
-    fn first_character(&self, place: Place) -> Place {
-        let next = usize::try_from(place.start).unwrap_or_default() + 1;
-        let end = self.text.ceil_char_boundary(next);
-        Place { end: u32::try_from(end).unwrap_or(u32::MAX), ..place }
     }
 
     /// Addresses and globs may begin with a character that is special in YAML.
@@ -243,10 +237,7 @@ impl<'t> Builder<'t, '_> {
     }
 
     fn place(&self, span: &Span) -> Place {
-        self.between(span.start, span.end)
-    }
-
-    fn between(&self, from: Marker, to: Marker) -> Place {
+        let (from, to) = (span.start, span.end);
         let number = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
         let start = number(from.byte_offset().unwrap_or_default());
         // The parser does not count byte order marks as characters of the first line.

@@ -178,14 +178,9 @@ fn conflict_markers(text: &str, file: FileId) -> Vec<Diagnostic> {
     lines(text)
         .filter(|(_, _, line)| is_marker(line))
         .map(|(number, start, line)| {
+            let end = start + length(line.trim_end());
             Diagnostic::error("merge-conflict", "unresolved merge conflict")
-                .at(Place {
-                    file,
-                    line: number,
-                    column: 1,
-                    start,
-                    end: start + length(line.trim_end()),
-                })
+                .at(Place { file, line: number, column: 1, start, end })
                 .label("conflict marker")
                 .hint("resolve the conflict: keep one side, and remove the markers")
         })
@@ -199,15 +194,10 @@ fn tabs(text: &str, file: FileId) -> Vec<Diagnostic> {
         .filter_map(|(number, start, line)| {
             let indent = line.len() - line.trim_start_matches([' ', '\t']).len();
             let at = length(&line[..line[..indent].find('\t')?]);
+            let start = start + at;
             (!line.trim().is_empty()).then(|| {
                 Diagnostic::error("tab", "tab in the indentation")
-                    .at(Place {
-                        file,
-                        line: number,
-                        column: at + 1,
-                        start: start + at,
-                        end: start + at + 1,
-                    })
+                    .at(Place { file, line: number, column: at + 1, start, end: start + 1 })
                     .label("tab")
                     .hint("indent YAML with spaces")
             })

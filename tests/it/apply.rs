@@ -102,7 +102,7 @@ async fn a_class_starts_when_the_one_before_is_answered() {
     let fake = Fake::new(&world);
     let effects = TestEnv::new(4, 25).apply(&world, &fake).await;
     let sent = fake.sent();
-    let classes: Vec<Class> = sent.iter().map(|sent| sent.changes[0].class()).collect();
+    let classes: Vec<Class> = sent.iter().map(|sent| sent.changes[0].action.class()).collect();
     assert_eq!(classes, Class::ALL[..4], "and no second invitation");
     assert!(sent.windows(2).all(|pair| pair[1].at >= pair[0].answered));
     assert_eq!(count(&effects, is_done), 4);
@@ -177,7 +177,7 @@ async fn the_whole_class_waits_as_long_as_the_server_asks() {
 #[tokio::test(start_paused = true)]
 async fn a_class_throttled_for_a_minute_is_deferred_and_the_next_is_tried() {
     let world = one_of_each();
-    let fake = Fake::new(&world).answer(|_, batch, world| match batch[0].class() {
+    let fake = Fake::new(&world).answer(|_, batch, world| match batch[0].action.class() {
         Class::Demote => throttled(Some(7)),
         _ => done(batch, world),
     });
@@ -208,7 +208,7 @@ async fn no_connection_for_a_minute_ends_the_apply() {
     let effects = TestEnv::new(4, 25).apply(&world, &fake).await;
     assert_eq!(count(&effects, is_not_sent), 4);
     assert_eq!(effects.stopped.unwrap().kind, FailureKind::Connect);
-    assert!(fake.sent().iter().all(|sent| sent.changes[0].class() == Class::Grant));
+    assert!(fake.sent().iter().all(|sent| sent.changes[0].action.class() == Class::Grant));
 }
 
 type Says = fn() -> Reply;
@@ -328,7 +328,7 @@ async fn the_guards_reevaluate_before_access_is_taken_away() {
     let effects = stage.apply_as(&stricter, &fake, &verdict).await;
     assert_eq!(fake.sizes(), [1], "only max");
     assert_eq!(effects.held.len(), 1);
-    assert_eq!(effects.held[0].change.class(), Class::Disable);
+    assert_eq!(effects.held[0].change.action.class(), Class::Disable);
     assert_eq!(effects.violations.len(), 1);
     assert_eq!(effects.outcomes.len(), 1);
 }

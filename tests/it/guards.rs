@@ -13,13 +13,13 @@ use crate::support::world::{World, dates, disable, elevated, email, hours, inten
 fn held(verdict: &Verdict) -> Vec<String> {
     let row = |held: &guard::Held| {
         let by: Vec<String> = held.by.iter().map(ToString::to_string).collect();
-        format!("{} {} by {}", held.change.kind(), held.change.email, by.join(", "))
+        format!("{} {} by {}", held.change.action.kind(), held.change.email, by.join(", "))
     };
     verdict.held.iter().map(row).collect()
 }
 
 fn approved(verdict: &Verdict) -> Vec<String> {
-    let row = |change: &Change| format!("{} {}", change.kind(), change.email);
+    let row = |change: &Change| format!("{} {}", change.action.kind(), change.email);
     verdict.approved.changes().iter().map(row).collect()
 }
 
@@ -374,9 +374,11 @@ fn reevaluation_counts_what_happened() {
         .both("zoe", Role::Admin)
         .limits(boundless);
     let plan = world.plan();
-    assert_eq!(plan.facts().permanent_admins.len(), 2);
-    let (left, none): (Vec<Change>, Vec<Change>) =
-        (plan.changes().iter().filter(|c| c.class() == Class::Disable).cloned().collect(), vec![]);
+    assert_eq!(plan.facts.permanent_admins.len(), 2);
+    let (left, none): (Vec<Change>, Vec<Change>) = (
+        plan.changes().iter().filter(|c| c.action.class() == Class::Disable).cloned().collect(),
+        vec![],
+    );
     let again = |effects: &[Change]| reevaluate(&plan, &world.limits, &left, effects);
     assert!(again(&none).held.is_empty(), "zoe stays");
     let mut gone = left[0].clone();

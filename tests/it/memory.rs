@@ -249,7 +249,7 @@ fn an_approval_is_used_by_a_change_made_elsewhere() {
     book.observe(&World::converged(), minutes(0));
     book.observe(&after, minutes(1));
     let plan = book.plan(&after, minutes(1));
-    let change = plan.changes().iter().find(|it| it.class() == Class::Disable).unwrap();
+    let change = plan.changes().iter().find(|it| it.action.class() == Class::Disable).unwrap();
     let key = rosterd::memory::entry::Key::of(&change.action, &change.email);
     book.write(minutes(1), [Entry::Held { change: key, by: vec!["disable-budget".into()] }]);
     let mut gone = after;

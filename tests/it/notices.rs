@@ -101,7 +101,7 @@ fn applied_changes_have_their_plan_and_commit() {
             (&*person.email, &*person.what, &*person.why),
             ("zoe@acme.io", "invite", "done")
         );
-        assert_eq!(notice.plan, Some(world.plan().fingerprint().hex()));
+        assert_eq!(notice.plan, Some(world.plan().fingerprint.hex()));
         assert_eq!(notice.commit.as_ref().unwrap().id, "3f2c1ab");
     }
     let lost = run_with(&world, &Outcome::NotSent("the key is rejected".into()));

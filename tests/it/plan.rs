@@ -65,10 +65,10 @@ fn a_plan_without_a_ledger_has_no_next_instant() {
         expired,
     );
     let without = World { memory: Memory::empty(), ..world.clone() }.plan();
-    assert_eq!((without.has_history(), without.next()), (false, None));
+    assert_eq!((without.has_history, without.next), (false, None));
     assert_eq!(plan_rows(&without), ["InvitationExpired zoe@acme.io DEVELOPER"]);
     let with = World { memory: Memory::of_ledger(), ..world }.plan();
-    assert_eq!((with.has_history(), with.next()), (true, Some(hours(24))));
+    assert_eq!((with.has_history, with.next), (true, Some(hours(24))));
 }
 
 #[test]

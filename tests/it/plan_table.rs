@@ -14,7 +14,7 @@ const MODES: [OnRemoved; 2] = [OnRemoved::Disable, OnRemoved::Report];
 fn a_converged_workspace_has_an_empty_plan() {
     let plan = World::converged().plan();
     assert_eq!(plan_rows(&plan), [""; 0]);
-    assert_eq!(plan.facts().in_sync, 5);
+    assert_eq!(plan.facts.in_sync, 5);
 }
 
 /// The expected rows, abbreviated: `invite DEVELOPER`, `role ADMIN > BUSINESS`, `disable`, or the
@@ -110,8 +110,8 @@ fn abbreviated(world: &World) -> Vec<String> {
     let changes = plan.changes().iter().map(|change| {
         let role = |role: Option<&rosterd::role::Role>| role.map(ToString::to_string);
         let why = change.reason.description();
-        match (role(change.from()), role(change.to())) {
-            (None, Some(to)) => format!("{} {to}: {why}", change.kind()),
+        match (role(change.action.from()), role(change.action.to())) {
+            (None, Some(to)) => format!("{} {to}: {why}", change.action.kind()),
             (Some(from), Some(to)) => format!("role {from} > {to}: {why}"),
             _ => format!("disable: {why}"),
         }
@@ -147,7 +147,7 @@ fn an_update_and_a_disable_have_the_uid_of_the_matched_account() {
     for line in [Line::Member(Who::Business), Line::Expired] {
         let plan = World::default().person("matt", line, Shown::Alias(Who::Admin)).plan();
         let [change] = plan.changes() else { panic!("{line:?}") };
-        assert_eq!(change.uid().unwrap().as_str(), "uid-matt");
+        assert_eq!(change.action.uid().unwrap().as_str(), "uid-matt");
         assert_eq!((&change.email, &*change.aliases), (&email("matt"), &[email("matt-alt")][..]));
     }
 }

@@ -141,7 +141,7 @@ proptest! {
         }
         for change in plan.changes() {
             let known = |uid: &Uid| world.accounts.iter().any(|account| account.uid == *uid);
-            prop_assert!(change.uid().is_none_or(known), "only accounts in the snapshot");
+            prop_assert!(change.action.uid().is_none_or(known), "only accounts in the snapshot");
         }
     }
 
@@ -171,7 +171,8 @@ proptest! {
         all.sort();
         planned.sort();
         prop_assert_eq!(all, planned);
-        prop_assert!(plan.changes().is_sorted_by_key(Change::class), "grants come first");
+        let sorted = plan.changes().is_sorted_by_key(|change| change.action.class());
+        prop_assert!(sorted, "grants come first");
         for held in &verdict.held {
             let reported = |guard| verdict.violations.iter().any(|it| it.guard == guard);
             prop_assert!(!held.by.is_empty() && held.by.iter().all(|guard| reported(*guard)));
@@ -187,7 +188,7 @@ proptest! {
         let report = Run::of(&world).seen(&note).blocking(&fake);
         let seen = seen.into_inner().unwrap();
         let sent: Vec<Change> = fake.sent().into_iter().flat_map(|sent| sent.changes).collect();
-        prop_assert!(sent.is_sorted_by_key(Change::class));
+        prop_assert!(sent.is_sorted_by_key(|change| change.action.class()));
         let printed: BTreeSet<String> = lines(seen.approved.changes()).into_iter().collect();
         prop_assert_eq!(sent.len(), printed.len(), "nothing twice");
         prop_assert_eq!(lines(&sent).into_iter().collect::<BTreeSet<_>>(), printed);

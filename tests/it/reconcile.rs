@@ -73,7 +73,7 @@ async fn an_unknown_change_is_done_if_the_listing_shows_it() {
         let (world, class) = (one_of_each(), *class);
         let fake = Fake::new(&world).answer(move |_, batch, world| {
             let reply = done(batch, world);
-            if batch[0].class() == class { timed_out() } else { reply }
+            if batch[0].action.class() == class { timed_out() } else { reply }
         });
         let report = run(&world, &fake).await;
         assert_eq!(report.status(), RunStatus::Converged, "{class:?}");
@@ -86,7 +86,7 @@ async fn an_unknown_change_without_effect_stays_unknown_and_fails_the_run() {
     for class in &Class::ALL[..4] {
         let (world, class) = (one_of_each(), *class);
         let fake = Fake::new(&world).answer(move |_, batch, world| {
-            if batch[0].class() == class { timed_out() } else { done(batch, world) }
+            if batch[0].action.class() == class { timed_out() } else { done(batch, world) }
         });
         let report = run(&world, &fake).await;
         assert_eq!(report.status(), RunStatus::Failed, "{class:?}");
@@ -100,7 +100,7 @@ async fn no_more_need_for_a_change_is_not_its_effect() {
     // The account whose role was to change has gone by another hand.
     let world = World::converged().member("max", Role::Business);
     let fake = Fake::new(&world).answer(|_, batch, world| {
-        world.accounts.retain(|account| Some(&account.uid) != batch[0].uid());
+        world.accounts.retain(|account| Some(&account.uid) != batch[0].action.uid());
         timed_out()
     });
     let report = run(&world, &fake).await;
@@ -155,7 +155,7 @@ async fn an_acknowledged_change_that_no_listing_shows_propagates_then_fails() {
 #[tokio::test(start_paused = true)]
 async fn a_rejected_change_fails_the_run_and_only_itself() {
     let world = one_of_each();
-    let fake = Fake::new(&world).answer(|_, batch, world| match batch[0].class() {
+    let fake = Fake::new(&world).answer(|_, batch, world| match batch[0].action.class() {
         Class::Invite => Reply::Answered(vec![Answer::Rejected("no".into())]),
         _ => done(batch, world),
     });

@@ -36,11 +36,11 @@ fn large_world() -> World {
 #[test]
 fn a_plan_for_100_000_users_is_correct() {
     let plan = large_world().plan();
-    let of = |class| plan.changes().iter().filter(|change| change.class() == class).count();
+    let of = |class| plan.changes().iter().filter(|change| change.action.class() == class).count();
     assert_eq!(Class::ALL.map(of), [100, 0, 100, 100, 0]);
     assert_eq!(plan.findings().len(), 100, "the accounts under an alias");
-    assert_eq!(plan.facts().in_sync, 5 + USERS - 300);
-    assert_eq!(plan.facts().managed, 5 + USERS - 100);
+    assert_eq!(plan.facts.in_sync, 5 + USERS - 300);
+    assert_eq!(plan.facts.managed, 5 + USERS - 100);
     let is_different = |name: &str| name.ends_with(['1', '2', '3']);
     assert!(
         plan.changes()

@@ -14,13 +14,7 @@ pub(super) struct RoleAliases {
     /// None if the role of an alias is invalid, which has been reported.
     known: BTreeMap<String, Option<Role>>,
     /// `roles` could not be parsed, so unknown roles may be aliases.
-    incomplete: bool,
-}
-
-impl RoleAliases {
-    pub fn mark_incomplete(&mut self) {
-        self.incomplete = true;
-    }
+    pub incomplete: bool,
 }
 
 impl Validator<'_> {
@@ -28,7 +22,7 @@ impl Validator<'_> {
         let Some(node) = fields.optional("roles", &mut self.found) else { return };
         let Value::Map(entries) = &node.value else {
             self.found.push(node.expected("`roles`", "a mapping"));
-            self.role_aliases.mark_incomplete();
+            self.role_aliases.incomplete = true;
             return;
         };
         node.reject_tag(&mut self.found);

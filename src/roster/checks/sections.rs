@@ -43,9 +43,8 @@ impl Validator<'_> {
             if self.is_full() {
                 break;
             }
-            if let Some(approval) = self.approval(item) {
-                self.approvals.push(approval);
-            }
+            let approval = self.approval(item);
+            self.approvals.extend(approval);
         }
     }
 
@@ -93,12 +92,8 @@ impl Validator<'_> {
     fn person(&mut self, node: &Node<'_>) -> Option<Email> {
         let text = node.text("an address", &mut self.found)?;
         match Email::parse(text) {
-            Ok(email) => Some(email),
             Err(EmailError::NotAscii) if text.contains('@') => Some(Email::remote(text)),
-            Err(error) => {
-                self.found.push(invalid_address(node, text, error));
-                None
-            }
+            read => read.map_err(|error| self.found.push(invalid_address(node, text, error))).ok(),
         }
     }
 }

@@ -115,7 +115,8 @@ fn renamed() -> World {
 }
 
 fn held_since(world: World, at: i64, guard: Guard) -> World {
-    let change = world.plan().changes().iter().find(|it| it.kind() == "disable").cloned().unwrap();
+    let change =
+        world.plan().changes().iter().find(|it| it.action.kind() == "disable").cloned().unwrap();
     let change = Key::of(&change.action, &change.email);
     world.remember(at, [Entry::Held { change, by: vec![guard.to_string()] }])
 }

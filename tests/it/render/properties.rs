@@ -129,7 +129,8 @@ proptest! {
         // The diff has a line for each change and for nothing else.
         let diff = unified::diff(&world.view());
         let lines = |start: &str| diff.lines().filter(|line| line.starts_with(start)).count();
-        let kinds = |kind: &str| world.plan.changes().iter().filter(|it| it.kind() == kind).count();
+        let changes = world.plan.changes();
+        let kinds = |kind: &str| changes.iter().filter(|it| it.action.kind() == kind).count();
         prop_assert_eq!(lines("+  - email:"), kinds("invite"));
         prop_assert_eq!(lines("-  - email:"), kinds("disable"));
         prop_assert_eq!(lines("+    role:"), kinds("invite") + kinds("update_role"));

@@ -157,7 +157,7 @@ impl SimState {
 
     /// A run has made its plan and evaluated the guards.
     pub fn planned(&mut self, run: usize, evaluation: &Evaluation) {
-        let now = evaluation.plan.now();
+        let now = evaluation.plan.now;
         let approved = evaluation.verdict.approved.changes().iter();
         self.runs[run].approved =
             approved.map(|change| short(&change.action, change.email.as_str())).collect();
@@ -166,7 +166,7 @@ impl SimState {
             self.fail(format!("run {run} plans without a complete listing"));
         }
         for change in evaluation.plan.changes() {
-            self.count(&format!("plan {} {:?}", change.kind(), change.reason));
+            self.count(&format!("plan {} {:?}", change.action.kind(), change.reason));
         }
         for finding in evaluation.plan.findings() {
             let shown = format!("{:?}", finding.kind);
@@ -306,6 +306,6 @@ fn description(change: &Change, evaluation: &Evaluation) -> String {
         let guards: Vec<String> = held.by.iter().map(ToString::to_string).collect();
         format!(" (held by {})", guards.join(", "))
     });
-    let to = change.to().map_or("", |role| role.as_str());
-    format!("{} {} {to}{held}", change.kind(), change.email)
+    let to = change.action.to().map_or("", |role| role.as_str());
+    format!("{} {} {to}{held}", change.action.kind(), change.email)
 }

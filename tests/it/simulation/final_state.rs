@@ -118,7 +118,7 @@ impl SimState {
 
     fn budget_limit(&self, applied: &Applied) -> usize {
         let (percent, floor) = self.params.budget;
-        floor.max(applied.plan.facts().managed * usize::from(percent) / 100)
+        floor.max(applied.plan.facts.managed * usize::from(percent) / 100)
     }
 }
 
@@ -127,7 +127,7 @@ impl SimState {
 fn is_explained(applied: &Applied, email: &str) -> bool {
     let mut held = applied.verdict.held.iter().flat_map(|held| held.change.addresses());
     let invited = applied.outcomes.iter().filter(|(_, outcome)| *outcome == Outcome::Done);
-    let mut invited = invited.filter(|(change, _)| change.class().invites());
+    let mut invited = invited.filter(|(change, _)| change.action.class().invites());
     held.any(|it| it.as_str().eq_ignore_ascii_case(email))
         || invited.any(|(change, _)| change.email.as_str().eq_ignore_ascii_case(email))
         || has_finding(applied, email, |kind| {

@@ -215,9 +215,9 @@ pub fn elevated(role: Role, until: i64) -> impl FnOnce(&mut Member) {
 pub fn line(change: &Change) -> String {
     let name = change.email.folded();
     let role = |role: Option<&Role>| role.map_or("-", Role::as_str).to_owned();
-    let uid = change.uid().map_or("-", Uid::as_str);
-    let (from, to) = (role(change.from()), role(change.to()));
-    format!("{} {name} {uid} {from} > {to}: {}", change.kind(), change.reason.description())
+    let uid = change.action.uid().map_or("-", Uid::as_str);
+    let (from, to) = (role(change.action.from()), role(change.action.to()));
+    format!("{} {name} {uid} {from} > {to}: {}", change.action.kind(), change.reason.description())
 }
 
 pub fn lines<'a>(changes: impl IntoIterator<Item = &'a Change>) -> Vec<String> {
