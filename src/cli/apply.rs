@@ -4,10 +4,7 @@ use std::io::Read as _;
 use std::path::Path;
 
 use super::args::ApplyArgs;
-use super::context::Context;
-use super::exit::{self, CliError};
-use super::global::Global;
-use super::{once, output, shutdown};
+use super::{CliError, Context, Global, exit, once, output, shutdown};
 use crate::failure::FailureKind;
 use crate::guard::Override;
 use crate::reconcile::Evaluation;
@@ -30,14 +27,8 @@ pub async fn run(global: &Global, args: &ApplyArgs) -> Result<u8, CliError> {
         let name = &workspace.target.workspace;
         let Some(plan) = plans.workspace(name) else {
             if config.workspaces.len() == 1 || !global.workspace.is_empty() {
-                output::error(
-                    global,
-                    &CliError::Failed(format!(
-                        "{}: no plan for the workspace {name}",
-                        args.plan.display()
-                    )),
-                );
-                codes.push(exit::FAILED);
+                let message = format!("{}: no plan for the workspace {name}", args.plan.display());
+                codes.push(output::exit_code(global, Err(CliError::Failed(message))));
             }
             continue;
         };
@@ -46,13 +37,10 @@ pub async fn run(global: &Global, args: &ApplyArgs) -> Result<u8, CliError> {
             if differences.is_empty() {
                 return Ok(());
             }
-            Err(Failure { kind: FailureKind::Stale, message: saved::stale(&differences) })
+            Err(Failure::new(FailureKind::Stale, saved::stale(&differences)))
         };
         let run = once::one(&context, workspace, &cancel, global, overrides, &is_current);
-        codes.push(run.await.unwrap_or_else(|error| {
-            output::error(global, &error);
-            error.code()
-        }));
+        codes.push(output::exit_code(global, run.await));
     }
     if codes.is_empty() {
         return Err(CliError::Failed(format!(

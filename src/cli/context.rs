@@ -9,9 +9,7 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use parking_lot::Mutex;
 
-use super::exit::CliError;
-use super::global::Global;
-use super::output;
+use super::{CliError, Global, output};
 use crate::client::{Client, Settings, Transport};
 use crate::clock::SystemClock;
 use crate::config::{self, Config, SecretSource, WorkspaceConfig};

@@ -10,11 +10,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use parking_lot::Mutex;
 
-use super::context::Context;
-use super::exit::{self, CliError};
-use super::global::Global;
 use super::progress::Progress;
-use super::{once, output};
+use super::{CliError, Context, Global, exit, once, output};
 use crate::client::Client;
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::{Config, WorkspaceConfig};

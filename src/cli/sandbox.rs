@@ -6,9 +6,8 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
-use super::exit::{self, CliError};
 use super::global::{Global, duration};
-use super::{output, shutdown};
+use super::{CliError, exit, output, shutdown};
 use crate::clock::SystemClock;
 use crate::sandbox::auth::{ADMIN_KEY, ADMIN_SECRET};
 use crate::sandbox::faults::FaultRate;
