@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::io::IsTerminal as _;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,7 +31,7 @@ use crate::web::{self, AppState};
 pub async fn run(global: &Global) -> Result<u8, CliError> {
     let (mut context, config) = Context::start(global).await?;
     let metrics = Arc::new(Metrics::new(SystemClock.now()));
-    context.measure(&metrics);
+    context.metrics = Some(Arc::clone(&metrics));
     let shown = global.sandbox || std::io::stdout().is_terminal();
     let reach = if global.sandbox { AllowedHosts::Loopback } else { AllowedHosts::Any };
     let reported = Reported { warnings: context.warnings.clone(), ..Reported::default() };
@@ -41,7 +40,7 @@ pub async fn run(global: &Global) -> Result<u8, CliError> {
         shown,
         logged: !shown || global.log_format == LogFormat::Json || !std::io::stderr().is_terminal(),
         global: global.clone(),
-        path: config.path.clone(),
+        path: config.path.as_ref().map(|path| path.display().to_string()),
         reported: Mutex::new(reported),
         statuses: Arc::default(),
         auth: Arc::new(Auth::new(config.web.clone())),
@@ -102,7 +101,7 @@ struct DaemonEnvironment {
     logged: bool,
     global: Global,
     /// The configuration, if it is a file.
-    path: Option<PathBuf>,
+    path: Option<String>,
     reported: Mutex<Reported>,
     /// What the web UI shows.
     statuses: Arc<StatusStore>,
@@ -131,8 +130,7 @@ impl DaemonEnvironment {
         let sandbox = self.context.sandbox();
         if self.logged {
             let (version, workspaces) = (env!("CARGO_PKG_VERSION"), config.workspaces.len());
-            let path = self.path.as_ref().map(|path| path.display().to_string());
-            let path = path.as_deref().map(escape);
+            let path = self.path.as_deref().map(escape);
             let (config, sandbox) = (path.as_deref(), sandbox.as_deref());
             tracing::info!(version, config, workspaces, sandbox, "rosterd has started");
         } else if let Some(endpoint) = sandbox
@@ -156,8 +154,7 @@ impl DaemonEnvironment {
 
     /// Prints which files are watched, and when the next run is.
     fn show_waiting(&self, sources: &Sources, next: Option<Timestamp>) {
-        let path = self.path.as_ref().map(|path| path.display().to_string());
-        let config = path.as_deref().map(|path| path.strip_prefix("./").unwrap_or(path));
+        let config = self.path.as_deref().map(|path| path.strip_prefix("./").unwrap_or(path));
         let rosters = sources.iter().map(|(_, file)| file.name.as_str());
         let files: Vec<_> = rosters.chain(config).map(escape).collect();
         let next = next.map_or_else(String::new, |next| {
