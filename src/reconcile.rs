@@ -128,7 +128,10 @@ impl<D: ReadDirectory + WriteDirectory> Run<'_, D> {
         let (memory, roster) = (self.memory(), &self.loaded.roster);
         let mut entries = Vec::from_iter(record::roster(memory, self.spec, self.loaded));
         entries.extend(observe(memory, &snapshot, roster, now));
-        let is_lost = |entry: &&Entry| matches!(entry, Entry::Outcome(outcome) if outcome.status == AttemptStatus::NoEffect);
+        let is_lost = |entry: &&Entry| match entry {
+            Entry::Outcome(outcome) => outcome.status == AttemptStatus::NoEffect,
+            _ => false,
+        };
         let lost = entries.iter().filter(is_lost).count();
         self.write(entries).await?;
         Ok(Listing { snapshot, lost })

@@ -18,7 +18,7 @@ const MAX_BYTES: u64 = 256 * 1024 * 1024;
 /// Plans again from the present roster and a new listing. If both plans have the same changes, the
 /// new plan is applied, never the file; otherwise the differences are reported.
 pub async fn run(global: &Global, args: &ApplyArgs) -> Result<u8, CliError> {
-    let plans = read(&args.plan)?;
+    let (plans, path) = (read(&args.plan)?, args.plan.display());
     let (context, config) = Context::start(global).await?;
     let cancel = shutdown::on_signal(shutdown::AT_A_BOUNDARY)?;
     let overrides = if args.include_held { Override::All } else { Override::None };
@@ -27,7 +27,7 @@ pub async fn run(global: &Global, args: &ApplyArgs) -> Result<u8, CliError> {
         let name = &workspace.target.workspace;
         let Some(plan) = plans.workspace(name) else {
             if config.workspaces.len() == 1 || !global.workspace.is_empty() {
-                let message = format!("{}: no plan for the workspace {name}", args.plan.display());
+                let message = format!("{path}: no plan for the workspace {name}");
                 codes.push(output::exit_code(global, Err(CliError::Failed(message))));
             }
             continue;
@@ -43,10 +43,8 @@ pub async fn run(global: &Global, args: &ApplyArgs) -> Result<u8, CliError> {
         codes.push(output::exit_code(global, run.await));
     }
     if codes.is_empty() {
-        return Err(CliError::Failed(format!(
-            "{}: none of its workspaces is configured here",
-            args.plan.display()
-        )));
+        let message = format!("{path}: none of its workspaces is configured here");
+        return Err(CliError::Failed(message));
     }
     Ok(exit::worst(codes))
 }

@@ -58,9 +58,8 @@ impl Context {
             ledgers: Mutex::default(),
         };
         if global.state.is_some() && !global.sandbox {
-            return Err(CliError::Usage(
-                "--state needs --sandbox, or the command `rosterd sandbox`".into(),
-            ));
+            let message = "--state needs --sandbox, or the command `rosterd sandbox`";
+            return Err(CliError::Usage(message.into()));
         }
         let config::Loaded { mut config, sources, warnings } = context.reload()?;
         output::problems(global, None, &sources, &warnings);

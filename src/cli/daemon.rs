@@ -1,5 +1,6 @@
 //! `rosterd` without a command: the daemon.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::io::IsTerminal as _;
 use std::net::SocketAddr;
@@ -181,12 +182,11 @@ fn status_line(report: &RunReport, next: Option<Timestamp>) -> String {
     format!("{name}: {status} at {:.0}{next}", report.finished)
 }
 
-fn listed<T: AsRef<str>>(files: &[T]) -> String {
+fn listed(files: &[Cow<'_, str>]) -> String {
     const SHOWN: usize = 4;
-    let names: Vec<&str> = files.iter().take(SHOWN).map(AsRef::as_ref).collect();
     match files.len().saturating_sub(SHOWN) {
-        0 => names.join(", "),
-        more => format!("{} and {more} more", names.join(", ")),
+        0 => files.join(", "),
+        more => format!("{} and {more} more", files[..SHOWN].join(", ")),
     }
 }
 

@@ -25,11 +25,7 @@ fn address(global: &Global) -> Result<SocketAddr, CliError> {
     if let Some(address) = global.listen {
         return Ok(address);
     }
-    let loaded = context::read_files(global)??;
-    loaded.config.listen.ok_or_else(|| {
-        CliError::Usage(
-            "the daemon has no address: set `listen` in the configuration, or ROSTERD_LISTEN"
-                .into(),
-        )
-    })
+    let message = "the daemon has no address: set `listen` in the configuration, or ROSTERD_LISTEN";
+    let config = context::read_files(global)??.config;
+    config.listen.ok_or_else(|| CliError::Usage(message.into()))
 }

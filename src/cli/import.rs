@@ -17,9 +17,8 @@ use crate::roster::write;
 pub async fn run(global: &Global, args: &ImportArgs) -> Result<u8, CliError> {
     let (context, config) = Context::start(global).await?;
     let [workspace] = config.workspaces.as_slice() else {
-        return Err(CliError::Usage(
-            "import writes the roster of one workspace; select it with --workspace".into(),
-        ));
+        let message = "import writes the roster of one workspace; select it with --workspace";
+        return Err(CliError::Usage(message.into()));
     };
     let path = destination(workspace)?;
     let connected =

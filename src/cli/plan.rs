@@ -17,14 +17,12 @@ pub async fn run(global: &Global, args: &RunArgs) -> Result<u8, CliError> {
     let mut codes = Vec::new();
     for workspace in &config.workspaces {
         let evaluated = evaluate(global, &context, workspace).await;
-        codes.push(output::exit_code(
-            global,
-            evaluated.map(|(loaded, evaluation, _)| {
-                let code = code(&evaluation, args.detailed_exitcode);
-                planned.push((workspace, loaded, evaluation));
-                code
-            }),
-        ));
+        let code = evaluated.map(|(loaded, evaluation, _)| {
+            let code = code(&evaluation, args.detailed_exitcode);
+            planned.push((workspace, loaded, evaluation));
+            code
+        });
+        codes.push(output::exit_code(global, code));
     }
     let views: Vec<View<'_>> = planned
         .iter()
@@ -72,7 +70,8 @@ pub async fn evaluate(
         context.connect(workspace).map_err(|failure| failed(workspace, &failure.message))?;
     let listed = directory.list().await;
     let snapshot = listed.map_err(|error| failed(workspace, &error.message))?;
-    // No ledger is created. It is opened late, so that the memory and the text of a long response never exist together.
+    // No ledger is created. It is opened late, so that the memory and the text of a long response
+    // never exist together.
     let LedgerConfig { ledger, scope, .. } = ledger;
     let memory = ledger
         .read_state(&scope)
