@@ -71,7 +71,7 @@ impl Context {
         if global.sandbox {
             let names = config.workspaces.iter().map(|it| it.target.workspace.clone());
             let (workspaces, state) = (names.collect(), global.state.clone());
-            let options = sandbox::Options { workspaces, state, ..sandbox::Options::default() };
+            let options = sandbox::Options { state, workspaces, ..sandbox::Options::default() };
             context.sandbox = Some(start_sandbox(options).await?);
             context.use_sandbox(&mut config);
         }
