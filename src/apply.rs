@@ -78,8 +78,8 @@ pub async fn apply<W: WriteDirectory>(
         let on_progress = |known| (context.on_progress)(settled + known, total);
         let mut executor = ClassExecutor::new(&allowed, sending, result.stopped.take(), not_before);
         executor.run(writer, context.cancel, journal, &on_progress).await;
-        not_before = executor.not_before();
-        if executor.has_split_batches() {
+        not_before = executor.not_before;
+        if executor.refused.batch {
             sending.batch = 1;
         }
         let outcomes = executor.into_outcomes(&mut result);

@@ -22,7 +22,6 @@ use crate::client::{ClientError, ReadDirectory, TRACE, WriteDirectory};
 use crate::clock::Clock;
 use crate::directory::Snapshot;
 use crate::guard::{Override, Verdict};
-use crate::ledger::LedgerError;
 use crate::memory::entry::{AttemptStatus, Entry, Key};
 use crate::memory::observe::observe;
 use crate::memory::{self, Memory};
@@ -125,10 +124,9 @@ impl<D: ReadDirectory + WriteDirectory> Run<'_, D> {
     /// Lists the users, and writes what is new: the roster, accounts and invitations, and what
     /// became of the changes that earlier runs left open.
     async fn snapshot(&mut self, now: Timestamp) -> Result<Listing, Failure> {
-        let snapshot = self.directory.list().await.map_err(Failure::from)?;
+        let snapshot = self.directory.list().await?;
         let (memory, roster) = (self.memory(), &self.loaded.roster);
-        let mut entries: Vec<Entry> =
-            record::roster(memory, self.spec, self.loaded).into_iter().collect();
+        let mut entries = Vec::from_iter(record::roster(memory, self.spec, self.loaded));
         entries.extend(observe(memory, &snapshot, roster, now));
         let is_lost = |entry: &&Entry| match entry {
             Entry::Outcome(outcome) => outcome.status == AttemptStatus::NoEffect,
@@ -157,10 +155,8 @@ impl<D: ReadDirectory + WriteDirectory> Run<'_, D> {
             cancel: self.cancel,
             on_progress: self.on_progress,
         };
-        let writer = &mut self.session.writer;
-        let sources = &self.loaded.sources;
-        let overridden = &verdict.overridden;
-        let mut journal = Journal::new(writer, self.clock, sources, overridden, &asked_by);
+        let (writer, sources) = (&mut self.session.writer, &self.loaded.sources);
+        let mut journal = Journal::new(writer, self.clock, sources, &verdict.overridden, &asked_by);
         let applied = apply::apply(self.directory, verdict, &context, &mut journal).await;
         self.options.batching_unsupported |= applied.batching_unsupported;
         Arc::make_mut(&mut evaluation.verdict).add(applied.held, applied.violations);
@@ -184,9 +180,9 @@ impl<D: ReadDirectory + WriteDirectory> Run<'_, D> {
             return Sending { batch: 1, ..configured };
         }
         let unknown = self.memory().unknown_batches();
-        let changes = verdict.approved.changes().iter();
-        let sizes = changes
-            .filter_map(|change| unknown.get(&memory::target(&change.action, &change.email)));
+        let targets = verdict.approved.changes().iter();
+        let targets = targets.map(|change| memory::target(&change.action, &change.email));
+        let sizes = targets.filter_map(|target| unknown.get(&target));
         let half = sizes.min().map_or(configured.batch, |size| (size / 2).max(1));
         Sending { batch: half.min(configured.batch), ..configured }
     }
@@ -196,17 +192,14 @@ impl<D: ReadDirectory + WriteDirectory> Run<'_, D> {
     }
 
     async fn write(&mut self, entries: Vec<Entry>) -> Result<(), Failure> {
-        let written = self.session.writer.write(entries, self.clock.now()).await;
-        written.map(|_| ()).map_err(|error| self.ledger_failure(&error))
-    }
-
-    fn ledger_failure(&self, error: &LedgerError) -> Failure {
-        journal::failure(self.session.writer.ledger(), error)
+        let writer = &mut self.session.writer;
+        let written = writer.write(entries, self.clock.now()).await;
+        written.map(|_| ()).map_err(|error| journal::failure(writer.ledger(), &error))
     }
 }
 
 impl From<ClientError> for Failure {
     fn from(error: ClientError) -> Self {
-        Self { kind: error.kind, message: error.message }
+        Self::new(error.kind, error.message)
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use strum::IntoStaticStr;
 
 use crate::failure::FailureKind;
 use crate::guard::{Guard, Verdict};
@@ -12,7 +13,8 @@ use crate::plan::change::Change;
 pub use crate::status::{RunStatus, Trigger};
 
 /// The outcome of one change.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub enum Outcome {
     Done,
     /// The API refused this change.
@@ -94,15 +96,16 @@ pub struct Failure {
     pub message: String,
 }
 
+impl Failure {
+    pub fn new(kind: FailureKind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into() }
+    }
+}
+
 impl Outcome {
     /// The name in logs and metrics.
     pub fn as_str(&self) -> &'static str {
-        match self {
-            Self::Done => "done",
-            Self::Rejected(_) => "rejected",
-            Self::Unknown(_) => "unknown",
-            Self::NotSent(_) => "not_sent",
-        }
+        self.into()
     }
 
     /// Why it was not done.

@@ -20,6 +20,7 @@ use crate::report::{Failure, Outcome};
 use crate::retry;
 
 /// The state of one order class. One loop changes it, so nothing is shared.
+#[derive(Default)]
 pub(super) struct ClassExecutor<'a> {
     changes: &'a [Change],
     concurrency: usize,
@@ -37,18 +38,19 @@ pub(super) struct ClassExecutor<'a> {
     /// Nothing more is sent in this class.
     given_up: Option<String>,
     /// No connection sends before this instant.
-    not_before: Option<Instant>,
+    pub not_before: Option<Instant>,
     /// When the server began to refuse every request.
     throttled_since: Option<Instant>,
     /// The number of consecutive waits of the whole class.
     attempt: u32,
-    refused: Refused,
+    pub refused: Refused,
 }
 
 /// What the server refused as a whole document.
 #[derive(Default)]
-struct Refused {
-    batch: bool,
+pub(super) struct Refused {
+    /// A batch, so that later changes are sent one at a time.
+    pub batch: bool,
     /// The documents are at fault, not their size.
     single: bool,
 }
@@ -70,17 +72,13 @@ impl<'a> ClassExecutor<'a> {
             concurrency,
             queue: starts.map(|start| start..(start + size).min(changes.len())).collect(),
             outcomes: vec![None; changes.len()],
-            known: 0,
             intents: vec![None; changes.len()],
-            unwritten: Vec::new(),
             stopped,
             given_up: not_before
                 .filter(|until| *until > Instant::now() + GIVE_UP_AFTER)
                 .map(|_| "the server asked for a longer wait than a run allows".to_owned()),
             not_before,
-            throttled_since: None,
-            attempt: 0,
-            refused: Refused::default(),
+            ..Self::default()
         }
     }
 
@@ -164,24 +162,14 @@ impl<'a> ClassExecutor<'a> {
 
     /// Gives every change that was not sent that outcome.
     fn mark_unsent(&mut self) {
-        let stopped = self.stopped.as_ref().map(|failure| failure.message.clone());
-        let given_up = self.given_up.clone();
-        let reason = stopped.or(given_up).unwrap_or_else(|| "deferred to the next run".to_owned());
+        let stopped = self.stopped.as_ref().map(|failure| &failure.message);
+        let reason = stopped.or(self.given_up.as_ref()).cloned();
+        let reason = reason.unwrap_or_else(|| "deferred to the next run".to_owned());
         for at in 0..self.outcomes.len() {
             if self.outcomes[at].is_none() {
                 self.record(at, Outcome::NotSent(reason.clone()));
             }
         }
-    }
-
-    /// The instant before which the server accepts no request.
-    pub fn not_before(&self) -> Option<Instant> {
-        self.not_before
-    }
-
-    /// Whether the server refused a batch, so that later changes are sent one at a time.
-    pub fn has_split_batches(&self) -> bool {
-        self.refused.batch
     }
 
     /// One outcome for each change, in order. What concerns the whole apply goes into `result`.
@@ -193,10 +181,8 @@ impl<'a> ClassExecutor<'a> {
 
     fn check_cancelled(&mut self, cancel: &CancellationToken) {
         if cancel.is_cancelled() && self.stopped.is_none() && !self.queue.is_empty() {
-            self.stopped = Some(Failure {
-                kind: FailureKind::Cancelled,
-                message: "interrupted at a batch boundary".to_owned(),
-            });
+            let message = "interrupted at a batch boundary";
+            self.stopped = Some(Failure::new(FailureKind::Cancelled, message));
         }
     }
 
@@ -206,10 +192,8 @@ impl<'a> ClassExecutor<'a> {
 
     /// The next batch, if one may be sent at this instant.
     fn next(&mut self) -> Option<Range<usize>> {
-        if self.is_over() || self.pause().is_some() {
-            return None;
-        }
-        self.queue.pop_front()
+        let may_send = !self.is_over() && self.pause().is_none();
+        may_send.then(|| self.queue.pop_front()).flatten()
     }
 
     /// When the queue may go on, if it has to wait.
@@ -265,7 +249,7 @@ impl<'a> ClassExecutor<'a> {
     /// The request was not executed, and no other would be.
     fn stop(&mut self, batch: Range<usize>, error: ClientError) {
         self.all(batch, &Outcome::NotSent(error.message.clone()));
-        self.stopped.get_or_insert(failure(error));
+        self.stopped.get_or_insert(error.into());
     }
 
     /// The server accepts no batches: the rest of the queue is sent one change at a time.
@@ -281,11 +265,12 @@ impl<'a> ClassExecutor<'a> {
     fn unknown(&mut self, batch: Range<usize>, error: ClientError) {
         self.all(batch, &Outcome::Unknown(error.message.clone()));
         if ends_the_run(&error) {
-            self.stopped.get_or_insert(failure(error));
+            self.stopped.get_or_insert(error.into());
         }
     }
 
     /// The request was certainly not executed, so it may be sent again, until the time limit.
+    /// Then throttling ends this class, and having no connection ends the run.
     fn not_run(&mut self, batch: Range<usize>, error: ClientError, retry_after: Option<Duration>) {
         if !error.kind.is_transient() {
             return self.stop(batch, error);
@@ -301,27 +286,18 @@ impl<'a> ClassExecutor<'a> {
             asked => retry::delay(self.attempt, asked, fastrand::f64()),
         };
         self.not_before = self.not_before.max(Some(now + wait));
-        if self.not_before > Some(since + GIVE_UP_AFTER) {
-            return self.give_up(batch, error);
+        if self.not_before <= Some(since + GIVE_UP_AFTER) {
+            self.queue.push_front(batch);
+        } else if error.kind == FailureKind::Throttled {
+            self.all(batch, &Outcome::NotSent(error.message.clone()));
+            self.given_up = Some(error.message);
+        } else {
+            self.stop(batch, error);
         }
-        self.queue.push_front(batch);
-    }
-
-    /// Throttling ends this class. Having no connection ends the run.
-    fn give_up(&mut self, batch: Range<usize>, error: ClientError) {
-        if error.kind != FailureKind::Throttled {
-            return self.stop(batch, error);
-        }
-        self.all(batch, &Outcome::NotSent(error.message.clone()));
-        self.given_up = Some(error.message);
     }
 }
 
 /// Whether every later request would fail as well.
 fn ends_the_run(error: &ClientError) -> bool {
     !error.kind.is_transient() && error.kind != FailureKind::Graphql
-}
-
-fn failure(error: ClientError) -> Failure {
-    Failure { kind: error.kind, message: error.message }
 }

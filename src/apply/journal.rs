@@ -101,5 +101,5 @@ impl<'a> Journal<'a> {
 
 /// The failure of a run that cannot use its ledger.
 pub fn failure(ledger: &Ledger, error: &LedgerError) -> Failure {
-    Failure { kind: FailureKind::Ledger, message: format!("{}: {error}", ledger.place()) }
+    Failure::new(FailureKind::Ledger, format!("{}: {error}", ledger.place()))
 }

@@ -3,10 +3,7 @@
 use jiff::SignedDuration;
 
 use super::args::{AccessArgs, TableFormat};
-use super::context::Context;
-use super::exit::{self, CliError};
-use super::global::Global;
-use super::{output, plan};
+use super::{CliError, Context, Global, exit, output, plan};
 use crate::render::access;
 
 /// Reviews a new listing and the ledger. Without a complete listing there is no review.

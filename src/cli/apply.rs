@@ -4,10 +4,7 @@ use std::io::Read as _;
 use std::path::Path;
 
 use super::args::ApplyArgs;
-use super::context::Context;
-use super::exit::{self, CliError};
-use super::global::Global;
-use super::{once, output, shutdown};
+use super::{CliError, Context, Global, exit, once, output, shutdown};
 use crate::failure::FailureKind;
 use crate::guard::Override;
 use crate::reconcile::Evaluation;
@@ -21,7 +18,7 @@ const MAX_BYTES: u64 = 256 * 1024 * 1024;
 /// Plans again from the present roster and a new listing. If both plans have the same changes, the
 /// new plan is applied, never the file; otherwise the differences are reported.
 pub async fn run(global: &Global, args: &ApplyArgs) -> Result<u8, CliError> {
-    let plans = read(&args.plan)?;
+    let (plans, path) = (read(&args.plan)?, args.plan.display());
     let (context, config) = Context::start(global).await?;
     let cancel = shutdown::on_signal(shutdown::AT_A_BOUNDARY)?;
     let overrides = if args.include_held { Override::All } else { Override::None };
@@ -30,14 +27,8 @@ pub async fn run(global: &Global, args: &ApplyArgs) -> Result<u8, CliError> {
         let name = &workspace.target.workspace;
         let Some(plan) = plans.workspace(name) else {
             if config.workspaces.len() == 1 || !global.workspace.is_empty() {
-                output::error(
-                    global,
-                    &CliError::Failed(format!(
-                        "{}: no plan for the workspace {name}",
-                        args.plan.display()
-                    )),
-                );
-                codes.push(exit::FAILED);
+                let message = format!("{path}: no plan for the workspace {name}");
+                codes.push(output::exit_code(global, Err(CliError::Failed(message))));
             }
             continue;
         };
@@ -46,19 +37,14 @@ pub async fn run(global: &Global, args: &ApplyArgs) -> Result<u8, CliError> {
             if differences.is_empty() {
                 return Ok(());
             }
-            Err(Failure { kind: FailureKind::Stale, message: saved::stale(&differences) })
+            Err(Failure::new(FailureKind::Stale, saved::stale(&differences)))
         };
         let run = once::one(&context, workspace, &cancel, global, overrides, &is_current);
-        codes.push(run.await.unwrap_or_else(|error| {
-            output::error(global, &error);
-            error.code()
-        }));
+        codes.push(output::exit_code(global, run.await));
     }
     if codes.is_empty() {
-        return Err(CliError::Failed(format!(
-            "{}: none of its workspaces is configured here",
-            args.plan.display()
-        )));
+        let message = format!("{path}: none of its workspaces is configured here");
+        return Err(CliError::Failed(message));
     }
     Ok(exit::worst(codes))
 }

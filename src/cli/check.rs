@@ -1,9 +1,7 @@
 //! `rosterd check`: validates the files without a network.
 
 use super::args::{CheckArgs, CheckFormat};
-use super::exit::{self, CliError};
-use super::global::Global;
-use super::{context, history, output};
+use super::{CliError, Global, context, exit, history, output};
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::WorkspaceConfig;
 use crate::diagnostic::{Diagnostic, Sources, any_error};
@@ -17,13 +15,9 @@ use crate::roster::Roster;
 /// is need not be set.
 pub fn run(global: &Global, args: &CheckArgs) -> Result<u8, CliError> {
     let found = problems(global)?;
-    let code = if found.iter().any(|(_, diagnostics)| any_error(diagnostics)) {
-        exit::INVALID
-    } else {
-        exit::OK
-    };
-    output::result(&rendered(&found, args.format, code))?;
-    Ok(code)
+    let invalid = found.iter().any(|(_, diagnostics)| any_error(diagnostics));
+    output::result(&rendered(&found, args.format, invalid))?;
+    Ok(if invalid { exit::INVALID } else { exit::OK })
 }
 
 /// The problems of each set of files.
@@ -60,7 +54,7 @@ fn approvals(global: &Global, workspace: &WorkspaceConfig, roster: &Roster) -> V
     approvals::problems(roster, &memory, SystemClock.now())
 }
 
-fn rendered(found: &[(Sources, Vec<Diagnostic>)], format: CheckFormat, code: u8) -> String {
+fn rendered(found: &[(Sources, Vec<Diagnostic>)], format: CheckFormat, invalid: bool) -> String {
     let each = |one: &dyn Fn(&[Diagnostic], &Sources) -> String| -> String {
         found.iter().map(|(sources, diagnostics)| one(diagnostics, sources)).collect()
     };
@@ -69,13 +63,13 @@ fn rendered(found: &[(Sources, Vec<Diagnostic>)], format: CheckFormat, code: u8)
             render::diagnostics::json(found.iter().map(|(sources, found)| (&found[..], sources)))
         }
         CheckFormat::Github => each(&render::github::diagnostics),
-        CheckFormat::Text if code == exit::OK => {
-            let files: usize = found.iter().map(|(sources, _)| sources.iter().count()).sum();
-            let text = each(&|found, sources| render::diagnostics::text(found, sources, true));
-            format!("{text}{files} {} good\n", if files == 1 { "file is" } else { "files are" })
-        }
         CheckFormat::Text => {
-            each(&|found, sources| render::diagnostics::text(found, sources, true))
+            let text = each(&|found, sources| render::diagnostics::text(found, sources, true));
+            match found.iter().map(|(sources, _)| sources.iter().count()).sum::<usize>() {
+                _ if invalid => text,
+                1 => format!("{text}1 file is good\n"),
+                files => format!("{text}{files} files are good\n"),
+            }
         }
     }
 }

@@ -3,8 +3,7 @@
 use clap::CommandFactory as _;
 
 use super::args::{Cli, CompletionsArgs, ManArgs};
-use super::exit::{self, CliError};
-use super::output;
+use super::{CliError, exit, output};
 
 pub fn completions(args: &CompletionsArgs) -> Result<u8, CliError> {
     let mut script = Vec::new();

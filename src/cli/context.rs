@@ -9,9 +9,7 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use parking_lot::Mutex;
 
-use super::exit::CliError;
-use super::global::Global;
-use super::output;
+use super::{CliError, Global, output};
 use crate::client::{Client, Settings, Transport};
 use crate::clock::SystemClock;
 use crate::config::{self, Config, SecretSource, WorkspaceConfig};
@@ -36,15 +34,12 @@ pub struct Context {
     store: Option<Location>,
     lock_timeout: Duration,
     /// Counts the requests.
-    metrics: Option<Arc<Metrics>>,
+    pub metrics: Option<Arc<Metrics>>,
     /// Connections and rate limits outlive a run. A workspace whose settings change gets new ones.
     transports: Mutex<HashMap<String, (Settings, Arc<Transport>)>>,
     /// Ledgers are kept for the life of the process, so that a replaced file is noticed.
     ledgers: Mutex<HashMap<Location, Ledger>>,
 }
-
-/// Default time to wait for another run of the same workspace.
-const LOCK_TIMEOUT: Duration = Duration::from_mins(1);
 
 impl Context {
     /// Reads the configuration and, with `--sandbox`, starts a sandbox with its workspaces.
@@ -57,15 +52,14 @@ impl Context {
             sandbox: None,
             warnings: Vec::new(),
             store: store(global),
-            lock_timeout: global.lock_timeout.unwrap_or(LOCK_TIMEOUT),
+            lock_timeout: global.lock_timeout,
             metrics: None,
             transports: Mutex::default(),
             ledgers: Mutex::default(),
         };
         if global.state.is_some() && !global.sandbox {
-            return Err(CliError::Usage(
-                "--state needs --sandbox, or the command `rosterd sandbox`".into(),
-            ));
+            let message = "--state needs --sandbox, or the command `rosterd sandbox`";
+            return Err(CliError::Usage(message.into()));
         }
         let config::Loaded { mut config, sources, warnings } = context.reload()?;
         output::problems(global, None, &sources, &warnings);
@@ -75,7 +69,10 @@ impl Context {
         context.request.path = config.path.clone().or(context.request.path);
         context.warnings = warnings;
         if global.sandbox {
-            context.sandbox = Some(start_sandbox(&config, global.state.clone()).await?);
+            let names = config.workspaces.iter().map(|it| it.target.workspace.clone());
+            let (workspaces, state) = (names.collect(), global.state.clone());
+            let options = sandbox::Options { state, workspaces, ..sandbox::Options::default() };
+            context.sandbox = Some(start_sandbox(options).await?);
             context.use_sandbox(&mut config);
         }
         Ok((context, config))
@@ -88,11 +85,6 @@ impl Context {
         Ok(loaded)
     }
 
-    /// Counts requests from now on.
-    pub fn measure(&mut self, metrics: &Arc<Metrics>) {
-        self.metrics = Some(Arc::clone(metrics));
-    }
-
     /// The endpoint of the embedded sandbox, if there is one.
     pub fn sandbox(&self) -> Option<String> {
         self.sandbox.as_ref().map(sandbox::Running::endpoint)
@@ -100,10 +92,9 @@ impl Context {
 
     /// Connects to a workspace, with the credentials as they are now, and finds its ledger.
     pub fn connect(&self, workspace: &WorkspaceConfig) -> Result<Connected<Client>, Failure> {
-        let credentials = workspace.read_credentials(&env_var).map_err(|problem| Failure {
-            kind: FailureKind::Credentials,
-            message: problem.to_string(),
-        })?;
+        let credentials = workspace
+            .read_credentials(&env_var)
+            .map_err(|problem| Failure::new(FailureKind::Credentials, problem.to_string()))?;
         let ledger = LedgerConfig {
             ledger: self.ledger(workspace)?,
             scope: workspace.scope(&credentials),
@@ -117,8 +108,7 @@ impl Context {
     /// The ledger of a workspace.
     pub fn ledger(&self, workspace: &WorkspaceConfig) -> Result<Ledger, Failure> {
         let place = self.store.as_ref().or(workspace.store.as_ref()).cloned();
-        let message = NO_STORE.to_owned();
-        let place = place.ok_or(Failure { kind: FailureKind::Ledger, message })?;
+        let place = place.ok_or_else(|| Failure::new(FailureKind::Ledger, NO_STORE))?;
         let mut ledgers = self.ledgers.lock();
         Ok(ledgers.entry(place.clone()).or_insert_with(|| Ledger::at(place)).clone())
     }
@@ -132,8 +122,7 @@ impl Context {
             return Ok(Arc::clone(transport));
         }
         let settings = workspace.connection.clone();
-        let transport = Transport::new(&settings)
-            .map_err(|error| Failure { kind: error.kind, message: error.message })?;
+        let transport = Transport::new(&settings)?;
         let transport = Arc::new(match &self.metrics {
             Some(metrics) => transport.observed_by(metrics.observer(name)),
             None => transport,
@@ -180,25 +169,20 @@ pub fn read_files(global: &Global) -> Result<Result<config::Loaded, InputError>,
 fn load(request: &config::Request, folder: &Path) -> Result<config::Loaded, InputError> {
     let mut loaded = config::load(request, &env_var, folder)?;
     for workspace in &mut loaded.config.workspaces {
-        make_relative(folder, &mut workspace.target);
+        let WorkspaceSpec { base, users, .. } = &mut workspace.target;
+        let Ok(within) = base.strip_prefix(folder) else { continue };
+        let within = within.to_string_lossy().into_owned();
+        // Relative to the root, a path would lose its slash.
+        let is_root = folder.parent().is_none();
+        if is_root || within.is_empty() || within.contains(['*', '?', '[', '\u{fffd}']) {
+            continue;
+        }
+        for path in users {
+            *path = Path::new(&within).join(&*path).to_string_lossy().into_owned();
+        }
+        folder.clone_into(base);
     }
     Ok(loaded)
-}
-
-fn make_relative(folder: &Path, target: &mut WorkspaceSpec) {
-    // Relative to the root, a path would lose its slash.
-    let Ok(within) = target.base.strip_prefix(folder) else { return };
-    if folder.parent().is_none() {
-        return;
-    }
-    let within = within.to_string_lossy().into_owned();
-    if within.is_empty() || within.contains(['*', '?', '[', '\u{fffd}']) {
-        return;
-    }
-    for users in &mut target.users {
-        *users = Path::new(&within).join(&*users).to_string_lossy().into_owned();
-    }
-    folder.clone_into(&mut target.base);
 }
 
 fn working_directory() -> Result<PathBuf, CliError> {
@@ -226,13 +210,8 @@ fn store(global: &Global) -> Option<Location> {
     global.sandbox.then(|| global.state.as_ref().map_or(Location::Memory, beside))
 }
 
-async fn start_sandbox(
-    config: &Config,
-    state: Option<PathBuf>,
-) -> Result<sandbox::Running, CliError> {
-    let names = config.workspaces.iter().map(|workspace| workspace.target.workspace.clone());
-    let default = sandbox::Options::default();
-    let options = sandbox::Options { workspaces: names.collect(), state, ..default };
+/// Starts a sandbox, for a command or beside it.
+pub async fn start_sandbox(options: sandbox::Options) -> Result<sandbox::Running, CliError> {
     sandbox::start(options, Arc::new(SystemClock))
         .await
         .map_err(|error| CliError::Failed(format!("the sandbox: {error}")))

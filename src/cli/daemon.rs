@@ -1,20 +1,17 @@
 //! `rosterd` without a command: the daemon.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::io::IsTerminal as _;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use parking_lot::Mutex;
 
-use super::context::Context;
-use super::exit::{self, CliError};
-use super::global::Global;
 use super::progress::Progress;
-use super::{once, output};
+use super::{CliError, Context, Global, exit, once, output};
 use crate::client::Client;
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::{Config, WorkspaceConfig};
@@ -35,7 +32,7 @@ use crate::web::{self, AppState};
 pub async fn run(global: &Global) -> Result<u8, CliError> {
     let (mut context, config) = Context::start(global).await?;
     let metrics = Arc::new(Metrics::new(SystemClock.now()));
-    context.measure(&metrics);
+    context.metrics = Some(Arc::clone(&metrics));
     let shown = global.sandbox || std::io::stdout().is_terminal();
     let reach = if global.sandbox { AllowedHosts::Loopback } else { AllowedHosts::Any };
     let reported = Reported { warnings: context.warnings.clone(), ..Reported::default() };
@@ -44,7 +41,7 @@ pub async fn run(global: &Global) -> Result<u8, CliError> {
         shown,
         logged: !shown || global.log_format == LogFormat::Json || !std::io::stderr().is_terminal(),
         global: global.clone(),
-        path: config.path.clone(),
+        path: config.path.as_ref().map(|path| path.display().to_string()),
         reported: Mutex::new(reported),
         statuses: Arc::default(),
         auth: Arc::new(Auth::new(config.web.clone())),
@@ -105,7 +102,7 @@ struct DaemonEnvironment {
     logged: bool,
     global: Global,
     /// The configuration, if it is a file.
-    path: Option<PathBuf>,
+    path: Option<String>,
     reported: Mutex<Reported>,
     /// What the web UI shows.
     statuses: Arc<StatusStore>,
@@ -134,8 +131,7 @@ impl DaemonEnvironment {
         let sandbox = self.context.sandbox();
         if self.logged {
             let (version, workspaces) = (env!("CARGO_PKG_VERSION"), config.workspaces.len());
-            let path = self.path.as_ref().map(|path| path.display().to_string());
-            let path = path.as_deref().map(escape);
+            let path = self.path.as_deref().map(escape);
             let (config, sandbox) = (path.as_deref(), sandbox.as_deref());
             tracing::info!(version, config, workspaces, sandbox, "rosterd has started");
         } else if let Some(endpoint) = sandbox
@@ -159,8 +155,7 @@ impl DaemonEnvironment {
 
     /// Prints which files are watched, and when the next run is.
     fn show_waiting(&self, sources: &Sources, next: Option<Timestamp>) {
-        let path = self.path.as_ref().map(|path| path.display().to_string());
-        let config = path.as_deref().map(|path| path.strip_prefix("./").unwrap_or(path));
+        let config = self.path.as_deref().map(|path| path.strip_prefix("./").unwrap_or(path));
         let rosters = sources.iter().map(|(_, file)| file.name.as_str());
         let files: Vec<_> = rosters.chain(config).map(escape).collect();
         let next = next.map_or_else(String::new, |next| {
@@ -187,12 +182,11 @@ fn status_line(report: &RunReport, next: Option<Timestamp>) -> String {
     format!("{name}: {status} at {:.0}{next}", report.finished)
 }
 
-fn listed<T: AsRef<str>>(files: &[T]) -> String {
+fn listed(files: &[Cow<'_, str>]) -> String {
     const SHOWN: usize = 4;
-    let names: Vec<&str> = files.iter().take(SHOWN).map(AsRef::as_ref).collect();
     match files.len().saturating_sub(SHOWN) {
-        0 => names.join(", "),
-        more => format!("{} and {more} more", names.join(", ")),
+        0 => files.join(", "),
+        more => format!("{} and {more} more", files[..SHOWN].join(", ")),
     }
 }
 

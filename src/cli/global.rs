@@ -10,7 +10,7 @@ use crate::config::values;
 use crate::telemetry::{Color, LogFormat};
 
 /// Options of every command.
-#[derive(Args, Clone, Debug, Default)]
+#[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Options of every command")]
 pub struct Global {
     #[doc = "The configuration [default: the first of $ROSTERD_CONFIG, ./rosterd.yaml, \
@@ -35,7 +35,7 @@ pub struct Global {
     /// Maximum wait for another run of the same workspace
     #[arg(long, global = true, value_name = "TIME", default_value = "60s")]
     #[arg(value_parser = duration)]
-    pub lock_timeout: Option<Duration>,
+    pub lock_timeout: Duration,
     /// Format of log lines on stderr: text or json
     #[arg(long, global = true, value_enum, value_name = "FORMAT", default_value = "text")]
     #[arg(hide_possible_values = true, hide_default_value = true)]

@@ -3,10 +3,7 @@
 use std::net::SocketAddr;
 
 use super::args::HealthArgs;
-use super::exit::{self, CliError};
-use super::global::Global;
-use super::{context, output};
-use crate::escape::escape;
+use super::{CliError, Global, context, exit, output};
 use crate::web::health_client;
 
 pub async fn run(global: &Global, args: &HealthArgs) -> Result<u8, CliError> {
@@ -16,9 +13,7 @@ pub async fn run(global: &Global, args: &HealthArgs) -> Result<u8, CliError> {
         CliError::Failed(format!("{why}; is the daemon running on this machine?"))
     })?;
     if status != 200 {
-        return Err(CliError::Failed(
-            said.trim_end().lines().map(escape).collect::<Vec<_>>().join("; "),
-        ));
+        return Err(CliError::Failed(output::escape_lines(said.trim_end(), "; ")));
     }
     output::result("ok\n")?;
     Ok(exit::OK)
@@ -30,11 +25,7 @@ fn address(global: &Global) -> Result<SocketAddr, CliError> {
     if let Some(address) = global.listen {
         return Ok(address);
     }
-    let loaded = context::read_files(global)??;
-    loaded.config.listen.ok_or_else(|| {
-        CliError::Usage(
-            "the daemon has no address: set `listen` in the configuration, or ROSTERD_LISTEN"
-                .into(),
-        )
-    })
+    let message = "the daemon has no address: set `listen` in the configuration, or ROSTERD_LISTEN";
+    let config = context::read_files(global)??.config;
+    config.listen.ok_or_else(|| CliError::Usage(message.into()))
 }

@@ -4,30 +4,28 @@ use jiff::civil::{Date, Time};
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 
 use super::args::{HistoryArgs, TableFormat};
-use super::context;
-use super::exit::{self, CliError};
-use super::global::Global;
-use super::output;
+use super::{CliError, Global, context, exit, output};
 use crate::clock::{Clock as _, SystemClock};
-use crate::config::WorkspaceConfig;
 use crate::config::values;
 use crate::email::Email;
 use crate::ledger::Ledger;
 use crate::memory::entry::Record;
 use crate::memory::events::{events, of_workspace as entries_of};
-use crate::render::history::{self, Row};
+use crate::render::history;
 
 /// Reads only the ledger: no network and no secret.
 pub fn run(global: &Global, args: &HistoryArgs) -> Result<u8, CliError> {
     let since = args.since.as_deref().map(since).transpose()?;
+    let email = args.email.as_deref().map(Email::remote);
     let config = context::read_files(global)??.config;
     let mut rows = Vec::new();
     for workspace in &config.workspaces {
         let name = &workspace.target.workspace;
-        let ledger = context::ledger(global, workspace)?;
-        rows.extend(of_workspace(&ledger, workspace, args.email.as_deref())?.into_iter().filter(
-            |row| since.is_none_or(|since| row.at.parse::<Timestamp>().is_ok_and(|at| at >= since)),
-        ));
+        let entries = entries(&context::ledger(global, workspace)?, name)?;
+        let events = events(&entries, email.as_ref().map(std::slice::from_ref));
+        rows.extend(history::rows(name, &events).into_iter().filter(|row| {
+            since.is_none_or(|since| row.at.parse::<Timestamp>().is_ok_and(|at| at >= since))
+        }));
         if args.format == TableFormat::Text && config.workspaces.len() > 1 {
             output::result(&format!("{name}\n\n{}\n", history::as_text(&rows)))?;
             rows.clear();
@@ -40,17 +38,6 @@ pub fn run(global: &Global, args: &HistoryArgs) -> Result<u8, CliError> {
         TableFormat::Csv => output::result(&history::as_csv(&rows))?,
     }
     Ok(exit::OK)
-}
-
-fn of_workspace(
-    ledger: &Ledger,
-    workspace: &WorkspaceConfig,
-    email: Option<&str>,
-) -> Result<Vec<Row>, CliError> {
-    let name = &workspace.target.workspace;
-    let entries = entries(ledger, name)?;
-    let email = email.map(Email::remote);
-    Ok(history::rows(name, &events(&entries, email.as_ref().map(std::slice::from_ref))))
 }
 
 /// The entries of a workspace's name, whatever its key or endpoint was.

@@ -5,10 +5,7 @@ use std::path::{Path, PathBuf};
 use similar::TextDiff;
 
 use super::args::ImportArgs;
-use super::context::Context;
-use super::exit::{self, CliError};
-use super::global::Global;
-use super::{output, plan};
+use super::{CliError, Context, Global, exit, output, plan};
 use crate::client::ReadDirectory as _;
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::WorkspaceConfig;
@@ -20,18 +17,14 @@ use crate::roster::write;
 pub async fn run(global: &Global, args: &ImportArgs) -> Result<u8, CliError> {
     let (context, config) = Context::start(global).await?;
     let [workspace] = config.workspaces.as_slice() else {
-        return Err(CliError::Usage(
-            "import writes the roster of one workspace; select it with --workspace".into(),
-        ));
+        let message = "import writes the roster of one workspace; select it with --workspace";
+        return Err(CliError::Usage(message.into()));
     };
     let path = destination(workspace)?;
     let connected =
         context.connect(workspace).map_err(|failure| plan::failed(workspace, &failure.message))?;
-    let snapshot = connected
-        .directory
-        .list()
-        .await
-        .map_err(|error| plan::failed(workspace, &error.message))?;
+    let listed = connected.directory.list().await;
+    let snapshot = listed.map_err(|error| plan::failed(workspace, &error.message))?;
     let unmanaged = reconcile::load(&workspace.target, SystemClock.now())
         .map(|loaded| loaded.roster.unmanaged().to_vec())
         .unwrap_or_default();
@@ -67,17 +60,18 @@ fn destination(workspace: &WorkspaceConfig) -> Result<PathBuf, CliError> {
 }
 
 fn may_write(path: &Path, text: &str, yes: bool) -> Result<bool, CliError> {
-    let failed = |error: std::io::Error| CliError::Failed(format!("{}: {error}", path.display()));
     let old = match std::fs::read(path) {
         Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(true),
-        Err(error) => return Err(failed(error)),
+        Err(error) => return Err(CliError::Failed(format!("{}: {error}", path.display()))),
     };
     if old == text {
         output::note(&format!("{}: nothing to change", path.display()));
         return Ok(false);
     }
-    output::result(&difference(&old, text, path))?;
+    let difference = TextDiff::from_lines(&old, text);
+    let name = path.display().to_string();
+    output::result(&difference.unified_diff().header(&name, "imported").to_string())?;
     let question = format!("Replace {}? Comments and dates in it are lost.", path.display());
     match yes.then_some(true).or_else(|| output::ask(&question)) {
         Some(true) => Ok(true),
@@ -88,10 +82,4 @@ fn may_write(path: &Path, text: &str, yes: bool) -> Result<bool, CliError> {
             path.display()
         ))),
     }
-}
-
-fn difference(old: &str, new: &str, path: &Path) -> String {
-    let name = path.display().to_string();
-    let diff = TextDiff::from_lines(old, new);
-    diff.unified_diff().header(&name, "imported").to_string()
 }

@@ -3,10 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::args::{LedgerArgs, LedgerCommand};
-use super::context;
-use super::exit::{self, CliError};
-use super::global::Global;
-use super::output;
+use super::{CliError, Global, context, exit, output};
 use crate::clock::{Clock as _, SystemClock};
 use crate::ledger::{Ledger, LedgerError, Verified};
 

@@ -29,7 +29,9 @@ use clap::Parser as _;
 use clap::error::ErrorKind;
 
 use args::{Cli, Command};
+use context::Context;
 use exit::CliError;
+use global::Global;
 
 use crate::telemetry;
 
@@ -53,10 +55,7 @@ pub fn main() -> ExitCode {
         runtime.shutdown_background();
         ended
     });
-    ExitCode::from(ended.unwrap_or_else(|error| {
-        output::error(&global, &error);
-        error.code()
-    }))
+    ExitCode::from(output::exit_code(&global, ended))
 }
 
 async fn run(cli: Cli) -> Result<u8, CliError> {

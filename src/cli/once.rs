@@ -5,11 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio_util::sync::CancellationToken;
 
-use super::context::Context;
-use super::exit::{self, CliError};
-use super::global::Global;
 use super::progress::Progress;
-use super::{output, plan, shutdown};
+use super::{CliError, Context, Global, exit, output, plan, shutdown};
 use crate::clock::SystemClock;
 use crate::config::WorkspaceConfig;
 use crate::daemon::Connected;
@@ -34,16 +31,10 @@ pub async fn run(global: &Global) -> Result<u8, CliError> {
             break;
         }
         let run = one(&context, workspace, &cancel, global, Override::None, &|_| Ok(()));
-        codes.push(run.await.unwrap_or_else(|error| {
-            output::error(global, &error);
-            error.code()
-        }));
+        codes.push(output::exit_code(global, run.await));
     }
     Ok(exit::worst(codes))
 }
-
-/// Whether a plan may be applied.
-pub type Precondition<'a> = dyn Fn(&Evaluation) -> Result<(), Failure> + Sync + 'a;
 
 /// One run of one workspace. The precondition is checked before anything is shown or sent.
 pub async fn one(
@@ -52,7 +43,7 @@ pub async fn one(
     cancel: &CancellationToken,
     global: &Global,
     overrides: Override,
-    precondition: &Precondition<'_>,
+    precondition: &(dyn Fn(&Evaluation) -> Result<(), Failure> + Sync),
 ) -> Result<u8, CliError> {
     let failed = |failure: Failure| plan::failed(workspace, &failure.message);
     let mut loaded = Arc::new(plan::load(global, workspace)?);
@@ -86,7 +77,11 @@ pub async fn one(
         }
     };
     drop(progress);
-    report_run(&report, &loaded.sources, global);
+    match global.log_format {
+        LogFormat::Json => telemetry::log_run(&report, &loaded.sources, None),
+        LogFormat::Text => show_failure(&report, global),
+    }
+    show_run(&report, &loaded.sources, global);
     Ok(report.status().exit_code())
 }
 
@@ -98,15 +93,6 @@ pub fn show_plan(workspace: &str, loaded: &Loaded, evaluation: &Evaluation, glob
     let text = render::text::plan(&evaluation.view(workspace, loaded), global.verbose > 0);
     // A closed stdout must not stop the run.
     let _ = output::result(&format!("{text}\n"));
-}
-
-/// Reports the run on stdout, and to the log if that is JSON.
-fn report_run(report: &RunReport, sources: &Sources, global: &Global) {
-    match global.log_format {
-        LogFormat::Json => telemetry::log_run(report, sources, None),
-        LogFormat::Text => show_failure(report, global),
-    }
-    show_run(report, sources, global);
 }
 
 /// Shows the outcome of every change. A run without a plan has nothing to show; with `--quiet`,

@@ -4,8 +4,7 @@ use std::fs::Metadata;
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 
-use super::exit::CliError;
-use super::global::Global;
+use super::{CliError, Global};
 use crate::diagnostic::{Diagnostic, Sources};
 use crate::escape::escape;
 use crate::render;
@@ -93,23 +92,33 @@ pub fn problems(global: &Global, workspace: Option<&str>, sources: &Sources, fou
 
 /// Reports why a command cannot go on.
 pub fn error(global: &Global, error: &CliError) {
-    match error {
-        CliError::Invalid(error) => problems(global, None, &error.sources, &error.diagnostics),
-        CliError::Usage(message) | CliError::Failed(message)
-            if global.log_format == LogFormat::Json =>
-        {
-            tracing::error!("{}", safe(message));
+    let message = match error {
+        CliError::Invalid(error) => {
+            return problems(global, None, &error.sources, &error.diagnostics);
         }
-        CliError::Usage(message) | CliError::Failed(message) => {
+        // It may quote text from outside.
+        CliError::Usage(message) | CliError::Failed(message) => escape_lines(message, "\n"),
+    };
+    match global.log_format {
+        LogFormat::Json => tracing::error!("{message}"),
+        LogFormat::Text => {
             let style = anstyle::AnsiColor::Red.on_default().bold();
-            note(&format!("{style}error{style:#}: {}", safe(message)));
+            note(&format!("{style}error{style:#}: {message}"));
         }
     }
 }
 
-/// Escapes each line: a message may quote text from outside.
-fn safe(message: &str) -> String {
-    message.lines().map(escape).collect::<Vec<_>>().join("\n")
+/// The exit code of a command, or of one workspace. An error is reported.
+pub fn exit_code(global: &Global, ended: Result<u8, CliError>) -> u8 {
+    ended.unwrap_or_else(|failed| {
+        error(global, &failed);
+        failed.code()
+    })
+}
+
+/// Escapes each line, and joins them.
+pub fn escape_lines(text: &str, separator: &str) -> String {
+    text.lines().map(escape).collect::<Vec<_>>().join(separator)
 }
 
 /// Asks a yes-or-no question on the terminal; None without a terminal.

@@ -1,15 +1,11 @@
 //! `rosterd --plan`: prints the plan and changes nothing.
 
 use super::args::{PlanFormat, RunArgs};
-use super::context::Context;
-use super::exit::{self, CliError};
-use super::global::Global;
-use super::output;
+use super::{CliError, Context, Global, exit, output};
 use crate::client::ReadDirectory as _;
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::WorkspaceConfig;
 use crate::daemon::Connected;
-use crate::ledger::LedgerError;
 use crate::memory::Memory;
 use crate::reconcile::{self, Evaluation, LedgerConfig, Loaded};
 use crate::render::{self, View};
@@ -20,16 +16,13 @@ pub async fn run(global: &Global, args: &RunArgs) -> Result<u8, CliError> {
     let mut planned = Vec::new();
     let mut codes = Vec::new();
     for workspace in &config.workspaces {
-        match evaluate(global, &context, workspace).await {
-            Ok((loaded, evaluation, _)) => {
-                codes.push(code(&evaluation, args.detailed_exitcode));
-                planned.push((workspace, loaded, evaluation));
-            }
-            Err(error) => {
-                output::error(global, &error);
-                codes.push(error.code());
-            }
-        }
+        let evaluated = evaluate(global, &context, workspace).await;
+        let code = evaluated.map(|(loaded, evaluation, _)| {
+            let code = code(&evaluation, args.detailed_exitcode);
+            planned.push((workspace, loaded, evaluation));
+            code
+        });
+        codes.push(output::exit_code(global, code));
     }
     let views: Vec<View<'_>> = planned
         .iter()
@@ -77,18 +70,15 @@ pub async fn evaluate(
         context.connect(workspace).map_err(|failure| failed(workspace, &failure.message))?;
     let listed = directory.list().await;
     let snapshot = listed.map_err(|error| failed(workspace, &error.message))?;
-    // Opened late, so that the memory and the text of a long response never exist together.
-    let memory = read_memory(workspace, &ledger)?;
+    // No ledger is created. It is opened late, so that the memory and the text of a long response
+    // never exist together.
+    let LedgerConfig { ledger, scope, .. } = ledger;
+    let memory = ledger
+        .read_state(&scope)
+        .map_err(|error| failed(workspace, &format!("{}: {error}", ledger.place())))?;
     let Loaded { roster, .. } = &loaded;
     let (evaluation, memory) = reconcile::dry_run(snapshot, &workspace.target, roster, memory, now);
     Ok((loaded, evaluation, memory))
-}
-
-/// Reads the ledger; none is created.
-fn read_memory(workspace: &WorkspaceConfig, ledger: &LedgerConfig) -> Result<Memory, CliError> {
-    let failed =
-        |error: LedgerError| failed(workspace, &format!("{}: {error}", ledger.ledger.place()));
-    ledger.ledger.read_state(&ledger.scope).map_err(failed)
 }
 
 /// Reads the roster; its warnings go to stderr.

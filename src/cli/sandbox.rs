@@ -1,18 +1,15 @@
 //! `rosterd sandbox`: the User Management API on this machine.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
-use super::exit::{self, CliError};
 use super::global::{Global, duration};
-use super::{output, shutdown};
-use crate::clock::SystemClock;
+use super::{CliError, context, exit, output, shutdown};
 use crate::sandbox::auth::{ADMIN_KEY, ADMIN_SECRET};
 use crate::sandbox::faults::FaultRate;
-use crate::sandbox::{self, Options, Running, schema};
+use crate::sandbox::{Options, Running, schema};
 
 #[derive(Args, Debug)]
 pub struct SandboxArgs {
@@ -63,10 +60,7 @@ pub enum Batch {
 /// Serves until SIGTERM or SIGINT.
 pub async fn run(global: &Global, args: SandboxArgs) -> Result<u8, CliError> {
     let cancel = shutdown::on_signal("the sandbox ends")?;
-    let options = options(global, args);
-    let running = sandbox::start(options, Arc::new(SystemClock))
-        .await
-        .map_err(|error| CliError::Failed(format!("the sandbox: {error}")))?;
+    let running = context::start_sandbox(options(global, args)).await?;
     output::result(&greeting(&running))?;
     cancel.cancelled().await;
     running.stop().await;
@@ -74,15 +68,14 @@ pub async fn run(global: &Global, args: SandboxArgs) -> Result<u8, CliError> {
 }
 
 fn options(global: &Global, args: SandboxArgs) -> Options {
-    let default = Options::default();
+    let workspaces = match global.workspace.as_slice() {
+        [] => Options::default().workspaces,
+        names => names.to_vec(),
+    };
     Options {
         listen: args.listen,
         state: global.state.clone(),
-        workspaces: if global.workspace.is_empty() {
-            default.workspaces
-        } else {
-            global.workspace.clone()
-        },
+        workspaces,
         people: args.people,
         seed: args.seed,
         latency: args.latency,

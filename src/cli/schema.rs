@@ -1,8 +1,7 @@
 //! `rosterd schema`: the schemas of the files and of both APIs.
 
 use super::args::{SchemaArgs, SchemaName};
-use super::exit::{self, CliError};
-use super::output;
+use super::{CliError, exit, output};
 use crate::{config, roster, sandbox, web};
 
 pub fn run(args: &SchemaArgs) -> Result<u8, CliError> {

@@ -5,8 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use super::exit::{CliError, FAILED};
-use super::output;
+use super::{CliError, exit, output};
 use crate::daemon::GRACE;
 
 /// The message of a command that makes a run.
@@ -32,7 +31,7 @@ pub fn on_signal(message: &'static str) -> Result<CancellationToken, CliError> {
                 output::note("shutdown grace period expired with a request in flight; exiting");
             }
         }
-        std::process::exit(i32::from(FAILED));
+        std::process::exit(i32::from(exit::FAILED));
     });
     Ok(cancel)
 }

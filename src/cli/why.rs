@@ -1,10 +1,7 @@
 //! `rosterd why EMAIL`: explains one user's access.
 
 use super::args::WhyArgs;
-use super::context::Context;
-use super::exit::{self, CliError};
-use super::global::Global;
-use super::{history, output, plan};
+use super::{CliError, Context, Global, exit, history, output, plan};
 use crate::email::Email;
 use crate::memory::events::events;
 use crate::render::why;

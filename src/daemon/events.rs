@@ -85,22 +85,10 @@ impl Default for Inbox {
 
 /// Of two triggers that one run answers, the one that tells a reader more.
 pub(super) fn merge(pending: Option<Trigger>, trigger: Trigger) -> Trigger {
-    match pending {
-        Some(pending) if weight(pending) >= weight(trigger) => pending,
-        _ => trigger,
-    }
-}
-
-fn weight(trigger: Trigger) -> u8 {
-    match trigger {
-        Trigger::Retry => 0,
-        Trigger::Schedule => 1,
-        Trigger::Start => 2,
-        Trigger::Date => 3,
-        Trigger::Http => 4,
-        Trigger::Signal => 5,
-        Trigger::File => 6,
-    }
+    use Trigger::{Date, File, Http, Retry, Schedule, Signal, Start};
+    const ASCENDING: [Trigger; 7] = [Retry, Schedule, Start, Date, Http, Signal, File];
+    let is_pending = |other: &Trigger| *other == trigger || Some(*other) == pending;
+    ASCENDING.into_iter().rfind(is_pending).unwrap_or(trigger)
 }
 
 #[cfg(test)]

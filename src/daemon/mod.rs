@@ -34,7 +34,7 @@ use crate::failure::FailureKind;
 use crate::reconcile::{
     self, Evaluation, InputError, LedgerConfig, Loaded, Observation, WorkspaceSpec,
 };
-use crate::report::{Failure, RunReport};
+use crate::report::{Failure, RunReport, Trigger};
 use crate::roster::Digest;
 use crate::{source, telemetry};
 use events::Event;
@@ -115,9 +115,8 @@ pub async fn serve<H: Environment>(
     inbox: Inbox,
 ) -> Result<(), Failure> {
     let sender = &inbox.sender;
-    signals::listen(sender.clone()).map_err(|error| Failure {
-        kind: FailureKind::Signals,
-        message: format!("cannot listen for signals: {error}"),
+    signals::listen(sender.clone()).map_err(|error| {
+        Failure::new(FailureKind::Signals, format!("cannot listen for signals: {error}"))
     })?;
     let watched = watch::spawn(watch::Watched::of(&config), Arc::clone(&clock), sender.clone());
     let on_config = move |config: &Config| {
@@ -141,8 +140,8 @@ pub async fn run<H: Environment>(
             biased;
             failure = supervisor.broken() => return Err(failure),
             event = inbox.events.recv() => match event {
-                Some(Event::FilesChanged) => supervisor.files_changed(),
-                Some(Event::Reload) => supervisor.reload(),
+                Some(Event::FilesChanged) => supervisor.read_again(Trigger::File),
+                Some(Event::Reload) => supervisor.read_again(Trigger::Signal),
                 Some(Event::Ping(answer)) => drop(answer.send(())),
                 Some(Event::RunRequested { workspace, answer }) => {
                     let _ = answer.send(supervisor.request_run(&workspace));

@@ -13,7 +13,6 @@ use super::{Connected, Environment, digest};
 use crate::blocking::run_blocking;
 use crate::diagnostic::Sources;
 use crate::failure::FailureKind;
-use crate::guard::Override;
 use crate::reconcile::{InputError, Loaded, Observation, Run, RunOptions, RunResult, RunSession};
 use crate::report::{End, Failure, RunReport, Trigger};
 use crate::roster::Digest;
@@ -33,17 +32,13 @@ impl<E: Environment> WorkspaceWorker<E> {
         let (environment, read) = (Arc::clone(&self.environment), Arc::clone(settings));
         let roster = run_blocking(move || environment.load(&read.workspace.target, now)).await;
         let unusable = self.accept_roster(settings, roster).unwrap_or_default();
-        let options = RunOptions {
-            trigger,
-            stale: self.input_failed,
-            overrides: Override::None,
-            batching_unsupported: self.batching_unsupported,
-        };
+        let (stale, batching_unsupported) = (self.input_failed, self.batching_unsupported);
+        let options = RunOptions { stale, batching_unsupported, ..RunOptions::new(trigger) };
         let result = match (self.last_good.clone(), session) {
-            (None, _) => Err(Failure {
-                kind: FailureKind::Roster,
-                message: "no valid roster yet; runs begin when the files are valid".to_owned(),
-            }),
+            (None, _) => {
+                let message = "no valid roster yet; runs begin when the files are valid";
+                Err(Failure::new(FailureKind::Roster, message))
+            }
             (Some(_), Err(failure)) => Err(failure),
             (Some(loaded), Ok((directory, session))) => {
                 self.execute(settings, options, &loaded, &directory, session).await
@@ -60,7 +55,7 @@ impl<E: Environment> WorkspaceWorker<E> {
                     trigger,
                     started: now,
                     finished: self.clock.now(),
-                    stale: options.stale,
+                    stale,
                     ledger: None,
                     end: End::Failed(failure),
                 };
@@ -177,8 +172,8 @@ impl<E: Environment> WorkspaceWorker<E> {
                 cancel.cancel();
             }
             if cancel.is_cancelled() && !planned.load(Ordering::Relaxed) {
-                let message = "interrupted before the plan".to_owned();
-                break Err(Failure { kind: FailureKind::Cancelled, message });
+                let message = "interrupted before the plan";
+                break Err(Failure::new(FailureKind::Cancelled, message));
             }
             if comparing.is_none() && std::mem::take(&mut self.commands.files_changed) {
                 let compare = contents(Arc::clone(&self.environment), Arc::clone(settings));

@@ -63,16 +63,6 @@ impl<H: Environment> Supervisor<H> {
         supervisor
     }
 
-    /// Files may have changed. The configuration is read first, so that a roster that changed
-    /// together with its limits is never compared with the old ones.
-    pub(super) fn files_changed(&mut self) {
-        self.read_again(Trigger::File);
-    }
-
-    pub(super) fn reload(&mut self) {
-        self.read_again(Trigger::Signal);
-    }
-
     /// Requests a run. Returns whether the workspace exists.
     pub(super) fn request_run(&self, workspace: &str) -> bool {
         let kept = self.config.workspaces.iter().any(|it| it.target.workspace == workspace);
@@ -83,7 +73,9 @@ impl<H: Environment> Supervisor<H> {
         queue.is_some()
     }
 
-    fn read_again(&mut self, trigger: Trigger) {
+    /// Reads the configuration, then requests the runs. In this order, a roster that changed
+    /// together with its limits is never compared with the old ones.
+    pub(super) fn read_again(&mut self, trigger: Trigger) {
         self.reload = match self.reload {
             Reload::Idle => {
                 let (environment, events) = (Arc::clone(&self.environment), self.events.clone());
@@ -93,8 +85,9 @@ impl<H: Environment> Supervisor<H> {
                 });
                 Reload::Reading
             }
-            Reload::Reading => Reload::Again(trigger),
-            Reload::Again(waiting) => Reload::Again(strongest(waiting, trigger)),
+            // SIGHUP outlives a change of files; the run that follows reads the files anyway.
+            Reload::Again(Trigger::Signal) => Reload::Again(Trigger::Signal),
+            Reload::Reading | Reload::Again(_) => Reload::Again(trigger),
         };
     }
 
@@ -183,16 +176,12 @@ impl<H: Environment> Supervisor<H> {
 
     /// Resolves only if a worker ends by itself, which is a defect.
     pub(super) async fn broken(&mut self) -> Failure {
-        match self.tasks.join_next().await {
-            Some(ended) => Failure {
-                kind: FailureKind::Defect,
-                message: match ended {
-                    Ok(()) => "the worker of a workspace ended by itself".into(),
-                    Err(error) => format!("the worker of a workspace ended: {error}"),
-                },
-            },
+        let message = match self.tasks.join_next().await {
+            Some(Ok(())) => "the worker of a workspace ended by itself".into(),
+            Some(Err(error)) => format!("the worker of a workspace ended: {error}"),
             None => std::future::pending().await,
-        }
+        };
+        Failure::new(FailureKind::Defect, message)
     }
 
     /// Stops every worker, and waits for them.
@@ -206,15 +195,9 @@ impl<H: Environment> Supervisor<H> {
 
 /// The settings of each workspace, by name.
 fn settings(config: &Config) -> BTreeMap<String, WorkspaceSettings> {
-    let each = config.workspaces.iter().map(|workspace| {
-        let settings =
-            WorkspaceSettings { workspace: workspace.clone(), schedule: config.schedule.clone() };
-        (workspace.target.workspace.clone(), settings)
+    let each = config.workspaces.iter().cloned().map(|workspace| {
+        let name = workspace.target.workspace.clone();
+        (name, WorkspaceSettings { workspace, schedule: config.schedule.clone() })
     });
     each.collect()
-}
-
-/// SIGHUP outlives a change of files; the run that follows reads the files anyway.
-fn strongest(waiting: Trigger, trigger: Trigger) -> Trigger {
-    if waiting == Trigger::Signal { waiting } else { trigger }
 }

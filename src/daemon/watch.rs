@@ -56,15 +56,11 @@ impl Watched {
     /// The folders as they are now. A glob may match new ones.
     fn folders(&self) -> BTreeSet<PathBuf> {
         let rosters = self.rosters.iter().flat_map(|(users, base)| source::watched(users, base));
-        let config = self.config.as_deref().map(folder_of);
+        let config = self.config.as_deref().and_then(Path::parent).map(|folder| {
+            // A file name without a folder.
+            if folder == Path::new("") { PathBuf::from(".") } else { folder.to_owned() }
+        });
         rosters.chain(config).filter_map(|folder| std::path::absolute(folder).ok()).collect()
-    }
-}
-
-fn folder_of(file: &Path) -> PathBuf {
-    match file.parent() {
-        Some(folder) if folder != Path::new("") => folder.to_owned(),
-        _ => PathBuf::from("."),
     }
 }
 
@@ -242,30 +238,18 @@ fn view(folders: &BTreeSet<PathBuf>, now: Timestamp) -> Option<View> {
         identity(folder).hash(&mut hasher);
         for entry in entries {
             let found = identity(&entry.path());
-            newest = newest.max(found.map_or(Timestamp::MIN, |found| found.written));
+            newest = newest.max(found.map_or(Timestamp::MIN, |(.., written)| written));
             (entry.file_name(), found).hash(&mut hasher);
         }
     }
     (newest < now.saturating_sub(RACY).unwrap_or(now)).then(|| hasher.finish())
 }
 
-#[derive(Clone, Copy, Hash)]
-struct Identity {
-    device: u64,
-    inode: u64,
-    length: u64,
-    written: Timestamp,
-}
-
-fn identity(path: &Path) -> Option<Identity> {
+/// Device, inode, length, and the time of the last change.
+fn identity(path: &Path) -> Option<(u64, u64, u64, Timestamp)> {
     let found = fs::metadata(path).ok()?;
-    let nanosecond = i32::try_from(found.mtime_nsec()).unwrap_or_default();
-    Some(Identity {
-        device: found.dev(),
-        inode: found.ino(),
-        length: found.len(),
-        written: Timestamp::new(found.mtime(), nanosecond).unwrap_or(Timestamp::MIN),
-    })
+    let written = Timestamp::try_from(found.modified().ok()?).unwrap_or(Timestamp::MIN);
+    Some((found.dev(), found.ino(), found.len(), written))
 }
 
 #[cfg(test)]

@@ -119,11 +119,8 @@ impl<E: Environment> WorkspaceWorker<E> {
             Assignment::Active(settings) => Some(settings),
             Assignment::Idle => None,
         };
-        let is_same = match (&self.settings, &settings) {
-            (Some(old), Some(new)) => old.is_same_target(new),
-            _ => false,
-        };
-        if !is_same {
+        let (old, new) = (self.settings.as_ref(), settings.as_ref());
+        if !old.zip(new).is_some_and(|(old, new)| old.is_same_target(new)) {
             self.last_good = None;
             self.contents = None;
             self.input_failed = false;
@@ -192,8 +189,6 @@ pub(super) async fn contents<E: Environment>(
 }
 
 async fn sleep(time: Option<Duration>) {
-    match time {
-        Some(time) => tokio::time::sleep(time).await,
-        None => std::future::pending().await,
-    }
+    let Some(time) = time else { return std::future::pending().await };
+    tokio::time::sleep(time).await;
 }

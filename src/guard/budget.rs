@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::context::{Decisions, GuardContext};
 use super::{Budget, BudgetName, Guard};
 use crate::memory::{self, BudgetUsage};
-use crate::plan::Facts;
+use crate::plan::change::Change;
 
 impl Budget {
     /// `max(floor, percent of managed accounts)`, the percentage rounded down.
@@ -19,14 +19,12 @@ impl Budget {
 /// nor held.
 pub(super) fn check(context: &GuardContext<'_>, decisions: &mut Decisions) {
     for (&name, budget) in &context.limits.budgets {
-        if name == BudgetName::GrantAdmin && needs_first_admin(context.facts) {
+        // A workspace without an admin must be able to get its first ones.
+        if name == BudgetName::GrantAdmin && context.facts.admins == 0 {
             continue;
         }
-        let counts = |at: &usize| {
-            let change = &context.changes[*at];
-            name.counts(&change.action) && !change.scheduled
-        };
-        let wanted: Vec<usize> = (0..context.changes.len()).filter(counts).collect();
+        let counts = |change: &Change| name.counts(&change.action) && !change.scheduled;
+        let wanted = context.positions(counts);
         if wanted.is_empty() {
             continue;
         }
@@ -42,26 +40,21 @@ pub(super) fn check(context: &GuardContext<'_>, decisions: &mut Decisions) {
         }));
         let all = certain + possible.len();
         if all > budget.limit(context.facts.managed) {
+            let managed = context.facts.managed;
             decisions.hold(context, Guard::Budget(name), wanted, |_| {
-                describe(name, *budget, context, before, all)
+                describe(name, *budget, managed, before, all)
             });
         }
     }
 }
 
-/// A workspace without an admin must be able to get its first ones.
-fn needs_first_admin(facts: &Facts) -> bool {
-    facts.admins == 0
-}
-
 fn describe(
     name: BudgetName,
     budget: Budget,
-    context: &GuardContext<'_>,
+    managed: usize,
     used: usize,
     all: usize,
 ) -> (String, String) {
-    let managed = context.facts.managed;
     let key = name.key();
     let before = match used {
         0 => String::new(),

@@ -16,6 +16,7 @@ mod vanished;
 use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
+use strum::IntoStaticStr;
 
 use crate::email::Email;
 use crate::memory::entry::Key;
@@ -70,7 +71,8 @@ pub struct Held {
 }
 
 /// The name of a guard.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, IntoStaticStr)]
+#[strum(serialize_all = "kebab-case")]
 pub enum Guard {
     /// `suspend: true` in the configuration.
     Suspend,
@@ -148,28 +150,30 @@ impl Verdict {
 
     /// The `approvals:` block that would release the held changes, ready to paste.
     pub fn approvals(&self) -> Option<String> {
-        let lines = self.releasable().into_iter().map(|(budget, emails)| {
-            let mut emails: Vec<String> =
-                emails.into_iter().map(|email| scalar(email.as_str())).collect();
-            if emails.len() > ON_ONE_LINE {
-                emails = emails.into_iter().map(|email| format!("\n      - {email}")).collect();
-                return format!("  - {}:{}\n    reason: \"\"\n", budget.key(), emails.concat());
-            }
-            format!("  - {}: [{}]\n    reason: \"\"\n", budget.key(), emails.join(", "))
+        let items = self.approval_items(|budget, emails| {
+            let emails = if emails.len() > ON_ONE_LINE {
+                emails.iter().map(|email| format!("\n      - {email}")).collect()
+            } else {
+                format!(" [{}]", emails.join(", "))
+            };
+            format!("  - {budget}:{emails}\n    reason: \"\"\n")
         });
-        let lines: String = lines.collect();
-        (!lines.is_empty()).then(|| format!("approvals:\n{lines}"))
+        (!items.is_empty()).then(|| format!("approvals:\n{}", items.concat()))
     }
 
     /// The same on one line.
     pub fn approvals_in_short(&self) -> Option<String> {
-        let lines = self.releasable().into_iter().map(|(budget, emails)| {
-            let emails: Vec<String> =
-                emails.into_iter().map(|email| scalar(email.as_str())).collect();
-            format!("{{ {}: [{}] }}", budget.key(), emails.join(", "))
+        let items = self
+            .approval_items(|budget, emails| format!("{{ {budget}: [{}] }}", emails.join(", ")));
+        (!items.is_empty()).then(|| format!("approvals: [{}]", items.join(", ")))
+    }
+
+    fn approval_items(&self, item: impl Fn(&str, &[String]) -> String) -> Vec<String> {
+        let people = self.releasable().into_iter().map(|(budget, emails)| {
+            let emails = emails.into_iter().map(|email| scalar(email.as_str()));
+            item(budget.key(), &emails.collect::<Vec<_>>())
         });
-        let lines: Vec<String> = lines.collect();
-        (!lines.is_empty()).then(|| format!("approvals: [{}]", lines.join(", ")))
+        people.collect()
     }
 
     /// Adds what the guards held when they evaluated again.
@@ -224,20 +228,11 @@ impl Default for Limits {
 }
 
 impl std::fmt::Display for Guard {
-    /// The stable kebab-case name.
+    /// The stable kebab-case name. That of a budget begins with the budget's own.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Suspend => "suspend",
-            Self::EmptyRoster => "empty-roster",
-            Self::MinAdmins => "min-admins",
-            Self::RequiredAdmins => "required-admins",
-            Self::Budget(BudgetName::Disable) => "disable-budget",
-            Self::Budget(BudgetName::Demote) => "demote-budget",
-            Self::Budget(BudgetName::GrantAdmin) => "grant-admin-budget",
-            Self::Budget(BudgetName::Invite) => "invite-budget",
-            Self::Rename => "rename",
-            Self::Vanished => "vanished",
-            Self::Clock => "clock",
-        })
+        if let Self::Budget(name) = self {
+            write!(f, "{}-", name.key().replace('_', "-"))?;
+        }
+        f.write_str(self.into())
     }
 }

@@ -69,7 +69,7 @@ async fn lock(
                      (--lock-timeout)",
                     waited.as_secs()
                 );
-                return Err(Failure { kind: FailureKind::Locked, message });
+                return Err(Failure::new(FailureKind::Locked, message));
             }
             Ok(Err(by)) if waited.is_zero() => {
                 tracing::info!(by, "waiting for another run of this workspace");
@@ -83,8 +83,8 @@ async fn lock(
             biased;
             () = tokio::time::sleep(pause) => waited += pause,
             () = cancel.cancelled() => {
-                let message = "interrupted while waiting for another run".to_owned();
-                return Err(Failure { kind: FailureKind::Cancelled, message });
+                let message = "interrupted while waiting for another run";
+                return Err(Failure::new(FailureKind::Cancelled, message));
             }
         }
     }

@@ -48,13 +48,11 @@ impl<D: ReadDirectory + WriteDirectory> Run<'_, D> {
         plan: &Plan,
         outcomes: &[(Change, Outcome)],
     ) -> Result<Evaluation, Failure> {
-        let mut snapshot = self.directory.list().await.map_err(Failure::from)?;
+        let mut snapshot = self.directory.list().await?;
         if !shows_all(&snapshot, outcomes) {
             tokio::select! {
                 biased;
-                () = tokio::time::sleep(REREAD_DELAY) => {
-                    snapshot = self.directory.list().await.map_err(Failure::from)?;
-                }
+                () = tokio::time::sleep(REREAD_DELAY) => snapshot = self.directory.list().await?,
                 () = self.cancel.cancelled() => {}
             }
         }
