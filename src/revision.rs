@@ -4,20 +4,19 @@ use std::fmt;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use serde_with::skip_serializing_none;
 
 /// One commit, from the repository or from an external source such as `ROSTERD_REVISION`. Its text
 /// is untrusted: escape it before showing it.
+#[skip_serializing_none]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Revision {
     /// The full commit id in hexadecimal, or the text of an external source.
     pub commit: String,
     /// `Name <address>`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub author: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<String>,
     /// The commit time.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at: Option<Timestamp>,
     /// The files have uncommitted changes.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]

@@ -49,7 +49,7 @@ pub async fn run(global: &Global) -> Result<u8, CliError> {
         metrics,
         listen: global.listen.or(config.listen),
     };
-    let inbox = Inbox::new();
+    let inbox = Inbox::open();
     environment.log_startup(&config);
     listen(&environment, inbox.handle()).await?;
     watch_dog(inbox.handle());

@@ -72,12 +72,12 @@ impl<'a> ErrorContext<'a> {
         ClientError { kind, message: format!("{} {message}", self.endpoint) }
     }
 
-    /// The messages of all errors in one line, up to [`MAX_MESSAGES`].
+    /// The messages of all errors in one line, up to a maximum.
     pub fn errors(&self, errors: &Errors) -> String {
         self.messages(&errors.list, errors.total)
     }
 
-    /// The messages of some errors in one line, up to [`MAX_MESSAGES`] of `total`.
+    /// The messages of some errors in one line, up to a maximum of `total`.
     pub fn messages<'e>(
         &self,
         errors: impl IntoIterator<Item = &'e GraphqlError>,

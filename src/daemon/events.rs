@@ -66,7 +66,7 @@ impl DaemonHandle {
 }
 
 impl Inbox {
-    pub fn new() -> Self {
+    pub fn open() -> Self {
         let (sender, events) = mpsc::channel(QUEUE);
         Self { sender, events }
     }
@@ -74,12 +74,6 @@ impl Inbox {
     /// A handle to the loop that reads these events.
     pub fn handle(&self) -> DaemonHandle {
         DaemonHandle(self.sender.clone())
-    }
-}
-
-impl Default for Inbox {
-    fn default() -> Self {
-        Self::new()
     }
 }
 

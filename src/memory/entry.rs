@@ -4,6 +4,7 @@
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use serde_with::skip_serializing_none;
 use strum::IntoStaticStr;
 
 use crate::action::{Action, BudgetName};
@@ -68,6 +69,7 @@ pub struct LedgerCreated {
     pub version: String,
 }
 
+#[skip_serializing_none]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RosterRecord {
     /// Name of the workspace in the configuration.
@@ -75,7 +77,6 @@ pub struct RosterRecord {
     /// SHA-256 of the contents of the files, in hexadecimal.
     pub digest: String,
     pub files: Vec<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revision: Option<Revision>,
 }
 
@@ -113,6 +114,7 @@ pub struct End {
 }
 
 /// A mutation. From when this is written, it may have been executed.
+#[skip_serializing_none]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Intent {
     pub action: Action,
@@ -123,13 +125,11 @@ pub struct Intent {
     /// A short reason, for people.
     pub reason: String,
     /// Such as `users.yaml:14`; None for a removal.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub place: Option<String>,
     /// A date that was committed before it came. Budgets do not count the change.
     #[serde(rename = "foreseen", default, skip_serializing_if = "std::ops::Not::not")]
     pub scheduled: bool,
     /// The commit that caused it, if that is not the last one that changed the roster.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revision: Option<Revision>,
     /// The guards that an approval overrode.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -139,13 +139,13 @@ pub struct Intent {
 }
 
 /// The outcome of an intent.
+#[skip_serializing_none]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OutcomeEntry {
     pub of: Seq,
     #[serde(rename = "fate")]
     pub status: AttemptStatus,
     /// The message of the API, or how a listing decided it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
 }
 
@@ -181,6 +181,7 @@ pub struct Key {
 }
 
 /// A run of one workspace, in numbers.
+#[skip_serializing_none]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunRecord {
     pub trigger: Trigger,
@@ -189,13 +190,11 @@ pub struct RunRecord {
     /// Digest of the roster that was used.
     pub roster: String,
     /// Commit of the roster that was used.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub commit: Option<String>,
     /// An earlier roster was used, because the files were not valid.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub stale: bool,
     /// Fingerprint of the plan, if there was one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plan: Option<String>,
     pub done: usize,
     pub rejected: usize,
@@ -204,7 +203,6 @@ pub struct RunRecord {
     pub held: usize,
     pub in_sync: usize,
     /// Why it failed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<String>,
 }
 

@@ -176,48 +176,34 @@ const GAUGES: [Gauge; 11] = [
     (
         "convergence_age_seconds",
         "Seconds since the workspace last matched the roster, or since the start",
-        |gauges, now| Some(age(gauges.converged.unwrap_or(gauges.since), now)),
+        |it, now| Some(age(it.converged.unwrap_or(it.since), now)),
     ),
     (
         "last_convergence_timestamp_seconds",
-        "When the workspace last matched the roster, in seconds since 1970",
-        |gauges, _| gauges.converged.map(seconds),
+        "When the workspace last matched the roster",
+        |it, _| it.converged.map(seconds),
     ),
-    (
-        "last_attempt_timestamp_seconds",
-        "End of the last run, in seconds since 1970",
-        |gauges, _| gauges.attempt.map(seconds),
-    ),
-    (
-        "last_success_timestamp_seconds",
-        "End of the last run that did not fail, in seconds since 1970",
-        |gauges, _| gauges.success.map(seconds),
-    ),
-    (
-        "next_run_timestamp_seconds",
-        "Time of the next scheduled run, in seconds since 1970",
-        |gauges, _| gauges.next.map(seconds),
-    ),
-    (
-        "held_oldest_age_seconds",
-        "Age of the oldest held change; 0 if there is none",
-        |gauges, now| Some(gauges.held_since.map_or(0.0, |since| age(since, now))),
-    ),
-    ("members", "Members of the roster in use", |gauges, _| gauges.members.map(number)),
-    ("members_in_sync", "Members that need no change", |gauges, _| gauges.in_sync.map(number)),
-    ("roster_errors", "Number of errors in the roster files", |gauges, _| {
-        Some(number(gauges.roster_errors))
+    ("last_attempt_timestamp_seconds", "End of the last run", |it, _| it.attempt.map(seconds)),
+    ("last_success_timestamp_seconds", "End of the last run that did not fail", |it, _| {
+        it.success.map(seconds)
+    }),
+    ("next_run_timestamp_seconds", "Time of the next scheduled run", |it, _| it.next.map(seconds)),
+    ("held_oldest_age_seconds", "Age of the oldest held change; 0 if there is none", |it, now| {
+        Some(it.held_since.map_or(0.0, |since| age(since, now)))
+    }),
+    ("members", "Members of the roster in use", |it, _| it.members.map(number)),
+    ("members_in_sync", "Members that need no change", |it, _| it.in_sync.map(number)),
+    ("roster_errors", "Number of errors in the roster files", |it, _| {
+        Some(number(it.roster_errors))
     }),
     (
         "roster_stale",
         "1 while an earlier roster is in use because the files are invalid",
-        |gauges, _| Some(f64::from(u8::from(gauges.stale))),
+        |it, _| Some(f64::from(u8::from(it.stale))),
     ),
-    (
-        "key_valid",
-        "1 if the API accepted the key in the last run, 0 if it rejected it",
-        |gauges, _| gauges.key_valid.map(|valid| f64::from(u8::from(valid))),
-    ),
+    ("key_valid", "1 if the API accepted the key in the last run, 0 if it rejected it", |it, _| {
+        it.key_valid.map(|valid| f64::from(u8::from(valid)))
+    }),
 ];
 
 type LabeledGauge = (

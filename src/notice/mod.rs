@@ -9,6 +9,7 @@ pub mod tracker;
 
 use schemars::JsonSchema;
 use serde::Serialize;
+use serde_with::skip_serializing_none;
 use strum::IntoStaticStr;
 
 #[derive(
@@ -32,6 +33,7 @@ pub enum Kind {
 }
 
 /// One notice. Fields that do not apply are absent; all text is escaped.
+#[skip_serializing_none]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Notice {
     pub event: Kind,
@@ -41,10 +43,8 @@ pub struct Notice {
     /// One sentence.
     pub summary: String,
     /// The fingerprint of the plan.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub plan: Option<String>,
     /// The commit of the roster in use.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub commit: Option<Commit>,
     /// The people concerned, at most [`MAX_PEOPLE`].
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -53,10 +53,8 @@ pub struct Notice {
     #[serde(skip_serializing_if = "is_zero")]
     pub more: usize,
     /// The `approvals:` block that approves the held changes.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub approvals: Option<String>,
     /// When the failure began: RFC 3339, UTC.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub since: Option<String>,
 }
 
@@ -64,16 +62,16 @@ pub struct Notice {
 pub const MAX_PEOPLE: usize = 50;
 
 /// A commit of the roster.
+#[skip_serializing_none]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Commit {
     pub id: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub author: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub subject: Option<String>,
 }
 
 /// One person of a notice.
+#[skip_serializing_none]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Person {
     pub email: String,
@@ -85,7 +83,6 @@ pub struct Person {
     /// The outcome, the reason of a hold, or the end of access.
     pub why: String,
     /// File and line of the roster.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub place: Option<String>,
 }
 

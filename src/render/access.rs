@@ -3,6 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use schemars::JsonSchema;
 use serde::Serialize;
+use serde_with::skip_serializing_none;
 
 use super::{View, at, json, table, time};
 use crate::directory::{Account, Invitation};
@@ -12,12 +13,12 @@ use crate::revision::{Revision, abbreviate};
 use crate::roster::{Member, Phase};
 
 /// One user with an account or an invitation. Fields that do not apply are absent.
+#[skip_serializing_none]
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 #[schemars(rename = "Access")]
 pub struct Row {
     pub workspace: String,
     pub email: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// The current role in the workspace.
     pub role: String,
@@ -26,25 +27,18 @@ pub struct Row {
     pub status: String,
     /// When the account or the invitation was first seen: RFC 3339, UTC. Not before the creation of
     /// the ledger.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub since: Option<String>,
     /// When it was first seen with this role.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub role_since: Option<String>,
     /// The commit of the roster that gave the role; absent if rosterd did not.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub commit: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub author: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub subject: Option<String>,
     /// When access or the elevation ends.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub until: Option<String>,
     /// It ends within the requested time.
     pub expiring: bool,
     /// The place in the roster.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub place: Option<String>,
 }
 

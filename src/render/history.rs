@@ -2,6 +2,7 @@
 
 use schemars::JsonSchema;
 use serde::Serialize;
+use serde_with::skip_serializing_none;
 
 use super::{json, role_change, table, time};
 use crate::action::Action;
@@ -9,6 +10,7 @@ use crate::memory::events::{Change, Event, EventKind};
 use crate::revision::{Revision, abbreviate};
 
 /// One event. Fields that do not apply are absent.
+#[skip_serializing_none]
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 #[schemars(rename = "Event")]
 pub struct Row {
@@ -20,30 +22,20 @@ pub struct Row {
     /// `first_seen`, `role_changed`, `email_changed`, `removed`, `invited`, `invitation_expired` or
     /// `invitation_ended`.
     pub event: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub from: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub to: Option<String>,
     /// The outcome of a change: `done`, `rejected`, `unknown`, `not sent`, `no effect`, `lapsed`
     /// or `open`.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub outcome: Option<String>,
     /// Whether a later listing has shown the effect of the change.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub shown: Option<bool>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// The message of the API, or the guards that hold the change.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
     /// `users.yaml:14`
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub place: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub commit: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub author: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub subject: Option<String>,
 }
 

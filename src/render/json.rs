@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_with::skip_serializing_none;
 
 use super::{Summary, View, findings, rows, time};
 use crate::diagnostic::{Place, Sources};
@@ -27,6 +28,7 @@ pub struct SavedPlans {
 }
 
 /// The plan of one workspace. Addresses and names are verbatim, not escaped for a terminal.
+#[skip_serializing_none]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SavedPlan {
     /// The name of the workspace in the configuration.
@@ -45,7 +47,6 @@ pub struct SavedPlan {
     /// Why changes are held.
     pub violations: Vec<SavedViolation>,
     /// The `approvals:` block, in YAML, that would approve the held changes; absent if none would.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approvals: Option<String>,
     /// Whether the plan is based on a ledger. Without one, backoff times and used budgets are
     /// unknown.
@@ -55,6 +56,7 @@ pub struct SavedPlan {
 }
 
 /// The files of a roster.
+#[skip_serializing_none]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SavedRoster {
     /// SHA-256 over the contents of the files, in hexadecimal.
@@ -62,11 +64,11 @@ pub struct SavedRoster {
     pub files: Vec<String>,
     /// The last commit that changed the files, if known, followed by `+` if they have uncommitted
     /// changes.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub commit: Option<String>,
 }
 
 /// One change.
+#[skip_serializing_none]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SavedChange {
     /// `invite`, `reinvite`, `update_role` or `disable`.
@@ -75,30 +77,25 @@ pub struct SavedChange {
     pub class: String,
     pub email: String,
     /// Absent for an invitation.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub uid: Option<String>,
     /// The role before; absent for an invitation.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<String>,
     /// The role after; absent for a disable.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub to: Option<String>,
     /// A short reason for people.
     pub reason: String,
     /// The account's or the member's name.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// The place in the roster; absent for an account that is not in it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub place: Option<SavedPlace>,
     /// The names of the guards that hold it; empty if it is approved.
     pub held_by: Vec<String>,
     /// When it was first held: RFC 3339, UTC.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held_since: Option<String>,
 }
 
 /// A fact that the plan reports without a change.
+#[skip_serializing_none]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SavedFinding {
     /// A stable name, for example `invited` or `unexpected_invitation`.
@@ -111,13 +108,10 @@ pub struct SavedFinding {
     /// The current role, or the role in the roster if the user has none.
     pub role: String,
     /// When it began, if the ledger knows it: RFC 3339, UTC.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<String>,
     /// When rosterd acts on it next, if it will: RFC 3339, UTC.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,
     /// The place in the roster.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub place: Option<SavedPlace>,
 }
 

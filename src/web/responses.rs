@@ -7,6 +7,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use schemars::JsonSchema;
 use serde::Serialize;
+use serde_with::skip_serializing_none;
 
 use super::status::{LoadErrors, WorkspaceStatus};
 use crate::memory::runs::Run;
@@ -15,17 +16,18 @@ use crate::render::time::exact;
 use crate::render::{Summary, access, history, rows};
 
 /// All workspaces. Every instant is RFC 3339, UTC.
+#[skip_serializing_none]
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Overview {
     /// The version of rosterd.
     pub version: String,
     /// Errors in the configuration as it is now; the last valid one is in use.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub config_problems: Option<LoadErrors>,
     pub workspaces: Vec<WorkspaceResponse>,
 }
 
 /// One workspace.
+#[skip_serializing_none]
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "Workspace")]
 pub struct WorkspaceResponse {
@@ -37,30 +39,23 @@ pub struct WorkspaceResponse {
     /// A valid roster was loaded since the start.
     pub ready: bool,
     /// When the workspace last matched the roster.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub converged: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub last_run: Option<LastRunResponse>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub next_run: Option<NextRunResponse>,
     /// The progress of the run that applies changes.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub progress: Option<Progress>,
     /// The number of open differences by kind; absent before the first listing.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub plan: Option<Summary>,
     /// The commit of the roster in use.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub commit: Option<String>,
     /// The `approvals:` block that approves the held changes.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub approvals: Option<String>,
     /// Errors in the roster as it is now; the last valid one is in use.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub roster_problems: Option<LoadErrors>,
 }
 
 /// The last completed run.
+#[skip_serializing_none]
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "LastRun")]
 pub struct LastRunResponse {
@@ -70,7 +65,6 @@ pub struct LastRunResponse {
     pub finished: String,
     /// `converged`, `held` or `failed`.
     pub status: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub failure: Option<String>,
 }
 
@@ -101,15 +95,16 @@ pub struct Page<T> {
 }
 
 /// Runs, the newest first.
+#[skip_serializing_none]
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Runs {
     pub items: Vec<RunResponse>,
     /// The value of `before` for the next page; absent on the last page.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub next: Option<u64>,
 }
 
 /// One run, from the ledger.
+#[skip_serializing_none]
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "Run")]
 pub struct RunResponse {
@@ -121,9 +116,7 @@ pub struct RunResponse {
     /// `converged`, `held`, `failed` or `interrupted`.
     pub status: String,
     /// The fingerprint of its plan.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub plan: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub commit: Option<String>,
     /// The roster files were invalid, and an earlier roster was in use.
     pub stale: bool,
@@ -133,7 +126,6 @@ pub struct RunResponse {
     pub not_sent: usize,
     pub held: usize,
     pub in_sync: usize,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub failure: Option<String>,
     /// Changes, and holds that began or ended.
     pub events: Vec<history::Row>,

@@ -28,7 +28,7 @@ async fn serves_as_a_child() {
         println!("running");
     });
     let ended =
-        daemon::serve(Arc::new(world.clone()), config, Arc::new(SystemClock), Inbox::new()).await;
+        daemon::serve(Arc::new(world.clone()), config, Arc::new(SystemClock), Inbox::open()).await;
     let triggers: Vec<_> = world.state().reports.iter().map(|run| run.trigger.as_str()).collect();
     println!("ended {ended:?} {}", triggers.join(" "));
 }
