@@ -80,7 +80,7 @@ fn guards(fixture: Fixture) -> (Verdict, Fixture) {
 #[library_benchmark(config = at_most(10_000))]
 #[bench::of(setup = empty)]
 fn fingerprint(fixture: Fixture) -> (Fingerprint, Fixture) {
-    (black_box(Fingerprint::of(fixture.plan.roster(), fixture.plan.changes())), fixture)
+    (black_box(Fingerprint::of(fixture.plan.roster, fixture.plan.changes())), fixture)
 }
 
 #[library_benchmark(config = at_most(13_500))]

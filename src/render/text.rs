@@ -88,13 +88,12 @@ fn run_summary(applied: &Applied, status: RunStatus) -> String {
     let outcome = |wanted: fn(&Outcome) -> bool| {
         applied.outcomes.iter().filter(|(_, outcome)| wanted(outcome)).count()
     };
-    let (in_sync, remaining, propagating) = match &applied.verification {
-        Verification::Read(it) => (it.in_sync, it.applicable.len(), it.propagating),
-        _ => {
-            let findings = applied.plan.findings().iter();
-            let unseen = |it: &&Finding| it.kind.category() == FindingCategory::Propagating;
-            (applied.plan.facts.in_sync, 0, findings.filter(unseen).count())
-        }
+    let (in_sync, remaining, propagating) = if let Verification::Read(it) = &applied.verification {
+        (it.in_sync, it.applicable.len(), it.propagating)
+    } else {
+        let findings = applied.plan.findings().iter();
+        let unseen = |it: &&Finding| it.kind.category() == FindingCategory::Propagating;
+        (applied.plan.facts.in_sync, 0, findings.filter(unseen).count())
     };
     let counted = counts([
         (outcome(|it| *it == Outcome::Done), "done"),
