@@ -4,7 +4,8 @@ use super::args::{CheckArgs, CheckFormat};
 use super::{CliError, Global, context, exit, history, output};
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::WorkspaceConfig;
-use crate::diagnostic::{Diagnostic, Sources, any_error};
+use crate::diagnostic::{Diagnostic, InputError, Sources, any_error};
+use crate::escape::escape;
 use crate::memory::Memory;
 use crate::plan::approvals;
 use crate::reconcile;
@@ -15,26 +16,37 @@ use crate::roster::Roster;
 /// is need not be set.
 pub fn run(global: &Global, args: &CheckArgs) -> Result<u8, CliError> {
     let found = problems(global)?;
-    let invalid = found.iter().any(|(_, diagnostics)| any_error(diagnostics));
+    let invalid = found.iter().any(|checked| any_error(&checked.diagnostics));
     output::result(&rendered(&found, args.format, invalid))?;
     Ok(if invalid { exit::INVALID } else { exit::OK })
 }
 
-/// The problems of each set of files.
-fn problems(global: &Global) -> Result<Vec<(Sources, Vec<Diagnostic>)>, CliError> {
+/// A set of files and its problems.
+struct Checked {
+    sources: Sources,
+    diagnostics: Vec<Diagnostic>,
+    /// The number of members, if it is a roster.
+    members: Option<usize>,
+}
+
+fn problems(global: &Global) -> Result<Vec<Checked>, CliError> {
+    let invalid =
+        |InputError { sources, diagnostics }| Checked { sources, diagnostics, members: None };
     let loaded = match context::read_files(global)? {
         Ok(loaded) => loaded,
-        Err(invalid) => return Ok(vec![(invalid.sources, invalid.diagnostics)]),
+        Err(error) => return Ok(vec![invalid(error)]),
     };
-    let mut found = vec![(loaded.sources, loaded.warnings)];
+    let (sources, diagnostics) = (loaded.sources, loaded.warnings);
+    let mut found = vec![Checked { sources, diagnostics, members: None }];
     for workspace in &loaded.config.workspaces {
         found.push(match reconcile::load(&workspace.target, SystemClock.now()) {
             Ok(loaded) => {
-                let mut warnings = loaded.warnings;
-                warnings.extend(approvals(global, workspace, &loaded.roster));
-                (loaded.sources, warnings)
+                let mut diagnostics = loaded.warnings;
+                diagnostics.extend(approvals(global, workspace, &loaded.roster));
+                let members = Some(loaded.roster.members().len());
+                Checked { sources: loaded.sources, diagnostics, members }
             }
-            Err(error) => (error.sources, error.diagnostics),
+            Err(error) => invalid(error),
         });
     }
     Ok(found)
@@ -54,22 +66,39 @@ fn approvals(global: &Global, workspace: &WorkspaceConfig, roster: &Roster) -> V
     approvals::problems(roster, &memory, SystemClock.now())
 }
 
-fn rendered(found: &[(Sources, Vec<Diagnostic>)], format: CheckFormat, invalid: bool) -> String {
+fn rendered(found: &[Checked], format: CheckFormat, invalid: bool) -> String {
     let each = |one: &dyn Fn(&[Diagnostic], &Sources) -> String| -> String {
-        found.iter().map(|(sources, diagnostics)| one(diagnostics, sources)).collect()
+        found.iter().map(|checked| one(&checked.diagnostics, &checked.sources)).collect()
     };
     match format {
-        CheckFormat::Json => {
-            render::diagnostics::json(found.iter().map(|(sources, found)| (&found[..], sources)))
-        }
+        CheckFormat::Json => render::diagnostics::json(
+            found.iter().map(|checked| (&checked.diagnostics[..], &checked.sources)),
+        ),
         CheckFormat::Github => each(&render::github::diagnostics),
         CheckFormat::Text => {
             let text = each(&|found, sources| render::diagnostics::text(found, sources, true));
-            match found.iter().map(|(sources, _)| sources.iter().count()).sum::<usize>() {
-                _ if invalid => text,
-                1 => format!("{text}1 file is good\n"),
-                files => format!("{text}{files} files are good\n"),
+            if invalid {
+                text
+            } else {
+                text + &found.iter().map(Checked::summary).collect::<String>()
             }
+        }
+    }
+}
+
+impl Checked {
+    /// `users.yaml: OK, 39 members`; nothing if there is no file.
+    fn summary(&self) -> String {
+        let mut names = self.sources.iter().map(|(_, file)| escape(&file.name));
+        let name = match (names.next(), names.count()) {
+            (None, _) => return String::new(),
+            (Some(name), 0) => name.into_owned(),
+            (Some(_), more) => format!("{} files", more + 1),
+        };
+        match self.members {
+            None => format!("{name}: OK\n"),
+            Some(1) => format!("{name}: OK, 1 member\n"),
+            Some(members) => format!("{name}: OK, {members} members\n"),
         }
     }
 }

@@ -245,7 +245,8 @@ fn a_viewer_key_plans_and_names_the_missing_capability() {
 fn check_needs_no_network_and_has_three_formats() {
     let mut stage = TestEnv::new();
     stage.set("PARADIME_API_ENDPOINT", "https://api.invalid/graphql");
-    stage.run(&["check", "-u", "users.yaml"]).expect(0);
+    let valid = stage.run(&["check", "-u", "users.yaml"]).expect(0).stdout();
+    assert_eq!(valid, "users.yaml: OK, 5 members\n");
     stage.write("users.yaml", "version: 1\nusers:\n  - { email: nobody, role: ADMIN }\n");
     let json = stage.run(&["check", "--format", "json", "-u", "users.yaml"]).expect(78);
     let found: serde_json::Value = serde_json::from_str(&json.stdout()).unwrap();
