@@ -18,7 +18,7 @@ use tracing::Instrument as _;
 use crate::apply::journal::{self, Journal};
 use crate::apply::{self, ApplyContext, Sending};
 use crate::blocking::run_blocking;
-use crate::client::{ClientError, ReadDirectory, TRACE, WriteDirectory};
+use crate::client::{ReadDirectory, TRACE, WriteDirectory};
 use crate::clock::Clock;
 use crate::directory::Snapshot;
 use crate::guard::{Override, Verdict};
@@ -26,7 +26,7 @@ use crate::memory::entry::{AttemptStatus, Entry, Key};
 use crate::memory::observe::observe;
 use crate::memory::{self, Memory};
 use crate::plan::change::Change;
-use crate::report::{Applied, Failure, Outcome, RunReport, Trigger};
+use crate::report::{Failure, Outcome, RunReport, Trigger};
 use crate::revision::Revision;
 
 pub use evaluation::{Evaluation, Observation, dry_run};
@@ -93,7 +93,8 @@ struct Sent {
 }
 
 impl<D: ReadDirectory + WriteDirectory> Run<'_, D> {
-    /// Makes the run. It cannot fail: an error is part of the report.
+    /// Makes the run. Each step takes what the one before returned, and the first error ends the
+    /// steps. The run itself cannot fail: an error is part of the report.
     pub async fn execute(mut self) -> RunResult {
         let span = tracing::info_span!(
             target: TRACE,
@@ -104,21 +105,19 @@ impl<D: ReadDirectory + WriteDirectory> Run<'_, D> {
         );
         let steps = async {
             let started = self.clock.now();
-            let converged = self.converge(started).await;
+            let converged = async {
+                let Listing { snapshot, lost } = self.snapshot(started).await?;
+                let evaluation = self.evaluate(snapshot, started);
+                (self.on_plan)(&evaluation)?;
+                let sent = self.apply(evaluation).await;
+                Ok(self.verify(sent, lost).await)
+            };
+            let converged = converged.await;
             self.record(started, converged).await
         };
         let result = steps.instrument(span.clone()).await;
         span.record("status", result.report.status().as_str());
         result
-    }
-
-    /// The steps between the start and the record. Each takes what the one before returned.
-    async fn converge(&mut self, started: Timestamp) -> Result<(Applied, Evaluation), Failure> {
-        let Listing { snapshot, lost } = self.snapshot(started).await?;
-        let evaluation = self.evaluate(snapshot, started);
-        (self.on_plan)(&evaluation)?;
-        let sent = self.apply(evaluation).await;
-        Ok(self.verify(sent, lost).await)
     }
 
     /// Lists the users, and writes what is new: the roster, accounts and invitations, and what
@@ -195,11 +194,5 @@ impl<D: ReadDirectory + WriteDirectory> Run<'_, D> {
         let writer = &mut self.session.writer;
         let written = writer.write(entries, self.clock.now()).await;
         written.map(|_| ()).map_err(|error| journal::failure(writer.ledger(), &error))
-    }
-}
-
-impl From<ClientError> for Failure {
-    fn from(error: ClientError) -> Self {
-        Self::new(error.kind, error.message)
     }
 }

@@ -51,7 +51,8 @@ impl<'a> Journal<'a> {
     ) -> Result<Vec<Seq>, Failure> {
         let intents = changes.iter().map(|change| self.intent(change, batch));
         let entries: Vec<Entry> = self.pending.iter().cloned().chain(intents).collect();
-        let numbers = self.write(entries).await?;
+        let written = self.writer.write(entries, self.clock.now()).await;
+        let numbers = written.map_err(|error| failure(self.writer.ledger(), &error))?;
         let written = std::mem::take(&mut self.pending).len();
         Ok(numbers[written..].to_vec())
     }
@@ -88,14 +89,10 @@ impl<'a> Journal<'a> {
 
     /// Writes the outcomes that are pending.
     pub async fn flush(&mut self) -> Result<(), Failure> {
-        self.write(self.pending.clone()).await?;
+        let written = self.writer.write(self.pending.clone(), self.clock.now()).await;
+        written.map_err(|error| failure(self.writer.ledger(), &error))?;
         self.pending.clear();
         Ok(())
-    }
-
-    async fn write(&mut self, entries: Vec<Entry>) -> Result<Vec<Seq>, Failure> {
-        let written = self.writer.write(entries, self.clock.now()).await;
-        written.map_err(|error| failure(self.writer.ledger(), &error))
     }
 }
 

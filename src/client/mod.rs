@@ -21,6 +21,7 @@ use secrecy::SecretString;
 use crate::directory::Snapshot;
 use crate::failure::FailureKind;
 use crate::plan::change::Change;
+use crate::report::Failure;
 
 /// Target of the tracing spans.
 pub const TRACE: &str = "rosterd::trace";
@@ -144,6 +145,12 @@ pub enum Answer {
 pub struct ClientError {
     pub kind: FailureKind,
     pub message: String,
+}
+
+impl From<ClientError> for Failure {
+    fn from(error: ClientError) -> Self {
+        Self::new(error.kind, error.message)
+    }
 }
 
 #[cfg(test)]
