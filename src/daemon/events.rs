@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use strum::VariantArray as _;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::config::Config;
@@ -77,10 +78,11 @@ impl Inbox {
     }
 }
 
-/// Of two triggers that one run answers, the one that tells a reader more.
+/// Of two triggers that one run answers, the more specific one.
 pub(super) fn merge(pending: Option<Trigger>, trigger: Trigger) -> Trigger {
     use Trigger::{Date, File, Http, Retry, Schedule, Signal, Start};
-    const ASCENDING: [Trigger; 7] = [Retry, Schedule, Start, Date, Http, Signal, File];
+    const ASCENDING: [Trigger; Trigger::VARIANTS.len()] =
+        [Retry, Schedule, Start, Date, Http, Signal, File];
     let is_pending = |other: &Trigger| *other == trigger || Some(*other) == pending;
     ASCENDING.into_iter().rfind(is_pending).unwrap_or(trigger)
 }
