@@ -90,7 +90,7 @@ async fn lock(
     }
 }
 
-/// How a process that waits is told who holds the lock.
+/// Names this process as the holder of the lock, for processes that wait for it.
 fn holder(clock: &dyn Clock) -> String {
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let host = match host.trim() {

@@ -10,7 +10,7 @@ use crate::escape::escape;
 use crate::role::Role;
 use crate::yaml::scalar;
 
-/// The first line of the file: tells editors where the schema is.
+/// The first line of the file, with the location of the schema for editors.
 const SCHEMA: &str = "# yaml-language-server: $schema=users.schema.json\n";
 
 /// A roster that describes the current state of a workspace.

@@ -1,4 +1,4 @@
-//! Applying: every reply, the barriers, the limits, and what the next run is told.
+//! Apply: every reply, the barriers, the limits, and what the next run gets.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Mutex;
@@ -22,17 +22,17 @@ use crate::support::directory::{
 use crate::support::world::{World, dates, now};
 use rosterd::failure::FailureKind;
 
-/// What surrounds an apply, with a memory of what progress was told.
+/// The environment of an apply, with the progress that was reported.
 struct TestEnv {
     sending: Sending,
     cancel: CancellationToken,
-    told: Mutex<Vec<(usize, usize)>>,
+    progress: Mutex<Vec<(usize, usize)>>,
 }
 
 impl TestEnv {
     fn new(concurrency: usize, batch: usize) -> Self {
         let sending = Sending { concurrency, batch };
-        Self { sending, cancel: CancellationToken::new(), told: Mutex::default() }
+        Self { sending, cancel: CancellationToken::new(), progress: Mutex::default() }
     }
 
     async fn apply(&self, world: &World, fake: &Fake) -> ApplyResult {
@@ -46,7 +46,7 @@ impl TestEnv {
             overrides: Override::None,
             sending: self.sending,
             cancel: &self.cancel,
-            on_progress: &|known, total| self.told.lock().unwrap().push((known, total)),
+            on_progress: &|known, total| self.progress.lock().unwrap().push((known, total)),
         };
         let ledger = Ledger::at(Location::Memory);
         let mut writer = ledger.open("acme", now()).unwrap();
@@ -93,7 +93,7 @@ async fn nothing_approved_sends_nothing() {
     let fake = Fake::new(&world);
     let effects = stage.apply(&world, &fake).await;
     assert!(effects.outcomes.is_empty() && fake.sent().is_empty());
-    assert!(stage.told.lock().unwrap().is_empty());
+    assert!(stage.progress.lock().unwrap().is_empty());
 }
 
 #[tokio::test(start_paused = true)]
@@ -311,7 +311,7 @@ async fn progress_counts_to_the_end() {
     let world = invitations(12).no_member("john");
     let stage = TestEnv::new(1, 5);
     stage.apply(&world, &Fake::new(&world)).await;
-    assert_eq!(*stage.told.lock().unwrap(), [(1, 13), (6, 13), (11, 13), (13, 13)]);
+    assert_eq!(*stage.progress.lock().unwrap(), [(1, 13), (6, 13), (11, 13), (13, 13)]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -63,13 +63,12 @@ const MARKERS: [&str; 3] = ["TODO", "FIXME", "XXX"];
 const UNFINISHED: [&str; 4] = ["dbg!", "todo!", "unimplemented!", "#[ignore"];
 const BANNED: [&str; 4] = ["manager", "helper", "util", "delta"];
 /// Names of earlier versions; each has a standard term instead.
-const RETIRED: [&str; 50] = [
+const RETIRED: [&str; 49] = [
     "aside",
     "beats",
     "Begun",
     "Board",
     "Book",
-    "Bookkeeping",
     "Carrier",
     "Carry",
     "Closing",

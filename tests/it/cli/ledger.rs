@@ -114,14 +114,14 @@ fn the_access_review_names_everybody_once() {
     stage.run(&ONCE).expect(0);
     let access = ["access", "--format", "json", "-u", "users.yaml"];
     let rows: Value = serde_json::from_str(&stage.run(&access).expect(0).stdout()).unwrap();
-    let told: Vec<String> = rows
+    let changes: Vec<String> = rows
         .as_array()
         .unwrap()
         .iter()
         .map(|row| format!("{} {} {}", row["email"], row["role"], row["status"]).replace('"', ""))
         .collect();
     assert_eq!(
-        told,
+        changes,
         [
             "alexandra@acme.io ADMIN member",
             "alice@acme.io DEVELOPER pending",
@@ -236,8 +236,11 @@ fn a_second_process_waits_for_the_lock_and_names_its_holder() {
     };
     eventually(Duration::from_secs(5), "the lock", locked);
     let second = stage.run(&["--lock-timeout", "10ms", "--once", "-u", "users.yaml"]).expect(1);
-    let told = second.stderr();
-    assert!(told.contains("another run of this workspace is in progress, by process "), "{told}");
+    let stderr = second.stderr();
+    assert!(
+        stderr.contains("another run of this workspace is in progress, by process "),
+        "{stderr}"
+    );
     // One that waits goes on with what the first one left.
     let third = stage.run(&ONCE).expect(0).stdout();
     assert!(third.contains("nothing to do: 3 in sync"), "{third}");

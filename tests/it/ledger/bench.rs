@@ -57,7 +57,7 @@ impl Bench {
         (Run::of(&self.world).ledger(ledger).attempt_blocking(&fake), fake)
     }
 
-    /// Nothing is sent, and the reason is attempts, with the place.
+    /// Nothing is sent, and the error names the location.
     pub fn stays_still(&self, ledger: &Ledger, name: &str, says: &str) {
         let (report, fake) = self.run(ledger);
         assert!(fake.sent().is_empty(), "{name}: something was sent");

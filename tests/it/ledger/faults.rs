@@ -16,7 +16,7 @@ use crate::support::run::{Run, SCOPE};
 use crate::support::world::{World, now};
 use rosterd::failure::FailureKind;
 
-/// Does something to a good ledger, and says what the error has to tell.
+/// A name, what is done to a valid ledger, and what the error must contain.
 type Harm = (&'static str, fn(&Bench), &'static str);
 
 /// What neither this process nor a later one goes on with.

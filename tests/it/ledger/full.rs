@@ -9,8 +9,8 @@ use super::scenario::Scenario;
 /// The seed of the roster and of where the room ends.
 const SEED: u64 = 20;
 
-/// No file may grow beyond so many blocks of 512 bytes, and the process is attempts so as it is attempts
-/// of a full disk: by a write that fails.
+/// Limits every file to this number of blocks of 512 bytes. A write beyond it fails, as on a full
+/// disk.
 fn once_within(scenario: &Scenario, blocks: u32) -> Command {
     let once = scenario.once();
     let mut command = Command::new("sh");

@@ -194,8 +194,8 @@ users:
             let mutation = (it.kind, it.target.clone(), role);
             let intents = attempts
                 .iter()
-                .filter(|attempts| attempts.mutation == mutation && attempts.at <= it.at);
-            let statuses: Vec<AttemptStatus> = intents.map(|attempts| attempts.status).collect();
+                .filter(|attempt| attempt.mutation == mutation && attempt.at <= it.at);
+            let statuses: Vec<AttemptStatus> = intents.map(|attempt| attempt.status).collect();
             assert!(!statuses.is_empty(), "{mutation:?} was executed without an intent before it");
             let may = statuses.iter().any(|status| status.may_have_happened());
             assert!(may, "{mutation:?} was executed, and the ledger denies it: {statuses:?}");
@@ -207,7 +207,7 @@ users:
             assert_ne!(
                 status,
                 AttemptStatus::Rejected,
-                "{mutation:?} was refused, so it was sent for nothing"
+                "{mutation:?} was rejected, so it should not have been sent"
             );
         }
     }
@@ -261,7 +261,10 @@ users:
         let accounts: HashMap<&str, _> = workspace.active().map(|it| (&*it.email, it)).collect();
         let mut waiting = 0;
         let mut excuse = |mutation: Mutation| {
-            assert!(unknown.contains(&mutation), "{mutation:?} is left, and nothing tells why");
+            assert!(
+                unknown.contains(&mutation),
+                "{mutation:?} is missing without a reason in the ledger"
+            );
             waiting += 1;
         };
         for (email, wanted) in &self.members {

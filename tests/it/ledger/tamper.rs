@@ -133,7 +133,7 @@ fn a_truncated_chain_fails_against_a_known_head() {
     assert!(!chain.ledger.verify(Some("abc")).unwrap().contains_head);
 }
 
-/// Whoever can write the file can write all of it anew; the head tells that too.
+/// An attacker who can write the file can rewrite all of it; the head shows that too.
 #[test]
 fn a_rewritten_chain_fails_against_a_known_head() {
     let chain = Chain::new();
