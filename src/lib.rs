@@ -1,7 +1,8 @@
 //! `rosterd` keeps the users of a Paradime workspace equal to a file.
 //!
-//! A functional core decides and cannot do I/O; a shell does I/O and cannot decide. Each step returns
-//! a type that only its module can make and the next step needs, so no step can be skipped:
+//! A functional core decides and cannot do I/O; a shell does I/O and cannot decide. Each step
+//! returns a type that only its module can make and the next step needs, so no step can be
+//! skipped:
 //!
 //! ```text
 //! RawRoster -> Roster                          roster
