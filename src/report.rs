@@ -10,7 +10,7 @@ use crate::guard::{Guard, Verdict};
 use crate::plan::Plan;
 use crate::plan::change::Change;
 
-pub use crate::status::{RunStatus, Trigger};
+pub use crate::status::{RunCounts, RunStatus, Trigger};
 
 /// The outcome of one change.
 #[derive(Clone, Debug, PartialEq, Eq, IntoStaticStr)]
@@ -114,6 +114,27 @@ impl Outcome {
             Self::Done => None,
             Self::Rejected(error) | Self::Unknown(error) | Self::NotSent(error) => Some(error),
         }
+    }
+}
+
+impl Applied {
+    /// The run in numbers. The members in sync are those of the last listing.
+    pub fn counts(&self) -> RunCounts {
+        let in_sync = match &self.verification {
+            Verification::Read(residue) => residue.in_sync,
+            Verification::NotNeeded | Verification::Failed(_) => self.plan.facts.in_sync,
+        };
+        let held = self.verdict.held.len();
+        let mut counts = RunCounts { held, in_sync, ..RunCounts::default() };
+        for (_, outcome) in &self.outcomes {
+            *match outcome {
+                Outcome::Done => &mut counts.done,
+                Outcome::Rejected(_) => &mut counts.rejected,
+                Outcome::Unknown(_) => &mut counts.unknown,
+                Outcome::NotSent(_) => &mut counts.not_sent,
+            } += 1;
+        }
+        counts
     }
 }
 

@@ -1,5 +1,6 @@
 //! Why a run started, how it ended, and what a series of runs says about a workspace.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use strum::{IntoStaticStr, VariantArray};
 
@@ -38,6 +39,17 @@ pub enum RunStatus {
     /// It ended early for a later run, or for the end of the process.
     #[serde(rename = "early")]
     Interrupted,
+}
+
+/// A run in numbers: its changes by outcome, what is held, and the members in sync.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RunCounts {
+    pub done: usize,
+    pub rejected: usize,
+    pub unknown: usize,
+    pub not_sent: usize,
+    pub held: usize,
+    pub in_sync: usize,
 }
 
 /// What the last runs say about a workspace. Serde has the names of the ledger.

@@ -19,7 +19,7 @@ use crate::escape::escape;
 use crate::plan::FindingCategory;
 use crate::plan::change::Change;
 use crate::render::findings;
-use crate::report::{Applied, End, Outcome, RunReport, RunStatus, Verification};
+use crate::report::{Applied, End, Outcome, RunCounts, RunReport, RunStatus, Verification};
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum LogFormat {
@@ -256,24 +256,22 @@ fn log_applied(report: &RunReport, applied: &Applied, next: Option<Timestamp>) {
         _ if report.stale || status == RunStatus::Held => Level::WARN,
         _ => Level::INFO,
     };
-    let count = |wanted: fn(&Outcome) -> bool| {
-        applied.outcomes.iter().filter(|(_, outcome)| wanted(outcome)).count()
-    };
+    let RunCounts { done, rejected, unknown, not_sent, held, in_sync } = applied.counts();
     let count_of = |category| {
         let findings = applied.plan.findings().iter();
         findings.filter(|finding| finding.kind.category() == category).count()
     };
-    let (in_sync, remaining, error) = final_state(applied);
+    let (remaining, error) = final_state(applied);
     event_at!(
         level,
         workspace = report.workspace.as_str(),
         trigger = report.trigger.as_str(),
         status = status.as_str(),
-        done = count(|outcome| *outcome == Outcome::Done),
-        rejected = count(|outcome| matches!(outcome, Outcome::Rejected(_))),
-        unknown = count(|outcome| matches!(outcome, Outcome::Unknown(_))),
-        not_sent = count(|outcome| matches!(outcome, Outcome::NotSent(_))),
-        held = applied.verdict.held.len(),
+        done,
+        rejected,
+        unknown,
+        not_sent,
+        held,
         lost = nonzero(applied.lost),
         pending = nonzero(count_of(FindingCategory::Pending)),
         propagating = nonzero(count_of(FindingCategory::Propagating)),
@@ -295,15 +293,15 @@ fn nonzero(count: usize) -> Option<usize> {
     (count > 0).then_some(count)
 }
 
-/// The number of members in sync and of remaining changes, and why the run failed.
-fn final_state(applied: &Applied) -> (usize, usize, Option<Cow<'_, str>>) {
+/// The number of remaining changes, and why the run failed.
+fn final_state(applied: &Applied) -> (usize, Option<Cow<'_, str>>) {
     let stopped = applied.stopped.as_ref().map(|failure| failure.message.as_str());
-    let (in_sync, remaining, unverified) = match &applied.verification {
-        Verification::NotNeeded => (applied.plan.facts.in_sync, 0, None),
-        Verification::Failed(error) => (applied.plan.facts.in_sync, 0, Some(error.as_str())),
-        Verification::Read(residue) => (residue.in_sync, residue.applicable.len(), None),
+    let (remaining, unverified) = match &applied.verification {
+        Verification::NotNeeded => (0, None),
+        Verification::Failed(error) => (0, Some(error.as_str())),
+        Verification::Read(residue) => (residue.applicable.len(), None),
     };
-    (in_sync, remaining, stopped.or(unverified).map(escape))
+    (remaining, stopped.or(unverified).map(escape))
 }
 
 /// Logs the diagnostics of the roster of a workspace, or of the configuration.

@@ -74,12 +74,8 @@ impl Validator<'_> {
         );
         let retention = self.duration(&fields, "retention", 400 * DAY, DAY..=36_500 * DAY);
         let web = self.web(&fields);
-        let mut workspaces = self.workspaces(&fields);
+        let workspaces = self.workspaces(&fields, store.as_ref(), retention);
         let notify = self.notify_targets(&fields, &workspaces);
-        for workspace in &mut workspaces {
-            workspace.store.clone_from(&store);
-            workspace.retention = retention;
-        }
         let path = Some(self.path.to_owned());
         Some(Config { path, schedule, watch, store, listen, web, notify, retention, workspaces })
     }

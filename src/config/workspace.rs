@@ -14,6 +14,7 @@ use crate::client::{self, Transport, endpoint_is_safe};
 use crate::diagnostic::{Diagnostic, Place};
 use crate::email::{Email, EmailError};
 use crate::guard::{Budget, Limits};
+use crate::ledger::Location;
 use crate::plan::OnRemoved;
 use crate::reconcile::WorkspaceSpec;
 use crate::yaml::{Fields, Node, Value, closest};
@@ -21,7 +22,12 @@ use crate::yaml::{Fields, Node, Value, closest};
 const SECOND: Duration = Duration::from_secs(1);
 
 impl Validator<'_> {
-    pub(super) fn workspaces(&mut self, fields: &Fields<'_, '_>) -> Vec<WorkspaceConfig> {
+    pub(super) fn workspaces(
+        &mut self,
+        fields: &Fields<'_, '_>,
+        store: Option<&Location>,
+        retention: Duration,
+    ) -> Vec<WorkspaceConfig> {
         let Some(node) = fields.require("workspaces", &mut self.found) else { return Vec::new() };
         let items = node.items("`workspaces`", &mut self.found).unwrap_or_default();
         if matches!(&node.value, Value::Seq(items) if items.is_empty()) {
@@ -31,7 +37,7 @@ impl Validator<'_> {
         let mut names = HashMap::new();
         let mut workspaces = Vec::new();
         for item in items {
-            let Some((workspace, place)) = self.workspace(item) else { continue };
+            let Some((workspace, place)) = self.workspace(item, store, retention) else { continue };
             let name = workspace.target.workspace.clone();
             if let Some(first) = names.insert(name.clone(), place) {
                 let message = format!("duplicate workspace `{name}`");
@@ -81,7 +87,12 @@ impl Validator<'_> {
         workspaces
     }
 
-    fn workspace(&mut self, node: &Node<'_>) -> Option<(WorkspaceConfig, Place)> {
+    fn workspace(
+        &mut self,
+        node: &Node<'_>,
+        store: Option<&Location>,
+        retention: Duration,
+    ) -> Option<(WorkspaceConfig, Place)> {
         let fields = self.mapping(node, "a workspace", &schema::workspace())?;
         let name_node = fields.require("name", &mut self.found);
         let name = name_node.and_then(|node| self.name(node));
@@ -100,8 +111,7 @@ impl Validator<'_> {
         self.authority(&fields, &connection);
         let (workspace, users, base, credentials) = (name?, users?, self.base(), credentials?);
         let target = WorkspaceSpec { workspace, users, base, zone, on_removed, limits, sending };
-        // Set when the whole file has been read.
-        let (store, retention) = (None, Duration::ZERO);
+        let store = store.cloned();
         let workspace = WorkspaceConfig { target, connection, credentials, store, retention };
         Some((workspace, name_node?.place))
     }

@@ -32,9 +32,10 @@ impl<E: Environment> WorkspaceWorker<E> {
         let (environment, read) = (Arc::clone(&self.environment), Arc::clone(settings));
         let roster = run_blocking(move || environment.load(&read.workspace.target, now)).await;
         let unusable = self.accept_roster(settings, roster).unwrap_or_default();
-        let (stale, batching_unsupported) = (self.input_failed, self.batching_unsupported);
+        let (stale, batching_unsupported) =
+            (self.known.input_failed, self.known.batching_unsupported);
         let options = RunOptions { stale, batching_unsupported, ..RunOptions::new(trigger) };
-        let result = match (self.last_good.clone(), session) {
+        let result = match (self.known.last_good.clone(), session) {
             (None, _) => {
                 let message = "no valid roster yet; runs begin when the files are valid";
                 Err(Failure::new(FailureKind::Roster, message))
@@ -46,7 +47,7 @@ impl<E: Environment> WorkspaceWorker<E> {
         };
         match result {
             Ok(RunResult { report, observation, batching_unsupported }) => {
-                self.batching_unsupported = batching_unsupported;
+                self.known.batching_unsupported = batching_unsupported;
                 (report, observation, unusable)
             }
             Err(failure) => {
@@ -96,20 +97,20 @@ impl<E: Environment> WorkspaceWorker<E> {
         match roster {
             Ok(loaded) => {
                 let found = Some(digest(&loaded.sources, &[]));
-                if std::mem::take(&mut self.input_failed) {
+                if std::mem::take(&mut self.known.input_failed) {
                     tracing::info!(workspace = name, "the roster is valid again");
                 }
-                if self.contents != found {
+                if self.known.contents != found {
                     self.environment.problems(name, &loaded.sources, &loaded.warnings);
                 }
-                self.contents = found;
-                self.last_good = Some(Arc::new(loaded));
+                self.known.contents = found;
+                self.known.last_good = Some(Arc::new(loaded));
                 None
             }
             Err(error) => {
                 let found = Some(digest(&error.sources, &error.diagnostics));
-                if !self.input_failed || self.contents != found {
-                    let kept = self.last_good.is_some();
+                if !self.known.input_failed || self.known.contents != found {
+                    let kept = self.known.last_good.is_some();
                     let message = if kept {
                         "the roster cannot be used; the last valid one stays in force"
                     } else {
@@ -118,8 +119,8 @@ impl<E: Environment> WorkspaceWorker<E> {
                     tracing::error!(workspace = name, kept, "{message}");
                     self.environment.problems(name, &error.sources, &error.diagnostics);
                 }
-                self.input_failed = true;
-                self.contents = found;
+                self.known.input_failed = true;
+                self.known.contents = found;
                 Some(error.sources)
             }
         }
@@ -162,7 +163,7 @@ impl<E: Environment> WorkspaceWorker<E> {
                 commands = self.queue.take() => self.commands.join(commands),
                 result = &mut run => break Ok(result),
                 found = compared(&mut comparing) => {
-                    if found != self.contents {
+                    if found != self.known.contents {
                         self.commands.request(Trigger::File);
                         cancel.cancel();
                     }

@@ -34,6 +34,15 @@ pub(super) struct WorkspaceWorker<E> {
     /// Commands that were taken from the queue and are still to be executed.
     pub commands: PendingCommands,
     pub timers: Timers,
+    pub known: Known,
+    /// Number of consecutive runs that are to be retried.
+    pub failures: u32,
+    pub follow_ups: u8,
+}
+
+/// What earlier runs found out about the files and the workspace of the settings.
+#[derive(Default)]
+pub(super) struct Known {
     /// The last valid roster.
     pub last_good: Option<Arc<Loaded>>,
     /// The contents that were read last, valid or not.
@@ -42,9 +51,6 @@ pub(super) struct WorkspaceWorker<E> {
     pub input_failed: bool,
     /// The server takes changes only one at a time.
     pub batching_unsupported: bool,
-    /// Number of consecutive runs that are to be retried.
-    pub failures: u32,
-    pub follow_ups: u8,
 }
 
 impl<E: Environment> WorkspaceWorker<E> {
@@ -56,10 +62,7 @@ impl<E: Environment> WorkspaceWorker<E> {
             settings: None,
             commands: PendingCommands::default(),
             timers: Timers::default(),
-            last_good: None,
-            contents: None,
-            input_failed: false,
-            batching_unsupported: false,
+            known: Known::default(),
             failures: 0,
             follow_ups: 0,
         }
@@ -73,7 +76,7 @@ impl<E: Environment> WorkspaceWorker<E> {
             self.schedule_retry(&report);
             self.timers.date = self.next_date(now);
             self.timers.retry = self.timers.retry.into_iter().chain(report.next()).min();
-            let sources = self.last_good.as_ref().map_or(&sources, |loaded| &loaded.sources);
+            let sources = self.known.last_good.as_ref().map_or(&sources, |loaded| &loaded.sources);
             let next = self.timers.next();
             let report = &report;
             self.environment.finished(&RunCompleted { report, sources, next, observation });
@@ -121,10 +124,7 @@ impl<E: Environment> WorkspaceWorker<E> {
         };
         let (old, new) = (self.settings.as_ref(), settings.as_ref());
         if !old.zip(new).is_some_and(|(old, new)| old.is_same_target(new)) {
-            self.last_good = None;
-            self.contents = None;
-            self.input_failed = false;
-            self.batching_unsupported = false;
+            self.known = Known::default();
         }
         self.failures = 0;
         self.timers = Timers::default();
@@ -149,12 +149,12 @@ impl<E: Environment> WorkspaceWorker<E> {
 
     /// The next date of the roster after `now`.
     fn next_date(&self, now: Timestamp) -> Option<Timestamp> {
-        self.last_good.as_ref().and_then(|loaded| loaded.roster.next_boundary(now))
+        self.known.last_good.as_ref().and_then(|loaded| loaded.roster.next_boundary(now))
     }
 
     /// Whether the files differ from what was read last. The first read is due anyway.
     async fn has_new_contents(&self, settings: &Arc<WorkspaceSettings>) -> bool {
-        let Some(known) = self.contents else { return false };
+        let Some(known) = self.known.contents else { return false };
         contents(Arc::clone(&self.environment), Arc::clone(settings)).await != known
     }
 

@@ -12,7 +12,7 @@ use crate::directory::Uid;
 use crate::email::Email;
 use crate::revision::Revision;
 use crate::role::Role;
-use crate::status::{RunStatus, Trigger};
+use crate::status::{RunCounts, RunStatus, Trigger};
 
 /// Number of an entry in its ledger, from 1, without gaps.
 pub type Seq = u64;
@@ -196,12 +196,8 @@ pub struct RunRecord {
     pub stale: bool,
     /// Fingerprint of the plan, if there was one.
     pub plan: Option<String>,
-    pub done: usize,
-    pub rejected: usize,
-    pub unknown: usize,
-    pub not_sent: usize,
-    pub held: usize,
-    pub in_sync: usize,
+    #[serde(flatten)]
+    pub counts: RunCounts,
     /// Why it failed.
     pub failure: Option<String>,
 }

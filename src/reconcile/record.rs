@@ -11,7 +11,7 @@ use crate::client::{ReadDirectory, WriteDirectory};
 use crate::guard::{self, Verdict};
 use crate::memory::entry::{Entry, Key, RosterRecord, RunRecord};
 use crate::memory::{Hold, Memory};
-use crate::report::{Applied, End, Failure, Outcome, RunReport, Verification};
+use crate::report::{Applied, End, Failure, RunReport};
 
 impl<D: ReadDirectory + WriteDirectory> Run<'_, D> {
     /// Writes how the run ended, and drops rows that are too old. A run that cannot be recorded
@@ -96,10 +96,6 @@ pub fn holds(memory: &Memory, verdict: &Verdict, now: Timestamp) -> Vec<Entry> {
 /// The run in numbers.
 fn run(report: &RunReport, loaded: &Loaded) -> Entry {
     let applied = report.applied();
-    let count = |wanted: fn(&Outcome) -> bool| {
-        let outcomes = applied.into_iter().flat_map(|applied| &applied.outcomes);
-        outcomes.filter(|(_, outcome)| wanted(outcome)).count()
-    };
     Entry::Run(Box::new(RunRecord {
         trigger: report.trigger,
         started: report.started,
@@ -108,15 +104,7 @@ fn run(report: &RunReport, loaded: &Loaded) -> Entry {
         commit: loaded.revision.as_ref().map(|revision| revision.commit.clone()),
         stale: report.stale,
         plan: applied.map(|applied| applied.plan.fingerprint.hex()),
-        done: count(|outcome| *outcome == Outcome::Done),
-        rejected: count(|outcome| matches!(outcome, Outcome::Rejected(_))),
-        unknown: count(|outcome| matches!(outcome, Outcome::Unknown(_))),
-        not_sent: count(|outcome| matches!(outcome, Outcome::NotSent(_))),
-        held: applied.map_or(0, |applied| applied.verdict.held.len()),
-        in_sync: applied.map_or(0, |applied| match &applied.verification {
-            Verification::Read(residue) => residue.in_sync,
-            _ => applied.plan.facts.in_sync,
-        }),
+        counts: applied.map(Applied::counts).unwrap_or_default(),
         failure: report.failure().map(|failure| format!("{}: {}", failure.kind, failure.message)),
     }))
 }

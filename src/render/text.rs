@@ -14,7 +14,9 @@ use crate::escape::escape;
 use crate::guard::{Verdict, Violation};
 use crate::plan::change::Change;
 use crate::plan::{Finding, FindingCategory};
-use crate::report::{Applied, End, Outcome, Residue, RunReport, RunStatus, Verification};
+use crate::report::{
+    Applied, End, Outcome, Residue, RunCounts, RunReport, RunStatus, Verification,
+};
 use crate::revision::Revision;
 
 /// Maximum number of rows of a kind that is not a change, without `verbose`.
@@ -85,22 +87,20 @@ fn result(applied: &Applied, status: RunStatus, sources: &Sources, verbose: bool
 
 /// The last line: the counts, and why the run stopped early or is not verified.
 fn run_summary(applied: &Applied, status: RunStatus) -> String {
-    let outcome = |wanted: fn(&Outcome) -> bool| {
-        applied.outcomes.iter().filter(|(_, outcome)| wanted(outcome)).count()
-    };
-    let (in_sync, remaining, propagating) = if let Verification::Read(it) = &applied.verification {
-        (it.in_sync, it.applicable.len(), it.propagating)
+    let RunCounts { done, rejected, unknown, not_sent, held, in_sync } = applied.counts();
+    let (remaining, propagating) = if let Verification::Read(it) = &applied.verification {
+        (it.applicable.len(), it.propagating)
     } else {
         let findings = applied.plan.findings().iter();
         let unseen = |it: &&Finding| it.kind.category() == FindingCategory::Propagating;
-        (applied.plan.facts.in_sync, 0, findings.filter(unseen).count())
+        (0, findings.filter(unseen).count())
     };
     let counted = counts([
-        (outcome(|it| *it == Outcome::Done), "done"),
-        (outcome(|it| matches!(it, Outcome::Rejected(_))), "rejected"),
-        (outcome(|it| matches!(it, Outcome::Unknown(_))), "unknown"),
-        (outcome(|it| matches!(it, Outcome::NotSent(_))), "skipped"),
-        (applied.verdict.held.len(), "held"),
+        (done, "done"),
+        (rejected, "rejected"),
+        (unknown, "unknown"),
+        (not_sent, "skipped"),
+        (held, "held"),
         (applied.lost, "without effect"),
         (remaining, "remaining"),
         (propagating, "propagating"),

@@ -14,6 +14,7 @@ use crate::memory::runs::Run;
 use crate::memory::timeline::Timeline;
 use crate::render::time::exact;
 use crate::render::{Summary, access, history, rows};
+use crate::status::RunCounts;
 
 /// All workspaces. Every instant is RFC 3339, UTC.
 #[skip_serializing_none]
@@ -120,12 +121,8 @@ pub struct RunResponse {
     pub commit: Option<String>,
     /// The roster files were invalid, and an earlier roster was in use.
     pub stale: bool,
-    pub done: usize,
-    pub rejected: usize,
-    pub unknown: usize,
-    pub not_sent: usize,
-    pub held: usize,
-    pub in_sync: usize,
+    #[serde(flatten)]
+    pub counts: RunCounts,
     pub failure: Option<String>,
     /// Changes, and holds that began or ended.
     pub events: Vec<history::Row>,
@@ -242,12 +239,7 @@ impl RunResponse {
             plan: record.plan,
             commit: record.commit,
             stale: record.stale,
-            done: record.done,
-            rejected: record.rejected,
-            unknown: record.unknown,
-            not_sent: record.not_sent,
-            held: record.held,
-            in_sync: record.in_sync,
+            counts: record.counts,
             failure: record.failure,
             events: history::rows(workspace, &run.events),
         }

@@ -197,12 +197,12 @@ impl RunRow {
     pub fn new(workspace: &str, run: &Run, now: Timestamp) -> Self {
         let record = &run.record;
         let parts = [
-            (record.done, "done"),
-            (record.rejected, "rejected"),
-            (record.unknown, "unknown"),
-            (record.not_sent, "skipped"),
-            (record.held, "held"),
-            (record.in_sync, "in sync"),
+            (record.counts.done, "done"),
+            (record.counts.rejected, "rejected"),
+            (record.counts.unknown, "unknown"),
+            (record.counts.not_sent, "skipped"),
+            (record.counts.held, "held"),
+            (record.counts.in_sync, "in sync"),
         ];
         let events = run.events.iter().take(MAX_EVENTS);
         let stale = if record.stale { ", earlier roster in use" } else { "" };

@@ -13,7 +13,7 @@ use rosterd::memory::timeline::timeline;
 use rosterd::role::Role;
 
 use rosterd::status::RunStatus::{Converged, Failed, Held, Interrupted};
-use rosterd::status::{Health, RunStatus, Trigger};
+use rosterd::status::{Health, RunCounts, RunStatus, Trigger};
 
 use crate::support::world::{World, hours, intent, now};
 
@@ -34,12 +34,7 @@ fn run(status: RunStatus) -> Entry {
         commit: None,
         stale: false,
         plan: None,
-        done: 0,
-        rejected: 0,
-        unknown: 0,
-        not_sent: 0,
-        held: 0,
-        in_sync: 0,
+        counts: RunCounts::default(),
         failure: None,
     }))
 }
