@@ -23,7 +23,7 @@ use crate::clock::Clock;
 use crate::directory::Snapshot;
 use crate::guard::{Override, Verdict};
 use crate::memory::entry::{AttemptStatus, Entry, Key};
-use crate::memory::observe::observe;
+
 use crate::memory::{self, Memory};
 use crate::plan::change::Change;
 use crate::report::{Failure, Outcome, RunReport, Trigger};
@@ -126,7 +126,7 @@ impl<D: ReadDirectory + WriteDirectory> Run<'_, D> {
         let snapshot = self.directory.list().await?;
         let (memory, roster) = (self.memory(), &self.loaded.roster);
         let mut entries = Vec::from_iter(record::roster(memory, self.spec, self.loaded));
-        entries.extend(observe(memory, &snapshot, roster, now));
+        entries.extend(evaluation::news(memory, &snapshot, roster, now));
         let is_lost = |entry: &&Entry| match entry {
             Entry::Outcome(outcome) => outcome.status == AttemptStatus::NoEffect,
             _ => false,

@@ -105,6 +105,7 @@ mod tests {
             reason: Reason::NotInWorkspace,
             place: None,
             name: None,
+            suspect: None,
             dated: false,
             scheduled: false,
         }

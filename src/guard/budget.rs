@@ -15,8 +15,8 @@ impl Budget {
 }
 
 /// Holds everything that a budget counts once the budget is exceeded. The excess alone would
-/// drip through, window by window. Scheduled ends, which were committed ahead, are neither counted
-/// nor held.
+/// drip through, window by window. Not counted are scheduled ends, which were committed ahead, and
+/// accounts that may be a member's.
 pub(super) fn check(context: &GuardContext<'_>, decisions: &mut Decisions) {
     for (&name, budget) in &context.limits.budgets {
         // A workspace without an admin must be able to get its first ones.
@@ -24,7 +24,8 @@ pub(super) fn check(context: &GuardContext<'_>, decisions: &mut Decisions) {
             continue;
         }
         let counts = |change: &Change| name.counts(&change.action) && !change.scheduled;
-        let wanted = context.positions(counts);
+        let mut wanted = context.positions(counts);
+        wanted.retain(|at| !decisions.is_held_by(*at, Guard::Rename));
         if wanted.is_empty() {
             continue;
         }

@@ -96,6 +96,10 @@ impl Decisions {
         self.holds.contains_key(&position)
     }
 
+    pub fn is_held_by(&self, position: usize, guard: Guard) -> bool {
+        self.holds.get(&position).is_some_and(|by| by.contains(&guard))
+    }
+
     /// Separates what is approved from what is held.
     pub fn into_verdict(mut self, context: &GuardContext<'_>) -> Verdict {
         let mut verdict = Verdict { next: self.next, ..Verdict::default() };

@@ -26,7 +26,6 @@ use crate::yaml::scalar;
 pub use crate::action::BudgetName;
 pub use clock::{CLOCK_TOLERANCE, clock_is_trusted};
 pub use evaluate::{evaluate, reevaluate};
-pub use rename::RENAME_HOLDS;
 
 /// The safety settings of one workspace.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,7 +80,7 @@ pub enum Guard {
     MinAdmins,
     RequiredAdmins,
     Budget(BudgetName),
-    /// A disable and an invitation in one plan that may be one person.
+    /// An account without a member may be a member's under another address.
     Rename,
     /// A member's account is gone and rosterd did not disable it.
     Vanished,

@@ -46,6 +46,8 @@ pub enum Entry {
     Outcome(OutcomeEntry),
     /// A listing shows the effects of these intents.
     Shown { of: Vec<Seq> },
+    /// Accounts without a member may belong to members under another address.
+    Rename(Rename),
     /// Guards hold a change.
     Held { change: Key, by: Vec<String> },
     /// A change is no longer held.
@@ -95,6 +97,25 @@ pub struct Seen {
     /// Invitations that are no longer listed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ended: Vec<Email>,
+}
+
+/// Accounts and the members to whom they may belong. Of an arrival without a likeness it is only
+/// known that each account may belong to any of the members.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rename {
+    pub sign: RenameSign,
+    pub accounts: Vec<Uid>,
+    pub members: Vec<Email>,
+}
+
+/// Why an account may belong to a member.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RenameSign {
+    /// It is new, and the invitation of a member is not listed.
+    Arrival,
+    /// It has the name of a member.
+    Name,
 }
 
 /// Kind of an end of access.

@@ -1,11 +1,12 @@
 //! Folds entries into a memory.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use jiff::Timestamp;
 
 use super::entry::{
-    AttemptStatus, Entry, Intent, Key, OutcomeEntry, Record, RosterRecord, RunRecord, Seen, Seq,
+    AttemptStatus, Entry, Intent, Key, OutcomeEntry, Record, Rename, RosterRecord, RunRecord, Seen,
+    Seq,
 };
 use super::{AccountRecord, Attempt, Hold, Invited, Memory, PROPAGATION_TIME, Rejection};
 use crate::action::Action;
@@ -36,6 +37,7 @@ impl Memory {
             Entry::Intent(intent) => self.add_intent(*seq, at, intent),
             Entry::Outcome(outcome) => self.add_outcome(outcome, at),
             Entry::Shown { of } => of.iter().for_each(|seq| self.shown(*seq)),
+            Entry::Rename(rename) => self.add_rename(rename, at),
             Entry::Held { change, by } => self.add_hold(change, by, at),
             Entry::Released { change } => {
                 self.holds.remove(change);
@@ -55,12 +57,20 @@ impl Memory {
         self.newest = newest;
     }
 
-    /// Drops finished attempts and ends of access that are older than `before`.
+    /// Drops finished attempts and ends of access that are older than `before`, and signs of
+    /// another address of accounts that are gone.
     pub fn prune(&mut self, before: Timestamp) {
-        // A later listing may still show the effect.
+        let Self { attempts, sent, accounts, .. } = self;
+        // A later listing may still show the effect, or the invitation may still be accepted.
         let is_open = |attempt: &Attempt| !attempt.shown && attempt.status.may_have_happened();
-        self.attempts.retain(|attempt| attempt.at >= before || is_open(attempt));
+        let is_invited = |attempt: &Attempt| {
+            let sent = sent.get(&attempt.email).into_iter().flatten();
+            sent.map(|(seq, _)| *seq).any(|seq| seq == attempt.seq)
+        };
+        attempts.retain(|it| it.at >= before || is_open(it) || is_invited(it));
         self.ends.retain(|end| end.at >= before);
+        let is_here = |uid: &Uid| accounts.get(uid).is_some_and(|account| account.gone.is_none());
+        self.renames.retain(|(_, rename)| rename.accounts.iter().any(is_here));
     }
 
     fn use_roster(&mut self, roster: &RosterRecord) {
@@ -188,7 +198,7 @@ impl Memory {
         });
     }
 
-    fn index_of_attempt(&self, seq: Seq) -> Option<usize> {
+    pub(super) fn index_of_attempt(&self, seq: Seq) -> Option<usize> {
         self.attempts.binary_search_by_key(&seq, |attempt| attempt.seq).ok()
     }
 
@@ -242,14 +252,18 @@ impl Memory {
     }
 
     fn add_hold(&mut self, change: &Key, by: &[String], at: Timestamp) {
-        let new = || Hold { since: at, by: Vec::new(), first: BTreeMap::new() };
+        let new = || Hold { since: at, by: Vec::new() };
         let hold = self.holds.entry(change.clone()).or_insert_with(new);
         hold.by = by.to_vec();
         // The clock may have been ahead before.
         hold.since = hold.since.min(at);
-        for guard in by {
-            let first = hold.first.entry(guard.clone()).or_insert(at);
-            *first = (*first).min(at);
+    }
+
+    /// A name's sign counts from when it was first seen, or from now if the clock was ahead then.
+    fn add_rename(&mut self, rename: &Rename, at: Timestamp) {
+        match self.renames.iter_mut().find(|(_, known)| known == rename) {
+            Some((known, _)) => *known = (*known).min(at),
+            None => self.renames.push((at, rename.clone())),
         }
     }
 

@@ -23,7 +23,7 @@ use crate::email::Email;
 use crate::revision::Revision;
 use crate::role::Role;
 use crate::status::Health;
-use entry::{AttemptStatus, End, Key, Seq};
+use entry::{AttemptStatus, End, Key, Rename, Seq};
 
 /// How long a listing may be stale: an effect may not be visible for this time.
 pub const PROPAGATION_TIME: SignedDuration = SignedDuration::from_mins(10);
@@ -67,6 +67,8 @@ pub struct Memory {
     #[serde(rename = "deeds")]
     attempts: Vec<Attempt>,
     ends: HashSet<End>,
+    /// Signs of another address, each with when it was first seen.
+    renames: Vec<(Timestamp, Rename)>,
     #[serde(with = "serde_pairs")]
     holds: BTreeMap<Key, Hold>,
     /// Used approvals, and when they were used.
@@ -139,8 +141,6 @@ pub struct Hold {
     pub since: Timestamp,
     /// The names of the guards.
     pub by: Vec<String>,
-    /// When each guard first held it.
-    pub first: BTreeMap<String, Timestamp>,
 }
 
 /// Invitations to one person that may have been sent.
@@ -263,6 +263,18 @@ impl Memory {
         Some(Sent { times: all.len(), last: all.iter().copied().max()? })
     }
 
+    /// The role of the last invitation since `since` to one of these addresses that may have been
+    /// sent and was not accepted there.
+    pub fn invited_role<'a>(
+        &self,
+        addresses: impl IntoIterator<Item = &'a Email>,
+        since: Timestamp,
+    ) -> Option<&Role> {
+        let sent = addresses.into_iter().filter_map(|email| self.sent.get(email)).flatten();
+        let (seq, _) = sent.filter(|(_, at)| *at >= since).max_by_key(|(seq, _)| *seq)?;
+        self.attempts[self.index_of_attempt(*seq)?].action.to()
+    }
+
     /// Earlier rejections of this change.
     pub fn rejection(&self, action: &Action, email: &Email) -> Option<&Rejection> {
         if self.rejections.is_empty() {
@@ -340,6 +352,11 @@ impl Memory {
 
     pub fn is_known_end(&self, end: &End) -> bool {
         self.ends.contains(end)
+    }
+
+    /// Signs of another address, each with when it was first seen.
+    pub fn renames(&self) -> &[(Timestamp, Rename)] {
+        &self.renames
     }
 
     pub fn holds(&self) -> &BTreeMap<Key, Hold> {

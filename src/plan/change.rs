@@ -21,6 +21,8 @@ pub struct Change {
     pub place: Option<Place>,
     /// The name of the account or the member. Untrusted: escape it before showing it.
     pub name: Option<Box<str>>,
+    /// The member to whom the account may belong, under another address.
+    pub suspect: Option<Email>,
     /// The member has dates, so that the change depends on the clock.
     pub dated: bool,
     /// Caused by a date that an earlier run saw while it was in the future.

@@ -17,6 +17,8 @@
 //! | member, `starts` in the future | nothing, or an invitation | info; no change until then |
 //! | member, expired | account | disable, also with `on_removed: report` |
 //! | member, expired | invitation | as for an invitation that is not in the roster |
+//! | member | invited; a new account under another address | needs action; no invitation |
+//! | not in the roster | account that may be a member's | disable; held by `rename` |
 //! | not in the roster | account | disable, or drift with `on_removed: report` |
 //! | not in the roster | pending invitation | needs action: the API cannot withdraw it |
 //! | not in the roster | expired invitation | info |
@@ -30,6 +32,7 @@ use jiff::Timestamp;
 use super::change::{Action, Change, Reason};
 use super::draft::Draft;
 use super::matching::{Found, Matching};
+use super::rename::{Suspect, Suspects};
 use super::{Finding, FindingKind, OnRemoved, Plan};
 use crate::directory::{Account, Invitation, InviteStatus, Snapshot};
 use crate::memory::{self, Memory, backoff};
@@ -46,11 +49,17 @@ pub fn plan(
     let matching = Matching::new(roster, snapshot, memory);
     let mut draft = Draft::new(now, snapshot, &matching, memory);
     draft.facts.members = roster.members().len();
+    let suspects = Suspects::new(&matching, memory, now);
+    let arrived = suspects.arrived();
     for (member, found) in matching.members() {
-        draft.member(member, found);
+        // Who may have arrived under another address is not invited again.
+        if !arrived.contains(&member.email) {
+            draft.member(member, found);
+        }
     }
+    suspects.iter().for_each(|suspect| draft.suspect(suspect));
     for account in &matching.unmatched_accounts {
-        draft.unmatched_account(account, on_removed);
+        draft.unmatched_account(account, on_removed, suspects.of(account));
     }
     for invitation in &matching.unmatched_invitations {
         draft.unexpected_invitation(invitation, None);
@@ -204,7 +213,12 @@ impl Draft<'_> {
         self.invitation_finding(kind, invitation, member, known.map(|known| known.since));
     }
 
-    fn unmatched_account(&mut self, account: &Account, on_removed: OnRemoved) {
+    fn unmatched_account(
+        &mut self,
+        account: &Account,
+        on_removed: OnRemoved,
+        suspect: Option<&Suspect<'_>>,
+    ) {
         match on_removed {
             OnRemoved::Disable => self.propose(Change {
                 action: disable(account),
@@ -213,6 +227,7 @@ impl Draft<'_> {
                 reason: Reason::NotInRoster,
                 place: None,
                 name: account.name.clone(),
+                suspect: suspect.map(|suspect| suspect.member.email.clone()),
                 dated: false,
                 scheduled: false,
             }),

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use super::change::{Action, Change, Reason};
 use super::matching::Matching;
+use super::rename::Suspect;
 use super::{Facts, Finding, FindingKind, Fingerprint, PendingApproval, Plan};
 use crate::action::BudgetName;
 use crate::directory::{Account, Invitation, InviteStatus, Snapshot, Uid};
@@ -74,6 +75,7 @@ impl<'m> Draft<'m> {
             reason,
             place: Some(member.place),
             name: account.and_then(|a| a.name.clone()).or_else(|| member.name.clone()),
+            suspect: None,
             dated: member.time.is_some(),
             scheduled,
         });
@@ -131,6 +133,14 @@ impl<'m> Draft<'m> {
         let Some(role) = change.action.to().or(change.action.from()) else { return };
         let finding = Finding::new(kind, &change.email, role, change.place);
         self.findings.push(Finding { since, next, ..finding });
+    }
+
+    /// Adds a finding for the member whose the account may be.
+    pub fn suspect(&mut self, suspect: &Suspect<'_>) {
+        let Suspect { account, member, since, until } = *suspect;
+        until.into_iter().for_each(|until| self.wait_for(until));
+        let kind = FindingKind::MaybeRenamed { account: account.email.clone() };
+        self.push(member, kind, member.role_at(self.now), Some(since), until);
     }
 
     /// Adds a finding for an invitation that was sent at `at` and is not in the snapshot yet.

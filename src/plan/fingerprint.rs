@@ -47,8 +47,7 @@ impl fmt::Display for Fingerprint {
 /// The hashed text of one change, unique because each part is prefixed with its length.
 fn row(change: &Change) -> String {
     // Destructured, so that a new field does not compile until this function is adapted.
-    let Change { action, email, aliases: _, reason: _, place: _, name: _, dated: _, scheduled: _ } =
-        change;
+    let Change { action, email, .. } = change;
     let email = email.folded();
     let parts = [
         action.kind(),
@@ -79,6 +78,7 @@ mod tests {
             reason: Reason::RoleDiffers,
             place: None,
             name: None,
+            suspect: None,
             dated: false,
             scheduled: false,
         }

@@ -11,6 +11,7 @@ use crate::roster::{Member, Roster};
 /// Every account and invitation, matched to a member or unmatched.
 pub struct Matching<'a> {
     members: &'a [Member],
+    accounts: &'a [Account],
     found: Vec<Found<'a>>,
     /// Accounts without a member.
     pub unmatched_accounts: Vec<&'a Account>,
@@ -36,6 +37,7 @@ impl<'a> Matching<'a> {
         let by_former_uid = by_uid(members, &index, snapshot, memory);
         let mut matching = Self {
             members,
+            accounts: snapshot.accounts(),
             found: vec![Found::default(); members.len()],
             unmatched_accounts: Vec::new(),
             unmatched_invitations: Vec::new(),
@@ -62,6 +64,11 @@ impl<'a> Matching<'a> {
             }
         }
         matching
+    }
+
+    /// All accounts of the listing.
+    pub fn accounts(&self) -> &'a [Account] {
+        self.accounts
     }
 
     /// Every member with its matches, sorted by address.

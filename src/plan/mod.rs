@@ -7,6 +7,7 @@ pub mod diff;
 mod draft;
 pub mod fingerprint;
 pub mod matching;
+pub mod rename;
 
 use std::collections::BTreeSet;
 
@@ -93,6 +94,8 @@ pub enum FindingKind {
     NotStarted { at: Timestamp },
     /// The member's account has another address than `email`.
     EmailDiffers { account: Email },
+    /// An account that is not in the roster may be the member's.
+    MaybeRenamed { account: Email },
     /// Several accounts match one member; none is changed.
     SeveralAccounts { accounts: Vec<Email> },
     /// A pending invitation of a user without access. The API cannot withdraw it.
@@ -201,6 +204,7 @@ impl FindingKind {
             Self::Propagating { .. } => FindingCategory::Propagating,
             Self::InvitationsExhausted { .. }
             | Self::ManualActionRequired { .. }
+            | Self::MaybeRenamed { .. }
             | Self::SeveralAccounts { .. }
             | Self::UnexpectedInvitation => FindingCategory::NeedsAction,
             Self::Drift => FindingCategory::Drift,

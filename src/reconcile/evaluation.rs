@@ -8,9 +8,9 @@ use super::{Loaded, WorkspaceSpec};
 use crate::directory::Snapshot;
 use crate::guard::{self, Override, Verdict};
 use crate::memory::Memory;
-use crate::memory::entry::Record;
+use crate::memory::entry::{Entry, Record};
 use crate::memory::observe::observe;
-use crate::plan::{self, Plan};
+use crate::plan::{self, Plan, rename};
 use crate::render::View;
 use crate::roster::Roster;
 
@@ -65,6 +65,18 @@ impl Observation {
     }
 }
 
+/// Entries for everything that a listing and a roster show for the first time.
+pub(super) fn news(
+    memory: &Memory,
+    snapshot: &Snapshot,
+    roster: &Roster,
+    now: Timestamp,
+) -> Vec<Entry> {
+    let mut entries = observe(memory, snapshot, roster, now);
+    entries.extend(rename::signs(roster, snapshot, memory, now));
+    entries
+}
+
 /// Evaluates a listing without changing anything: what is new in it is added to the memory only,
 /// not to the ledger.
 pub fn dry_run(
@@ -76,7 +88,7 @@ pub fn dry_run(
 ) -> (Evaluation, Memory) {
     if memory.is_known() {
         let (newest, through) = (memory.newest(), memory.through());
-        for (seq, entry) in (through + 1..).zip(observe(&memory, &snapshot, roster, now)) {
+        for (seq, entry) in (through + 1..).zip(news(&memory, &snapshot, roster, now)) {
             memory.fold(&Record { seq, at: now, entry });
         }
         memory.keep_newest(newest);

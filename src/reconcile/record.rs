@@ -82,7 +82,7 @@ pub fn holds(memory: &Memory, verdict: &Verdict, now: Timestamp) -> Vec<Entry> {
     for hold in &verdict.held {
         let change = Key::of(&hold.change.action, &hold.change.email);
         let by: Vec<String> = hold.by.iter().map(ToString::to_string).collect();
-        let is_known = |known: &Hold| known.by == by && known.first.values().all(|at| *at <= now);
+        let is_known = |known: &Hold| known.by == by && known.since <= now;
         if !memory.holds().get(&change).is_some_and(is_known) {
             entries.push(Entry::Held { change: change.clone(), by });
         }

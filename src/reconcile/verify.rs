@@ -3,12 +3,13 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
+use super::evaluation::news;
 use super::{Evaluation, Run, Sent, record};
 use crate::client::{ReadDirectory, WriteDirectory};
 use crate::directory::Snapshot;
 use crate::guard::Verdict;
 use crate::memory::entry::Key;
-use crate::memory::observe::{SnapshotIndex, observe};
+use crate::memory::observe::SnapshotIndex;
 use crate::plan::change::Change;
 use crate::plan::{FindingCategory, Plan};
 use crate::report::{Applied, Failure, Outcome, Residue, Verification};
@@ -59,7 +60,7 @@ impl<D: ReadDirectory + WriteDirectory> Run<'_, D> {
         // Dates are still judged by the time of the plan, but the server's clock has gone on.
         let now = self.clock.now();
         let snapshot = snapshot.with_server_time_back(now.duration_since(plan.now));
-        self.write(observe(self.memory(), &snapshot, &self.loaded.roster, now)).await?;
+        self.write(news(self.memory(), &snapshot, &self.loaded.roster, now)).await?;
         let fresh = self.evaluate(snapshot, plan.now);
         self.write_holds(&fresh).await?;
         Ok(fresh)

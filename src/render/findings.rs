@@ -47,6 +47,14 @@ pub fn message(finding: &Finding, now: Timestamp) -> String {
         FindingKind::EmailDiffers { account } => {
             format!("the account is now {}; update `email`", escape(account.as_str()))
         }
+        FindingKind::MaybeRenamed { account } => {
+            let account = escape(account.as_str());
+            let end = if next.is_empty() { String::new() } else { format!(" before {next}") };
+            format!(
+                "{account} may be this person's account: add `aliases: [{account}]`{end}, or \
+                 approve its disable"
+            )
+        }
         FindingKind::SeveralAccounts { accounts } => several(accounts),
         FindingKind::UnexpectedInvitation => {
             "invited, but not in the roster; the API cannot withdraw the invitation; if accepted, \

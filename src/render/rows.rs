@@ -156,9 +156,13 @@ fn of_finding(finding: &Finding, now: Timestamp) -> Row {
 
 fn why(change: &Change, sources: &Sources) -> String {
     let mut files = sources.iter();
-    match (change.reason, files.next(), files.next()) {
+    let reason = match (change.reason, files.next(), files.next()) {
         (Reason::NotInWorkspace | Reason::RoleDiffers, ..) => String::new(),
         (Reason::NotInRoster, Some((_, file)), None) => format!("not in {}", escape(&file.name)),
         (reason, ..) => reason.description().to_owned(),
+    };
+    match &change.suspect {
+        Some(member) => format!("{reason}, may be {}", escape(member.as_str())),
+        None => reason,
     }
 }

@@ -52,6 +52,7 @@ fn change(email: &str, action: Action) -> Change {
         reason: Reason::NotInWorkspace,
         place: None,
         name: None,
+        suspect: None,
         dated: false,
         scheduled: false,
     }

@@ -1,6 +1,7 @@
 //! Each guard: what it holds, what it lets go, and what it says.
 
 mod remembered;
+mod rename;
 
 use rosterd::guard::{self, Budget, BudgetName, Guard, Limits, Override, Verdict};
 use rosterd::memory::Memory;
@@ -282,24 +283,6 @@ fn a_required_admin_keeps_admin_under_every_address() {
             ["1 of 2 required admins would lose ADMIN (guard.required_admins in rosterd.yaml)"]
         );
     }
-}
-
-#[test]
-fn a_disable_with_an_invitation_of_the_same_name_is_held() {
-    let name = |member: &mut rosterd::roster::Member| member.name = Some("matt mcdonald".into());
-    let world = World::converged()
-        .no_member("matt")
-        .no_member("max")
-        .named("matt", " Matt McDonald ")
-        .named("max", " ")
-        .member_with("mcdonald", Role::Developer, name);
-    let verdict = world.clone().verdict();
-    assert_eq!(held(&verdict), ["disable matt@acme.io by rename"]);
-    assert_eq!(approved(&verdict), ["disable max@acme.io", "invite mcdonald@acme.io"]);
-    assert!(messages(&verdict)[0].starts_with("1 of 2 disables"));
-    let blank = |member: &mut rosterd::roster::Member| member.name = Some(String::new().into());
-    let verdict = world.member_with("mcdonald", Role::Developer, blank).verdict();
-    assert!(verdict.held.is_empty(), "an empty name is nobody's");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use rosterd::action::{Action, BudgetName};
 use rosterd::diagnostic::Sources;
-use rosterd::guard::{self, Guard, Override, RENAME_HOLDS};
+use rosterd::guard::{self, Guard, Override};
 use rosterd::memory::entry::{AttemptStatus, Entry, Key, OutcomeEntry};
 use rosterd::role::Role;
 use rosterd::roster::{checks, raw};
@@ -109,46 +109,11 @@ fn an_admin_with_a_recent_demotion_does_not_count() {
     assert!(world(11).verdict().held.is_empty());
 }
 
-/// One person under a new address, as it looks without an alias.
-fn renamed() -> World {
-    World::converged().no_member("matt").named("matt", "Matt McDonald").limits(boundless)
-}
-
 fn held_since(world: World, at: i64, guard: Guard) -> World {
     let change =
         world.plan().changes().iter().find(|it| it.action.kind() == "disable").cloned().unwrap();
     let change = Key::of(&change.action, &change.email);
     world.remember(at, [Entry::Held { change, by: vec![guard.to_string()] }])
-}
-
-#[test]
-fn a_possible_rename_is_held_for_a_day() {
-    let named = |member: &mut rosterd::roster::Member| member.name = Some("matt mcdonald ".into());
-    let both = renamed().member_with("matthew", Role::Developer, named);
-    let verdict = both.verdict();
-    assert_eq!(held(&verdict), ["disable matt@acme.io by rename"]);
-    assert_eq!(verdict.next, Some(now() + RENAME_HOLDS));
-    // The invitation has left, and the plan has no pair any more.
-    assert!(renamed().verdict().held.is_empty());
-    let young = held_since(renamed(), -23, Guard::Rename).verdict();
-    assert_eq!(held(&young), ["disable matt@acme.io by rename"]);
-    assert_eq!((young.next, young.held[0].since), (Some(hours(1)), Some(hours(-23))));
-    assert!(held_since(renamed(), -24, Guard::Rename).verdict().held.is_empty());
-    // Also where the pair is still in the plan, and something else held it for longer.
-    assert!(held_since(both, -24, Guard::Rename).verdict().held.is_empty());
-}
-
-#[test]
-fn a_hold_that_began_in_the_future_counts_from_now() {
-    let ahead = held_since(renamed(), 240, Guard::Rename);
-    let verdict = ahead.verdict();
-    assert_eq!(held(&verdict), ["disable matt@acme.io by rename"]);
-    let again = rosterd::reconcile::holds(&ahead.memory, &verdict, now());
-    assert_eq!(again.len(), 1, "it is written anew");
-    let corrected = ahead.remember(0, again);
-    let verdict = corrected.verdict();
-    assert_eq!(verdict.next, Some(now() + RENAME_HOLDS), "and for a day from now");
-    assert!(rosterd::reconcile::holds(&corrected.memory, &verdict, now()).is_empty());
 }
 
 #[test]

@@ -10,7 +10,7 @@ use rosterd::memory::Memory;
 use rosterd::memory::entry::{Entry, Intent, Record};
 use rosterd::memory::observe::observe;
 use rosterd::plan::change::{Action, Change};
-use rosterd::plan::{self, Finding, OnRemoved, Plan};
+use rosterd::plan::{self, Finding, OnRemoved, Plan, rename};
 use rosterd::role::Role;
 use rosterd::roster::{Approval, Digest, Elevation, Member, Pattern, Period, Roster};
 
@@ -145,7 +145,9 @@ impl World {
 
     /// Folds a listing of the directory into the memory, `at` hours after [`now`].
     pub fn seen(self, at: i64) -> Self {
-        let entries = observe(&self.memory, &self.snapshot(), &self.roster(), hours(at));
+        let (roster, snapshot) = (self.roster(), self.snapshot());
+        let mut entries = observe(&self.memory, &snapshot, &roster, hours(at));
+        entries.extend(rename::signs(&roster, &snapshot, &self.memory, hours(at)));
         self.remember(at, entries)
     }
 
