@@ -34,7 +34,7 @@ const CONVERGED: [Part; 8] = [
     ("access", |fixture| {
         let within = SignedDuration::from_hours(14 * 24);
         let rows = render::access::rows(&fixture.view(), &fixture.memory, within);
-        drop(black_box(render::access::as_json(&rows)));
+        drop(black_box(render::json::pretty(&rows)));
     }),
 ];
 

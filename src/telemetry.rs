@@ -14,11 +14,11 @@ use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
-use crate::diagnostic::{Diagnostic, Place, Severity, Sources};
+use crate::diagnostic::{Diagnostic, Severity, Sources};
 use crate::escape::escape;
 use crate::plan::FindingCategory;
 use crate::plan::change::Change;
-use crate::render::findings;
+use crate::render::{at, findings, time};
 use crate::report::{Applied, End, Outcome, RunCounts, RunReport, RunStatus, Verification};
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -172,7 +172,7 @@ pub fn log_run(report: &RunReport, sources: &Sources, next: Option<Timestamp>) {
             kind = failure.kind.as_str(),
             duration_ms = duration(report),
             stale = report.stale,
-            next = next.map(seconds),
+            next = next.map(time::exact),
             "run failed: {}",
             escape(&failure.message)
         ),
@@ -227,7 +227,7 @@ fn log_change(
         to = to.as_deref(),
         outcome,
         reason = change.reason.description(),
-        place = change.place.map(|place| file_and_line(place, sources)),
+        place = change.place.map(|place| at(sources, place)),
         error,
         by,
         "change"
@@ -283,7 +283,7 @@ fn log_applied(report: &RunReport, applied: &Applied, next: Option<Timestamp>) {
         ledger = report.ledger.as_deref(),
         stale = report.stale,
         error = error.as_deref(),
-        next = next.map(seconds),
+        next = next.map(time::exact),
         "run"
     );
 }
@@ -311,8 +311,7 @@ pub fn log_diagnostics(workspace: Option<&str>, sources: &Sources, diagnostics: 
             Severity::Error => Level::ERROR,
             Severity::Warning => Level::WARN,
         };
-        let place =
-            diagnostic.place.map(|it| format!("{}:{}", file_and_line(it, sources), it.column));
+        let place = diagnostic.place.map(|it| format!("{}:{}", at(sources, it), it.column));
         let hint = diagnostic.hint.as_deref().map(escape);
         event_at!(
             level,
@@ -324,15 +323,6 @@ pub fn log_diagnostics(workspace: Option<&str>, sources: &Sources, diagnostics: 
             escape(&diagnostic.message)
         );
     }
-}
-
-fn file_and_line(place: Place, sources: &Sources) -> String {
-    format!("{}:{}", escape(sources.name(place.file)), place.line)
-}
-
-/// RFC 3339 in seconds.
-fn seconds(at: Timestamp) -> String {
-    at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
 /// In milliseconds; 0 if the clock was set back during the run.

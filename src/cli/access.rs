@@ -4,7 +4,7 @@ use jiff::SignedDuration;
 
 use super::args::{AccessArgs, TableFormat};
 use super::{CliError, Context, Global, exit, output, plan};
-use crate::render::access;
+use crate::render::{access, json, table};
 
 /// Reviews a new listing and the ledger. Without a complete listing there is no review.
 pub async fn run(global: &Global, args: &AccessArgs) -> Result<u8, CliError> {
@@ -23,8 +23,8 @@ pub async fn run(global: &Global, args: &AccessArgs) -> Result<u8, CliError> {
     }
     match args.format {
         TableFormat::Text => {}
-        TableFormat::Json => output::result(&access::as_json(&rows))?,
-        TableFormat::Csv => output::result(&access::as_csv(&rows))?,
+        TableFormat::Json => output::result(&json::pretty(&rows))?,
+        TableFormat::Csv => output::result(&table::csv(access::HEADER, &rows))?,
     }
     Ok(exit::OK)
 }

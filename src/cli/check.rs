@@ -97,8 +97,7 @@ impl Checked {
         };
         match self.members {
             None => format!("{name}: OK\n"),
-            Some(1) => format!("{name}: OK, 1 member\n"),
-            Some(members) => format!("{name}: OK, {members} members\n"),
+            Some(members) => format!("{name}: OK, {}\n", render::members(members)),
         }
     }
 }

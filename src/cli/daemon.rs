@@ -1,6 +1,5 @@
 //! `rosterd` without a command: the daemon.
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 use std::io::IsTerminal as _;
 use std::net::SocketAddr;
@@ -21,6 +20,7 @@ use crate::escape::escape;
 use crate::metrics::Metrics;
 use crate::notifier::{self, AllowedHosts, Notifier};
 use crate::reconcile::{self, Evaluation, InputError, Loaded, WorkspaceSpec};
+use crate::render::listed;
 use crate::report::{Failure, RunReport};
 use crate::systemd;
 use crate::telemetry::{self, LogFormat};
@@ -157,11 +157,10 @@ impl DaemonEnvironment {
     fn show_waiting(&self, sources: &Sources, next: Option<Timestamp>) {
         let config = self.path.as_deref().map(|path| path.strip_prefix("./").unwrap_or(path));
         let rosters = sources.iter().map(|(_, file)| file.name.as_str());
-        let files: Vec<_> = rosters.chain(config).map(escape).collect();
         let next = next.map_or_else(String::new, |next| {
             format!("; next run {} UTC", next.strftime("%Y-%m-%d %H:%M:%S"))
         });
-        let (dim, files) = (anstyle::Style::new().dimmed(), listed(&files));
+        let (dim, files) = (anstyle::Style::new().dimmed(), listed(rosters.chain(config), 4));
         output::paragraph(&format!("{dim}watching {files}{next}{dim:#}"));
     }
 }
@@ -180,14 +179,6 @@ fn status_line(report: &RunReport, next: Option<Timestamp>) -> String {
     let (name, status) = (escape(&report.workspace), report.status().as_str());
     let next = next.map_or_else(String::new, |next| format!(", next run {next:.0}"));
     format!("{name}: {status} at {:.0}{next}", report.finished)
-}
-
-fn listed(files: &[Cow<'_, str>]) -> String {
-    const SHOWN: usize = 4;
-    match files.len().saturating_sub(SHOWN) {
-        0 => files.join(", "),
-        more => format!("{} and {more} more", files[..SHOWN].join(", ")),
-    }
 }
 
 impl Environment for DaemonEnvironment {

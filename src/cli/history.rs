@@ -11,7 +11,7 @@ use crate::email::Email;
 use crate::ledger::Ledger;
 use crate::memory::entry::Record;
 use crate::memory::events::{events, of_workspace as entries_of};
-use crate::render::history;
+use crate::render::{history, json, table};
 
 /// Reads only the ledger: no network and no secret.
 pub fn run(global: &Global, args: &HistoryArgs) -> Result<u8, CliError> {
@@ -34,8 +34,8 @@ pub fn run(global: &Global, args: &HistoryArgs) -> Result<u8, CliError> {
     match args.format {
         TableFormat::Text if config.workspaces.len() > 1 => {}
         TableFormat::Text => output::result(&history::as_text(&rows))?,
-        TableFormat::Json => output::result(&history::as_json(&rows))?,
-        TableFormat::Csv => output::result(&history::as_csv(&rows))?,
+        TableFormat::Json => output::result(&json::pretty(&rows))?,
+        TableFormat::Csv => output::result(&table::csv(history::HEADER, &rows))?,
     }
     Ok(exit::OK)
 }

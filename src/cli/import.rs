@@ -10,6 +10,7 @@ use crate::client::ReadDirectory as _;
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::WorkspaceConfig;
 use crate::reconcile;
+use crate::render::members;
 use crate::roster::write;
 
 /// Writes the roster so that the next plan is empty. An existing file is replaced only after the
@@ -34,10 +35,7 @@ pub async fn run(global: &Global, args: &ImportArgs) -> Result<u8, CliError> {
     }
     if may_write(&path, &imported.text, args.yes)? {
         output::to_file(&path, &imported.text)?;
-        let members = match imported.members {
-            1 => "1 member".to_owned(),
-            more => format!("{more} members"),
-        };
+        let members = members(imported.members);
         output::note(&format!("{}: {members} written", path.display()));
     }
     Ok(exit::OK)

@@ -2,6 +2,7 @@
 
 use super::args::{SchemaArgs, SchemaName};
 use super::{CliError, exit, output};
+use crate::render::json::pretty;
 use crate::{config, roster, sandbox, web};
 
 pub fn run(args: &SchemaArgs) -> Result<u8, CliError> {
@@ -13,8 +14,4 @@ pub fn run(args: &SchemaArgs) -> Result<u8, CliError> {
     };
     output::result(&text)?;
     Ok(exit::OK)
-}
-
-fn pretty(schema: &serde_json::Value) -> String {
-    format!("{schema:#}\n")
 }

@@ -12,8 +12,8 @@ use crate::failure::FailureKind;
 use crate::guard::{Guard, Held};
 use crate::memory::entry::{End, EndKind, Key};
 use crate::plan::{Finding, FindingCategory, FindingKind};
-use crate::render::{at, findings, rows, time};
-use crate::report::{Applied, Outcome, RunReport, RunStatus, Verification};
+use crate::render::{at, rows, time};
+use crate::report::{Applied, Outcome, RunCounts, RunReport, RunStatus, Verification};
 use crate::revision::Revision;
 use crate::roster::Roster;
 
@@ -109,15 +109,9 @@ impl RunView<'_> {
                 Person { why, ..person(row, self.sources) }
             })
             .collect();
-        let count = |wanted: fn(&Outcome) -> bool| {
-            applied.outcomes.iter().filter(|(_, outcome)| wanted(outcome)).count()
-        };
-        let parts = [
-            (count(|it| *it == Outcome::Done), "done"),
-            (count(|it| matches!(it, Outcome::Rejected(_))), "rejected"),
-            (count(|it| matches!(it, Outcome::Unknown(_))), "unknown"),
-            (count(|it| matches!(it, Outcome::NotSent(_))), "skipped"),
-        ];
+        let RunCounts { done, rejected, unknown, not_sent, .. } = applied.counts();
+        let parts =
+            [(done, "done"), (rejected, "rejected"), (unknown, "unknown"), (not_sent, "skipped")];
         let summary = format!("changes: {}", crate::render::counts(parts));
         (!people.is_empty()).then(|| self.notice(Kind::Applied, summary, people))
     }
@@ -208,12 +202,9 @@ impl RunView<'_> {
         let key = |finding: &Finding| (finding.email.clone(), finding.kind.clone());
         let new = all.iter().filter(|finding| !notified.needs_person.contains(&key(finding)));
         let people: Vec<Person> = new
-            .map(|finding| Person {
-                email: escape(finding.email.as_str()).into_owned(),
-                what: finding.kind.as_str().to_owned(),
-                role: escape(finding.role.as_str()).into_owned(),
-                why: findings::message(finding, applied.plan.now),
-                place: finding.place.map(|place| at(self.sources, place)),
+            .map(|finding| {
+                let row = rows::of_finding(finding, applied.plan.now);
+                Person { what: finding.kind.as_str().to_owned(), ..person(row, self.sources) }
             })
             .collect();
         notified.needs_person = all.into_iter().map(key).collect();

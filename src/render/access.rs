@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_with::skip_serializing_none;
 
-use super::{View, at, json, table, time};
+use super::{View, at, table, time};
 use crate::directory::{Account, Invitation};
 use crate::memory::Memory;
 use crate::plan::matching::Matching;
@@ -42,7 +42,8 @@ pub struct Row {
     pub place: Option<String>,
 }
 
-const HEADER: &str =
+/// The columns of the CSV.
+pub const HEADER: &str =
     "workspace,email,name,role,status,since,role_since,commit,author,subject,until,expiring,place";
 
 /// All users, sorted by address. `expiring` is set if access ends within `within` of the plan.
@@ -163,15 +164,6 @@ impl Row {
         let (email, role) = (self.email.clone(), self.role.clone());
         vec![email, role, self.status.clone(), day(&self.since), tail.join("   ")]
     }
-}
-
-/// As a JSON array.
-pub fn as_json(rows: &[Row]) -> String {
-    json::pretty(&rows)
-}
-
-pub fn as_csv(rows: &[Row]) -> String {
-    table::csv(HEADER, rows)
 }
 
 /// For people: one line for each user, and the count of each status.

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::rows::{self, Kind, Row};
-use super::{Summary, View};
+use super::{Summary, View, joined};
 use crate::diagnostic::{Diagnostic, Place, Sources};
 use crate::escape::escape;
 
@@ -43,13 +43,8 @@ fn of_row(row: &Row, view: &View<'_>) -> String {
         Kind::Held | Kind::NeedsAction => "warning",
         _ => "notice",
     };
-    let mut message = format!("{} {}", row.email, row.what);
-    for part in [&*row.why, row.warning, &row.held_by] {
-        if !part.is_empty() {
-            message.push_str("; ");
-            message.push_str(part);
-        }
-    }
+    let what = format!("{} {}", row.email, row.what);
+    let message = joined(&[&*what, &row.why, row.warning, &row.held_by], "; ");
     let title = format!("{}: {}", view.workspace, row.kind.as_str());
     command(level, row.place.map(|place| (view.sources, place)), &title, &message)
 }

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_with::skip_serializing_none;
 
-use super::{json, role_change, table, time};
+use super::{role_change, table, time};
 use crate::action::Action;
 use crate::memory::events::{Change, Event, EventKind};
 use crate::revision::{Revision, abbreviate};
@@ -39,21 +39,13 @@ pub struct Row {
     pub subject: Option<String>,
 }
 
-const HEADER: &str =
+/// The columns of the CSV.
+pub const HEADER: &str =
     "workspace,at,email,event,from,to,outcome,shown,reason,detail,place,commit,author,subject";
 
 /// The events of one workspace as rows.
 pub fn rows(workspace: &str, events: &[Event]) -> Vec<Row> {
     events.iter().map(|event| Row::of(workspace, event)).collect()
-}
-
-/// As a JSON array.
-pub fn as_json(rows: &[Row]) -> String {
-    json::pretty(&rows)
-}
-
-pub fn as_csv(rows: &[Row]) -> String {
-    table::csv(HEADER, rows)
 }
 
 /// For people: one line for each event, with its outcome and the commit that caused it.

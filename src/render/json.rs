@@ -150,7 +150,7 @@ pub fn schema() -> String {
 }
 
 /// Pretty-printed JSON with a final newline, safe for a terminal.
-pub(super) fn pretty(value: &impl Serialize) -> String {
+pub fn pretty(value: &impl Serialize) -> String {
     let json = serde_json::to_string_pretty(value).unwrap_or_default();
     let mut text = String::with_capacity(json.len() + 1);
     // Outside of strings, the only such characters are the newlines of the layout.

@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 
 use super::rows::{self, Kind, Row};
-use super::{NO_LEDGER, Summary, View};
+use super::{NO_LEDGER, Summary, View, joined};
 use crate::diagnostic::Sources;
 use crate::escape::escape;
 use crate::guard::{Verdict, Violation};
@@ -80,8 +80,7 @@ fn table<'a>(
 }
 
 fn table_row(row: &Row, sources: &Sources) -> String {
-    let why = [&*row.why, row.warning, &row.held_by].into_iter().filter(|part| !part.is_empty());
-    let why = why.map(prose).collect::<Vec<_>>().join("; ");
+    let why = joined(&[&*row.why, row.warning, &row.held_by].map(prose), "; ");
     let place = row.at(sources).map(|at| code(&at)).unwrap_or_default();
     let (symbol, kind) = (row.kind.symbol(), row.kind.as_str());
     let (email, what) = (code(&row.email), code(&row.what));

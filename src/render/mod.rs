@@ -124,7 +124,7 @@ pub(crate) fn counts<const N: usize>(parts: [(usize, &str); N]) -> String {
 }
 
 /// `DEVELOPER`, or `ADMIN → BUSINESS`.
-fn role_change(from: Option<&str>, to: Option<&str>) -> String {
+pub(crate) fn role_change(from: Option<&str>, to: Option<&str>) -> String {
     match (from, to) {
         (Some(from), Some(to)) => format!("{from} → {to}"),
         (from, to) => from.or(to).unwrap_or_default().to_owned(),
@@ -138,12 +138,27 @@ pub(crate) fn at(sources: &Sources, place: Place) -> String {
 
 /// The names of the roster files: up to three, and the number of the others.
 fn files(sources: &Sources) -> String {
-    const SHOWN: usize = 3;
-    let names: Vec<_> = sources.iter().map(|(_, file)| escape(&file.name)).collect();
-    match names.len().saturating_sub(SHOWN) {
+    listed(sources.iter().map(|(_, file)| &*file.name), 3)
+}
+
+/// The first `shown` names, escaped, and the number of the others.
+pub(crate) fn listed<'a>(names: impl Iterator<Item = &'a str>, shown: usize) -> String {
+    let names: Vec<_> = names.map(escape).collect();
+    match names.len().saturating_sub(shown) {
         0 => names.join(", "),
-        more => format!("{} and {more} more", names[..SHOWN].join(", ")),
+        more => format!("{} and {more} more", names[..shown].join(", ")),
     }
+}
+
+/// `1 member`, or `39 members`.
+pub(crate) fn members(count: usize) -> String {
+    if count == 1 { "1 member".to_owned() } else { format!("{count} members") }
+}
+
+/// Joins the parts that are not empty.
+pub(crate) fn joined<S: AsRef<str>>(parts: &[S], separator: &str) -> String {
+    let parts = parts.iter().map(AsRef::as_ref).filter(|part| !part.is_empty());
+    parts.collect::<Vec<_>>().join(separator)
 }
 
 #[cfg(test)]

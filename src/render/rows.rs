@@ -142,7 +142,7 @@ fn of_held(held: &Held, now: Timestamp, sources: &Sources) -> Row {
     Row { kind: Kind::Held, what, why, held_by: guards.join(", "), ..row }
 }
 
-fn of_finding(finding: &Finding, now: Timestamp) -> Row {
+pub fn of_finding(finding: &Finding, now: Timestamp) -> Row {
     Row {
         kind: Kind::of_category(finding.kind.category()),
         email: escape(finding.email.as_str()).into_owned(),

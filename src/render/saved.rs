@@ -1,7 +1,7 @@
 //! Reads a saved plan and compares it with the current one.
 
 use std::collections::BTreeMap;
-use std::fmt::{self, Write as _};
+use std::fmt::Write as _;
 
 use super::json::{FORMAT_VERSION, SavedChange, SavedPlan, SavedPlans};
 use crate::diagnostic::Sources;
@@ -26,17 +26,6 @@ pub enum ReadError {
     Invalid(String),
 }
 
-/// One difference between a saved plan and the current one. Every text is escaped.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Difference {
-    /// The roster has changed.
-    Roster { saved: String, now: String },
-    /// A change of the saved plan that is no longer planned.
-    Removed(String),
-    /// A change that is not in the saved plan.
-    Added(String),
-}
-
 /// Reads the output of [`super::json::write`]. Ignores unknown fields, which a later version may
 /// add.
 pub fn read(text: &str) -> Result<SavedPlans, ReadError> {
@@ -55,7 +44,7 @@ pub fn read(text: &str) -> Result<SavedPlans, ReadError> {
 }
 
 /// The message for a stale plan, with up to 20 differences.
-pub fn stale(differences: &[Difference]) -> String {
+pub fn stale(differences: &[String]) -> String {
     const SHOWN: usize = 20;
     let mut text = String::from("the plan is stale; nothing was changed:\n");
     for difference in differences.iter().take(SHOWN) {
@@ -68,14 +57,15 @@ pub fn stale(differences: &[Difference]) -> String {
 }
 
 impl SavedPlan {
-    /// The differences to `plan`: the roster, and each change that only one plan has. Changes are
-    /// compared by kind, address, uid, and the role before and after.
-    pub fn differences(&self, plan: &Plan) -> Vec<Difference> {
+    /// The differences to `plan`, escaped: the roster, and each change that only one plan has.
+    /// Changes are compared by kind, address, uid, and the role before and after.
+    pub fn differences(&self, plan: &Plan) -> Vec<String> {
         let mut differences = Vec::new();
         let now = plan.roster.hex();
         if self.roster.digest != now {
-            let saved = escape(&self.roster.digest).into_owned();
-            differences.push(Difference::Roster { saved, now });
+            let short = |digest: &str| escape(digest).chars().take(8).collect::<String>();
+            let (saved, now) = (short(&self.roster.digest), short(&now));
+            differences.push(format!("roster changed: {saved} saved, {now} now"));
         }
         let no_sources = Sources::default();
         let changes = plan.changes().iter();
@@ -89,8 +79,8 @@ impl SavedPlan {
         }
         differences.extend(balance.into_values().filter_map(|(balance, change)| match balance {
             0 => None,
-            ..0 => Some(Difference::Removed(change.description())),
-            _ => Some(Difference::Added(change.description())),
+            ..0 => Some(format!("removed: {}", change.description())),
+            _ => Some(format!("added:   {}", change.description())),
         }));
         differences
     }
@@ -111,18 +101,5 @@ impl SavedChange {
         let uid = self.uid.as_deref().map(|uid| format!(" (uid {})", escape(uid)));
         let (kind, email, role) = (escape(&self.kind), escape(&self.email), escape(&role));
         format!("{kind} {email} {role}{}", uid.unwrap_or_default())
-    }
-}
-
-impl fmt::Display for Difference {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let short = |digest: &str| digest.chars().take(8).collect::<String>();
-        match self {
-            Self::Roster { saved, now } => {
-                write!(f, "roster changed: {} saved, {} now", short(saved), short(now))
-            }
-            Self::Removed(change) => write!(f, "removed: {change}"),
-            Self::Added(change) => write!(f, "added:   {change}"),
-        }
     }
 }

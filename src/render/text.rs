@@ -8,7 +8,7 @@ use anstyle::{AnsiColor, Style};
 use unicode_width::UnicodeWidthStr as _;
 
 use super::rows::{self, Kind, Row};
-use super::{NO_LEDGER, Summary, View, counts, files};
+use super::{NO_LEDGER, Summary, View, counts, files, joined, members};
 use crate::diagnostic::Sources;
 use crate::escape::escape;
 use crate::guard::{Verdict, Violation};
@@ -32,8 +32,7 @@ pub fn plan(view: &View<'_>, verbose: bool) -> String {
     let summary = Summary::of(view.plan, &rows);
     let head = head(view.workspace, view.sources, view.revision);
     if rows.is_empty() {
-        let members = view.plan.facts.members;
-        let members = if members == 1 { "1 member".into() } else { format!("{members} members") };
+        let members = members(view.plan.facts.members);
         let note = ledger_note(view);
         return format!("{head}   in sync: {members}, nothing to do\n{note}");
     }
@@ -150,7 +149,6 @@ fn head(workspace: &str, sources: &Sources, revision: Option<&Revision>) -> Stri
 
 /// One line of the table, and its style.
 struct Line<'a> {
-    kind: Kind,
     symbol: char,
     style: Style,
     row: &'a Row,
@@ -162,12 +160,12 @@ struct Line<'a> {
 impl<'a> Line<'a> {
     fn of(row: &'a Row, sources: &Sources, verbose: bool) -> Self {
         let held_by = if verbose { row.held_by.as_str() } else { "" };
+        let place = row.at(sources).unwrap_or_default();
         Self {
-            kind: row.kind,
             symbol: row.kind.symbol(),
             style: style(row.kind),
             row,
-            tail: tail(&[&row.why, row.warning, held_by, &row.at(sources).unwrap_or_default()]),
+            tail: joined(&[&*row.why, row.warning, held_by, &place], "   "),
             folds: !row.kind.is_change(),
         }
     }
@@ -182,15 +180,15 @@ impl<'a> Line<'a> {
             Outcome::Unknown(why) => ('?', Kind::Held, format!("unknown: {}", escape(why))),
             Outcome::NotSent(why) => ('!', Kind::Held, format!("skipped: {}", escape(why))),
         };
-        let tail = tail(&[&text, &row.why, &row.at(sources).unwrap_or_default()]);
-        Self { kind: row.kind, symbol, style: style(style_of), row, tail, folds }
+        let tail = joined(&[&*text, &row.why, &row.at(sources).unwrap_or_default()], "   ");
+        Self { symbol, style: style(style_of), row, tail, folds }
     }
 
     fn write(&self, text: &mut String, email: usize, what: usize) {
         let Self { style, symbol, .. } = self;
         let line = format!(
             "  {style}{symbol} {:<12}{style:#}  {}  {}  {}",
-            self.kind.as_str(),
+            self.row.kind.as_str(),
             pad(&self.row.email, email),
             pad(&self.row.what, what),
             self.tail,
@@ -200,11 +198,6 @@ impl<'a> Line<'a> {
     }
 }
 
-fn tail(parts: &[&str]) -> String {
-    let parts: Vec<&str> = parts.iter().copied().filter(|part| !part.is_empty()).collect();
-    parts.join("   ")
-}
-
 /// Writes the table. Lines that may be folded are cut after [`FOLDED`] of a kind.
 fn write_lines(text: &mut String, lines: &[Line<'_>], verbose: bool) {
     let widest = |cell: fn(&Row) -> &str| {
@@ -212,15 +205,15 @@ fn write_lines(text: &mut String, lines: &[Line<'_>], verbose: bool) {
         widths.filter(|width| *width <= WIDEST).max().unwrap_or(0)
     };
     let (email, what) = (widest(|row| &row.email), widest(|row| &row.what));
-    for group in lines.chunk_by(|a, b| a.folds && b.folds && a.kind == b.kind) {
+    for group in lines.chunk_by(|a, b| a.folds && b.folds && a.row.kind == b.row.kind) {
         // Folding a single row would not save a line.
         let shown = if verbose || group.len() <= FOLDED + 1 { group.len() } else { FOLDED };
         for line in &group[..shown] {
             line.write(text, email, what);
         }
         if let Some(line) = group.get(shown) {
-            let Line { style, symbol, kind, .. } = line;
-            let (kind, more) = (kind.as_str(), group.len() - shown);
+            let Line { style, symbol, row, .. } = line;
+            let (kind, more) = (row.kind.as_str(), group.len() - shown);
             let dots = pad("…", email);
             let _ = writeln!(text, "  {style}{symbol} {kind:<12}{style:#}  {dots}  {more} more");
         }

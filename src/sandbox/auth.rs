@@ -25,7 +25,8 @@ pub struct Caller {
     /// The uid of the selected workspace; None for a company token without the header.
     workspace: Option<String>,
     is_company: bool,
-    is_admin: bool,
+    /// Whether the caller may change the workspace and use the control API.
+    pub is_admin: bool,
 }
 
 /// Why authentication failed.
@@ -78,11 +79,6 @@ impl Caller {
 
     pub fn can_see(&self, uid: &str) -> bool {
         self.is_company || self.workspace.as_deref() == Some(uid)
-    }
-
-    /// Whether the caller may use the control API.
-    pub fn is_admin(&self) -> bool {
-        self.is_admin
     }
 }
 

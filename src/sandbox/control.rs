@@ -102,7 +102,7 @@ fn require_admin(shared: &Shared, headers: &HeaderMap) -> Result<(), Response> {
     if headers.contains_key(header::ORIGIN) {
         return forbidden("requests from a browser are not allowed");
     }
-    if shared.authenticate(headers)?.is_admin() {
+    if shared.authenticate(headers)?.is_admin {
         return Ok(());
     }
     forbidden("the admin key is required")

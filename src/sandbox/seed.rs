@@ -26,30 +26,20 @@ impl World {
     }
 
     fn fill(&mut self, at: usize, people: usize, now: Timestamp) {
-        for (uid, email, name, account_type) in DOCUMENTED {
+        let documented = DOCUMENTED.map(|(uid, email, name, account_type)| {
+            (Some(uid), email.to_owned(), name.to_owned(), account_type)
+        });
+        let others = (1..=people).map(|number| {
+            let account_type =
+                if number % 4 == 0 { AccountType::Business } else { AccountType::Developer };
+            (None, format!("user{number}@acme.io"), format!("User {number}"), account_type)
+        });
+        for (uid, email, name, account_type) in documented.into_iter().chain(others) {
             // Uids are unique: only the first workspace has the documented ones.
-            let uid = if at == 0 { uid.to_owned() } else { self.new_uid(&at.to_string(), email) };
-            self.workspaces[at].accounts.push(Account {
-                uid,
-                email: email.to_owned(),
-                name: Some(name.to_owned()),
-                account_type,
-                disabled: false,
-            });
-        }
-        for number in 1..=people {
-            let email = format!("user{number}@acme.io");
-            let account = Account {
-                uid: self.new_uid(&at.to_string(), &email),
-                email,
-                name: Some(format!("User {number}")),
-                account_type: if number % 4 == 0 {
-                    AccountType::Business
-                } else {
-                    AccountType::Developer
-                },
-                disabled: false,
-            };
+            let uid = uid.filter(|_| at == 0).map(str::to_owned);
+            let uid = uid.unwrap_or_else(|| self.new_uid(&at.to_string(), &email));
+            let name = Some(name);
+            let account = Account { uid, email, name, account_type, disabled: false };
             self.workspaces[at].accounts.push(account);
         }
         for (email, expired) in [("max@acme.io", true), ("john@acme.io", false)] {

@@ -30,7 +30,8 @@ const NOT_FOUND: &str = "not found: the API is at /graphql";
 
 pub(super) fn routes(shared: Arc<Shared>) -> Router {
     Router::new()
-        .route("/graphql", post(graphql).get(explorer))
+        // A page to send requests by hand. It loads no external resources.
+        .route("/graphql", post(graphql).get(async || Html(include_str!("explorer.html"))))
         .route("/control/state", get(control::state))
         .route("/control/{what}", post(control::change))
         .fallback(any(async || error_response(StatusCode::NOT_FOUND, NOT_FOUND, "NOT_FOUND")))
@@ -46,11 +47,6 @@ async fn set_date(State(shared): State<Arc<Shared>>, mut response: Response) -> 
         response.headers_mut().insert(header::DATE, now);
     }
     response
-}
-
-/// A page to send requests by hand. It loads no external resources.
-async fn explorer() -> Html<&'static str> {
-    Html(include_str!("explorer.html"))
 }
 
 /// One GraphQL request.

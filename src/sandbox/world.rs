@@ -87,7 +87,6 @@ impl Rejection {
 impl World {
     /// A new uid in the vendor's format: 64 hexadecimal digits.
     pub(super) fn new_uid(&mut self, workspace: &str, email: &str) -> String {
-        use std::fmt::Write as _;
         self.uids += 1;
         let digest = Sha256::new()
             .chain_update(self.seed.to_be_bytes())
@@ -96,10 +95,7 @@ impl World {
             .chain_update([0])
             .chain_update(email)
             .finalize();
-        digest.iter().fold(String::with_capacity(64), |mut text, byte| {
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
+        format!("{digest:x}")
     }
 
     /// Finds a workspace by uid or name.

@@ -1,7 +1,7 @@
 use std::sync::{Arc, Mutex};
 
 use super::*;
-use crate::diagnostic::FileId;
+use crate::diagnostic::{FileId, Place};
 use crate::directory::{Account, Snapshot, Uid};
 use crate::email::Email;
 use crate::failure::FailureKind;

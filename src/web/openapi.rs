@@ -11,7 +11,7 @@ use super::responses::{
     Accepted, Events, Overview, People, PersonResponse, Problem, Runs, TimelineResponse,
     WorkspaceResponse,
 };
-use crate::render::json::SavedPlans;
+use crate::render::json::{SavedPlans, pretty};
 
 pub(super) async fn serve() -> Response {
     ([(CONTENT_TYPE, "application/json")], document()).into_response()
@@ -57,8 +57,7 @@ pub fn document() -> String {
             writer.get::<TimelineResponse, ()>("Get role counts and changes over time"),
         "/api/v1/workspaces/{name}/reconcile": writer.reconcile(),
     });
-    let document = writer.finish(&with_parameters(paths));
-    format!("{}\n", serde_json::to_string_pretty(&document).unwrap_or_default())
+    pretty(&writer.finish(&with_parameters(paths)))
 }
 
 struct Writer {

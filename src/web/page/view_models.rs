@@ -10,7 +10,7 @@ use crate::diagnostic::Sources;
 use crate::escape::escape;
 use crate::memory::events::{Event, EventKind};
 use crate::memory::runs::Run;
-use crate::render::{history, rows, time};
+use crate::render::{history, joined, role_change, rows, time};
 use crate::report::{RunStatus, Trigger};
 use crate::web::status::LastRun;
 
@@ -80,9 +80,8 @@ impl PlanRow {
             "" => String::new(),
             guards => format!("held by {guards}"),
         };
-        let reasons = [row.why.as_str(), row.warning, &held_by];
-        let reasons: Vec<&str> = reasons.into_iter().filter(|it| !it.is_empty()).collect();
-        let (why, place) = (reasons.join("; "), row.at(sources).unwrap_or_default());
+        let why = joined(&[&*row.why, row.warning, &held_by], "; ");
+        let place = row.at(sources).unwrap_or_default();
         Self { link: link(workspace, &row.email), why, place, row }
     }
 
@@ -137,10 +136,7 @@ impl EventRow {
         let row = rows.pop().unwrap_or_default();
         let (class, symbol) = event_style(&event.kind);
         let text = |text: &str| escape(text).into_owned();
-        let role = match (&row.from, &row.to) {
-            (Some(from), Some(to)) => format!("{from} → {to}"),
-            (from, to) => from.as_ref().or(to.as_ref()).cloned().unwrap_or_default(),
-        };
+        let role = role_change(row.from.as_deref(), row.to.as_deref());
         let outcome = [&row.outcome, &row.reason, &row.detail, &row.place];
         let outcome: Vec<&str> = outcome.into_iter().flatten().map(String::as_str).collect();
         let commit = row.commit.as_deref().map(|commit| {

@@ -66,7 +66,7 @@ fn check_round_trip(roster: &str, listing: &str) {
     let read = saved::read(&written).expect("a written plan is valid");
     assert_eq!(read.workspaces.len(), 1);
     let saved = read.workspace("acme").expect("the one workspace");
-    assert_eq!(saved.differences(plan), []);
+    assert_eq!(saved.differences(plan), [""; 0]);
     assert_eq!(
         (&saved.fingerprint, saved.changes.len()),
         (&plan.fingerprint.hex(), plan.changes().len())

@@ -56,7 +56,7 @@ fn untrusted_text_is_escaped_in_every_format() {
     let saved = saved::read(&formats[4]).unwrap();
     let verbatim = saved.workspaces[0].changes.iter().any(|change| change.email == HOSTILE);
     assert!(verbatim, "JSON keeps the address verbatim");
-    assert_eq!(saved.workspaces[0].differences(&world.plan), []);
+    assert_eq!(saved.workspaces[0].differences(&world.plan), [""; 0]);
 }
 
 #[test]

@@ -119,7 +119,7 @@ fn a_saved_plan_is_read_back_without_a_difference() {
     let written = json::write(&[world.view()]);
     let read = saved::read(&written).unwrap();
     let saved = read.workspace("acme").unwrap();
-    assert_eq!(saved.differences(&world.plan), []);
+    assert_eq!(saved.differences(&world.plan), [""; 0]);
     assert_eq!(saved.changes.len(), world.plan.changes().len());
     let held = saved.changes.iter().filter(|change| !change.held_by.is_empty()).count();
     assert_eq!(held, world.verdict.held.len());
