@@ -23,6 +23,8 @@ pub enum FailureKind {
     Reset,
     /// The response body ends early.
     Truncated,
+    /// Status 401 or 403 without the JSON of the API, for example from a firewall.
+    Blocked,
     /// The API does not accept the key.
     Unauthorized,
     /// The API does not allow this.
@@ -83,12 +85,14 @@ impl FailureKind {
         )
     }
 
-    /// Whether the key must be replaced or given more capabilities. A retry would fail again.
-    pub const fn concerns_key(self) -> bool {
-        matches!(
-            self,
-            Self::Unauthorized | Self::Forbidden | Self::MissingCapability | Self::Credentials
-        )
+    /// Whether the API says that the key must be replaced or given more capabilities.
+    pub const fn is_denial(self) -> bool {
+        matches!(self, Self::Unauthorized | Self::Forbidden | Self::MissingCapability)
+    }
+
+    /// Whether a person has to act first. A retry would fail again.
+    pub const fn needs_person(self) -> bool {
+        self.is_denial() || matches!(self, Self::Credentials | Self::Blocked)
     }
 }
 
@@ -97,8 +101,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn errors_of_the_key_are_not_transient() {
-        assert!(FailureKind::ALL.iter().all(|kind| !(kind.is_transient() && kind.concerns_key())));
+    fn failures_that_need_a_person_are_not_transient() {
+        assert!(FailureKind::ALL.iter().all(|kind| !(kind.is_transient() && kind.needs_person())));
     }
 
     #[test]

@@ -160,9 +160,9 @@ impl RunReport {
         self.failure().is_some_and(|failure| failure.kind == FailureKind::Cancelled)
     }
 
-    /// Whether the API does not allow this key what the run tried; only a person can change that.
+    /// Whether the run had no key, or was denied what it tried; only a person can change that.
     pub fn is_denied(&self) -> bool {
-        self.failure().is_some_and(|failure| failure.kind.concerns_key())
+        self.failure().is_some_and(|failure| failure.kind.needs_person())
     }
 
     /// Whether another run soon may do better. It would not if all that is left was rejected by

@@ -7,7 +7,7 @@ use secrecy::ExposeSecret;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use super::response::{self, Envelope, Errors, GraphqlError, Malformed};
+use super::response::{self, Envelope, Errors, GraphqlError, Malformed, Object};
 use super::{ClientError, Credentials};
 use crate::escape::escape;
 use crate::failure::FailureKind;
@@ -26,6 +26,8 @@ pub struct Response {
     pub content_type: Option<String>,
     pub location: Option<String>,
     pub retry_after: Option<Duration>,
+    /// The header that says that the body is only a part, if there is one.
+    pub partial: Option<&'static str>,
     /// The `Date` header.
     pub server_time: Option<Timestamp>,
     pub body: Vec<u8>,
@@ -117,6 +119,15 @@ pub fn status_error(
             let message = format!("redirects ({status}) to {target}; redirects are not followed");
             (FailureKind::Redirect, message)
         }
+        401 | 403 if !is_from_api(response) => {
+            let what = response.content_type.as_deref().unwrap_or("no content type");
+            let (what, excerpt) = (context.sanitize(what), context.excerpt(&response.body));
+            let message = format!(
+                "answered ({status}) without the JSON of the API ({what}): {excerpt}; check the \
+                 endpoint, and whether a proxy or a firewall blocks the request"
+            );
+            return Some(context.error(FailureKind::Blocked, &message));
+        }
         401 => (FailureKind::Unauthorized, format!("rejected the credentials ({status})")),
         403 => (FailureKind::Forbidden, format!("denied access ({status})")),
         408 => (FailureKind::Timeout, format!("timed out waiting for the request ({status})")),
@@ -131,6 +142,34 @@ pub fn status_error(
     let detail = errors.map(|errors| format!(": {}", context.errors(&errors))).unwrap_or_default();
     let hint = if status == 403 { capability_hint(capability) } else { String::new() };
     Some(context.error(kind, &format!("{message}{detail}{hint}")))
+}
+
+/// Whether the body is a JSON object. The page of a proxy or a firewall is not.
+fn is_from_api(response: &Response) -> bool {
+    response.content_type.as_deref().is_none_or(is_json)
+        && serde_json::from_slice::<Object<IgnoredAny>>(&response.body).is_ok()
+}
+
+/// The sign that a response is not the whole answer to a request, if there is one.
+pub fn partial(response: &Response) -> Option<String> {
+    match (response.status, response.partial) {
+        (status @ 201..300, _) => Some(format!("status {status} instead of 200")),
+        (_, Some(header)) => Some(format!("the header {header}")),
+        _ => has_next(&response.body).then(|| "`hasNext: true`".into()),
+    }
+}
+
+/// Whether a key `hasNext` or `hasNextPage` anywhere in a JSON body says that there is more. Only a
+/// key is followed by a colon, and text cannot contain an unescaped quote.
+fn has_next(body: &[u8]) -> bool {
+    const KEY: &[u8] = b"\"hasNext";
+    memchr::memmem::find_iter(body, KEY).any(|at| {
+        let rest = &body[at + KEY.len()..];
+        let rest = rest.strip_prefix(b"Page").unwrap_or(rest).strip_prefix(b"\"");
+        let value = rest.and_then(|rest| rest.trim_ascii_start().strip_prefix(b":"));
+        let is_no = |value: &[u8]| value.starts_with(b"false") || value.starts_with(b"null");
+        value.is_some_and(|value| !is_no(value.trim_ascii_start()))
+    })
 }
 
 fn capability_hint(capability: &str) -> String {
@@ -240,4 +279,66 @@ pub fn is_throttling(errors: &Errors) -> bool {
     const CODES: [&str; 5] =
         ["RATE_LIMITED", "RATE_LIMIT_EXCEEDED", "THROTTLED", "TOO_MANY_REQUESTS", "429"];
     errors.list.iter().any(|error| CODES.contains(&error.code.to_ascii_uppercase().as_str()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_that_announces_more_is_found_anywhere() {
+        for more in [
+            r#"{"data":{"listUsers":{"ok":true,"hasNext":true}}}"#,
+            r#"{"data":{"listUsers":{"pageInfo":{"hasNextPage": true}}}}"#,
+            r#"{"data":{"listUsers":{"activeUsers":[{"hasNext":true}]}}}"#,
+            r#"{"hasNext":false,"extensions":[{"page":{"hasNext" :  "yes"}}]}"#,
+            "{\"data\":null,\"hasNext\"\n:\n1}",
+        ] {
+            assert!(has_next(more.as_bytes()), "{more}");
+        }
+        for whole in [
+            r#"{"data":{"listUsers":{"hasNext":false,"pageInfo":{"hasNextPage":null}}}}"#,
+            r#"{"name":"hasNext","email":"\"hasNext\":true"}"#,
+            r#"{"name":"hasNext","hasNextTime":true,"a":["hasNextPage",true]}"#,
+            r#"{"hasNext"#,
+        ] {
+            assert!(!has_next(whole.as_bytes()), "{whole}");
+        }
+    }
+
+    #[test]
+    fn only_json_is_the_word_of_the_api() {
+        let credentials = Credentials::Token("prdm_wsp_of-a-test".into());
+        let context = ErrorContext::new("https://api.acme.io/", &credentials);
+        let kind = |status, content_type: Option<&str>, body: &str| {
+            let (content_type, body) = (content_type.map(str::to_owned), body.into());
+            let response = Response { status, content_type, body, ..Response::default() };
+            status_error(&response, "x", &context).unwrap()
+        };
+        let json = Some("application/json; charset=utf-8");
+        let errors = r#"{"errors":[{"message":"no"}]}"#;
+        for body in [errors, r#"{"detail":"Not authenticated"}"#, "{}"] {
+            for content_type in [json, None] {
+                assert_eq!(kind(401, content_type, body).kind, FailureKind::Unauthorized);
+                assert_eq!(kind(403, content_type, body).kind, FailureKind::Forbidden);
+            }
+        }
+        for status in [401, 403] {
+            for (content_type, body) in [
+                (Some("text/html"), "<html>prdm_wsp_of-a-test</html>"),
+                (Some("text/html"), errors),
+                (json, "<html>"),
+                (json, "\"denied\""),
+                (json, "[]"),
+                (json, r#"{"errors":"#),
+                (json, ""),
+                (None, ""),
+            ] {
+                let error = kind(status, content_type, body);
+                assert_eq!(error.kind, FailureKind::Blocked, "{error}");
+                assert!(error.message.contains("a proxy or a firewall"), "{error}");
+                assert!(!error.message.contains("prdm_"), "{error}");
+            }
+        }
+    }
 }

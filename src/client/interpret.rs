@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::answer::{
-    Denial, ErrorContext, Response, denial, denied, envelope, is_throttling, status_error,
+    Denial, ErrorContext, Response, denial, denied, envelope, is_throttling, partial, status_error,
 };
 use super::response::{Done, Envelope, Errors, GraphqlError, ListData, Object};
 use super::{Answer, ClientError, Reply};
@@ -21,11 +21,15 @@ pub fn listing(response: &Response, context: &ErrorContext<'_>) -> Result<Snapsh
     if let Some(error) = status_error(response, LIST_CAPABILITY, context) {
         return Err(error);
     }
+    if let Some(sign) = partial(response) {
+        let message = format!("sent only a part of the listing: the response has {sign}");
+        return Err(context.error(FailureKind::Incomplete, &message));
+    }
     let Envelope { data, errors } = envelope::<Object<ListData>>(response, context)?;
     if errors.total > 0 {
         return Err(listing_error(&errors, context));
     }
-    if !(200..300).contains(&response.status) {
+    if response.status != 200 {
         let message = format!("answered the listing with status {}", response.status);
         return Err(context.error(FailureKind::NotGraphql, &message));
     }
@@ -65,17 +69,24 @@ fn listing_error(errors: &Errors, context: &ErrorContext<'_>) -> ClientError {
 /// The result of a batch whose changes were sent under these aliases. It is sent again only if the
 /// response rules out that any of it was executed:
 ///
-/// - status 401, 403 or 429: decided before the document is read;
+/// - status 429, and 401 or 403 in the JSON of the API: decided before the document is read;
 /// - no data, and only errors that belong to no field, with any status below 500;
 /// - errors about the credentials that apply to every field.
 ///
-/// Any other status, such as 413 or 422 from a proxy, leaves the result unknown.
+/// Any other status, such as 413 or 422 from a proxy, leaves the result unknown, and so does a
+/// response that is only a part, such as 202 or 206.
 pub fn mutation(response: &Response, aliases: &[String], context: &ErrorContext<'_>) -> Reply {
     if let Some(error) = status_error(response, CHANGE_CAPABILITY, context) {
         return match response.status {
-            401 | 403 | 429 => Reply::NotExecuted { error, retry_after: response.retry_after },
+            401 | 403 | 429 if error.kind != FailureKind::Blocked => {
+                Reply::NotExecuted { error, retry_after: response.retry_after }
+            }
             _ => Reply::Unknown(error),
         };
+    }
+    if let Some(sign) = partial(response) {
+        let why = format!("the response has {sign}");
+        return Reply::Answered(vec![Answer::Unknown(why); aliases.len()]);
     }
     let Envelope { data, errors } = match envelope::<Answers>(response, context) {
         Ok(envelope) => envelope,
@@ -212,6 +223,61 @@ mod tests {
     }
 
     #[test]
+    fn a_name_stops_nothing() {
+        let long = "é".repeat(200);
+        for (json, name) in [
+            (r#""Zo\u00eb \"\ud83d\ude00\"""#, "Zoë \"😀\""),
+            (r#""\u0000\u0000""#, "\0\0"),
+            (r#""\ud800""#, r"\ud800"),
+            (r#""\udc00 Z""#, r"\udc00 Z"),
+            (r#""Zo\u00eb \uDBFF""#, r"Zo\u00eb \uDBFF"),
+            (r#""\ude00\ud83d \"""#, r#"\ude00\ud83d \""#),
+            ("7", "7"),
+            ("-1e400", "-1e400"),
+            ("true", "true"),
+            (r#"{"first":["Zo\ud800"]}"#, r#"{"first":["Zo\ud800"]}"#),
+            (&format!("\"{long}\""), &long[..256]),
+            (&format!("\"a{long}\""), &format!("a{long}")[..255]),
+        ] {
+            let body = LISTING.replace(r#""Zo\u00eb""#, json);
+            let listed = read(body.as_bytes()).unwrap();
+            assert_eq!(listed.accounts()[0].name.as_deref(), Some(name), "{json}");
+        }
+        let no_name = LISTING.replace(r#""name":"Zo\u00eb","#, "");
+        assert_eq!(read(no_name.as_bytes()).unwrap().accounts()[0].name, None);
+    }
+
+    #[test]
+    fn a_part_is_neither_a_listing_nor_the_result_of_a_change() {
+        let credentials = Credentials::Token("prdm_wsp_of-a-test".into());
+        let context = ErrorContext::new("https://api.acme.io/", &credentials);
+        let next = LISTING.replace(r#""ok":true"#, r#""ok":true,"pageInfo":{"hasNextPage":true}"#);
+        let mut parts = vec![(200, None, next.as_str()), (200, Some("`Content-Range`"), LISTING)];
+        parts
+            .extend([201, 202, 203, 204, 206, 207, 226, 299].map(|status| (status, None, LISTING)));
+        for (status, partial, body) in parts {
+            let body = body.as_bytes().to_vec();
+            let response = Response { status, partial, body, ..Response::default() };
+            let error = listing(&response, &context).unwrap_err();
+            assert_eq!(error.kind, FailureKind::Incomplete, "{error}");
+            assert!(error.message.contains("only a part of the listing"), "{error}");
+        }
+        for status in [100, 400, 404, 410] {
+            let response = Response { status, body: LISTING.into(), ..Response::default() };
+            let error = listing(&response, &context).unwrap_err();
+            assert_eq!(error.kind, FailureKind::NotGraphql, "{error}");
+        }
+        for body in [r#"{"data":{"m0":{"ok":true}}}"#, r#"{"errors":[{"message":"no"}]}"#, ""] {
+            for status in [202, 204, 206] {
+                let response = Response { status, body: body.into(), ..Response::default() };
+                let reply = mutation(&response, &["m0".into()], &context);
+                let Reply::Answered(answers) = reply else { panic!("{reply:?}") };
+                assert!(matches!(&answers[..], [Answer::Unknown(_)]), "{answers:?}");
+            }
+        }
+    }
+
+    #[test]
     fn many_errors_about_one_change_are_shortened() {
         let error = json!({ "message": "no".repeat(200), "path": ["m0"] });
         let body = json!({ "data": {}, "errors": vec![error; 1_000] });
@@ -283,7 +349,7 @@ mod tests {
         #[test]
         fn an_executed_change_is_never_hidden(
             data in data(), errors in errors(),
-            status in prop::sample::select(vec![200_u16, 400, 422, 500, 503]),
+            status in prop::sample::select(vec![200_u16, 202, 206, 400, 422, 500, 503]),
         ) {
             let mut body = Map::new();
             if let Some(data) = &data {
@@ -307,7 +373,9 @@ mod tests {
                     for (alias, answer) in ALIASES.iter().zip(answers) {
                         let done = answer == Answer::Done;
                         let refused = errors.iter().any(|error| error["path"][0] == *alias);
-                        prop_assert_eq!(done, is_true(alias) && !refused);
+                        let is_whole = !matches!(status, 202 | 206);
+                        prop_assert_eq!(done, is_true(alias) && !refused && is_whole);
+                        prop_assert!(is_whole || matches!(answer, Answer::Unknown(_)));
                     }
                 }
                 Reply::Refused(_) => {
@@ -316,7 +384,7 @@ mod tests {
                 }
                 Reply::NotExecuted { error, .. } => {
                     prop_assert!(!ran && status < 500);
-                    prop_assert!(error.kind.concerns_key() || !of_a_field);
+                    prop_assert!(error.kind.is_denial() || !of_a_field);
                 }
                 Reply::Unknown(_) => {}
             }

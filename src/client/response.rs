@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use crate::directory::{Account, Invitation, InviteStatus, Uid};
 use crate::email::Email;
@@ -16,6 +17,8 @@ use crate::role::Role;
 
 /// Maximum number of errors that are kept of one response; the rest are counted.
 pub const MAX_ERRORS: usize = 1_000;
+/// Maximum length of a display name in bytes.
+const MAX_NAME: usize = 256;
 
 /// A GraphQL response: `data`, `errors`, or both.
 #[derive(Debug)]
@@ -158,6 +161,18 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
     }
 }
 
+/// A display name, read lossily: it is only for readers, and any user can change it. What is no
+/// valid text is kept as its JSON, such as `\ud800` or `7`; a long name is cut.
+fn name(json: &RawValue) -> Box<str> {
+    let json = json.get();
+    let inside = json.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(json);
+    let text = match inside.contains('\\').then(|| serde_json::from_str(json)) {
+        Some(Ok(Text(text))) => text,
+        _ => inside.into(),
+    };
+    text[..text.floor_char_boundary(MAX_NAME)].into()
+}
+
 /// Text that borrows from the body unless it contains escapes, also inside an `Option`.
 #[derive(Deserialize)]
 #[serde(transparent)]
@@ -171,7 +186,7 @@ struct ActiveRow<'a> {
     #[serde(borrow)]
     email: Cow<'a, str>,
     #[serde(borrow)]
-    name: Option<Text<'a>>,
+    name: Option<&'a RawValue>,
     #[serde(borrow)]
     account_type: Cow<'a, str>,
 }
@@ -201,7 +216,7 @@ impl<'de> Deserialize<'de> for ActiveUser {
         Ok(Self(Account {
             uid: Uid(row.uid.into()),
             email: Email::remote(&row.email),
-            name: row.name.map(|name| name.0.into()),
+            name: row.name.map(name),
             role: Role::from_api(&row.account_type),
         }))
     }
@@ -313,7 +328,10 @@ mod tests {
             r#"{"email":"a","name":null,"accountType":"ADMIN"}"#,
             r#"{"uid":1,"email":"a","name":null,"accountType":"ADMIN"}"#,
             r#"{"uid":null,"email":"a","name":null,"accountType":"ADMIN"}"#,
-            r#"{"uid":"1","email":"a","name":7,"accountType":"ADMIN"}"#,
+            r#"{"uid":"\ud800","email":"a","name":null,"accountType":"ADMIN"}"#,
+            r#"{"uid":"1","email":"a\udc00","name":null,"accountType":"ADMIN"}"#,
+            r#"{"uid":"1","email":"a","name":null,"accountType":"\ud800\ud800"}"#,
+            r#"{"uid":"1","email":"a","name":null,"accountType":7}"#,
             r#"{"uid":"1","uid":"2","email":"a","name":null,"accountType":"ADMIN"}"#,
         ] {
             assert!(matches!(rows(bad, ""), Err(Malformed::Shape(_))), "{bad}");

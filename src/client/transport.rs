@@ -176,7 +176,7 @@ fn secret_value(what: &str, text: &str) -> Result<HeaderValue, ClientError> {
         let message = format!(
             "the {what} contains a character that a header cannot carry, such as a line break"
         );
-        ClientError { kind: FailureKind::Unauthorized, message }
+        ClientError { kind: FailureKind::Credentials, message }
     })?;
     value.set_sensitive(true);
     Ok(value)
@@ -193,9 +193,34 @@ fn response(http: HttpResponse) -> Response {
             .get(header::LOCATION)
             .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()),
         retry_after: text(header::RETRY_AFTER).and_then(|text| retry_after(text, server_time)),
+        partial: partial(&headers),
         server_time,
         body,
     }
+}
+
+/// The header that says that the body is only a part, if there is one.
+fn partial(headers: &HeaderMap) -> Option<&'static str> {
+    let mut links = headers.get_all(header::LINK).iter();
+    if headers.contains_key(header::CONTENT_RANGE) {
+        return Some("`Content-Range`");
+    }
+    links
+        .any(|link| names_next(&link.as_bytes().to_ascii_lowercase()))
+        .then_some("`Link: rel=next`")
+}
+
+/// Whether one of the links in this lower-case `Link` header has the relation `next`.
+fn names_next(links: &[u8]) -> bool {
+    let links = String::from_utf8_lossy(links);
+    let parameters = links.split('<').flat_map(|link| {
+        let (_, parameters) = link.split_once('>').unwrap_or(("", link));
+        parameters.split([';', ','])
+    });
+    parameters.filter_map(|parameter| parameter.split_once('=')).any(|(name, relations)| {
+        let mut relations = relations.split(|c: char| c.is_ascii_whitespace() || "\"'".contains(c));
+        name.trim() == "rel" && relations.any(|relation| relation == "next")
+    })
 }
 
 /// `Retry-After`: seconds, or a date, which is compared with the server's own clock.
@@ -234,6 +259,41 @@ mod tests {
             assert_eq!(retry_after(odd, now), None, "{odd}");
         }
         assert_eq!(retry_after("99999999999999999999999", now), Some(MAX_RETRY_AFTER));
+    }
+
+    #[test]
+    fn headers_of_a_part_are_recognized() {
+        let of = |name, values: &[&'static [u8]]| {
+            let value = |bytes: &&[u8]| HeaderValue::from_bytes(bytes).unwrap();
+            let mut headers = HeaderMap::new();
+            values.iter().map(value).for_each(|value| {
+                headers.append(&name, value);
+            });
+            partial(&headers)
+        };
+        assert_eq!(of(header::CONTENT_RANGE, &[b"items 0-99/200"]), Some("`Content-Range`"));
+        let next = Some("`Link: rel=next`");
+        for link in [
+            r#"<https://api.acme.io/?page=2>; rel="next""#,
+            "<https://api.acme.io/?page=2>; rel=next",
+            "<https://api.acme.io/?page=2>;REL = NEXT",
+            "<?page=2>; title=\"a\"; rel='last next'",
+            r#"<?page=1>; rel="prev", <?page=2>; rel="start next""#,
+            "<?page=1>;rel=prev,<?page=2>;rel=next;title=two",
+            "?page=2; rel=next",
+        ] {
+            assert_eq!(of(header::LINK, &[link.as_bytes()]), next, "{link}");
+        }
+        assert_eq!(of(header::LINK, &[b"<?page=1>; rel=prev", b"<\xff>; rel=next"]), next);
+        for link in [
+            "",
+            r#"<?page=1>; rel="prev""#,
+            "<https://api.acme.io/?rel=next>; rel=preload",
+            r#"<next>; rel="https://api.acme.io/next""#,
+            "<next>; rel=next-archive; title=next",
+        ] {
+            assert_eq!(of(header::LINK, &[link.as_bytes()]), None, "{link}");
+        }
     }
 
     #[test]

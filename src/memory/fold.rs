@@ -127,7 +127,7 @@ impl Memory {
         }
         // A new account is the result of an accepted invitation.
         let by = self.sent.remove(email).and_then(|sent| self.inviter(&sent));
-        self.rejections.retain(|key, _| !(key.action.class().invites() && key.email == *email));
+        self.drop_rejected_invitations(email);
         let account = AccountRecord {
             email: email.clone(),
             role: role.clone(),
@@ -163,6 +163,7 @@ impl Memory {
         if stayed {
             let email = known.email.clone();
             self.retain_sent(&email, |_, sent| sent > appeared);
+            self.drop_rejected_invitations(&email);
         }
     }
 
@@ -216,6 +217,10 @@ impl Memory {
                 self.sent.remove(email);
             }
         }
+    }
+
+    fn drop_rejected_invitations(&mut self, email: &Email) {
+        self.rejections.retain(|key, _| !(key.action.class().invites() && key.email == *email));
     }
 
     fn add_outcome(&mut self, outcome: &OutcomeEntry, at: Timestamp) {

@@ -283,6 +283,13 @@ impl Memory {
         self.rejections.get(&Key::of(action, email))
     }
 
+    /// The last rejection of an invitation to this address, with any role.
+    pub fn rejected_invitation(&self, email: &Email) -> Option<&Rejection> {
+        let all = self.rejections.iter();
+        let invites = all.filter(|(key, _)| key.action.class().invites() && key.email == *email);
+        invites.map(|(_, rejected)| rejected).max_by_key(|rejected| rejected.last)
+    }
+
     /// Attempted mutations, in order.
     pub fn attempts(&self) -> &[Attempt] {
         &self.attempts

@@ -38,7 +38,7 @@ pub(super) struct WorkspaceGauges {
     success: Option<Timestamp>,
     converged: Option<Timestamp>,
     next: Option<Timestamp>,
-    /// None before the first response.
+    /// None before the API's first answer about it.
     key_valid: Option<bool>,
     held_since: Option<Timestamp>,
     members: Option<usize>,
@@ -75,7 +75,7 @@ impl WorkspaceGauges {
             self.converged = Some(report.finished);
         }
         match (report.failure(), &run.observation) {
-            (Some(failure), _) if failure.kind.concerns_key() => self.key_valid = Some(false),
+            (Some(failure), _) if failure.kind.is_denial() => self.key_valid = Some(false),
             (_, Some(_)) => self.key_valid = Some(true),
             _ => {}
         }
@@ -201,7 +201,7 @@ const GAUGES: [Gauge; 11] = [
         "1 while an earlier roster is in use because the files are invalid",
         |it, _| Some(f64::from(u8::from(it.stale))),
     ),
-    ("key_valid", "1 if the API accepted the key in the last run, 0 if it rejected it", |it, _| {
+    ("key_valid", "1 if the API last accepted the key, 0 if it rejected it", |it, _| {
         it.key_valid.map(|valid| f64::from(u8::from(valid)))
     }),
 ];

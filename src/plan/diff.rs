@@ -5,7 +5,7 @@
 //! |---|---|---|
 //! | member | nothing, never seen | invite |
 //! | member | nothing; had an account, not disabled by rosterd | invite; held by `vanished` |
-//! | member | nothing; had an account, disabled by rosterd | invite; if rejected, needs action |
+//! | member | nothing; had an account, disabled by rosterd | invite; once rejected, needs action |
 //! | member | nothing; an invitation may have been sent | propagating, pending, then reinvite |
 //! | member | account, same role | in sync |
 //! | member | account, other role | update role, by uid |
@@ -15,11 +15,11 @@
 //! | member | several accounts | needs action; no change |
 //! | member, `starts` in the future | account | pending; no change until then |
 //! | member, `starts` in the future | nothing, or an invitation | info; no change until then |
-//! | member, expired | account | disable, also with `on_removed: report` |
+//! | member, expired | account (each of several) | disable, also with `on_removed: report` |
 //! | member, expired | invitation | as for an invitation that is not in the roster |
 //! | member | invited; a new account under another address | needs action; no invitation |
 //! | not in the roster | account that may be a member's | disable; held by `rename` |
-//! | not in the roster | account | disable, or drift with `on_removed: report` |
+//! | not in the roster | account (each of several) | disable, or drift with `on_removed: report` |
 //! | not in the roster | pending invitation | needs action: the API cannot withdraw it |
 //! | not in the roster | expired invitation | info |
 //! | unmanaged | anything | ignored, not counted |
@@ -72,6 +72,9 @@ impl Draft<'_> {
         match (&found.accounts[..], member.phase(self.now)) {
             ([], phase) => self.without_account(member, found.invitation, phase),
             ([account], phase) => self.with_account(member, account, phase),
+            (several, Phase::Past) => {
+                several.iter().for_each(|account| self.with_account(member, account, Phase::Past));
+            }
             (several, _) => {
                 let accounts = several.iter().map(|account| account.email.clone()).collect();
                 self.finding(member, FindingKind::SeveralAccounts { accounts });
@@ -135,6 +138,12 @@ impl Draft<'_> {
     fn missing(&mut self, member: &Member) {
         let sent = self.memory.sent(member.addresses());
         let former = self.memory.former(member.addresses());
+        if former.is_some_and(|former| former.disabled)
+            && let Some(rejected) = self.memory.rejected_invitation(&member.email)
+        {
+            let kind = FindingKind::ManualActionRequired { error: rejected.why.clone() };
+            return self.push(member, kind, &member.role, Some(rejected.last), None);
+        }
         let invite = Action::Invite { role: member.role.clone() };
         let started = member.time.as_deref().is_some_and(|period| period.starts.is_some());
         let reason = match former {

@@ -109,7 +109,7 @@ impl<'m> Draft<'m> {
         };
         let (since, error) = (Some(rejected.last), rejected.why.clone());
         let next = backoff::next(&backoff::REJECTIONS, rejected.times, rejected.last);
-        match next.filter(|_| change.reason != Reason::Readded) {
+        match next {
             Some(next) if next <= self.now => self.changes.push(change),
             Some(next) => {
                 self.wait_for(next);

@@ -124,8 +124,8 @@ async fn failures_back_off_and_success_resets_it() {
 
 #[tokio::test(start_paused = true)]
 async fn a_denied_key_is_not_retried_within_a_minute() {
-    use FailureKind::{Forbidden, MissingCapability, Unauthorized};
-    for kind in [Unauthorized, Forbidden, MissingCapability] {
+    use FailureKind::{Blocked, Credentials, Forbidden, MissingCapability, Unauthorized};
+    for kind in [Unauthorized, Forbidden, MissingCapability, Credentials, Blocked] {
         let world = World::new();
         world.acme(|acme| acme.denied = Some(kind));
         let daemon = world.start();

@@ -154,11 +154,17 @@ fn the_key_is_valid_until_it_is_rejected() {
     assert_eq!(valid(), None, "unknown without a response");
     complete(&metrics, &succeeded(&world), Some(observation(&world, &Memory::of_ledger())));
     assert_eq!(valid(), Some(1.0));
-    for kind in FailureKind::ALL.iter().copied().filter(|kind| kind.concerns_key()) {
+    for kind in FailureKind::ALL.iter().copied() {
+        let is_denial = matches!(
+            kind,
+            FailureKind::Unauthorized | FailureKind::Forbidden | FailureKind::MissingCapability
+        );
         complete(&metrics, &failed(kind), None);
-        assert_eq!(valid(), Some(0.0), "{kind}");
-        complete(&metrics, &failed(FailureKind::Timeout), None);
-        assert_eq!(valid(), Some(0.0), "unchanged by other failures");
+        assert_eq!(valid(), Some(if is_denial { 0.0 } else { 1.0 }), "{kind}");
+        for other in [FailureKind::Timeout, FailureKind::Credentials, FailureKind::Blocked] {
+            complete(&metrics, &failed(other), None);
+            assert_eq!(valid(), Some(if is_denial { 0.0 } else { 1.0 }), "unchanged by {other}");
+        }
         complete(&metrics, &succeeded(&world), Some(observation(&world, &Memory::of_ledger())));
         assert_eq!(valid(), Some(1.0));
     }

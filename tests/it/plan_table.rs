@@ -54,7 +54,7 @@ fn absent(shown: Shown, mode: OnRemoved) -> Vec<String> {
     match shown {
         Shown::Nothing => vec![],
         Shown::Account(_) | Shown::Alias(_) => vec![removal.into()],
-        Shown::Two(_) => vec![removal.into(), removal.into()],
+        Shown::Two(_) | Shown::Same(_) => vec![removal.into(), removal.into()],
         Shown::Pending(_) => vec!["UnexpectedInvitation".into()],
         Shown::Odd(_) => vec!["UnexpectedInvitation".into(), "UnknownStatus".into()],
         Shown::Lapsed(_) => vec!["UnexpectedInvitationExpired".into()],
@@ -73,7 +73,7 @@ fn member(wanted: Who, own: Who, shown: Shown, why: &str) -> Vec<String> {
         Shown::Nothing => vec![format!("invite {}: not in the workspace", own.role())],
         Shown::Account(who) | Shown::AccountAndInvitation(who) => role(who).into_iter().collect(),
         Shown::Alias(who) => role(who).into_iter().chain(["EmailDiffers".into()]).collect(),
-        Shown::Two(_) => vec!["SeveralAccounts".into()],
+        Shown::Two(_) | Shown::Same(_) => vec!["SeveralAccounts".into()],
         Shown::Pending(who) => vec![invited(who)],
         Shown::Odd(who) => vec![invited(who), "UnknownStatus".into()],
         Shown::Lapsed(_) => vec!["InvitationExpired".into()],
@@ -84,7 +84,7 @@ fn future(shown: Shown) -> Vec<String> {
     match shown {
         Shown::Account(_) | Shown::AccountAndInvitation(_) => vec!["ActiveBeforeStart".into()],
         Shown::Alias(_) => vec!["ActiveBeforeStart".into(), "EmailDiffers".into()],
-        Shown::Two(_) => vec!["SeveralAccounts".into()],
+        Shown::Two(_) | Shown::Same(_) => vec!["SeveralAccounts".into()],
         Shown::Nothing | Shown::Pending(_) | Shown::Odd(_) | Shown::Lapsed(_) => {
             vec!["NotStarted".into()]
         }
@@ -97,7 +97,10 @@ fn expired(shown: Shown) -> Vec<String> {
         Shown::Nothing => vec![],
         Shown::Account(_) | Shown::AccountAndInvitation(_) => vec!["disable: expired".into()],
         Shown::Alias(_) => vec!["disable: expired".into(), "EmailDiffers".into()],
-        Shown::Two(_) => vec!["SeveralAccounts".into()],
+        Shown::Two(_) => {
+            vec!["disable: expired".into(), "disable: expired".into(), "EmailDiffers".into()]
+        }
+        Shown::Same(_) => vec!["disable: expired".into(), "disable: expired".into()],
         Shown::Pending(_) => vec!["UnexpectedInvitation".into()],
         Shown::Odd(_) => vec!["UnexpectedInvitation".into(), "UnknownStatus".into()],
         Shown::Lapsed(_) => vec!["UnexpectedInvitationExpired".into()],
@@ -139,7 +142,7 @@ fn the_plan_for_one_person_follows_the_table() {
             }
         }
     }
-    assert_eq!(rows, 11 * 29 * 2);
+    assert_eq!(rows, 11 * 33 * 2);
 }
 
 #[test]
@@ -203,6 +206,7 @@ fn three_people_are_planned_independently() {
         (Line::Member(Who::New), Lapsed(Who::New)),
         (Line::Future, Account(Who::Business)),
         (Line::Expired, Account(Who::Developer)),
+        (Line::Expired, Two(Who::Admin)),
         (Line::Elevated, Account(Who::Developer)),
         (Line::ElevationEnded, Account(Who::Admin)),
     ];

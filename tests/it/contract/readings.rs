@@ -89,6 +89,23 @@ async fn an_incomplete_listing_is_an_error() {
 }
 
 #[tokio::test]
+async fn a_part_of_a_listing_is_an_error() {
+    for (act, sign) in [
+        (json_with(206, &[], EMPTY), "status 206"),
+        (json_with(206, &["Content-Range: users 0-9/20"], &EMPTY[..20]), "status 206"),
+        (json_with(203, &[], EMPTY), "status 203"),
+        (answer(204, &[], b""), "status 204"),
+        (json_with(200, &["content-range: users 0-9/20"], EMPTY), "`Content-Range`"),
+        (json_with(200, &["Link: <?page=2>; rel=next"], EMPTY), "`Link: rel=next`"),
+        (json(&EMPTY.replace(r#""ok":true"#, r#""ok":true,"hasNext":true"#)), "`hasNext: true`"),
+    ] {
+        fails_at_once(act, FailureKind::Incomplete, sign).await;
+    }
+    let other = json_with(200, &["Link: <?page=1>; rel=prev"], EMPTY);
+    client(&Scripted::start([other]).await).list().await.unwrap();
+}
+
+#[tokio::test]
 async fn responses_that_are_not_graphql_are_errors() {
     let html = answer(200, &["Content-Type: text/html"], b"<html>\x1b[31mSign in</html>");
     fails_at_once(html, FailureKind::NotJson, "<html>\\u{1b}[31mSign in").await;
@@ -125,9 +142,13 @@ async fn graphql_errors_are_reported_even_with_data() {
 
 #[tokio::test]
 async fn denied_requests_are_not_retried() {
-    let plain = |status| answer(status, &[], b"");
-    fails_at_once(plain(401), FailureKind::Unauthorized, "401").await;
-    fails_at_once(plain(403), FailureKind::Forbidden, "User Metadata Viewer").await;
+    let errors = r#"{"errors":[{"message":"no"}]}"#;
+    fails_at_once(json_with(401, &[], errors), FailureKind::Unauthorized, "401").await;
+    fails_at_once(json_with(403, &[], "{}"), FailureKind::Forbidden, "User Metadata Viewer").await;
+    let page = |status| answer(status, &["Content-Type: text/html"], b"<html>");
+    fails_at_once(page(401), FailureKind::Blocked, "(401) without the JSON of the API").await;
+    fails_at_once(page(403), FailureKind::Blocked, "text/html").await;
+    fails_at_once(answer(403, &[], b""), FailureKind::Blocked, "an empty body").await;
     let coded = |code, message| {
         let error = format!(r#"{{"message":"{message}","extensions":{{"code":"{code}"}}}}"#);
         json(&format!(r#"{{"data":null,"errors":[{error}]}}"#))

@@ -82,7 +82,7 @@ async fn a_secret_that_is_no_header_value_is_rejected_without_being_shown() {
     let secret = format!("{SECRET}\n").into();
     let client = Client::new(transport, Credentials::KeyPair { key: KEY.into(), secret });
     let error = client.list().await.unwrap_err();
-    assert_eq!(error.kind, FailureKind::Unauthorized);
+    assert_eq!(error.kind, FailureKind::Credentials);
     assert_hidden(&format!("{error:?}"));
     assert_eq!(server.count(), 0);
 }

@@ -97,6 +97,10 @@ async fn each_change_has_its_own_result() {
     let got = answers(contradiction).await;
     assert!(matches!(got[0], Answer::Unknown(_)) && got[1] == Done);
 
+    let done = r#"{"data":{"m0":{"ok":true},"m1":{"ok":true},"m2":{"ok":false}}}"#;
+    let Reply::Answered(got) = reply(json_with(206, &[], done)).await else { panic!("206") };
+    assert!(got.iter().all(|answer| matches!(answer, Answer::Unknown(_))), "{got:?}");
+
     let got = answers(r#"{"data":{}}"#).await;
     assert!(got.iter().all(|answer| matches!(answer, Answer::Unknown(_))), "{got:?}");
 }
@@ -159,8 +163,13 @@ async fn a_request_that_was_certainly_not_executed_is_classified() {
     becomes(answer(429, &[], b""), "not executed", FailureKind::Throttled).await;
     let coded = r#"{"errors":[{"message":"slow","extensions":{"code":"TOO_MANY_REQUESTS"}}]}"#;
     becomes(json(coded), "not executed", FailureKind::Throttled).await;
-    becomes(answer(401, &[], b""), "not executed", FailureKind::Unauthorized).await;
-    becomes(answer(403, &[], b""), "not executed", FailureKind::Forbidden).await;
+    let errors = r#"{"errors":[{"message":"no"}]}"#;
+    becomes(json_with(401, &[], errors), "not executed", FailureKind::Unauthorized).await;
+    becomes(json_with(403, &[], errors), "not executed", FailureKind::Forbidden).await;
+    // A firewall may also replace the response to a change that was made.
+    becomes(answer(401, &[], b""), "unknown", FailureKind::Blocked).await;
+    let page = answer(403, &["Content-Type: text/html"], b"<html>");
+    becomes(page, "unknown", FailureKind::Blocked).await;
 }
 
 #[tokio::test]
@@ -177,7 +186,7 @@ async fn a_missing_capability_is_named() {
         format!(r#"{{"data":null,"errors":[{lacking}]}}"#),
     ] {
         let (what, kind, message) = failure(reply(json(&body)).await);
-        assert_eq!((what, kind.concerns_key()), ("not executed", true), "{body}");
+        assert_eq!((what, kind.is_denial()), ("not executed", true), "{body}");
         assert!(message.contains("User Management Admin"), "{message}");
     }
     let rejected_key = r#"{"errors":[{"message":"no","extensions":{"code":"UNAUTHENTICATED"}}]}"#;

@@ -22,6 +22,8 @@ enum Past {
     Vanished,
     /// The same, after a disable by rosterd with this status.
     Disabled(AttemptStatus),
+    /// The same, and the API rejected an invitation an hour ago.
+    DisabledAndRejected,
     /// The account vanished after a disable that was certainly not executed.
     NotDisabled(AttemptStatus),
     /// The expired invitation was first seen this many hours ago.
@@ -32,6 +34,8 @@ enum Past {
 
 const HOUR: i64 = 60;
 const DAY: i64 = 24 * HOUR;
+/// `PROPAGATION_TIME` in minutes.
+const PROPAGATION: i64 = 10;
 
 /// Every past, with the backoff limits just before and just after they expire.
 fn pasts() -> Vec<Past> {
@@ -41,6 +45,7 @@ fn pasts() -> Vec<Past> {
         Past::Disabled(AttemptStatus::Done),
         Past::Disabled(AttemptStatus::Open),
         Past::Disabled(AttemptStatus::Unknown),
+        Past::DisabledAndRejected,
         Past::NotDisabled(AttemptStatus::Rejected),
         Past::NotDisabled(AttemptStatus::NotSent),
         Past::ExpiredFor(23),
@@ -116,6 +121,11 @@ fn with(mut world: World, name: &str, past: Past) -> World {
                 record(&mut world, DAY, [Entry::Shown { of: vec![of] }]);
             }
         }
+        Past::DisabledAndRejected => {
+            world = with(world, name, Past::Disabled(AttemptStatus::Done));
+            let action = Action::Invite { role: Role::Developer };
+            tried(&mut world, &action, name, (AttemptStatus::Rejected, 1, HOUR));
+        }
         Past::ExpiredFor(hours) => {
             let rows = world.invitations.iter().filter(|it| it.email == email(name));
             let rows = rows.map(|it| (it.email.clone(), it.role.clone(), true)).collect();
@@ -175,6 +185,7 @@ fn missing(invite: &str, past: Past) -> String {
     match past {
         Past::Vanished | Past::NotDisabled(_) => format!("invite {role}: account vanished"),
         Past::Disabled(_) => format!("invite {role}: re-added after a disable"),
+        Past::DisabledAndRejected => "ManualActionRequired".into(),
         Past::Tried {
             status: AttemptStatus::Done | AttemptStatus::Open | AttemptStatus::Unknown,
             times,
@@ -264,7 +275,7 @@ fn the_plan_for_one_person_with_any_past_follows_the_table() {
             }
         }
     }
-    assert_eq!(rows, 11 * 29 * 58 * 2);
+    assert_eq!(rows, 11 * 33 * 59 * 2);
 }
 
 #[test]
@@ -328,18 +339,58 @@ fn an_account_with_a_changed_address_still_matches_its_member() {
     }
 }
 
+/// The plan for a member without account, after these attempts at an invitation: the action, the
+/// status, and how many minutes ago.
+fn after(past: Past, attempts: &[(Action, AttemptStatus, i64)]) -> Vec<String> {
+    let mut world = with(World::default().member("matt", Role::Developer), "matt", past);
+    for (action, status, minutes) in attempts {
+        tried(&mut world, action, "matt", (*status, 1, *minutes));
+    }
+    abbreviated(&world.seen(0))
+}
+
 #[test]
-fn a_rejected_invitation_of_a_disabled_user_requires_manual_action_at_once() {
-    let after_rejection = |past, minutes| {
-        let world = World::default().member("matt", Role::Developer);
-        let mut world = with(world, "matt", past);
-        let action = Action::Invite { role: Role::Developer };
-        tried(&mut world, &action, "matt", (AttemptStatus::Rejected, 1, minutes));
-        abbreviated(&world.seen(0))
-    };
-    assert_eq!(
-        after_rejection(Past::Disabled(AttemptStatus::Done), 400 * DAY),
-        ["ManualActionRequired"]
-    );
-    assert_eq!(after_rejection(Past::Fresh, HOUR - 1), ["Rejected"]);
+fn one_rejected_invitation_of_a_disabled_user_is_the_last() {
+    let invite = |role| Action::Invite { role };
+    let again = Action::Reinvite { role: Role::Developer };
+    let rejections = [invite(Role::Developer), invite(Role::Admin), again];
+    let before = [
+        vec![],
+        vec![(invite(Role::Developer), AttemptStatus::Unknown, DAY - 1)],
+        vec![(invite(Role::Developer), AttemptStatus::Done, DAY - 1)],
+    ];
+    for status in [AttemptStatus::Done, AttemptStatus::Open, AttemptStatus::Unknown] {
+        for rejected in &rejections {
+            for before in &before {
+                for minutes in [0, HOUR, 6 * HOUR, DAY - 2] {
+                    let last = (rejected.clone(), AttemptStatus::Rejected, minutes);
+                    let attempts = [before.clone(), vec![last]].concat();
+                    let plan = after(Past::Disabled(status), &attempts);
+                    assert_eq!(plan, ["ManualActionRequired"], "{status:?}, {attempts:?}");
+                }
+            }
+        }
+    }
+    let rejected = [(invite(Role::Developer), AttemptStatus::Rejected, HOUR - 1)];
+    assert_eq!(after(Past::Fresh, &rejected), ["Rejected"]);
+    assert_eq!(after(Past::Vanished, &rejected), ["Rejected"]);
+}
+
+#[test]
+fn a_disabled_user_who_had_come_back_is_invited_again() {
+    let rejected =
+        with(World::default().member("matt", Role::Developer), "matt", Past::DisabledAndRejected);
+    for (minutes, expected) in [
+        (PROPAGATION, "invite DEVELOPER: re-added after a disable"),
+        // A stale listing showed it for a moment.
+        (PROPAGATION - 1, "ManualActionRequired"),
+    ] {
+        let mut world = rejected.clone();
+        record(&mut world, HOUR / 2, [seen(vec!["matt"], vec![])]);
+        record(&mut world, HOUR / 2 - minutes, [intent("matt", disable("matt"))]);
+        let done = closing(&world, AttemptStatus::Done);
+        record(&mut world, HOUR / 2 - minutes, done);
+        record(&mut world, HOUR / 2 - minutes, [seen(vec![], vec!["matt"])]);
+        assert_eq!(abbreviated(&world.seen(0)), [expected], "{minutes}");
+    }
 }

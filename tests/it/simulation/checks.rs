@@ -6,12 +6,12 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use jiff::Timestamp;
 use rosterd::guard::Guard;
 use rosterd::memory::entry::{AttemptStatus, Entry, Record};
-use rosterd::plan::change::{Action, Change};
+use rosterd::plan::change::{Action, Change, Reason};
 use rosterd::reconcile::Evaluation;
 use rosterd::report::{End, Outcome, RunReport, Verification};
 
 use super::expected_roster::{ExpectedRoster, Member};
-use super::scenario::Params;
+use super::scenario::{Key, Params};
 use super::sim_state::{Listing, Run, SimState};
 
 /// An intent of the ledger, and whether it took effect in the sandbox.
@@ -44,6 +44,10 @@ pub struct Tracker {
     /// Admins removed by operators: when, and the uid.
     pub admins_removed_by_operators: Vec<(Timestamp, String)>,
     pub disabled: HashSet<String>,
+    /// Uids that rosterd disabled and that no listing has shown since.
+    pub not_back: HashSet<String>,
+    /// Addresses of such accounts with a rejected invitation: there must be no other.
+    pub last_invitation_rejected: HashSet<String>,
     /// By address: when the invitations since the last acceptance were sent (machine's clock).
     pub invitations: HashMap<String, Vec<Timestamp>>,
     /// By budget: effects that neither an approval nor a date exempts.
@@ -114,6 +118,7 @@ impl SimState {
     pub fn new_run(&mut self, params: Params) -> usize {
         self.runs.push(Run {
             params,
+            key: self.key,
             version: None,
             complete: false,
             listing: None,
@@ -151,6 +156,8 @@ impl SimState {
         let Some(listing) = listing else { return };
         for (uid, email, _) in &listing.accounts {
             self.tracker.seen.insert((email.to_ascii_lowercase(), uid.clone()));
+            self.tracker.not_back.remove(uid);
+            self.tracker.last_invitation_rejected.remove(&email.to_ascii_lowercase());
         }
         self.runs[run].listing = Some(listing);
     }
@@ -165,8 +172,13 @@ impl SimState {
         if !self.runs[run].complete {
             self.fail(format!("run {run} plans without a complete listing"));
         }
+        let mut before = None;
         for change in evaluation.plan.changes() {
             self.count(&format!("plan {} {:?}", change.action.kind(), change.reason));
+            let is_another = before.replace(&change.email) == Some(&change.email);
+            if is_another && change.reason == Reason::Expired {
+                self.count("plan disables several accounts of an expired member");
+            }
         }
         for finding in evaluation.plan.findings() {
             let shown = format!("{:?}", finding.kind);
@@ -231,6 +243,10 @@ impl SimState {
             self.count("run on an earlier roster");
         }
         self.log_event("finished", &format!("by {}: {end}", report.trigger.as_str()));
+        let denied = report.failure().is_some_and(|failure| failure.kind.is_denial());
+        if denied && self.runs[run].key == Key::Full {
+            self.fail("the report says that the API rejects a valid key".into());
+        }
         if let Err(why) = self.check_report(run, report) {
             self.fail(format!("the report is wrong: {why}"));
         }
@@ -266,6 +282,10 @@ impl SimState {
                 let change = short(&intent.action, intent.email.as_str());
                 let (executed, status) = (false, AttemptStatus::Open);
                 let (at, true_at, shown) = (record.at, self.clocks.true_now(), false);
+                if change.0 == "invite" && self.tracker.last_invitation_rejected.contains(&change.1)
+                {
+                    self.fail(format!("another invitation of the disabled {}", change.1));
+                }
                 let intent = TrackedIntent { at, true_at, change, executed, status, shown };
                 self.tracker.intents.insert(record.seq, intent);
             }
@@ -277,6 +297,10 @@ impl SimState {
                 };
                 intent.status = status;
                 let (executed, change) = (intent.executed, format!("{:?}", intent.change));
+                if status == AttemptStatus::Rejected && intent.change.0 == "invite" {
+                    let email = intent.change.1.clone();
+                    self.invitation_rejected(email);
+                }
                 self.count(&format!("status {}", status.as_str()));
                 let is_true = match status {
                     AttemptStatus::Done => executed,
@@ -296,6 +320,19 @@ impl SimState {
                 }
             }
             other => self.count(&format!("row {}", other.kind())),
+        }
+    }
+}
+
+impl SimState {
+    /// If rosterd disabled all accounts of the member, this was the last invitation.
+    fn invitation_rejected(&mut self, email: String) {
+        let Some(member) = self.latest_roster.member_for(&email) else { return };
+        let seen = self.tracker.seen.iter();
+        let mut own = seen.filter(|(address, _)| member.has_address(address)).peekable();
+        if own.peek().is_some() && own.all(|(_, uid)| self.tracker.not_back.contains(uid)) {
+            self.count("the last invitation was rejected");
+            self.tracker.last_invitation_rejected.insert(email);
         }
     }
 }

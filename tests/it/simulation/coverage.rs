@@ -1,7 +1,7 @@
 //! Events that the seeds of every `cargo test` must cover: each fault, guard, row of the plan and
 //! outcome.
 
-pub const REQUIRED: [&str; 85] = [
+pub const REQUIRED: [&str; 88] = [
     "status done",
     "status lapsed",
     "status not sent",
@@ -11,6 +11,8 @@ pub const REQUIRED: [&str; 85] = [
     "fault ServerErrorAfter",
     "fault Connect",
     "fault DataWithErrors",
+    "fault Firewall",
+    "fault FirstPage",
     "fault HtmlPage",
     "fault LateEffect",
     "fault MissingList",
@@ -49,6 +51,7 @@ pub const REQUIRED: [&str; 85] = [
     "outcome rejected",
     "outcome unknown",
     "plan disable Expired",
+    "plan disables several accounts of an expired member",
     "plan disable NotInRoster",
     "plan finds ApprovalIdle",
     "plan finds ApprovalUsed",

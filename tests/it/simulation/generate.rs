@@ -51,7 +51,7 @@ const ACTIONS: [(OperatorAction, u8); 13] = [
     (OperatorAction::InviteOutsider, 3),
 ];
 
-const FAULTS: [Fault; 23] = [
+const FAULTS: [Fault; 25] = [
     Fault::Connect,
     Fault::ResetBefore,
     Fault::ResetAfter,
@@ -70,6 +70,8 @@ const FAULTS: [Fault; 23] = [
     Fault::ErrorsOnly,
     Fault::StaleListing,
     Fault::PartialListing,
+    Fault::FirstPage,
+    Fault::Firewall,
     Fault::MissingList,
     Fault::DuplicateRow,
     Fault::DataWithErrors,
@@ -78,11 +80,12 @@ const FAULTS: [Fault; 23] = [
 ];
 
 /// Faults after which the client has wrong or incomplete information about a mutation.
-const WRITE_FAULTS: [Fault; 9] = [
+const WRITE_FAULTS: [Fault; 10] = [
     Fault::ResetAfter,
     Fault::TimeoutAfter,
     Fault::LateEffect,
     Fault::ServerErrorAfter,
+    Fault::Firewall,
     Fault::NotOk,
     Fault::PartialFailure,
     Fault::NullResults,

@@ -107,6 +107,7 @@ impl SimState {
             "invite" => self.check_backoff(target, times[0])?,
             "disable" => {
                 self.tracker.disabled.insert(target.to_owned());
+                self.tracker.not_back.insert(target.to_owned());
             }
             _ => {}
         }
@@ -198,9 +199,7 @@ impl EffectCheck<'_> {
             ("disable", None) if params.report => Err("on_removed: report".into()),
             ("disable", None) if self.expected.members.is_empty() => Err("an empty roster".into()),
             ("disable", None) => Ok(()),
-            ("disable", Some(member)) if member.phase(self.now, zone) == Phase::Past => {
-                self.one_account(member)
-            }
+            ("disable", Some(member)) if member.phase(self.now, zone) == Phase::Past => Ok(()),
             ("disable", Some(member)) => Err(format!("{} is a member", member.email)),
             (_, None) => Err(format!("{email} is not the address of a member")),
             (_, Some(member)) => {

@@ -154,6 +154,9 @@ impl InFlight {
             }
             Fault::ServerError => return Some(Ok((self.server_error(), None))),
             Fault::Unavailable => return Some(Ok((plain(503, "later", None), None))),
+            Fault::Firewall if self.shared.state().random.bool() => {
+                return Some(Ok((self.firewall_page(), None)));
+            }
             Fault::HtmlPage => return Some(Ok((plain(200, "<html>a proxy</html>", None), None))),
             Fault::ErrorsOnly => {
                 let body = r#"{"errors":[{"message":"overloaded"}]}"#;
@@ -168,10 +171,14 @@ impl InFlight {
                 kind: FailureKind::Truncated,
                 cause: "the end is missing".into(),
             })),
+            Fault::Firewall => Some(Ok((self.firewall_page(), None))),
             Fault::ServerErrorAfter => Some(Ok((self.server_error(), None))),
             Fault::NullResults => Some(Ok((with_null_results(response), None))),
             _ if self.writes => Some(Ok((response, None))),
-            _ => Some(Ok(self.listing_response(response, as_of))),
+            _ => {
+                let (response, listing) = self.listing_response(response, as_of);
+                Some(Ok((with_odd_names(response), listing)))
+            }
         }
     }
 
@@ -214,6 +221,11 @@ impl InFlight {
         plain(status, "broken", None)
     }
 
+    fn firewall_page(&self) -> HttpResponse {
+        let status = *self.shared.state().random.choice(&[401, 403]).unwrap();
+        plain(status, "<html>blocked</html>", None)
+    }
+
     /// The state that a listing shows instead of the current one, and its time.
     fn substitute_world(&self) -> Option<(rosterd::sandbox::world::World, jiff::Timestamp)> {
         let mut state = self.shared.state();
@@ -222,7 +234,7 @@ impl InFlight {
                 let ago = SignedDuration::from_secs(state.random.i64(1..MAX_AGE.cast_signed()));
                 Some((state.world_before(ago), state.clocks.true_now() - ago))
             }
-            Fault::PartialListing => {
+            Fault::PartialListing | Fault::FirstPage => {
                 let mut world = state.world.lock().clone();
                 let accounts = &mut world.workspaces[0].accounts;
                 let kept = state.random.usize(..=accounts.len());
@@ -231,6 +243,21 @@ impl InFlight {
                 Some((world, state.clocks.true_now()))
             }
             _ => None,
+        }
+    }
+
+    /// Adds one of the signs that a response is only the first page.
+    fn announce_more(&self, response: &mut HttpResponse, users: &mut Value) {
+        match self.shared.state().random.u8(..5) {
+            0 => response.status = 206,
+            1 => users["hasNext"] = true.into(),
+            2 => users["pageInfo"] = json!({ "hasNextPage": true }),
+            3 => {
+                response.headers.insert("content-range", "users 0-9/*".parse().unwrap());
+            }
+            _ => {
+                response.headers.insert("link", "<?page=2>; rel=\"next\"".parse().unwrap());
+            }
         }
     }
 
@@ -246,6 +273,7 @@ impl InFlight {
         let listing = parse_listing(&body, as_of);
         let users = &mut body["data"]["listUsers"];
         match self.fault {
+            Fault::FirstPage => self.announce_more(&mut response, users),
             Fault::MissingList => users["invitedUsers"] = Value::Null,
             Fault::DataWithErrors => body["errors"] = json!([{ "message": "half of it" }]),
             Fault::DuplicateRow => match users["activeUsers"].as_array_mut() {
@@ -257,6 +285,14 @@ impl InFlight {
         response.body = body.to_string().into_bytes();
         (response, None)
     }
+}
+
+/// A display name stops nothing: user3 and user5 have names that are no valid text.
+fn with_odd_names(mut response: HttpResponse) -> HttpResponse {
+    let body = String::from_utf8(response.body).unwrap();
+    let body = body.replace(r#""name":"user3""#, r#""name":"\ud800 user3""#);
+    response.body = body.replace(r#""name":"user5""#, r#""name":5"#).into_bytes();
+    response
 }
 
 /// The listing in a response body; none if it is incomplete.

@@ -174,9 +174,13 @@ pub enum Fault {
     ErrorsOnly,
     StaleListing,
     PartialListing,
+    /// Some of the accounts, and a sign that there are more.
+    FirstPage,
     MissingList,
     DuplicateRow,
     DataWithErrors,
+    /// A firewall answers 401 or 403 with a page, before the server or instead of its response.
+    Firewall,
     /// An operator changes an account before the request arrives.
     ConcurrentEdit,
     SlowDisk,
@@ -189,6 +193,7 @@ impl Fault {
             Self::SlowDisk => false,
             Self::StaleListing
             | Self::PartialListing
+            | Self::FirstPage
             | Self::MissingList
             | Self::DuplicateRow
             | Self::DataWithErrors => !writes,

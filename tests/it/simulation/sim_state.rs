@@ -116,6 +116,7 @@ impl Listing {
 /// What the simulation records about one run.
 pub struct Run {
     pub params: Params,
+    pub key: Key,
     pub version: Option<usize>,
     /// Whether the last listing it received was complete.
     pub complete: bool,

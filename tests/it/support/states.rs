@@ -37,6 +37,8 @@ pub enum Shown {
     Alias(Who),
     /// One under the address and one under the alias.
     Two(Who),
+    /// Two under the address.
+    Same(Who),
     Pending(Who),
     /// With a status unknown to this version.
     Odd(Who),
@@ -67,6 +69,7 @@ pub fn shown() -> Vec<Shown> {
             Shown::Account(who),
             Shown::Alias(who),
             Shown::Two(who),
+            Shown::Same(who),
             Shown::Pending(who),
             Shown::Odd(who),
             Shown::Lapsed(who),
@@ -120,6 +123,7 @@ impl World {
             Shown::Account(who) => self.account(name, who.role()),
             Shown::Alias(who) => self.account_as(name, &alt, who.role()),
             Shown::Two(who) => self.account(name, who.role()).account(&alt, who.role()),
+            Shown::Same(who) => self.account(name, who.role()).account_as(&alt, name, who.role()),
             Shown::Pending(who) => self.invitation(name, who.role(), InviteStatus::Pending),
             Shown::Odd(who) => {
                 self.invitation(name, who.role(), InviteStatus::Unknown("QUEUED".into()))
