@@ -255,6 +255,7 @@ mod tests {
             name: None,
             dated: false,
             scheduled: false,
+            resembles: Box::default(),
         };
         let held = vec![Held { change: change.clone(), by: vec![by], since: None }];
         let residue = Residue { released: vec![change], ..Residue::default() };

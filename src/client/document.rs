@@ -107,6 +107,7 @@ mod tests {
             name: None,
             dated: false,
             scheduled: false,
+            resembles: Box::default(),
         }
     }
 

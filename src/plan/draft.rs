@@ -22,7 +22,7 @@ pub(super) struct Draft<'m> {
     /// Recent attempts that the snapshot may not show yet.
     propagating: HashMap<Target<'m>, &'m Attempt>,
     pub losing_admin: HashSet<&'m Uid>,
-    changes: Vec<Change>,
+    pub changes: Vec<Change>,
     pub findings: Vec<Finding>,
     pub facts: Facts,
     /// The first instant at which a pending finding becomes due.
@@ -76,6 +76,7 @@ impl<'m> Draft<'m> {
             name: account.and_then(|a| a.name.clone()).or_else(|| member.name.clone()),
             dated: member.time.is_some(),
             scheduled,
+            resembles: Box::default(),
         });
     }
 
@@ -212,8 +213,7 @@ impl<'m> Draft<'m> {
                     }
                     FindingKind::ApprovalIdle { budget }
                 };
-                let no_role = Role::Other(Box::default());
-                let finding = Finding::new(kind, email, &no_role, Some(*place));
+                let finding = Finding::new(kind, email, &Role::none(), Some(*place));
                 self.findings.push(Finding { since: used, ..finding });
             }
         }

@@ -156,9 +156,14 @@ fn of_finding(finding: &Finding, now: Timestamp) -> Row {
 
 fn why(change: &Change, sources: &Sources) -> String {
     let mut files = sources.iter();
-    match (change.reason, files.next(), files.next()) {
+    let why = match (change.reason, files.next(), files.next()) {
         (Reason::NotInWorkspace | Reason::RoleDiffers, ..) => String::new(),
         (Reason::NotInRoster, Some((_, file)), None) => format!("not in {}", escape(&file.name)),
         (reason, ..) => reason.description().to_owned(),
+    };
+    match change.lookalikes() {
+        others if others.is_empty() => why,
+        others if why.is_empty() => format!("resembles {others}"),
+        others => format!("{why}, resembles {others}"),
     }
 }

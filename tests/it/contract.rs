@@ -54,6 +54,7 @@ fn change(email: &str, action: Action) -> Change {
         name: None,
         dated: false,
         scheduled: false,
+        resembles: Box::default(),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Events that the seeds of every `cargo test` must cover: each fault, guard, row of the plan and
 //! outcome.
 
-pub const REQUIRED: [&str; 85] = [
+pub const REQUIRED: [&str; 89] = [
     "status done",
     "status lapsed",
     "status not sent",
@@ -36,6 +36,7 @@ pub const REQUIRED: [&str; 85] = [
     "held by empty-roster",
     "held by grant-admin-budget",
     "held by invite-budget",
+    "held by lookalike",
     "held by min-admins",
     "held by rename",
     "held by required-admins",
@@ -43,6 +44,7 @@ pub const REQUIRED: [&str; 85] = [
     "held by vanished",
     "lifted disable-budget",
     "lifted invite-budget",
+    "lifted lookalike",
     "lifted vanished",
     "outcome done",
     "outcome not sent",
@@ -59,6 +61,7 @@ pub const REQUIRED: [&str; 85] = [
     "plan finds Invited",
     "plan finds InvitedWithOtherRole",
     "plan finds EmailDiffers",
+    "plan finds Lookalike",
     "plan finds ManualActionRequired",
     "plan finds NotStarted",
     "plan finds Rejected",
@@ -67,6 +70,7 @@ pub const REQUIRED: [&str; 85] = [
     "plan finds ActiveBeforeStart",
     "plan finds UnexpectedInvitationExpired",
     "plan finds UnexpectedInvitation",
+    "plan finds UnmanagedIdle",
     "plan invite NotInWorkspace",
     "plan invite Started",
     "plan invite Vanished",
