@@ -82,6 +82,11 @@ impl Email {
         self.0.to_ascii_lowercase()
     }
 
+    /// The address with an escape for every character that is not plain ASCII.
+    pub fn in_ascii(&self) -> String {
+        self.0.escape_default().to_string()
+    }
+
     fn folded_bytes(&self) -> impl Iterator<Item = u8> + '_ {
         self.0.bytes().map(|b| b.to_ascii_lowercase())
     }

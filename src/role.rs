@@ -47,6 +47,11 @@ impl Role {
         Self::SandboxUser,
     ];
 
+    /// Stands for no role, where a finding is about a setting.
+    pub fn none() -> Self {
+        Self::Other(Box::default())
+    }
+
     /// Parses the API's spelling. An unknown role is kept verbatim.
     pub fn from_api(text: &str) -> Self {
         Self::known(text).unwrap_or_else(|| Self::Other(text.into()))

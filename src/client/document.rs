@@ -108,6 +108,7 @@ mod tests {
             suspect: None,
             dated: false,
             scheduled: false,
+            resembles: Box::default(),
         }
     }
 

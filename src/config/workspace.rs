@@ -12,11 +12,12 @@ use super::{WorkspaceConfig, schema, values};
 use crate::apply::Sending;
 use crate::client::{self, Transport, endpoint_is_safe};
 use crate::diagnostic::{Diagnostic, Place};
-use crate::email::{Email, EmailError};
+use crate::email::Email;
 use crate::guard::{Budget, Limits};
 use crate::ledger::Location;
 use crate::plan::OnRemoved;
 use crate::reconcile::WorkspaceSpec;
+use crate::roster::checks::invalid_address;
 use crate::yaml::{Fields, Node, Value, closest};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -297,10 +298,6 @@ pub(super) fn http_defaults() -> (client::Settings, Sending) {
 }
 
 fn address(node: &Node<'_>, out: &mut Vec<Diagnostic>) -> Option<Email> {
-    let email = Email::parse(node.text("an email address", out)?);
-    let report = |error: EmailError| {
-        let problem = Diagnostic::error("bad-address", error.to_string()).at(node.place);
-        out.push(problem.label("not a valid email address"));
-    };
-    email.map_err(report).ok()
+    let text = node.text("an email address", out)?;
+    Email::parse(text).map_err(|error| out.push(invalid_address(node, text, error))).ok()
 }

@@ -25,7 +25,9 @@ pub(super) fn check(context: &GuardContext<'_>, decisions: &mut Decisions) {
         }
         let counts = |change: &Change| name.counts(&change.action) && !change.scheduled;
         let mut wanted = context.positions(counts);
-        wanted.retain(|at| !decisions.is_held_by(*at, Guard::Rename));
+        let is_suspect =
+            |at| [Guard::Rename, Guard::Lookalike].iter().any(|it| decisions.is_held_by(at, *it));
+        wanted.retain(|at| !is_suspect(*at));
         if wanted.is_empty() {
             continue;
         }

@@ -57,7 +57,7 @@ impl<'a> GuardContext<'a> {
     }
 
     fn is_overridden(&self, guard: Guard, change: &Change) -> bool {
-        let Some(budget) = guard.approved_by() else { return false };
+        let Some(budget) = guard.approved_by(change) else { return false };
         self.overrides == Override::All
             || change.addresses().any(|email| self.approvals.contains(&(budget, email)))
     }
@@ -65,7 +65,7 @@ impl<'a> GuardContext<'a> {
 
 impl Decisions {
     /// Holds the changes at these positions on behalf of `guard`, except those that an approval
-    /// releases. If any remain, `describe` gives the message and the hint of the violation.
+    /// releases. One action of an approval releases them all. If any remain, `describe` gives the message and the hint of the violation.
     pub fn hold(
         &mut self,
         context: &GuardContext<'_>,
@@ -83,7 +83,7 @@ impl Decisions {
             return;
         }
         let (message, hint) = describe(&held);
-        let approval = guard.approved_by().map(|budget| {
+        let approval = guard.approved_by(&context.changes[held[0]]).map(|budget| {
             (budget, held.iter().map(|at| context.changes[*at].email.clone()).collect())
         });
         for at in held {

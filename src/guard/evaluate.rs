@@ -2,7 +2,7 @@
 
 use super::context::{Decisions, GuardContext};
 use super::{Limits, Override, Verdict};
-use super::{admins, budget, clock, empty_roster, rename, suspend, vanished};
+use super::{admins, budget, clock, empty_roster, lookalike, rename, suspend, vanished};
 use crate::memory::Memory;
 use crate::plan::Plan;
 use crate::plan::change::Change;
@@ -40,6 +40,7 @@ fn run(context: &GuardContext<'_>) -> Verdict {
     empty_roster::check(context, &mut decisions);
     clock::check(context, &mut decisions);
     rename::check(context, &mut decisions);
+    lookalike::check(context, &mut decisions);
     vanished::check(context, &mut decisions);
     budget::check(context, &mut decisions);
     admins::required_admins(context, &mut decisions);

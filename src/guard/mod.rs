@@ -9,6 +9,7 @@ mod clock;
 mod context;
 mod empty_roster;
 mod evaluate;
+mod lookalike;
 mod rename;
 mod suspend;
 mod vanished;
@@ -82,6 +83,8 @@ pub enum Guard {
     Budget(BudgetName),
     /// An account without a member may be a member's under another address.
     Rename,
+    /// The address of an account or invitation resembles that of a member.
+    Lookalike,
     /// A member's account is gone and rosterd did not disable it.
     Vanished,
     /// Our clock and the server's differ: dates cannot be trusted.
@@ -189,12 +192,13 @@ impl Verdict {
 }
 
 impl Guard {
-    /// The action of an approval that releases what it holds, if one can.
-    pub fn approved_by(self) -> Option<BudgetName> {
+    /// The action of an approval that releases this change, if one can.
+    pub fn approved_by(self, change: &Change) -> Option<BudgetName> {
         match self {
             Self::Budget(name) => Some(name),
             Self::Rename => Some(BudgetName::Disable),
-            Self::Vanished => Some(BudgetName::Invite),
+            Self::Lookalike if change.action.class() == Class::Disable => Some(BudgetName::Disable),
+            Self::Vanished | Self::Lookalike => Some(BudgetName::Invite),
             Self::Suspend
             | Self::EmptyRoster
             | Self::MinAdmins

@@ -27,6 +27,9 @@ pub struct Change {
     pub dated: bool,
     /// Caused by a date that an earlier run saw while it was in the future.
     pub scheduled: bool,
+    /// For a disable, the members whose address that of the account resembles; for an invitation,
+    /// the accounts and invitations whose address resembles the member's. The others are empty.
+    pub resembles: Box<[Email]>,
 }
 
 /// Why a change is needed.
@@ -77,6 +80,14 @@ impl Change {
     /// All addresses of the person.
     pub fn addresses(&self) -> impl Iterator<Item = &Email> {
         std::iter::once(&self.email).chain(&self.aliases)
+    }
+
+    /// The addresses that it resembles, in ASCII; at most three.
+    pub fn lookalikes(&self) -> String {
+        const SHOWN: usize = 3;
+        let shown = self.resembles.iter().take(SHOWN).map(Email::in_ascii);
+        let more = (self.resembles.len() > SHOWN).then(|| "…".to_owned());
+        shown.chain(more).collect::<Vec<_>>().join(", ")
     }
 
     /// The order of execution: class, then address, then uid.

@@ -22,6 +22,7 @@
 //! | not in the roster | account (each of several) | disable, or drift with `on_removed: report` |
 //! | not in the roster | pending invitation | needs action: the API cannot withdraw it |
 //! | not in the roster | expired invitation | info |
+//! | not in the roster, resembles a member | account, or pending invitation | as its row says, and the member's invitation; held by `lookalike` |
 //! | unmanaged | anything | ignored, not counted |
 //!
 //! Every change passes `Draft::propose`: a change that may just have happened is propagating, and
@@ -35,7 +36,9 @@ use super::matching::{Found, Matching};
 use super::rename::{Suspect, Suspects};
 use super::{Finding, FindingKind, OnRemoved, Plan};
 use crate::directory::{Account, Invitation, InviteStatus, Snapshot};
+use crate::email::Email;
 use crate::memory::{self, Memory, backoff};
+use crate::role::Role;
 use crate::roster::{Member, Phase, Roster};
 
 /// Compares roster and snapshot. The result does not depend on the order of either.
@@ -63,6 +66,11 @@ pub fn plan(
     }
     for invitation in &matching.unmatched_invitations {
         draft.unexpected_invitation(invitation, None);
+    }
+    draft.lookalikes(&matching);
+    for pattern in roster.idle_patterns(&matching.unmanaged) {
+        let (email, kind) = (Email::remote(&pattern.written), FindingKind::UnmanagedIdle);
+        draft.findings.push(Finding::new(kind, &email, &Role::none(), Some(pattern.place)));
     }
     draft.finish(roster)
 }
@@ -239,6 +247,7 @@ impl Draft<'_> {
                 suspect: suspect.map(|suspect| suspect.member.email.clone()),
                 dated: false,
                 scheduled: false,
+                resembles: Box::default(),
             }),
             OnRemoved::Report => {
                 let kind = FindingKind::Drift;

@@ -23,7 +23,7 @@ pub(super) struct Draft<'m> {
     /// Recent attempts that the snapshot may not show yet.
     propagating: HashMap<Target<'m>, &'m Attempt>,
     pub losing_admin: HashSet<&'m Uid>,
-    changes: Vec<Change>,
+    pub changes: Vec<Change>,
     pub findings: Vec<Finding>,
     pub facts: Facts,
     /// The first instant at which a pending finding becomes due.
@@ -78,6 +78,7 @@ impl<'m> Draft<'m> {
             suspect: None,
             dated: member.time.is_some(),
             scheduled,
+            resembles: Box::default(),
         });
     }
 
@@ -222,8 +223,7 @@ impl<'m> Draft<'m> {
                     }
                     FindingKind::ApprovalIdle { budget }
                 };
-                let no_role = Role::Other(Box::default());
-                let finding = Finding::new(kind, email, &no_role, Some(*place));
+                let finding = Finding::new(kind, email, &Role::none(), Some(*place));
                 self.findings.push(Finding { since: used, ..finding });
             }
         }

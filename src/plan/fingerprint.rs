@@ -47,7 +47,18 @@ impl fmt::Display for Fingerprint {
 /// The hashed text of one change, unique because each part is prefixed with its length.
 fn row(change: &Change) -> String {
     // Destructured, so that a new field does not compile until this function is adapted.
-    let Change { action, email, .. } = change;
+    let Change {
+        action,
+        email,
+        aliases: _,
+        reason: _,
+        place: _,
+        name: _,
+        suspect: _,
+        dated: _,
+        scheduled: _,
+        resembles: _,
+    } = change;
     let email = email.folded();
     let parts = [
         action.kind(),
@@ -81,6 +92,7 @@ mod tests {
             suspect: None,
             dated: false,
             scheduled: false,
+            resembles: Box::default(),
         }
     }
 

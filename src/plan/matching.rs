@@ -17,6 +17,8 @@ pub struct Matching<'a> {
     pub unmatched_accounts: Vec<&'a Account>,
     /// Invitations without a member.
     pub unmatched_invitations: Vec<&'a Invitation>,
+    /// The addresses of unmanaged accounts and invitations.
+    pub unmanaged: Vec<&'a Email>,
     /// The number of accounts that are not unmanaged.
     pub managed: usize,
 }
@@ -41,12 +43,16 @@ impl<'a> Matching<'a> {
             found: vec![Found::default(); members.len()],
             unmatched_accounts: Vec::new(),
             unmatched_invitations: Vec::new(),
+            unmanaged: Vec::new(),
             managed: 0,
         };
         for account in snapshot.accounts() {
             match index.get(&account.email) {
                 Some(&member) => matching.found[member].accounts.push(account),
-                None if roster.is_unmanaged(&account.email) => continue,
+                None if roster.is_unmanaged(&account.email) => {
+                    matching.unmanaged.push(&account.email);
+                    continue;
+                }
                 None => match by_former_uid.get(&account.uid) {
                     Some(&member) => matching.found[member].accounts.push(account),
                     None => matching.unmatched_accounts.push(account),
@@ -59,7 +65,9 @@ impl<'a> Matching<'a> {
                 Some(&member) => {
                     matching.found[member].consider(invitation, &members[member].email);
                 }
-                None if roster.is_unmanaged(&invitation.email) => {}
+                None if roster.is_unmanaged(&invitation.email) => {
+                    matching.unmanaged.push(&invitation.email);
+                }
                 None => matching.unmatched_invitations.push(invitation),
             }
         }

@@ -6,6 +6,7 @@ pub mod change;
 pub mod diff;
 mod draft;
 pub mod fingerprint;
+mod lookalike;
 pub mod matching;
 pub mod rename;
 
@@ -16,10 +17,10 @@ use strum::IntoStaticStr;
 
 use crate::action::BudgetName;
 use crate::diagnostic::Place;
-use crate::directory::Uid;
+use crate::directory::{Snapshot, Uid};
 use crate::email::Email;
 use crate::role::Role;
-use crate::roster::Digest;
+use crate::roster::{Digest, Roster};
 use change::Change;
 
 pub use diff::plan;
@@ -110,6 +111,13 @@ pub enum FindingKind {
     ApprovalUsed { budget: BudgetName },
     /// An approval that matches no planned change.
     ApprovalIdle { budget: BudgetName },
+    /// The address of an invitation, or of an account that is not to be disabled, resembles that of
+    /// a member.
+    Lookalike { member: Email },
+    /// An entry of `unmanaged` that matches no account and no invitation.
+    UnmanagedIdle,
+    /// An entry of `required_admins` that matches no account.
+    RequiredAdminIdle,
 }
 
 /// The category of a finding, as counted in the summary.
@@ -171,6 +179,22 @@ impl Plan {
     pub fn pending_approvals(&self) -> &[PendingApproval] {
         &self.pending_approvals
     }
+
+    /// Adds a finding for each required admin without an account.
+    #[must_use]
+    pub fn with_required_admins(mut self, required: &[Email], of: &Roster, in_: &Snapshot) -> Self {
+        let is_listed = |address: &Email| in_.accounts().iter().any(|it| it.email == *address);
+        for email in required {
+            let mut members = of.members().iter();
+            let theirs = members.find(|it| it.addresses().any(|address| address == email));
+            if !is_listed(email) && !theirs.is_some_and(|it| it.addresses().any(is_listed)) {
+                let kind = FindingKind::RequiredAdminIdle;
+                self.findings.push(Finding::new(kind, email, &Role::none(), None));
+            }
+        }
+        self.findings.sort_by(|a, b| (&a.email, &a.kind).cmp(&(&b.email, &b.kind)));
+        self
+    }
 }
 
 impl Finding {
@@ -206,6 +230,7 @@ impl FindingKind {
             | Self::ManualActionRequired { .. }
             | Self::MaybeRenamed { .. }
             | Self::SeveralAccounts { .. }
+            | Self::Lookalike { .. }
             | Self::UnexpectedInvitation => FindingCategory::NeedsAction,
             Self::Drift => FindingCategory::Drift,
             Self::NotStarted { .. }
@@ -213,7 +238,9 @@ impl FindingKind {
             | Self::UnexpectedInvitationExpired
             | Self::UnknownStatus { .. }
             | Self::ApprovalUsed { .. }
-            | Self::ApprovalIdle { .. } => FindingCategory::Info,
+            | Self::ApprovalIdle { .. }
+            | Self::UnmanagedIdle
+            | Self::RequiredAdminIdle => FindingCategory::Info,
         }
     }
 }

@@ -40,6 +40,7 @@ impl Evaluation {
         now: Timestamp,
     ) -> Self {
         let plan = plan::plan(roster, &snapshot, memory, spec.on_removed, now);
+        let plan = plan.with_required_admins(&spec.limits.required_admins, roster, &snapshot);
         let verdict = guard::evaluate(&plan, &spec.limits, memory, overrides);
         Self { snapshot, plan: Arc::new(plan), verdict: Arc::new(verdict) }
     }

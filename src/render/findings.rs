@@ -74,6 +74,15 @@ pub fn message(finding: &Finding, now: Timestamp) -> String {
         FindingKind::ApprovalIdle { budget } => {
             format!("the approval of `{}` matches no planned change", budget.key())
         }
+        FindingKind::Lookalike { member } => {
+            format!("resembles {}, a member: is it one person?", escape(member.as_str()))
+        }
+        FindingKind::UnmanagedIdle => {
+            "the entry of `unmanaged` matches no account and no invitation".into()
+        }
+        FindingKind::RequiredAdminIdle => {
+            "the entry of `required_admins` matches no account".into()
+        }
     }
 }
 

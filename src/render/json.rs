@@ -86,6 +86,10 @@ pub struct SavedChange {
     pub reason: String,
     /// The account's or the member's name.
     pub name: Option<String>,
+    /// For a disable, the members whose address that of the account resembles; for an invitation,
+    /// the accounts and invitations whose address resembles the member's. Absent if there are none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub resembles: Vec<String>,
     /// The place in the roster; absent for an account that is not in it.
     pub place: Option<SavedPlace>,
     /// The names of the guards that hold it; empty if it is approved.
@@ -219,6 +223,7 @@ impl SavedChange {
             to: change.action.to().map(ToString::to_string),
             reason: change.reason.description().to_owned(),
             name: change.name.as_deref().map(str::to_owned),
+            resembles: change.resembles.iter().map(ToString::to_string).collect(),
             place: change.place.map(|place| SavedPlace::of(place, sources)),
             held_by,
             held_since: held.and_then(|held| held.since).map(time::exact),

@@ -161,8 +161,11 @@ fn why(change: &Change, sources: &Sources) -> String {
         (Reason::NotInRoster, Some((_, file)), None) => format!("not in {}", escape(&file.name)),
         (reason, ..) => reason.description().to_owned(),
     };
-    match &change.suspect {
-        Some(member) => format!("{reason}, may be {}", escape(member.as_str())),
-        None => reason,
-    }
+    let others = match &change.suspect {
+        Some(member) => format!("may be {}", escape(member.as_str())),
+        None if change.resembles.is_empty() => String::new(),
+        None => format!("resembles {}", change.lookalikes()),
+    };
+    let parts = [reason, others];
+    parts.iter().filter(|it| !it.is_empty()).map(String::as_str).collect::<Vec<_>>().join(", ")
 }

@@ -13,7 +13,7 @@ use super::raw::{FILE, FIRST_ONLY, RawRoster};
 use super::{Approval, Digest, Member, Pattern, Roster, Unmanaged};
 use crate::diagnostic::{Diagnostic, FileId, Place, Sources, any_error};
 use crate::email::{Email, EmailError};
-use crate::escape::escape;
+use crate::escape::{escape, is_hostile, trim};
 use crate::yaml::{Fields, Node};
 
 use roles::RoleAliases;
@@ -155,7 +155,7 @@ impl Validator<'_> {
     }
 
     fn email(&mut self, node: &Node<'_>, what: &str) -> Option<Email> {
-        let text = node.text(what, &mut self.found)?;
+        let text = trim(node.text(what, &mut self.found)?);
         Email::parse(text).map_err(|error| self.found.push(invalid_address(node, text, error))).ok()
     }
 
@@ -205,12 +205,15 @@ impl Validator<'_> {
     }
 }
 
-fn invalid_address(node: &Node<'_>, text: &str, error: EmailError) -> Diagnostic {
+/// An address that is not valid.
+pub fn invalid_address(node: &Node<'_>, text: &str, error: EmailError) -> Diagnostic {
+    let other = text.chars().find(|character| !character.is_ascii());
     let hint = match error {
+        EmailError::NotAscii if other.is_some_and(is_hostile) => "remove the invisible character",
         EmailError::NotAscii => "write it in ASCII; other accounts can only be `unmanaged`",
         _ => "write an address such as matt@acme.io",
     };
-    let label = match text.chars().find(|character| !character.is_ascii()) {
+    let label = match other {
         Some(character) if error == EmailError::NotAscii => {
             let shown = character.to_string();
             format!("`{}` is U+{:04X}", escape(&shown), u32::from(character))

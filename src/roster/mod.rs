@@ -9,13 +9,14 @@ pub mod raw;
 pub mod schema;
 pub mod write;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use jiff::Timestamp;
 
 use crate::action::BudgetName;
 use crate::diagnostic::Place;
-use crate::email::Email;
+use crate::email::{Email, EmailError};
+use crate::escape::is_hostile;
 use crate::role::Role;
 
 /// The validated contents of the roster files. Addresses and aliases are unique, and no member is
@@ -81,6 +82,17 @@ pub struct Pattern {
     pub written: String,
     pub place: Place,
     glob: glob::Pattern,
+}
+
+/// Why an entry of `unmanaged` can match no account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PatternError {
+    #[error("{0}")]
+    Glob(&'static str),
+    #[error("it has the invisible character U+{:04X}", u32::from(*.0))]
+    Invisible(char),
+    #[error("{0}")]
+    Address(EmailError),
 }
 
 /// All patterns of `unmanaged`. Exact addresses and whole domains are indexed; only the other
@@ -170,6 +182,13 @@ impl Roster {
         &self.unmanaged.patterns
     }
 
+    /// The patterns of `unmanaged` that match none of the addresses.
+    pub fn idle_patterns(&self, addresses: &[&Email]) -> impl Iterator<Item = &Pattern> {
+        let used = addresses.iter().flat_map(|address| self.unmanaged.matching(address));
+        let used: HashSet<&str> = used.map(|pattern| pattern.glob.as_str()).collect();
+        self.unmanaged().iter().filter(move |pattern| !used.contains(pattern.glob.as_str()))
+    }
+
     /// The next scheduled date: the first instant after `now` at which a member's access or
     /// elevation starts or ends.
     pub fn next_boundary(&self, now: Timestamp) -> Option<Timestamp> {
@@ -212,7 +231,6 @@ impl Unmanaged {
     pub fn new(patterns: Vec<Pattern>) -> Self {
         let mut unmanaged = Self { patterns, ..Self::default() };
         for (position, pattern) in unmanaged.patterns.iter().enumerate() {
-            let is_glob = |text: &str| text.contains(['*', '?', '[']);
             let domain = pattern.written.strip_prefix("*@").filter(|rest| !rest.contains('@'));
             if !is_glob(&pattern.written) {
                 unmanaged.exact.entry(Email::remote(&pattern.written)).or_insert(position);
@@ -227,29 +245,71 @@ impl Unmanaged {
 
     /// A pattern that matches the address.
     pub fn find(&self, email: &Email) -> Option<&Pattern> {
-        if let Some(&position) = self.exact.get(email) {
-            return self.patterns.get(position);
-        }
-        if self.globs.is_empty() && self.domains.is_empty() {
-            return None;
-        }
-        let folded = email.folded();
+        self.matching(email).next()
+    }
+
+    /// The patterns that match the address. Of several with the same text, one.
+    fn matching(&self, email: &Email) -> impl Iterator<Item = &Pattern> {
+        let has_globs = !self.globs.is_empty() || !self.domains.is_empty();
+        let folded = if has_globs { email.folded() } else { String::new() };
         let domain = folded.rsplit_once('@').and_then(|(_, domain)| self.domains.get(domain));
-        if let Some(&position) = domain {
-            return self.patterns.get(position);
-        }
-        let globs = self.globs.iter().filter_map(|&position| self.patterns.get(position));
-        globs.into_iter().find(|pattern| pattern.glob.matches(&folded))
+        let indexed = self.exact.get(email).into_iter().chain(domain);
+        let indexed = indexed.filter_map(|position| self.patterns.get(*position));
+        let globs = self.globs.iter().filter_map(|position| self.patterns.get(*position));
+        indexed.chain(globs.filter(move |pattern| pattern.glob.matches(&folded)))
     }
 }
 
 impl Pattern {
-    /// Parses a plain address or a glob such as `*@paradime.io`.
-    pub fn parse(written: &str, place: Place) -> Result<Self, glob::PatternError> {
+    /// Parses a plain address or a glob such as `*@paradime.io`, if it can match an account.
+    pub fn parse(written: &str, place: Place) -> Result<Self, PatternError> {
         let written = written.trim_ascii().to_owned();
-        let glob = glob::Pattern::new(&written.to_ascii_lowercase())?;
+        let glob = compile(&written)?;
         Ok(Self { written, place, glob })
     }
+}
+
+fn compile(pattern: &str) -> Result<glob::Pattern, PatternError> {
+    let glob = glob::Pattern::new(&pattern.to_ascii_lowercase());
+    let glob = glob.map_err(|error| PatternError::Glob(error.msg))?;
+    if let Some(character) = pattern.chars().find(|c| is_hostile(*c)) {
+        return Err(PatternError::Invisible(character));
+    }
+    Email::parse(&example(pattern, 'a'))
+        .or_else(|error| Email::parse(&example(pattern, '.')).map_err(|_| error))
+        .map_err(PatternError::Address)?;
+    Ok(glob)
+}
+
+fn is_glob(pattern: &str) -> bool {
+    pattern.contains(['*', '?', '['])
+}
+
+/// A text that the pattern matches, but for visible characters that are not ASCII. `any` stands for
+/// a single character.
+fn example(pattern: &str, any: char) -> String {
+    let mut text = String::with_capacity(pattern.len());
+    let mut rest = pattern.chars();
+    while let Some(character) = rest.next() {
+        match character {
+            '*' => text.push_str("a.a"),
+            '?' => text.push(any),
+            '[' => {
+                // The first character of a class may be the bracket that ends others.
+                if rest.next() == Some('!') {
+                    rest.next();
+                }
+                rest.by_ref().find(|c| *c == ']');
+                text.push(any);
+            }
+            character if character.is_ascii() => text.push(character),
+            _ => text.push('a'),
+        }
+    }
+    if is_glob(pattern) && !text.contains('@') {
+        text.push_str("@a.a");
+    }
+    text
 }
 
 impl Digest {

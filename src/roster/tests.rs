@@ -135,3 +135,69 @@ fn the_digest_depends_on_where_each_file_ends() {
     assert_eq!(Digest::of(["ab"]), Digest::of(["ab"]));
     assert_eq!(Digest::of(["ab"]).hex().len(), 64);
 }
+
+#[test]
+fn an_unmanaged_entry_that_can_match_nobody_is_refused() {
+    for good in [
+        "bot@acme.io",
+        " Bot@Acme.io ",
+        "*@acme.io",
+        "*",
+        "*bot*",
+        "bot*",
+        "svc-?@acme.io",
+        "*@*.acme.io",
+        "bot@acme.*",
+        "bot@acme?io",
+        "[ab]@acme.io",
+        "bot[@]acme.io",
+        "matt@acme.io?",
+        "büro@acme.io",
+        "büro*",
+    ] {
+        assert!(Pattern::parse(good, place(1)).is_ok(), "{good}");
+    }
+    for bad in [
+        "",
+        "bot",
+        "acme.io",
+        "@acme.io",
+        "bot@",
+        "bot@acme",
+        "*@acme",
+        "bot@acme.io.",
+        "bot@acme.io\u{a0}",
+        "*@acme.io\u{200b}",
+        "b\u{ad}ot@acme.io",
+        "bot@acme.io#comment",
+        "*@acme.io#comment",
+        "bot@acme.io # comment",
+        "Bot <bot@acme.io>",
+        "mailto:bot@acme.io",
+        "bot@acme.io, svc@acme.io",
+        "bot@acme.io svc@acme.io",
+        "*@acme.io;*@acme.com",
+        "\"bot@acme.io\"",
+        "'bot@acme.io'",
+        "bot @acme.io",
+        "[bot@acme.io",
+        "büro",
+    ] {
+        assert!(Pattern::parse(bad, place(1)).is_err(), "{bad}");
+    }
+}
+
+#[test]
+fn an_unmanaged_entry_is_idle_if_no_address_matches_it() {
+    let written = ["bot@acme.io", "BOT@acme.io", "*@acme.io", "b*", "svc@acme.io", "*@acme.com"];
+    let roster = roster(Vec::new(), &written).unwrap();
+    let idle = |addresses: &[&str]| {
+        let addresses: Vec<Email> = addresses.iter().map(|it| Email::remote(it)).collect();
+        let addresses: Vec<&Email> = addresses.iter().collect();
+        let idle = roster.idle_patterns(&addresses);
+        idle.map(|pattern| pattern.written.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(idle(&[]), written);
+    assert_eq!(idle(&["Bot@ACME.io"]), ["svc@acme.io", "*@acme.com"]);
+    assert_eq!(idle(&["svc@acme.io", "x@acme.com"]), ["bot@acme.io", "BOT@acme.io", "b*"]);
+}

@@ -3,10 +3,10 @@
 use std::collections::HashSet;
 use std::fmt::Write as _;
 
-use super::{Pattern, Unmanaged};
+use super::{Pattern, Unmanaged, compile};
 use crate::directory::Snapshot;
 use crate::email::Email;
-use crate::escape::escape;
+use crate::escape::{escape, is_hostile};
 use crate::role::Role;
 use crate::yaml::scalar;
 
@@ -38,7 +38,7 @@ pub fn import(snapshot: &Snapshot, unmanaged: &[Pattern]) -> Imported {
         users(snapshot, &covered).into_iter().partition(is_valid);
     let mut patterns: Vec<String> =
         unmanaged.iter().map(|pattern| pattern.written.clone()).collect();
-    patterns.extend(invalid.iter().map(|entry| glob::Pattern::escape(entry.email.as_str())));
+    patterns.extend(invalid.iter().map(|entry| pattern(entry.email.as_str())));
     let listed: HashSet<&Email> = entries.iter().chain(&invalid).map(|entry| entry.email).collect();
     let expired = snapshot
         .invitations()
@@ -70,6 +70,21 @@ fn users<'a>(snapshot: &'a Snapshot, covered: &Unmanaged) -> Vec<Entry<'a>> {
     entries.sort_by(|a, b| a.email.cmp(b.email));
     entries.dedup_by(|later, first| later.email == first.email);
     entries
+}
+
+/// A pattern for an address: as it is if that can be one, else with `?` for what is invisible, else
+/// with a class for every character, which no mistyped entry has.
+fn pattern(address: &str) -> String {
+    let is_valid = |it: &String| compile(it).is_ok();
+    let escaped = glob::Pattern::escape(address);
+    let visible = escaped.replace(is_hostile, "?");
+    let class = |c: char| match c {
+        '!' => c.to_string(),
+        c if is_hostile(c) => "?".to_owned(),
+        c => format!("[{c}]"),
+    };
+    let classes = || address.chars().map(class).collect();
+    [escaped, visible].into_iter().find(is_valid).unwrap_or_else(classes)
 }
 
 /// Whether a roster can hold this entry.

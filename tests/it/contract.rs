@@ -55,6 +55,7 @@ fn change(email: &str, action: Action) -> Change {
         suspect: None,
         dated: false,
         scheduled: false,
+        resembles: Box::default(),
     }
 }
 

@@ -14,6 +14,7 @@ mod e2e;
 mod guards;
 mod http;
 mod ledger;
+mod lookalike;
 mod memory;
 mod metrics;
 mod notices;

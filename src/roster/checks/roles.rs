@@ -109,7 +109,13 @@ impl Validator<'_> {
 
     fn suggestion(&self, text: &str) -> String {
         let aliases = self.role_aliases.known.keys().map(String::as_str);
-        if let Some(closest) = closest(text, names().into_iter().chain(aliases.clone())) {
+        // The file's own words first. The hint says what a word grants.
+        if let Some(alias) = closest(text, aliases.clone()) {
+            let role = self.role_aliases.known.get(alias).and_then(Option::as_ref);
+            let grants = role.map(|role| format!(" ({})", escape(role.as_str())));
+            return format!("did you mean `{}`{}?", escape(alias), grants.unwrap_or_default());
+        }
+        if let Some(closest) = closest(text, names()) {
             return format!("did you mean `{closest}`?");
         }
         let known: Vec<&str> = names().into_iter().chain(aliases.take(10)).collect();

@@ -1,12 +1,12 @@
 //! Validates the sections of the first file: `unmanaged` and `approvals`.
 
 use super::super::raw::APPROVAL;
-use super::super::{Approval, Pattern};
+use super::super::{Approval, Pattern, PatternError};
 use super::{Validator, invalid_address};
 use crate::action::BudgetName;
 use crate::diagnostic::{Diagnostic, Place};
 use crate::email::{Email, EmailError};
-use crate::escape::escape;
+use crate::escape::{escape, is_hostile};
 use crate::yaml::{Fields, Node};
 
 impl Validator<'_> {
@@ -17,23 +17,10 @@ impl Validator<'_> {
                 break;
             }
             let Some(text) = item.text("a pattern", &mut self.found) else { continue };
-            let reason = match Pattern::parse(text, item.place) {
-                Ok(pattern) if !pattern.written.is_empty() => {
-                    self.unmanaged.push(pattern);
-                    continue;
-                }
-                Ok(_) => "it is empty",
-                Err(error) => error.msg,
-            };
-            self.found.push(
-                Diagnostic::error(
-                    "bad-pattern",
-                    format!("`{}` is not a valid pattern: {reason}", escape(text)),
-                )
-                .at(item.place)
-                .label("not a valid pattern")
-                .hint("write an address, or a glob such as *@paradime.io"),
-            );
+            match Pattern::parse(text, item.place) {
+                Ok(pattern) => self.unmanaged.push(pattern),
+                Err(error) => self.found.push(invalid_pattern(item, text, &error)),
+            }
         }
     }
 
@@ -88,12 +75,36 @@ impl Validator<'_> {
         Some(Approval { budget: action, people, reason })
     }
 
-    /// An address of an approval. It may be one from the workspace, so non-ASCII is allowed.
+    /// An address of an approval, verbatim: it may be one from the workspace that is not valid in
+    /// a roster, and spells it exactly.
     fn person(&mut self, node: &Node<'_>) -> Option<Email> {
         let text = node.text("an address", &mut self.found)?;
-        match Email::parse(text) {
+        let visible = text.replace(is_hostile, "");
+        match Email::parse(visible.trim_end_matches('.')) {
+            Ok(_) => Some(Email::remote(text)),
             Err(EmailError::NotAscii) if text.contains('@') => Some(Email::remote(text)),
-            read => read.map_err(|error| self.found.push(invalid_address(node, text, error))).ok(),
+            Err(error) => {
+                self.found.push(invalid_address(node, text, error));
+                None
+            }
         }
     }
+}
+
+fn invalid_pattern(node: &Node<'_>, text: &str, error: &PatternError) -> Diagnostic {
+    let domain = text.trim_ascii().trim_start_matches('@');
+    let of_domain = format!("*@{domain}");
+    let hint = match error {
+        PatternError::Invisible(_) => "remove the invisible character, or write `?` for it".into(),
+        PatternError::Address(EmailError::NoAt | EmailError::NoLocalPart)
+            if Pattern::parse(&of_domain, node.place).is_ok() =>
+        {
+            format!("write `{}` for every address of the domain", escape(&of_domain))
+        }
+        _ => "write an address, or a glob such as *@paradime.io".into(),
+    };
+    Diagnostic::error("bad-pattern", format!("`{}` is not a valid pattern: {error}", escape(text)))
+        .at(node.place)
+        .label("can match no account")
+        .hint(hint)
 }

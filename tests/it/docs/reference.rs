@@ -99,6 +99,7 @@ fn the_guards_page_has_every_guard_and_the_default_budgets() {
         Guard::MinAdmins,
         Guard::RequiredAdmins,
         Guard::Rename,
+        Guard::Lookalike,
         Guard::Vanished,
         Guard::Clock,
     ]

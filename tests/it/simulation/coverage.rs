@@ -1,7 +1,7 @@
 //! Events that the seeds of every `cargo test` must cover: each fault, guard, row of the plan and
 //! outcome.
 
-pub const REQUIRED: [&str; 88] = [
+pub const REQUIRED: [&str; 92] = [
     "status done",
     "status lapsed",
     "status not sent",
@@ -38,6 +38,7 @@ pub const REQUIRED: [&str; 88] = [
     "held by empty-roster",
     "held by grant-admin-budget",
     "held by invite-budget",
+    "held by lookalike",
     "held by min-admins",
     "held by rename",
     "held by required-admins",
@@ -45,6 +46,7 @@ pub const REQUIRED: [&str; 88] = [
     "held by vanished",
     "lifted disable-budget",
     "lifted invite-budget",
+    "lifted lookalike",
     "lifted vanished",
     "outcome done",
     "outcome not sent",
@@ -62,6 +64,7 @@ pub const REQUIRED: [&str; 88] = [
     "plan finds Invited",
     "plan finds InvitedWithOtherRole",
     "plan finds EmailDiffers",
+    "plan finds Lookalike",
     "plan finds ManualActionRequired",
     "plan finds NotStarted",
     "plan finds Rejected",
@@ -70,6 +73,7 @@ pub const REQUIRED: [&str; 88] = [
     "plan finds ActiveBeforeStart",
     "plan finds UnexpectedInvitationExpired",
     "plan finds UnexpectedInvitation",
+    "plan finds UnmanagedIdle",
     "plan invite NotInWorkspace",
     "plan invite Started",
     "plan invite Vanished",

@@ -7,7 +7,7 @@ use rosterd::report::{Applied, Outcome, RunStatus, Verification};
 use rosterd::sandbox::world::Account;
 
 use super::expected_roster::{Member, Phase};
-use super::invariants::role_name;
+use super::invariants::{INVISIBLE, role_name};
 use super::sim_state::SimState;
 
 impl SimState {
@@ -95,6 +95,9 @@ impl SimState {
                 Guard::MinAdmins => action.takes_admin() && self.params.min_admins > 0,
                 Guard::RequiredAdmins => action.takes_admin() && self.params.require_first,
                 Guard::Vanished => action.class().invites(),
+                Guard::Lookalike => {
+                    self.world.lock().workspaces[0].active().any(|it| it.email.ends_with(INVISIBLE))
+                }
                 Guard::Clock => self.tracker.newest > Some(self.clocks.machine_now()),
                 // These holds end without an operator.
                 Guard::Suspend | Guard::Rename => false,

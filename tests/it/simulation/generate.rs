@@ -35,7 +35,7 @@ const EDITS: [(Edit, u8); 24] = [
     (Edit::Repair, 6),
 ];
 
-const ACTIONS: [(OperatorAction, u8); 13] = [
+const ACTIONS: [(OperatorAction, u8); 14] = [
     (OperatorAction::Accept, 10),
     (OperatorAction::AcceptAll, 6),
     (OperatorAction::ExpireInvitation, 5),
@@ -49,6 +49,7 @@ const ACTIONS: [(OperatorAction, u8); 13] = [
     (OperatorAction::NewAddress, 3),
     (OperatorAction::SecondAccount, 2),
     (OperatorAction::InviteOutsider, 3),
+    (OperatorAction::AddLookalike, 2),
 ];
 
 const FAULTS: [Fault; 25] = [

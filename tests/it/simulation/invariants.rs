@@ -24,6 +24,9 @@ pub fn role_name(role: AccountType) -> &'static str {
     }
 }
 
+/// At the end of an address, it makes another one that looks the same.
+pub const INVISIBLE: &str = "\u{200b}";
+
 /// Accepted difference of a clock. It includes the age of the listing, at most half a minute.
 const CLOCK_TOLERANCE: SignedDuration = SignedDuration::from_mins(6);
 
@@ -198,7 +201,12 @@ impl EffectCheck<'_> {
         match (self.kind, owner) {
             ("disable", None) if params.report => Err("on_removed: report".into()),
             ("disable", None) if self.expected.members.is_empty() => Err("an empty roster".into()),
-            ("disable", None) => Ok(()),
+            ("disable", None) => match self.lookalike_of(email) {
+                Some(member) if !self.expected.approves("disable", email) => {
+                    Err(format!("it looks like {}", member.email))
+                }
+                _ => Ok(()),
+            },
             ("disable", Some(member)) if member.phase(self.now, zone) == Phase::Past => Ok(()),
             ("disable", Some(member)) => Err(format!("{} is a member", member.email)),
             (_, None) => Err(format!("{email} is not the address of a member")),
@@ -243,7 +251,24 @@ impl EffectCheck<'_> {
         if invitations.any(|(email, pending)| *pending && member.has_address(email)) {
             return Err("there is a pending invitation".into());
         }
+        let mut shown = self.listing.accounts.iter().map(|(_, email, _)| (email, &true));
+        let invited = self.listing.invitations.iter().map(|(email, pending)| (email, pending));
+        let approved = member.addresses().any(|email| self.expected.approves("invite", email));
+        let alike = |(email, counts): (&String, &bool)| {
+            *counts
+                && !self.expected.is_unmanaged(email)
+                && self.lookalike_of(email) == Some(member)
+        };
+        if !approved && shown.by_ref().chain(invited).any(alike) {
+            return Err("another address looks the same".into());
+        }
         self.has_not_vanished(member)
+    }
+
+    /// The member whose address this is, with an invisible character, and who is not expired.
+    fn lookalike_of(&self, email: &str) -> Option<&Member> {
+        let member = self.expected.member_for(email.strip_suffix(INVISIBLE)?)?;
+        (member.phase(self.now, &self.state.zone) != Phase::Past).then_some(member)
     }
 
     /// If an account vanished and rosterd did not disable it, its owner is invited again only with

@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use rosterd::sandbox::world::{Account, AccountType, Invitation};
 
 use super::expected_roster::{ExpectedRoster, Member, day};
-use super::invariants::role_name;
+use super::invariants::{INVISIBLE, role_name};
 use super::scenario::{Edit, OperatorAction};
 use super::sim_state::{SimState, Version, WORKSPACE};
 
@@ -50,12 +50,15 @@ impl SimState {
                 let _ = world.expire(WORKSPACE, &email);
                 email
             }
-            OperatorAction::AddOutsider | OperatorAction::AddMember => {
+            OperatorAction::AddOutsider
+            | OperatorAction::AddMember
+            | OperatorAction::AddLookalike => {
                 let members = &self.latest_roster.members;
                 let member = members.get(which % members.len().max(1));
+                let end = if action == OperatorAction::AddLookalike { INVISIBLE } else { "" };
                 let email = member
-                    .filter(|_| action == OperatorAction::AddMember)
-                    .map_or(guest, |member| member.email.clone());
+                    .filter(|_| action != OperatorAction::AddOutsider)
+                    .map_or(guest, |member| format!("{}{end}", member.email));
                 let has_account = active.iter().any(|it| it.email.eq_ignore_ascii_case(&email));
                 if !has_account {
                     self.tracker.invitations.remove(&email.to_ascii_lowercase());
@@ -217,7 +220,8 @@ impl SimState {
             Edit::Unmanage => {
                 let world = self.world.lock();
                 let mut active = world.workspaces[0].active();
-                let unmatched = active.find(|it| expected.member_for(&it.email).is_none());
+                let unmatched = active
+                    .find(|it| expected.member_for(&it.email).is_none() && it.email.is_ascii());
                 match unmatched {
                     Some(account) if !which.is_multiple_of(3) => {
                         expected.unmanaged.push(account.email.clone());

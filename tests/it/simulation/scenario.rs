@@ -145,6 +145,8 @@ pub enum OperatorAction {
     NewAddress,
     SecondAccount,
     InviteOutsider,
+    /// Adds an account whose address is a member's, with an invisible character.
+    AddLookalike,
 }
 
 /// The fault injected into one request.
