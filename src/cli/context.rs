@@ -97,7 +97,7 @@ impl Context {
             .map_err(|problem| Failure::new(FailureKind::Credentials, problem.to_string()))?;
         let ledger = LedgerConfig {
             ledger: self.ledger(workspace)?,
-            scope: workspace.scope(&credentials),
+            scope: workspace.scope(),
             retention: SignedDuration::try_from(workspace.retention).unwrap_or(SignedDuration::MAX),
             lock_timeout: self.lock_timeout,
         };
@@ -141,12 +141,14 @@ impl Context {
                 workspace.connection.endpoint = endpoint;
             }
             workspace.connection.workspace_uid = known.map(|it| it.uid.clone());
-            workspace.credentials = config::CredentialSource {
-                api_key: None,
-                api_secret: SecretSource::Sandbox(sandbox::auth::COMPANY_TOKEN),
-            };
+            workspace.credentials = sandbox_credentials();
         }
     }
+}
+
+fn sandbox_credentials() -> config::CredentialSource {
+    let api_secret = SecretSource::Sandbox(sandbox::auth::COMPANY_TOKEN);
+    config::CredentialSource { api_key: None, api_secret }
 }
 
 const NO_STORE: &str =
@@ -161,7 +163,13 @@ pub fn ledger(global: &Global, workspace: &WorkspaceConfig) -> Result<Ledger, Cl
 /// The configuration, for commands that need no network.
 pub fn read_files(global: &Global) -> Result<Result<config::Loaded, InputError>, CliError> {
     let request = config::Request { offline: true, ..request(global) };
-    Ok(load(&request, &working_directory()?))
+    let mut loaded = load(&request, &working_directory()?);
+    if let (true, Ok(loaded)) = (global.sandbox, &mut loaded) {
+        for workspace in &mut loaded.config.workspaces {
+            workspace.credentials = sandbox_credentials();
+        }
+    }
+    Ok(loaded)
 }
 
 /// Reads the configuration. Paths of rosters are made relative to `folder`, so that an editor, a

@@ -188,7 +188,9 @@ impl Environment for DaemonEnvironment {
         let (now, all) = (SystemClock.now(), &config.workspaces);
         self.metrics.set_workspaces(all.iter().map(|workspace| &*workspace.target.workspace), now);
         let kept = all.iter().map(|workspace| {
-            (workspace.target.workspace.clone(), self.context.ledger(workspace).ok())
+            let ledger = self.context.ledger(workspace).ok();
+            let chain = ledger.map(|ledger| (ledger, workspace.scope()));
+            (workspace.target.workspace.clone(), chain)
         });
         self.statuses.set_workspaces(kept, now);
         self.auth.set_settings(&config.web);

@@ -11,6 +11,7 @@ use crate::email::Email;
 use crate::ledger::Ledger;
 use crate::memory::entry::Record;
 use crate::memory::events::{events, of_workspace as entries_of};
+use crate::memory::scope::Scope;
 use crate::render::{history, json, table};
 
 /// Reads only the ledger: no network and no secret.
@@ -21,7 +22,7 @@ pub fn run(global: &Global, args: &HistoryArgs) -> Result<u8, CliError> {
     let mut rows = Vec::new();
     for workspace in &config.workspaces {
         let name = &workspace.target.workspace;
-        let entries = entries(&context::ledger(global, workspace)?, name)?;
+        let entries = entries(&context::ledger(global, workspace)?, &workspace.scope())?;
         let events = events(&entries, email.as_ref().map(std::slice::from_ref));
         rows.extend(history::rows(name, &events).into_iter().filter(|row| {
             since.is_none_or(|since| row.at.parse::<Timestamp>().is_ok_and(|at| at >= since))
@@ -40,12 +41,12 @@ pub fn run(global: &Global, args: &HistoryArgs) -> Result<u8, CliError> {
     Ok(exit::OK)
 }
 
-/// The entries of a workspace's name, whatever its key or endpoint was.
-pub fn entries(ledger: &Ledger, name: &str) -> Result<Vec<Record>, CliError> {
+/// The entries of a workspace, whatever its API key or endpoint was.
+pub fn entries(ledger: &Ledger, scope: &Scope) -> Result<Vec<Record>, CliError> {
     let all = ledger
         .entries()
         .map_err(|error| CliError::Failed(format!("{}: {error}", ledger.place())))?;
-    Ok(entries_of(all, name))
+    Ok(entries_of(all, scope))
 }
 
 /// `7d`, `2026-11-01` (the start of that day, UTC) or `2026-11-01T08:00:00Z`.

@@ -74,7 +74,7 @@ pub async fn evaluate(
     // never exist together.
     let LedgerConfig { ledger, scope, .. } = ledger;
     let memory = ledger
-        .read_state(&scope)
+        .read_workspace(&scope)
         .map_err(|error| failed(workspace, &format!("{}: {error}", ledger.place())))?;
     let Loaded { roster, .. } = &loaded;
     let (evaluation, memory) = reconcile::dry_run(snapshot, &workspace.target, roster, memory, now);

@@ -20,7 +20,7 @@ pub async fn run(global: &Global, args: &WhyArgs) -> Result<u8, CliError> {
         let ledger =
             context.ledger(workspace).map_err(|it| plan::failed(workspace, &it.message))?;
         let (_, addresses) = why::person(&view, &email);
-        let events = events(&history::entries(&ledger, name)?, Some(&addresses));
+        let events = events(&history::entries(&ledger, &workspace.scope())?, Some(&addresses));
         let gap = if position > 0 { "\n" } else { "" };
         output::result(&format!("{gap}{}", why::text(&view, &memory, &events, &email)))?;
     }

@@ -42,9 +42,10 @@ pub(super) fn config(
         );
     }
     let (mut connection, sending) = http_defaults();
-    if !request.offline {
-        set_endpoint(&mut connection, env, &mut problems);
-    }
+    // Offline, only the ledger is asked for the host.
+    let mut ignored = Vec::new();
+    let missing = if request.offline { &mut ignored } else { &mut problems };
+    set_endpoint(&mut connection, env, missing);
     if !problems.is_empty() {
         return Err(problems);
     }
@@ -72,7 +73,15 @@ pub(super) fn config(
         web: web(env),
         notify: Vec::new(),
         retention,
-        workspaces: vec![WorkspaceConfig { target, connection, credentials, store, retention }],
+        workspaces: vec![WorkspaceConfig {
+            target,
+            has_name: false,
+            formerly: None,
+            connection,
+            credentials,
+            store,
+            retention,
+        }],
     })
 }
 

@@ -184,6 +184,10 @@ pub enum Format {
 pub struct WorkspaceConfig {
     /// What is reconciled: name, roster files, time zone, limits.
     pub target: WorkspaceSpec,
+    /// Whether the name is from a configuration file.
+    pub has_name: bool,
+    /// The name before a renaming.
+    pub formerly: Option<String>,
     /// Connection to the API.
     pub connection: client::Settings,
     pub credentials: CredentialSource,

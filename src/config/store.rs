@@ -2,12 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use secrecy::ExposeSecret as _;
-
+use super::workspace::placeholder_endpoint;
 use super::{SecretSource, WorkspaceConfig};
-use crate::client::{Credentials, redacted_url};
 use crate::ledger::Location;
-use crate::roster::Digest;
+use crate::memory::scope::{Scope, host_of};
 
 /// Name of the file in the state directory.
 const FILE: &str = "ledger.db";
@@ -26,24 +24,19 @@ pub fn default_store(env: &dyn Fn(&str) -> Option<String>) -> Option<Location> {
 }
 
 impl WorkspaceConfig {
-    /// The scope of this workspace in the ledger: the endpoint, and the uid of the workspace or, if
-    /// that is not configured, a hash of the key. With a `workspace_uid` the scope stays the same
-    /// when keys are rotated.
-    pub fn scope(&self, credentials: &Credentials) -> String {
-        if let SecretSource::Sandbox(_) = self.credentials.api_secret {
-            let uid = self.connection.workspace_uid.as_deref();
-            return format!("sandbox#{}", uid.unwrap_or(&self.target.workspace));
-        }
-        let endpoint = redacted_url(&self.connection.endpoint);
-        if let Some(uid) = &self.connection.workspace_uid {
-            return format!("{endpoint}#{uid}");
-        }
-        let key = match credentials {
-            Credentials::KeyPair { key, .. } => key,
-            Credentials::Token(token) => token,
+    /// The scope of this workspace in the ledger.
+    pub fn scope(&self) -> Scope {
+        let name = &self.target.workspace;
+        let scope = if let SecretSource::Sandbox(_) = self.credentials.api_secret {
+            Scope::of_sandbox(name)
+        } else if self.has_name {
+            Scope::of_name(name)
+        } else {
+            let is_known = self.connection.endpoint != placeholder_endpoint();
+            let host = host_of(self.connection.endpoint.as_str()).filter(|_| is_known);
+            Scope::of_host(name, host.as_deref())
         };
-        let digest: String = Digest::of([key.expose_secret()]).hex().chars().take(16).collect();
-        format!("{endpoint}#key-{digest}")
+        Scope { formerly: self.formerly.clone(), ..scope }
     }
 }
 

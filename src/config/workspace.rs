@@ -52,7 +52,31 @@ impl Validator<'_> {
             }
             workspaces.push(workspace);
         }
+        self.former_names(&workspaces, &names);
         self.selected(workspaces, node)
+    }
+
+    /// A former name must be free, and belong to one workspace.
+    fn former_names(&mut self, workspaces: &[WorkspaceConfig], names: &HashMap<String, Place>) {
+        let mut used: HashMap<&str, Place> = HashMap::new();
+        for workspace in workspaces {
+            let Some(former) = workspace.formerly.as_deref() else { continue };
+            let Some(place) = names.get(&workspace.target.workspace) else { continue };
+            let by = names.get(former).copied().or_else(|| used.insert(former, *place));
+            if let Some(other) = by {
+                let message = format!("`formerly: {former}` names another workspace of this file");
+                self.found.push(
+                    Diagnostic::error("former-name", message)
+                        .at(*place)
+                        .label("this workspace")
+                        .related(other, "the other one")
+                        .hint(
+                            "a renamed workspace takes over the ledger of a name that is no \
+                               longer used, once",
+                        ),
+                );
+            }
+        }
     }
 
     /// Only the workspaces that the command line selects, with the roster that it gives.
@@ -96,7 +120,8 @@ impl Validator<'_> {
     ) -> Option<(WorkspaceConfig, Place)> {
         let fields = self.mapping(node, "a workspace", &schema::workspace())?;
         let name_node = fields.require("name", &mut self.found);
-        let name = name_node.and_then(|node| self.name(node));
+        let name = name_node.and_then(|node| self.name(node, "`name`"));
+        let formerly = fields.get("formerly").and_then(|node| self.name(node, "`formerly`"));
         let endpoint = fields.require("endpoint", &mut self.found);
         let endpoint = endpoint.and_then(|node| self.endpoint(node));
         let credentials = fields.require("credentials", &mut self.found);
@@ -113,7 +138,15 @@ impl Validator<'_> {
         let (workspace, users, base, credentials) = (name?, users?, self.base(), credentials?);
         let target = WorkspaceSpec { workspace, users, base, zone, on_removed, limits, sending };
         let store = store.cloned();
-        let workspace = WorkspaceConfig { target, connection, credentials, store, retention };
+        let workspace = WorkspaceConfig {
+            target,
+            has_name: true,
+            formerly,
+            connection,
+            credentials,
+            store,
+            retention,
+        };
         Some((workspace, name_node?.place))
     }
 
@@ -123,11 +156,11 @@ impl Validator<'_> {
         path.parent().map(Path::to_owned).unwrap_or_default()
     }
 
-    fn name(&mut self, node: &Node<'_>) -> Option<String> {
-        let name = match self.expanded(node, "`name`") {
+    fn name(&mut self, node: &Node<'_>, key: &str) -> Option<String> {
+        let name = match self.expanded(node, key) {
             // Offline, the unexpanded text serves as a name.
             None if self.request.offline => {
-                return node.text("`name`", &mut Vec::new()).map(str::to_owned);
+                return node.text(key, &mut Vec::new()).map(str::to_owned);
             }
             name => name?,
         };
@@ -135,7 +168,7 @@ impl Validator<'_> {
             && name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
         if !good {
             let wanted = "up to 64 letters, digits, dots, dashes and underscores";
-            self.reject(node, "name", &"not a valid name", wanted);
+            self.reject(node, key.trim_matches('`'), &"not a valid name", wanted);
         }
         good.then_some(name)
     }
@@ -282,7 +315,7 @@ pub(super) fn endpoint(text: &str) -> Result<Url, String> {
 
 /// An endpoint for configurations that are never used to connect.
 #[expect(clippy::expect_used, reason = "the text is a constant")]
-fn placeholder_endpoint() -> Url {
+pub(super) fn placeholder_endpoint() -> Url {
     Url::parse("http://127.0.0.1:0/").expect("a valid URL")
 }
 

@@ -9,6 +9,7 @@ mod error;
 pub mod lock;
 pub mod sqlite;
 pub mod store;
+mod succession;
 mod verify;
 mod writer;
 

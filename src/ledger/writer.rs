@@ -1,12 +1,12 @@
 //! Writes the entries of one run.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
 use super::chain::{ChainHead, Row};
 use super::store::{NewRow, Store};
+use super::succession::{self, Chains};
 use super::{Ledger, LedgerError, Open, new_row, verify};
 use crate::blocking::run_blocking;
 use crate::memory::Memory;
@@ -81,7 +81,7 @@ impl LedgerWriter {
         Ok(numbers)
     }
 
-    fn advance(&mut self, rows: &[Row]) {
+    pub(super) fn advance(&mut self, rows: &[Row]) {
         if let Some(last) = rows.last() {
             self.head = ChainHead { seq: last.seq, hash: last.hash.clone() };
             self.ledger.note(&self.head);
@@ -144,16 +144,14 @@ fn prune(
     }
     let earlier = verify::anchor(store)?;
     let mut head = earlier.as_ref().map_or_else(ChainHead::root, ChainHead::after);
-    let mut kept: BTreeMap<String, Memory> = earlier.map(|anchor| anchor.kept).unwrap_or_default();
+    let mut kept: Chains = earlier.map(|anchor| anchor.kept).unwrap_or_default();
     let mut is_old = true;
     store.rows(head.seq, &mut |row| {
         let record = row.read()?;
         is_old &= record.at < cut;
         if is_old {
             head.follow(&row)?;
-            if !row.scope.is_empty() {
-                kept.entry(row.scope).or_insert_with(Memory::of_ledger).fold(&record);
-            }
+            succession::fold(&mut kept, &row.scope, &record);
         }
         Ok(())
     })?;

@@ -58,6 +58,10 @@ pub enum Entry {
     ApprovalGone { budget: BudgetName, email: Email },
     /// A run has ended.
     Run(Box<RunRecord>),
+    /// The chain continues earlier chains of the workspace. This is what they held.
+    Continued { from: Vec<String>, memory: Box<super::Memory> },
+    /// The chain has ended: another one, of the same workspace, continues it.
+    Closed { by: String },
     /// Earlier entries have been dropped; this is what is still needed of them.
     Anchor(Box<Anchor>),
 }

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use super::Memory;
 use super::entry::{AttemptStatus, Entry, Intent, Key, Record, Seen, Seq};
+use super::scope::Scope;
 use crate::action::{Action, BudgetName};
 use crate::directory::Uid;
 use crate::email::Email;
@@ -72,32 +73,40 @@ pub fn events(entries: &[Record], of: Option<&[Email]>) -> Vec<Event> {
     builder.events
 }
 
-/// The entries of all scopes that have had this workspace name. The last anchor, if any, is first.
-pub fn of_workspace(all: Vec<(String, Record)>, name: &str) -> Vec<Record> {
+/// The entries of all chains of a workspace, also of those that it continues. The last anchor, if
+/// any, is first.
+pub fn of_workspace(all: Vec<(String, Record)>, scope: &Scope) -> Vec<Record> {
     let mut names: HashMap<String, String> = HashMap::new();
-    for (scope, record) in &all {
+    for (key, record) in &all {
         if let Entry::Roster(roster) = &record.entry {
-            names.insert(scope.clone(), roster.workspace.clone());
+            names.insert(key.clone(), roster.workspace.clone());
         } else if let Entry::Anchor(anchor) = &record.entry {
-            for (scope, memory) in &anchor.kept {
-                names.entry(scope.clone()).or_insert_with(|| memory.workspace().to_owned());
+            for (key, memory) in &anchor.kept {
+                names.entry(key.clone()).or_insert_with(|| memory.workspace().to_owned());
             }
         }
     }
-    let is_ours = |scope: &String| names.get(scope).is_some_and(|known| known == name);
-    let (mut anchors, mut ours) = (Vec::new(), Vec::new());
-    for (scope, mut record) in all {
+    let is_ours = |key: &String| {
+        scope.has(key) || names.get(key).is_some_and(|name| scope.continues(key, name))
+    };
+    // Until it was closed, a chain belongs to the one that continues it.
+    let mut ours: HashMap<String, bool> = HashMap::new();
+    let (mut anchors, mut entries) = (Vec::new(), Vec::new());
+    for (key, mut record) in all.into_iter().rev() {
         if let Entry::Anchor(anchor) = &mut record.entry {
-            anchor.kept.retain(|scope, _| is_ours(scope));
+            anchor.kept.retain(|key, _| ours.get(key).copied().unwrap_or_else(|| is_ours(key)));
             record.seq = anchor.through;
             anchors.push(record);
-        } else if is_ours(&scope) {
-            ours.push(record);
+        } else if let Entry::Closed { by } = &record.entry {
+            let is_continued = ours.get(by).copied().unwrap_or_else(|| is_ours(by));
+            ours.insert(key, is_continued);
+        } else if *ours.entry(key).or_insert_with_key(is_ours) {
+            entries.push(record);
         }
     }
     // Dropped entries precede all others.
     let first = anchors.into_iter().max_by_key(|record| record.seq);
-    first.into_iter().chain(ours).collect()
+    first.into_iter().chain(entries.into_iter().rev()).collect()
 }
 
 struct EventBuilder<'a> {
@@ -143,8 +152,7 @@ impl EventBuilder<'_> {
             }
             Entry::Seen(seen) if self.of.is_some() => self.seen(seen, *at),
             Entry::Anchor(anchor) => {
-                let kept = anchor.kept.values().next().cloned();
-                self.memory = kept.unwrap_or_else(Memory::of_ledger);
+                self.memory = Memory::joined(anchor.kept.values().cloned());
             }
             _ => {}
         }

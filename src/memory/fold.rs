@@ -49,6 +49,13 @@ impl Memory {
                 self.used.remove(&(*budget, email.clone()));
             }
             Entry::Run(run) => self.add_run(run, at),
+            Entry::Continued { memory, .. } => {
+                let newest = self.newest.max(memory.newest);
+                *self = Self { known: true, through: *seq, newest, ..Self::clone(memory) };
+            }
+            Entry::Closed { .. } => {
+                *self = Self { through: *seq, newest: Some(at), ..Self::of_ledger() };
+            }
         }
     }
 
@@ -79,7 +86,7 @@ impl Memory {
         self.revision = roster.revision.as_ref().map(|revision| self.index_of(revision));
     }
 
-    fn index_of(&mut self, revision: &Revision) -> u32 {
+    pub(super) fn index_of(&mut self, revision: &Revision) -> u32 {
         let known = self.revisions.iter().rposition(|known| known == revision);
         let index = known.unwrap_or_else(|| {
             self.revisions.push(revision.clone());

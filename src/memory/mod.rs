@@ -7,8 +7,10 @@ pub mod backoff;
 pub mod entry;
 pub mod events;
 mod fold;
+mod join;
 pub mod observe;
 pub mod runs;
+pub mod scope;
 mod serde_pairs;
 pub mod timeline;
 
@@ -45,6 +47,9 @@ pub struct Memory {
     newest: Option<Timestamp>,
     /// Name of the workspace in the configuration.
     workspace: String,
+    /// The former names whose chains were carried over.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    former_names: Vec<String>,
     /// Digest of the last roster.
     roster: Option<String>,
     /// Every commit of a roster. Other fields are indices into this list.
@@ -191,6 +196,16 @@ impl Memory {
 
     pub fn workspace(&self) -> &str {
         &self.workspace
+    }
+
+    /// Whether the chain of this former name, if there was one, has been carried over.
+    pub fn has_former_name(&self, name: &str) -> bool {
+        self.former_names.iter().any(|known| known == name)
+    }
+
+    /// Notes that the chain of a former name has been carried over.
+    pub fn add_former_name(&mut self, name: &str) {
+        self.former_names.push(name.to_owned());
     }
 
     /// Digest of the last roster.

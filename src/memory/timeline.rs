@@ -44,6 +44,14 @@ impl TimelineBuilder {
             self.counts.push((*at, self.now.clone()));
         }
         match entry {
+            Entry::Continued { memory, .. } => {
+                for uid in std::mem::take(&mut self.accounts).into_keys() {
+                    self.set(&uid, None);
+                }
+                for (uid, role) in memory.present() {
+                    self.set(uid, Some(role));
+                }
+            }
             Entry::Anchor(anchor) => {
                 for memory in anchor.kept.values() {
                     for (uid, role) in memory.present() {

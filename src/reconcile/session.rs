@@ -11,6 +11,7 @@ use crate::clock::Clock;
 use crate::failure::FailureKind;
 use crate::ledger::lock::Lock;
 use crate::ledger::{Ledger, LedgerWriter};
+use crate::memory::scope::Scope;
 use crate::report::Failure;
 
 /// How often a lock that another run holds is tried again.
@@ -20,8 +21,7 @@ const LOCK_POLL_INTERVAL: Duration = Duration::from_millis(250);
 #[derive(Clone, Debug)]
 pub struct LedgerConfig {
     pub ledger: Ledger,
-    /// The endpoint, and the workspace or the key.
-    pub scope: String,
+    pub scope: Scope,
     /// How long rows are kept.
     pub retention: SignedDuration,
     /// How long to wait for another run of the same workspace.
@@ -47,7 +47,7 @@ impl RunSession {
     ) -> Result<Self, Failure> {
         let (lock, waited) = lock(config, clock, cancel).await?;
         let (ledger, scope, now) = (config.ledger.clone(), config.scope.clone(), clock.now());
-        let opened = run_blocking(move || ledger.open(&scope, now)).await;
+        let opened = run_blocking(move || ledger.open_workspace(&scope, now)).await;
         let writer = opened.map_err(|error| journal::failure(&config.ledger, &error))?;
         Ok(Self { writer, lock, retention: config.retention, waited })
     }
@@ -61,7 +61,7 @@ async fn lock(
     let holder = holder(clock);
     let mut waited = Duration::ZERO;
     loop {
-        match config.ledger.lock(&config.scope, &holder) {
+        match config.ledger.lock(&config.scope.key, &holder) {
             Ok(Ok(lock)) => return Ok((lock, waited > Duration::ZERO)),
             Ok(Err(by)) if waited >= config.lock_timeout => {
                 let message = format!(

@@ -76,11 +76,10 @@ async fn read<T: Send + 'static>(
     workspace: &WorkspaceStatus,
     fold: impl FnOnce(Vec<Record>) -> T + Send + 'static,
 ) -> Result<T, String> {
-    let Some(ledger) = workspace.ledger.clone() else { return Ok(fold(Vec::new())) };
-    let name = workspace.name.clone();
+    let Some((ledger, scope)) = workspace.chain.clone() else { return Ok(fold(Vec::new())) };
     run_blocking(move || {
         let entries = ledger.entries().map_err(|error| format!("{}: {error}", ledger.place()))?;
-        Ok(fold(of_workspace(entries, &name)))
+        Ok(fold(of_workspace(entries, &scope)))
     })
     .await
 }

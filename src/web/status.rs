@@ -15,6 +15,7 @@ use crate::daemon::{NextRun, RunCompleted};
 use crate::diagnostic::{Diagnostic, Severity, Sources};
 use crate::escape::escape;
 use crate::ledger::Ledger;
+use crate::memory::scope::Scope;
 use crate::render::diagnostics;
 use crate::report::{RunStatus, Trigger};
 use crate::status::Health;
@@ -49,6 +50,9 @@ pub enum WorkspaceHealth {
     Failing,
 }
 
+/// Where the history of a workspace is.
+pub type Chain = (Ledger, Scope);
+
 #[derive(Clone, Debug, Default)]
 pub struct WorkspaceStatus {
     pub name: String,
@@ -67,7 +71,7 @@ pub struct WorkspaceStatus {
     /// When the workspace last matched the roster.
     pub converged: Option<Timestamp>,
     pub snapshot: Option<Arc<SnapshotView>>,
-    pub ledger: Option<Ledger>,
+    pub chain: Option<Chain>,
 }
 
 /// Errors that make files unusable. The last valid version stays in use.
@@ -96,15 +100,15 @@ impl StatusStore {
     /// Replaces the set of workspaces; the status of those that stay is kept.
     pub fn set_workspaces(
         &self,
-        workspaces: impl IntoIterator<Item = (String, Option<Ledger>)>,
+        workspaces: impl IntoIterator<Item = (String, Option<Chain>)>,
         now: Timestamp,
     ) {
         self.change(|state| {
             let mut before = std::mem::take(&mut state.workspaces);
-            let workspaces = workspaces.into_iter().map(|(name, ledger)| {
+            let workspaces = workspaces.into_iter().map(|(name, chain)| {
                 let known = before.remove(&name);
                 let status = known.unwrap_or_else(|| WorkspaceStatus::new(&name, now));
-                (name, WorkspaceStatus { ledger, ..status })
+                (name, WorkspaceStatus { chain, ..status })
             });
             state.workspaces = workspaces.collect();
         });

@@ -8,4 +8,5 @@ mod kill;
 mod lag;
 mod retention;
 mod scenario;
+mod succession;
 mod tamper;

@@ -2,7 +2,7 @@
 CREATE TABLE entries (
     seq     BIGINT PRIMARY KEY,  -- 1, 2, 3, … without gaps
     at      TEXT NOT NULL,       -- when it was written: RFC 3339, UTC
-    scope   TEXT NOT NULL,       -- the endpoint, and the workspace or the key; empty for the ledger itself
+    scope   TEXT NOT NULL,       -- the key of the workspace: its name; empty for the ledger itself
     kind    TEXT NOT NULL,
     subject TEXT,                -- the address of the person, where it concerns one
     body    TEXT NOT NULL,       -- JSON

@@ -43,7 +43,7 @@ fn a_minimal_file_gives_exactly_the_defaults() {
     let store = Location::File("/home/matt/.local/state/rosterd/ledger.db".into());
     assert_eq!((&config.store, config.listen), (&Some(store), None));
     assert_eq!(config.retention, Duration::from_hours(400 * 24));
-    let WorkspaceConfig { target, connection, credentials, store, retention } = only(&config);
+    let WorkspaceConfig { target, connection, credentials, store, retention, .. } = only(&config);
     assert_eq!((store, *retention), (&config.store, config.retention));
     assert_eq!((&*target.workspace, &target.users), ("acme", &vec!["users.yaml".to_owned()]));
     assert_eq!((&target.zone, target.on_removed), (&TimeZone::UTC, OnRemoved::Disable));

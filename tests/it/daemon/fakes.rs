@@ -22,6 +22,7 @@ use rosterd::email::Email;
 use rosterd::failure::FailureKind;
 use rosterd::guard::Limits;
 use rosterd::ledger::{Ledger, Location};
+use rosterd::memory::scope::Scope;
 use rosterd::plan::OnRemoved;
 use rosterd::plan::change::{Action, Change};
 use rosterd::reconcile::{Evaluation, InputError, LedgerConfig, Loaded, WorkspaceSpec};
@@ -208,6 +209,8 @@ pub fn workspace(name: &str) -> WorkspaceConfig {
             limits: Limits::default(),
             sending: Sending { concurrency: 1, batch: 1 },
         },
+        has_name: true,
+        formerly: None,
         connection: client::Settings {
             endpoint: "https://api.example.com/graphql".parse().unwrap(),
             workspace_uid: None,
@@ -253,7 +256,8 @@ impl Environment for World {
 
     fn connect(&self, workspace: &WorkspaceConfig) -> Result<Connected<Directory>, Failure> {
         let name = workspace.target.workspace.clone();
-        let records = LedgerConfig { scope: name.clone(), ..records(&self.state().ledger) };
+        let records =
+            LedgerConfig { scope: Scope::of_name(&name), ..records(&self.state().ledger) };
         Ok(Connected {
             directory: Directory { world: self.clone(), workspace: name },
             ledger: records,

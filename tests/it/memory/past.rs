@@ -9,6 +9,7 @@ use rosterd::memory::entry::{
 };
 use rosterd::memory::events::{EventKind, events, of_workspace};
 use rosterd::memory::runs::runs;
+use rosterd::memory::scope::Scope;
 use rosterd::memory::timeline::timeline;
 use rosterd::role::Role;
 
@@ -97,12 +98,15 @@ fn runs_with_the_same_status_are_a_streak() {
     assert_eq!(streak(&[run(Converged), stale.clone(), stale]), [None, None, None, Some(2)]);
 }
 
+/// An old key, which names endpoint and API key.
+const KEY: &str = "https://api.acme.io/graphql#key-1";
+
 #[test]
 fn an_anchor_keeps_what_is_needed_of_dropped_entries() {
     let world = World::converged();
     let before = world.clone().seen(-900);
     let kept = BTreeMap::from([
-        ("key".to_owned(), before.memory.clone()),
+        (KEY.to_owned(), before.memory.clone()),
         ("another".to_owned(), Memory::of_ledger()),
     ]);
     let roster = RosterRecord {
@@ -123,9 +127,9 @@ fn an_anchor_keeps_what_is_needed_of_dropped_entries() {
     );
     assert_ne!(seen.memory, before.memory);
     let mut all: Vec<(String, Record)> =
-        vec![("key".into(), Record { seq: 41, at: hours(1), entry: Entry::Roster(roster) })];
+        vec![(KEY.into(), Record { seq: 41, at: hours(1), entry: Entry::Roster(roster) })];
     for (seq, entry) in (42..).zip(observed) {
-        all.push(("key".into(), Record { seq, at: hours(2), entry }));
+        all.push((KEY.into(), Record { seq, at: hours(2), entry }));
     }
     all.push(("another".into(), Record { seq: 60, at: hours(3), entry: run(Failed) }));
     let anchor = Anchor { through: 40, hash: String::new(), kept };
@@ -134,7 +138,7 @@ fn an_anchor_keeps_what_is_needed_of_dropped_entries() {
         Record { seq: 61, at: hours(4), entry: Entry::Anchor(Box::new(anchor)) },
     ));
 
-    let ours = of_workspace(all, "acme");
+    let ours = of_workspace(all, &Scope::of_name("acme"));
     assert_eq!(ours[0].seq, 40, "what was dropped comes first");
     assert!(ours.iter().all(|noted| noted.seq != 60), "another workspace's");
     let people: Vec<usize> =

@@ -163,10 +163,12 @@ fn workspace(state: &SimState, params: &Params) -> WorkspaceConfig {
             limits: limits(params),
             sending: Sending { concurrency: params.concurrency, batch: params.batch },
         },
+        has_name: true,
+        formerly: None,
         connection: connection(),
         credentials: CredentialSource {
             api_key: None,
-            api_secret: SecretSource::Sandbox("prdm_wsp_sandbox"),
+            api_secret: SecretSource::Env("SECRET".into()),
         },
         store: None,
         retention: retention(params),
@@ -214,7 +216,7 @@ impl Environment for SimEnvironment {
     fn connect(&self, config: &WorkspaceConfig) -> Result<Connected<Directory>, Failure> {
         let records = LedgerConfig {
             ledger: self.process.ledger.clone(),
-            scope: config.target.workspace.clone(),
+            scope: config.scope(),
             retention: config.retention.try_into().unwrap(),
             lock_timeout: Duration::from_mins(1),
         };

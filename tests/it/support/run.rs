@@ -11,6 +11,7 @@ use rosterd::clock::Clock;
 use rosterd::diagnostic::Sources;
 use rosterd::failure::FailureKind;
 use rosterd::ledger::{Ledger, Location};
+use rosterd::memory::scope::Scope;
 use rosterd::reconcile::{
     self, Evaluation, LedgerConfig, Loaded, RunOptions, RunResult, RunSession, WorkspaceSpec,
 };
@@ -39,7 +40,7 @@ pub const SCOPE: &str = "acme";
 pub fn records(ledger: &Ledger) -> LedgerConfig {
     LedgerConfig {
         ledger: ledger.clone(),
-        scope: SCOPE.into(),
+        scope: Scope::of_name(SCOPE),
         retention: SignedDuration::from_hours(400 * 24),
         lock_timeout: Duration::from_secs(1),
     }
