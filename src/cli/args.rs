@@ -18,7 +18,7 @@ const EXIT_CODES: &str = "Exit codes: 0 done or in sync, 1 failed, 2 changes to 
 /// The whole command line. `-h` and `--help` print the same: one line for each option.
 #[derive(Debug, Parser)]
 #[command(name = "rosterd", version, about = ABOUT, long_about = None, after_help = EXIT_CODES)]
-#[command(max_term_width = 100, hide_possible_values = true)]
+#[command(max_term_width = 100)]
 pub struct Cli {
     #[command(flatten)]
     pub run: RunArgs,
@@ -38,7 +38,7 @@ pub struct RunArgs {
     #[arg(long)]
     pub once: bool,
     /// Write the plan as text, diff, json, markdown (for a pull request) or github (annotations)
-    #[arg(long, value_name = "FORMAT", requires = "plan")]
+    #[arg(long, value_enum, value_name = "FORMAT", requires = "plan", hide_possible_values = true)]
     pub format: Option<PlanFormat>,
     /// Write the plan to a file; with `--format json` it can be applied later
     #[arg(long, value_name = "FILE", requires = "plan")]
@@ -89,7 +89,8 @@ pub struct ApplyArgs {
 #[derive(Args, Debug)]
 pub struct CheckArgs {
     /// Write problems as text, json or github (annotations)
-    #[arg(long, value_name = "FORMAT", default_value = "text", hide_default_value = true)]
+    #[arg(long, value_enum, value_name = "FORMAT", default_value = "text")]
+    #[arg(hide_possible_values = true, hide_default_value = true)]
     pub format: CheckFormat,
 }
 
@@ -112,7 +113,8 @@ pub struct HistoryArgs {
     #[arg(value_name = "EMAIL")]
     pub email: Option<String>,
     /// Write text, json or csv
-    #[arg(long, value_name = "FORMAT", default_value = "text", hide_default_value = true)]
+    #[arg(long, value_enum, value_name = "FORMAT", default_value = "text")]
+    #[arg(hide_possible_values = true, hide_default_value = true)]
     pub format: TableFormat,
     /// Only what happened since: 7d, 2026-11-01 or 2026-11-01T08:00:00Z
     #[arg(long, value_name = "WHEN")]
@@ -122,7 +124,8 @@ pub struct HistoryArgs {
 #[derive(Args, Debug)]
 pub struct AccessArgs {
     /// Write text, csv or json
-    #[arg(long, value_name = "FORMAT", default_value = "text", hide_default_value = true)]
+    #[arg(long, value_enum, value_name = "FORMAT", default_value = "text")]
+    #[arg(hide_possible_values = true, hide_default_value = true)]
     pub format: TableFormat,
     /// Mark access that ends within this number of days
     #[arg(long, value_name = "DAYS", default_value_t = 30)]
@@ -138,7 +141,7 @@ pub struct HealthArgs {
 
 #[derive(Args, Debug)]
 pub struct CompletionsArgs {
-    /// bash, elvish, fish, powershell or zsh
+    #[arg(value_enum)]
     pub shell: clap_complete::Shell,
 }
 
@@ -180,6 +183,7 @@ pub enum TableFormat {
 #[derive(Args, Debug)]
 pub struct SchemaArgs {
     /// users, config or graphql
+    #[arg(value_enum, hide_possible_values = true)]
     pub which: SchemaName,
 }
 

@@ -37,12 +37,12 @@ pub struct Global {
     #[arg(value_parser = duration)]
     pub lock_timeout: Duration,
     /// Format of log lines on stderr: text or json
-    #[arg(long, global = true, value_name = "FORMAT", default_value = "text")]
-    #[arg(hide_default_value = true)]
+    #[arg(long, global = true, value_enum, value_name = "FORMAT", default_value = "text")]
+    #[arg(hide_possible_values = true, hide_default_value = true)]
     pub log_format: LogFormat,
     /// Colour: auto (on a terminal, unless `NO_COLOR` is set), always or never
-    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
-    #[arg(hide_default_value = true)]
+    #[arg(long, global = true, value_enum, value_name = "WHEN", default_value = "auto")]
+    #[arg(hide_possible_values = true, hide_default_value = true)]
     pub color: Color,
     /// More output (-vv: everything); `RUST_LOG` overrides it
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]

@@ -37,7 +37,8 @@ pub struct SandboxArgs {
     pub rate_limit: Option<u32>,
     /// When one field of several fails: partial (the others are executed) or abort (the rest is
     /// not executed, and `data` is null)
-    #[arg(long, value_name = "HOW", default_value = "partial")]
+    #[arg(long, value_enum, value_name = "HOW", default_value = "partial")]
+    #[arg(hide_possible_values = true)]
     pub batch: Batch,
     /// Maximum number of fields in a mutation; more are refused
     #[arg(long, value_name = "N", default_value_t = schema::MAX_FIELDS)]

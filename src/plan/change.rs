@@ -23,7 +23,7 @@ pub struct Change {
     pub name: Option<Box<str>>,
     /// The member to whom the account may belong, under another address.
     pub suspect: Option<Email>,
-    /// The member has dates, so that the change depends on the clock.
+    /// The change depends on the clock: the member has dates, or a hold has ended with the time.
     pub dated: bool,
     /// Caused by a date that an earlier run saw while it was in the future.
     pub scheduled: bool,

@@ -33,7 +33,7 @@ use jiff::Timestamp;
 use super::change::{Action, Change, Reason};
 use super::draft::Draft;
 use super::matching::{Found, Matching};
-use super::rename::{Suspect, Suspects};
+use super::rename::Suspects;
 use super::{Finding, FindingKind, OnRemoved, Plan};
 use crate::directory::{Account, Invitation, InviteStatus, Snapshot};
 use crate::email::Email;
@@ -62,7 +62,7 @@ pub fn plan(
     }
     suspects.iter().for_each(|suspect| draft.suspect(suspect));
     for account in &matching.unmatched_accounts {
-        draft.unmatched_account(account, on_removed, suspects.of(account));
+        draft.unmatched_account(account, on_removed, &suspects);
     }
     for invitation in &matching.unmatched_invitations {
         draft.unexpected_invitation(invitation, None);
@@ -234,7 +234,7 @@ impl Draft<'_> {
         &mut self,
         account: &Account,
         on_removed: OnRemoved,
-        suspect: Option<&Suspect<'_>>,
+        suspects: &Suspects<'_>,
     ) {
         match on_removed {
             OnRemoved::Disable => self.propose(Change {
@@ -244,8 +244,8 @@ impl Draft<'_> {
                 reason: Reason::NotInRoster,
                 place: None,
                 name: account.name.clone(),
-                suspect: suspect.map(|suspect| suspect.member.email.clone()),
-                dated: false,
+                suspect: suspects.of(account).map(|suspect| suspect.member.email.clone()),
+                dated: suspects.has_released(account),
                 scheduled: false,
                 resembles: Box::default(),
             }),

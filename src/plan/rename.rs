@@ -36,7 +36,11 @@ pub struct Suspect<'a> {
 
 /// The suspects among the accounts without a member, at most one member each.
 #[derive(Debug, Default)]
-pub struct Suspects<'a>(HashMap<&'a Uid, Suspect<'a>>);
+pub struct Suspects<'a> {
+    held: HashMap<&'a Uid, Suspect<'a>>,
+    /// Accounts that time has released, or the dates of a member. Their disable depends on the clock.
+    released: HashSet<&'a Uid>,
+}
 
 impl<'a> Suspects<'a> {
     pub fn new(matching: &Matching<'a>, memory: &Memory, now: Timestamp) -> Self {
@@ -47,28 +51,32 @@ impl<'a> Suspects<'a> {
         let accounts: HashMap<&Uid, &Account> =
             matching.unmatched_accounts.iter().map(|account| (&account.uid, *account)).collect();
         let known = memory.renames().iter().flat_map(|(_, rename)| &rename.members).collect();
-        let members = members_at(matching, &known, now);
+        let members = members_at(matching, &known);
         let mut taken = HashSet::new();
         let mut first_seen = HashMap::new();
         for (at, Rename { sign, accounts: uids, members: emails }) in memory.renames() {
             let accounts = uids.iter().filter_map(|uid| accounts.get(uid).copied());
-            let mut found = emails.iter().filter_map(|email| members.get(email));
+            let found = emails.iter().filter_map(|email| members.get(email));
+            let (found, ended): (Vec<_>, Vec<_>) =
+                found.partition(|(member, _)| member.phase(now) == Phase::Present);
+            if !ended.is_empty() {
+                suspects.released.extend(accounts.clone().map(|account| &account.uid));
+            }
             match sign {
                 RenameSign::Arrival => {
-                    let open = found.filter(|(member, has_account)| {
-                        !has_account
-                            && member.phase(now) == Phase::Present
-                            && !taken.contains(&&member.email)
+                    let open = found.iter().filter(|(member, has_account)| {
+                        !has_account && !taken.contains(&&member.email)
                     });
                     let open = open.map(|(member, _)| *member).collect();
                     for (account, member, _) in pairs(accounts.collect(), open) {
                         taken.insert(&member.email);
                         let suspect = Suspect { account, member, since: *at, until: None };
-                        suspects.0.insert(&account.uid, suspect);
+                        suspects.held.insert(&account.uid, suspect);
                     }
                 }
                 RenameSign::Name => {
-                    let member = found.next().map(|(member, _)| *member);
+                    let future = ended.iter().filter(|it| it.0.phase(now) == Phase::Future);
+                    let member = found.iter().chain(future).map(|(member, _)| *member).next();
                     first_seen.extend(accounts.map(|account| (&account.uid, (*at, member))));
                 }
             }
@@ -98,16 +106,23 @@ impl<'a> Suspects<'a> {
         let until = since.saturating_add(NAME_HOLDS).unwrap_or(Timestamp::MAX);
         if now < until {
             let suspect = Suspect { account, member, since, until: Some(until) };
-            self.0.entry(&account.uid).or_insert(suspect);
+            self.held.entry(&account.uid).or_insert(suspect);
+        } else {
+            self.released.insert(&account.uid);
         }
     }
 
     pub fn of(&self, account: &Account) -> Option<&Suspect<'a>> {
-        self.0.get(&account.uid)
+        self.held.get(&account.uid)
+    }
+
+    /// Whether the account is not held, or not for all its members, because of the time.
+    pub fn has_released(&self, account: &Account) -> bool {
+        self.released.contains(&account.uid)
     }
 
     pub fn iter(&self) -> impl Iterator<Item = &Suspect<'a>> {
-        self.0.values()
+        self.held.values()
     }
 
     /// The members who may have arrived under another address.
@@ -159,17 +174,14 @@ pub fn signs(roster: &Roster, snapshot: &Snapshot, memory: &Memory, now: Timesta
 }
 
 /// Members by the address under which the ledger knows them, and whether they have an account.
-/// Those whose access has ended are left out.
 fn members_at<'a>(
     matching: &Matching<'a>,
     known: &HashSet<&Email>,
-    now: Timestamp,
 ) -> HashMap<&'a Email, (&'a Member, bool)> {
     if known.is_empty() {
         return HashMap::new();
     }
-    let members = matching.members().filter(|(member, _)| member.phase(now) != Phase::Past);
-    let all = members.flat_map(|(member, found)| {
+    let all = matching.members().flat_map(|(member, found)| {
         let entry = (member, !found.accounts.is_empty());
         member.addresses().map(move |address| (address, entry))
     });

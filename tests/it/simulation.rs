@@ -16,6 +16,7 @@ mod invariants;
 mod machine;
 mod network;
 mod operators;
+mod people;
 mod process;
 mod scenario;
 mod second_workspace;

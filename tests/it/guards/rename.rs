@@ -168,6 +168,9 @@ fn an_account_with_the_name_of_a_new_member_is_held_for_a_day() {
     assert_eq!(held(&renamed(-23).verdict()), rows);
     assert_eq!(renamed(-23).plan().next, Some(hours(1)));
     assert_eq!(held(&renamed(-24).verdict()), NOBODY, "once an account");
+    let mut ahead = renamed(-24);
+    ahead.server_time = Some(hours(-20));
+    assert_eq!(held(&ahead.verdict()), ["disable matt@acme.io by clock"]);
     let blank = World { memory: rosterd::memory::Memory::empty(), ..renamed(0) };
     assert_eq!(held(&blank.verdict()), rows, "and without a ledger");
     // Whatever becomes of the sign meanwhile.

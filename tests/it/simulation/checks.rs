@@ -11,6 +11,7 @@ use rosterd::reconcile::Evaluation;
 use rosterd::report::{End, Outcome, RunReport, Verification};
 
 use super::expected_roster::{ExpectedRoster, Member};
+use super::people::People;
 use super::scenario::{Key, Params};
 use super::sim_state::{Listing, Run, SimState};
 
@@ -54,6 +55,7 @@ pub struct Tracker {
     pub budget_uses: HashMap<&'static str, Vec<BudgetUse>>,
     /// Ends that a run saw in advance: address and time.
     pub scheduled: HashSet<(String, Timestamp)>,
+    pub people: People,
     /// The time of the newest row.
     pub newest: Option<Timestamp>,
     /// Number of the sandbox's mutations checked so far.
@@ -201,13 +203,17 @@ impl SimState {
         self.record_scheduled(run, now);
     }
 
-    /// Records the future ends that this run has seen.
+    /// Records the future ends and the persons that this run has seen.
     fn record_scheduled(&mut self, run: usize, now: Timestamp) {
         let Some(expected) =
             self.runs[run].version.and_then(|at| self.versions[at].expected.as_ref())
         else {
             return;
         };
+        let expected = expected.clone();
+        if let Some(listing) = self.runs[run].listing.clone() {
+            self.meet(now, &expected, &listing);
+        }
         let mut future = Vec::new();
         for member in &expected.members {
             let ends = [member.end(&self.zone), member.elevate.map(|(_, until)| until)];
@@ -311,6 +317,10 @@ impl SimState {
                     let why = format!("the ledger records {change} as {status:?}");
                     self.fail(format!("{why}; executed: {executed}"));
                 }
+            }
+            Entry::Seen(seen) => {
+                self.count("row seen");
+                self.arrived(seen, record.at);
             }
             Entry::Shown { of } => {
                 for seq in of {

@@ -1,7 +1,7 @@
 //! Events that the seeds of every `cargo test` must cover: each fault, guard, row of the plan and
 //! outcome.
 
-pub const REQUIRED: [&str; 92] = [
+pub const REQUIRED: [&str; 94] = [
     "status done",
     "status lapsed",
     "status not sent",
@@ -65,7 +65,9 @@ pub const REQUIRED: [&str; 92] = [
     "plan finds InvitedWithOtherRole",
     "plan finds EmailDiffers",
     "plan finds Lookalike",
+    "operator AcceptElsewhere",
     "plan finds ManualActionRequired",
+    "plan finds MaybeRenamed",
     "plan finds NotStarted",
     "plan finds Rejected",
     "plan finds Propagating",

@@ -100,13 +100,26 @@ impl SimState {
                 }
                 Guard::Clock => self.tracker.newest > Some(self.clocks.machine_now()),
                 // These holds end without an operator.
-                Guard::Suspend | Guard::Rename => false,
+                Guard::Suspend => false,
+                Guard::Rename => action.kind() == "disable" && self.someone_is_missing(applied),
             });
             if !is_real {
                 return Err(format!("held without a reason: {held:?}"));
             }
         }
         Ok(())
+    }
+
+    /// Whether there is a member without an account: an unknown account may be hers. The hold of a
+    /// name has ended by now.
+    fn someone_is_missing(&self, applied: &Applied) -> bool {
+        let world = self.world.lock();
+        let now = applied.plan.now;
+        self.latest_roster.members.iter().any(|member| {
+            let mut active = world.workspaces[0].active();
+            member.phase(now, &self.zone) == Phase::Present
+                && !active.any(|account| self.owner_of(account) == Some(member))
+        })
     }
 
     /// An upper bound of the effects of the last day that count against the budget.

@@ -35,9 +35,10 @@ const EDITS: [(Edit, u8); 24] = [
     (Edit::Repair, 6),
 ];
 
-const ACTIONS: [(OperatorAction, u8); 14] = [
+const ACTIONS: [(OperatorAction, u8); 15] = [
     (OperatorAction::Accept, 10),
     (OperatorAction::AcceptAll, 6),
+    (OperatorAction::AcceptElsewhere, 4),
     (OperatorAction::ExpireInvitation, 5),
     (OperatorAction::Remove, 4),
     (OperatorAction::Disable, 3),
@@ -47,7 +48,7 @@ const ACTIONS: [(OperatorAction, u8); 14] = [
     (OperatorAction::ChangeRole, 6),
     (OperatorAction::GrantAdmin, 2),
     (OperatorAction::NewAddress, 3),
-    (OperatorAction::SecondAccount, 2),
+    (OperatorAction::SecondAccount, 4),
     (OperatorAction::InviteOutsider, 3),
     (OperatorAction::AddLookalike, 2),
 ];

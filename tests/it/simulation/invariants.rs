@@ -205,7 +205,12 @@ impl EffectCheck<'_> {
                 Some(member) if !self.expected.approves("disable", email) => {
                     Err(format!("it looks like {}", member.email))
                 }
-                _ => Ok(()),
+                _ => match self.state.person(self.expected, self.listing, self.target, self.now) {
+                    Some(member) if !self.expected.approves("disable", email) => {
+                        Err(format!("it may be the account of {}", member.email))
+                    }
+                    _ => Ok(()),
+                },
             },
             ("disable", Some(member)) if member.phase(self.now, zone) == Phase::Past => Ok(()),
             ("disable", Some(member)) => Err(format!("{} is a member", member.email)),

@@ -1,10 +1,11 @@
 //! What operators do: direct changes to the workspace, and commits to the roster file.
 
 use jiff::{SignedDuration, Timestamp};
-use rosterd::sandbox::world::{Account, AccountType, Invitation};
+use rosterd::sandbox::world::{Account, AccountType, Invitation, World};
 
 use super::expected_roster::{ExpectedRoster, Member, day};
 use super::invariants::{INVISIBLE, role_name};
+use super::people::{introduce, name_of};
 use super::scenario::{Edit, OperatorAction};
 use super::sim_state::{SimState, Version, WORKSPACE};
 
@@ -15,10 +16,6 @@ const TYPES: [AccountType; 5] = [
     AccountType::Analyst,
     AccountType::WorkspaceAdmin,
 ];
-
-fn name_of(email: &str) -> String {
-    email.split('@').next().unwrap_or_default().to_owned()
-}
 
 impl SimState {
     /// An operator changes the workspace directly.
@@ -34,16 +31,14 @@ impl SimState {
         let guest = format!("guest{}@acme.io", which % 5);
         let details = match action {
             OperatorAction::Accept | OperatorAction::AcceptAll => {
-                let all = action == OperatorAction::AcceptAll;
                 let at = which % invited.len().max(1);
-                let mut accepted = Vec::new();
-                for (_, email) in invited.iter().enumerate().filter(|(it, _)| all || *it == at) {
-                    if world.accept(WORKSPACE, email, now).is_ok() {
-                        self.tracker.invitations.remove(&email.to_ascii_lowercase());
-                        accepted.push(email.clone());
-                    }
-                }
-                accepted.join(", ")
+                let all = action == OperatorAction::AcceptAll;
+                let accepted = invited.iter().enumerate().filter(|(it, _)| all || *it == at);
+                self.accept(&mut world, accepted.map(|(_, email)| email))
+            }
+            OperatorAction::AcceptElsewhere => {
+                let email = invited.get(which % invited.len().max(1)).cloned().unwrap_or_default();
+                self.accept_elsewhere(&mut world, &email, which)
             }
             OperatorAction::ExpireInvitation => {
                 let email = invited.get(which % invited.len().max(1)).cloned().unwrap_or_default();
@@ -93,6 +88,22 @@ impl SimState {
         drop(world);
         self.log_event(&format!("operator {action:?}"), &details);
         self.record_world();
+    }
+
+    fn accept<'a>(
+        &mut self,
+        world: &mut World,
+        invited: impl Iterator<Item = &'a String>,
+    ) -> String {
+        let mut accepted = Vec::new();
+        for email in invited {
+            if world.accept(WORKSPACE, email, self.clocks.true_now()).is_ok() {
+                self.tracker.invitations.remove(&email.to_ascii_lowercase());
+                introduce(world.workspaces[0].accounts.last_mut().unwrap());
+                accepted.push(email.as_str());
+            }
+        }
+        accepted.join(", ")
     }
 
     fn change_account(
@@ -264,7 +275,8 @@ fn edit_member(member: &mut Member, edit: Edit, which: usize, role: &'static str
             member.elevate = member.elevate.filter(|_| role != "ADMIN");
         }
         Edit::NewAddress | Edit::NewAddressWithAlias => {
-            member.name = Some(name_of(&member.email));
+            let name = name_of(&member.email);
+            member.name.get_or_insert(name);
             let new = format!("moved{}.{}", which % 3, member.email);
             let old = std::mem::replace(&mut member.email, new);
             if edit == Edit::NewAddressWithAlias {

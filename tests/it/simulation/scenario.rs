@@ -134,6 +134,8 @@ pub enum Edit {
 pub enum OperatorAction {
     Accept,
     AcceptAll,
+    /// Somebody accepts under another address than the invited one.
+    AcceptElsewhere,
     ExpireInvitation,
     Remove,
     Disable,

@@ -18,6 +18,7 @@ use tokio::task::JoinHandle;
 use super::expected_roster::{ExpectedRoster, Member};
 use super::machine::{FaultyStore, SimulatedExecutor};
 use super::network::Api;
+use super::people::name_of;
 use super::process::{Process, folder};
 use super::scenario::{Edit, Operation, Param, Scenario};
 use super::second_workspace::SECOND_WORKSPACE;
@@ -130,7 +131,7 @@ impl Simulation {
                     (_, 0 | 1) => AccountType::Admin,
                     _ => [AccountType::Developer, AccountType::Analyst][n % 2],
                 };
-                world.add(WORKSPACE, &email, Some(format!("user{n}")), account_type).unwrap();
+                world.add(WORKSPACE, &email, Some(name_of(&email)), account_type).unwrap();
             }
             let bot = "bot@ops.acme.io";
             world.add(WORKSPACE, bot, None, AccountType::Admin).unwrap();
