@@ -5,8 +5,7 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 
 use super::entry::{
-    AttemptStatus, Entry, Intent, Key, OutcomeEntry, Record, Rename, RosterRecord, RunRecord, Seen,
-    Seq,
+    AttemptStatus, Entry, Intent, Key, OutcomeEntry, Record, RosterRecord, RunRecord, Seen, Seq,
 };
 use super::{AccountRecord, Attempt, Hold, Invited, Memory, PROPAGATION_TIME, Rejection};
 use crate::action::Action;
@@ -269,14 +268,6 @@ impl Memory {
         hold.by = by.to_vec();
         // The clock may have been ahead before.
         hold.since = hold.since.min(at);
-    }
-
-    /// A name's sign counts from when it was first seen, or from now if the clock was ahead then.
-    fn add_rename(&mut self, rename: &Rename, at: Timestamp) {
-        match self.renames.iter_mut().find(|(_, known)| known == rename) {
-            Some((known, _)) => *known = (*known).min(at),
-            None => self.renames.push((at, rename.clone())),
-        }
     }
 
     fn add_run(&mut self, run: &RunRecord, at: Timestamp) {

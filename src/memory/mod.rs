@@ -9,6 +9,7 @@ pub mod events;
 mod fold;
 mod join;
 pub mod observe;
+mod rename;
 pub mod runs;
 pub mod scope;
 mod serde_pairs;
@@ -278,18 +279,6 @@ impl Memory {
         Some(Sent { times: all.len(), last: all.iter().copied().max()? })
     }
 
-    /// The role of the last invitation since `since` to one of these addresses that may have been
-    /// sent and was not accepted there.
-    pub fn invited_role<'a>(
-        &self,
-        addresses: impl IntoIterator<Item = &'a Email>,
-        since: Timestamp,
-    ) -> Option<&Role> {
-        let sent = addresses.into_iter().filter_map(|email| self.sent.get(email)).flatten();
-        let (seq, _) = sent.filter(|(_, at)| *at >= since).max_by_key(|(seq, _)| *seq)?;
-        self.attempts[self.index_of_attempt(*seq)?].action.to()
-    }
-
     /// Earlier rejections of this change.
     pub fn rejection(&self, action: &Action, email: &Email) -> Option<&Rejection> {
         if self.rejections.is_empty() {
@@ -374,11 +363,6 @@ impl Memory {
 
     pub fn is_known_end(&self, end: &End) -> bool {
         self.ends.contains(end)
-    }
-
-    /// Signs of another address, each with when it was first seen.
-    pub fn renames(&self) -> &[(Timestamp, Rename)] {
-        &self.renames
     }
 
     pub fn holds(&self) -> &BTreeMap<Key, Hold> {
