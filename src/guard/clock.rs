@@ -17,7 +17,7 @@ pub(super) fn check(context: &GuardContext<'_>, decisions: &mut Decisions) {
     let dated = context.positions(|change| change.dated);
     decisions.hold(context, Guard::Clock, dated, |held| {
         let (held, all) = (held.len(), context.changes.len());
-        let message = format!("{held} of {all} changes are of members with dates, and {why}");
+        let message = format!("{held} of {all} changes depend on the time, and {why}");
         let hint = "correct the clock of this machine; the next run decides again (if an earlier \
                     clock was wrong, start a new ledger)";
         (message, hint.into())

@@ -47,14 +47,7 @@ pub fn message(finding: &Finding, now: Timestamp) -> String {
         FindingKind::EmailDiffers { account } => {
             format!("the account is now {}; update `email`", escape(account.as_str()))
         }
-        FindingKind::MaybeRenamed { account } => {
-            let account = escape(account.as_str());
-            let end = if next.is_empty() { String::new() } else { format!(" before {next}") };
-            format!(
-                "{account} may be this person's account: add `aliases: [{account}]`{end}, or \
-                 approve its disable"
-            )
-        }
+        FindingKind::MaybeRenamed { account } => renamed(&escape(account.as_str()), &next),
         FindingKind::SeveralAccounts { accounts } => several(accounts),
         FindingKind::UnexpectedInvitation => {
             "invited, but not in the roster; the API cannot withdraw the invitation; if accepted, \
@@ -84,6 +77,14 @@ pub fn message(finding: &Finding, now: Timestamp) -> String {
             "the entry of `required_admins` matches no account".into()
         }
     }
+}
+
+fn renamed(account: &str, end: &str) -> String {
+    let end = if end.is_empty() { String::new() } else { format!(" before {end}") };
+    format!(
+        "{account} may be this person's account: add `aliases: [{account}]`{end}, or approve its \
+         disable"
+    )
 }
 
 fn several(accounts: &[crate::email::Email]) -> String {

@@ -182,11 +182,15 @@ impl Roster {
         &self.unmanaged.patterns
     }
 
-    /// The patterns of `unmanaged` that match none of the addresses.
+    /// The entries of `unmanaged` that match none of the addresses. Those of whole domains are left
+    /// out: they are rules for people who may come.
     pub fn idle_patterns(&self, addresses: &[&Email]) -> impl Iterator<Item = &Pattern> {
         let used = addresses.iter().flat_map(|address| self.unmanaged.matching(address));
         let used: HashSet<&str> = used.map(|pattern| pattern.glob.as_str()).collect();
-        self.unmanaged().iter().filter(move |pattern| !used.contains(pattern.glob.as_str()))
+        self.unmanaged().iter().filter(move |pattern| {
+            let glob = pattern.glob.as_str();
+            !glob.starts_with("*@") && !used.contains(glob)
+        })
     }
 
     /// The next scheduled date: the first instant after `now` at which a member's access or

@@ -122,11 +122,11 @@ proptest! {
 
 #[test]
 fn patterns_of_whole_domains_are_indexed() {
-    let patterns = ["*@Paradime.io", "*@a@b.io", "*@*.io", "svc@acme.io", "*@u?.io"];
+    let patterns = ["*@Paradime.io", "*@*.io", "svc@acme.io", "*@u?.io"];
     let patterns = patterns.map(|it| Pattern::parse(it, place(ON)).unwrap());
     let unmanaged = Unmanaged::new(patterns.to_vec());
     assert_eq!(unmanaged.domains.into_keys().collect::<Vec<_>>(), ["paradime.io"]);
-    assert_eq!((unmanaged.exact.len(), unmanaged.globs), (1, vec![1, 2, 4]));
+    assert_eq!((unmanaged.exact.len(), unmanaged.globs), (1, vec![1, 3]));
 }
 
 #[test]

@@ -6,7 +6,7 @@ use super::{Validator, invalid_address};
 use crate::action::BudgetName;
 use crate::diagnostic::{Diagnostic, Place};
 use crate::email::{Email, EmailError};
-use crate::escape::{escape, is_hostile};
+use crate::escape::escape;
 use crate::yaml::{Fields, Node};
 
 impl Validator<'_> {
@@ -79,14 +79,12 @@ impl Validator<'_> {
     /// a roster, and spells it exactly.
     fn person(&mut self, node: &Node<'_>) -> Option<Email> {
         let text = node.text("an address", &mut self.found)?;
-        let visible = text.replace(is_hostile, "");
-        match Email::parse(visible.trim_end_matches('.')) {
-            Ok(_) => Some(Email::remote(text)),
-            Err(EmailError::NotAscii) if text.contains('@') => Some(Email::remote(text)),
-            Err(error) => {
+        match Email::parse(text) {
+            Err(error) if !text.contains('@') || error == EmailError::TooLong => {
                 self.found.push(invalid_address(node, text, error));
                 None
             }
+            Ok(_) | Err(_) => Some(Email::remote(text)),
         }
     }
 }

@@ -91,7 +91,8 @@ const ADDRESSES: [&str; 26] = [
 ];
 const ROLES: [&str; 9] =
     ["ADMIN", "DEVELOPER", "BUSINESS", "GUEST_2", "admin", "", "not a role", "NEW\nROLE", "!raw X"];
-const PATTERNS: [&str; 6] = ["*@paradime.io", "svc-bolt@acme.io", "*", "yan", "#x", "m[aei]tt@*"];
+const PATTERNS: [&str; 6] =
+    ["*@paradime.io", "svc-bolt@acme.io", "*", "yan@acme.io", "y[ae]n@*", "m[aei]tt@*"];
 
 fn text() -> impl Strategy<Value = String> {
     prop_oneof![
