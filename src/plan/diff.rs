@@ -82,7 +82,9 @@ impl Draft<'_> {
             ([], phase) => self.without_account(member, found.invitation, phase),
             ([account], phase) => self.with_account(member, account, phase),
             (several, Phase::Past) => {
-                several.iter().for_each(|account| self.with_account(member, account, Phase::Past));
+                for account in several {
+                    self.with_account(member, account, Phase::Past);
+                }
             }
             (several, _) => {
                 let accounts = several.iter().map(|account| account.email.clone()).collect();
