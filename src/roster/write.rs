@@ -78,11 +78,8 @@ fn pattern(address: &str) -> String {
     let is_valid = |it: &String| compile(it).is_ok();
     let escaped = glob::Pattern::escape(address);
     let visible = escaped.replace(is_hostile, "?");
-    let class = |c: char| match c {
-        '!' => c.to_string(),
-        c if is_hostile(c) => "?".to_owned(),
-        c => format!("[{c}]"),
-    };
+    // `[!]` is no class.
+    let class = |c| if c == '!' || is_hostile(c) { "?".to_owned() } else { format!("[{c}]") };
     let classes = || address.chars().map(class).collect();
     [escaped, visible].into_iter().find(is_valid).unwrap_or_else(classes)
 }
