@@ -38,7 +38,8 @@ pub struct Suspect<'a> {
 #[derive(Debug, Default)]
 pub struct Suspects<'a> {
     held: HashMap<&'a Uid, Suspect<'a>>,
-    /// Accounts that time has released, or the dates of a member. Their disable depends on the clock.
+    /// Accounts that time has released, or the dates of a member: their disable depends on the
+    /// clock.
     released: HashSet<&'a Uid>,
 }
 

@@ -276,7 +276,9 @@ impl Pattern {
 fn compile(pattern: &str) -> Result<glob::Pattern, PatternError> {
     let glob = glob::Pattern::new(&pattern.to_ascii_lowercase());
     let glob = glob.map_err(|error| PatternError::Glob(error.msg))?;
-    if let Some(character) = pattern.chars().find(|c| is_hostile(*c)) {
+    // In a class it is there on purpose.
+    let outside = pattern.split('[').flat_map(|it| it.rsplit(']').next()).flat_map(str::chars);
+    if let Some(character) = outside.into_iter().find(|c| is_hostile(*c)) {
         return Err(PatternError::Invisible(character));
     }
     Email::parse(&example(pattern, 'a'))

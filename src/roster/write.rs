@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use super::{Pattern, Unmanaged, compile};
 use crate::directory::Snapshot;
 use crate::email::Email;
-use crate::escape::{escape, is_hostile};
+use crate::escape::escape;
 use crate::role::Role;
 use crate::yaml::scalar;
 
@@ -72,16 +72,16 @@ fn users<'a>(snapshot: &'a Snapshot, covered: &Unmanaged) -> Vec<Entry<'a>> {
     entries
 }
 
-/// A pattern for an address: as it is if that can be one, else with `?` for what is invisible, else
-/// with a class for every character, which no mistyped entry has.
+/// A pattern for an address: as it is if that can be one, else with a class for every character,
+/// which no mistyped entry has.
 fn pattern(address: &str) -> String {
-    let is_valid = |it: &String| compile(it).is_ok();
     let escaped = glob::Pattern::escape(address);
-    let visible = escaped.replace(is_hostile, "?");
-    // `[!]` is no class.
-    let class = |c| if c == '!' || is_hostile(c) { "?".to_owned() } else { format!("[{c}]") };
-    let classes = || address.chars().map(class).collect();
-    [escaped, visible].into_iter().find(is_valid).unwrap_or_else(classes)
+    if compile(&escaped).is_ok() {
+        return escaped;
+    }
+    // `[!]` is no class, and no member's address has a space.
+    let class = |c| if c == '!' { "[ !]".to_owned() } else { format!("[{c}]") };
+    address.chars().map(class).collect()
 }
 
 /// Whether a roster can hold this entry.
