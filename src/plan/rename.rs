@@ -147,7 +147,11 @@ pub fn signs(roster: &Roster, snapshot: &Snapshot, memory: &Memory, now: Timesta
     let mut entries = Vec::new();
     for (role, members) in invited(&matching, memory, now) {
         let unmatched = matching.unmatched_accounts.iter().copied();
-        let is_new = |it: &&Account| it.role == *role && memory.account(&it.uid).is_none();
+        // An account at an address that rosterd invited belongs to a former member.
+        let is_new = |it: &&Account| {
+            let is_known = memory.account(&it.uid).is_some() || memory.sent([&it.email]).is_some();
+            it.role == *role && !is_known
+        };
         let arrivals: Vec<&Account> = unmatched.filter(is_new).collect();
         let pairs = pairs(arrivals, members.clone());
         let (evident, rest): (Vec<_>, Vec<_>) = pairs.into_iter().partition(|(.., alike)| *alike);

@@ -90,6 +90,9 @@ fn an_arrival_needs_an_invitation_of_ours_that_is_not_listed() {
         ("access has not begun", {
             jane(-47).member_with("jane", Role::Developer, dates(Some(1), None))
         }),
+        ("it is that of a former member, who had an invitation to this address", {
+            jane(-47).remember(-46, [intent("hand-made", Action::Invite { role: Role::Developer })])
+        }),
         ("invited by nobody", known().member("jane", Role::Developer)),
         (
             "another role",
