@@ -173,8 +173,9 @@ impl Person<'_> {
         for held in verdict.held.iter().filter(|held| held.change.addresses().any(is_theirs)) {
             let row = rows::of_change(&held.change, sources);
             let since = held.since.map(|since| format!(" since {}", time::at(since)));
-            let kind = row.kind.as_str();
-            lines.push(format!("{kind} {}, held{}:", row.what, since.unwrap_or_default()));
+            let (kind, since) = (row.kind.as_str(), since.unwrap_or_default());
+            let why = if row.why.is_empty() { String::new() } else { format!(" ({})", row.why) };
+            lines.push(format!("{kind} {}{why}, held{since}:", row.what));
             let violations = verdict.violations.iter().filter(|it| held.by.contains(&it.guard));
             lines.extend(violations.map(|it| format!("{}: {}", it.guard, it.message)));
         }
