@@ -53,6 +53,10 @@ pub enum FailureKind {
     Roster,
     /// A saved plan differs from the current plan.
     Stale,
+    /// The listing lacks most accounts of the last one. An operator decides.
+    Listing,
+    /// The workspace is at another place than the ledger says. An operator decides.
+    Place,
     /// The run was stopped for a newer run or by a shutdown.
     Cancelled,
     /// The system does not deliver signals.
@@ -81,6 +85,11 @@ impl FailureKind {
                 | Self::Reset
                 | Self::Truncated
         )
+    }
+
+    /// Whether the run is held until an operator decides.
+    pub const fn is_held(self) -> bool {
+        matches!(self, Self::Listing | Self::Place)
     }
 
     /// Whether the key must be replaced or given more capabilities. A retry would fail again.

@@ -9,6 +9,7 @@ mod clock;
 mod context;
 mod empty_roster;
 mod evaluate;
+pub mod operator;
 mod rename;
 mod suspend;
 mod vanished;

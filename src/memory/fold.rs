@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, HashMap};
 use jiff::Timestamp;
 
 use super::entry::{
-    AttemptStatus, Entry, Intent, Key, OutcomeEntry, Record, RosterRecord, RunRecord, Seen, Seq,
+    Acceptable, Accepted, AttemptStatus, Entry, Intent, Key, OutcomeEntry, Record, RosterRecord,
+    RunRecord, Seen, Seq,
 };
 use super::{AccountRecord, Attempt, Hold, Invited, Memory, PROPAGATION_TIME, Rejection};
 use crate::action::Action;
@@ -47,6 +48,8 @@ impl Memory {
                 self.used.remove(&(*budget, email.clone()));
             }
             Entry::Run(run) => self.add_run(run, at),
+            Entry::Place(place) => self.place = Some(place.clone()),
+            Entry::Accepted(accepted) => self.accept(accepted, at),
             Entry::Continued { memory, .. } => {
                 let newest = self.newest.max(memory.newest);
                 *self = Self { known: true, through: *seq, newest, ..Self::clone(memory) };
@@ -68,6 +71,16 @@ impl Memory {
         let is_open = |attempt: &Attempt| !attempt.shown && attempt.status.may_have_happened();
         self.attempts.retain(|attempt| attempt.at >= before || is_open(attempt));
         self.ends.retain(|end| end.at >= before);
+    }
+
+    fn accept(&mut self, accepted: &Accepted, at: Timestamp) {
+        match accepted.what {
+            // The entries of the accepted listing follow.
+            Acceptable::Listing => {}
+            Acceptable::Place => self.place.clone_from(&accepted.place),
+            // Earlier entries were written by a clock that was ahead.
+            Acceptable::Clock => self.newest = Some(at),
+        }
     }
 
     fn use_roster(&mut self, roster: &RosterRecord) {
