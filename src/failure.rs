@@ -55,6 +55,10 @@ pub enum FailureKind {
     Roster,
     /// A saved plan differs from the current plan.
     Stale,
+    /// The listing lacks most accounts of the last one. An operator decides.
+    Listing,
+    /// The workspace is at another place than the ledger says. An operator decides.
+    Place,
     /// The run was stopped for a newer run or by a shutdown.
     Cancelled,
     /// The system does not deliver signals.
@@ -93,6 +97,11 @@ impl FailureKind {
     /// Whether a person has to act first. A retry would fail again.
     pub const fn needs_person(self) -> bool {
         self.is_denial() || matches!(self, Self::Credentials | Self::Blocked)
+    }
+
+    /// Whether the run is held until an operator decides.
+    pub const fn is_held(self) -> bool {
+        matches!(self, Self::Listing | Self::Place)
     }
 }
 

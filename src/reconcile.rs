@@ -1,5 +1,6 @@
 //! One run: snapshot, evaluate, apply, verify, record.
 
+mod accept;
 mod attribution;
 mod evaluation;
 mod input;
@@ -29,6 +30,7 @@ use crate::plan::change::Change;
 use crate::report::{Failure, Outcome, RunReport, Trigger};
 use crate::revision::Revision;
 
+pub use accept::held;
 pub use evaluation::{Evaluation, Observation, dry_run};
 pub use input::{InputError, Loaded, WorkspaceSpec, load};
 pub use record::holds;
@@ -124,8 +126,12 @@ impl<D: ReadDirectory + WriteDirectory> Run<'_, D> {
     /// became of the changes that earlier runs left open.
     async fn snapshot(&mut self, now: Timestamp) -> Result<Listing, Failure> {
         let snapshot = self.directory.list().await?;
+        self.session.admit(&snapshot)?;
         let (memory, roster) = (self.memory(), &self.loaded.roster);
-        let mut entries = Vec::from_iter(record::roster(memory, self.spec, self.loaded));
+        let place = self.session.scope.place.as_ref();
+        let place = place.and_then(|place| memory.new_place(place)).map(Entry::Place);
+        let mut entries = Vec::from_iter(place);
+        entries.extend(record::roster(memory, self.spec, self.loaded));
         entries.extend(evaluation::news(memory, &snapshot, roster, now));
         let is_lost = |entry: &&Entry| match entry {
             Entry::Outcome(outcome) => outcome.status == AttemptStatus::NoEffect,

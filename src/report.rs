@@ -142,6 +142,7 @@ impl RunReport {
     pub fn status(&self) -> RunStatus {
         match &self.end {
             _ if self.is_interrupted() => RunStatus::Interrupted,
+            End::Failed(failure) if failure.kind.is_held() => RunStatus::Held,
             End::Failed(_) => RunStatus::Failed,
             End::Applied(applied) => applied.status(),
         }
@@ -169,7 +170,7 @@ impl RunReport {
     /// the API, or if there is no roster.
     pub fn is_retryable(&self) -> bool {
         match &self.end {
-            End::Failed(failure) => failure.kind != FailureKind::Roster,
+            End::Failed(failure) => failure.kind != FailureKind::Roster && !failure.kind.is_held(),
             End::Applied(applied) => applied.stopped.is_some() || applied.is_unfinished(),
         }
     }

@@ -165,6 +165,16 @@ pub fn log_run(report: &RunReport, sources: &Sources, next: Option<Timestamp>) {
             duration_ms = duration(report),
             "run"
         ),
+        End::Failed(failure) if failure.kind.is_held() => tracing::warn!(
+            workspace,
+            trigger = report.trigger.as_str(),
+            status = report.status().as_str(),
+            kind = failure.kind.as_str(),
+            duration_ms = duration(report),
+            next = next.map(time::exact),
+            "held: {}",
+            escape(&failure.message)
+        ),
         End::Failed(failure) => tracing::error!(
             workspace,
             trigger = report.trigger.as_str(),

@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::global::Global;
 use super::sandbox::SandboxArgs;
+use crate::memory::entry::Acceptable;
 
 const ABOUT: &str = "Keeps the users of a Paradime workspace equal to a file in git.
 
@@ -62,6 +63,8 @@ pub enum Command {
     History(HistoryArgs),
     /// Review access: who has which role, since when, by which commit, until when
     Access(AccessArgs),
+    /// Accept what a run holds until an operator decides: a listing, a place or the clock
+    Accept(AcceptArgs),
     /// Start a new ledger, or verify the existing one
     Ledger(LedgerArgs),
     /// Check whether the daemon on this machine is alive
@@ -130,6 +133,38 @@ pub struct AccessArgs {
     /// Mark access that ends within this number of days
     #[arg(long, value_name = "DAYS", default_value_t = 30)]
     pub expiring: u16,
+}
+
+#[derive(Args, Debug)]
+pub struct AcceptArgs {
+    /// listing, place or clock
+    pub what: AcceptWhat,
+    /// Why; it is kept in the ledger
+    #[arg(long, value_name = "TEXT")]
+    pub reason: String,
+    /// What the hold printed; needed without a terminal
+    #[arg(long, value_name = "DIGEST")]
+    pub digest: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum AcceptWhat {
+    /// The listing that lacks most accounts of the last one
+    Listing,
+    /// The place of the workspace
+    Place,
+    /// Rows of the ledger from the future
+    Clock,
+}
+
+impl From<AcceptWhat> for Acceptable {
+    fn from(what: AcceptWhat) -> Self {
+        match what {
+            AcceptWhat::Listing => Self::Listing,
+            AcceptWhat::Place => Self::Place,
+            AcceptWhat::Clock => Self::Clock,
+        }
+    }
 }
 
 #[derive(Args, Debug)]

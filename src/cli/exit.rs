@@ -22,6 +22,8 @@ pub enum CliError {
     Usage(String),
     /// Files with problems, each with its place.
     Invalid(InputError),
+    /// It waits for an operator's word.
+    Held(String),
     /// Something else went wrong.
     Failed(String),
 }
@@ -31,6 +33,7 @@ impl CliError {
         match self {
             Self::Usage(_) => USAGE,
             Self::Invalid(_) => INVALID,
+            Self::Held(_) => HELD,
             Self::Failed(_) => FAILED,
         }
     }

@@ -1,6 +1,7 @@
 //! The commands, one file each. Results go to stdout and everything else to stderr; the exit code
 //! says how the command ended.
 
+mod accept;
 mod access;
 mod apply;
 mod args;
@@ -73,6 +74,7 @@ async fn run(cli: Cli) -> Result<u8, CliError> {
         Some(Command::Import(args)) => import::run(&global, &args).await,
         Some(Command::Why(args)) => why::run(&global, &args).await,
         Some(Command::History(args)) => history::run(&global, &args),
+        Some(Command::Accept(args)) => accept::run(&global, &args).await,
         Some(Command::Access(args)) => access::run(&global, &args).await,
         Some(Command::Ledger(args)) => ledger::run(&global, &args),
         Some(Command::Sandbox(args)) => sandbox::run(&global, args).await,

@@ -97,7 +97,9 @@ pub fn error(global: &Global, error: &CliError) {
             return problems(global, None, &error.sources, &error.diagnostics);
         }
         // It may quote text from outside.
-        CliError::Usage(message) | CliError::Failed(message) => escape_lines(message, "\n"),
+        CliError::Usage(message) | CliError::Held(message) | CliError::Failed(message) => {
+            escape_lines(message, "\n")
+        }
     };
     match global.log_format {
         LogFormat::Json => tracing::error!("{message}"),

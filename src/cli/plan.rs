@@ -6,6 +6,7 @@ use crate::client::ReadDirectory as _;
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::WorkspaceConfig;
 use crate::daemon::Connected;
+use crate::guard::operator;
 use crate::memory::Memory;
 use crate::reconcile::{self, Evaluation, LedgerConfig, Loaded};
 use crate::render::{self, View};
@@ -73,9 +74,16 @@ pub async fn evaluate(
     // No ledger is created. It is opened late, so that the memory and the text of a long response
     // never exist together.
     let LedgerConfig { ledger, scope, .. } = ledger;
-    let memory = ledger
-        .read_workspace(&scope)
-        .map_err(|error| failed(workspace, &format!("{}: {error}", ledger.place())))?;
+    let read = ledger.read_workspace(&scope).and_then(|memory| {
+        let others = ledger.others(&scope, &memory)?;
+        Ok((memory, others))
+    });
+    let (memory, others) =
+        read.map_err(|error| failed(workspace, &format!("{}: {error}", ledger.place())))?;
+    if let Some(hold) = operator::admission(&memory, &scope, &others, &snapshot) {
+        let message = reconcile::held(&hold, &scope.name).message;
+        return Err(CliError::Held(format!("{}: {message}", scope.name)));
+    }
     let Loaded { roster, .. } = &loaded;
     let (evaluation, memory) = reconcile::dry_run(snapshot, &workspace.target, roster, memory, now);
     Ok((loaded, evaluation, memory))

@@ -79,9 +79,7 @@ pub(super) fn workspace() -> Value {
         "One workspace and its roster.",
         &json!({
             "name": described("Name of the workspace: letters, digits, dots, dashes, underscores."),
-            "formerly": described(
-                "Its name before a renaming: the ledger carries its memory over.",
-            ),
+            "formerly": described("Its former name, whose history the ledger carries over."),
             "endpoint": described(
                 "The https URL of the API; ${NAME} is a variable of the environment.",
             ),

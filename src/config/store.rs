@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use super::workspace::placeholder_endpoint;
 use super::{SecretSource, WorkspaceConfig};
 use crate::ledger::Location;
+use crate::memory::place::WorkspacePlace;
 use crate::memory::scope::{Scope, host_of};
 
 /// Name of the file in the state directory.
@@ -28,15 +29,20 @@ impl WorkspaceConfig {
     pub fn scope(&self) -> Scope {
         let name = &self.target.workspace;
         let scope = if let SecretSource::Sandbox(_) = self.credentials.api_secret {
-            Scope::of_sandbox(name)
+            Scope::of_sandbox(name, self.connection.workspace_uid.clone())
         } else if self.has_name {
-            Scope::of_name(name)
+            Scope { place: self.place(), ..Scope::of_name(name) }
         } else {
-            let is_known = self.connection.endpoint != placeholder_endpoint();
-            let host = host_of(self.connection.endpoint.as_str()).filter(|_| is_known);
-            Scope::of_host(name, host.as_deref())
+            Scope::of_place(name, self.place())
         };
         Scope { formerly: self.formerly.clone(), ..scope }
+    }
+
+    /// None if the endpoint is not known here.
+    fn place(&self) -> Option<WorkspacePlace> {
+        let endpoint = &self.connection.endpoint;
+        let host = host_of(endpoint.as_str()).filter(|_| *endpoint != placeholder_endpoint())?;
+        Some(WorkspacePlace { host, uid: self.connection.workspace_uid.clone() })
     }
 }
 

@@ -2,8 +2,9 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::Guard;
 use super::context::{Decisions, GuardContext};
+use super::{Guard, operator};
+use crate::memory::Memory;
 use crate::plan::{Facts, Plan};
 
 /// The largest accepted difference between our clock and the server's.
@@ -18,9 +19,11 @@ pub(super) fn check(context: &GuardContext<'_>, decisions: &mut Decisions) {
     decisions.hold(context, Guard::Clock, dated, |held| {
         let (held, all) = (held.len(), context.changes.len());
         let message = format!("{held} of {all} changes depend on the time, and {why}");
-        let hint = "correct the clock of this machine; the next run decides again (if an earlier \
-                    clock was wrong, start a new ledger)";
-        (message, hint.into())
+        let mut hint = "correct the clock of this machine; the next run decides again".to_owned();
+        if let Some(command) = operator::accept_clock(context.memory, context.now) {
+            hint = format!("{hint} (if only an earlier clock was wrong: {command})");
+        }
+        (message, hint)
     });
 }
 
@@ -44,7 +47,12 @@ fn wrong_clock(context: &GuardContext<'_>) -> Option<String> {
             CLOCK_TOLERANCE.as_secs(),
         ));
     }
-    let newest = context.memory.newest().filter(|newest| *newest > context.now)?;
-    let ahead = newest.duration_since(context.now).as_secs();
+    ahead(context.memory, context.now)
+}
+
+/// How far the newest row of the ledger is ahead of our clock, if it is.
+pub(super) fn ahead(memory: &Memory, now: Timestamp) -> Option<String> {
+    let newest = memory.newest().filter(|newest| *newest > now)?;
+    let ahead = newest.duration_since(now).as_secs();
     Some(format!("the newest row of the ledger is dated {ahead} s in the future"))
 }

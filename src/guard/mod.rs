@@ -10,6 +10,7 @@ mod context;
 mod empty_roster;
 mod evaluate;
 mod lookalike;
+pub mod operator;
 mod rename;
 mod suspend;
 mod vanished;

@@ -9,6 +9,7 @@ use super::store::{NewRow, Store};
 use super::{Ledger, LedgerError, LedgerWriter, new_row, verify};
 use crate::memory::Memory;
 use crate::memory::entry::{Entry, Record};
+use crate::memory::place::{OtherChain, WorkspacePlace};
 use crate::memory::scope::Scope;
 
 /// Chains by their keys.
@@ -45,6 +46,27 @@ impl Ledger {
         let store = self.read_only()?;
         let earlier = earlier(&*store.lock(), scope, &memory)?;
         Ok(earlier.map_or(memory.clone(), |earlier| joined(scope, earlier, memory)))
+    }
+
+    /// The open chains of other workspaces that may be of this place, if the chain of `memory` does
+    /// not have one yet. Blocks.
+    pub fn others(&self, scope: &Scope, memory: &Memory) -> Result<Vec<OtherChain>, LedgerError> {
+        let place = scope.place.as_ref().filter(|_| memory.is_known() && memory.place().is_none());
+        let Some(place) = place else { return Ok(Vec::new()) };
+        let store = self.read_only()?;
+        let store = store.lock();
+        let mut places = places(&*store)?;
+        places.retain(|key, it| it.matches(place) && *key != scope.key);
+        if places.is_empty() {
+            return Ok(Vec::new());
+        }
+        let chains = open_chains(&*store, &|key| places.contains_key(key))?;
+        let others = chains.into_iter().filter_map(|(key, memory)| {
+            let name = Some(memory.workspace()).filter(|name| !name.is_empty()).unwrap_or(&key);
+            let accounts = memory.present().map(|(uid, _)| uid.clone()).collect();
+            Some(OtherChain { name: name.to_owned(), place: memory.place()?.clone(), accounts })
+        });
+        Ok(others.collect())
     }
 }
 
@@ -104,13 +126,40 @@ fn open_chains(store: &dyn Store, wanted: &dyn Fn(&str) -> bool) -> Result<Chain
     let through = anchor.as_ref().map_or(0, |anchor| anchor.through);
     let mut chains = anchor.map(|anchor| anchor.kept).unwrap_or_default();
     chains.retain(|key, _| wanted(key));
+    // Rows of old chains do not name their place.
     store.rows(through, &mut |row| {
         if wanted(&row.scope) {
             fold(&mut chains, &row.scope, &row.read()?);
         }
         Ok(())
     })?;
+    chains.iter_mut().for_each(|(key, memory)| memory.set_place_of_key(key));
     Ok(chains)
+}
+
+/// The places of all chains. Rows without a place are not parsed.
+fn places(store: &dyn Store) -> Result<BTreeMap<String, WorkspacePlace>, LedgerError> {
+    let anchor = verify::anchor(store)?;
+    let through = anchor.as_ref().map_or(0, |anchor| anchor.through);
+    let mut places = BTreeMap::new();
+    for (key, memory) in anchor.iter().flat_map(|anchor| &anchor.kept) {
+        places.extend(memory.place().map(|place| (key.clone(), place.clone())));
+    }
+    store.rows(through, &mut |row| {
+        if !places.contains_key(&row.scope)
+            && let Some(place) = WorkspacePlace::of_key(&row.scope)
+        {
+            places.insert(row.scope.clone(), place);
+        }
+        let has_place = ["place", "accepted", "continued"].contains(&&*row.kind);
+        if has_place {
+            let mut memory = Memory::of_ledger();
+            memory.fold(&row.read()?);
+            places.extend(memory.place().map(|place| (row.scope, place.clone())));
+        }
+        Ok(())
+    })?;
+    Ok(places)
 }
 
 /// Folds a record into its chain. A closed chain is kept by the one that continues it.

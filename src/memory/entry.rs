@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_with::skip_serializing_none;
 use strum::IntoStaticStr;
 
+use super::place::WorkspacePlace;
 use crate::action::{Action, BudgetName};
 use crate::directory::Uid;
 use crate::email::Email;
@@ -58,6 +59,10 @@ pub enum Entry {
     ApprovalGone { budget: BudgetName, email: Email },
     /// A run has ended.
     Run(Box<RunRecord>),
+    /// The place of the workspace, or a uid that is new in it.
+    Place(WorkspacePlace),
+    /// An operator has accepted what a run held.
+    Accepted(Accepted),
     /// The chain continues earlier chains of the workspace. This is what they held.
     Continued { from: Vec<String>, memory: Box<super::Memory> },
     /// The chain has ended: another one, of the same workspace, continues it.
@@ -73,6 +78,31 @@ pub struct LedgerCreated {
     pub by_operator: bool,
     /// The version of rosterd.
     pub version: String,
+}
+
+/// What an operator can accept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub enum Acceptable {
+    /// A listing that lacks most accounts of the last one.
+    Listing,
+    /// Another place of the workspace.
+    Place,
+    /// Rows of the ledger from the future.
+    Clock,
+}
+
+/// An operator's word.
+#[skip_serializing_none]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Accepted {
+    pub what: Acceptable,
+    /// Identifies what was accepted.
+    pub digest: String,
+    pub reason: String,
+    /// The accepted place.
+    pub place: Option<WorkspacePlace>,
 }
 
 #[skip_serializing_none]
@@ -257,6 +287,13 @@ impl Entry {
 
     /// The stable name of the kind.
     pub fn kind(&self) -> &'static str {
+        self.into()
+    }
+}
+
+impl Acceptable {
+    /// The name on the command line.
+    pub fn as_str(self) -> &'static str {
         self.into()
     }
 }

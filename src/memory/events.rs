@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 
 use super::Memory;
-use super::entry::{AttemptStatus, Entry, Intent, Key, Record, Seen, Seq};
+use super::entry::{Acceptable, Accepted, AttemptStatus, Entry, Intent, Key, Record, Seen, Seq};
 use super::scope::Scope;
 use crate::action::{Action, BudgetName};
 use crate::directory::Uid;
@@ -35,6 +35,8 @@ pub enum EventKind {
     Released { action: Action },
     /// An entry of `approvals:` has been used.
     ApprovalUsed { budget: BudgetName },
+    /// An operator has accepted what a run held. It concerns no person.
+    Accepted { what: Acceptable, reason: String },
     /// A listing showed an account for the first time, or again.
     Appeared { role: Role },
     /// The role was changed outside rosterd.
@@ -149,6 +151,10 @@ impl EventBuilder<'_> {
             }
             Entry::ApprovalUsed { budget, email } => {
                 self.emit(*at, email, EventKind::ApprovalUsed { budget: *budget });
+            }
+            Entry::Accepted(accepted) => {
+                let Accepted { what, reason, .. } = accepted.clone();
+                self.emit(*at, &Email::remote(""), EventKind::Accepted { what, reason });
             }
             Entry::Seen(seen) if self.of.is_some() => self.seen(seen, *at),
             Entry::Anchor(anchor) => {

@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 
 use super::entry::{
-    AttemptStatus, Entry, Intent, Key, OutcomeEntry, Record, RosterRecord, RunRecord, Seen, Seq,
+    Acceptable, Accepted, AttemptStatus, Entry, Intent, Key, OutcomeEntry, Record, RosterRecord,
+    RunRecord, Seen, Seq,
 };
 use super::{AccountRecord, Attempt, Hold, Invited, Memory, PROPAGATION_TIME, Rejection};
 use crate::action::Action;
@@ -48,6 +49,8 @@ impl Memory {
                 self.used.remove(&(*budget, email.clone()));
             }
             Entry::Run(run) => self.add_run(run, at),
+            Entry::Place(place) => self.place = Some(place.clone()),
+            Entry::Accepted(accepted) => self.accept(accepted, at),
             Entry::Continued { memory, .. } => {
                 let newest = self.newest.max(memory.newest);
                 *self = Self { known: true, through: *seq, newest, ..Self::clone(memory) };
@@ -77,6 +80,16 @@ impl Memory {
         self.ends.retain(|end| end.at >= before);
         let is_here = |uid: &Uid| accounts.get(uid).is_some_and(|account| account.gone.is_none());
         self.renames.retain(|(_, rename)| rename.accounts.iter().any(is_here));
+    }
+
+    fn accept(&mut self, accepted: &Accepted, at: Timestamp) {
+        match accepted.what {
+            // The entries of the accepted listing follow.
+            Acceptable::Listing => {}
+            Acceptable::Place => self.place.clone_from(&accepted.place),
+            // Earlier entries were written by a clock that was ahead.
+            Acceptable::Clock => self.newest = Some(at),
+        }
     }
 
     fn use_roster(&mut self, roster: &RosterRecord) {

@@ -64,6 +64,7 @@ impl Memory {
         for (approval, at) in earlier.used {
             self.used.entry(approval).or_insert(at);
         }
+        self.place = self.place.or(earlier.place);
         self.newest = self.newest.max(earlier.newest);
         self.converged = self.converged.max(earlier.converged);
         self.streak = self.streak.or(earlier.streak);

@@ -9,6 +9,7 @@ pub mod events;
 mod fold;
 mod join;
 pub mod observe;
+pub mod place;
 mod rename;
 pub mod runs;
 pub mod scope;
@@ -27,6 +28,7 @@ use crate::revision::Revision;
 use crate::role::Role;
 use crate::status::Health;
 use entry::{AttemptStatus, End, Key, Rename, Seq};
+use place::WorkspacePlace;
 
 /// How long a listing may be stale: an effect may not be visible for this time.
 pub const PROPAGATION_TIME: SignedDuration = SignedDuration::from_mins(10);
@@ -51,6 +53,9 @@ pub struct Memory {
     /// The former names whose chains were carried over.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     former_names: Vec<String>,
+    /// Where the workspace is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    place: Option<WorkspacePlace>,
     /// Digest of the last roster.
     roster: Option<String>,
     /// Every commit of a roster. Other fields are indices into this list.

@@ -44,6 +44,22 @@ pub fn observe(
     entries
 }
 
+impl Memory {
+    /// The accounts of the last listing, without those that rosterd may have disabled since.
+    pub fn expected_accounts(&self) -> HashSet<&Uid> {
+        let disabled = self.attempts.iter().filter(|attempt| {
+            matches!(attempt.action, Action::Disable { .. }) && attempt.status.may_have_happened()
+        });
+        let disabled: HashMap<&Uid, Timestamp> =
+            disabled.filter_map(|it| Some((it.action.uid()?, it.at))).collect();
+        let here = self.accounts.iter().filter(|(uid, known)| {
+            let is_disabled = disabled.get(uid).is_some_and(|at| *at >= known.appeared);
+            known.gone.is_none() && !is_disabled
+        });
+        here.map(|(uid, _)| uid).collect()
+    }
+}
+
 /// The outcome of an attempt whose effect is not listed.
 fn missing_effect(attempt: &Attempt, now: Timestamp) -> Option<Entry> {
     let close = |status, detail: &str| {
@@ -66,7 +82,8 @@ fn missing_effect(attempt: &Attempt, now: Timestamp) -> Option<Entry> {
     }
 }
 
-fn seen(memory: &Memory, snapshot: &Snapshot) -> Vec<Entry> {
+/// What is new in a listing.
+pub fn seen(memory: &Memory, snapshot: &Snapshot) -> Vec<Entry> {
     let (mut accounts, mut invitations) = (Vec::new(), Vec::new());
     for account in snapshot.accounts() {
         let Account { uid, email, role, .. } = account;

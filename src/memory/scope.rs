@@ -1,5 +1,7 @@
 //! Under which key the ledger keeps a workspace.
 
+use super::place::WorkspacePlace;
+
 /// Prefix of the keys of embedded sandboxes, which share no key with anything else.
 const SANDBOX: &str = "sandbox#";
 
@@ -12,22 +14,26 @@ pub struct Scope {
     pub name: String,
     /// The name before a renaming. What its chain holds is carried over, once.
     pub formerly: Option<String>,
+    /// Where the workspace is; None if only the ledger is read.
+    pub place: Option<WorkspacePlace>,
 }
 
 impl Scope {
     /// A workspace of a configuration file.
     pub fn of_name(name: &str) -> Self {
-        Self { key: name.to_owned(), name: name.to_owned(), formerly: None }
+        Self { key: name.to_owned(), name: name.to_owned(), formerly: None, place: None }
     }
 
-    /// A workspace without a configuration file; the host is None if it is not known here.
-    pub fn of_host(name: &str, host: Option<&str>) -> Self {
-        Self { key: format!("{name}@{}", host.unwrap_or_default()), ..Self::of_name(name) }
+    /// A workspace without a configuration file; the place is None if it is not known here.
+    pub fn of_place(name: &str, place: Option<WorkspacePlace>) -> Self {
+        let host = place.as_ref().map_or("", |place| &place.host);
+        Self { key: format!("{name}@{host}"), place, ..Self::of_name(name) }
     }
 
-    /// A workspace of an embedded sandbox.
-    pub fn of_sandbox(name: &str) -> Self {
-        Self { key: format!("{SANDBOX}{name}"), ..Self::of_name(name) }
+    /// A workspace of an embedded sandbox. Its port is another one each time.
+    pub fn of_sandbox(name: &str, uid: Option<String>) -> Self {
+        let place = Some(WorkspacePlace { host: "sandbox".to_owned(), uid });
+        Self { key: format!("{SANDBOX}{name}"), place, ..Self::of_name(name) }
     }
 
     /// Whether `key` is this workspace's own.
@@ -58,7 +64,9 @@ impl Scope {
     }
 
     fn is_former(&self, key: &str) -> bool {
-        self.formerly.as_deref().is_some_and(|name| key == name)
+        let host = self.place.as_ref().map(|place| &place.host);
+        let of_host = |name: &str| host.is_some_and(|host| key == format!("{name}@{host}"));
+        self.formerly.as_deref().is_some_and(|name| key == name || of_host(name))
     }
 }
 
@@ -97,18 +105,24 @@ mod tests {
 
     #[test]
     fn only_old_chains_of_the_name_and_the_former_name_are_continued() {
-        let renamed = Scope { formerly: Some("sales".into()), ..Scope::of_name("acme") };
-        let here = Scope::of_host("default", Some("api.acme.io"));
-        let sandbox = Scope::of_sandbox("acme");
         let (old, there) = ("https://api.acme.io/graphql#key-1", "https://api.acme.com/graphql#x");
+        let place = WorkspacePlace::of_key(old);
+        let renamed = |name: &str| {
+            let formerly = Some(name.to_owned());
+            Scope { formerly, place: place.clone(), ..Scope::of_name("acme") }
+        };
+        let here = Scope::of_place("default", place.clone());
+        let sandbox = Scope::of_sandbox("acme", None);
         for (scope, key, last_name, expected) in [
             (&Scope::of_name("acme"), old, "acme", true),
             (&Scope::of_name("acme"), there, "acme", true),
             (&Scope::of_name("acme"), old, "sales", false),
             (&Scope::of_name("acme"), "sales", "acme", false),
             (&Scope::of_name("acme"), "sandbox#1", "acme", false),
-            (&renamed, "sales", "sales", true),
-            (&renamed, old, "sales", true),
+            (&renamed("sales"), "sales", "sales", true),
+            (&renamed("sales"), old, "sales", true),
+            (&renamed("default"), "default@api.acme.io", "default", true),
+            (&renamed("default"), "default@api.acme.com", "default", false),
             (&here, old, "default", true),
             (&here, there, "default", false),
             (&here, "default", "default", false),
@@ -118,6 +132,6 @@ mod tests {
         ] {
             assert_eq!(scope.continues(key, last_name), expected, "{} {key}", scope.key);
         }
-        assert!(!here.has("default") && Scope::of_host("default", None).has(&here.key));
+        assert!(!here.has("default") && Scope::of_place("default", None).has(&here.key));
     }
 }

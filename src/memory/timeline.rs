@@ -45,12 +45,12 @@ impl TimelineBuilder {
         }
         match entry {
             Entry::Continued { memory, .. } => {
-                for uid in std::mem::take(&mut self.accounts).into_keys() {
-                    self.set(&uid, None);
-                }
+                self.accounts.clear();
+                self.now.values_mut().for_each(|count| *count = 0);
                 for (uid, role) in memory.present() {
                     self.set(uid, Some(role));
                 }
+                self.count(*at);
             }
             Entry::Anchor(anchor) => {
                 for memory in anchor.kept.values() {
@@ -82,6 +82,10 @@ impl TimelineBuilder {
         for uid in &seen.gone {
             self.set(uid, None);
         }
+        self.count(at);
+    }
+
+    fn count(&mut self, at: Timestamp) {
         match self.counts.last_mut() {
             Some((last, counts)) if *last == at => counts.clone_from(&self.now),
             _ => self.counts.push((at, self.now.clone())),

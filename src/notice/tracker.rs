@@ -44,6 +44,8 @@ struct Notified {
     failing: Option<Timestamp>,
     stale: Option<Timestamp>,
     held: HashSet<(Key, Vec<Guard>)>,
+    /// What waits for an operator.
+    waiting: Option<String>,
     needs_person: HashSet<(Email, FindingKind)>,
     ends: HashSet<End>,
 }
@@ -64,6 +66,7 @@ impl NoticeTracker {
         }
         notices.extend(run.failing(notified));
         notices.extend(run.stale(notified));
+        notices.extend(run.waiting(notified));
         if let Some(applied) = applied {
             notices.extend(run.held(applied, notified));
             notices.extend(run.needs_person(applied, notified));
@@ -171,6 +174,16 @@ impl RunView<'_> {
             }
             _ => None,
         }
+    }
+
+    /// The first run that waits for an operator, and each that waits for something else.
+    fn waiting(&self, notified: &mut Notified) -> Option<Notice> {
+        let failure = self.report.failure().filter(|failure| failure.kind.is_held());
+        let message = failure.map(|failure| escape(&failure.message).into_owned());
+        let is_new = message != notified.waiting;
+        notified.waiting = message;
+        let summary = format!("held: {}", notified.waiting.clone().filter(|_| is_new)?);
+        Some(self.notice(Kind::Held, summary, Vec::new()))
     }
 
     fn held(&self, applied: &Applied, notified: &mut Notified) -> Option<Notice> {

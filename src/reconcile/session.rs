@@ -11,6 +11,7 @@ use crate::clock::Clock;
 use crate::failure::FailureKind;
 use crate::ledger::lock::Lock;
 use crate::ledger::{Ledger, LedgerWriter};
+use crate::memory::place::OtherChain;
 use crate::memory::scope::Scope;
 use crate::report::Failure;
 
@@ -34,6 +35,9 @@ pub struct RunSession {
     pub(super) writer: LedgerWriter,
     pub(super) lock: Lock,
     pub(super) retention: SignedDuration,
+    pub(super) scope: Scope,
+    /// Other chains that may be of the same place.
+    pub(super) others: Vec<OtherChain>,
     /// Another run held the lock at first, so what was read before may be outdated.
     pub waited: bool,
 }
@@ -47,9 +51,15 @@ impl RunSession {
     ) -> Result<Self, Failure> {
         let (lock, waited) = lock(config, clock, cancel).await?;
         let (ledger, scope, now) = (config.ledger.clone(), config.scope.clone(), clock.now());
-        let opened = run_blocking(move || ledger.open_workspace(&scope, now)).await;
-        let writer = opened.map_err(|error| journal::failure(&config.ledger, &error))?;
-        Ok(Self { writer, lock, retention: config.retention, waited })
+        let opened = run_blocking(move || {
+            let writer = ledger.open_workspace(&scope, now)?;
+            let others = ledger.others(&scope, writer.memory())?;
+            Ok((writer, scope, others))
+        });
+        let opened = opened.await;
+        let (writer, scope, others) =
+            opened.map_err(|error| journal::failure(&config.ledger, &error))?;
+        Ok(Self { writer, lock, retention: config.retention, scope, others, waited })
     }
 }
 

@@ -57,6 +57,7 @@ impl<D: ReadDirectory + WriteDirectory> Run<'_, D> {
                 () = self.cancel.cancelled() => {}
             }
         }
+        self.session.admit(&snapshot)?;
         // Dates are still judged by the time of the plan, but the server's clock has gone on.
         let now = self.clock.now();
         let snapshot = snapshot.with_server_time_back(now.duration_since(plan.now));

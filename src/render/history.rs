@@ -17,10 +17,11 @@ pub struct Row {
     pub workspace: String,
     /// RFC 3339, UTC.
     pub at: String,
+    /// Empty if the event concerns no person.
     pub email: String,
     /// `invite`, `reinvite`, `update_role`, `disable`, `held`, `released`, `approval_used`,
-    /// `first_seen`, `role_changed`, `email_changed`, `removed`, `invited`, `invitation_expired` or
-    /// `invitation_ended`.
+    /// `accepted`, `first_seen`, `role_changed`, `email_changed`, `removed`, `invited`,
+    /// `invitation_expired` or `invitation_ended`.
     pub event: String,
     pub from: Option<String>,
     pub to: Option<String>,
@@ -95,6 +96,11 @@ impl Row {
             EventKind::ApprovalUsed { budget } => {
                 Self { event: "approval_used".into(), detail: text(budget.key()), ..self }
             }
+            EventKind::Accepted { what, reason } => Self {
+                reason: text(reason),
+                detail: text(what.as_str()),
+                ..self.observed("accepted", None, None)
+            },
             EventKind::Appeared { role } => self.observed("first_seen", None, Some(role.as_str())),
             EventKind::OtherRole { from, to } => Self {
                 reason: text("outside rosterd"),

@@ -53,8 +53,9 @@ pub fn run(report: &RunReport, sources: &Sources, verbose: bool) -> String {
     match &report.end {
         End::Failed(failure) => {
             let red = style(Kind::NeedsAction);
+            let status = if failure.kind.is_held() { "held" } else { "failed" };
             let message = escape(&failure.message);
-            format!("{head}{stale}   {red}failed{red:#}: {message} ({})\n", failure.kind)
+            format!("{head}{stale}   {red}{status}{red:#}: {message} ({})\n", failure.kind)
         }
         End::Applied(applied) => {
             format!("{head}{stale}{}", result(applied, report.status(), sources, verbose))

@@ -281,3 +281,57 @@ fn a_kept_sandbox_keeps_its_ledger_beside_it() {
     let alone = stage.run(&["--state", "kept.json", "--once", "-u", "users.yaml"]).expect(64);
     assert!(alone.stderr().contains("--state needs --sandbox"), "{}", alone.stderr());
 }
+
+/// A configuration of the workspace `acme` with a budget of one disable.
+fn configured(endpoint: &str, credentials: &str) -> String {
+    format!(
+        "version: 1\nworkspaces:\n  - name: acme\n    endpoint: {endpoint}\n    credentials: \
+         {credentials}\n    users: users.yaml\n    guard: {{ budgets: {{ disable: {{ percent: 0, \
+         floor: 1 }} }} }}\n"
+    )
+}
+
+const PAIR: &str =
+    "{ api_key: { env: PARADIME_API_KEY }, api_secret: { env: PARADIME_API_SECRET } }";
+
+#[test]
+fn another_key_and_another_spelling_of_the_endpoint_empty_no_budget() {
+    let (mut stage, roster) = crowd(10);
+    let once = ["--once", "-c", "rosterd.yaml"];
+    stage.set("TOKEN", "prdm_wsp_sandbox");
+    stage.write("rosterd.yaml", &configured(&stage.endpoint, PAIR));
+    stage.write("users.yaml", &without(&roster, 1).0);
+    stage.run(&once).expect(0);
+    let (two, removed) = without(&roster, 2);
+    stage.write("users.yaml", &two);
+    stage.run(&once).expect(3);
+    let endpoint = stage.endpoint.replace("127.0.0.1", "localhost");
+    stage.write("rosterd.yaml", &configured(&endpoint, "{ api_secret: { env: TOKEN } }"));
+    stage.run(&once).expect(3);
+    assert!(!stage.run(&["history", "-c", "rosterd.yaml", &removed[1]]).stdout().contains("done"));
+}
+
+#[test]
+fn another_place_is_accepted_by_its_digest_and_the_reason_is_kept() {
+    let (stage, other) = (TestEnv::new(), TestEnv::new());
+    let once = ["--once", "-c", "rosterd.yaml"];
+    stage.write("rosterd.yaml", &configured(&stage.endpoint, PAIR));
+    stage.run(&once).expect(0);
+    stage.write("rosterd.yaml", &configured(&other.endpoint, PAIR));
+    let held = stage.run(&once).expect(3).stderr();
+    let digest = held.split("--digest ").nth(1).unwrap().split(' ').next().unwrap();
+    stage.run(&["--plan", "-c", "rosterd.yaml"]).expect(3);
+    assert!(!other.knows("alice@acme.io"), "nothing was sent");
+    let accept = |digest: &[&str]| {
+        let words = ["accept", "place", "-c", "rosterd.yaml", "--reason", "moved"];
+        stage.run(&[&words, digest].concat())
+    };
+    let asked = accept(&[]).expect(64).stderr();
+    assert!(asked.contains(digest), "{asked}");
+    accept(&["--digest", "0123"]).expect(1);
+    accept(&["--digest", digest]).expect(0);
+    accept(&["--digest", digest]).expect(1);
+    stage.run(&once).expect(0);
+    let history = stage.run(&["history", "-c", "rosterd.yaml"]).expect(0).stdout();
+    assert!(history.contains("accepted") && history.contains("moved"), "{history}");
+}

@@ -27,6 +27,7 @@ pub struct Run<'a> {
     target: WorkspaceSpec,
     loaded: Arc<Loaded>,
     pub ledger: Ledger,
+    scope: Scope,
     pub cancel: CancellationToken,
     clock: &'a dyn Clock,
     options: RunOptions,
@@ -64,13 +65,28 @@ impl<'a> Run<'a> {
         let loaded = Arc::new(loaded);
         let cancel = CancellationToken::new();
         let ledger = Ledger::at(Location::Memory);
-        let options = RunOptions::new(Trigger::Start);
-        Self { target, loaded, ledger, cancel, clock: &FrozenClock, options, on_plan: &|_| {} }
+        let (options, scope) = (RunOptions::new(Trigger::Start), Scope::of_name(SCOPE));
+        Self {
+            target,
+            loaded,
+            ledger,
+            scope,
+            cancel,
+            clock: &FrozenClock,
+            options,
+            on_plan: &|_| {},
+        }
     }
 
     /// Uses this ledger, which outlives the run.
     pub fn ledger(mut self, ledger: &Ledger) -> Self {
         self.ledger = ledger.clone();
+        self
+    }
+
+    pub fn scope(mut self, scope: &Scope) -> Self {
+        self.scope = scope.clone();
+        self.target.workspace.clone_from(&scope.name);
         self
     }
 
@@ -104,7 +120,7 @@ impl<'a> Run<'a> {
         &self,
         directory: &D,
     ) -> Result<RunResult, Failure> {
-        let config = records(&self.ledger);
+        let config = LedgerConfig { scope: self.scope.clone(), ..records(&self.ledger) };
         let session = RunSession::acquire(&config, self.clock, &CancellationToken::new()).await?;
         let run = reconcile::Run {
             directory,

@@ -1,0 +1,70 @@
+//! An operator's word: what a run held until then is accepted.
+
+use jiff::Timestamp;
+
+use super::RunSession;
+use crate::apply::journal;
+use crate::directory::Snapshot;
+use crate::failure::FailureKind;
+use crate::guard::operator::{self, OperatorHold};
+use crate::memory::entry::{Acceptable, Accepted, Entry};
+use crate::memory::observe::seen;
+use crate::report::Failure;
+
+impl RunSession {
+    /// Fails if nothing of this listing may be used until an operator accepts it.
+    pub(super) fn admit(&self, snapshot: &Snapshot) -> Result<(), Failure> {
+        match self.admission(snapshot) {
+            Some(hold) => Err(held(&hold, &self.scope.name)),
+            None => Ok(()),
+        }
+    }
+
+    fn admission(&self, snapshot: &Snapshot) -> Option<OperatorHold> {
+        operator::admission(self.writer.memory(), &self.scope, &self.others, snapshot)
+    }
+
+    /// What waits for an operator's word.
+    pub fn waiting(
+        &self,
+        what: Acceptable,
+        snapshot: &Snapshot,
+        now: Timestamp,
+    ) -> Option<OperatorHold> {
+        operator::waiting(what, self.writer.memory(), self.admission(snapshot), now)
+    }
+
+    /// Records an operator's word. An accepted listing becomes the one that the next is compared
+    /// with.
+    pub async fn accept(
+        mut self,
+        hold: &OperatorHold,
+        reason: &str,
+        snapshot: &Snapshot,
+        now: Timestamp,
+    ) -> Result<(), Failure> {
+        let place = self.scope.place.clone().filter(|_| hold.what == Acceptable::Place);
+        let (digest, reason) = (hold.digest.clone(), reason.to_owned());
+        let accepted = Accepted { what: hold.what, digest, reason, place };
+        let mut entries = vec![Entry::Accepted(accepted)];
+        if hold.what == Acceptable::Listing {
+            entries.extend(seen(self.writer.memory(), snapshot));
+        }
+        let written = self.writer.write(entries, now).await;
+        written.map(drop).map_err(|error| journal::failure(self.writer.ledger(), &error))
+    }
+}
+
+/// A run that is held until an operator accepts this.
+pub fn held(hold: &OperatorHold, workspace: &str) -> Failure {
+    let kind = match hold.what {
+        Acceptable::Listing => FailureKind::Listing,
+        Acceptable::Place | Acceptable::Clock => FailureKind::Place,
+    };
+    let message = format!(
+        "{}; nothing is changed until it is resolved, or accepted: {}",
+        hold.message,
+        hold.command(workspace)
+    );
+    Failure::new(kind, message)
+}
