@@ -138,6 +138,7 @@ pub struct AccessArgs {
 #[derive(Args, Debug)]
 pub struct AcceptArgs {
     /// listing, place or clock
+    #[arg(value_enum, hide_possible_values = true)]
     pub what: AcceptWhat,
     /// Why; it is kept in the ledger
     #[arg(long, value_name = "TEXT")]

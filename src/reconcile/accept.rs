@@ -7,7 +7,7 @@ use crate::apply::journal;
 use crate::directory::Snapshot;
 use crate::failure::FailureKind;
 use crate::guard::operator::{self, OperatorHold};
-use crate::memory::entry::{Acceptable, Accepted, Entry};
+use crate::memory::entry::{Acceptable, Accepted, Entry, Seen};
 use crate::memory::observe::seen;
 use crate::report::Failure;
 
@@ -34,8 +34,8 @@ impl RunSession {
         operator::waiting(what, self.writer.memory(), self.admission(snapshot), now)
     }
 
-    /// Records an operator's word. An accepted listing becomes the one that the next is compared
-    /// with.
+    /// Records an operator's word. Of an accepted listing, the ledger gets the accounts that are
+    /// gone, so that the next fits. What is new in it is left to the next run.
     pub async fn accept(
         mut self,
         hold: &OperatorHold,
@@ -48,7 +48,13 @@ impl RunSession {
         let accepted = Accepted { what: hold.what, digest, reason, place };
         let mut entries = vec![Entry::Accepted(accepted)];
         if hold.what == Acceptable::Listing {
-            entries.extend(seen(self.writer.memory(), snapshot));
+            let seen = seen(self.writer.memory(), snapshot).into_iter();
+            entries.extend(seen.filter_map(|entry| match entry {
+                Entry::Seen(Seen { gone, .. }) if !gone.is_empty() => {
+                    Some(Entry::Seen(Seen { gone, ..Seen::default() }))
+                }
+                _ => None,
+            }));
         }
         let written = self.writer.write(entries, now).await;
         written.map(drop).map_err(|error| journal::failure(self.writer.ledger(), &error))

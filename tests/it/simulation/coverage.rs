@@ -1,7 +1,8 @@
 //! Events that the seeds of every `cargo test` must cover: each fault, guard, row of the plan and
 //! outcome.
 
-pub const REQUIRED: [&str; 94] = [
+pub const REQUIRED: [&str; 95] = [
+    "accepted listing",
     "status done",
     "status lapsed",
     "status not sent",

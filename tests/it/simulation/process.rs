@@ -21,6 +21,7 @@ use rosterd::directory::Snapshot;
 use rosterd::email::Email;
 use rosterd::guard::{Budget, BudgetName, Limits};
 use rosterd::ledger::Ledger;
+use rosterd::memory::entry::Acceptable;
 use rosterd::plan::OnRemoved;
 use rosterd::plan::change::Change;
 use rosterd::reconcile::{
@@ -87,6 +88,25 @@ impl Process {
 }
 
 impl SimEnvironment {
+    /// `rosterd accept` of whatever waits for an operator.
+    pub async fn accept(&self) {
+        let shared = &self.process.shared;
+        let clock = MachineClock(Arc::clone(&shared.state().clocks));
+        let config = self.config();
+        for what in [Acceptable::Place, Acceptable::Listing] {
+            let cancel = CancellationToken::new();
+            let Ok(Connected { directory, ledger }) = self.connect(&config.workspaces[0]) else {
+                return;
+            };
+            let session = RunSession::acquire(&ledger, &clock, &cancel).await;
+            let (Ok(session), Ok(snapshot)) = (session, directory.list().await) else { return };
+            let Some(hold) = session.waiting(what, &snapshot, self.now()) else { continue };
+            if session.accept(&hold, "agreed", &snapshot, self.now()).await.is_ok() {
+                shared.state().log_event(&format!("accepted {}", what.as_str()), &hold.message);
+            }
+        }
+    }
+
     /// `rosterd --once` as a second process.
     pub async fn once(&self) {
         let shared = &self.process.shared;

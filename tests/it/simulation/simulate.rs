@@ -344,6 +344,18 @@ impl Simulation {
         });
     }
 
+    /// An operator accepts what the last run waits for.
+    async fn accept(&self) {
+        let waits = {
+            let state = self.shared.state();
+            let failure = state.reports.last().and_then(|report| report.failure().cloned());
+            failure.is_some_and(|failure| failure.kind.is_held())
+        };
+        if waits {
+            Process::start(&self.shared, &self.api, &self.ledger).accept().await;
+        }
+    }
+
     /// Repairs everything, waits for quiescence, and checks the final state.
     async fn quiesce(&mut self) {
         {
@@ -360,6 +372,7 @@ impl Simulation {
         let before = self.shared.state().reports.len();
         for _ in 0..QUIESCENCE_DAYS {
             self.wait(Duration::from_hours(24)).await;
+            self.accept().await;
             if self.shared.state().violation.is_some() {
                 return;
             }
