@@ -1,5 +1,6 @@
 //! Diagnostics: a problem in a file, its place, and how to fix it.
 
+use jiff::Timestamp;
 use strum::IntoStaticStr;
 
 /// The files that were read. Diagnostics quote lines from them.
@@ -14,7 +15,19 @@ pub struct SourceFile {
     /// The path as the user writes it: relative if the configuration gives a relative path.
     pub name: String,
     pub text: String,
+    /// None if the text was not read from a file.
+    pub stamp: Option<Stamp>,
 }
+
+/// Which file was read, and when it had last been written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stamp {
+    pub file: FileIdentity,
+    pub modified: Timestamp,
+}
+
+/// Device and inode: equal only if it is the same file, whatever its name.
+pub type FileIdentity = (u64, u64);
 
 /// The index of a file in [`Sources`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -67,7 +80,12 @@ pub struct InputError {
 impl Sources {
     /// Adds a file. Supports up to 65,536 files.
     pub fn add(&mut self, name: impl Into<String>, text: impl Into<String>) -> FileId {
-        self.files.push(SourceFile { name: name.into(), text: text.into() });
+        self.push(SourceFile { name: name.into(), text: text.into(), stamp: None })
+    }
+
+    /// Adds a file as it was read.
+    pub fn push(&mut self, file: SourceFile) -> FileId {
+        self.files.push(file);
         FileId(u16::try_from(self.files.len() - 1).unwrap_or(u16::MAX))
     }
 

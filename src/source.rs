@@ -1,13 +1,18 @@
 //! Reads the files of the roster: all of them in one consistent state, or none.
 
 mod git;
+pub mod in_place;
 pub mod revision;
 
 use std::collections::BTreeSet;
+use std::fs::{File, Metadata};
 use std::io::{self, Read as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use crate::diagnostic::{Diagnostic, Sources};
+use jiff::Timestamp;
+
+use crate::diagnostic::{Diagnostic, SourceFile, Sources, Stamp};
 
 /// Maximum size of a file in bytes; a larger one is rejected before it is read.
 pub const MAX_BYTES: u64 = 16 * 1024 * 1024;
@@ -170,9 +175,9 @@ fn read(names: &[String], base: &Path) -> Result<Sources, Vec<Diagnostic>> {
     let mut sources = Sources::default();
     let mut problems = Vec::new();
     for name in names {
-        match text(name, &base.join(name)) {
-            Ok(text) => {
-                sources.add(name, text);
+        match file(name, &base.join(name)) {
+            Ok(file) => {
+                sources.push(file);
             }
             Err(problem) => problems.push(problem),
         }
@@ -180,9 +185,10 @@ fn read(names: &[String], base: &Path) -> Result<Sources, Vec<Diagnostic>> {
     if problems.is_empty() { Ok(sources) } else { Err(problems) }
 }
 
-/// The text of one file.
-pub(crate) fn text(name: &str, path: &Path) -> Result<String, Diagnostic> {
-    let bytes = read_limited(path, MAX_BYTES).map_err(|error| match error.kind() {
+/// One file as it is now.
+pub(crate) fn file(name: &str, path: &Path) -> Result<SourceFile, Diagnostic> {
+    let read = open(path).and_then(|file| read_open(file, MAX_BYTES));
+    let (bytes, metadata) = read.map_err(|error| match error.kind() {
         io::ErrorKind::InvalidInput => {
             Diagnostic::error("not-a-file", format!("{name} is not a regular file"))
                 .hint("write a file, a folder of files, or a pattern")
@@ -194,7 +200,27 @@ pub(crate) fn text(name: &str, path: &Path) -> Result<String, Diagnostic> {
         }
         _ => unreadable(name, &error),
     })?;
-    String::from_utf8(bytes).map_err(|error| not_text(name, &error))
+    is_linked(name, &metadata)?;
+    let text = String::from_utf8(bytes).map_err(|error| not_text(name, &error))?;
+    Ok(SourceFile { name: name.to_owned(), text, stamp: Some(stamp(&metadata)) })
+}
+
+/// A file without a name is one that was replaced where it is mounted from. What is read here
+/// stays as it is for ever.
+fn is_linked(name: &str, metadata: &Metadata) -> Result<(), Diagnostic> {
+    if metadata.nlink() > 0 {
+        return Ok(());
+    }
+    let message = format!("{name} was deleted or replaced outside of this mount");
+    Err(Diagnostic::error("deleted-file", message)
+        .hint("mount the folder of the file instead of the file, and restart"))
+}
+
+/// Which file it is, and when it was last written.
+pub fn stamp(metadata: &Metadata) -> Stamp {
+    let modified = metadata.modified().ok().and_then(|time| Timestamp::try_from(time).ok());
+    let file = (metadata.dev(), metadata.ino());
+    Stamp { file, modified: modified.unwrap_or(Timestamp::MAX) }
 }
 
 /// A variable of the environment; None if it is not set or is not UTF-8.
@@ -205,18 +231,26 @@ pub fn env_var(name: &str) -> Option<String> {
 /// Reads a regular file of at most `limit` bytes. A pipe or a device is rejected before it is read:
 /// the read might never end.
 pub fn read_limited(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
-    let metadata = std::fs::metadata(path)?;
-    if !metadata.is_file() {
+    Ok(read_open(open(path)?, limit)?.0)
+}
+
+fn open(path: &Path) -> io::Result<File> {
+    if !std::fs::metadata(path)?.is_file() {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
     }
-    let size = usize::try_from(metadata.len().min(limit)).unwrap_or_default();
+    File::open(path)
+}
+
+/// The contents, and the metadata after they were read.
+fn read_open(mut file: File, limit: u64) -> io::Result<(Vec<u8>, Metadata)> {
+    let size = usize::try_from(file.metadata()?.len().min(limit)).unwrap_or_default();
     let mut bytes = Vec::with_capacity(size + 1);
-    std::fs::File::open(path)?.take(limit + 1).read_to_end(&mut bytes)?;
+    (&mut file).take(limit + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > limit {
         let why = format!("larger than {limit} bytes");
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, why));
     }
-    Ok(bytes)
+    Ok((bytes, file.metadata()?))
 }
 
 fn not_text(name: &str, error: &std::string::FromUtf8Error) -> Diagnostic {
@@ -244,4 +278,27 @@ fn unreadable(name: &str, error: &io::Error) -> Diagnostic {
 fn no_file(written: &str) -> Diagnostic {
     Diagnostic::error("no-file", format!("`{written}` matches no file"))
         .hint("no changes are made; to declare an empty roster, write `users: []`")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_was_replaced_outside_of_its_mount_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("users.yaml");
+        std::fs::write(&path, "version: 1").unwrap();
+        let mounted = open(&path).unwrap();
+        let (bytes, metadata) = read_open(mounted.try_clone().unwrap(), MAX_BYTES).unwrap();
+        assert_eq!((&*bytes, is_linked("users.yaml", &metadata)), (&b"version: 1"[..], Ok(())));
+        // What a mount of the file shows after a rename over it on the host.
+        std::fs::write(folder.path().join("new"), "version: 2").unwrap();
+        std::fs::rename(folder.path().join("new"), &path).unwrap();
+        let (_, metadata) = read_open(mounted, MAX_BYTES).unwrap();
+        let problem = is_linked("users.yaml", &metadata).unwrap_err();
+        assert_eq!((problem.code, problem.is_error()), ("deleted-file", true));
+        assert!(problem.hint.unwrap().contains("mount the folder"));
+        assert!(file("users.yaml", &path).is_ok());
+    }
 }

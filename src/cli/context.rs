@@ -33,6 +33,8 @@ pub struct Context {
     /// The ledger of the embedded sandbox; None if the configuration decides.
     store: Option<Location>,
     lock_timeout: Duration,
+    /// `watch.in_place` at the start.
+    pub in_place: Duration,
     /// Counts the requests.
     pub metrics: Option<Arc<Metrics>>,
     /// Connections and rate limits outlive a run. A workspace whose settings change gets new ones.
@@ -53,6 +55,7 @@ impl Context {
             warnings: Vec::new(),
             store: store(global),
             lock_timeout: global.lock_timeout,
+            in_place: Duration::ZERO,
             metrics: None,
             transports: Mutex::default(),
             ledgers: Mutex::default(),
@@ -68,6 +71,7 @@ impl Context {
         context.request.without_file = config.path.is_none();
         context.request.path = config.path.clone().or(context.request.path);
         context.warnings = warnings;
+        context.in_place = config.watch.in_place;
         if global.sandbox {
             let names = config.workspaces.iter().map(|it| it.target.workspace.clone());
             let (workspaces, state) = (names.collect(), global.state.clone());

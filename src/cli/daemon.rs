@@ -19,7 +19,7 @@ use crate::diagnostic::{Diagnostic, Sources};
 use crate::escape::escape;
 use crate::metrics::Metrics;
 use crate::notifier::{self, AllowedHosts, Notifier};
-use crate::reconcile::{self, Evaluation, InputError, Loaded, WorkspaceSpec};
+use crate::reconcile::{Evaluation, InputError, Loaded};
 use crate::render::listed;
 use crate::report::{Failure, RunReport};
 use crate::systemd;
@@ -200,10 +200,8 @@ impl Environment for DaemonEnvironment {
         }
     }
 
-    fn load(&self, target: &WorkspaceSpec, now: Timestamp) -> Result<Loaded, InputError> {
-        let loaded = reconcile::load(target, now);
-        let name = &target.workspace;
-        match &loaded {
+    fn roster_read(&self, name: &str, roster: &Result<Loaded, InputError>) {
+        match roster {
             Ok(_) => {
                 self.metrics.set_roster_errors(name, 0);
                 self.statuses.roster_loaded(name);
@@ -216,7 +214,6 @@ impl Environment for DaemonEnvironment {
                 self.statuses.load_failed(Some(name), sources, diagnostics);
             }
         }
-        loaded
     }
 
     fn connect(&self, workspace: &WorkspaceConfig) -> Result<Connected<Client>, Failure> {

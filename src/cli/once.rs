@@ -17,6 +17,8 @@ use crate::render;
 use crate::report::{End, Failure, RunReport, RunStatus, Trigger};
 use crate::telemetry::{self, LogFormat};
 
+const INTERRUPTED: &str = "interrupted before the plan; nothing was sent";
+
 /// Reconciles once and exits. A workspace that fails does not stop the others.
 pub async fn run(global: &Global) -> Result<u8, CliError> {
     let (context, config) = Context::start(global).await?;
@@ -46,11 +48,18 @@ pub async fn one(
     precondition: &(dyn Fn(&Evaluation) -> Result<(), Failure> + Sync),
 ) -> Result<u8, CliError> {
     let failed = |failure: Failure| plan::failed(workspace, &failure.message);
-    let mut loaded = Arc::new(plan::load(global, workspace)?);
+    let load = async || {
+        tokio::select! {
+            biased;
+            loaded = plan::load(global, context, workspace) => loaded.map(Arc::new),
+            () = cancel.cancelled() => Err(plan::failed(workspace, INTERRUPTED)),
+        }
+    };
+    let mut loaded = load().await?;
     let Connected { directory, ledger } = context.connect(workspace).map_err(failed)?;
     let session = RunSession::acquire(&ledger, &SystemClock, cancel).await.map_err(failed)?;
     if session.waited {
-        loaded = Arc::new(plan::load(global, workspace)?);
+        loaded = load().await?;
     }
     let (progress, planned) = (Progress::default(), AtomicBool::new(false));
     let run = Run {
@@ -73,7 +82,7 @@ pub async fn one(
         biased;
         result = run.execute() => result,
         () = shutdown::before(cancel, &planned) => {
-            return Err(plan::failed(workspace, "interrupted before the plan; nothing was sent"));
+            return Err(plan::failed(workspace, INTERRUPTED));
         }
     };
     drop(progress);

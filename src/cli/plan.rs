@@ -1,15 +1,19 @@
 //! `rosterd --plan`: prints the plan and changes nothing.
 
+use std::time::Duration;
+
 use super::args::{PlanFormat, RunArgs};
 use super::{CliError, Context, Global, exit, output};
 use crate::client::ReadDirectory as _;
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::WorkspaceConfig;
-use crate::daemon::Connected;
+use crate::daemon::{self, Connected};
+use crate::escape::escape;
 use crate::guard::operator;
 use crate::memory::Memory;
-use crate::reconcile::{self, Evaluation, LedgerConfig, Loaded};
+use crate::reconcile::{self, Evaluation, InputError, LedgerConfig, Loaded, WorkspaceSpec};
 use crate::render::{self, View};
+use crate::source::in_place;
 
 /// Plans every selected workspace. If one fails, the others are still shown.
 pub async fn run(global: &Global, args: &RunArgs) -> Result<u8, CliError> {
@@ -65,8 +69,8 @@ pub async fn evaluate(
     context: &Context,
     workspace: &WorkspaceConfig,
 ) -> Result<(Loaded, Evaluation, Memory), CliError> {
+    let loaded = load(global, context, workspace).await?;
     let now = SystemClock.now();
-    let loaded = load(global, workspace)?;
     let Connected { directory, ledger } =
         context.connect(workspace).map_err(|failure| failed(workspace, &failure.message))?;
     let listed = directory.list().await;
@@ -89,12 +93,41 @@ pub async fn evaluate(
     Ok((loaded, evaluation, memory))
 }
 
-/// Reads the roster; its warnings go to stderr.
-pub fn load(global: &Global, workspace: &WorkspaceConfig) -> Result<Loaded, CliError> {
-    let loaded = reconcile::load(&workspace.target, SystemClock.now())?;
+/// Reads the roster, once its files are complete; its warnings go to stderr.
+pub async fn load(
+    global: &Global,
+    context: &Context,
+    workspace: &WorkspaceConfig,
+) -> Result<Loaded, CliError> {
+    let loaded = complete(&workspace.target, context.in_place).await?;
     let name = Some(workspace.target.workspace.as_str());
     output::problems(global, name, &loaded.sources, &loaded.warnings);
     Ok(loaded)
+}
+
+/// Waits until files that may be written just now are as old as `in_place`, or have not changed
+/// for that long. Contents of a commit are complete at once.
+async fn complete(spec: &WorkspaceSpec, in_place: Duration) -> Result<Loaded, InputError> {
+    let mut waited = Duration::ZERO;
+    let mut before = None;
+    loop {
+        let now = SystemClock.now();
+        let loaded = reconcile::load(spec, now);
+        let sources = loaded.as_ref().map_or_else(|error| &error.sources, |it| &it.sources);
+        let (left, names) = in_place::wait(&spec.users, &spec.base, sources, in_place, now);
+        let found = daemon::digest(sources, &[]);
+        if names.is_empty() || before.replace(found) == Some(found) {
+            return loaded;
+        }
+        let names = names.join(", ");
+        if waited >= in_place * in_place::MAX_WAITS {
+            return Err(in_place::still_changing(&names, in_place));
+        }
+        let (names, seconds) = (escape(&names), left.as_secs_f32());
+        output::note(&format!("{names}: written a moment ago; waiting {seconds:.1} s for its end"));
+        tokio::time::sleep(left).await;
+        waited += left;
+    }
 }
 
 /// A failure of one workspace.

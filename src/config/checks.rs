@@ -19,6 +19,7 @@ use serde_json::Value;
 
 const SECOND: Duration = Duration::from_secs(1);
 const DAY: Duration = Duration::from_hours(24);
+const HOUR: Duration = Duration::from_hours(1);
 
 /// Reads a configuration file. Lines that may contain secrets are never shown.
 pub(super) fn file(
@@ -104,14 +105,15 @@ impl Validator<'_> {
     }
 
     fn watch(&mut self, fields: &Fields<'_, '_>) -> WatchSettings {
-        let WatchSettings { debounce, poll } = WatchSettings::default();
+        let default = WatchSettings::default();
         let Some(fields) = self.section(fields, "watch", &schema::watch()) else {
-            return WatchSettings { debounce, poll };
+            return default;
         };
         let shortest = Duration::from_millis(10);
         WatchSettings {
-            debounce: self.duration(&fields, "debounce", debounce, shortest..=60 * SECOND),
-            poll: self.duration(&fields, "poll", poll, SECOND..=DAY),
+            debounce: self.duration(&fields, "debounce", default.debounce, shortest..=60 * SECOND),
+            poll: self.duration(&fields, "poll", default.poll, SECOND..=DAY),
+            in_place: self.duration(&fields, "in_place", default.in_place, Duration::ZERO..=HOUR),
         }
     }
 

@@ -94,7 +94,8 @@ fn locate(
 
 /// The text of the configuration file.
 fn text(path: &Path, folder: &Path) -> Result<String, Diagnostic> {
-    source::text(&path.to_string_lossy(), &folder.join(path)).map_err(|mut problem| {
+    let read = source::file(&path.to_string_lossy(), &folder.join(path));
+    read.map(|file| file.text).map_err(|mut problem| {
         problem.hint = match problem.code {
             "missing-file" => Some(format!("check --config and ${VARIABLE}")),
             "not-a-file" | "too-large" => Some("give the path of the configuration file".into()),
@@ -138,6 +139,8 @@ pub struct WatchSettings {
     pub debounce: Duration,
     /// How often contents are compared, in case the file system sends no events.
     pub poll: Duration,
+    /// How long a roster that was written in place must be unchanged before it is used.
+    pub in_place: Duration,
 }
 
 /// Access to the web UI and the API.
@@ -220,6 +223,7 @@ impl Default for ScheduleSettings {
 
 impl Default for WatchSettings {
     fn default() -> Self {
-        Self { debounce: Duration::from_secs(1), poll: Duration::from_secs(30) }
+        let (debounce, poll) = (Duration::from_secs(1), Duration::from_secs(30));
+        Self { debounce, poll, in_place: Duration::from_secs(5) }
     }
 }

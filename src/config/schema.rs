@@ -57,6 +57,10 @@ pub(super) fn watch() -> Value {
         &json!({
             "debounce": duration("How long files must be unchanged before a run.", "1s"),
             "poll": duration("How often contents are compared, in case events are missing.", "30s"),
+            "in_place": duration(
+                "How long a roster that was written in place must be unchanged. 0s is off.",
+                "5s",
+            ),
         }),
     )
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use strum::VariantArray as _;
 use tokio::sync::{mpsc, oneshot};
 
+use super::renames::Renames;
 use crate::config::Config;
 use crate::reconcile::InputError;
 use crate::report::Trigger;
@@ -41,6 +42,8 @@ pub struct DaemonHandle(mpsc::Sender<Event>);
 pub struct Inbox {
     pub sender: mpsc::Sender<Event>,
     pub events: mpsc::Receiver<Event>,
+    /// What the watcher of the files saw.
+    pub renames: Renames,
 }
 
 impl DaemonHandle {
@@ -69,7 +72,7 @@ impl DaemonHandle {
 impl Inbox {
     pub fn open() -> Self {
         let (sender, events) = mpsc::channel(QUEUE);
-        Self { sender, events }
+        Self { sender, events, renames: Renames::default() }
     }
 
     /// A handle to the loop that reads these events.

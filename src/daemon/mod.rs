@@ -11,15 +11,19 @@
 //! a test runs the same loop without them.
 
 pub mod events;
+mod files;
 mod queue;
+pub mod renames;
 mod run;
 mod settings;
 pub mod signals;
+mod stability;
 mod supervisor;
 mod timers;
 pub mod watch;
 mod worker;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -64,8 +68,8 @@ pub struct RunCompleted<'a> {
     pub observation: Option<Arc<Observation>>,
 }
 
-/// The daemon's access to everything outside. `connect`, `reload`, `load` and `contents` may
-/// block: they run on blocking threads.
+/// The daemon's access to everything outside. `connect`, `reload`, `load`, `contents` and
+/// `committed` may block: they run on blocking threads.
 pub trait Environment: Send + Sync + 'static {
     type Directory: ReadDirectory + WriteDirectory + 'static;
 
@@ -83,13 +87,19 @@ pub trait Environment: Send + Sync + 'static {
     /// A configuration is in force.
     fn adopted(&self, _config: &Config) {}
 
-    /// A digest of the files that [`Environment::load`] would read, without parsing them.
-    fn contents(&self, target: &WorkspaceSpec) -> Digest {
-        match source::load(&target.users, &target.base) {
-            Ok(sources) => digest(&sources, &[]),
-            Err(diagnostics) => digest(&Sources::default(), &diagnostics),
-        }
+    /// The files that [`Environment::load`] would read, without parsing them.
+    fn contents(&self, target: &WorkspaceSpec) -> Result<Sources, InputError> {
+        source::load(&target.users, &target.base)
+            .map_err(|diagnostics| InputError { sources: Sources::default(), diagnostics })
     }
+
+    /// The names of the files whose contents are those of a commit.
+    fn committed(&self, target: &WorkspaceSpec, sources: &Sources) -> BTreeSet<String> {
+        source::in_place::committed(&target.users, &target.base, sources)
+    }
+
+    /// The files of a roster are complete: it is in force, or it cannot be used.
+    fn roster_read(&self, _workspace: &str, _roster: &Result<Loaded, InputError>) {}
 
     /// A plan, before anything of it is sent.
     fn on_plan(&self, workspace: &str, loaded: &Loaded, evaluation: &Evaluation);
@@ -118,7 +128,8 @@ pub async fn serve<H: Environment>(
     signals::listen(sender.clone()).map_err(|error| {
         Failure::new(FailureKind::Signals, format!("cannot listen for signals: {error}"))
     })?;
-    let watched = watch::spawn(watch::Watched::of(&config), Arc::clone(&clock), sender.clone());
+    let (watched, renames) = (watch::Watched::of(&config), inbox.renames.clone());
+    let watched = watch::spawn(watched, Arc::clone(&clock), sender.clone(), renames);
     let on_config = move |config: &Config| {
         watched.send_replace(watch::Watched::of(config));
     };
@@ -131,15 +142,16 @@ pub async fn run<H: Environment>(
     environment: Arc<H>,
     config: Config,
     clock: Arc<dyn Clock>,
-    mut inbox: Inbox,
+    inbox: Inbox,
     on_config: impl Fn(&Config),
 ) -> Result<(), Failure> {
-    let mut supervisor = Supervisor::start(environment, clock, config, inbox.sender);
+    let Inbox { sender, mut events, renames } = inbox;
+    let mut supervisor = Supervisor::start(environment, clock, config, sender, renames);
     loop {
         tokio::select! {
             biased;
             failure = supervisor.broken() => return Err(failure),
-            event = inbox.events.recv() => match event {
+            event = events.recv() => match event {
                 Some(Event::FilesChanged) => supervisor.read_again(Trigger::File),
                 Some(Event::Reload) => supervisor.read_again(Trigger::Signal),
                 Some(Event::Ping(answer)) => drop(answer.send(())),
@@ -155,7 +167,7 @@ pub async fn run<H: Environment>(
             }
         }
     }
-    shut_down(supervisor, inbox.events).await;
+    shut_down(supervisor, events).await;
     Ok(())
 }
 
@@ -187,7 +199,7 @@ async fn shut_down<H: Environment>(
 }
 
 /// The digest of names and contents, or of the errors if nothing could be read.
-fn digest(sources: &Sources, diagnostics: &[Diagnostic]) -> Digest {
+pub fn digest(sources: &Sources, diagnostics: &[Diagnostic]) -> Digest {
     if sources.is_empty() {
         return Digest::of(diagnostics.iter().map(|diagnostic| diagnostic.message.as_str()));
     }

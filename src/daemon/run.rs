@@ -7,8 +7,9 @@ use jiff::Timestamp;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use super::files::FileCheck;
 use super::settings::WorkspaceSettings;
-use super::worker::{WorkspaceWorker, contents};
+use super::worker::{WorkspaceWorker, until};
 use super::{Connected, Environment, digest};
 use crate::blocking::run_blocking;
 use crate::diagnostic::Sources;
@@ -18,20 +19,29 @@ use crate::report::{End, Failure, RunReport, Trigger};
 use crate::roster::Digest;
 
 impl<E: Environment> WorkspaceWorker<E> {
-    /// Makes one run. The sources are those of a roster that cannot be used.
+    /// Makes one run. The sources are those of a roster that cannot be used. None if there is no
+    /// roster yet and its files are not complete.
     pub(super) async fn reconcile(
         &mut self,
         settings: &Arc<WorkspaceSettings>,
         trigger: Trigger,
         now: Timestamp,
-    ) -> (RunReport, Option<Arc<Observation>>, Sources) {
+    ) -> Option<(RunReport, Option<Arc<Observation>>, Sources)> {
         let (environment, read) = (Arc::clone(&self.environment), Arc::clone(settings));
         let connected = run_blocking(move || environment.connect(&read.workspace)).await;
         let session = self.acquire(connected).await;
         // Read after the lock was acquired, so that the roster is not outdated.
         let (environment, read) = (Arc::clone(&self.environment), Arc::clone(settings));
-        let roster = run_blocking(move || environment.load(&read.workspace.target, now)).await;
-        let unusable = self.accept_roster(settings, roster).unwrap_or_default();
+        let files = Arc::clone(&self.known.files);
+        let roster = run_blocking(move || {
+            let loaded = environment.load(&read.workspace.target, now);
+            files.complete(&*environment, &read, loaded, |loaded| &loaded.sources)
+        });
+        let unusable = match self.complete(settings, roster.await) {
+            Some(roster) => self.accept_roster(settings, roster).unwrap_or_default(),
+            None if self.known.last_good.is_none() => return None,
+            None => Sources::default(),
+        };
         let (stale, batching_unsupported) =
             (self.known.input_failed, self.known.batching_unsupported);
         let options = RunOptions { stale, batching_unsupported, ..RunOptions::new(trigger) };
@@ -45,7 +55,7 @@ impl<E: Environment> WorkspaceWorker<E> {
                 self.execute(settings, options, &loaded, &directory, session).await
             }
         };
-        match result {
+        Some(match result {
             Ok(RunResult { report, observation, batching_unsupported }) => {
                 self.known.batching_unsupported = batching_unsupported;
                 (report, observation, unusable)
@@ -62,7 +72,7 @@ impl<E: Environment> WorkspaceWorker<E> {
                 };
                 (report, None, unusable)
             }
-        }
+        })
     }
 
     /// Waits for the workspace's lock, unless a command ends the run first.
@@ -94,6 +104,7 @@ impl<E: Environment> WorkspaceWorker<E> {
         roster: Result<Loaded, InputError>,
     ) -> Option<Sources> {
         let name = Some(settings.name());
+        self.environment.roster_read(settings.name(), &roster);
         match roster {
             Ok(loaded) => {
                 let found = Some(digest(&loaded.sources, &[]));
@@ -163,10 +174,14 @@ impl<E: Environment> WorkspaceWorker<E> {
                 commands = self.queue.take() => self.commands.join(commands),
                 result = &mut run => break Ok(result),
                 found = compared(&mut comparing) => {
-                    if found != self.known.contents {
+                    let found = found.and_then(|found| self.complete(settings, found));
+                    if found.is_some() && found != self.known.contents {
                         self.commands.request(Trigger::File);
                         cancel.cancel();
                     }
+                }
+                () = until(self.known.waiting), if comparing.is_none() => {
+                    self.commands.files_changed = true;
                 }
             }
             if self.commands.interrupts() {
@@ -177,8 +192,7 @@ impl<E: Environment> WorkspaceWorker<E> {
                 break Err(Failure::new(FailureKind::Cancelled, message));
             }
             if comparing.is_none() && std::mem::take(&mut self.commands.files_changed) {
-                let compare = contents(Arc::clone(&self.environment), Arc::clone(settings));
-                comparing = Some(tokio::spawn(compare));
+                comparing = Some(tokio::spawn(self.contents(settings)));
             }
         };
         // A comparison that has not ended is made again.
@@ -188,7 +202,9 @@ impl<E: Environment> WorkspaceWorker<E> {
 }
 
 /// The result of the comparison in progress. Without one it never resolves.
-async fn compared(comparing: &mut Option<JoinHandle<Digest>>) -> Option<Digest> {
+async fn compared(
+    comparing: &mut Option<JoinHandle<FileCheck<Digest>>>,
+) -> Option<FileCheck<Digest>> {
     let Some(handle) = comparing else { return std::future::pending().await };
     let found = handle.await.ok();
     *comparing = None;

@@ -1,11 +1,15 @@
 //! The part of the configuration that concerns one workspace.
 
+use std::time::Duration;
+
 use crate::config::{ScheduleSettings, WorkspaceConfig};
 
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct WorkspaceSettings {
     pub workspace: WorkspaceConfig,
     pub schedule: ScheduleSettings,
+    /// How long a roster that was written in place must be unchanged.
+    pub in_place: Duration,
 }
 
 impl WorkspaceSettings {

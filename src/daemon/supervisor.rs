@@ -8,6 +8,7 @@ use tokio::task::JoinSet;
 
 use super::events::Event;
 use super::queue::{Assignment, CommandQueue};
+use super::renames::Renames;
 use super::settings::WorkspaceSettings;
 use super::worker::WorkspaceWorker;
 use super::{Environment, digest};
@@ -28,6 +29,7 @@ pub(super) struct Supervisor<H> {
     queues: BTreeMap<String, Arc<CommandQueue>>,
     tasks: JoinSet<()>,
     events: mpsc::Sender<Event>,
+    renames: Renames,
     reload: Reload,
     /// The digest of the invalid configuration.
     invalid: Option<Digest>,
@@ -48,6 +50,7 @@ impl<H: Environment> Supervisor<H> {
         clock: Arc<dyn Clock>,
         config: Config,
         events: mpsc::Sender<Event>,
+        renames: Renames,
     ) -> Self {
         let mut supervisor = Self {
             environment,
@@ -56,6 +59,7 @@ impl<H: Environment> Supervisor<H> {
             queues: BTreeMap::new(),
             tasks: JoinSet::new(),
             events,
+            renames,
             reload: Reload::Idle,
             invalid: None,
         };
@@ -169,7 +173,8 @@ impl<H: Environment> Supervisor<H> {
         }
         let queue = Arc::new(CommandQueue::default());
         let (environment, clock) = (Arc::clone(&self.environment), Arc::clone(&self.clock));
-        self.tasks.spawn(WorkspaceWorker::new(environment, clock, Arc::clone(&queue)).run());
+        let (commands, renames) = (Arc::clone(&queue), self.renames.clone());
+        self.tasks.spawn(WorkspaceWorker::new(environment, clock, commands, renames).run());
         self.queues.insert(name.to_owned(), Arc::clone(&queue));
         queue
     }
@@ -197,7 +202,8 @@ impl<H: Environment> Supervisor<H> {
 fn settings(config: &Config) -> BTreeMap<String, WorkspaceSettings> {
     let each = config.workspaces.iter().cloned().map(|workspace| {
         let name = workspace.target.workspace.clone();
-        (name, WorkspaceSettings { workspace, schedule: config.schedule.clone() })
+        let (schedule, in_place) = (config.schedule.clone(), config.watch.in_place);
+        (name, WorkspaceSettings { workspace, schedule, in_place })
     });
     each.collect()
 }

@@ -19,6 +19,7 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc, watch};
 
 use super::events::Event;
+use super::renames::Renames;
 use crate::blocking::run_blocking;
 use crate::clock::Clock;
 use crate::config::Config;
@@ -65,14 +66,16 @@ impl Watched {
 }
 
 /// Sends [`Event::FilesChanged`] at the start and whenever something may have changed, until the
-/// returned sender is dropped. Send to it what is to be watched from then on.
+/// returned sender is dropped. Send to it what is to be watched from then on. `renames` learns what
+/// is renamed in the folders.
 pub fn spawn(
     watched: Watched,
     clock: Arc<dyn Clock>,
     events: mpsc::Sender<Event>,
+    renames: Renames,
 ) -> watch::Sender<Watched> {
     let (sender, receiver) = watch::channel(watched);
-    tokio::spawn(keep_watch(receiver, clock, events));
+    tokio::spawn(keep_watch(receiver, clock, events, renames));
     sender
 }
 
@@ -80,9 +83,10 @@ async fn keep_watch(
     mut watched: watch::Receiver<Watched>,
     clock: Arc<dyn Clock>,
     events: mpsc::Sender<Event>,
+    renames: Renames,
 ) {
     let notify = Arc::new(Notify::new());
-    let mut watcher = FolderWatcher::open(&notify);
+    let mut watcher = FolderWatcher::open(&notify, renames);
     let mut before = None;
     loop {
         let now = watched.borrow_and_update().clone();
@@ -128,21 +132,25 @@ struct FolderWatcher {
     /// Shared with the thread that receives events.
     folders: Arc<Mutex<BTreeSet<PathBuf>>>,
     armed: BTreeSet<PathBuf>,
+    renames: Renames,
     /// The problem with the system's events was logged.
     logged: bool,
 }
 
 impl FolderWatcher {
-    fn open(notify: &Arc<Notify>) -> Self {
+    fn open(notify: &Arc<Notify>, renames: Renames) -> Self {
         let folders = Arc::new(Mutex::new(BTreeSet::new()));
-        let (notify, within) = (Arc::clone(notify), Arc::clone(&folders));
+        let (notify, within, seen) = (Arc::clone(notify), Arc::clone(&folders), renames.clone());
         let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-            let folders = within.lock();
-            if event.is_err() || event.is_ok_and(|event| concerns(&event, &folders)) {
-                notify.notify_one();
+            match event {
+                Ok(event) if !concerns(&event, &within.lock()) => return,
+                Ok(event) => seen.on_event(&event),
+                Err(_) => {}
             }
+            notify.notify_one();
         });
-        let mut this = Self { watcher: None, folders, armed: BTreeSet::new(), logged: false };
+        let armed = BTreeSet::new();
+        let mut this = Self { watcher: None, folders, armed, renames, logged: false };
         match watcher {
             Ok(watcher) => this.watcher = Some(watcher),
             Err(error) => this.log_problem(&error),
@@ -156,6 +164,7 @@ impl FolderWatcher {
         let folders = watched.folders();
         folders.clone_into(&mut self.folders.lock());
         self.arm(&folders);
+        self.renames.prune();
         view(&folders, now)
     }
 
@@ -245,11 +254,12 @@ fn view(folders: &BTreeSet<PathBuf>, now: Timestamp) -> Option<View> {
     (newest < now.saturating_sub(RACY).unwrap_or(now)).then(|| hasher.finish())
 }
 
-/// Device, inode, length, and the time of the last change.
-fn identity(path: &Path) -> Option<(u64, u64, u64, Timestamp)> {
+/// Device, inode, links, length, and the time of the last change. A mounted file that is replaced
+/// where it is mounted from only loses its link.
+fn identity(path: &Path) -> Option<(u64, u64, u64, u64, Timestamp)> {
     let found = fs::metadata(path).ok()?;
     let written = Timestamp::try_from(found.modified().ok()?).unwrap_or(Timestamp::MIN);
-    Some((found.dev(), found.ino(), found.len(), written))
+    Some((found.dev(), found.ino(), found.nlink(), found.len(), written))
 }
 
 #[cfg(test)]
@@ -271,8 +281,8 @@ mod tests {
     #[test]
     fn it_scans_without_events_of_the_system() {
         let folder = tempfile::tempdir().unwrap();
-        let mut watcher =
-            FolderWatcher { watcher: None, ..FolderWatcher::open(&Arc::new(Notify::new())) };
+        let mut watcher = FolderWatcher::open(&Arc::new(Notify::new()), Renames::default());
+        watcher.watcher = None;
         let watched = Watched {
             rosters: vec![],
             config: Some(folder.path().join("rosterd.yaml")),

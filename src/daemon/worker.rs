@@ -4,15 +4,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use tokio::time::{Instant, sleep_until};
 
+use super::files::{FileCheck, RosterFiles};
 use super::queue::{Assignment, CommandQueue, PendingCommands};
+use super::renames::Renames;
 use super::settings::WorkspaceSettings;
 use super::timers::Timers;
-use super::{Environment, RunCompleted};
+use super::{Environment, RunCompleted, digest};
 use crate::blocking::run_blocking;
 use crate::clock::Clock;
 use crate::config::ScheduleSettings;
-use crate::reconcile::Loaded;
+use crate::diagnostic::Sources;
+use crate::escape::escape;
+use crate::reconcile::{InputError, Loaded};
 use crate::report::{RunReport, Trigger};
 use crate::roster::Digest;
 use crate::{retry, schedule};
@@ -25,6 +30,9 @@ const DENIED_BACKOFF_STEP: u32 = 6;
 
 /// Maximum number of runs that follow at once because the one before released held changes.
 const FOLLOW_UPS: u8 = 3;
+
+/// Maximum time between two looks at files that are not complete: a commit completes them at once.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 pub(super) struct WorkspaceWorker<E> {
     pub environment: Arc<E>,
@@ -45,16 +53,32 @@ pub(super) struct WorkspaceWorker<E> {
 pub(super) struct Known {
     /// The last valid roster.
     pub last_good: Option<Arc<Loaded>>,
-    /// The contents that were read last, valid or not.
+    /// The complete contents that were read last, valid or not.
     pub contents: Option<Digest>,
+    pub files: Arc<RosterFiles>,
+    /// The files were not complete when they were read last.
+    pub incomplete: bool,
+    /// When to read them again because of that.
+    pub waiting: Option<Instant>,
     /// The files cannot be used.
     pub input_failed: bool,
     /// The server takes changes only one at a time.
     pub batching_unsupported: bool,
 }
 
+impl Known {
+    fn new(renames: Renames) -> Self {
+        Self { files: Arc::new(RosterFiles::new(renames)), ..Self::default() }
+    }
+}
+
 impl<E: Environment> WorkspaceWorker<E> {
-    pub fn new(environment: Arc<E>, clock: Arc<dyn Clock>, queue: Arc<CommandQueue>) -> Self {
+    pub fn new(
+        environment: Arc<E>,
+        clock: Arc<dyn Clock>,
+        queue: Arc<CommandQueue>,
+        renames: Renames,
+    ) -> Self {
         Self {
             environment,
             clock,
@@ -62,7 +86,7 @@ impl<E: Environment> WorkspaceWorker<E> {
             settings: None,
             commands: PendingCommands::default(),
             timers: Timers::default(),
-            known: Known::default(),
+            known: Known::new(renames),
             failures: 0,
             follow_ups: 0,
         }
@@ -72,7 +96,11 @@ impl<E: Environment> WorkspaceWorker<E> {
     pub async fn run(mut self) {
         while let Some((settings, trigger)) = self.next_trigger().await {
             let now = self.clock.now();
-            let (report, observation, sources) = self.reconcile(&settings, trigger, now).await;
+            let run = self.reconcile(&settings, trigger, now).await;
+            let Some((report, observation, sources)) = run else {
+                self.commands.request(trigger);
+                continue;
+            };
             self.schedule_retry(&report);
             self.timers.date = self.next_date(now);
             self.timers.retry = self.timers.retry.into_iter().chain(report.next()).min();
@@ -104,14 +132,17 @@ impl<E: Environment> WorkspaceWorker<E> {
                     // So that what falls due during the run triggers the next.
                     self.update_timers(now);
                 }
-                if let Some(trigger) = self.commands.trigger.take() {
+                // The first run waits for a complete roster.
+                let waits = self.known.incomplete && self.known.last_good.is_none();
+                if let Some(trigger) = self.commands.trigger.take_if(|_| !waits) {
                     return Some((settings, trigger));
                 }
             }
             tokio::select! {
                 biased;
                 commands = self.queue.take() => self.commands.join(commands),
-                () = sleep(self.timers.sleep(now)) => {}
+                () = until(self.known.waiting) => self.commands.files_changed = true,
+                () = until(self.timers.sleep(now).map(|time| Instant::now() + time)) => {}
             }
         }
     }
@@ -124,7 +155,7 @@ impl<E: Environment> WorkspaceWorker<E> {
         };
         let (old, new) = (self.settings.as_ref(), settings.as_ref());
         if !old.zip(new).is_some_and(|(old, new)| old.is_same_target(new)) {
-            self.known = Known::default();
+            self.known = Known::new(self.known.files.renames.clone());
         }
         self.failures = 0;
         self.timers = Timers::default();
@@ -152,10 +183,52 @@ impl<E: Environment> WorkspaceWorker<E> {
         self.known.last_good.as_ref().and_then(|loaded| loaded.roster.next_boundary(now))
     }
 
-    /// Whether the files differ from what was read last. The first read is due anyway.
-    async fn has_new_contents(&self, settings: &Arc<WorkspaceSettings>) -> bool {
-        let Some(known) = self.known.contents else { return false };
-        contents(Arc::clone(&self.environment), Arc::clone(settings)).await != known
+    /// Whether the files are complete and differ from what was read last. The first run is due
+    /// anyway.
+    async fn has_new_contents(&mut self, settings: &Arc<WorkspaceSettings>) -> bool {
+        let found = self.contents(settings).await;
+        let found = self.complete(settings, found);
+        self.known.contents.is_some() && found.is_some() && found != self.known.contents
+    }
+
+    /// The digest of the files as they are now, if they are complete.
+    pub(super) fn contents(
+        &self,
+        settings: &Arc<WorkspaceSettings>,
+    ) -> impl Future<Output = FileCheck<Digest>> + Send + use<E> {
+        let (environment, settings) = (Arc::clone(&self.environment), Arc::clone(settings));
+        let files = Arc::clone(&self.known.files);
+        run_blocking(move || {
+            let read = environment.contents(&settings.workspace.target);
+            let FileCheck { read, waiting } =
+                files.complete(&*environment, &settings, read, |sources| sources);
+            let digest = |read: Result<Sources, InputError>| match read {
+                Ok(sources) => digest(&sources, &[]),
+                Err(error) => digest(&error.sources, &error.diagnostics),
+            };
+            FileCheck { read: read.map(digest), waiting }
+        })
+    }
+
+    /// Notes what the files wait for. A wait is logged when it begins.
+    pub(super) fn complete<T>(
+        &mut self,
+        settings: &WorkspaceSettings,
+        FileCheck { read, waiting }: FileCheck<T>,
+    ) -> Option<T> {
+        let look_again = Instant::now() + LOOK_AGAIN;
+        let again = waiting.as_ref().map(|waiting| waiting.until.min(look_again));
+        if let (Some(waiting), None) = (&waiting, self.known.waiting) {
+            tracing::info!(
+                workspace = settings.name(),
+                files = &*escape(&waiting.files.join(", ")),
+                "written in place; waiting until the files are unchanged for {:?}",
+                settings.in_place
+            );
+        }
+        self.known.waiting = again;
+        self.known.incomplete = read.is_none();
+        read
     }
 
     /// Schedules a retry, or a run at once, as the report requires.
@@ -180,15 +253,10 @@ impl<E: Environment> WorkspaceWorker<E> {
     }
 }
 
-/// The digest of the files as they are now.
-pub(super) async fn contents<E: Environment>(
-    environment: Arc<E>,
-    settings: Arc<WorkspaceSettings>,
-) -> Digest {
-    run_blocking(move || environment.contents(&settings.workspace.target)).await
-}
-
-async fn sleep(time: Option<Duration>) {
-    let Some(time) = time else { return std::future::pending().await };
-    tokio::time::sleep(time).await;
+/// Sleeps until then; without a time, for ever.
+pub(super) async fn until(time: Option<Instant>) {
+    match time {
+        Some(time) => sleep_until(time).await,
+        None => std::future::pending().await,
+    }
 }

@@ -128,19 +128,28 @@ impl<'s> Checkout<'s> {
     /// Whether the files differ from the commit; None if it contains none of them.
     fn is_dirty(&self) -> Option<bool> {
         let tree = self.commit(self.head)?.tree().ok()?;
-        let (mut tracked, mut dirty) = (false, false);
-        for (path, _, text) in &self.files {
-            let entry = tree.lookup_entry_by_path(path).ok().flatten();
-            let Some(entry) = entry.filter(|_| !path.as_os_str().is_empty()) else {
-                dirty = true;
-                continue;
-            };
-            tracked = true;
-            let id = entry.object_id();
-            // A checkout may convert line endings.
-            dirty |= !self.is_blob(id, text) && !self.is_blob(id, &text.replace("\r\n", "\n"));
-        }
-        tracked.then_some(dirty)
+        let states = self.files.iter().map(|(path, _, text)| self.is_committed(&tree, path, text));
+        let states: Vec<_> = states.collect();
+        let tracked = states.iter().any(Option::is_some);
+        tracked.then(|| states.iter().any(|state| *state != Some(true)))
+    }
+
+    /// The names of the files that are as in the commit.
+    pub fn committed(&self) -> BTreeSet<String> {
+        let tree = self.commit(self.head).and_then(|commit| commit.tree().ok());
+        let Some(tree) = tree else { return BTreeSet::new() };
+        let files = self.files.iter();
+        let same =
+            files.filter(|(path, _, text)| self.is_committed(&tree, path, text) == Some(true));
+        same.map(|(_, name, _)| (*name).to_owned()).collect()
+    }
+
+    /// Whether a file is as in the commit; None if it does not contain the file.
+    fn is_committed(&self, tree: &gix::Tree<'_>, path: &Path, text: &str) -> Option<bool> {
+        let entry = tree.lookup_entry_by_path(path).ok().flatten();
+        let id = entry.filter(|_| !path.as_os_str().is_empty())?.object_id();
+        // A checkout may convert line endings.
+        Some(self.is_blob(id, text) || self.is_blob(id, &text.replace("\r\n", "\n")))
     }
 
     fn is_blob(&self, id: ObjectId, text: &str) -> bool {

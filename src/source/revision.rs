@@ -35,7 +35,7 @@ pub fn versions(users: &[String], base: &Path, sources: &Sources) -> Vec<(Revisi
 }
 
 /// Each file or folder of `users`; for a pattern, the folder before its first wildcard.
-fn roots(users: &[String], base: &Path) -> Vec<PathBuf> {
+pub(super) fn roots(users: &[String], base: &Path) -> Vec<PathBuf> {
     let root = |written: &String| {
         if is_glob(written) { base.join(super::fixed(written)) } else { base.join(written) }
     };

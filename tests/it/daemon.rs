@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a failure here is a failure of the test")]
 
 mod fakes;
+mod in_place;
 mod signals;
 
 use std::time::Duration;

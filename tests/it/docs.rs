@@ -78,6 +78,9 @@ fn assert_transcript(page: &str, files: &[(&str, &str)], command: &str, code: i3
     let folder = tempfile::tempdir().unwrap();
     for (name, text) in files {
         std::fs::write(folder.path().join(name), text).unwrap();
+        // Long ago, so that nothing waits for the end of it.
+        let file = std::fs::File::options().write(true).open(folder.path().join(name)).unwrap();
+        file.set_modified(std::time::UNIX_EPOCH).unwrap();
     }
     let arguments: Vec<&str> = command.split(' ').collect();
     let ran = Command::new(env!("CARGO_BIN_EXE_rosterd"))

@@ -10,7 +10,9 @@ use std::time::Duration;
 
 use rosterd::clock::SystemClock;
 use rosterd::daemon::events::Event;
+use rosterd::daemon::renames::Renames;
 use rosterd::daemon::watch::{self, Watched};
+use rosterd::source::stamp;
 use tempfile::TempDir;
 use tokio::sync::mpsc;
 use tokio::sync::watch::Sender;
@@ -24,6 +26,7 @@ struct Scene {
     root: TempDir,
     events: mpsc::Receiver<Event>,
     watched: Sender<Watched>,
+    renames: Renames,
 }
 
 impl Scene {
@@ -42,8 +45,9 @@ impl Scene {
         let rosters = vec![(users, root.path().join("config"))];
         let watched = Watched { rosters, config: None, debounce: DEBOUNCE, poll };
         let (sender, events) = mpsc::channel(16);
-        let watched = watch::spawn(watched, Arc::new(SystemClock), sender);
-        let mut scene = Self { root, events, watched };
+        let renames = Renames::default();
+        let watched = watch::spawn(watched, Arc::new(SystemClock), sender, renames.clone());
+        let mut scene = Self { root, events, watched, renames };
         assert!(scene.hears().await, "the first look");
         scene
     }
@@ -61,6 +65,11 @@ impl Scene {
             timeout(Duration::from_secs(5), self.events.recv()).await,
             Ok(Some(Event::FilesChanged))
         )
+    }
+
+    /// Whether the roster is as a rename or a link placed it.
+    fn is_placed(&self) -> bool {
+        self.renames.placed(&self.users(), stamp(&fs::metadata(self.users()).unwrap()))
     }
 
     async fn is_quiet(&mut self) -> bool {
@@ -103,6 +112,7 @@ async fn a_file_written_in_place_is_an_event() {
             fs::write(scene.users(), format!("text {round}")).unwrap();
         })
         .await;
+    assert!(!scene.is_placed());
 }
 
 #[tokio::test]
@@ -115,6 +125,11 @@ async fn a_rename_over_the_file_is_an_event() {
             fs::rename(scene.path("config/.users.yaml.swp"), scene.users()).unwrap();
         })
         .await;
+    assert!(scene.is_placed());
+    fs::write(scene.users(), "written to what was renamed").unwrap();
+    assert!(!scene.is_placed(), "before the event");
+    assert!(scene.hears().await);
+    assert!(!scene.is_placed());
 }
 
 #[tokio::test]
@@ -127,6 +142,22 @@ async fn a_git_checkout_is_an_event() {
             fs::write(scene.users(), format!("text {round}")).unwrap();
         })
         .await;
+    assert!(!scene.is_placed(), "a new file at the same place may be half-written");
+}
+
+#[tokio::test]
+async fn a_link_to_another_file_is_an_event() {
+    let mut scene = Scene::new(NEVER).await;
+    scene
+        .hears_each("link", |scene, round| {
+            fs::write(scene.path(&format!("{round}.yaml")), format!("text {round}")).unwrap();
+            fs::remove_file(scene.users()).unwrap();
+            symlink(format!("../{round}.yaml"), scene.users()).unwrap();
+        })
+        .await;
+    assert!(scene.is_placed());
+    fs::write(scene.path("2.yaml"), "written to what it points at").unwrap();
+    assert!(!scene.is_placed());
 }
 
 #[tokio::test]
@@ -157,6 +188,7 @@ async fn a_config_map_swap_is_an_event() {
             fs::remove_dir_all(scene.path(&old)).unwrap();
         })
         .await;
+    assert!(scene.is_placed());
 }
 
 #[tokio::test]
@@ -170,6 +202,7 @@ async fn a_folder_that_is_replaced_is_watched_again() {
             fs::rename(scene.path("new"), scene.path("config")).unwrap();
         })
         .await;
+    assert!(scene.is_placed());
     scene
         .hears_each("write after", |scene, round| {
             fs::write(scene.users(), format!("later {round}")).unwrap();
@@ -254,8 +287,8 @@ async fn the_folder_of_the_configuration_is_watched_too() {
     let (rosters, file) = (vec![], Some(config.clone()));
     let watched = Watched { rosters, config: file, debounce: DEBOUNCE, poll: NEVER };
     let (sender, events) = mpsc::channel(16);
-    let watched = watch::spawn(watched, Arc::new(SystemClock), sender);
-    let mut scene = Scene { root, events, watched };
+    let watched = watch::spawn(watched, Arc::new(SystemClock), sender, Renames::default());
+    let mut scene = Scene { root, events, watched, renames: Renames::default() };
     assert!(scene.hears().await);
     fs::write(config, "version: 1").unwrap();
     assert!(scene.hears().await);

@@ -1,8 +1,10 @@
 //! The daemon as a process: it starts, sees edits, obeys signals, and survives a kill.
 
-use std::time::Duration;
+use std::io::Write as _;
+use std::process::Command;
+use std::time::{Duration, Instant};
 
-use super::test_env::{ROSTER, TestEnv, eventually, replace};
+use super::test_env::{ROSTER, TestEnv, daemon_config, eventually, replace};
 
 const SOON: Duration = Duration::from_secs(20);
 /// What a user is promised between saving the roster and the change of the workspace is three
@@ -18,7 +20,7 @@ fn with(roster: &str, email: &str) -> String {
 #[test]
 fn an_edit_is_applied_within_seconds() {
     let stage = TestEnv::new();
-    let daemon = stage.spawn(&["-u", "users.yaml"]);
+    let daemon = stage.spawn_daemon(&[]);
     eventually(SOON, "the first run", || stage.knows("alice@acme.io"));
 
     let edited = with(ROSTER, "zoe@acme.io");
@@ -30,6 +32,59 @@ fn an_edit_is_applied_within_seconds() {
 
     daemon.signal("TERM");
     daemon.ended_within(Duration::from_secs(8)).expect(0);
+}
+
+#[test]
+fn half_of_a_roster_is_never_used() {
+    let stage = TestEnv::new();
+    stage.write("rosterd.yaml", &daemon_config("3s"));
+    let daemon = stage.spawn(&[]);
+    eventually(SOON, "the first run", || stage.knows("alice@acme.io"));
+    // A writer that pauses at the end of a line, with the file open. Half of it lacks matt.
+    let edited = with(ROSTER, "zoe@acme.io");
+    let half = edited.find("  - { email: matt").unwrap();
+    let mut file = std::fs::File::create(stage.path("users.yaml")).unwrap();
+    file.write_all(&edited.as_bytes()[..half]).unwrap();
+    std::thread::sleep(Duration::from_secs(2));
+    file.write_all(&edited.as_bytes()[half..]).unwrap();
+    drop(file);
+    eventually(SOON, "the whole file", || stage.knows("zoe@acme.io"));
+    // Renamed over it, the next version needs no wait.
+    replace(&stage.path("users.yaml"), &with(&edited, "yan@acme.io"));
+    eventually(AFTER_AN_EDIT, "a rename", || stage.knows("yan@acme.io"));
+    daemon.signal("TERM");
+    let ran = daemon.ended_within(Duration::from_secs(8)).expect(0);
+    assert!(!ran.stderr().contains("disable"), "{}", ran.stderr());
+    assert_eq!(ran.stderr().matches("written in place; waiting").count(), 2, "{}", ran.stderr());
+}
+
+#[test]
+fn a_one_shot_waits_for_a_file_that_was_written_a_moment_ago() {
+    let stage = TestEnv::new();
+    stage.write("rosterd.yaml", &daemon_config("1s"));
+    let ran = stage.run(&["--plan"]).expect(0);
+    assert!(!ran.stderr().contains("waiting"), "an old file: {}", ran.stderr());
+    let (edited, path) = (with(ROSTER, "zoe@acme.io"), stage.path("users.yaml"));
+    std::fs::write(&path, &edited).unwrap();
+    let ran = stage.run(&["--plan"]).expect(0);
+    assert!(ran.stderr().contains("users.yaml: written a moment ago"), "{}", ran.stderr());
+    assert!(ran.stdout().contains("zoe@acme.io"), "{}", ran.stdout());
+    // A time that lies ahead is waited for once, for as long.
+    let file = std::fs::File::options().write(true).open(&path).unwrap();
+    let written = file.metadata().unwrap().modified().unwrap();
+    file.set_modified(written + Duration::from_hours(1)).unwrap();
+    let (ran, begun) = (stage.run(&["--plan"]).expect(0), Instant::now());
+    assert!(ran.stderr().contains("waiting 1.0 s"), "{}", ran.stderr());
+    assert!(begun.elapsed() < SOON);
+    // Contents of a commit are complete at once.
+    let matt = ["-c", "user.name=Matt", "-c", "user.email=matt@acme.io"];
+    for arguments in [&["init", "-q"][..], &["add", "users.yaml"], &["commit", "-qm", "roster"]] {
+        let mut git = Command::new("git");
+        git.current_dir(path.parent().unwrap()).args(matt).args(arguments);
+        assert!(git.status().unwrap().success());
+    }
+    let ran = stage.run(&["--plan"]).expect(0);
+    assert!(!ran.stderr().contains("waiting"), "committed: {}", ran.stderr());
 }
 
 #[test]
@@ -54,7 +109,7 @@ fn an_idle_daemon_has_no_wake_ups() {
 #[test]
 fn an_invalid_edit_changes_nothing_and_a_fixed_one_is_applied() {
     let stage = TestEnv::new();
-    let daemon = stage.spawn(&["-u", "users.yaml"]);
+    let daemon = stage.spawn_daemon(&[]);
     eventually(SOON, "the first run", || stage.knows("alice@acme.io"));
     let before = stage.state();
     stage.write("users.yaml", "version: 1\nusers:\n  - { email: matt@acme.io");
@@ -71,7 +126,7 @@ fn an_invalid_edit_changes_nothing_and_a_fixed_one_is_applied() {
 fn a_daemon_without_a_valid_roster_waits_for_one() {
     let stage = TestEnv::new();
     stage.write("users.yaml", "version: 1\nusers:\n");
-    let mut daemon = stage.spawn(&["-u", "users.yaml"]);
+    let mut daemon = stage.spawn_daemon(&[]);
     std::thread::sleep(Duration::from_secs(1));
     assert!(daemon.is_running());
     stage.write("users.yaml", ROSTER);
@@ -96,7 +151,7 @@ fn rows(ran: &super::test_env::Ran) -> Vec<serde_json::Value> {
 #[test]
 fn the_log_has_one_line_for_each_change_and_each_run() {
     let stage = TestEnv::new();
-    let daemon = stage.spawn(&["--log-format", "json", "-u", "users.yaml"]);
+    let daemon = stage.spawn_daemon(&["--log-format", "json"]);
     eventually(SOON, "the first run", || stage.knows("alice@acme.io"));
     stage.write("users.yaml", "version: 1\nusers:\n  - { email: matt, role: ADMIN }\n");
     std::thread::sleep(LONG_ENOUGH);
@@ -142,7 +197,7 @@ fn a_deleted_configuration_is_not_replaced_by_another_file() {
 #[test]
 fn sighup_runs_at_once() {
     let stage = TestEnv::new();
-    let daemon = stage.spawn(&["-u", "users.yaml"]);
+    let daemon = stage.spawn_daemon(&[]);
     eventually(SOON, "the first run", || stage.knows("alice@acme.io"));
     stage.control("POST", "role", r#"{"email":"matt@acme.io","accountType":"BUSINESS"}"#);
     daemon.signal("HUP");
@@ -159,7 +214,7 @@ fn sighup_runs_at_once() {
 #[test]
 fn sigterm_is_obeyed_while_the_api_hangs() {
     let stage = TestEnv::with_sandbox(&["--latency", "60s"]);
-    let daemon = stage.spawn(&["-u", "users.yaml"]);
+    let daemon = stage.spawn_daemon(&[]);
     std::thread::sleep(Duration::from_secs(1));
     daemon.signal("TERM");
     daemon.ended_within(Duration::from_secs(9)).expect(0);
@@ -181,7 +236,7 @@ fn the_next_run_completes_an_apply_that_was_killed() {
     let people: String =
         (0..40).fold(String::new(), |all, n| with(&all, &format!("user{n}@acme.io")));
     stage.write("users.yaml", &format!("{ROSTER}{people}"));
-    let daemon = stage.spawn(&["-u", "users.yaml"]);
+    let daemon = stage.spawn_daemon(&[]);
     eventually(SOON, "some invitation", || stage.knows("@acme.io\"") && stage.knows("user0@"));
     daemon.signal("KILL");
     drop(daemon);

@@ -36,7 +36,7 @@ fn a_daemon_stays_ready_after_its_first_roster() {
     let before = stage.run(&["health"]).expect(1);
     assert!(before.stderr().contains("/livez: Connection refused"), "{}", before.stderr());
     stage.write("users.yaml", BROKEN);
-    let daemon = stage.spawn(&["-u", "users.yaml"]);
+    let daemon = stage.spawn_daemon(&[]);
     eventually(SOON, "it lives", || lives(&stage));
     let waiting = stage.run(&["health", "--ready"]).expect(1);
     assert!(waiting.stderr().contains("default: no roster can be used"), "{}", waiting.stderr());
@@ -54,7 +54,7 @@ fn health_does_not_depend_on_the_api() {
     let mut stage = stage();
     stage.endpoint = "http://127.0.0.1:9/graphql".into();
     stage.key("key", "secret");
-    let daemon = stage.spawn(&["-u", "users.yaml"]);
+    let daemon = stage.spawn_daemon(&[]);
     eventually(SOON, "it is ready", || is_ready(&stage));
     assert!(lives(&stage));
     leave(daemon);
@@ -100,7 +100,7 @@ fn systemd_gets_ready_watchdog_and_stopping() {
     stage.set("NOTIFY_SOCKET", socket.to_str().unwrap());
     stage.set("WATCHDOG_USEC", "400000");
     stage.write("users.yaml", BROKEN);
-    let daemon = stage.spawn(&["-u", "users.yaml"]);
+    let daemon = stage.spawn_daemon(&[]);
     let mut told = String::new();
     let mut hears = |what: &str| {
         let until = Instant::now() + SOON;

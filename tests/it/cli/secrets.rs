@@ -66,7 +66,7 @@ fn a_secret_in_the_configuration_is_refused_and_not_repeated() {
 fn a_daemon_shows_no_secret() {
     let mut stage = TestEnv::new();
     stage.set("RUST_LOG", "trace");
-    let daemon = stage.spawn(&["-u", "users.yaml", "-vv"]);
+    let daemon = stage.spawn_daemon(&["-vv"]);
     eventually(Duration::from_secs(20), "the invitation", || stage.knows("alice@acme.io"));
     daemon.signal("TERM");
     let ran = daemon.ended_within(Duration::from_secs(9));

@@ -78,8 +78,12 @@ impl TestEnv {
         self.folder.path().join(name)
     }
 
+    /// Writes a file an hour ago, so that one-shot commands do not wait for its end.
     pub fn write(&self, name: &str, text: &str) {
         std::fs::write(self.path(name), text).unwrap();
+        let file = std::fs::File::options().write(true).open(self.path(name)).unwrap();
+        let written = file.metadata().unwrap().modified().unwrap();
+        file.set_modified(written - Duration::from_hours(1)).unwrap();
     }
 
     pub fn read(&self, name: &str) -> String {
@@ -110,6 +114,13 @@ impl TestEnv {
         Running(child)
     }
 
+    /// A daemon that does not wait for the end of files that are written in place. `--users` and
+    /// other options may follow.
+    pub fn spawn_daemon(&self, arguments: &[&str]) -> Running {
+        self.write("daemon.yaml", &daemon_config("0s"));
+        self.spawn(&[&["-c", "daemon.yaml"], arguments].concat())
+    }
+
     /// What the sandbox really holds.
     pub fn state(&self) -> Value {
         self.control("GET", "state", "")
@@ -130,6 +141,20 @@ impl TestEnv {
             .block_on(request(method, &url, body.to_owned()));
         serde_json::from_str(&answer).unwrap_or(Value::String(answer))
     }
+}
+
+/// A configuration that says what the environment alone would say, but for `watch.in_place`.
+pub fn daemon_config(in_place: &str) -> String {
+    format!(
+        "version: 1
+watch: {{ in_place: {in_place} }}
+workspaces:
+  - name: default
+    endpoint: ${{PARADIME_API_ENDPOINT}}
+    credentials: {{ api_key: {{ env: PARADIME_API_KEY }}, api_secret: {{ env: PARADIME_API_SECRET }} }}
+    users: users.yaml
+"
+    )
 }
 
 async fn request(method: &str, url: &str, body: String) -> String {

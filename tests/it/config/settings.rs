@@ -38,7 +38,11 @@ fn a_minimal_file_gives_exactly_the_defaults() {
         zone: TimeZone::UTC,
         jitter: Duration::from_secs(30),
     };
-    let watch = WatchSettings { debounce: Duration::from_secs(1), poll: Duration::from_secs(30) };
+    let watch = WatchSettings {
+        debounce: Duration::from_secs(1),
+        poll: Duration::from_secs(30),
+        in_place: Duration::from_secs(5),
+    };
     assert_eq!((&config.schedule, &config.watch), (&schedule, &watch));
     let store = Location::File("/home/matt/.local/state/rosterd/ledger.db".into());
     assert_eq!((&config.store, config.listen), (&Some(store), None));
@@ -100,7 +104,7 @@ fn every_setting_reaches_its_field() {
         invite: { floor: 14 }
     http: { timeout: 5s, concurrency: 2, batch: 3, rate: off }
 schedule: { cron: '@daily', timezone: Asia/Tokyo, jitter: 0s }
-watch: { debounce: 250ms, poll: 1m }
+watch: { debounce: 250ms, poll: 1m, in_place: 0s }
 listen: '[::1]:80'
 retention: 30d
 ";
@@ -108,8 +112,11 @@ retention: 30d
     assert_eq!(config.schedule.cron, "@daily".parse().unwrap());
     assert_eq!(config.schedule.zone, TimeZone::get("Asia/Tokyo").unwrap());
     assert_eq!(config.schedule.jitter, Duration::ZERO);
-    let watch =
-        WatchSettings { debounce: Duration::from_millis(250), poll: Duration::from_mins(1) };
+    let watch = WatchSettings {
+        debounce: Duration::from_millis(250),
+        poll: Duration::from_mins(1),
+        in_place: Duration::ZERO,
+    };
     assert_eq!(config.watch, watch);
     assert_eq!(config.listen, Some("[::1]:80".parse().unwrap()));
     assert_eq!(config.retention, Duration::from_hours(720));
@@ -137,7 +144,7 @@ retention: 30d
 #[test]
 fn bounds_are_inclusive() {
     for more in [
-        "schedule: { jitter: 1d }\nwatch: { debounce: 10ms, poll: 1d }\nretention: 36500d\n",
+        "schedule: { jitter: 1d }\nwatch: { debounce: 10ms, poll: 1d, in_place: 1h }\nretention: 36500d\n",
         "schedule: { jitter: 0s }\nwatch: { debounce: 1m, poll: 1s }\nretention: 1d\n",
         "    http: { timeout: 1s, concurrency: 1, batch: 1, rate: 1/h }\n",
         "    http: { timeout: 10m, concurrency: 64, batch: 1000 }\n",
@@ -148,6 +155,7 @@ fn bounds_are_inclusive() {
     }
     for (more, wrong) in [
         ("watch: { debounce: 9ms }\n", 1),
+        ("watch: { in_place: 3601s }\n", 1),
         ("watch: { debounce: 61s, poll: 86401s }\n", 2),
         ("    http: { timeout: 601s, concurrency: 0, batch: 1001, rate: 0/s }\n", 4),
         ("    guard: { min_admins: 1000001, budgets: { demote: { floor: 1000001 } } }\n", 2),

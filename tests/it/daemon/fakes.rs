@@ -15,6 +15,7 @@ use rosterd::config::{
     WorkspaceConfig,
 };
 use rosterd::daemon::events::Event;
+use rosterd::daemon::renames::Renames;
 use rosterd::daemon::{self, Connected, Environment, Inbox, RunCompleted};
 use rosterd::diagnostic::{Diagnostic, FileId, Place, Sources};
 use rosterd::directory::{Account, Invitation, InviteStatus, Snapshot, Uid};
@@ -145,7 +146,7 @@ impl World {
         let clock = Arc::new(TestClock { base, since: tokio::time::Instant::now() });
         let (sender, events) = mpsc::channel(daemon::events::QUEUE);
         let config = self.state().config.clone().unwrap();
-        let inbox = Inbox { sender: sender.clone(), events };
+        let inbox = Inbox { sender: sender.clone(), events, renames: Renames::default() };
         let world = self.clone();
         let on_config = move |config: &Config| {
             world.state().in_force.push(config.workspaces.len());
@@ -193,7 +194,8 @@ pub fn config(names: &[&str]) -> Config {
         retention: Duration::from_secs(1),
         path: None,
         schedule: ScheduleSettings { jitter: Duration::ZERO, ..ScheduleSettings::default() },
-        watch: WatchSettings::default(),
+        // The roster of these tests is no file.
+        watch: WatchSettings { in_place: Duration::ZERO, ..WatchSettings::default() },
         workspaces: names.iter().map(|name| workspace(name)).collect(),
     }
 }
@@ -269,21 +271,17 @@ impl Environment for World {
     }
 
     fn load(&self, target: &WorkspaceSpec, _now: Timestamp) -> Result<Loaded, InputError> {
-        match &self.state().places[&target.workspace].roster {
-            None => Err(broken("cannot be read")),
-            Some(lines) => {
-                let mut sources = Sources::default();
-                sources.add("users.yaml", text(lines));
-                Ok(Loaded { roster: roster(lines), sources, warnings: vec![], revision: None })
-            }
-        }
+        let sources = self.contents(target)?;
+        let lines = self.state().places[&target.workspace].roster.clone().unwrap();
+        Ok(Loaded { roster: roster(&lines), sources, warnings: vec![], revision: None })
     }
 
-    fn contents(&self, target: &WorkspaceSpec) -> Digest {
-        match &self.state().places[&target.workspace].roster {
-            None => Digest::of(["cannot be read"]),
-            Some(lines) => Digest::of(["users.yaml", &text(lines)]),
-        }
+    fn contents(&self, target: &WorkspaceSpec) -> Result<Sources, InputError> {
+        let roster = self.state().places[&target.workspace].roster.clone();
+        let lines = roster.ok_or_else(|| broken("cannot be read"))?;
+        let mut sources = Sources::default();
+        sources.add("users.yaml", text(&lines));
+        Ok(sources)
     }
 
     fn on_plan(&self, _workspace: &str, _loaded: &Loaded, _look: &Evaluation) {}

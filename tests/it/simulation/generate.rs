@@ -151,10 +151,16 @@ fn step(random: &mut Rng) -> Step {
 fn operation(random: &mut Rng) -> Operation {
     let which = random.usize(..1_000);
     match random.u8(..100) {
-        0..38 => {
+        0..31 => {
             let edit = weighted_choice(random, &EDITS);
             Operation::Commit { edit, which, missed: random.u8(..8) == 0 }
         }
+        31..38 => Operation::WriteInPlace {
+            edit: weighted_choice(random, &EDITS),
+            which,
+            parts: random.usize(1..5),
+            pause: random.u64(..5),
+        },
         38..40 => Operation::EditSecondWorkspace { which },
         40..66 => Operation::Operator { action: weighted_choice(random, &ACTIONS), which },
         66..75 => {

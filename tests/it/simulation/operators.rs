@@ -7,7 +7,7 @@ use super::expected_roster::{ExpectedRoster, Member, day};
 use super::invariants::{INVISIBLE, role_name};
 use super::people::{introduce, name_of};
 use super::scenario::{Edit, OperatorAction};
-use super::sim_state::{SimState, Version, WORKSPACE};
+use super::sim_state::{SimState, Version, WORKSPACE, Written};
 
 const TYPES: [AccountType; 5] = [
     AccountType::Admin,
@@ -163,8 +163,36 @@ impl SimState {
 
     /// Commits an edit of the roster file.
     pub fn commit(&mut self, edit: Edit, which: usize) {
+        let (text, expected) = self.edited(edit, which);
+        self.log_event(&format!("commit {edit:?}"), &summary(expected.as_ref()));
+        self.write(text, expected, Written::Commit);
+    }
+
+    /// The versions of the file while an edit is written in place in `parts`.
+    pub fn versions_in_place(&mut self, edit: Edit, which: usize, parts: usize) -> Vec<Version> {
+        let (text, expected) = self.edited(edit, which);
+        self.log_event(&format!("in place {edit:?}"), &summary(expected.as_ref()));
+        let whole = text.clone().unwrap_or_default();
+        let cuts = (1..parts).map(|part| {
+            let cut = whole.len() * part / parts;
+            // Writers stop where a buffer ends, or a line: half of a roster is often a valid one.
+            let line = whole[..cut].rfind('\n').filter(|_| part % 2 == which % 2);
+            line.map_or(cut, |line| line + 1)
+        });
+        let mut cuts: Vec<usize> = cuts.filter(|cut| *cut > 0).collect();
+        // Every part is new.
+        cuts.dedup();
+        let partial = cuts.into_iter().map(|cut| {
+            let text = Some(whole[..cut].to_owned());
+            Version { text, expected: None, written: Written::Partly }
+        });
+        partial.chain([Version { text, expected, written: Written::InPlace }]).collect()
+    }
+
+    /// The text of the file after an edit, and what it asks for.
+    fn edited(&mut self, edit: Edit, which: usize) -> (Option<String>, Option<ExpectedRoster>) {
         let now = self.clocks.machine_now();
-        let (text, expected) = match edit {
+        match edit {
             Edit::Truncate => {
                 let (text, length) =
                     (self.latest_roster.to_yaml(), self.latest_roster.to_yaml().len());
@@ -192,19 +220,22 @@ impl SimState {
                 self.latest_roster = expected;
                 (Some(self.latest_roster.to_yaml()), Some(self.latest_roster.clone()))
             }
-        };
-        self.log_event(&format!("commit {edit:?}"), &summary(expected.as_ref()));
-        self.write(text.as_deref(), expected);
+        }
     }
 
     /// Writes the file, or removes it, and registers the version.
-    pub fn write(&mut self, text: Option<&str>, expected: Option<ExpectedRoster>) {
+    pub fn write(
+        &mut self,
+        text: Option<String>,
+        expected: Option<ExpectedRoster>,
+        written: Written,
+    ) {
         let path = self.folder.join("users.yaml");
-        match text {
+        match &text {
             Some(text) => std::fs::write(path, text).unwrap(),
             None => drop(std::fs::remove_file(path)),
         }
-        self.versions.push(Version { expected });
+        self.versions.push(Version { text, expected, written });
     }
 
     fn edit(&mut self, expected: &mut ExpectedRoster, edit: Edit, which: usize, now: Timestamp) {

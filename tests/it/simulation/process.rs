@@ -1,5 +1,6 @@
 //! One process of rosterd on the simulated machine: the real daemon, or one real run.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -36,7 +37,7 @@ use tokio_util::sync::CancellationToken;
 use super::network::{Api, Net, TIMEOUT};
 use super::scenario::{Key, Params};
 use super::second_workspace::{self, ReliableNet, SECOND_WORKSPACE};
-use super::sim_state::{MachineClock, Shared, SimState, WORKSPACE};
+use super::sim_state::{MachineClock, Shared, SimState, WORKSPACE, Written};
 
 /// A process, from its start to its exit.
 pub struct Process {
@@ -45,6 +46,8 @@ pub struct Process {
     pub epoch: usize,
     pub ledger: Ledger,
     run: AtomicUsize,
+    /// The version of the roster that was read last, and the one in force.
+    loaded: AtomicUsize,
     last_good: Mutex<Option<usize>>,
 }
 
@@ -70,6 +73,7 @@ impl Process {
             epoch: shared.state().epoch,
             ledger: ledger.reopen(),
             run: AtomicUsize::new(usize::MAX),
+            loaded: AtomicUsize::new(0),
             last_good: Mutex::default(),
         });
         let net = Box::new(Net(Arc::clone(&process)));
@@ -119,7 +123,13 @@ impl SimEnvironment {
             shared.state().count("concurrent process did not get the lock");
             return;
         };
-        let Ok(loaded) = self.load(&workspace.target, self.now()) else { return };
+        // It waits as the command line does: by the time of writing.
+        while shared.state().is_partly_written() {
+            tokio::time::sleep(WatchSettings::default().in_place).await;
+        }
+        let roster = self.load(&workspace.target, self.now());
+        self.roster_read(WORKSPACE, &roster);
+        let Ok(loaded) = roster else { return };
         let loaded = Arc::new(loaded);
         let run = Run {
             directory: &directory,
@@ -269,16 +279,46 @@ impl Environment for SimEnvironment {
         Ok(self.config())
     }
 
-    /// Loads the real files. A file must be accepted exactly if it is valid.
+    /// Loads the real files.
     fn load(&self, target: &WorkspaceSpec, now: Timestamp) -> Result<Loaded, InputError> {
         let loaded = reconcile::load(target, now);
         if target.workspace == SECOND_WORKSPACE {
             return loaded;
         }
+        let newest = self.process.shared.state().versions.len() - 1;
+        self.process.loaded.store(newest, Ordering::SeqCst);
+        // The one in force, unless `roster_read` gets this one.
         let mut state = self.process.shared.state();
-        let newest = state.versions.len() - 1;
-        let is_valid = state.versions[newest].expected.is_some();
-        match &loaded {
+        state.runs[self.process.run()].version = *self.process.last_good.lock().unwrap();
+        loaded.map(|loaded| Loaded { revision: Some(revision(newest)), ..loaded })
+    }
+
+    fn committed(&self, target: &WorkspaceSpec, sources: &Sources) -> BTreeSet<String> {
+        let state = self.process.shared.state();
+        let is_committed = target.workspace == SECOND_WORKSPACE
+            || state.versions.last().unwrap().written == Written::Commit;
+        let files = sources.iter().filter(|_| is_committed);
+        files.map(|(_, file)| file.name.clone()).collect()
+    }
+
+    /// A file must be accepted exactly if it is valid, and never before it is written completely.
+    fn roster_read(&self, workspace: &str, roster: &Result<Loaded, InputError>) {
+        if workspace == SECOND_WORKSPACE {
+            return;
+        }
+        let mut state = self.process.shared.state();
+        let mut version = self.process.loaded.load(Ordering::SeqCst);
+        let mut last_good = self.process.last_good.lock().unwrap();
+        if state.versions[version].written == Written::Partly {
+            // Contents that are in force are known to be complete.
+            let text = &state.versions[version].text;
+            match last_good.filter(|it| state.versions[*it].text == *text) {
+                Some(same) => version = same,
+                None => state.fail(format!("version {version} was used half-written")),
+            }
+        }
+        let is_valid = state.versions[version].expected.is_some();
+        match roster {
             Ok(_) if !is_valid => state.fail("an invalid roster was accepted".into()),
             Err(error) if is_valid => {
                 let why = format!("a valid roster was rejected: {:?}", error.diagnostics);
@@ -286,12 +326,10 @@ impl Environment for SimEnvironment {
             }
             _ => {}
         }
-        let mut last_good = self.process.last_good.lock().unwrap();
-        if loaded.is_ok() {
-            *last_good = Some(newest);
+        if roster.is_ok() {
+            *last_good = Some(version);
         }
         state.runs[self.process.run()].version = *last_good;
-        loaded.map(|loaded| Loaded { revision: Some(revision(newest)), ..loaded })
     }
 
     fn on_plan(&self, workspace: &str, _loaded: &Loaded, evaluation: &Evaluation) {

@@ -59,6 +59,13 @@ pub enum Operation {
         which: usize,
         missed: bool,
     },
+    /// The same edit, written in place in several parts, this many seconds apart.
+    WriteInPlace {
+        edit: Edit,
+        which: usize,
+        parts: usize,
+        pause: u64,
+    },
     /// An operator changes the workspace directly.
     Operator {
         action: OperatorAction,

@@ -82,8 +82,20 @@ pub struct FaultProfile {
 
 /// A version of the roster file on disk.
 pub struct Version {
+    /// None if there is no file.
+    pub text: Option<String>,
     /// What it asks for; none if the file is invalid.
     pub expected: Option<ExpectedRoster>,
+    pub written: Written,
+}
+
+/// How a version of the roster file was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Written {
+    Commit,
+    InPlace,
+    /// The rest of it is written within less than `watch.in_place`.
+    Partly,
 }
 
 /// A complete listing as it was delivered.
@@ -246,6 +258,10 @@ impl SimState {
     pub fn fail(&mut self, violation: String) {
         self.log_event("VIOLATION", &violation);
         self.violation.get_or_insert(violation);
+    }
+
+    pub fn is_partly_written(&self) -> bool {
+        self.versions.last().is_some_and(|version| version.written == Written::Partly)
     }
 
     /// Repairs the network, the key and the disk.

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 use rosterd::daemon::events::{Event, QUEUE};
+use rosterd::daemon::renames::Renames;
 use rosterd::daemon::{self, GRACE, Inbox};
 use rosterd::ledger::Ledger;
 use rosterd::report::Failure;
@@ -22,7 +23,9 @@ use super::people::name_of;
 use super::process::{Process, folder};
 use super::scenario::{Edit, Operation, Param, Scenario};
 use super::second_workspace::SECOND_WORKSPACE;
-use super::sim_state::{Clocks, FaultProfile, MachineClock, ServerClock, Shared, WORKSPACE};
+use super::sim_state::{
+    Clocks, FaultProfile, MachineClock, ServerClock, Shared, Version, WORKSPACE, Written,
+};
 
 pub struct SimulationResult {
     pub counts: BTreeMap<String, u64>,
@@ -142,14 +145,14 @@ impl Simulation {
         }
         state.record_world();
         let roster = state.latest_roster.clone();
-        state.write(Some(&roster.to_yaml()), Some(roster));
+        state.write(Some(roster.to_yaml()), Some(roster), Written::Commit);
     }
 
     fn start(&mut self) {
         let environment = Process::start(&self.shared, &self.api, &self.ledger);
         let config = environment.config();
         let (sender, events) = mpsc::channel(QUEUE);
-        let inbox = Inbox { sender: sender.clone(), events };
+        let inbox = Inbox { sender: sender.clone(), events, renames: Renames::default() };
         let clock = Arc::new(MachineClock(Arc::clone(&self.clocks)));
         let run = daemon::run(Arc::new(environment), config, clock, inbox, |_| {});
         self.daemon = Some(Daemon { events: sender, task: tokio::spawn(run) });
@@ -221,6 +224,10 @@ impl Simulation {
                     self.send(Event::FilesChanged).await;
                 }
             }
+            Operation::WriteInPlace { edit, which, parts, pause } => {
+                let versions = self.shared.state().versions_in_place(edit, which, parts);
+                self.write_in_place(versions, Duration::from_secs(pause)).await;
+            }
             Operation::Operator { action, which } => self.shared.state().operate(action, which),
             Operation::EditSecondWorkspace { which } => {
                 self.shared.state().edit_second_workspace(which);
@@ -273,6 +280,16 @@ impl Simulation {
                 let mut state = self.shared.state();
                 state.log_event(&format!("disk {disk:?}"), "");
                 state.disk = disk;
+            }
+        }
+    }
+
+    async fn write_in_place(&mut self, versions: Vec<Version>, pause: Duration) {
+        for Version { text, expected, written } in versions {
+            self.shared.state().write(text, expected, written);
+            self.send(Event::FilesChanged).await;
+            if written == Written::Partly {
+                self.wait(pause).await;
             }
         }
     }
