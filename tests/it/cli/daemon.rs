@@ -240,9 +240,9 @@ fn the_next_run_completes_an_apply_that_was_killed() {
     eventually(SOON, "some invitation", || stage.knows("@acme.io\"") && stage.knows("user0@"));
     daemon.signal("KILL");
     drop(daemon);
-    stage.run(&["--once", "-u", "users.yaml"]).expect(0);
+    stage.run(&["--once", "-c", "daemon.yaml"]).expect(0);
     let (held, plan) =
-        (stage.state().to_string(), stage.run(&["--plan", "-v", "-u", "users.yaml"]));
+        (stage.state().to_string(), stage.run(&["--plan", "-v", "-c", "daemon.yaml"]));
     let plan = plan.expect(0).stdout();
     for n in 0..40 {
         let email = format!("user{n}@acme.io");

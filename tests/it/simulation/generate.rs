@@ -17,7 +17,7 @@ const EDITS: [(Edit, u8); 24] = [
     (Edit::NewAddress, 6),
     (Edit::NewAddressWithAlias, 4),
     (Edit::Expire, 5),
-    (Edit::ExpireNow, 3),
+    (Edit::ExpireNow, 5),
     (Edit::StartLater, 5),
     (Edit::Elevate, 5),
     (Edit::ClearOptions, 2),
@@ -48,7 +48,7 @@ const ACTIONS: [(OperatorAction, u8); 15] = [
     (OperatorAction::ChangeRole, 6),
     (OperatorAction::GrantAdmin, 2),
     (OperatorAction::NewAddress, 3),
-    (OperatorAction::SecondAccount, 4),
+    (OperatorAction::SecondAccount, 7),
     (OperatorAction::InviteOutsider, 3),
     (OperatorAction::AddLookalike, 2),
 ];
