@@ -1,7 +1,7 @@
 //! Events that the seeds of every `cargo test` must cover: each fault, guard, row of the plan and
 //! outcome.
 
-pub const REQUIRED: [&str; 85] = [
+pub const REQUIRED: [&str; 86] = [
     "status done",
     "status lapsed",
     "status not sent",
@@ -44,6 +44,7 @@ pub const REQUIRED: [&str; 85] = [
     "lifted disable-budget",
     "lifted invite-budget",
     "lifted vanished",
+    "operator accepts a listing",
     "outcome done",
     "outcome not sent",
     "outcome rejected",

@@ -21,6 +21,7 @@ use rosterd::directory::Snapshot;
 use rosterd::email::Email;
 use rosterd::guard::{Budget, BudgetName, Limits};
 use rosterd::ledger::Ledger;
+use rosterd::memory::entry::Acceptable;
 use rosterd::plan::OnRemoved;
 use rosterd::plan::change::Change;
 use rosterd::reconcile::{
@@ -118,6 +119,22 @@ impl SimEnvironment {
         let RunResult { report, observation, .. } = run.execute().await;
         let sources = &loaded.sources;
         self.finished(&RunCompleted { report: &report, sources, next: None, observation });
+    }
+
+    /// `rosterd accept listing`, by an operator who has checked it.
+    pub async fn accept_listing(&self) {
+        let shared = &self.process.shared;
+        let clock = MachineClock(Arc::clone(&shared.state().clocks));
+        let Ok(Connected { directory, ledger }) = self.connect(&self.config().workspaces[0]) else {
+            return;
+        };
+        let cancel = CancellationToken::new();
+        let session = RunSession::acquire(&ledger, &clock, &cancel).await.unwrap();
+        let snapshot = directory.list().await.unwrap();
+        let what = Acceptable::Listing;
+        let Some(hold) = session.waiting(what, &snapshot, self.now()) else { return };
+        session.accept(&hold, "checked", &snapshot, self.now()).await.unwrap();
+        shared.state().count("operator accepts a listing");
     }
 
     fn now(&self) -> Timestamp {

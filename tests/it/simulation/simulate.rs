@@ -8,6 +8,7 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use rosterd::daemon::events::{Event, QUEUE};
 use rosterd::daemon::{self, GRACE, Inbox};
+use rosterd::failure::FailureKind;
 use rosterd::ledger::Ledger;
 use rosterd::report::Failure;
 use rosterd::sandbox::world::{AccountType, World};
@@ -361,6 +362,15 @@ impl Simulation {
             self.wait(Duration::from_hours(24)).await;
             if self.shared.state().violation.is_some() {
                 return;
+            }
+            let waits = {
+                let state = self.shared.state();
+                let failure = state.reports.last().and_then(|report| report.failure());
+                failure.is_some_and(|failure| failure.kind == FailureKind::Listing)
+            };
+            if waits {
+                let process = Process::start(&self.shared, &self.api, &self.ledger);
+                process.accept_listing().await;
             }
         }
         self.send(Event::Reload).await;
