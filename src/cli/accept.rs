@@ -40,15 +40,14 @@ pub async fn run(global: &Global, args: &AcceptArgs) -> Result<u8, CliError> {
         return Err(plan::failed(workspace, message));
     }
     let name = &workspace.target.workspace;
-    let agreed = match &args.digest {
-        Some(digest) => *digest == hold.digest,
-        None => {
-            output::note(&output::escape_lines(&format!("{name}: {}", hold.message), "\n"));
-            output::ask(&format!("accept this {what}?")).ok_or_else(|| {
-                let message = "without a terminal, --digest says what is accepted";
-                CliError::Usage(format!("{message}: {}", hold.digest))
-            })?
-        }
+    let agreed = if let Some(digest) = &args.digest {
+        *digest == hold.digest
+    } else {
+        output::note(&output::escape_lines(&format!("{name}: {}", hold.message), "\n"));
+        output::ask(&format!("accept this {what}?")).ok_or_else(|| {
+            let message = "without a terminal, --digest says what is accepted";
+            CliError::Usage(format!("{message}: {}", hold.digest))
+        })?
     };
     if !agreed {
         let message = format!("not accepted; what waits is {}: {}", hold.digest, hold.message);

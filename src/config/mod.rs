@@ -3,6 +3,7 @@
 mod checks;
 mod credentials;
 mod environment;
+mod identity;
 mod notify;
 mod redact;
 mod schema;

@@ -8,6 +8,7 @@ use jiff::SignedDuration;
 use reqwest::Url;
 
 use super::checks::Validator;
+use super::identity::Identity;
 use super::{WorkspaceConfig, schema, values};
 use crate::apply::Sending;
 use crate::client::{self, Transport, endpoint_is_safe};
@@ -35,7 +36,7 @@ impl Validator<'_> {
             let hint = "list at least one, with its name, endpoint, credentials and users";
             self.error(node, "no-workspace", "`workspaces` is empty", hint);
         }
-        let mut names = HashMap::new();
+        let (mut names, mut identities) = (HashMap::new(), Vec::new());
         let mut workspaces = Vec::new();
         for item in items {
             let Some((workspace, place)) = self.workspace(item, store, retention) else { continue };
@@ -50,33 +51,12 @@ impl Validator<'_> {
                         .hint("give each workspace a unique name"),
                 );
             }
+            identities.push(Identity::of(&workspace, item, place));
             workspaces.push(workspace);
         }
         self.former_names(&workspaces, &names);
+        self.same_workspaces(&identities);
         self.selected(workspaces, node)
-    }
-
-    /// A former name must be free, and belong to one workspace.
-    fn former_names(&mut self, workspaces: &[WorkspaceConfig], names: &HashMap<String, Place>) {
-        let mut used: HashMap<&str, Place> = HashMap::new();
-        for workspace in workspaces {
-            let Some(former) = workspace.formerly.as_deref() else { continue };
-            let Some(place) = names.get(&workspace.target.workspace) else { continue };
-            let by = names.get(former).copied().or_else(|| used.insert(former, *place));
-            if let Some(other) = by {
-                let message = format!("`formerly: {former}` names another workspace of this file");
-                self.found.push(
-                    Diagnostic::error("former-name", message)
-                        .at(*place)
-                        .label("this workspace")
-                        .related(other, "the other one")
-                        .hint(
-                            "a renamed workspace takes over the ledger of a name that is no \
-                               longer used, once",
-                        ),
-                );
-            }
-        }
     }
 
     /// Only the workspaces that the command line selects, with the roster that it gives.
@@ -174,7 +154,13 @@ impl Validator<'_> {
     }
 
     fn workspace_uid(&mut self, node: &Node<'_>) -> Option<String> {
-        let uid = self.expanded(node, "`workspace_uid`")?;
+        let uid = match self.expanded(node, "`workspace_uid`") {
+            // Offline, the unexpanded text tells workspaces apart.
+            None if self.request.offline => {
+                return node.text("`workspace_uid`", &mut Vec::new()).map(str::to_owned);
+            }
+            uid => uid?,
+        };
         let good = (1..=128).contains(&uid.len()) && uid.bytes().all(|b| b.is_ascii_graphic());
         if !good {
             let wanted = "the uid from the settings of the workspace, or leave it out";

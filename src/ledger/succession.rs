@@ -133,7 +133,9 @@ fn open_chains(store: &dyn Store, wanted: &dyn Fn(&str) -> bool) -> Result<Chain
         }
         Ok(())
     })?;
-    chains.iter_mut().for_each(|(key, memory)| memory.set_place_of_key(key));
+    for (key, memory) in &mut chains {
+        memory.set_place_of_key(key);
+    }
     Ok(chains)
 }
 

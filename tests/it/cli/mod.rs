@@ -297,7 +297,8 @@ fn one_workspace_that_fails_does_not_stop_the_others() {
              users: {users}\n"
         )
     };
-    let (bad, good) = (workspace("bad", "broken.yaml"), workspace("good", "users.yaml"));
+    let bad = workspace("bad", "broken.yaml").replace("PARADIME_API_KEY", "OTHER_KEY");
+    let good = workspace("good", "users.yaml");
     stage.write("rosterd.yaml", &format!("version: 1\nworkspaces:\n{bad}{good}"));
     stage.run(&["--once"]).expect(78);
     assert!(stage.knows("alice@acme.io"));

@@ -190,8 +190,8 @@ fn plain_http_is_allowed_to_loopback_only() {
 
 #[test]
 fn workspaces_are_selected_by_name() {
-    let second =
-        minimal("").replace("acme", "zoo").split_once("workspaces:\n").unwrap().1.to_owned();
+    let zoo = minimal("").replace("acme", "zoo").replace("env: KEY", "env: ZOO_KEY");
+    let second = zoo.split_once("workspaces:\n").unwrap().1.to_owned();
     let text = minimal("") + &second;
     let named = |names: &[&str]| Request {
         workspaces: names.iter().map(|&name| name.into()).collect(),
