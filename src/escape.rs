@@ -9,8 +9,8 @@ use unicode_security::confusable_detection::skeleton;
 pub const MAX_SHOWN: usize = 300;
 
 /// Escapes control characters (ANSI sequences start with one) and characters that are invisible or
-/// reorder text, in the form `\u{1b}`. Text longer than [`MAX_SHOWN`] characters is truncated, with an
-/// ellipsis.
+/// reorder text, in the form `\u{1b}`. Text longer than [`MAX_SHOWN`] characters is truncated, with
+/// an ellipsis.
 pub fn escape(text: &str) -> Cow<'_, str> {
     let long = text.len() > MAX_SHOWN && text.chars().nth(MAX_SHOWN).is_some();
     if !long && !text.chars().any(is_hostile) {

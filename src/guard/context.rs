@@ -65,7 +65,8 @@ impl<'a> GuardContext<'a> {
 
 impl Decisions {
     /// Holds the changes at these positions on behalf of `guard`, except those that an approval
-    /// releases. One action of an approval releases them all. If any remain, `describe` gives the message and the hint of the violation.
+    /// releases. One action of an approval releases them all. If any remain, `describe` gives the
+    /// message and the hint of the violation.
     pub fn hold(
         &mut self,
         context: &GuardContext<'_>,

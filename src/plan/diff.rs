@@ -20,7 +20,7 @@
 //! | not in the roster | account | disable, or drift with `on_removed: report` |
 //! | not in the roster | pending invitation | needs action: the API cannot withdraw it |
 //! | not in the roster | expired invitation | info |
-//! | not in the roster, resembles a member | account, or pending invitation | as its row says, and the member's invitation; held by `lookalike` |
+//! | not in the roster, resembles a member | account, or pending invitation | held by `lookalike` |
 //! | unmanaged | anything | ignored, not counted |
 //!
 //! Every change passes `Draft::propose`: a change that may just have happened is propagating, and

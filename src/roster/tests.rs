@@ -122,7 +122,7 @@ proptest! {
 
 #[test]
 fn patterns_of_whole_domains_are_indexed() {
-    let patterns = ["*@Paradime.io", "*@a@b.io", "*@*.io", "svc@acme.io", "*@u?.io"];
+    let patterns = ["*@Paradime.io", "*-a@b.io", "*@*.io", "svc@acme.io", "*@u?.io"];
     let patterns = patterns.map(|it| Pattern::parse(it, place(ON)).unwrap());
     let unmanaged = Unmanaged::new(patterns.to_vec());
     assert_eq!(unmanaged.domains.into_keys().collect::<Vec<_>>(), ["paradime.io"]);

@@ -79,8 +79,7 @@ fn pattern(address: &str) -> String {
     let escaped = glob::Pattern::escape(address);
     let visible = escaped.replace(is_hostile, "?");
     let class = |c: char| match c {
-        '!' => c.to_string(),
-        c if is_hostile(c) => "?".to_owned(),
+        c if c == '!' || is_hostile(c) => "?".to_owned(),
         c => format!("[{c}]"),
     };
     let classes = || address.chars().map(class).collect();

@@ -21,6 +21,7 @@ fn a_converged_workspace_has_an_empty_plan() {
 /// kind of a finding.
 fn table(line: Line, shown: Shown, mode: OnRemoved) -> Vec<String> {
     match line {
+        Line::Unmanaged if shown == Shown::Nothing => vec!["UnmanagedIdle".into()],
         Line::Unmanaged => vec![],
         Line::Absent => absent(shown, mode),
         Line::Member(who) => member(who, who, shown, "role differs from the roster"),

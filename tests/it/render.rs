@@ -41,11 +41,12 @@ impl World {
 
     fn with(
         members: Vec<Member>,
-        accounts: Vec<Account>,
+        mut accounts: Vec<Account>,
         invitations: Vec<Invitation>,
         on_removed: OnRemoved,
         limits: &Limits,
     ) -> Self {
+        accounts.push(account("support@paradime.io", Role::Admin));
         let mut sources = Sources::default();
         sources.add("users.yaml", "version: 1\nusers:\n");
         let unmanaged = vec![Pattern::parse("*@paradime.io", place(90)).unwrap()];

@@ -6,7 +6,7 @@ use super::{Validator, invalid_address};
 use crate::action::BudgetName;
 use crate::diagnostic::{Diagnostic, Place};
 use crate::email::{Email, EmailError};
-use crate::escape::{escape, is_hostile};
+use crate::escape::escape;
 use crate::yaml::{Fields, Node};
 
 impl Validator<'_> {
@@ -75,18 +75,16 @@ impl Validator<'_> {
         Some(Approval { budget: action, people, reason })
     }
 
-    /// An address of an approval, verbatim: it may be one from the workspace that is not valid in
-    /// a roster, and spells it exactly.
+    /// An address of an approval, verbatim: it spells one from the workspace, which may not be
+    /// valid in a roster.
     fn person(&mut self, node: &Node<'_>) -> Option<Email> {
         let text = node.text("an address", &mut self.found)?;
-        let visible = text.replace(is_hostile, "");
-        match Email::parse(visible.trim_end_matches('.')) {
-            Ok(_) => Some(Email::remote(text)),
-            Err(EmailError::NotAscii) if text.contains('@') => Some(Email::remote(text)),
-            Err(error) => {
+        match Email::parse(text) {
+            Err(error) if !text.contains('@') => {
                 self.found.push(invalid_address(node, text, error));
                 None
             }
+            _ => Some(Email::remote(text)),
         }
     }
 }

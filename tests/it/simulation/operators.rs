@@ -54,11 +54,11 @@ impl SimState {
             | OperatorAction::AddMember
             | OperatorAction::AddLookalike => {
                 let members = &self.latest_roster.members;
-                let member = members.get(which % members.len().max(1));
-                let end = if action == OperatorAction::AddLookalike { INVISIBLE } else { "" };
-                let email = member
-                    .filter(|_| action != OperatorAction::AddOutsider)
-                    .map_or(guest, |member| format!("{}{end}", member.email));
+                let email = match (action, members.get(which % members.len().max(1))) {
+                    (OperatorAction::AddMember, Some(member)) => member.email.clone(),
+                    (OperatorAction::AddLookalike, Some(it)) => format!("{}{INVISIBLE}", it.email),
+                    _ => guest,
+                };
                 let has_account = active.iter().any(|it| it.email.eq_ignore_ascii_case(&email));
                 if !has_account {
                     self.tracker.invitations.remove(&email.to_ascii_lowercase());
