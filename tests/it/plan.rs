@@ -9,7 +9,7 @@ use rosterd::memory::entry::{AttemptStatus, Entry, Key, OutcomeEntry};
 use rosterd::plan::{FindingKind, approvals};
 use rosterd::role::Role;
 
-use crate::support::world::{World, dates, disable, email, hours, intent, now, plan_rows};
+use crate::support::world::{World, dates, disable, email, hours, intent, note, now, plan_rows};
 
 /// A member with a new address, whose account still has the old one.
 fn moved() -> World {
@@ -202,4 +202,19 @@ fn a_warning_says_why_an_approval_has_no_effect() {
 
 fn key(action: Action, name: &str) -> Key {
     Key { action, email: email(name) }
+}
+
+#[test]
+fn a_required_admin_without_an_account_is_noted() {
+    let alias = |member: &mut rosterd::roster::Member| member.aliases = [email("alex")].into();
+    let world = World::converged()
+        .member("zoe", Role::Admin)
+        .member_with("alexandra", Role::Admin, alias)
+        .account("support", Role::Admin)
+        .unmanaged("support@*");
+    let required = ["alexandra", "alex", "support", "zoe", "yan"].map(email);
+    let (roster, snapshot) = (world.roster(), world.snapshot());
+    let plan = world.plan().with_required_admins(&required, &roster, &snapshot);
+    let noted: Vec<String> = plan.findings().iter().map(note).collect();
+    assert_eq!(noted, ["RequiredAdminIdle yan@acme.io ", "RequiredAdminIdle zoe@acme.io "]);
 }

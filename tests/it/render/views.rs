@@ -289,3 +289,20 @@ fn the_diff_of_a_large_roster_is_small() {
        - email: user50101@acme.io
     ");
 }
+
+#[test]
+fn the_rows_of_a_lookalike_and_of_its_member_name_each_other() {
+    let members = vec![
+        member("alexandra@acme.io", Role::Admin, 3),
+        member("zoe@acme.io", Role::Developer, 5),
+    ];
+    let accounts = vec![
+        account("alexandra@acme.io", Role::Admin),
+        account("zoe@acme.io\u{a0}", Role::Developer),
+    ];
+    let shown = plain(&text::plan(&World::new(members, accounts, Vec::new()).view(), false));
+    let row = |what: &str| shown.lines().find(|line| line.contains(what)).unwrap();
+    assert!(row("  disable").contains("zoe@acme.io\\u{a0}  disable"), "{shown}");
+    assert!(row("  disable").contains("not in users.yaml, resembles zoe@acme.io  "), "{shown}");
+    assert!(row("invite DEVELOPER").ends_with("resembles zoe@acme.io\\u{a0}   users.yaml:5"));
+}
