@@ -31,7 +31,7 @@ pub fn escape(text: &str) -> Cow<'_, str> {
 }
 
 /// Control characters, blanks other than the space, and invisible characters: everything that is
-/// Default_Ignorable, among it the bidirectional controls, and what is drawn blank.
+/// `Default_Ignorable`, among it the bidirectional controls, and what is drawn blank.
 #[inline]
 pub fn is_hostile(character: char) -> bool {
     if character.is_ascii() {

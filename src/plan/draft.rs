@@ -139,7 +139,9 @@ impl<'m> Draft<'m> {
     /// Adds a finding for the member whose the account may be.
     pub fn suspect(&mut self, suspect: &Suspect<'_>) {
         let Suspect { account, member, since, until } = *suspect;
-        until.into_iter().for_each(|until| self.wait_for(until));
+        if let Some(until) = until {
+            self.wait_for(until);
+        }
         let kind = FindingKind::MaybeRenamed { account: account.email.clone() };
         self.push(member, kind, member.role_at(self.now), Some(since), until);
     }

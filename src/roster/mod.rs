@@ -277,7 +277,7 @@ fn compile(pattern: &str) -> Result<glob::Pattern, PatternError> {
     let glob = glob::Pattern::new(&pattern.to_ascii_lowercase());
     let glob = glob.map_err(|error| PatternError::Glob(error.msg))?;
     // In a class it is there on purpose.
-    let outside = pattern.split('[').flat_map(|it| it.rsplit(']').next()).flat_map(str::chars);
+    let outside = pattern.split('[').filter_map(|it| it.rsplit(']').next()).flat_map(str::chars);
     if let Some(character) = outside.into_iter().find(|c| is_hostile(*c)) {
         return Err(PatternError::Invisible(character));
     }

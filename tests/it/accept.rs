@@ -167,10 +167,8 @@ async fn a_new_name_at_a_known_place_waits_for_formerly_or_an_operator() {
         let ledger = memory();
         run(&world, &ledger, &at("api.acme.io", uids.0)).await;
         let second = Scope { place: at("api.acme.io", uids.1).place, ..renamed.clone() };
-        let listed = match other_accounts {
-            true => World::default().both("zoe", Role::Admin),
-            false => world.clone(),
-        };
+        let other = || World::default().both("zoe", Role::Admin);
+        let listed = if other_accounts { other() } else { world.clone() };
         let (report, _) = run(&listed, &ledger, &second).await;
         assert_eq!(held(&report), expected, "{uids:?} {other_accounts}");
         if expected.is_none() {
