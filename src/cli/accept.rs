@@ -1,4 +1,4 @@
-//! `rosterd accept`: an operator's word for what a run holds.
+//! `rosterd accept`: an operator's decision for what a run holds.
 
 use tokio_util::sync::CancellationToken;
 
@@ -12,7 +12,7 @@ use crate::memory::entry::Acceptable;
 use crate::reconcile::RunSession;
 use crate::report::Failure;
 
-/// Shows what waits, and records the word with its reason.
+/// Shows what waits, and records the decision with its reason.
 pub async fn run(global: &Global, args: &AcceptArgs) -> Result<u8, CliError> {
     let accepted = Acceptable::from(args.what);
     let what = accepted.as_str();

@@ -22,7 +22,7 @@ pub enum CliError {
     Usage(String),
     /// Files with problems, each with its place.
     Invalid(InputError),
-    /// It waits for an operator's word.
+    /// It waits for an operator's decision.
     Held(String),
     /// Something else went wrong.
     Failed(String),

@@ -1,4 +1,4 @@
-//! What needs an operator's word: until then a run uses nothing of a listing.
+//! What needs an operator's decision: until then a run uses nothing of a listing.
 
 use jiff::Timestamp;
 
@@ -47,7 +47,7 @@ pub fn admission(
     place(memory, scope, others, snapshot).or_else(|| listing(memory, snapshot))
 }
 
-/// What waits for this word.
+/// What waits for this decision.
 pub fn waiting(
     what: Acceptable,
     memory: &Memory,

@@ -93,7 +93,7 @@ pub enum Acceptable {
     Clock,
 }
 
-/// An operator's word.
+/// An operator's decision.
 #[skip_serializing_none]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Accepted {

@@ -1,5 +1,5 @@
 //! Accounts and invitations whose address is not valid in a roster, but resembles a member's: it
-//! may be the member's own, with a character that nobody sees.
+//! may be the member's own, with an invisible character.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,4 +1,4 @@
-//! An operator's word: what a run held until then is accepted.
+//! An operator's decision: what a run held until then is accepted.
 
 use jiff::Timestamp;
 
@@ -24,7 +24,7 @@ impl RunSession {
         operator::admission(self.writer.memory(), &self.scope, &self.others, snapshot)
     }
 
-    /// What waits for an operator's word.
+    /// What waits for an operator's decision.
     pub fn waiting(
         &self,
         what: Acceptable,
@@ -34,8 +34,8 @@ impl RunSession {
         operator::waiting(what, self.writer.memory(), self.admission(snapshot), now)
     }
 
-    /// Records an operator's word. Of an accepted listing, the ledger gets the accounts that are
-    /// gone, so that the next fits. What is new in it is left to the next run.
+    /// Records an operator's decision. Of an accepted listing, the ledger gets the accounts that
+    /// are gone, so that the next fits. What is new in it is left to the next run.
     pub async fn accept(
         mut self,
         hold: &OperatorHold,
@@ -68,9 +68,9 @@ pub fn held(hold: &OperatorHold, workspace: &str) -> Failure {
         Acceptable::Place | Acceptable::Clock => FailureKind::Place,
     };
     let message = format!(
-        "{}; nothing is changed until it is resolved, or accepted: {}",
-        hold.message,
-        hold.command(workspace)
+        "nothing is changed until this is resolved or accepted ({}): {}",
+        hold.command(workspace),
+        hold.message
     );
     Failure::new(kind, message)
 }

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 
 use super::time;
+use crate::email::Email;
 use crate::escape::escape;
 use crate::plan::{Finding, FindingKind};
 
@@ -45,7 +46,9 @@ pub fn message(finding: &Finding, now: Timestamp) -> String {
         }
         FindingKind::NotStarted { at } => format!("access starts {}", time::at(*at)),
         FindingKind::EmailDiffers { account } => {
-            format!("the account is now {}; update `email`", escape(account.as_str()))
+            let valid = Email::parse(account.as_str()).is_ok();
+            let hint = if valid { "update `email`" } else { "correct it in the workspace" };
+            format!("the account is now {}; {hint}", escape(account.as_str()))
         }
         FindingKind::MaybeRenamed { account } => renamed(&escape(account.as_str()), &next),
         FindingKind::SeveralAccounts { accounts } => several(accounts),
@@ -87,7 +90,7 @@ fn renamed(account: &str, end: &str) -> String {
     )
 }
 
-fn several(accounts: &[crate::email::Email]) -> String {
+fn several(accounts: &[Email]) -> String {
     const SHOWN: usize = 5;
     let shown: Vec<_> = accounts.iter().take(SHOWN).map(|email| escape(email.as_str())).collect();
     let more = if accounts.len() > SHOWN { ", …" } else { "" };
@@ -101,7 +104,6 @@ fn several(accounts: &[crate::email::Email]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::email::Email;
     use crate::role::Role;
 
     fn message_of(kind: FindingKind) -> String {

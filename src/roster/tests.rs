@@ -137,7 +137,7 @@ fn the_digest_depends_on_where_each_file_ends() {
 }
 
 #[test]
-fn an_unmanaged_entry_that_can_match_nobody_is_refused() {
+fn an_unmanaged_entry_that_can_match_no_account_is_refused() {
     for good in [
         "bot@acme.io",
         " Bot@Acme.io ",

@@ -1,4 +1,4 @@
-//! What waits for an operator's word: a listing, a place, a ledger from the future.
+//! What waits for an operator's decision: a listing, a place, a ledger from the future.
 
 use rosterd::directory::Snapshot;
 use rosterd::failure::FailureKind;

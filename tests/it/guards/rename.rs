@@ -37,7 +37,7 @@ fn suspects(verdict: &Verdict) -> Vec<String> {
     held.collect()
 }
 
-const NOBODY: [&str; 0] = [];
+const NONE: [&str; 0] = [];
 
 #[test]
 fn an_account_that_appears_instead_of_an_invitation_is_held_until_somebody_says_whose_it_is() {
@@ -47,7 +47,7 @@ fn an_account_that_appears_instead_of_an_invitation_is_held_until_somebody_says_
         let arrived = world.account(address, Role::Developer).seen(0);
         let verdict = arrived.verdict();
         assert_eq!(suspects(&verdict), [format!("{address} may be {member}")]);
-        assert_eq!(approved(&verdict), NOBODY, "nor is the member invited again");
+        assert_eq!(approved(&verdict), NONE, "nor is the member invited again");
         let plan = arrived.plan();
         let finding = &plan.findings()[0];
         assert_eq!(finding.kind, FindingKind::MaybeRenamed { account: email(address) });
@@ -57,11 +57,11 @@ fn an_account_that_appears_instead_of_an_invitation_is_held_until_somebody_says_
         assert_eq!(suspects(&later.verdict()).len(), 1);
 
         let approval = arrived.clone().approve(BudgetName::Disable, &[address]).verdict();
-        assert_eq!(held(&approval), NOBODY);
+        assert_eq!(held(&approval), NONE);
         assert_eq!(approved(&approval), [format!("disable {address}")]);
         let alias = |it: &mut Member| it.aliases = Box::new([email(address)]);
         let alias = arrived.clone().member_with(member, Role::Developer, alias);
-        assert_eq!(approved(&alias.verdict()), NOBODY);
+        assert_eq!(approved(&alias.verdict()), NONE);
         assert_eq!(plan_rows(&alias.plan()), [format!("EmailDiffers {member} DEVELOPER")]);
         for ended in [
             arrived.clone().account(member, Role::Developer),
@@ -93,7 +93,7 @@ fn an_arrival_needs_an_invitation_of_ours_that_is_not_listed() {
         ("it is that of a former member, who had an invitation to this address", {
             jane(-47).remember(-46, [intent("hand-made", Action::Invite { role: Role::Developer })])
         }),
-        ("invited by nobody", known().member("jane", Role::Developer)),
+        ("not invited", known().member("jane", Role::Developer)),
         (
             "another role",
             known()
@@ -110,7 +110,7 @@ fn an_arrival_needs_an_invitation_of_ours_that_is_not_listed() {
         }),
     ] {
         let verdict = john(world);
-        assert_eq!(suspects(&verdict), NOBODY, "{why}");
+        assert_eq!(suspects(&verdict), NONE, "{why}");
         assert!(approved(&verdict).contains(&"disable hand-made@acme.io".to_owned()), "{why}");
     }
 }
@@ -170,7 +170,7 @@ fn an_account_with_the_name_of_a_new_member_is_held_for_a_day() {
     assert_eq!(fresh.plan().next, Some(now() + NAME_HOLDS));
     assert_eq!(held(&renamed(-23).verdict()), rows);
     assert_eq!(renamed(-23).plan().next, Some(hours(1)));
-    assert_eq!(held(&renamed(-24).verdict()), NOBODY, "once an account");
+    assert_eq!(held(&renamed(-24).verdict()), NONE, "once an account");
     let mut ahead = renamed(-24);
     ahead.server_time = Some(hours(-20));
     assert_eq!(held(&ahead.verdict()), ["disable matt@acme.io by clock"]);
@@ -200,9 +200,9 @@ fn an_account_with_the_name_of_a_new_member_is_held_for_a_day() {
         assert_eq!(still.plan().next, Some(hours(22)));
     }
     // But for a member who left.
-    assert_eq!(held(&renamed(-2).no_member("matthew").verdict()), NOBODY);
+    assert_eq!(held(&renamed(-2).no_member("matthew").verdict()), NONE);
     let expired = renamed(-2).member_with("matthew", Role::Developer, dates(None, Some(0)));
-    assert_eq!(held(&expired.verdict()), NOBODY);
+    assert_eq!(held(&expired.verdict()), NONE);
 }
 
 #[test]
@@ -213,20 +213,20 @@ fn a_name_is_a_sign_only_if_it_is_full_and_unique() {
         |world: World, name: &str| world.member_with("matthew", Role::Developer, called(name));
     let both = ["matt@acme.io may be matthew@acme.io"];
     assert_eq!(held(joins(world().named("matt", "Matt McDonald"), "Matt McDonald")), both);
-    assert_eq!(held(joins(world().named("matt", "Matt"), "Matt")), NOBODY);
-    assert_eq!(held(joins(world().named("matt", " "), "")), NOBODY);
+    assert_eq!(held(joins(world().named("matt", "Matt"), "Matt")), NONE);
+    assert_eq!(held(joins(world().named("matt", " "), "")), NONE);
     let two = world().named("matt", "Matt McDonald").named("max", "Matt McDonald");
-    assert_eq!(held(joins(two, "Matt McDonald")), NOBODY, "two accounts");
+    assert_eq!(held(joins(two, "Matt McDonald")), NONE, "two accounts");
     let two = world().named("matt", "Matt McDonald").member_with(
         "mcd",
         Role::Business,
         called("MATT MCDONALD"),
     );
-    assert_eq!(held(joins(two, "Matt McDonald")), NOBODY, "two members");
+    assert_eq!(held(joins(two, "Matt McDonald")), NONE, "two members");
     let has_one = world().named("matt", "John Doe").member_with("john", Role::Business, |it| {
         it.name = Some("John Doe".into());
     });
-    assert_eq!(held(has_one), NOBODY, "the member has an account");
+    assert_eq!(held(has_one), NONE, "the member has an account");
 }
 
 #[test]
