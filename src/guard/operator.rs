@@ -80,10 +80,12 @@ fn place(
         None => {
             let other = others.iter().find(|other| other.is_at(place, snapshot))?;
             let name = &other.name;
-            let message = format!(
-                "the workspace at {place} has the ledger of `{name}`; after a renaming, write \
-                 `formerly: {name}`"
-            );
+            let hint = if *name == scope.name {
+                "it comes from a configuration file: select it with -c".to_owned()
+            } else {
+                format!("after a renaming, write `formerly: {name}`")
+            };
+            let message = format!("the workspace at {place} has the ledger of `{name}`; {hint}");
             (message, name.clone())
         }
     };

@@ -224,14 +224,19 @@ async fn a_folder_that_returns_is_watched_again() {
 }
 
 #[tokio::test]
-async fn many_writes_are_debounced_to_one_event() {
+async fn many_writes_are_debounced_to_few_events() {
     let mut scene = Scene::new(NEVER).await;
     for round in 0..20 {
         fs::write(scene.users(), format!("text {round}")).unwrap();
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     assert!(scene.hears().await);
-    assert!(scene.is_quiet().await);
+    // One, but for a machine that pauses between two writes for longer than the debounce time.
+    let mut more = 0;
+    while !scene.is_quiet().await {
+        more += 1;
+    }
+    assert!(more < 5, "{more} more events for 20 writes");
 }
 
 #[tokio::test]
