@@ -9,7 +9,7 @@ use crate::diagnostic::{Diagnostic, Place};
 use crate::memory::scope::host_of;
 use crate::yaml::{Fields, Node};
 
-/// What tells the workspaces of a configuration apart.
+/// What distinguishes the workspaces of a configuration.
 pub(super) struct Identity {
     name: String,
     endpoint: String,
@@ -60,7 +60,7 @@ impl Validator<'_> {
                     .label("configured again")
                     .related(other.place, "first here")
                     .hint(
-                        "remove one of them, or tell them apart by `workspace_uid` or by their \
+                        "remove one of them, or distinguish them by `workspace_uid` or by their \
                          keys",
                     ),
             );

@@ -155,7 +155,7 @@ impl Validator<'_> {
 
     fn workspace_uid(&mut self, node: &Node<'_>) -> Option<String> {
         let uid = match self.expanded(node, "`workspace_uid`") {
-            // Offline, the unexpanded text tells workspaces apart.
+            // Offline, the unexpanded text distinguishes workspaces.
             None if self.request.offline => {
                 return node.text("`workspace_uid`", &mut Vec::new()).map(str::to_owned);
             }

@@ -16,8 +16,8 @@ pub(super) fn check(context: &GuardContext<'_>, decisions: &mut Decisions) {
         );
         let hint = format!(
             "if it does, add its address to `aliases` of the member; if not, approve the disable; \
-             the hold ends when the member has an account of its own or is removed, and where only \
-             the names are the same, after {} h",
+             the hold ends when the member is removed; if only the names are the same, after {} h; \
+             else when the member has another account",
             NAME_HOLDS.as_hours(),
         );
         (message, hint)

@@ -66,7 +66,7 @@ impl Draft<'_> {
 fn appearance(email: &Email) -> String {
     let visible = email.as_str().replace(is_hostile, "");
     let folded: String = skeleton(visible.trim()).flat_map(char::to_lowercase).collect();
-    // A capital `i` looks like `l`, so that no case tells the two apart.
+    // A capital `i` looks like `l`, so that no case distinguishes the two.
     let text: String = skeleton(&folded).map(|c| if c == 'i' { 'l' } else { c }).collect();
     text.trim_end_matches('.').to_owned()
 }
