@@ -14,8 +14,7 @@ use crate::report::Failure;
 
 /// Shows what waits, and records the decision with its reason.
 pub async fn run(global: &Global, args: &AcceptArgs) -> Result<u8, CliError> {
-    let accepted = Acceptable::from(args.what);
-    let what = accepted.as_str();
+    let (accepted, what) = (args.what, args.what.as_str());
     if args.reason.trim().is_empty() {
         return Err(CliError::Usage("--reason is empty".into()));
     }

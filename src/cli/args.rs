@@ -139,33 +139,13 @@ pub struct AccessArgs {
 pub struct AcceptArgs {
     /// listing, place or clock
     #[arg(value_enum, hide_possible_values = true)]
-    pub what: AcceptWhat,
+    pub what: Acceptable,
     /// Why; it is kept in the ledger
     #[arg(long, value_name = "TEXT")]
     pub reason: String,
     /// What the hold printed; needed without a terminal
     #[arg(long, value_name = "DIGEST")]
     pub digest: Option<String>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum AcceptWhat {
-    /// The listing that lacks most accounts of the last one
-    Listing,
-    /// The place of the workspace
-    Place,
-    /// Rows of the ledger from the future
-    Clock,
-}
-
-impl From<AcceptWhat> for Acceptable {
-    fn from(what: AcceptWhat) -> Self {
-        match what {
-            AcceptWhat::Listing => Self::Listing,
-            AcceptWhat::Place => Self::Place,
-            AcceptWhat::Clock => Self::Clock,
-        }
-    }
 }
 
 #[derive(Args, Debug)]

@@ -84,7 +84,7 @@ impl Memory {
 
     fn accept(&mut self, accepted: &Accepted, at: Timestamp) {
         match accepted.what {
-            // The entries of the accepted listing follow.
+            // The accounts that are gone follow in an entry of their own.
             Acceptable::Listing => {}
             Acceptable::Place => self.place.clone_from(&accepted.place),
             // Earlier entries were written by a clock that was ahead.
