@@ -78,6 +78,7 @@ pub fn host_of(url: &str) -> Option<String> {
         Some((name, port)) if !port.ends_with(']') => (name, format!(":{port}")),
         _ => (&*host, String::new()),
     };
+    let name = name.trim_end_matches('.');
     let is_loopback = name == "localhost" || name == "[::1]" || name.starts_with("127.");
     Some(format!("{}{port}", if is_loopback { "localhost" } else { name }))
 }
@@ -93,6 +94,7 @@ mod tests {
             ("HTTPS://API.acme.io", "api.acme.io"),
             ("https://api.acme.io:8443/", "api.acme.io:8443"),
             ("https://api.example.com|acme", "api.example.com"),
+            ("https://api.acme.io./graphql", "api.acme.io"),
             ("http://127.0.0.1:80/graphql", "localhost:80"),
             ("http://[::1]:80/graphql", "localhost:80"),
             ("http://[::1]/graphql", "localhost"),

@@ -56,6 +56,8 @@ pub struct Tracker {
     /// Ends that a run saw in advance: address and time.
     pub scheduled: HashSet<(String, Timestamp)>,
     pub people: People,
+    /// The host in the ledger.
+    pub host: Option<String>,
     /// The time of the newest row.
     pub newest: Option<Timestamp>,
     /// Number of the sandbox's mutations checked so far.
@@ -200,20 +202,26 @@ impl SimState {
         let changes = evaluation.plan.changes().iter();
         let changes: Vec<String> = changes.map(|change| description(change, evaluation)).collect();
         self.log_event("plan", &format!("run {run}: {}", changes.join(", ")));
+        self.record_persons(run, now);
         self.record_scheduled(run, now);
     }
 
-    /// Records the future ends and the persons that this run has seen.
-    fn record_scheduled(&mut self, run: usize, now: Timestamp) {
-        let Some(expected) =
-            self.runs[run].version.and_then(|at| self.versions[at].expected.as_ref())
-        else {
-            return;
-        };
-        let expected = expected.clone();
-        if let Some(listing) = self.runs[run].listing.clone() {
+    /// Records the persons that this run has seen.
+    fn record_persons(&mut self, run: usize, now: Timestamp) {
+        let expected = self.expected(run).cloned();
+        if let Some((expected, listing)) = expected.zip(self.runs[run].listing.clone()) {
             self.meet(now, &expected, &listing);
         }
+    }
+
+    /// The roster of a run.
+    fn expected(&self, run: usize) -> Option<&ExpectedRoster> {
+        self.versions[self.runs[run].version?].expected.as_ref()
+    }
+
+    /// Records the future ends that this run has seen.
+    fn record_scheduled(&mut self, run: usize, now: Timestamp) {
+        let Some(expected) = self.expected(run).cloned() else { return };
         let mut future = Vec::new();
         for member in &expected.members {
             let ends = [member.end(&self.zone), member.elevate.map(|(_, until)| until)];
@@ -243,6 +251,8 @@ impl SimState {
                 format!("{:?}, stopped: {stopped:?}, lost: {}", report.status(), applied.lost)
             }
         };
+        // The listing after apply shows persons too.
+        self.record_persons(run, self.clocks.machine_now());
         self.count(&format!("trigger {}", report.trigger.as_str()));
         self.count(&format!("run {}", report.status().as_str()));
         if report.stale {
@@ -250,7 +260,7 @@ impl SimState {
         }
         self.log_event("finished", &format!("by {}: {end}", report.trigger.as_str()));
         let denied = report.failure().is_some_and(|failure| failure.kind.is_denial());
-        if denied && self.runs[run].key == Key::Full {
+        if denied && matches!(self.runs[run].key, Key::Full | Key::Rotated) {
             self.fail("the report says that the API rejects a valid key".into());
         }
         if let Err(why) = self.check_report(run, report) {
@@ -321,6 +331,16 @@ impl SimState {
             Entry::Seen(seen) => {
                 self.count("row seen");
                 self.arrived(seen, record.at);
+            }
+            Entry::Place(place) => {
+                let before = self.tracker.host.replace(place.host.clone());
+                if before.is_some_and(|host| host != place.host) {
+                    self.fail(format!("{} was not accepted as the place", place.host));
+                }
+            }
+            Entry::Accepted(accepted) => {
+                let host = accepted.place.as_ref().map(|place| place.host.clone());
+                self.tracker.host = host.or(self.tracker.host.take());
             }
             Entry::Shown { of } => {
                 for seq in of {

@@ -5,7 +5,8 @@ use std::time::Duration;
 use fastrand::Rng;
 
 use super::scenario::{
-    Disk, Edit, Fault, Key, Operation, OperatorAction, Param, Params, Scenario, Server, Step,
+    Disk, ENDPOINTS, Edit, Fault, Key, Operation, OperatorAction, Param, Params, Scenario, Server,
+    Step,
 };
 
 const EDITS: [(Edit, u8); 24] = [
@@ -128,6 +129,7 @@ impl Scenario {
             batch: random.usize(1..6),
             retention_days: *random.choice(&[400, 30, 2]).unwrap(),
             cron,
+            endpoint: ENDPOINTS[0],
         };
         let steps = (0..random.usize(20..45)).map(|_| step(&mut random)).collect();
         Self {
@@ -189,7 +191,8 @@ fn operation(random: &mut Rng) -> Operation {
         91 => Operation::Reload,
         92..94 => Operation::SetParam { param: param(random), value: random.usize(..5) },
         94..96 => {
-            Operation::SetKey(*random.choice(&[Key::Full, Key::Viewer, Key::Invalid]).unwrap())
+            let keys = [Key::Full, Key::Rotated, Key::Viewer, Key::Invalid];
+            Operation::SetKey(*random.choice(&keys).unwrap())
         }
         96..98 => Operation::ConcurrentProcess,
         _ => Operation::SetDisk(
@@ -207,6 +210,7 @@ fn param(random: &mut Rng) -> Param {
         Param::Suspend,
         Param::Batch,
         Param::Concurrency,
+        Param::Endpoint,
         Param::UnreadableConfig,
     ];
     *random.choice(&all).unwrap()

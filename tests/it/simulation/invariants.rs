@@ -7,6 +7,7 @@ use rosterd::sandbox::world::{Account, AccountType, World};
 
 use super::checks::BudgetUse;
 use super::expected_roster::{ExpectedRoster, Member, Phase, tier};
+use super::scenario::ENDPOINTS;
 use super::sim_state::{Listing, SimState};
 
 /// The name of a role in the API.
@@ -79,6 +80,11 @@ impl SimState {
         let change = (kind.to_owned(), target.to_owned(), to.map(str::to_owned));
         if !self.runs[run].approved.contains(&change) {
             return Err("it was not planned and approved".into());
+        }
+        let endpoint = self.runs[run].params.endpoint;
+        let host = if endpoint == ENDPOINTS[4] { "eu.acme.io" } else { "api.acme.io" };
+        if self.tracker.host.as_deref() != Some(host) {
+            return Err(format!("{host} is not the place in the ledger"));
         }
         let mut intents = self.tracker.intents.iter_mut().rev();
         let intent = intents.find(|(_, intent)| !intent.executed && intent.change == change);

@@ -10,7 +10,8 @@ use rosterd::sandbox::world::{Account, World};
 use super::expected_roster::{ExpectedRoster, Member, Phase};
 use super::sim_state::{Listing, SimState, WORKSPACE};
 
-const NAME_HOLDS: SignedDuration = SignedDuration::from_hours(24);
+/// A day, but for the time between a listing and the end of its run.
+const NAME_HOLDS: SignedDuration = SignedDuration::from_mins(24 * 60 - 5);
 const INVITED_WITHIN: SignedDuration = SignedDuration::from_hours(30 * 24);
 
 #[derive(Default)]
@@ -23,9 +24,14 @@ pub struct People {
     namesakes: HashMap<String, (String, Timestamp)>,
 }
 
-/// The full name of the person with an address.
+/// The full name of the person with an address. Some persons share their name with another one.
 pub fn name_of(email: &str) -> String {
-    format!("Person {}", email.split('@').next().unwrap_or_default())
+    let name = email.split('@').next().unwrap_or_default().replace("guest", "user");
+    let number = name.trim_start_matches(|it: char| !it.is_ascii_digit());
+    match number.parse::<usize>() {
+        Ok(number) if name.starts_with("user") => format!("Person user{}", number % 11),
+        _ => format!("Person {name}"),
+    }
 }
 
 impl SimState {

@@ -77,9 +77,10 @@ impl Process {
             last_good: Mutex::default(),
         });
         let net = Box::new(Net(Arc::clone(&process)));
-        let transport = Transport::over(net, &connection()).unwrap();
+        let connection = connection(&shared.state().params);
+        let transport = Transport::over(net, &connection).unwrap();
         let uid = shared.state().second_workspace.as_ref().map(|it| it.uid.clone());
-        let settings = client::Settings { workspace_uid: uid, ..connection() };
+        let settings = client::Settings { workspace_uid: uid, ..connection };
         let net = Box::new(ReliableNet(Arc::clone(&process)));
         let second_transport = Arc::new(Transport::over(net, &settings).unwrap());
         SimEnvironment { process, transport: Arc::new(transport), second_transport }
@@ -195,7 +196,7 @@ fn workspace(state: &SimState, params: &Params) -> WorkspaceConfig {
         },
         has_name: true,
         formerly: None,
-        connection: connection(),
+        connection: connection(params),
         credentials: CredentialSource {
             api_key: None,
             api_secret: SecretSource::Env("SECRET".into()),
@@ -221,9 +222,9 @@ fn limits(params: &Params) -> Limits {
     }
 }
 
-fn connection() -> client::Settings {
+fn connection(params: &Params) -> client::Settings {
     client::Settings {
-        endpoint: "https://api.acme.io/graphql".parse().unwrap(),
+        endpoint: params.endpoint.parse().unwrap(),
         workspace_uid: None,
         timeout: TIMEOUT,
         rate: Some(10.0),
@@ -233,6 +234,7 @@ fn connection() -> client::Settings {
 
 fn credentials(key: Key) -> Credentials {
     let (key, secret) = match key {
+        Key::Rotated => return Credentials::Token(auth::WORKSPACE_TOKEN.into()),
         Key::Full => (auth::ADMIN_KEY, auth::ADMIN_SECRET),
         Key::Viewer => (auth::VIEWER_KEY, auth::VIEWER_SECRET),
         Key::Invalid => (auth::ADMIN_KEY, "yesterdays-secret"),

@@ -5,6 +5,15 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+/// Spellings of one endpoint, and one of another host.
+pub const ENDPOINTS: [&str; 5] = [
+    "https://api.acme.io/graphql",
+    "https://API.acme.io:443/graphql",
+    "https://api.acme.io/graphql/",
+    "https://api.acme.io./graphql?v=2",
+    "https://eu.acme.io/graphql",
+];
+
 /// Everything that a seed decides in advance.
 #[derive(Clone, Debug)]
 pub struct Scenario {
@@ -42,6 +51,7 @@ pub struct Params {
     pub batch: usize,
     pub retention_days: i64,
     pub cron: &'static str,
+    pub endpoint: &'static str,
 }
 
 #[derive(Clone, Debug)]
@@ -227,12 +237,16 @@ pub enum Param {
     Suspend,
     Batch,
     Concurrency,
+    /// The endpoint in another spelling, or at another host.
+    Endpoint,
     UnreadableConfig,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Key {
     Full,
+    /// Another key of the same workspace.
+    Rotated,
     Viewer,
     Invalid,
 }

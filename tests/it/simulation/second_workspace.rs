@@ -17,6 +17,7 @@ use rosterd::sandbox::world::{AccountType, Workspace};
 
 use super::invariants::role_name;
 use super::process::Process;
+use super::scenario::ENDPOINTS;
 use super::sim_state::SimState;
 use crate::support::in_process::ask;
 
@@ -86,6 +87,7 @@ pub fn workspace(first: &WorkspaceConfig, second: &SecondWorkspace) -> Workspace
         ..first.target.clone()
     };
     let connection = rosterd::client::Settings {
+        endpoint: ENDPOINTS[0].parse().unwrap(),
         workspace_uid: Some(second.uid.clone()),
         ..first.connection.clone()
     };

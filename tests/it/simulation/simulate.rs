@@ -21,7 +21,7 @@ use super::machine::{FaultyStore, SimulatedExecutor};
 use super::network::Api;
 use super::people::name_of;
 use super::process::{Process, folder};
-use super::scenario::{Edit, Operation, Param, Scenario};
+use super::scenario::{ENDPOINTS, Edit, Operation, Param, Scenario};
 use super::second_workspace::SECOND_WORKSPACE;
 use super::sim_state::{
     Clocks, FaultProfile, MachineClock, ServerClock, Shared, Version, WORKSPACE, Written,
@@ -357,6 +357,7 @@ impl Simulation {
             Param::Suspend => params.suspend = value.is_multiple_of(3),
             Param::Batch => params.batch = value + 1,
             Param::Concurrency => params.concurrency = value % 4 + 1,
+            Param::Endpoint => params.endpoint = ENDPOINTS[value % ENDPOINTS.len()],
             Param::UnreadableConfig => {}
         });
     }
