@@ -55,6 +55,8 @@ pub struct Tracker {
     pub budget_uses: HashMap<&'static str, Vec<BudgetUse>>,
     /// Ends that a run saw in advance: address and time.
     pub scheduled: HashSet<(String, Timestamp)>,
+    /// Addresses with an invitation of unknown outcome that no listing has shown as an account since.
+    pub maybe_invited: HashSet<String>,
     pub people: People,
     /// The host in the ledger.
     pub host: Option<String>,
@@ -161,6 +163,7 @@ impl SimState {
         for (uid, email, _) in &listing.accounts {
             self.tracker.seen.insert((email.to_ascii_lowercase(), uid.clone()));
             self.tracker.not_back.remove(uid);
+            self.tracker.maybe_invited.remove(&email.to_ascii_lowercase());
             self.tracker.last_invitation_rejected.remove(&email.to_ascii_lowercase());
         }
         self.runs[run].listing = Some(listing);
@@ -313,6 +316,10 @@ impl SimState {
                 };
                 intent.status = status;
                 let (executed, change) = (intent.executed, format!("{:?}", intent.change));
+                if status == AttemptStatus::Unknown && intent.change.0 == "invite" {
+                    self.tracker.maybe_invited.insert(intent.change.1.clone());
+                }
+                let intent = &self.tracker.intents[&outcome.of];
                 if status == AttemptStatus::Rejected && intent.change.0 == "invite" {
                     let email = intent.change.1.clone();
                     self.invitation_rejected(email);

@@ -1,8 +1,11 @@
 //! Events that the seeds of every `cargo test` must cover: each fault, guard, row of the plan and
 //! outcome.
 
-pub const REQUIRED: [&str; 95] = [
+pub const REQUIRED: [&str; 98] = [
     "accepted listing",
+    "accepted place",
+    "key Rotated",
+    "param Endpoint",
     "status done",
     "status lapsed",
     "status not sent",

@@ -287,7 +287,9 @@ impl EffectCheck<'_> {
     fn has_not_vanished(&self, member: &Member) -> Result<(), String> {
         let tracker = &self.state.tracker;
         let sent = |address: &str| tracker.invitations.get(&address.to_ascii_lowercase());
-        if member.addresses().filter_map(sent).any(|sent| !sent.is_empty()) {
+        let maybe = |it: &str| tracker.maybe_invited.contains(&it.to_ascii_lowercase());
+        let is_sent = member.addresses().filter_map(sent).any(|sent| !sent.is_empty());
+        if is_sent || member.addresses().any(maybe) {
             return Ok(());
         }
         let is_listed = |uid: &str| self.listing.accounts.iter().any(|(id, ..)| id == uid);

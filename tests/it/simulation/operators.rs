@@ -125,14 +125,13 @@ impl SimState {
             OperatorAction::GrantAdmin => account.account_type = AccountType::Admin,
             OperatorAction::NewAddress => {
                 account.email = format!("new{}.{}", which % 3, account.email);
+                // Sometimes the address that becomes free is given to another account.
+                if which.is_multiple_of(4) {
+                    add_second(accounts, selected, selected.email.clone());
+                }
             }
             OperatorAction::SecondAccount => {
-                let uid: String = account.uid.chars().rev().collect();
-                let email = format!("other.{}", account.email);
-                let second = Account { uid, email, ..account.clone() };
-                if !accounts.iter().any(|it| it.uid == second.uid) {
-                    accounts.push(second);
-                }
+                add_second(accounts, selected, format!("other.{}", selected.email));
             }
             _ => {}
         }
@@ -174,7 +173,7 @@ impl SimState {
         self.log_event(&format!("in place {edit:?}"), &summary(expected.as_ref()));
         let whole = text.clone().unwrap_or_default();
         let cuts = (1..parts).map(|part| {
-            let cut = whole.len() * part / parts;
+            let cut = whole.floor_char_boundary(whole.len() * part / parts);
             // Writers stop where a buffer ends, or a line: half of a roster is often a valid one.
             let line = whole[..cut].rfind('\n').filter(|_| part % 2 == which % 2);
             line.map_or(cut, |line| line + 1)
@@ -196,7 +195,7 @@ impl SimState {
             Edit::Truncate => {
                 let (text, length) =
                     (self.latest_roster.to_yaml(), self.latest_roster.to_yaml().len());
-                let cut = 1 + which * (length - 1) / 1_000;
+                let cut = text.floor_char_boundary(1 + which * (length - 1) / 1_000);
                 (Some(text[..cut].to_owned()), self.latest_roster.truncated_at(cut))
             }
             Edit::MergeConflict => {
@@ -295,6 +294,15 @@ impl SimState {
                 }
             }
         }
+    }
+}
+
+/// Adds a second account of a person.
+fn add_second(accounts: &mut Vec<Account>, first: &Account, email: String) {
+    let uid: String = first.uid.chars().rev().collect();
+    let is_known = accounts.iter().any(|it| it.uid == uid || it.email == email);
+    if !is_known {
+        accounts.push(Account { uid, email, ..first.clone() });
     }
 }
 

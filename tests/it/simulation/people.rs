@@ -119,11 +119,10 @@ impl SimState {
                 && member.phase(now, &self.zone) != Phase::Past
             {
                 let first = (member.email.clone(), now);
-                self.tracker.people.namesakes.entry(uid.clone()).or_insert(first);
+                let namesakes = &mut self.tracker.people.namesakes;
+                let (_, since) = namesakes.entry(uid.clone()).or_insert(first);
+                *since = (*since).min(now);
             }
-        }
-        for (_, first) in self.tracker.people.namesakes.values_mut() {
-            *first = (*first).min(now);
         }
     }
 
@@ -137,7 +136,10 @@ impl SimState {
     ) -> Option<&'r Member> {
         let People { invited_as, arrivals, namesakes } = &self.tracker.people;
         let phase = |member: &Member| member.phase(now, &self.zone);
-        let name = namesakes.get(uid).filter(|(_, first)| now.duration_since(*first) < NAME_HOLDS);
+        // The hold of a name that once ended does not begin again with a clock that is set back.
+        let latest = self.tracker.newest.map_or(now, |newest| newest.max(now));
+        let name = namesakes.get(uid);
+        let name = name.filter(|(_, first)| latest.duration_since(*first) < NAME_HOLDS);
         let namesake = name.and_then(|(member, _)| expected.member_for(member));
         if let Some(member) = namesake.filter(|it| phase(it) != Phase::Past) {
             return Some(member);
