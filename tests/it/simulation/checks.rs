@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use jiff::Timestamp;
 use rosterd::guard::Guard;
-use rosterd::memory::entry::{AttemptStatus, Entry, Record};
+use rosterd::memory::entry::{AttemptStatus, Entry, Record, RenameSign};
 use rosterd::plan::change::{Action, Change, Reason};
 use rosterd::reconcile::Evaluation;
 use rosterd::report::{End, Outcome, RunReport, Verification};
@@ -40,11 +40,10 @@ pub struct BudgetUse {
 #[derive(Default)]
 pub struct Tracker {
     pub intents: BTreeMap<u64, TrackedIntent>,
-    /// Pairs of address and uid that complete listings have shown.
+    /// Pairs of address and uid that listings have shown of which a run made a plan.
     pub seen: HashSet<(String, String)>,
     /// Admins removed by operators: when, and the uid.
     pub admins_removed_by_operators: Vec<(Timestamp, String)>,
-    pub disabled: HashSet<String>,
     /// Uids that rosterd disabled and that no listing has shown since.
     pub not_back: HashSet<String>,
     /// Addresses of such accounts with a rejected invitation: there must be no other.
@@ -161,7 +160,6 @@ impl SimState {
         self.runs[run].complete = listing.is_some();
         let Some(listing) = listing else { return };
         for (uid, email, _) in &listing.accounts {
-            self.tracker.seen.insert((email.to_ascii_lowercase(), uid.clone()));
             self.tracker.not_back.remove(uid);
             self.tracker.maybe_invited.remove(&email.to_ascii_lowercase());
             self.tracker.last_invitation_rejected.remove(&email.to_ascii_lowercase());
@@ -213,6 +211,9 @@ impl SimState {
     fn record_persons(&mut self, run: usize, now: Timestamp) {
         let expected = self.expected(run).cloned();
         if let Some((expected, listing)) = expected.zip(self.runs[run].listing.clone()) {
+            let seen = listing.accounts.iter();
+            let seen = seen.map(|(uid, email, _)| (email.to_ascii_lowercase(), uid.clone()));
+            self.tracker.seen.extend(seen);
             self.meet(now, &expected, &listing);
         }
     }
@@ -255,7 +256,10 @@ impl SimState {
             }
         };
         // The listing after apply shows persons too.
-        self.record_persons(run, self.clocks.machine_now());
+        let verified = report.applied().map(|applied| &applied.verification);
+        if matches!(verified, Some(Verification::Read(_))) {
+            self.record_persons(run, self.clocks.machine_now());
+        }
         self.count(&format!("trigger {}", report.trigger.as_str()));
         self.count(&format!("run {}", report.status().as_str()));
         if report.stale {
@@ -348,6 +352,11 @@ impl SimState {
             Entry::Accepted(accepted) => {
                 let host = accepted.place.as_ref().map(|place| place.host.clone());
                 self.tracker.host = host.or(self.tracker.host.take());
+            }
+            Entry::Rename(rename) if rename.sign == RenameSign::Name => {
+                for uid in &rename.accounts {
+                    self.tracker.people.name_recorded(uid.as_str(), record.at);
+                }
             }
             Entry::Shown { of } => {
                 for seq in of {

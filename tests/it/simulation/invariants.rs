@@ -2,6 +2,7 @@
 //! expected roster, without rosterd's own decisions.
 
 use jiff::{SignedDuration, Timestamp};
+use rosterd::memory::entry::AttemptStatus;
 use rosterd::sandbox::executed::{Executed, Kind};
 use rosterd::sandbox::world::{Account, AccountType, World};
 
@@ -115,7 +116,6 @@ impl SimState {
         match kind {
             "invite" => self.check_backoff(target, times[0])?,
             "disable" => {
-                self.tracker.disabled.insert(target.to_owned());
                 self.tracker.not_back.insert(target.to_owned());
             }
             _ => {}
@@ -294,7 +294,15 @@ impl EffectCheck<'_> {
         }
         let is_listed = |uid: &str| self.listing.accounts.iter().any(|(id, ..)| id == uid);
         let mut seen = tracker.seen.iter().filter(|(email, _)| member.has_address(email));
-        let vanished = seen.find(|(_, uid)| !tracker.disabled.contains(uid) && !is_listed(uid));
+        // Of an account that an operator removed before our disable, too.
+        let is_disabled = |uid: &str| {
+            let mut intents = tracker.intents.values();
+            intents.any(|it| {
+                let (kind, target, _) = &it.change;
+                kind == "disable" && target == uid && it.status != AttemptStatus::NotSent
+            })
+        };
+        let vanished = seen.find(|(_, uid)| !is_disabled(uid) && !is_listed(uid));
         let approved = member.addresses().any(|email| self.expected.approves("invite", email));
         match vanished {
             Some((email, _)) if !approved => Err(format!("the account of {email} has vanished")),

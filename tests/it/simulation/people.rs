@@ -22,6 +22,15 @@ pub struct People {
     arrivals: HashMap<String, bool>,
     /// By uid: the member with the same name, and when a run first saw the two.
     namesakes: HashMap<String, (String, Timestamp)>,
+    /// By uid: when the ledger says that the name was first seen.
+    recorded: HashMap<String, Timestamp>,
+}
+
+impl People {
+    /// A run has written that it saw a name; it may have ended before its plan.
+    pub fn name_recorded(&mut self, uid: &str, at: Timestamp) {
+        self.recorded.entry(uid.to_owned()).or_insert(at);
+    }
 }
 
 /// The full name of the person with an address. Some persons share their name with another one.
@@ -119,9 +128,10 @@ impl SimState {
                 && member.phase(now, &self.zone) != Phase::Past
             {
                 let first = (member.email.clone(), now);
+                let recorded = self.tracker.people.recorded.get(uid).copied().unwrap_or(now);
                 let namesakes = &mut self.tracker.people.namesakes;
                 let (_, since) = namesakes.entry(uid.clone()).or_insert(first);
-                *since = (*since).min(now);
+                *since = (*since).min(now).min(recorded);
             }
         }
     }
@@ -134,7 +144,7 @@ impl SimState {
         uid: &str,
         now: Timestamp,
     ) -> Option<&'r Member> {
-        let People { invited_as, arrivals, namesakes } = &self.tracker.people;
+        let People { invited_as, arrivals, namesakes, .. } = &self.tracker.people;
         let phase = |member: &Member| member.phase(now, &self.zone);
         // The hold of a name that once ended does not begin again with a clock that is set back.
         let latest = self.tracker.newest.map_or(now, |newest| newest.max(now));
