@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use strum::IntoStaticStr;
 
 use crate::directory::Uid;
-use crate::role::Role;
+use crate::role::{Role, Tier};
 
 /// One mutation of the directory.
 #[derive(
@@ -119,9 +119,11 @@ impl Action {
         }
     }
 
-    /// Whether it grants ADMIN to a user without it.
-    pub fn gives_admin(&self) -> bool {
-        self.to().is_some_and(Role::is_admin) && !self.from().is_some_and(Role::is_admin)
+    /// Whether it gives another role that is administrative, wholly or partly, or whose privileges
+    /// are not known.
+    pub fn gives_admin_role(&self) -> bool {
+        let is_admin_role = |to: &Role| to.tier().is_none_or(|tier| tier >= Tier::PartAdmin);
+        self.to().is_some_and(is_admin_role) && self.from() != self.to()
     }
 
     /// Whether it removes ADMIN from a user.
@@ -143,7 +145,7 @@ impl BudgetName {
         match self {
             Self::Disable => action.class() == Class::Disable,
             Self::Demote => action.class() == Class::Demote,
-            Self::GrantAdmin => action.gives_admin(),
+            Self::GrantAdmin => action.gives_admin_role(),
             Self::Invite => action.class().invites(),
         }
     }

@@ -66,7 +66,7 @@ impl<'a> Journal<'a> {
         Entry::Intent(Box::new(Intent {
             action: change.action.clone(),
             email: change.email.clone(),
-            also: change.aliases.to_vec(),
+            also: change.addresses().skip(1).cloned().collect(),
             reason: change.reason.description().to_owned(),
             place: place.map(|place| format!("{}:{}", self.sources.name(place.file), place.line)),
             scheduled: change.scheduled,

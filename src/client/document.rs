@@ -101,6 +101,7 @@ mod tests {
         Change {
             action,
             email: Email::remote(email),
+            listed: None,
             aliases: Box::default(),
             reason: Reason::NotInWorkspace,
             place: None,

@@ -4,11 +4,13 @@ use super::Guard;
 use super::context::{Decisions, GuardContext};
 use crate::plan::change::Change;
 
-/// Accounts named in `required_admins` stay ADMIN, whatever the roster says.
+/// Accounts named in `required_admins` stay ADMIN, whatever the roster says. They are named by the
+/// member's `email` or by their own address: an alias may be anybody's.
 pub(super) fn required_admins(context: &GuardContext<'_>, decisions: &mut Decisions) {
     let required = &context.limits.required_admins;
     let affected = context.positions(|change| {
-        change.action.takes_admin() && change.addresses().any(|address| required.contains(address))
+        let mut own = change.own_addresses();
+        change.action.takes_admin() && own.any(|address| required.contains(address))
     });
     decisions.hold(context, Guard::RequiredAdmins, affected, |held| {
         let message = format!(

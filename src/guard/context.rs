@@ -58,8 +58,7 @@ impl<'a> GuardContext<'a> {
 
     fn is_overridden(&self, guard: Guard, change: &Change) -> bool {
         let Some(budget) = guard.approved_by(change) else { return false };
-        self.overrides == Override::All
-            || change.addresses().any(|email| self.approvals.contains(&(budget, email)))
+        self.overrides == Override::All || self.approvals.contains(&(budget, &change.email))
     }
 }
 

@@ -179,7 +179,7 @@ fn approvals(
         }
     };
     for attempt in visible {
-        attempt.addresses().for_each(|email| mark(&attempt.action, email));
+        mark(&attempt.action, &attempt.email);
     }
     // A held change may have been made outside rosterd.
     for key in memory.holds.keys() {

@@ -42,6 +42,9 @@ fn why_idle(
         return Some("the address is unmanaged");
     }
     let member = roster.members().iter().find(|it| it.addresses().any(|it| it == email));
+    if member.is_some_and(|member| member.email != *email) {
+        return Some("the address is an alias; name the member's `email`");
+    }
     let present = member.is_some_and(|member| member.phase(now) != Phase::Past);
     match budget {
         BudgetName::Disable if present => return Some("the address is a member"),

@@ -14,7 +14,9 @@ pub struct Change {
     pub action: Action,
     /// The user's address, in the spelling of the roster if it has one.
     pub email: Email,
-    /// Other addresses of the same person. If the account has another address, that one is first.
+    /// The address of the account, if it is another one.
+    pub listed: Option<Email>,
+    /// Other addresses of the same person.
     pub aliases: Box<[Email]>,
     pub reason: Reason,
     /// The place in the roster; None for an account that is not in it.
@@ -77,9 +79,14 @@ impl Reason {
 }
 
 impl Change {
+    /// The address in the roster and that of the account.
+    pub fn own_addresses(&self) -> impl Iterator<Item = &Email> {
+        std::iter::once(&self.email).chain(&self.listed)
+    }
+
     /// All addresses of the person.
     pub fn addresses(&self) -> impl Iterator<Item = &Email> {
-        std::iter::once(&self.email).chain(&self.aliases)
+        self.own_addresses().chain(&self.aliases)
     }
 
     /// The addresses that it resembles, in ASCII; at most three.

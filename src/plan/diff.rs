@@ -243,6 +243,7 @@ impl Draft<'_> {
             OnRemoved::Disable => self.propose(Change {
                 action: disable(account),
                 email: account.email.clone(),
+                listed: None,
                 aliases: Box::default(),
                 reason: Reason::NotInRoster,
                 place: None,

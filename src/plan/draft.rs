@@ -71,7 +71,8 @@ impl<'m> Draft<'m> {
         self.propose(Change {
             action,
             email: member.email.clone(),
-            aliases: current.into_iter().chain(aliases).cloned().collect(),
+            listed: current.cloned(),
+            aliases: aliases.cloned().collect(),
             reason,
             place: Some(member.place),
             name: account.and_then(|a| a.name.clone()).or_else(|| member.name.clone()),
@@ -209,7 +210,7 @@ impl<'m> Draft<'m> {
         }
         let counted = self.changes.iter().flat_map(|change| {
             let budgets = BudgetName::ALL.into_iter().filter(|it| it.counts(&change.action));
-            budgets.flat_map(|budget| change.addresses().map(move |email| (budget, email)))
+            budgets.map(|budget| (budget, &change.email))
         });
         let needed: HashSet<(BudgetName, &Email)> = counted.collect();
         for approval in roster.approvals() {

@@ -50,6 +50,7 @@ fn row(change: &Change) -> String {
     let Change {
         action,
         email,
+        listed: _,
         aliases: _,
         reason: _,
         place: _,
@@ -85,6 +86,7 @@ mod tests {
         Change {
             action: Action::UpdateRole { uid: Uid(uid.into()), from, to },
             email: Email::remote(email),
+            listed: None,
             aliases: Box::default(),
             reason: Reason::RoleDiffers,
             place: None,

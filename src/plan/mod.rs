@@ -186,7 +186,7 @@ impl Plan {
         let is_listed = |address: &Email| in_.accounts().iter().any(|it| it.email == *address);
         for email in required {
             let mut members = of.members().iter();
-            let theirs = members.find(|it| it.addresses().any(|address| address == email));
+            let theirs = members.find(|it| it.email == *email);
             if !is_listed(email) && !theirs.is_some_and(|it| it.addresses().any(is_listed)) {
                 let kind = FindingKind::RequiredAdminIdle;
                 self.findings.push(Finding::new(kind, email, &Role::none(), None));

@@ -48,6 +48,7 @@ fn change(email: &str, action: Action) -> Change {
     Change {
         action,
         email: Email::remote(email),
+        listed: None,
         aliases: Box::default(),
         reason: Reason::NotInWorkspace,
         place: None,

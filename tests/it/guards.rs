@@ -3,11 +3,13 @@
 mod remembered;
 mod rename;
 
+use rosterd::directory::Uid;
 use rosterd::guard::{self, Budget, BudgetName, Guard, Limits, Override, Verdict};
 use rosterd::memory::Memory;
 use rosterd::plan::Plan;
-use rosterd::plan::change::{Change, Class};
+use rosterd::plan::change::{Action, Change, Class};
 use rosterd::role::Role;
+use rosterd::roster::Member;
 
 use crate::support::world::{World, dates, disable, elevated, email, hours, intent, uid};
 
@@ -267,22 +269,64 @@ fn a_change_held_by_another_guard_does_not_count_against_the_minimum() {
 }
 
 #[test]
-fn a_required_admin_keeps_admin_under_every_address() {
-    for required in ["jonny", "jonny-alt"] {
-        let world = World::converged()
-            .member_with("jonny", Role::Business, |member| {
-                member.aliases = Box::new([email("jonny-alt")]);
-            })
+fn a_required_admin_is_named_by_the_email_or_the_account_and_not_by_an_alias() {
+    let alt = |member: &mut Member| member.aliases = Box::new([email("jonny-alt")]);
+    let world = |required: &str| {
+        World::converged()
+            .member_with("jonny", Role::Business, alt)
             .no_member("matt")
-            .limits(|limits| limits.required_admins = vec![email(required), email("alexandra")]);
-        let verdict = world.verdict();
-        assert_eq!(held(&verdict), ["update_role jonny@acme.io by required-admins"]);
-        assert_eq!(approved(&verdict), ["disable matt@acme.io"]);
-        assert_eq!(
-            messages(&verdict),
-            ["1 of 2 required admins would lose ADMIN (guard.required_admins in rosterd.yaml)"]
-        );
-    }
+            .limits(|limits| limits.required_admins = vec![email(required), email("alexandra")])
+    };
+    let moved = World::default()
+        .member_with("jonny", Role::Business, alt)
+        .member("zoe", Role::Admin)
+        .account("jonny-alt", Role::Admin)
+        .account("zoe", Role::Admin)
+        .limits(|limits| {
+            limits.required_admins = vec![email("jonny-alt")];
+            limits.min_admins = 0;
+        });
+    let kept = ["update_role jonny@acme.io by required-admins"];
+    assert_eq!(held(&moved.verdict()), kept, "the account's own address");
+    let verdict = world("jonny").verdict();
+    assert_eq!(held(&verdict), kept);
+    assert_eq!(approved(&verdict), ["disable matt@acme.io"]);
+    assert_eq!(
+        messages(&verdict),
+        ["1 of 2 required admins would lose ADMIN (guard.required_admins in rosterd.yaml)"]
+    );
+    assert_eq!(held(&world("jonny-alt").verdict()), [""; 0], "only an alias");
+}
+
+#[test]
+fn an_approval_names_the_address_that_the_plan_shows() {
+    let world = |approved: &str| {
+        World::converged()
+            .member_with("yan", Role::Business, |it| it.aliases = Box::new([email("yan-alt")]))
+            .limits(budget(BudgetName::Invite, 0, 0))
+            .approve(BudgetName::Invite, &[approved])
+    };
+    assert_eq!(approved(&world("yan").verdict()), ["invite yan@acme.io"]);
+    let alias = world("yan-alt");
+    assert_eq!(held(&alias.verdict()), ["invite yan@acme.io by invite-budget"]);
+}
+
+#[test]
+fn grant_admin_counts_every_administrative_or_unknown_role() {
+    let from = [Role::Business, Role::Admin, Role::WorkspaceAdmin, Role::from_api("NEW")];
+    let to = Role::KNOWN.into_iter().chain([Role::from_api("NEW"), Role::from_api("NEWER")]);
+    let counted: Vec<String> = to
+        .flat_map(|to| from.clone().map(|from| (from, to.clone())))
+        .filter(|(from, to)| {
+            let uid = Uid("u".into());
+            let action = Action::UpdateRole { uid, from: from.clone(), to: to.clone() };
+            from != to && !BudgetName::GrantAdmin.counts(&action)
+        })
+        .map(|(from, to)| format!("{from} {to}"))
+        .collect();
+    let free = ["DEVELOPER", "BUSINESS", "ANALYST", "SANDBOX_USER"];
+    let free = free.iter().flat_map(|to| from.iter().map(move |from| format!("{from} {to}")));
+    assert_eq!(counted, free.filter(|it| it != "BUSINESS BUSINESS").collect::<Vec<_>>());
 }
 
 #[test]

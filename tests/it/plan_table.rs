@@ -152,7 +152,8 @@ fn an_update_and_a_disable_have_the_uid_of_the_matched_account() {
         let plan = World::default().person("matt", line, Shown::Alias(Who::Admin)).plan();
         let [change] = plan.changes() else { panic!("{line:?}") };
         assert_eq!(change.action.uid().unwrap().as_str(), "uid-matt");
-        assert_eq!((&change.email, &*change.aliases), (&email("matt"), &[email("matt-alt")][..]));
+        let listed = Some(email("matt-alt"));
+        assert_eq!((&change.email, &change.listed), (&email("matt"), &listed));
     }
 }
 

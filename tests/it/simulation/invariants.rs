@@ -264,7 +264,7 @@ impl EffectCheck<'_> {
         }
         let mut shown = self.listing.accounts.iter().map(|(_, email, _)| (email, &true));
         let invited = self.listing.invitations.iter().map(|(email, pending)| (email, pending));
-        let approved = member.addresses().any(|email| self.expected.approves("invite", email));
+        let approved = self.expected.approves("invite", &member.email);
         let alike = |(email, counts): (&String, &bool)| {
             *counts
                 && !self.expected.is_unmanaged(email)
@@ -303,7 +303,7 @@ impl EffectCheck<'_> {
             })
         };
         let vanished = seen.find(|(_, uid)| !is_disabled(uid) && !is_listed(uid));
-        let approved = member.addresses().any(|email| self.expected.approves("invite", email));
+        let approved = self.expected.approves("invite", &member.email);
         match vanished {
             Some((email, _)) if !approved => Err(format!("the account of {email} has vanished")),
             _ => Ok(()),
@@ -346,15 +346,13 @@ impl EffectCheck<'_> {
             _ => {}
         }
         let any_admin = self.listing.accounts.iter().any(|(.., role)| role == "ADMIN");
-        if to == "ADMIN" && from != "ADMIN" && any_admin {
+        if tier(to) >= 2 && to != from && any_admin {
             budgets.push("grant_admin");
         }
         let owner = self.owner(self.target, email);
         let owner = owner.or_else(|| self.expected.member_for(self.target));
-        let approved = |budget: &str| {
-            let mut addresses = owner.into_iter().flat_map(Member::addresses).chain([email]);
-            addresses.any(|address| self.expected.approves(budget, address))
-        };
+        let approved =
+            |budget: &str| self.expected.approves(budget, owner.map_or(email, |it| &it.email));
         let dated = |budget: &str| {
             budget != "invite"
                 && budget != "grant_admin"
