@@ -55,9 +55,6 @@ impl RosterFiles {
             file if committed.contains(&file.name) => Origin::Commit,
             _ => Origin::InPlace,
         };
-        if found.is_empty() {
-            return FileCheck { read: Some(read), waiting: None };
-        }
         match self.stability.lock().observe(found, in_place, Instant::now(), origin) {
             Verdict::Complete => FileCheck { read: Some(read), waiting: None },
             Verdict::Waiting(waiting) => FileCheck { read: None, waiting: Some(waiting) },

@@ -69,6 +69,11 @@ impl Stability {
         now: Instant,
         origin: impl Fn(&SourceFile) -> Origin,
     ) -> Verdict {
+        // Nothing was read: an error that is reported at once. What returns is judged anew.
+        if sources.is_empty() {
+            *self = Self::default();
+            return Verdict::Complete;
+        }
         let mut before = std::mem::take(&mut self.files);
         let mut waiting = Waiting { until: now, files: Vec::new() };
         for (_, file) in sources.iter() {
@@ -163,6 +168,18 @@ mod tests {
             };
             assert_eq!(&found, expected, "second {second}");
         }
+    }
+
+    #[test]
+    fn a_file_that_was_gone_is_judged_anew() {
+        observe_each(
+            IN_PLACE,
+            &[
+                (0, &[("a", 1, "x", Commit)], Complete),
+                (10, &[], Complete),
+                (20, &[("a", 1, "x", InPlace)], Waits(25, &["a"])),
+            ],
+        );
     }
 
     #[test]
