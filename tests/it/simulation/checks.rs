@@ -40,7 +40,7 @@ pub struct BudgetUse {
 #[derive(Default)]
 pub struct Tracker {
     pub intents: BTreeMap<u64, TrackedIntent>,
-    /// Pairs of address and uid that listings have shown of which a run made a plan.
+    /// Address and uid of each account in the listings from which runs have planned.
     pub seen: HashSet<(String, String)>,
     /// Admins removed by operators: when, and the uid.
     pub admins_removed_by_operators: Vec<(Timestamp, String)>,
