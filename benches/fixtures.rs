@@ -156,6 +156,7 @@ impl Fixture {
             also: Vec::new(),
             reason: "the roster says so".to_owned(),
             place: Some("users0.yaml:14".to_owned()),
+            end: None,
             scheduled: false,
             revision: None,
             lifted: Vec::new(),

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use strum::IntoStaticStr;
 
 use crate::directory::Uid;
+use crate::email::Email;
 use crate::role::{Role, Tier};
 
 /// One mutation of the directory.
@@ -45,7 +46,7 @@ pub enum Class {
     Reinvite,
 }
 
-/// The name of a budget. The keys of `guard.budgets` and of `approvals:` are the same.
+/// The name of a budget. All but [`BudgetName::Scheduled`] are also the actions of `approvals:`.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, IntoStaticStr,
 )]
@@ -56,6 +57,26 @@ pub enum BudgetName {
     Demote,
     GrantAdmin,
     Invite,
+    /// Ends of access that were committed a whole window ahead.
+    Scheduled,
+}
+
+/// One address of `approvals:`: what is approved, for whom, and why. With another reason it is
+/// another approval.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct ApprovalItem {
+    #[serde(rename = "budget")]
+    pub action: BudgetName,
+    pub email: Email,
+    pub reason: String,
+}
+
+/// Whom an action concerns: an account, or the address of an invitation.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Subject {
+    Uid(Uid),
+    Email(Email),
 }
 
 impl Class {
@@ -101,6 +122,10 @@ impl Action {
         }
     }
 
+    pub fn subject(&self, email: &Email) -> Subject {
+        self.uid().map_or_else(|| Subject::Email(email.clone()), |uid| Subject::Uid(uid.clone()))
+    }
+
     /// The role before the action; None for an invitation.
     pub fn from(&self) -> Option<&Role> {
         match self {
@@ -133,20 +158,35 @@ impl Action {
 }
 
 impl BudgetName {
-    pub const ALL: [Self; 4] = [Self::Disable, Self::Demote, Self::GrantAdmin, Self::Invite];
+    pub const ALL: [Self; 5] =
+        [Self::Disable, Self::Demote, Self::GrantAdmin, Self::Invite, Self::Scheduled];
+
+    /// The actions of `approvals:`.
+    pub const ACTIONS: [Self; 4] = [Self::Disable, Self::Demote, Self::GrantAdmin, Self::Invite];
 
     /// The key below `guard.budgets` in the configuration and in `approvals` in the roster.
     pub fn key(self) -> &'static str {
         self.into()
     }
 
-    /// Whether the budget counts this action. Several budgets may count the same action.
-    pub fn counts(self, action: &Action) -> bool {
+    /// Whether the budget counts this action. `scheduled`: a date causes it that was committed
+    /// ahead. Several budgets may count the same action.
+    pub fn counts(self, action: &Action, scheduled: bool) -> bool {
+        match self {
+            // The end of an elevation of our own is not counted.
+            Self::Scheduled => scheduled && action.class() == Class::Disable,
+            _ => !scheduled && self.approves(action),
+        }
+    }
+
+    /// Whether an approval of this name may release the action.
+    pub fn approves(self, action: &Action) -> bool {
         match self {
             Self::Disable => action.class() == Class::Disable,
             Self::Demote => action.class() == Class::Demote,
             Self::GrantAdmin => action.gives_admin_role(),
             Self::Invite => action.class().invites(),
+            Self::Scheduled => false,
         }
     }
 }

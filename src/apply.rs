@@ -35,7 +35,7 @@ pub struct Sending {
 pub struct ApplyContext<'a> {
     pub plan: &'a Plan,
     pub limits: &'a Limits,
-    pub overrides: Override,
+    pub overrides: &'a Override,
     pub sending: Sending,
     /// Ends the apply at the next batch boundary.
     pub cancel: &'a CancellationToken,

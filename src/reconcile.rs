@@ -1,6 +1,7 @@
 //! One run: snapshot, evaluate, apply, verify, record.
 
 mod accept;
+mod approvals;
 mod attribution;
 mod evaluation;
 mod input;
@@ -54,7 +55,7 @@ pub struct Run<'a, D> {
 }
 
 /// What a run needs to know of its cause and of earlier runs.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct RunOptions {
     pub trigger: Trigger,
     /// The roster is an earlier one, because the files cannot be used.
@@ -109,7 +110,7 @@ impl<D: ReadDirectory + WriteDirectory> Run<'_, D> {
             let started = self.clock.now();
             let converged = async {
                 let Listing { snapshot, lost } = self.snapshot(started).await?;
-                let evaluation = self.evaluate(snapshot, started);
+                let evaluation = self.evaluate(snapshot, started).await?;
                 (self.on_plan)(&evaluation)?;
                 let sent = self.apply(evaluation).await;
                 Ok(self.verify(sent, lost).await)
@@ -142,10 +143,27 @@ impl<D: ReadDirectory + WriteDirectory> Run<'_, D> {
         Ok(Listing { snapshot, lost })
     }
 
-    /// Plans, and lets the guards decide.
-    fn evaluate(&self, snapshot: Snapshot, now: Timestamp) -> Evaluation {
-        let (roster, by) = (&self.loaded.roster, self.options.overrides);
-        Evaluation::new(snapshot, self.spec, roster, self.memory(), by, now)
+    /// Plans, and lets the guards decide. Approvals that no run has read are bound before to what
+    /// is held without them.
+    async fn evaluate(
+        &mut self,
+        snapshot: Snapshot,
+        now: Timestamp,
+    ) -> Result<Evaluation, Failure> {
+        let evaluate = |run: &Self, snapshot| {
+            let (roster, by) = (&run.loaded.roster, &run.options.overrides);
+            Evaluation::new(snapshot, run.spec, roster, run.memory(), by, now)
+        };
+        let evaluation = evaluate(self, snapshot);
+        let items = approvals::unread(&evaluation.plan, self.memory());
+        if items.is_empty() {
+            return Ok(evaluation);
+        }
+        let (spec, loaded) = (self.spec.clone(), Arc::clone(self.loaded));
+        let commits = move || attribution::approvals(&spec, &loaded, &items, now);
+        let commits = in_background(commits).await;
+        self.write(approvals::bind(&evaluation, self.loaded, self.memory(), &commits)).await?;
+        Ok(evaluate(self, evaluation.snapshot))
     }
 
     /// Sends what the guards approved. The guards evaluate again on the way, and may hold more.
@@ -155,7 +173,7 @@ impl<D: ReadDirectory + WriteDirectory> Run<'_, D> {
         let context = ApplyContext {
             plan,
             limits: &self.spec.limits,
-            overrides: self.options.overrides,
+            overrides: &self.options.overrides,
             sending: self.sending(verdict),
             cancel: self.cancel,
             on_progress: self.on_progress,
@@ -173,8 +191,7 @@ impl<D: ReadDirectory + WriteDirectory> Run<'_, D> {
     async fn attribute(&self, verdict: &Verdict, now: Timestamp) -> HashMap<Key, Revision> {
         let (spec, loaded) = (self.spec.clone(), Arc::clone(self.loaded));
         let changes = verdict.approved.changes().to_vec();
-        let attribute = move || attribution::attribute(&spec, &loaded, &changes, now);
-        run_blocking(move || catch_unwind(AssertUnwindSafe(attribute)).unwrap_or_default()).await
+        in_background(move || attribution::attribute(&spec, &loaded, &changes, now)).await
     }
 
     /// The configured batch size, or less after trouble: one change at a time if the server takes
@@ -201,4 +218,11 @@ impl<D: ReadDirectory + WriteDirectory> Run<'_, D> {
         let written = writer.write(entries, self.clock.now()).await;
         written.map(|_| ()).map_err(|error| journal::failure(writer.ledger(), &error))
     }
+}
+
+/// Reads the history of the files, which may block. If that panics, nothing is known of it.
+async fn in_background<T: Default + Send + 'static>(
+    read: impl FnOnce() -> T + Send + 'static,
+) -> T {
+    run_blocking(move || catch_unwind(AssertUnwindSafe(read)).unwrap_or_default()).await
 }

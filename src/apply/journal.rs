@@ -6,11 +6,11 @@ use std::collections::{BTreeMap, HashMap};
 use crate::clock::Clock;
 use crate::diagnostic::Sources;
 use crate::failure::FailureKind;
-use crate::guard::Guard;
+use crate::guard::Release;
 use crate::ledger::{Ledger, LedgerError, LedgerWriter};
 use crate::memory::Memory;
 use crate::memory::entry::{AttemptStatus, Entry, Intent, Key, OutcomeEntry, Seq};
-use crate::plan::change::Change;
+use crate::plan::change::{Change, Reason};
 use crate::report::{Failure, Outcome};
 use crate::revision::Revision;
 
@@ -20,8 +20,8 @@ pub struct Journal<'a> {
     clock: &'a dyn Clock,
     /// The files of the roster, for the line behind each change.
     sources: &'a Sources,
-    /// The guards that approvals overrode.
-    overridden: &'a BTreeMap<Key, Vec<Guard>>,
+    /// The changes that approvals released.
+    overridden: &'a BTreeMap<Key, Release>,
     /// The commit that asked for each change, if it is known.
     asked_by: &'a HashMap<Key, Revision>,
     /// Outcomes to be written with the next intents, or by [`Journal::flush`].
@@ -33,7 +33,7 @@ impl<'a> Journal<'a> {
         writer: &'a mut LedgerWriter,
         clock: &'a dyn Clock,
         sources: &'a Sources,
-        overridden: &'a BTreeMap<Key, Vec<Guard>>,
+        overridden: &'a BTreeMap<Key, Release>,
         asked_by: &'a HashMap<Key, Revision>,
     ) -> Self {
         Self { writer, clock, sources, overridden, asked_by, pending: Vec::new() }
@@ -60,6 +60,7 @@ impl<'a> Journal<'a> {
     fn intent(&self, change: &Change, batch: usize) -> Entry {
         let key = Key::of(&change.action, &change.email);
         let overridden = self.overridden.get(&key);
+        let guards = overridden.into_iter().flat_map(|release| &release.guards);
         let in_force = self.memory().revision();
         let revision = self.asked_by.get(&key).filter(|revision| Some(*revision) != in_force);
         let place = change.place;
@@ -70,8 +71,10 @@ impl<'a> Journal<'a> {
             reason: change.reason.description().to_owned(),
             place: place.map(|place| format!("{}:{}", self.sources.name(place.file), place.line)),
             scheduled: change.scheduled,
+            elevates: change.reason == Reason::Elevated,
+            approval: overridden.map(|release| release.by.clone()),
             revision: revision.cloned(),
-            lifted: overridden.into_iter().flatten().map(ToString::to_string).collect(),
+            lifted: guards.map(ToString::to_string).collect(),
             batch,
         }))
     }

@@ -21,7 +21,11 @@ pub async fn run(global: &Global, args: &ApplyArgs) -> Result<u8, CliError> {
     let (plans, path) = (read(&args.plan)?, args.plan.display());
     let (context, config) = Context::start(global).await?;
     let cancel = shutdown::on_signal(shutdown::AT_A_BOUNDARY)?;
-    let overrides = if args.include_held { Override::All } else { Override::None };
+    let overrides = match (args.include_held, args.reason.as_deref().map(str::trim)) {
+        (false, _) => Override::None,
+        (true, Some(reason)) if !reason.is_empty() => Override::All { reason: reason.to_owned() },
+        (true, _) => return Err(CliError::Usage("--include-held needs --reason TEXT".to_owned())),
+    };
     let mut codes = Vec::new();
     for workspace in &config.workspaces {
         let name = &workspace.target.workspace;
@@ -39,7 +43,7 @@ pub async fn run(global: &Global, args: &ApplyArgs) -> Result<u8, CliError> {
             }
             Err(Failure::new(FailureKind::Stale, saved::stale(&differences)))
         };
-        let run = once::one(&context, workspace, &cancel, global, overrides, &is_current);
+        let run = once::one(&context, workspace, &cancel, global, &overrides, &is_current);
         codes.push(output::exit_code(global, run.await));
     }
     if codes.is_empty() {

@@ -84,6 +84,9 @@ pub struct ApplyArgs {
     /// Also apply what guards hold, if an approval could release it
     #[arg(long)]
     pub include_held: bool,
+    /// Why it is included; it is kept in the ledger
+    #[arg(long, value_name = "TEXT", requires = "include_held")]
+    pub reason: Option<String>,
     /// A plan written by `rosterd --plan --format json --out FILE`
     #[arg(value_name = "PLAN.json")]
     pub plan: PathBuf,

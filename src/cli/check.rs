@@ -59,6 +59,7 @@ fn approvals(global: &Global, workspace: &WorkspaceConfig, roster: &Roster) -> V
     }
     let mut memory = Memory::empty();
     if let Ok(ledger) = context::ledger(global, workspace) {
+        memory = Memory::of_ledger();
         for record in history::entries(&ledger, &workspace.scope()).unwrap_or_default() {
             memory.fold(&record);
         }

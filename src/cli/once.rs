@@ -32,7 +32,7 @@ pub async fn run(global: &Global) -> Result<u8, CliError> {
             codes.push(exit::FAILED);
             break;
         }
-        let run = one(&context, workspace, &cancel, global, Override::None, &|_| Ok(()));
+        let run = one(&context, workspace, &cancel, global, &Override::None, &|_| Ok(()));
         codes.push(output::exit_code(global, run.await));
     }
     Ok(exit::worst(codes))
@@ -44,7 +44,7 @@ pub async fn one(
     workspace: &WorkspaceConfig,
     cancel: &CancellationToken,
     global: &Global,
-    overrides: Override,
+    overrides: &Override,
     precondition: &(dyn Fn(&Evaluation) -> Result<(), Failure> + Sync),
 ) -> Result<u8, CliError> {
     let failed = |failure: Failure| plan::failed(workspace, &failure.message);
@@ -67,7 +67,7 @@ pub async fn one(
         spec: &workspace.target,
         loaded: &loaded,
         session,
-        options: RunOptions { overrides, ..RunOptions::new(Trigger::Start) },
+        options: RunOptions { overrides: overrides.clone(), ..RunOptions::new(Trigger::Start) },
         clock: &SystemClock,
         cancel,
         on_plan: &|evaluation| {

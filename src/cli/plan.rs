@@ -88,8 +88,8 @@ pub async fn evaluate(
         let message = reconcile::held(&hold, &scope.name).message;
         return Err(CliError::Held(format!("{}: {message}", scope.name)));
     }
-    let Loaded { roster, .. } = &loaded;
-    let (evaluation, memory) = reconcile::dry_run(snapshot, &workspace.target, roster, memory, now);
+    let (evaluation, memory) =
+        reconcile::dry_run(snapshot, &workspace.target, &loaded, memory, now);
     Ok((loaded, evaluation, memory))
 }
 

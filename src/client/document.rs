@@ -108,6 +108,7 @@ mod tests {
             name: None,
             suspect: None,
             dated: false,
+            end: None,
             scheduled: false,
             resembles: Box::default(),
         }

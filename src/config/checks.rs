@@ -3,6 +3,7 @@
 use std::fmt::Display;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::str::FromStr;
 use std::time::Duration;
@@ -14,6 +15,7 @@ use super::store::default_store;
 use super::{Config, Request, ScheduleSettings, WatchSettings, redact, schema, text, values};
 use crate::diagnostic::{Diagnostic, Sources, any_error};
 use crate::ledger::Location;
+use crate::source::revision::Trust;
 use crate::yaml::{self, Fields, Node, closest};
 use serde_json::Value;
 
@@ -31,7 +33,8 @@ pub(super) fn file(
 ) -> Result<(Config, Vec<Diagnostic>), Vec<Diagnostic>> {
     let text = text(path, folder).map_err(|problem| vec![problem])?;
     let id = sources.add(path.to_string_lossy(), text.clone());
-    let mut validator = Validator { request, env, folder, path, found: Vec::new() };
+    let mut validator =
+        Validator { request, env, folder, path, trust: Trust::default(), found: Vec::new() };
     let config = yaml::parse(&text, id, &mut validator.found).and_then(|document| {
         redact::tokens(&document, &mut validator.found);
         validator.config(&document)
@@ -53,6 +56,8 @@ pub(super) struct Validator<'a> {
     pub folder: &'a Path,
     /// The path of the file, as given.
     pub path: &'a Path,
+    /// Whose git work trees decide about approvals.
+    pub trust: Trust,
     pub found: Vec<Diagnostic>,
 }
 
@@ -75,6 +80,7 @@ impl Validator<'_> {
         );
         let retention = self.duration(&fields, "retention", 400 * DAY, DAY..=36_500 * DAY);
         let web = self.web(&fields);
+        self.trust = self.trust(&fields);
         let workspaces = self.workspaces(&fields, store.as_ref(), retention);
         let notify = self.notify_targets(&fields, &workspaces);
         let path = Some(self.path.to_owned());
@@ -115,6 +121,18 @@ impl Validator<'_> {
             poll: self.duration(&fields, "poll", default.poll, SECOND..=DAY),
             in_place: self.duration(&fields, "in_place", default.in_place, Duration::ZERO..=HOUR),
         }
+    }
+
+    fn trust(&mut self, fields: &Fields<'_, '_>) -> Trust {
+        let owner = self.folder.join(self.path).metadata().map(|metadata| metadata.uid()).ok();
+        let mut safe_directories = Vec::new();
+        if let Some(node) = fields.get("safe_directories") {
+            for item in node.items("`safe_directories`", &mut self.found).unwrap_or_default() {
+                let folder = self.expanded(item, "an entry of `safe_directories`");
+                safe_directories.extend(folder.map(|folder| self.base().join(folder)));
+            }
+        }
+        Trust { owner, safe_directories }
     }
 
     fn store(&mut self, fields: &Fields<'_, '_>) -> Option<Location> {

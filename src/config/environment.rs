@@ -17,6 +17,7 @@ use crate::diagnostic::Diagnostic;
 use crate::guard::Limits;
 use crate::plan::OnRemoved;
 use crate::reconcile::WorkspaceSpec;
+use crate::source::revision::Trust;
 
 /// Name of the workspace.
 pub const NAME: &str = "default";
@@ -56,6 +57,8 @@ pub(super) fn config(
         zone: TimeZone::UTC,
         on_removed: OnRemoved::default(),
         limits: Limits::default(),
+        approvals_in_file: false,
+        trust: Trust::default(),
         sending,
     };
     let secret = |name: &str| SecretSource::Env(name.to_owned());

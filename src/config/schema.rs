@@ -28,6 +28,10 @@ pub fn schema() -> Value {
             ),
             "web": web(),
             "notify": { "type": "array", "items": notify_target() },
+            "safe_directories": list(
+                &json!({ "type": "string" }),
+                "Git work trees of other users whose commits count for approvals.",
+            ),
             "retention": duration("How long the ledger keeps entries.", "400d"),
             "workspaces": { "type": "array", "minItems": 1, "items": workspace() },
         },
@@ -175,6 +179,12 @@ pub(super) fn guard() -> Value {
                 &json!({ "type": "string" }),
                 "Email addresses that stay ADMIN whatever the roster says.",
             ),
+            "approvals": {
+                "enum": ["git", "file"],
+                "default": "git",
+                "description": "Outside a git work tree, `file` lets approvals count as the file \
+                    has them. In one, they count once they are committed.",
+            },
             "budgets": section("Maximum number of changes of a kind.", &Value::Object(budgets)),
         }),
     )

@@ -111,12 +111,24 @@ impl Validator<'_> {
         let zone = self.zone(&fields);
         let on_removed = self.on_removed(&fields);
         let limits = self.limits(&fields);
+        let approvals_in_file = self.approvals_in_file(&fields);
         let (mut connection, sending) = self.http(&fields);
         connection.workspace_uid = workspace_uid;
         connection.endpoint = endpoint?;
         self.authority(&fields, &connection);
         let (workspace, users, base, credentials) = (name?, users?, self.base(), credentials?);
-        let target = WorkspaceSpec { workspace, users, base, zone, on_removed, limits, sending };
+        let trust = self.trust.clone();
+        let target = WorkspaceSpec {
+            workspace,
+            users,
+            base,
+            zone,
+            on_removed,
+            limits,
+            approvals_in_file,
+            trust,
+            sending,
+        };
         let store = store.cloned();
         let workspace = WorkspaceConfig {
             target,
@@ -230,6 +242,19 @@ impl Validator<'_> {
             }
         }
         limits
+    }
+
+    /// Whether approvals count without a commit, where the roster is in no work tree.
+    fn approvals_in_file(&mut self, fields: &Fields<'_, '_>) -> bool {
+        let guard = fields.get("guard");
+        let guard = guard.and_then(|node| Fields::of(node, "", &["approvals"], &mut Vec::new()));
+        let Some((node, text)) = guard.and_then(|fields| self.value(&fields, "approvals")) else {
+            return false;
+        };
+        if !["git", "file"].contains(&&*text) {
+            self.reject(node, "approvals", &"neither git nor file", "git or file");
+        }
+        text == "file"
     }
 
     fn budget(&mut self, fields: &Fields<'_, '_>, default: Budget) -> Budget {

@@ -1,11 +1,13 @@
 //! Budgets: how much of one kind may happen within a window.
 
+use std::collections::{BTreeSet, HashSet};
+
 use jiff::{SignedDuration, Timestamp};
 
 use super::context::{Decisions, GuardContext};
 use super::{Budget, BudgetName, Guard};
-use crate::memory::{self, BudgetUsage};
-use crate::plan::change::Change;
+use crate::action::Subject;
+use crate::memory::{self, BudgetUsage, Target};
 
 impl Budget {
     /// `max(floor, percent of managed accounts)`, the percentage rounded down.
@@ -15,65 +17,119 @@ impl Budget {
 }
 
 /// Holds everything that a budget counts once the budget is exceeded. The excess alone would
-/// drip through, window by window. Not counted are scheduled ends, which were committed ahead, and
-/// accounts that may be a member's.
+/// drip through, window by window.
+///
+/// What one run holds is a set. It stays held until all of it that is still wanted is approved, or
+/// until what is approved and what is wanted fit the limit. Later changes are counted without it,
+/// so that a mass removal that is never approved does not hold every later leaver. Not counted are
+/// changes that are approved by name, and accounts that may be a member's.
 pub(super) fn check(context: &GuardContext<'_>, decisions: &mut Decisions) {
     for (&name, budget) in &context.limits.budgets {
         // A workspace without an admin must be able to get its first ones.
         if name == BudgetName::GrantAdmin && context.facts.admins == 0 {
             continue;
         }
-        let counts = |change: &Change| name.counts(&change.action) && !change.scheduled;
-        let mut wanted = context.positions(counts);
+        let guard = Guard::Budget(name);
+        let mut wanted = context.positions(|it| name.counts(&it.action, it.scheduled));
         let is_suspect =
             |at| [Guard::Rename, Guard::Lookalike].iter().any(|it| decisions.is_held_by(at, *it));
         wanted.retain(|at| !is_suspect(*at));
-        if wanted.is_empty() {
-            continue;
+        let mut tally = Tally::new(context, name, *budget);
+        for set in context.memory.sets(name) {
+            let is_member = |at: &mut usize| set.members.contains(&context.subject(*at));
+            let theirs: Vec<usize> = wanted.extract_if(.., is_member).collect();
+            if theirs.iter().all(|at| context.is_approved(guard, *at)) {
+                decisions.ended_sets.push(set.seq);
+                wanted.extend(theirs);
+                continue;
+            }
+            let all = tally.with(&theirs, &set.approved);
+            if all <= tally.limit {
+                decisions.ended_sets.push(set.seq);
+                tally.add(&theirs);
+            } else {
+                decisions.hold(context, guard, theirs, |_| tally.describe(all, set.approved.len()));
+            }
         }
-        let since = context.now.saturating_sub(budget.window).unwrap_or(Timestamp::MIN);
-        let BudgetUsage { certain, mut possible } = context.memory.budget_usage(name, since);
-        let effects = context.effects.iter().filter(|it| name.counts(&it.action) && !it.scheduled);
-        possible.extend(effects.map(|change| memory::target(&change.action, &change.email)));
-        let before = certain + possible.len();
-        // Two attempts at one change count once.
-        possible.extend(wanted.iter().map(|at| {
-            let change = &context.changes[*at];
-            memory::target(&change.action, &change.email)
-        }));
-        let all = certain + possible.len();
-        if all > budget.limit(context.facts.managed) {
-            let managed = context.facts.managed;
-            decisions.hold(context, Guard::Budget(name), wanted, |_| {
-                describe(name, *budget, managed, before, all)
-            });
+        let (approved, new): (Vec<usize>, Vec<usize>) =
+            wanted.into_iter().partition(|at| context.is_approved(guard, *at));
+        decisions.hold(context, guard, approved, |_| tally.describe(0, 0));
+        let all = tally.with(&new, &BTreeSet::new());
+        if !new.is_empty() && all > tally.limit {
+            if decisions.hold(context, guard, new.clone(), |_| tally.describe(all, 0)) {
+                decisions.new_sets.push((name, new));
+            }
         }
     }
 }
 
-fn describe(
+/// How much of a budget is used.
+struct Tally<'a> {
+    context: &'a GuardContext<'a>,
     name: BudgetName,
     budget: Budget,
-    managed: usize,
-    used: usize,
-    all: usize,
-) -> (String, String) {
-    let key = name.key();
-    let before = match used {
-        0 => String::new(),
-        used => format!(", {used} of them already made"),
-    };
-    let message = format!(
-        "{all} of {managed} accounts within {}{before}, limit {} (guard.budgets.{key} in \
-         rosterd.yaml)",
-        window(budget.window),
-        budget.limit(managed),
-    );
-    let hint = format!(
-        "if all of them are intended, approve them by name, or raise `guard.budgets.{key}`, in a \
-         reviewed commit"
-    );
-    (message, hint)
+    limit: usize,
+    /// Effects that a listing has shown.
+    certain: usize,
+    /// Effects that may have happened or are about to. Two attempts at one change count once.
+    possible: HashSet<Target<'a>>,
+}
+
+impl<'a> Tally<'a> {
+    /// What was used within the window, and by this run.
+    fn new(context: &'a GuardContext<'a>, name: BudgetName, budget: Budget) -> Self {
+        let since = context.now.saturating_sub(budget.window).unwrap_or(Timestamp::MIN);
+        let BudgetUsage { certain, mut possible } = context.memory.budget_usage(name, since);
+        let effects = context.effects.iter().filter(|it| {
+            let is_approved = context.approval(Guard::Budget(name), it).is_some();
+            name.counts(&it.action, it.scheduled) && !is_approved
+        });
+        possible.extend(effects.map(|it| memory::target(&it.action, &it.email)));
+        let limit = budget.limit(context.facts.managed);
+        Self { context, name, budget, limit, certain, possible }
+    }
+
+    fn used(&self) -> usize {
+        self.certain + self.possible.len()
+    }
+
+    fn targets(&self, positions: &[usize]) -> impl Iterator<Item = Target<'a>> {
+        let changes = self.context.changes;
+        positions.iter().map(|at| memory::target(&changes[*at].action, &changes[*at].email))
+    }
+
+    fn add(&mut self, positions: &[usize]) {
+        let targets: Vec<Target<'a>> = self.targets(positions).collect();
+        self.possible.extend(targets);
+    }
+
+    /// The number with these changes, and with those of their set that were approved before.
+    fn with(&self, positions: &[usize], approved: &BTreeSet<Subject>) -> usize {
+        let new = self.targets(positions).filter(|it| !self.possible.contains(it));
+        let new: HashSet<Target<'_>> = new.collect();
+        let wanted: BTreeSet<Subject> =
+            positions.iter().map(|at| self.context.subject(*at)).collect();
+        self.used() + new.len() + approved.difference(&wanted).count()
+    }
+
+    fn describe(&self, all: usize, approved: usize) -> (String, String) {
+        let (key, managed) = (self.name.key(), self.context.facts.managed);
+        let parts = [(self.used(), "already made"), (approved, "already approved")];
+        let parts = parts.iter().filter(|(count, _)| *count > 0);
+        let before: String =
+            parts.map(|(count, what)| format!(", {count} of them {what}")).collect();
+        let message = format!(
+            "{all} of {managed} accounts within {}{before}, limit {} (guard.budgets.{key} in \
+             rosterd.yaml)",
+            window(self.budget.window),
+            self.limit,
+        );
+        let hint = format!(
+            "if all of them are intended, approve them by name, or raise `guard.budgets.{key}`, in \
+             a reviewed commit"
+        );
+        (message, hint)
+    }
 }
 
 fn window(window: SignedDuration) -> String {

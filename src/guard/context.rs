@@ -1,16 +1,17 @@
 //! What the guards see, and where they leave their decisions.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
 use jiff::Timestamp;
 
-use super::{Guard, Held, Limits, Override, Verdict, Violation};
-use crate::action::BudgetName;
+use super::{Guard, Held, Limits, NewSet, Override, Release, Verdict, Violation};
+use crate::action::{BudgetName, Subject};
 use crate::email::Email;
 use crate::memory::Memory;
-use crate::memory::entry::Key;
+use crate::memory::entry::{ApprovedBy, Key, Seq};
 use crate::plan::change::Change;
 use crate::plan::{Facts, Plan};
+use crate::roster::Approval;
 
 /// The input of every guard.
 pub(super) struct GuardContext<'a> {
@@ -21,24 +22,32 @@ pub(super) struct GuardContext<'a> {
     /// Changes of this run that were made, or may have been.
     pub effects: &'a [Change],
     pub now: Timestamp,
-    pub approvals: HashSet<(BudgetName, &'a Email)>,
-    pub overrides: Override,
+    pub approvals: HashMap<(BudgetName, &'a Email), Vec<&'a Approval>>,
+    pub overrides: &'a Override,
 }
 
 /// Which guards hold which change, and why.
 #[derive(Default)]
 pub(super) struct Decisions {
     holds: BTreeMap<usize, Vec<Guard>>,
-    overridden: BTreeMap<usize, Vec<Guard>>,
+    overridden: BTreeMap<usize, Release>,
     violations: Vec<Violation>,
+    /// Changes that a budget begins to hold together, by position.
+    pub new_sets: Vec<(BudgetName, Vec<usize>)>,
+    /// Sets that a budget no longer holds.
+    pub ended_sets: Vec<Seq>,
     /// The first instant at which a hold ends by itself.
     pub next: Option<Timestamp>,
 }
 
 impl<'a> GuardContext<'a> {
     /// All changes of a plan, before any of them is made.
-    pub fn new(plan: &'a Plan, limits: &'a Limits, memory: &'a Memory, by: Override) -> Self {
-        let approvals = plan.pending_approvals().iter().map(|it| (it.budget, &it.email)).collect();
+    pub fn new(plan: &'a Plan, limits: &'a Limits, memory: &'a Memory, by: &'a Override) -> Self {
+        let mut approvals: HashMap<_, Vec<&Approval>> = HashMap::new();
+        for approval in plan.pending_approvals() {
+            let key = (approval.item.action, &approval.item.email);
+            approvals.entry(key).or_default().push(approval);
+        }
         Self {
             changes: plan.changes(),
             facts: &plan.facts,
@@ -56,40 +65,75 @@ impl<'a> GuardContext<'a> {
         (0..self.changes.len()).filter(|at| wanted(&self.changes[*at])).collect()
     }
 
-    fn is_overridden(&self, guard: Guard, change: &Change) -> bool {
-        let Some(budget) = guard.approved_by(change) else { return false };
-        self.overrides == Override::All || self.approvals.contains(&(budget, &change.email))
+    /// The approval by name that releases this change from a guard.
+    pub fn approval(&self, guard: Guard, change: &Change) -> Option<&'a ApprovedBy> {
+        let action = guard.approved_by(change)?;
+        let named = self.approvals.get(&(action, &change.email))?.iter();
+        let mut bound = named.filter_map(|approval| self.memory.approval(&approval.item));
+        let releases = bound.find(|it| it.releases(&change.action, &change.email, change.end));
+        releases.map(|bound| &bound.by)
+    }
+
+    pub fn is_approved(&self, guard: Guard, position: usize) -> bool {
+        self.approval(guard, &self.changes[position]).is_some()
+    }
+
+    pub fn subject(&self, position: usize) -> Subject {
+        let change = &self.changes[position];
+        change.action.subject(&change.email)
+    }
+
+    /// What releases this change from a guard: an approval, or a person who has read the plan.
+    fn overridden_by(&self, guard: Guard, change: &Change) -> Option<ApprovedBy> {
+        if let Some(by) = self.approval(guard, change) {
+            return Some(by.clone());
+        }
+        guard.approved_by(change)?;
+        match self.overrides {
+            Override::None => None,
+            Override::All { reason } => {
+                Some(ApprovedBy { place: None, reason: reason.clone(), revision: None })
+            }
+        }
     }
 }
 
 impl Decisions {
     /// Holds the changes at these positions on behalf of `guard`, except those that an approval
     /// releases. One action of an approval releases them all. If any remain, `describe` gives the
-    /// message and the hint of the violation.
+    /// message and the hint of the violation. Returns whether any remain.
     pub fn hold(
         &mut self,
         context: &GuardContext<'_>,
         guard: Guard,
         positions: Vec<usize>,
         describe: impl FnOnce(&[usize]) -> (String, String),
-    ) {
-        let (overridden, held): (Vec<usize>, Vec<usize>) = positions
-            .into_iter()
-            .partition(|at| context.is_overridden(guard, &context.changes[*at]));
-        for at in overridden {
-            self.overridden.entry(at).or_default().push(guard);
+    ) -> bool {
+        let mut held = Vec::new();
+        for at in positions {
+            let Some(by) = context.overridden_by(guard, &context.changes[at]) else {
+                held.push(at);
+                continue;
+            };
+            let release = self.overridden.entry(at);
+            release.or_insert_with(|| Release { guards: Vec::new(), by }).guards.push(guard);
         }
         if held.is_empty() {
-            return;
+            return false;
         }
         let (message, hint) = describe(&held);
-        let approval = guard.approved_by(&context.changes[held[0]]).map(|budget| {
-            (budget, held.iter().map(|at| context.changes[*at].email.clone()).collect())
-        });
+        let mut approval: BTreeMap<BudgetName, Vec<Email>> = BTreeMap::new();
+        for at in &held {
+            let change = &context.changes[*at];
+            if let Some(action) = guard.approved_by(change) {
+                approval.entry(action).or_default().push(change.email.clone());
+            }
+        }
         for at in held {
             self.holds.entry(at).or_default().push(guard);
         }
         self.violations.push(Violation { guard, message, hint, approval });
+        true
     }
 
     pub fn is_held(&self, position: usize) -> bool {
@@ -109,13 +153,20 @@ impl Decisions {
                 verdict.held.push(Held { change: change.clone(), by, since });
                 continue;
             }
-            if let Some(guards) = self.overridden.remove(&position) {
-                verdict.overridden.insert(Key::of(&change.action, &change.email), guards);
+            if let Some(release) = self.overridden.remove(&position) {
+                verdict.overridden.insert(Key::of(&change.action, &change.email), release);
             }
             verdict.approved.0.push(change.clone());
         }
         self.violations.sort_by_key(|violation| violation.guard);
         verdict.violations = self.violations;
+        verdict.ended_sets = self.ended_sets;
+        let subject = |at| context.subject(at);
+        verdict.new_sets = self
+            .new_sets
+            .into_iter()
+            .map(|(budget, of)| NewSet { budget, members: of.into_iter().map(subject).collect() })
+            .collect();
         verdict
     }
 }

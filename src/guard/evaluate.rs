@@ -9,7 +9,7 @@ use crate::plan::change::Change;
 
 /// Decides which changes of a plan may be sent, from what the listing showed and what the ledger
 /// remembers.
-pub fn evaluate(plan: &Plan, limits: &Limits, memory: &Memory, overrides: Override) -> Verdict {
+pub fn evaluate(plan: &Plan, limits: &Limits, memory: &Memory, overrides: &Override) -> Verdict {
     run(&GuardContext::new(plan, limits, memory, overrides))
 }
 
@@ -19,7 +19,7 @@ pub fn reevaluate(
     plan: &Plan,
     limits: &Limits,
     memory: &Memory,
-    overrides: Override,
+    overrides: &Override,
     remaining: &[Change],
     effects: &[Change],
 ) -> Verdict {

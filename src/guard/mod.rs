@@ -4,6 +4,7 @@
 //! of the approved changes is as safe as all of them.
 
 mod admins;
+pub mod approvals;
 mod budget;
 mod clock;
 mod context;
@@ -20,8 +21,9 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 use strum::IntoStaticStr;
 
+use crate::action::Subject;
 use crate::email::Email;
-use crate::memory::entry::Key;
+use crate::memory::entry::{ApprovedBy, Key, Seq};
 use crate::plan::change::{Change, Class};
 use crate::yaml::scalar;
 
@@ -50,12 +52,12 @@ pub struct Budget {
 }
 
 /// Which guards a person overrides, besides the roster's `approvals:`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Override {
     #[default]
     None,
     /// Every guard that an approval could release: a person has read exactly this plan.
-    All,
+    All { reason: String },
 }
 
 /// The changes that may be sent, in order. Only this module makes one.
@@ -100,8 +102,22 @@ pub struct Violation {
     pub message: String,
     /// What a person can do about it.
     pub hint: String,
-    /// The people whom an item of `approvals:` would release, and its action.
-    pub approval: Option<(BudgetName, Vec<Email>)>,
+    /// The people whom items of `approvals:` would release, by action.
+    pub approval: BTreeMap<BudgetName, Vec<Email>>,
+}
+
+/// Why a change is approved although guards would hold it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Release {
+    pub guards: Vec<Guard>,
+    pub by: ApprovedBy,
+}
+
+/// Changes that a budget begins to hold together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewSet {
+    pub budget: BudgetName,
+    pub members: Vec<Subject>,
 }
 
 /// What the guards decided about a plan.
@@ -112,8 +128,11 @@ pub struct Verdict {
     pub held: Vec<Held>,
     /// In the order of [`Guard`].
     pub violations: Vec<Violation>,
-    /// The guards that an approval overrode, for each approved change that they would hold.
-    pub overridden: BTreeMap<Key, Vec<Guard>>,
+    /// The approved changes that guards would hold without an approval.
+    pub overridden: BTreeMap<Key, Release>,
+    pub new_sets: Vec<NewSet>,
+    /// The numbers of the sets that are not held any more.
+    pub ended_sets: Vec<Seq>,
     /// The first instant at which a hold ends by itself.
     pub next: Option<Timestamp>,
 }
@@ -141,7 +160,7 @@ impl Verdict {
     /// The people whom an approval would release, by its action.
     pub fn releasable(&self) -> BTreeMap<BudgetName, Vec<&Email>> {
         let mut people: BTreeMap<BudgetName, Vec<&Email>> = BTreeMap::new();
-        for (budget, emails) in self.violations.iter().filter_map(|it| it.approval.as_ref()) {
+        for (budget, emails) in self.violations.iter().flat_map(|it| &it.approval) {
             people.entry(*budget).or_default().extend(emails);
         }
         for emails in people.values_mut() {
@@ -196,6 +215,7 @@ impl Guard {
     /// The action of an approval that releases this change, if one can.
     pub fn approved_by(self, change: &Change) -> Option<BudgetName> {
         match self {
+            Self::Budget(BudgetName::Scheduled) => Some(BudgetName::Disable),
             Self::Budget(name) => Some(name),
             Self::Rename => Some(BudgetName::Disable),
             Self::Lookalike if change.action.class() == Class::Disable => Some(BudgetName::Disable),
@@ -225,6 +245,7 @@ impl Default for Limits {
                 (BudgetName::Demote, budget(20, 3)),
                 (BudgetName::GrantAdmin, budget(5, 3)),
                 (BudgetName::Invite, budget(20, 50)),
+                (BudgetName::Scheduled, budget(50, 10)),
             ]),
             suspend: false,
         }

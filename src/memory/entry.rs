@@ -8,7 +8,7 @@ use serde_with::skip_serializing_none;
 use strum::IntoStaticStr;
 
 use super::place::WorkspacePlace;
-use crate::action::{Action, BudgetName};
+use crate::action::{Action, ApprovalItem, BudgetName, Subject};
 use crate::directory::Uid;
 use crate::email::Email;
 use crate::revision::Revision;
@@ -39,8 +39,12 @@ pub enum Entry {
     Roster(RosterRecord),
     /// A listing differs from the earlier ones.
     Seen(Seen),
-    /// Future ends of access, seen for the first time.
-    Ends { ends: Vec<End> },
+    /// Future ends of access, seen for the first time, and those that the roster no longer has.
+    Ends {
+        ends: Vec<End>,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        withdrawn: Vec<End>,
+    },
     /// A mutation is about to be sent.
     Intent(Box<Intent>),
     /// The outcome of an intent.
@@ -53,10 +57,22 @@ pub enum Entry {
     Held { change: Key, by: Vec<String> },
     /// A change is no longer held.
     Released { change: Key },
-    /// An entry of `approvals:` has been used.
+    /// A budget holds these changes together.
+    Set { budget: BudgetName, members: Vec<Subject> },
+    /// Budgets no longer hold these sets.
+    SetEnded { of: Vec<Seq> },
+    /// An approval has been read for the first time.
+    Approval(Box<ApprovalRecord>),
+    /// An approval of an earlier version has been used.
     ApprovalUsed { budget: BudgetName, email: Email },
-    /// A used entry of `approvals:` has been removed from the file.
-    ApprovalGone { budget: BudgetName, email: Email },
+    /// Approvals have been removed from the file: those with this reason, or without one, those of
+    /// an earlier version.
+    ApprovalGone {
+        budget: BudgetName,
+        email: Email,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
     /// A run has ended.
     Run(Box<RunRecord>),
     /// The place of the workspace, or a uid that is new in it.
@@ -170,6 +186,35 @@ pub struct End {
     pub at: Timestamp,
 }
 
+/// What an approval releases: what it named when a run first read it, and nothing else. An approval
+/// that names nothing then never releases anything.
+#[skip_serializing_none]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ApprovalRecord {
+    #[serde(flatten)]
+    pub item: ApprovalItem,
+    #[serde(flatten)]
+    pub by: ApprovedBy,
+    /// Changes that were held: the account, if there is one, and the role afterwards.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub changes: Vec<(Option<Uid>, Option<Role>)>,
+    /// Future ends of access or of an elevation.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ends: Vec<Timestamp>,
+}
+
+/// Where a change was approved, and why.
+#[skip_serializing_none]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ApprovedBy {
+    /// Such as `users.yaml:14`; None on the command line.
+    pub place: Option<String>,
+    #[serde(rename = "why")]
+    pub reason: String,
+    /// The commit that approved it.
+    pub revision: Option<Revision>,
+}
+
 /// A mutation. From when this is written, it may have been executed.
 #[skip_serializing_none]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -183,9 +228,13 @@ pub struct Intent {
     pub reason: String,
     /// Such as `users.yaml:14`; None for a removal.
     pub place: Option<String>,
-    /// A date that was committed before it came. Budgets do not count the change.
+    /// A date that was committed ahead, or the end of an elevation of our own.
     #[serde(rename = "foreseen", default, skip_serializing_if = "std::ops::Not::not")]
     pub scheduled: bool,
+    /// An elevation in force is the reason.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub elevates: bool,
+    pub approval: Option<ApprovedBy>,
     /// The commit that caused it, if that is not the last one that changed the roster.
     pub revision: Option<Revision>,
     /// The guards that an approval overrode.
@@ -283,6 +332,7 @@ impl Entry {
             Self::Intent(intent) => Some(&intent.email),
             Self::Held { change, .. } | Self::Released { change } => Some(&change.email),
             Self::ApprovalUsed { email, .. } | Self::ApprovalGone { email, .. } => Some(email),
+            Self::Approval(approval) => Some(&approval.item.email),
             _ => None,
         }
     }

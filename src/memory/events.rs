@@ -5,7 +5,10 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 
 use super::Memory;
-use super::entry::{Acceptable, Accepted, AttemptStatus, Entry, Intent, Key, Record, Seen, Seq};
+use super::entry::{
+    Acceptable, Accepted, ApprovalRecord, ApprovedBy, AttemptStatus, Entry, Intent, Key, Record,
+    Seen, Seq,
+};
 use super::scope::Scope;
 use crate::action::{Action, BudgetName};
 use crate::directory::Uid;
@@ -33,7 +36,9 @@ pub enum EventKind {
     Held { action: Action, by: Vec<String> },
     /// A change is no longer held.
     Released { action: Action },
-    /// An entry of `approvals:` has been used.
+    /// An approval has been read for the first time; `inert` if nothing that it names was held.
+    Approved { action: BudgetName, by: ApprovedBy, inert: bool },
+    /// An approval of an earlier version has been used.
     ApprovalUsed { budget: BudgetName },
     /// An operator has accepted what a run held. It concerns no person.
     Accepted { what: Acceptable, reason: String },
@@ -148,6 +153,12 @@ impl EventBuilder<'_> {
             }
             Entry::Released { change: Key { action, email } } => {
                 self.emit(*at, email, EventKind::Released { action: action.clone() });
+            }
+            Entry::Approval(approval) => {
+                let ApprovalRecord { item, by, changes, ends } = &**approval;
+                let (action, by, inert) =
+                    (item.action, by.clone(), changes.is_empty() && ends.is_empty());
+                self.emit(*at, &item.email, EventKind::Approved { action, by, inert });
             }
             Entry::ApprovalUsed { budget, email } => {
                 self.emit(*at, email, EventKind::ApprovalUsed { budget: *budget });

@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 
 use super::entry::{
-    Acceptable, Accepted, AttemptStatus, Entry, Intent, Key, OutcomeEntry, Record, RosterRecord,
-    RunRecord, Seen, Seq,
+    Acceptable, Accepted, AttemptStatus, End, EndKind, Entry, Intent, Key, OutcomeEntry, Record,
+    RosterRecord, RunRecord, Seen, Seq,
 };
 use super::{AccountRecord, Attempt, Hold, Invited, Memory, PROPAGATION_TIME, Rejection};
 use crate::action::Action;
@@ -33,10 +33,10 @@ impl Memory {
             Entry::LedgerCreated(_) | Entry::Anchor(_) => {}
             Entry::Roster(roster) => self.use_roster(roster),
             Entry::Seen(seen) => self.see(seen, at),
-            Entry::Ends { ends } => self.ends.extend(ends.iter().cloned()),
+            Entry::Ends { ends, withdrawn } => self.see_ends(ends, withdrawn, at),
             Entry::Intent(intent) => self.add_intent(*seq, at, intent),
             Entry::Outcome(outcome) => self.add_outcome(outcome, at),
-            Entry::Shown { of } => of.iter().for_each(|seq| self.shown(*seq)),
+            Entry::Shown { of } => of.iter().for_each(|seq| self.shown(*seq, at)),
             Entry::Rename(rename) => self.add_rename(rename, at),
             Entry::Held { change, by } => self.add_hold(change, by, at),
             Entry::Released { change } => {
@@ -45,9 +45,12 @@ impl Memory {
             Entry::ApprovalUsed { budget, email } => {
                 self.used.insert((*budget, email.clone()), at);
             }
-            Entry::ApprovalGone { budget, email } => {
-                self.used.remove(&(*budget, email.clone()));
+            Entry::ApprovalGone { budget, email, reason } => {
+                self.unbind(*budget, email, reason.as_ref());
             }
+            Entry::Approval(approval) => self.bind(approval),
+            Entry::Set { budget, members } => self.add_set(*seq, *budget, members),
+            Entry::SetEnded { of } => self.sets.retain(|set| !of.contains(&set.seq)),
             Entry::Run(run) => self.add_run(run, at),
             Entry::Place(place) => self.place = Some(place.clone()),
             Entry::Accepted(accepted) => self.accept(accepted, at),
@@ -61,13 +64,22 @@ impl Memory {
         }
     }
 
+    /// Adds what a run would write now. What is known of the ledger stays as it is.
+    pub fn preview(&mut self, entries: Vec<Entry>, at: Timestamp) {
+        let (known, newest) = (self.known, self.newest);
+        for entry in entries {
+            self.fold(&Record { seq: self.through + 1, at, entry });
+        }
+        (self.known, self.newest) = (known, newest);
+    }
+
     /// Sets the time of the newest entry. The guard `clock` ignores the entries of its own run.
     pub fn keep_newest(&mut self, newest: Option<Timestamp>) {
         self.newest = newest;
     }
 
-    /// Drops finished attempts and ends of access that are older than `before`, and signs of
-    /// another address of accounts that are gone.
+    /// Drops finished attempts that are older than `before`, and signs of another address of
+    /// accounts that are gone.
     pub fn prune(&mut self, before: Timestamp) {
         let Self { attempts, sent, accounts, .. } = self;
         // A later listing may still show the effect, or the invitation may still be accepted.
@@ -77,7 +89,6 @@ impl Memory {
             sent.map(|(seq, _)| *seq).any(|seq| seq == attempt.seq)
         };
         attempts.retain(|it| it.at >= before || is_open(it) || is_invited(it));
-        self.ends.retain(|end| end.at >= before);
         let is_here = |uid: &Uid| accounts.get(uid).is_some_and(|account| account.gone.is_none());
         self.renames.retain(|(_, rename)| rename.accounts.iter().any(is_here));
     }
@@ -107,6 +118,20 @@ impl Memory {
         u32::try_from(index).unwrap_or(u32::MAX)
     }
 
+    fn see_ends(&mut self, ends: &[End], withdrawn: &[End], at: Timestamp) {
+        self.ends.retain(|end, _| !withdrawn.contains(end));
+        self.ends.extend(ends.iter().map(|end| (end.clone(), at)));
+        for end in withdrawn.iter().filter(|end| end.kind == EndKind::Elevation) {
+            let is_theirs = |it: &End| it.kind == EndKind::Elevation && it.email == end.email;
+            if !self.ends.keys().any(is_theirs) {
+                // The role is not one of an elevation any more.
+                for account in self.accounts.values_mut() {
+                    account.elevated.take_if(|(email, _)| *email == end.email);
+                }
+            }
+        }
+    }
+
     fn see(&mut self, seen: &Seen, at: Timestamp) {
         for (email, uid, role) in &seen.accounts {
             self.see_account(email, uid, role, at);
@@ -124,6 +149,7 @@ impl Memory {
     }
 
     fn see_account(&mut self, email: &Email, uid: &Uid, role: &Role, at: Timestamp) {
+        self.spend_approvals(uid, Some(role), &[email], at);
         if self.by_address.get(email) != Some(uid)
             && let Some(before) = self.by_address.insert(email.clone(), uid.clone())
         {
@@ -139,13 +165,15 @@ impl Memory {
             if known.role != *role {
                 known.role = role.clone();
                 known.role_since = at;
-                known.by = None;
+                (known.by, known.elevated, known.approval) = (None, None, None);
             }
             known.email = email.clone();
             return;
         }
         // A new account is the result of an accepted invitation.
-        let by = self.sent.remove(email).and_then(|sent| self.inviter(&sent));
+        let sent = self.sent.remove(email).unwrap_or_default();
+        let inviter = self.inviter(&sent);
+        let (by, approval) = inviter.map(|it| (it.by, it.approval.clone())).unwrap_or_default();
         self.drop_rejected_invitations(email);
         let account = AccountRecord {
             email: email.clone(),
@@ -155,7 +183,9 @@ impl Memory {
             gone: None,
             disabled: false,
             appeared: at,
+            elevated: None,
             by,
+            approval,
         };
         self.accounts.insert(uid.clone(), account);
     }
@@ -178,16 +208,20 @@ impl Memory {
         let (appeared, stayed) =
             (known.appeared, at.duration_since(known.appeared) >= PROPAGATION_TIME);
         known.gone = Some(at);
+        known.elevated = None;
         known.disabled = disabled.is_some_and(|when| !stayed || when >= appeared);
         if stayed {
             let email = known.email.clone();
             self.retain_sent(&email, |_, sent| sent > appeared);
             self.drop_rejected_invitations(&email);
         }
+        self.spend_approvals(uid, None, &[], at);
     }
 
     fn see_invitation(&mut self, email: &Email, role: &Role, expired: bool, at: Timestamp) {
-        let by = self.sent.get(email).and_then(|sent| self.inviter(sent));
+        self.spend_invitation(email, role, at);
+        let inviter = self.sent.get(email).and_then(|sent| self.inviter(sent));
+        let by = inviter.and_then(|it| it.by);
         // Expiry does not change when it was first seen.
         let since = match self.invitations.get(email) {
             Some(before) if expired => before.since,
@@ -199,12 +233,13 @@ impl Memory {
     }
 
     fn add_intent(&mut self, seq: Seq, at: Timestamp, intent: &Intent) {
-        let Intent { action, email, also, scheduled, batch, revision, .. } = intent;
+        let Intent { action, email, also, scheduled, elevates, approval, batch, revision, .. } =
+            intent;
         let by = revision.as_ref().map(|revision| self.index_of(revision)).or(self.revision);
         if action.class().invites() {
             self.sent.entry(email.clone()).or_default().push((seq, at));
         }
-        self.attempts.push(Attempt {
+        let attempt = Attempt {
             seq,
             at,
             action: action.clone(),
@@ -213,19 +248,23 @@ impl Memory {
             status: AttemptStatus::Open,
             shown: false,
             scheduled: *scheduled,
+            elevates: *elevates,
+            approval: approval.clone(),
             batch: *batch,
             by,
-        });
+        };
+        self.count_in_sets(&attempt);
+        self.attempts.push(attempt);
     }
 
     pub(super) fn index_of_attempt(&self, seq: Seq) -> Option<usize> {
         self.attempts.binary_search_by_key(&seq, |attempt| attempt.seq).ok()
     }
 
-    /// The commit that caused the last of these invitations.
-    fn inviter(&self, sent: &[(Seq, Timestamp)]) -> Option<u32> {
+    /// The last of these invitations.
+    fn inviter(&self, sent: &[(Seq, Timestamp)]) -> Option<&Attempt> {
         let (seq, _) = sent.last()?;
-        self.attempts[self.index_of_attempt(*seq)?].by
+        Some(&self.attempts[self.index_of_attempt(*seq)?])
     }
 
     /// Keeps the invitations to an address that match.
@@ -258,7 +297,7 @@ impl Memory {
         }
     }
 
-    fn shown(&mut self, seq: Seq) {
+    fn shown(&mut self, seq: Seq, at: Timestamp) {
         let Some(index) = self.index_of_attempt(seq) else { return };
         let attempt = &mut self.attempts[index];
         attempt.shown = true;
@@ -267,12 +306,18 @@ impl Memory {
         if let Some(known) = attempt.action.uid().and_then(|uid| self.accounts.get_mut(uid)) {
             match known.gone {
                 Some(_) => known.disabled |= attempt.action.kind() == "disable",
-                None => known.by = attempt.by,
+                None => {
+                    (known.by, known.approval) = (attempt.by, attempt.approval.clone());
+                    let from = attempt.action.from().filter(|_| attempt.elevates);
+                    known.elevated = from.map(|from| (attempt.email.clone(), from.clone()));
+                }
             }
         }
         if let Some(invited) = self.invitations.get_mut(&attempt.email) {
             invited.by = attempt.by;
         }
+        let (action, email) = (attempt.action.clone(), attempt.email.clone());
+        self.spend_by(&action, &email, at);
     }
 
     fn add_hold(&mut self, change: &Key, by: &[String], at: Timestamp) {

@@ -50,6 +50,7 @@ impl Memory {
                 self.invitations.entry(email).or_insert(invited);
             }
             self.holds.extend(earlier.holds);
+            self.sets.splice(0..0, earlier.sets);
         }
         for (key, rejection) in earlier.rejections {
             self.rejections.entry(key).or_insert(rejection);
@@ -59,8 +60,13 @@ impl Memory {
             attempt
         }));
         self.attempts.sort_by_key(|attempt| attempt.seq);
-        self.ends.extend(earlier.ends);
+        for (end, at) in earlier.ends {
+            self.ends.entry(end).or_insert(at);
+        }
         self.renames.splice(0..0, earlier.renames);
+        for (item, bound) in earlier.approvals {
+            self.approvals.entry(item).or_insert(bound);
+        }
         for (approval, at) in earlier.used {
             self.used.entry(approval).or_insert(at);
         }

@@ -3,6 +3,7 @@
 //! [`entry`] defines the entries of the ledger, `fold` turns them into a [`Memory`], and
 //! [`mod@observe`] derives new entries from a listing. All of it is pure.
 
+mod approvals;
 pub mod backoff;
 pub mod entry;
 pub mod events;
@@ -21,14 +22,16 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::action::{Action, BudgetName};
+use crate::action::{Action, ApprovalItem, BudgetName};
 use crate::directory::Uid;
 use crate::email::Email;
 use crate::revision::Revision;
 use crate::role::Role;
 use crate::status::Health;
-use entry::{AttemptStatus, End, Key, Rename, Seq};
+use entry::{ApprovedBy, AttemptStatus, End, Key, Rename, Seq};
 use place::WorkspacePlace;
+
+pub use approvals::{BoundApproval, HeldSet};
 
 /// How long a listing may be stale: an effect may not be visible for this time.
 pub const PROPAGATION_TIME: SignedDuration = SignedDuration::from_mins(10);
@@ -77,12 +80,20 @@ pub struct Memory {
     /// Attempted mutations, in order.
     #[serde(rename = "deeds")]
     attempts: Vec<Attempt>,
-    ends: HashSet<End>,
+    /// Ends of access, each with when it was first seen.
+    #[serde(serialize_with = "serde_pairs::serialize", deserialize_with = "serde_pairs::ends")]
+    ends: BTreeMap<End, Timestamp>,
     /// Signs of another address, each with when it was first seen.
     renames: Vec<(Timestamp, Rename)>,
     #[serde(with = "serde_pairs")]
     holds: BTreeMap<Key, Hold>,
-    /// Used approvals, and when they were used.
+    /// Sets of changes that budgets hold, the oldest first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    sets: Vec<HeldSet>,
+    /// The approvals of the roster, with what is left of what they release.
+    #[serde(with = "serde_pairs", skip_serializing_if = "BTreeMap::is_empty")]
+    approvals: BTreeMap<ApprovalItem, BoundApproval>,
+    /// Used approvals of an earlier version, and when they were used.
     #[serde(with = "serde_pairs")]
     used: BTreeMap<(BudgetName, Email), Timestamp>,
     /// The end of the last run that converged.
@@ -106,8 +117,14 @@ pub struct AccountRecord {
     pub disabled: bool,
     /// When it was first listed after an absence.
     appeared: Timestamp,
+    /// The member whose elevation gave it its role, and the role before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    elevated: Option<(Email, Role)>,
     /// The commit that gave it its role.
     by: Option<u32>,
+    /// Where and why its role was approved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval: Option<ApprovedBy>,
 }
 
 /// An invitation that was listed.
@@ -142,6 +159,12 @@ pub struct Attempt {
     pub shown: bool,
     #[serde(rename = "foreseen")]
     pub scheduled: bool,
+    /// An elevation in force is the reason.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub elevates: bool,
+    /// Approved by name. Budgets do not count it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval: Option<ApprovedBy>,
     pub batch: usize,
     by: Option<u32>,
 }
@@ -329,13 +352,13 @@ impl Memory {
         fresh.filter_map(|attempt| attempt.action.uid()).collect()
     }
 
-    /// Usage of a budget since an instant. Scheduled changes do not count.
+    /// Usage of a budget since an instant. What was approved by name does not count.
     pub fn budget_usage(&self, name: BudgetName, since: Timestamp) -> BudgetUsage<'_> {
         let counted = self.attempts.iter().filter(|attempt| {
             attempt.at > since
                 && attempt.status.may_have_happened()
-                && !attempt.scheduled
-                && name.counts(&attempt.action)
+                && !attempt.is_approved_by_name()
+                && name.counts(&attempt.action, attempt.scheduled)
         });
         let mut usage = BudgetUsage::default();
         for attempt in counted {
@@ -366,8 +389,14 @@ impl Memory {
         found
     }
 
-    pub fn is_known_end(&self, end: &End) -> bool {
-        self.ends.contains(end)
+    /// When an end of access was first seen; since then every roster had it.
+    pub fn end_since(&self, end: &End) -> Option<Timestamp> {
+        self.ends.get(end).copied()
+    }
+
+    /// The role of an account before the elevation that gave it its present one.
+    pub fn before_elevation(&self, uid: &Uid) -> Option<&Role> {
+        self.accounts.get(uid)?.elevated.as_ref().map(|(_, role)| role)
     }
 
     pub fn holds(&self) -> &BTreeMap<Key, Hold> {
@@ -381,14 +410,15 @@ impl Memory {
         }
         self.holds.get(&Key::of(action, email))
     }
-
-    /// When an approval was used.
-    pub fn approval_used(&self, budget: BudgetName, email: &Email) -> Option<Timestamp> {
-        self.used.get(&(budget, email.clone())).copied()
-    }
 }
 
 impl Attempt {
+    /// Whether an approval in the roster released it. What was approved on the command line is
+    /// counted by the budgets.
+    pub fn is_approved_by_name(&self) -> bool {
+        self.approval.as_ref().is_some_and(|by| by.place.is_some())
+    }
+
     fn is_propagating(&self) -> bool {
         matches!(self.status, AttemptStatus::Open | AttemptStatus::Done | AttemptStatus::Unknown)
     }

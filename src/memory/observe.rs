@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::entry::{AttemptStatus, End, EndKind, Entry, OutcomeEntry, Seen, Seq};
 use super::{Attempt, Memory, is_young};
-use crate::action::{Action, BudgetName};
+use crate::action::{Action, ApprovalItem, BudgetName};
 use crate::directory::{Account, Snapshot, Uid};
 use crate::email::Email;
 use crate::role::Role;
@@ -40,7 +40,7 @@ pub fn observe(
         entries.push(Entry::Shown { of });
     }
     entries.extend(ends(memory, roster, now));
-    entries.extend(approvals(memory, roster, &visible, &index));
+    entries.extend(approvals_gone(memory, roster));
     entries
 }
 
@@ -143,59 +143,46 @@ fn in_parts(mut seen: Seen) -> Vec<Entry> {
     entries
 }
 
-/// Future ends of access that are new.
+/// Future ends of access that are new, and known ones that the roster does not have any more.
 fn ends(memory: &Memory, roster: &Roster, now: Timestamp) -> Option<Entry> {
-    let mut ends = Vec::new();
+    let mut written = HashSet::new();
     for member in roster.members() {
         let Some(period) = member.time.as_deref() else { continue };
         let elevation = period.elevate.as_ref().map(|elevation| elevation.until);
         for (kind, at) in [(EndKind::Expires, period.ends), (EndKind::Elevation, elevation)] {
-            let Some(at) = at.filter(|at| *at > now) else { continue };
-            let end = End { email: member.email.clone(), kind, at };
-            if !memory.is_known_end(&end) {
-                ends.push(end);
-            }
+            let Some(at) = at else { continue };
+            written.insert(End { email: member.email.clone(), kind, at });
         }
     }
-    (!ends.is_empty()).then_some(Entry::Ends { ends })
+    let known = memory.ends.keys();
+    let withdrawn: Vec<End> = known.filter(|end| !written.contains(end)).cloned().collect();
+    written.retain(|end| end.at > now && !memory.ends.contains_key(end));
+    let mut ends: Vec<End> = written.into_iter().collect();
+    ends.sort_unstable();
+    let has_news = !ends.is_empty() || !withdrawn.is_empty();
+    has_news.then_some(Entry::Ends { ends, withdrawn })
 }
 
-/// Approvals that have been used, because the listing shows their changes, and used ones that have
-/// been removed from the file.
-fn approvals(
-    memory: &Memory,
-    roster: &Roster,
-    visible: &[&Attempt],
-    index: &SnapshotIndex<'_>,
-) -> Vec<Entry> {
-    let written: HashSet<(BudgetName, &Email)> = roster.approved().collect();
-    let mut used: Vec<(BudgetName, &Email)> = Vec::new();
-    let mut mark = |action: &Action, email: &Email| {
-        for (budget, person) in &written {
-            let fresh = memory.approval_used(*budget, person).is_none();
-            if fresh && *person == email && budget.counts(action) {
-                used.push((*budget, *person));
-            }
-        }
+/// Approvals that have been removed from the file.
+fn approvals_gone(memory: &Memory, roster: &Roster) -> Vec<Entry> {
+    if memory.approvals.is_empty() && memory.used.is_empty() {
+        return Vec::new();
+    }
+    let items = roster.approvals().iter().map(|approval| &approval.item);
+    let written: HashSet<&ApprovalItem> = items.collect();
+    let people: HashSet<(BudgetName, &Email)> =
+        written.iter().map(|item| (item.action, &item.email)).collect();
+    let gone = |budget, email: &Email, reason: Option<&String>| Entry::ApprovalGone {
+        budget,
+        email: email.clone(),
+        reason: reason.cloned(),
     };
-    for attempt in visible {
-        mark(&attempt.action, &attempt.email);
-    }
-    // A held change may have been made outside rosterd.
-    for key in memory.holds.keys() {
-        if index.has(&key.action, std::iter::once(&key.email)) {
-            mark(&key.action, &key.email);
-        }
-    }
-    used.sort();
-    used.dedup();
-    let used = used
-        .into_iter()
-        .map(|(budget, email)| Entry::ApprovalUsed { budget, email: email.clone() });
-    let gone = memory.used.keys().filter(|(budget, email)| !written.contains(&(*budget, email)));
-    let gone =
-        gone.map(|(budget, email)| Entry::ApprovalGone { budget: *budget, email: email.clone() });
-    used.chain(gone).collect()
+    let bound = memory.approvals.keys().filter(|item| !written.contains(item));
+    let used = memory.used.keys().filter(|(budget, email)| !people.contains(&(*budget, email)));
+    bound
+        .map(|item| gone(item.action, &item.email, Some(&item.reason)))
+        .chain(used.map(|(budget, email)| gone(*budget, email, None)))
+        .collect()
 }
 
 impl Attempt {

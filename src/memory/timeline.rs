@@ -137,6 +137,8 @@ mod tests {
             reason: String::new(),
             place: None,
             scheduled: false,
+            elevates: false,
+            approval: None,
             revision: None,
             lifted: Vec::new(),
             batch: 1,

@@ -12,7 +12,7 @@ use crate::failure::FailureKind;
 use crate::guard::{Guard, Held};
 use crate::memory::entry::{End, EndKind, Key};
 use crate::plan::{Finding, FindingCategory, FindingKind};
-use crate::render::{at, rows, time};
+use crate::render::{at, joined, rows, time};
 use crate::report::{Applied, Outcome, RunCounts, RunReport, RunStatus, Verification};
 use crate::revision::Revision;
 use crate::roster::Roster;
@@ -106,9 +106,10 @@ impl RunView<'_> {
         let sent = applied.outcomes.iter().filter(|(_, outcome)| was_sent(outcome));
         let people: Vec<Person> = sent
             .map(|(change, outcome)| {
-                let row = rows::of_change(change, self.sources);
+                let row = rows::of_approved(change, &applied.verdict, self.sources);
                 let error = outcome.error().map(|error| format!(": {}", escape(error)));
                 let why = format!("{}{}", outcome.as_str(), error.unwrap_or_default());
+                let why = joined(&[&*why, &row.approval], ", ");
                 Person { why, ..person(row, self.sources) }
             })
             .collect();

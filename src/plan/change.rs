@@ -1,5 +1,6 @@
 //! Changes and their order of execution.
 
+use jiff::Timestamp;
 use strum::IntoStaticStr;
 
 use crate::diagnostic::Place;
@@ -27,7 +28,10 @@ pub struct Change {
     pub suspect: Option<Email>,
     /// The change depends on the clock: the member has dates, or a hold has ended with the time.
     pub dated: bool,
-    /// Caused by a date that an earlier run saw while it was in the future.
+    /// The end of access or of an elevation that causes it.
+    pub end: Option<Timestamp>,
+    /// Ordinary budgets do not count it: its end was committed a whole window ahead, or it returns
+    /// an account to the role before an elevation of ours.
     pub scheduled: bool,
     /// For a disable, the members whose address that of the account resembles; for an invitation,
     /// the accounts and invitations whose address resembles the member's. The others are empty.

@@ -35,7 +35,7 @@ use super::change::{Action, Change, Reason};
 use super::draft::Draft;
 use super::matching::{Found, Matching};
 use super::rename::Suspects;
-use super::{Finding, FindingKind, OnRemoved, Plan};
+use super::{Finding, FindingKind, OnRemoved, Plan, Rules};
 use crate::directory::{Account, Invitation, InviteStatus, Snapshot};
 use crate::email::Email;
 use crate::memory::{self, Memory, backoff};
@@ -47,11 +47,11 @@ pub fn plan(
     roster: &Roster,
     snapshot: &Snapshot,
     memory: &Memory,
-    on_removed: OnRemoved,
+    rules: Rules,
     now: Timestamp,
 ) -> Plan {
     let matching = Matching::new(roster, snapshot, memory);
-    let mut draft = Draft::new(now, snapshot, &matching, memory);
+    let mut draft = Draft::new(now, rules, snapshot, &matching, memory);
     draft.facts.members = roster.members().len();
     let suspects = Suspects::new(&matching, memory, now);
     let arrived = suspects.arrived();
@@ -63,7 +63,7 @@ pub fn plan(
     }
     suspects.iter().for_each(|suspect| draft.suspect(suspect));
     for account in &matching.unmatched_accounts {
-        draft.unmatched_account(account, on_removed, &suspects);
+        draft.unmatched_account(account, &suspects);
     }
     for invitation in &matching.unmatched_invitations {
         draft.unexpected_invitation(invitation, None);
@@ -233,13 +233,8 @@ impl Draft<'_> {
         self.invitation_finding(kind, invitation, member, known.map(|known| known.since));
     }
 
-    fn unmatched_account(
-        &mut self,
-        account: &Account,
-        on_removed: OnRemoved,
-        suspects: &Suspects<'_>,
-    ) {
-        match on_removed {
+    fn unmatched_account(&mut self, account: &Account, suspects: &Suspects<'_>) {
+        match self.rules.on_removed {
             OnRemoved::Disable => self.propose(Change {
                 action: disable(account),
                 email: account.email.clone(),
@@ -250,6 +245,7 @@ impl Draft<'_> {
                 name: account.name.clone(),
                 suspect: suspects.of(account).map(|suspect| suspect.member.email.clone()),
                 dated: suspects.has_released(account),
+                end: None,
                 scheduled: false,
                 resembles: Box::default(),
             }),

@@ -7,18 +7,18 @@ use jiff::Timestamp;
 use super::change::{Action, Change, Reason};
 use super::matching::Matching;
 use super::rename::Suspect;
-use super::{Facts, Finding, FindingKind, Fingerprint, PendingApproval, Plan};
-use crate::action::BudgetName;
+use super::{Facts, Finding, FindingKind, Fingerprint, Plan, Rules};
+use crate::action::ApprovalItem;
 use crate::directory::{Account, Invitation, InviteStatus, Snapshot, Uid};
-use crate::email::Email;
 use crate::memory::entry::{AttemptStatus, End, EndKind};
 use crate::memory::{self, Attempt, Memory, Target, backoff};
 use crate::role::Role;
-use crate::roster::{Member, Roster};
+use crate::roster::{Approval, ApprovalState, Member, Roster};
 
 /// A plan under construction.
 pub(super) struct Draft<'m> {
     pub now: Timestamp,
+    pub rules: Rules,
     pub memory: &'m Memory,
     /// Recent attempts that the snapshot may not show yet.
     propagating: HashMap<Target<'m>, &'m Attempt>,
@@ -33,6 +33,7 @@ pub(super) struct Draft<'m> {
 impl<'m> Draft<'m> {
     pub fn new(
         now: Timestamp,
+        rules: Rules,
         snapshot: &Snapshot,
         matching: &Matching<'_>,
         memory: &'m Memory,
@@ -47,6 +48,7 @@ impl<'m> Draft<'m> {
         };
         Self {
             now,
+            rules,
             memory,
             propagating: memory.propagating(now),
             losing_admin: memory.losing_admin(now),
@@ -67,7 +69,7 @@ impl<'m> Draft<'m> {
     ) {
         let current = account.map(|account| &account.email).filter(|email| **email != member.email);
         let aliases = member.aliases.iter().filter(|alias| Some(*alias) != current);
-        let scheduled = self.is_scheduled(member, reason);
+        let (end, scheduled) = self.end(member, &action, reason);
         self.propose(Change {
             action,
             email: member.email.clone(),
@@ -78,22 +80,32 @@ impl<'m> Draft<'m> {
             name: account.and_then(|a| a.name.clone()).or_else(|| member.name.clone()),
             suspect: None,
             dated: member.time.is_some(),
+            end,
             scheduled,
             resembles: Box::default(),
         });
     }
 
-    /// Whether an earlier run saw the date that causes this while it was in the future.
-    fn is_scheduled(&self, member: &Member, reason: Reason) -> bool {
-        let ends = member.time.as_deref().and_then(|period| period.ends);
-        let (kind, at) = match reason {
-            Reason::Expired => (EndKind::Expires, ends),
-            Reason::ElevationEnded => (EndKind::Elevation, member.elevation().map(|it| it.until)),
-            _ => return false,
-        };
-        at.is_some_and(|at| {
-            self.memory.is_known_end(&End { email: member.email.clone(), kind, at })
-        })
+    /// The end that causes a change, and whether it is scheduled. An end of access is if every
+    /// roster of a whole window before it had it.
+    fn end(&self, member: &Member, action: &Action, reason: Reason) -> (Option<Timestamp>, bool) {
+        match reason {
+            Reason::Expired => {
+                let Some(at) = member.time.as_deref().and_then(|period| period.ends) else {
+                    return (None, false);
+                };
+                let end = End { email: member.email.clone(), kind: EndKind::Expires, at };
+                let since = self.memory.end_since(&end);
+                let stood = |since: Timestamp| at.duration_since(since) >= self.rules.end_window;
+                (Some(at), since.is_some_and(stood))
+            }
+            Reason::ElevationEnded => {
+                let before = action.uid().and_then(|uid| self.memory.before_elevation(uid));
+                let returns = before.is_some() && before == action.to();
+                (member.elevation().map(|it| it.until), returns)
+            }
+            _ => (None, false),
+        }
     }
 
     /// Plans a change, unless it may just have happened or a retry is not due yet.
@@ -202,33 +214,27 @@ impl<'m> Draft<'m> {
         }
     }
 
-    /// The unused approvals. Adds a finding for each that has been used or matches no change.
-    fn pending_approvals(&mut self, roster: &Roster) -> Vec<PendingApproval> {
+    /// The approvals that release something. Adds a finding for each other one.
+    fn pending_approvals(&mut self, roster: &Roster) -> Vec<Approval> {
         let mut pending = Vec::new();
-        if roster.approvals().is_empty() {
-            return pending;
-        }
-        let counted = self.changes.iter().flat_map(|change| {
-            let budgets = BudgetName::ALL.into_iter().filter(|it| it.counts(&change.action));
-            budgets.map(|budget| (budget, &change.email))
-        });
-        let needed: HashSet<(BudgetName, &Email)> = counted.collect();
         for approval in roster.approvals() {
-            let budget = approval.budget;
-            for (email, place) in &approval.people {
-                let used = self.memory.approval_used(budget, email);
-                let kind = if used.is_some() {
-                    FindingKind::ApprovalUsed { budget }
-                } else {
-                    pending.push(PendingApproval { budget, email: email.clone() });
-                    if needed.contains(&(budget, email)) {
-                        continue;
-                    }
-                    FindingKind::ApprovalIdle { budget }
-                };
-                let finding = Finding::new(kind, email, &Role::none(), Some(*place));
-                self.findings.push(Finding { since: used, ..finding });
-            }
+            let ApprovalItem { action: budget, email, .. } = approval.item.clone();
+            let bound = self.memory.approval(&approval.item);
+            let used =
+                bound.map_or_else(|| self.memory.approval_used(budget, &email), |bound| bound.used);
+            let kind = match bound {
+                _ if used.is_some() => FindingKind::ApprovalUsed { budget },
+                _ if approval.state != ApprovalState::Counts => {
+                    FindingKind::ApprovalNotCounted { budget, why: approval.state }
+                }
+                Some(bound) if bound.inert => FindingKind::ApprovalInert { budget },
+                _ => {
+                    pending.push(approval.clone());
+                    continue;
+                }
+            };
+            let finding = Finding::new(kind, &email, &Role::none(), Some(approval.place));
+            self.findings.push(Finding { since: used, ..finding });
         }
         pending
     }

@@ -57,6 +57,7 @@ fn row(change: &Change) -> String {
         name: _,
         suspect: _,
         dated: _,
+        end: _,
         scheduled: _,
         resembles: _,
     } = change;
@@ -93,6 +94,7 @@ mod tests {
             name: None,
             suspect: None,
             dated: false,
+            end: None,
             scheduled: false,
             resembles: Box::default(),
         }

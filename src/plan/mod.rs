@@ -12,7 +12,7 @@ pub mod rename;
 
 use std::collections::BTreeSet;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use strum::IntoStaticStr;
 
 use crate::action::BudgetName;
@@ -20,7 +20,7 @@ use crate::diagnostic::Place;
 use crate::directory::{Snapshot, Uid};
 use crate::email::Email;
 use crate::role::Role;
-use crate::roster::{Digest, Roster};
+use crate::roster::{Approval, ApprovalState, Digest, Roster};
 use change::Change;
 
 pub use diff::plan;
@@ -36,7 +36,7 @@ pub struct Plan {
     pub fingerprint: Fingerprint,
     /// The digest of the roster that the plan is based on.
     pub roster: Digest,
-    pending_approvals: Vec<PendingApproval>,
+    pending_approvals: Vec<Approval>,
     /// The first instant at which a pending finding becomes due.
     pub next: Option<Timestamp>,
     /// Whether the plan is based on a ledger. Without one, backoff times and used budgets are
@@ -44,13 +44,6 @@ pub struct Plan {
     pub has_history: bool,
     /// The instant that the plan was made for.
     pub now: Timestamp,
-}
-
-/// An address in `approvals:` whose approval has not been used yet.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct PendingApproval {
-    pub budget: BudgetName,
-    pub email: Email,
 }
 
 /// A fact that the plan reports without a change.
@@ -109,8 +102,10 @@ pub enum FindingKind {
     UnknownStatus { status: Box<str> },
     /// An approval that has been used and has no effect any more.
     ApprovalUsed { budget: BudgetName },
-    /// An approval that matches no planned change.
-    ApprovalIdle { budget: BudgetName },
+    /// An approval that names nothing that was held when it was first read.
+    ApprovalInert { budget: BudgetName },
+    /// An approval that does not count where it stands.
+    ApprovalNotCounted { budget: BudgetName, why: ApprovalState },
     /// The address of an invitation, or of an account that is not to be disabled, resembles that of
     /// a member.
     Lookalike { member: Email },
@@ -164,6 +159,22 @@ pub enum OnRemoved {
     Report,
 }
 
+/// The settings of the comparison.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rules {
+    pub on_removed: OnRemoved,
+    /// An end of access that stood this long before it came was committed ahead: the window of the
+    /// budget `scheduled`.
+    pub end_window: SignedDuration,
+}
+
+impl Default for Rules {
+    /// The defaults of the configuration.
+    fn default() -> Self {
+        Self { on_removed: OnRemoved::default(), end_window: SignedDuration::from_hours(24) }
+    }
+}
+
 impl Plan {
     /// The changes, in order of execution.
     pub fn changes(&self) -> &[Change] {
@@ -175,8 +186,8 @@ impl Plan {
         &self.findings
     }
 
-    /// Approvals that have not been used, in file order.
-    pub fn pending_approvals(&self) -> &[PendingApproval] {
+    /// Approvals that count and have not been used, in file order.
+    pub fn pending_approvals(&self) -> &[Approval] {
         &self.pending_approvals
     }
 
@@ -238,7 +249,8 @@ impl FindingKind {
             | Self::UnexpectedInvitationExpired
             | Self::UnknownStatus { .. }
             | Self::ApprovalUsed { .. }
-            | Self::ApprovalIdle { .. }
+            | Self::ApprovalInert { .. }
+            | Self::ApprovalNotCounted { .. }
             | Self::UnmanagedIdle
             | Self::RequiredAdminIdle => FindingCategory::Info,
         }

@@ -1,11 +1,12 @@
-//! Which commit asked for a change: the one since which the roster says of the member what it says
-//! now.
+//! Which commit asked for a change, and which approved it: the one since which the roster says what
+//! it says now.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use jiff::Timestamp;
 
 use super::{Loaded, WorkspaceSpec};
+use crate::action::ApprovalItem;
 use crate::email::Email;
 use crate::memory::entry::Key;
 use crate::plan::change::Change;
@@ -15,36 +16,68 @@ use crate::roster::{Digest, Period, Roster, checks, raw};
 use crate::source;
 
 /// The commit behind each change, if the history of the files has it. It may block.
-pub fn attribute(
+pub fn attribute<'c>(
     spec: &WorkspaceSpec,
     loaded: &Loaded,
-    changes: &[Change],
+    changes: &'c [Change],
     now: Timestamp,
 ) -> HashMap<Key, Revision> {
     if changes.is_empty() || loaded.revision.is_none() {
         return HashMap::new();
     }
+    let wanted = index(&loaded.roster);
+    let changed = |roster: &Roster, open: &mut Vec<&'c Change>| {
+        let before = index(roster);
+        open.extract_if(.., |change| says(&before, change) != says(&wanted, change)).collect()
+    };
+    let found = walk(rosters(spec, loaded, now), changes.iter().collect(), changed).into_iter();
+    found.map(|(change, by)| (Key::of(&change.action, &change.email), by)).collect()
+}
+
+/// The commit that added each approval, if the history of the files has it. It may block.
+pub fn approvals<'c>(
+    spec: &WorkspaceSpec,
+    loaded: &Loaded,
+    items: &'c [ApprovalItem],
+    now: Timestamp,
+) -> HashMap<ApprovalItem, Revision> {
+    if loaded.revision.is_none() {
+        return HashMap::new();
+    }
+    let added = |roster: &Roster, open: &mut Vec<&'c ApprovalItem>| {
+        let before: HashSet<_> = roster.approvals().iter().map(|it| &it.item).collect();
+        open.extract_if(.., |item| !before.contains(item)).collect()
+    };
+    let found = walk(rosters(spec, loaded, now), items.iter().collect(), added).into_iter();
+    found.map(|(item, by)| (item.clone(), by)).collect()
+}
+
+/// The earlier rosters, the newest first, each with the commit that replaced it. One that was not
+/// valid is None.
+fn rosters(
+    spec: &WorkspaceSpec,
+    loaded: &Loaded,
+    now: Timestamp,
+) -> impl Iterator<Item = (Revision, Option<Roster>)> {
     let versions = source::revision::versions(&spec.users, &spec.base, &loaded.sources).into_iter();
-    let rosters = versions.map(|(revision, sources)| {
+    versions.map(move |(revision, sources)| {
         let raw = raw::read(&sources);
         let (roster, _) = checks::validate(raw, &sources, &spec.zone, now);
         // Before the first commit the roster was empty. An invalid version asked for nothing new.
         let empty = || Roster::new(vec![], vec![], vec![], Digest::default()).ok();
         let roster = roster.or_else(|| sources.is_empty().then(empty).flatten());
         (revision, roster)
-    });
-    walk(&loaded.roster, rosters, changes)
+    })
 }
 
-/// `versions` are the earlier rosters, the newest first, each with the commit that replaced it.
-fn walk(
-    present: &Roster,
+/// Goes back through the versions until `differing` has taken all of `open`, each with the commit
+/// since which the roster says what it says now.
+fn walk<'a, T>(
     versions: impl Iterator<Item = (Revision, Option<Roster>)>,
-    changes: &[Change],
-) -> HashMap<Key, Revision> {
-    let wanted = index(present);
-    let mut open: Vec<&Change> = changes.iter().collect();
-    let mut found = HashMap::new();
+    mut open: Vec<&'a T>,
+    differing: impl Fn(&Roster, &mut Vec<&'a T>) -> Vec<&'a T>,
+) -> Vec<(&'a T, Revision)> {
+    let mut found = Vec::new();
     // The newest of the commits since the last valid version: it is the one that made it valid.
     let mut since: Option<Revision> = None;
     for (revision, roster) in versions {
@@ -53,14 +86,8 @@ fn walk(
             since = Some(replaced_by);
             continue;
         };
-        let before = index(&roster);
-        open.retain(|change| {
-            let same = says(&before, change) == says(&wanted, change);
-            if !same {
-                found.insert(Key::of(&change.action, &change.email), replaced_by.clone());
-            }
-            same
-        });
+        let differing = differing(&roster, &mut open).into_iter();
+        found.extend(differing.map(|it| (it, replaced_by.clone())));
         if open.is_empty() {
             break;
         }

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::{Loaded, WorkspaceSpec};
+use super::{Loaded, WorkspaceSpec, approvals, attribution};
 use crate::directory::Snapshot;
 use crate::guard::{self, Override, Verdict};
 use crate::memory::Memory;
-use crate::memory::entry::{Entry, Record};
+use crate::memory::entry::Entry;
 use crate::memory::observe::observe;
 use crate::plan::{self, Plan, rename};
 use crate::render::View;
@@ -36,10 +36,10 @@ impl Evaluation {
         spec: &WorkspaceSpec,
         roster: &Roster,
         memory: &Memory,
-        overrides: Override,
+        overrides: &Override,
         now: Timestamp,
     ) -> Self {
-        let plan = plan::plan(roster, &snapshot, memory, spec.on_removed, now);
+        let plan = plan::plan(roster, &snapshot, memory, spec.rules(), now);
         let plan = plan.with_required_admins(&spec.limits.required_admins, roster, &snapshot);
         let verdict = guard::evaluate(&plan, &spec.limits, memory, overrides);
         Self { snapshot, plan: Arc::new(plan), verdict: Arc::new(verdict) }
@@ -78,22 +78,30 @@ pub(super) fn news(
     entries
 }
 
-/// Evaluates a listing without changing anything: what is new in it is added to the memory only,
-/// not to the ledger.
+/// Evaluates a listing without changing anything: what is new in it, and in the approvals, is added
+/// to the memory only, not to the ledger.
 pub fn dry_run(
     snapshot: Snapshot,
     spec: &WorkspaceSpec,
-    roster: &Roster,
+    loaded: &Loaded,
     mut memory: Memory,
     now: Timestamp,
 ) -> (Evaluation, Memory) {
+    let roster = &loaded.roster;
     if memory.is_known() {
-        let (newest, through) = (memory.newest(), memory.through());
-        for (seq, entry) in (through + 1..).zip(news(&memory, &snapshot, roster, now)) {
-            memory.fold(&Record { seq, at: now, entry });
-        }
-        memory.keep_newest(newest);
+        let entries = news(&memory, &snapshot, roster, now);
+        memory.preview(entries, now);
     }
-    let evaluation = Evaluation::new(snapshot, spec, roster, &memory, Override::None, now);
-    (evaluation, memory)
+    let evaluate = |snapshot, memory: &Memory| {
+        Evaluation::new(snapshot, spec, roster, memory, &Override::None, now)
+    };
+    let evaluation = evaluate(snapshot, &memory);
+    let unread = approvals::unread(&evaluation.plan, &memory);
+    if unread.is_empty() {
+        return (evaluation, memory);
+    }
+    let commits = attribution::approvals(spec, loaded, &unread, now);
+    let entries = approvals::bind(&evaluation, loaded, &memory, &commits);
+    memory.preview(entries, now);
+    (evaluate(evaluation.snapshot, &memory), memory)
 }

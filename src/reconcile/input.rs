@@ -2,16 +2,18 @@
 
 use std::path::PathBuf;
 
-use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
 
+use super::approvals;
+use crate::action::BudgetName;
 use crate::apply::Sending;
 use crate::diagnostic::{Diagnostic, Sources};
 use crate::guard::Limits;
-use crate::plan::OnRemoved;
+use crate::plan::{OnRemoved, Rules};
 use crate::revision::Revision;
 use crate::roster::{Roster, checks, raw};
-use crate::source;
+use crate::source::{self, revision::Trust};
 
 pub use crate::diagnostic::InputError;
 
@@ -27,7 +29,20 @@ pub struct WorkspaceSpec {
     pub zone: TimeZone,
     pub on_removed: OnRemoved,
     pub limits: Limits,
+    /// Outside a git work tree, approvals count as the file has them.
+    pub approvals_in_file: bool,
+    /// Whose git work trees decide which approvals are committed.
+    pub trust: Trust,
     pub sending: Sending,
+}
+
+impl WorkspaceSpec {
+    /// The settings of the comparison.
+    pub fn rules(&self) -> Rules {
+        let scheduled = self.limits.budgets.get(&BudgetName::Scheduled);
+        let end_window = scheduled.map_or(SignedDuration::MAX, |budget| budget.window);
+        Rules { on_removed: self.on_removed, end_window }
+    }
 }
 
 /// A valid roster and the text it was read from.
@@ -46,7 +61,8 @@ pub fn load(spec: &WorkspaceSpec, now: Timestamp) -> Result<Loaded, InputError> 
         .map_err(|diagnostics| InputError { sources: Sources::default(), diagnostics })?;
     let (roster, diagnostics) = checks::validate(raw::read(&sources), &sources, &spec.zone, now);
     match roster {
-        Some(roster) => {
+        Some(mut roster) => {
+            approvals::judge(spec, &sources, &mut roster, now);
             let revision =
                 source::revision::of(&spec.users, &spec.base, &sources, &source::env_var);
             Ok(Loaded { roster, sources, warnings: diagnostics, revision })

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use super::evaluation::news;
-use super::{Evaluation, Run, Sent, record};
+use super::{Evaluation, Run, Sent, approvals, record};
 use crate::client::{ReadDirectory, WriteDirectory};
 use crate::directory::Snapshot;
 use crate::guard::Verdict;
@@ -62,7 +62,7 @@ impl<D: ReadDirectory + WriteDirectory> Run<'_, D> {
         let now = self.clock.now();
         let snapshot = snapshot.with_server_time_back(now.duration_since(plan.now));
         self.write(news(self.memory(), &snapshot, &self.loaded.roster, now)).await?;
-        let fresh = self.evaluate(snapshot, plan.now);
+        let fresh = self.evaluate(snapshot, plan.now).await?;
         self.write_holds(&fresh).await?;
         Ok(fresh)
     }
@@ -71,7 +71,9 @@ impl<D: ReadDirectory + WriteDirectory> Run<'_, D> {
     /// for the last time in this run.
     async fn write_holds(&mut self, evaluation: &Evaluation) -> Result<(), Failure> {
         let Evaluation { plan, verdict, .. } = evaluation;
-        self.write(record::holds(self.memory(), verdict, plan.now)).await
+        let mut entries = approvals::sets(verdict);
+        entries.extend(record::holds(self.memory(), verdict, plan.now));
+        self.write(entries).await
     }
 }
 

@@ -34,6 +34,8 @@ pub struct Row {
     pub commit: Option<String>,
     pub author: Option<String>,
     pub subject: Option<String>,
+    /// Where the role was approved, why, and by which commit; absent if it needed no approval.
+    pub approval: Option<String>,
     /// When access or the elevation ends.
     pub until: Option<String>,
     /// It ends within the requested time.
@@ -43,8 +45,7 @@ pub struct Row {
 }
 
 /// The columns of the CSV.
-pub const HEADER: &str =
-    "workspace,email,name,role,status,since,role_since,commit,author,subject,until,expiring,place";
+pub const HEADER: &str = "workspace,email,name,role,status,since,role_since,commit,author,subject,approval,until,expiring,place";
 
 /// All users, sorted by address. `expiring` is set if access ends within `within` of the plan.
 pub fn rows(view: &View<'_>, memory: &Memory, within: SignedDuration) -> Vec<Row> {
@@ -113,6 +114,7 @@ impl Review<'_> {
             status: status.to_owned(),
             since: known.map(|known| time::exact(known.since)),
             role_since: known.map(|known| time::exact(known.role_since)),
+            approval: known.and_then(|known| known.approval.as_ref()).map(super::rows::approved),
             ..Row::default()
         };
         row.by(self.memory.given_by(&account.uid))
@@ -160,7 +162,8 @@ impl Row {
             let author = self.author.as_deref().unwrap_or_default();
             format!("@ {} {author}", abbreviate(commit)).trim_end().to_owned()
         });
-        let tail: Vec<String> = [until, commit, self.place.clone()].into_iter().flatten().collect();
+        let tail = [until, commit, self.approval.clone(), self.place.clone()];
+        let tail: Vec<String> = tail.into_iter().flatten().collect();
         let (email, role) = (self.email.clone(), self.role.clone());
         vec![email, role, self.status.clone(), day(&self.since), tail.join("   ")]
     }

@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use super::time;
 use crate::email::Email;
 use crate::escape::escape;
+use crate::plan::approvals::INERT;
 use crate::plan::{Finding, FindingKind};
 
 /// The message of a finding, escaped. `now` is the instant of its plan.
@@ -67,8 +68,12 @@ pub fn message(finding: &Finding, now: Timestamp) -> String {
         FindingKind::ApprovalUsed { budget } => {
             format!("the approval of `{}` was used{ago}; remove it", budget.key())
         }
-        FindingKind::ApprovalIdle { budget } => {
-            format!("the approval of `{}` matches no planned change", budget.key())
+        FindingKind::ApprovalInert { budget } => {
+            format!("the approval of `{}` has no effect: {INERT}; remove it", budget.key())
+        }
+        FindingKind::ApprovalNotCounted { budget, why } => {
+            let (why, hint) = why.explain().unwrap_or_default();
+            format!("the approval of `{}` does not count: {why}; {hint}", budget.key())
         }
         FindingKind::Lookalike { member } => {
             format!("resembles {}, a member: is it one person?", escape(member.as_str()))

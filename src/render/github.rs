@@ -44,7 +44,7 @@ fn of_row(row: &Row, view: &View<'_>) -> String {
         _ => "notice",
     };
     let what = format!("{} {}", row.email, row.what);
-    let message = joined(&[&*what, &row.why, row.warning, &row.held_by], "; ");
+    let message = joined(&[&*what, &row.why, &row.approval, row.warning, &row.held_by], "; ");
     let title = format!("{}: {}", view.workspace, row.kind.as_str());
     command(level, row.place.map(|place| (view.sources, place)), &title, &message)
 }

@@ -19,8 +19,8 @@ pub struct Row {
     pub at: String,
     /// Empty if the event concerns no person.
     pub email: String,
-    /// `invite`, `reinvite`, `update_role`, `disable`, `held`, `released`, `approval_used`,
-    /// `accepted`, `first_seen`, `role_changed`, `email_changed`, `removed`, `invited`,
+    /// `invite`, `reinvite`, `update_role`, `disable`, `held`, `released`, `approved`,
+    /// `approval_used`, `accepted`, `first_seen`, `role_changed`, `email_changed`, `removed`, `invited`,
     /// `invitation_expired` or `invitation_ended`.
     pub event: String,
     pub from: Option<String>,
@@ -33,6 +33,8 @@ pub struct Row {
     pub reason: Option<String>,
     /// The message of the API, or the guards that hold the change.
     pub detail: Option<String>,
+    /// Where a change was approved, why, and by which commit.
+    pub approval: Option<String>,
     /// `users.yaml:14`
     pub place: Option<String>,
     pub commit: Option<String>,
@@ -41,8 +43,7 @@ pub struct Row {
 }
 
 /// The columns of the CSV.
-pub const HEADER: &str =
-    "workspace,at,email,event,from,to,outcome,shown,reason,detail,place,commit,author,subject";
+pub const HEADER: &str = "workspace,at,email,event,from,to,outcome,shown,reason,detail,approval,place,commit,author,subject";
 
 /// The events of one workspace as rows.
 pub fn rows(workspace: &str, events: &[Event]) -> Vec<Row> {
@@ -93,6 +94,17 @@ impl Row {
                 reason: Some(format!("{} no longer held", action.kind())),
                 ..self.action("released", action)
             },
+            EventKind::Approved { action, by, inert } => {
+                let effect = if *inert { ", without effect" } else { "" };
+                let row = self.by(by.revision.as_ref());
+                Self {
+                    event: "approved".into(),
+                    reason: text(&by.reason),
+                    detail: Some(format!("{}{effect}", action.key())),
+                    place: by.place.clone(),
+                    ..row
+                }
+            }
             EventKind::ApprovalUsed { budget } => {
                 Self { event: "approval_used".into(), detail: text(budget.key()), ..self }
             }
@@ -150,11 +162,13 @@ impl Row {
         if !intent.lifted.is_empty() {
             reason = format!("{reason}; approved, overrides {}", intent.lifted.join(", "));
         }
+        let approval = intent.approval.as_ref().map(super::rows::approved);
         Self {
             outcome: Some(status.as_str().to_owned()),
             shown: Some(*shown),
             reason: Some(reason),
             detail: detail.clone(),
+            approval,
             place: intent.place.clone(),
             ..self.action(intent.action.kind(), &intent.action)
         }
@@ -166,7 +180,7 @@ impl Row {
             "update_role" => "role".to_owned(),
             other => other.replace('_', " "),
         };
-        let tail = [&self.outcome, &self.reason, &self.detail, &self.place];
+        let tail = [&self.outcome, &self.reason, &self.detail, &self.approval, &self.place];
         let mut tail: Vec<String> = tail.into_iter().flatten().cloned().collect();
         if let Some(commit) = &self.commit {
             let author = self.author.as_deref().map(|author| format!(" {author}"));

@@ -11,6 +11,7 @@ use super::{Summary, View, findings, rows, time};
 use crate::diagnostic::{Place, Sources};
 use crate::escape::is_hostile;
 use crate::guard::Held;
+use crate::memory::entry::Key;
 use crate::plan::Finding;
 use crate::plan::change::Change;
 use crate::revision::Revision;
@@ -96,6 +97,8 @@ pub struct SavedChange {
     pub held_by: Vec<String>,
     /// When it was first held: RFC 3339, UTC.
     pub held_since: Option<String>,
+    /// Where it was approved, why, and by which commit; absent if it needs no approval.
+    pub approval: Option<String>,
 }
 
 /// A fact that the plan reports without a change.
@@ -184,7 +187,10 @@ impl SavedPlan {
         // The held changes are in the order of the plan, so one pass finds each.
         let mut held = verdict.held.iter().peekable();
         let changes = plan.changes().iter().map(|change| {
-            SavedChange::of(change, held.next_if(|held| held.change == *change), sources)
+            let held = held.next_if(|held| held.change == *change);
+            let release = verdict.overridden.get(&Key::of(&change.action, &change.email));
+            let approval = release.map(|release| rows::approved(&release.by));
+            SavedChange { approval, ..SavedChange::of(change, held, sources) }
         });
         let findings = plan.findings().iter().map(|it| SavedFinding::of(it, plan.now, sources));
         let violations = verdict.violations.iter().map(|it| SavedViolation {
@@ -227,6 +233,7 @@ impl SavedChange {
             place: change.place.map(|place| SavedPlace::of(place, sources)),
             held_by,
             held_since: held.and_then(|held| held.since).map(time::exact),
+            approval: None,
         }
     }
 }

@@ -80,7 +80,7 @@ fn table<'a>(
 }
 
 fn table_row(row: &Row, sources: &Sources) -> String {
-    let why = joined(&[&*row.why, row.warning, &row.held_by].map(prose), "; ");
+    let why = joined(&[&*row.why, &row.approval, row.warning, &row.held_by].map(prose), "; ");
     let place = row.at(sources).map(|at| code(&at)).unwrap_or_default();
     let (symbol, kind) = (row.kind.symbol(), row.kind.as_str());
     let (email, what) = (code(&row.email), code(&row.what));

@@ -132,7 +132,7 @@ pub(crate) fn role_change(from: Option<&str>, to: Option<&str>) -> String {
 }
 
 /// `users.yaml:14`.
-pub(crate) fn at(sources: &Sources, place: Place) -> String {
+pub fn at(sources: &Sources, place: Place) -> String {
     format!("{}:{}", escape(sources.name(place.file)), place.line)
 }
 

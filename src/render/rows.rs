@@ -4,11 +4,12 @@ use jiff::Timestamp;
 
 use strum::IntoStaticStr;
 
-use super::{View, at, findings, role_change, time};
+use super::{View, at, findings, joined, role_change, time};
 
 use crate::diagnostic::{Place, Sources};
 use crate::escape::escape;
 use crate::guard::{Held, Verdict};
+use crate::memory::entry::{ApprovedBy, Key};
 use crate::plan::change::{Action, Change, Reason};
 use crate::plan::{Finding, FindingCategory};
 use crate::role::Role;
@@ -41,6 +42,8 @@ pub struct Row {
     pub why: String,
     /// A warning if the change cannot be undone.
     pub warning: &'static str,
+    /// Where and why it was approved.
+    pub approval: String,
     /// The names of the guards that hold it.
     pub held_by: String,
     pub place: Option<Place>,
@@ -100,7 +103,8 @@ impl Row {
 pub fn of_view(view: &View<'_>) -> Vec<Row> {
     let View { plan, verdict, sources, .. } = *view;
     let now = plan.now;
-    let approved = verdict.approved.changes().iter().map(|change| of_change(change, sources));
+    let approved = verdict.approved.changes().iter();
+    let approved = approved.map(|change| of_approved(change, verdict, sources));
     let findings = plan.findings().iter().map(|finding| of_finding(finding, now));
     let mut rows: Vec<Row> = approved.chain(held(verdict, now, sources)).chain(findings).collect();
     rows.sort_by_key(|row| row.kind);
@@ -121,9 +125,31 @@ pub fn of_change(change: &Change, sources: &Sources) -> Row {
         what: escape(&role_change(from, to)).into_owned(),
         why: why(change, sources),
         warning: if disables { "cannot be undone through the API" } else { "" },
+        approval: String::new(),
         held_by: String::new(),
         place: change.place,
     }
+}
+
+/// A change that is or was sent, and who approved it.
+pub fn of_approved(change: &Change, verdict: &Verdict, sources: &Sources) -> Row {
+    let row = of_change(change, sources);
+    let Some(release) = verdict.overridden.get(&Key::of(&change.action, &change.email)) else {
+        return row;
+    };
+    Row { approval: approved(&release.by), ..row }
+}
+
+/// Where, why and by which commit a change was approved, escaped.
+pub fn approved(by: &ApprovedBy) -> String {
+    let ApprovedBy { place, reason, revision } = by;
+    let place = place.as_deref().unwrap_or("the command line");
+    let commit = revision.as_ref().map(|revision| {
+        let author = revision.author.as_deref().map(|author| format!(" by {author}"));
+        format!(" (commit {revision}{})", author.unwrap_or_default())
+    });
+    let text = format!("approved in {place}: {reason}{}", commit.unwrap_or_default());
+    escape(&text).into_owned()
 }
 
 fn of_held(held: &Held, now: Timestamp, sources: &Sources) -> Row {
@@ -149,6 +175,7 @@ pub fn of_finding(finding: &Finding, now: Timestamp) -> Row {
         what: escape(finding.role.as_str()).into_owned(),
         why: findings::message(finding, now),
         warning: "",
+        approval: String::new(),
         held_by: String::new(),
         place: finding.place,
     }
@@ -166,6 +193,5 @@ fn why(change: &Change, sources: &Sources) -> String {
         None if change.resembles.is_empty() => String::new(),
         None => format!("resembles {}", change.lookalikes()),
     };
-    let parts = [reason, others];
-    parts.iter().filter(|it| !it.is_empty()).map(String::as_str).collect::<Vec<_>>().join(", ")
+    joined(&[&*reason, &others], ", ")
 }

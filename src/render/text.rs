@@ -64,8 +64,9 @@ pub fn run(report: &RunReport, sources: &Sources, verbose: bool) -> String {
 }
 
 fn result(applied: &Applied, status: RunStatus, sources: &Sources, verbose: bool) -> String {
+    let outcomes = applied.outcomes.iter();
     let changed: Vec<Row> =
-        applied.outcomes.iter().map(|(change, _)| rows::of_change(change, sources)).collect();
+        outcomes.map(|(change, _)| rows::of_approved(change, &applied.verdict, sources)).collect();
     let last_line = run_summary(applied, status);
     if changed.is_empty() {
         return format!("   {last_line}\n");
@@ -166,7 +167,7 @@ impl<'a> Line<'a> {
             symbol: row.kind.symbol(),
             style: style(row.kind),
             row,
-            tail: joined(&[&*row.why, row.warning, held_by, &place], "   "),
+            tail: joined(&[&*row.why, &row.approval, row.warning, held_by, &place], "   "),
             folds: !row.kind.is_change(),
         }
     }
@@ -181,7 +182,8 @@ impl<'a> Line<'a> {
             Outcome::Unknown(why) => ('?', Kind::Held, format!("unknown: {}", escape(why))),
             Outcome::NotSent(why) => ('!', Kind::Held, format!("skipped: {}", escape(why))),
         };
-        let tail = joined(&[&*text, &row.why, &row.at(sources).unwrap_or_default()], "   ");
+        let tail =
+            joined(&[&*text, &row.why, &row.approval, &row.at(sources).unwrap_or_default()], "   ");
         Self { symbol, style: style(style_of), row, tail, folds }
     }
 

@@ -5,7 +5,7 @@ use std::iter;
 use jiff::Timestamp;
 
 use super::history::{self, Row};
-use super::{View, at, findings, rows, table, time};
+use super::{View, at, findings, joined, rows, table, time};
 use crate::directory::{Account, Invitation};
 use crate::email::Email;
 use crate::escape::escape;
@@ -166,9 +166,10 @@ impl Person<'_> {
         let mut lines = Vec::new();
         let due = verdict.approved.changes().iter().filter(|it| it.addresses().any(is_theirs));
         for change in due {
-            let row = rows::of_change(change, sources);
+            let row = rows::of_approved(change, verdict, sources);
             let reason = change.reason.description();
-            lines.push(format!("{} {}, at the next run: {reason}", row.kind.as_str(), row.what));
+            let why = joined(&[reason, &row.approval], ", ");
+            lines.push(format!("{} {}, at the next run: {why}", row.kind.as_str(), row.what));
         }
         for held in verdict.held.iter().filter(|held| held.change.addresses().any(is_theirs)) {
             let row = rows::of_change(&held.change, sources);

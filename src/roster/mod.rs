@@ -13,7 +13,7 @@ use std::collections::{HashMap, HashSet};
 
 use jiff::Timestamp;
 
-use crate::action::BudgetName;
+use crate::action::ApprovalItem;
 use crate::diagnostic::Place;
 use crate::email::{Email, EmailError};
 use crate::escape::is_hostile;
@@ -106,12 +106,29 @@ pub struct Unmanaged {
     globs: Vec<usize>,
 }
 
-/// One entry of `approvals:`: a budget and the people it applies to.
+/// One address of `approvals:`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Approval {
-    pub budget: BudgetName,
-    pub people: Vec<(Email, Place)>,
-    pub reason: Option<String>,
+    pub item: ApprovalItem,
+    /// The place of the address.
+    pub place: Place,
+    pub state: ApprovalState,
+}
+
+/// Whether an approval counts, by where it stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ApprovalState {
+    /// It is committed, or the configuration accepts what the file says.
+    Counts,
+    /// The last commit does not have it.
+    #[default]
+    NotCommitted,
+    /// The roster is not in a git work tree.
+    NoWorkTree,
+    /// The work tree belongs to somebody whom the configuration does not trust.
+    Untrusted,
+    /// Its reason is empty.
+    NoReason,
 }
 
 /// Two conflicting entries of a roster.
@@ -157,10 +174,13 @@ impl Roster {
         &self.approvals
     }
 
-    /// Every budget and address of `approvals`.
-    pub fn approved(&self) -> impl Iterator<Item = (BudgetName, &Email)> {
-        let lines = self.approvals.iter();
-        lines.flat_map(|line| line.people.iter().map(|(email, _)| (line.budget, email)))
+    /// Decides which approvals count. One without a reason never does.
+    pub fn judge_approvals(&mut self, state: impl Fn(&ApprovalItem) -> ApprovalState) {
+        for approval in &mut self.approvals {
+            let has_reason = !approval.item.reason.trim().is_empty();
+            approval.state =
+                if has_reason { state(&approval.item) } else { ApprovalState::NoReason };
+        }
     }
 
     pub fn digest(&self) -> Digest {

@@ -76,7 +76,7 @@ fn member() -> Value {
 }
 
 fn approval() -> Value {
-    let actions = BudgetName::ALL.map(BudgetName::key);
+    let actions = BudgetName::ACTIONS.map(BudgetName::key);
     let mut properties = serde_json::Map::new();
     for action in actions {
         // An address from the workspace, which may be non-ASCII.

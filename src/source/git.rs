@@ -2,6 +2,7 @@
 //! symbolic links.
 
 use std::collections::BTreeSet;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -10,6 +11,7 @@ use gix::{Commit, ObjectId, Repository};
 use jiff::Timestamp;
 
 use super::is_visible_yaml;
+use super::revision::Trust;
 use crate::diagnostic::Sources;
 use crate::revision::{Revision, shortened};
 
@@ -52,6 +54,32 @@ impl<'s> Checkout<'s> {
         let files = each.collect();
         let head = repository.head_id().ok()?.detach();
         Some(Self { repository, roots, files, head, deadline: Instant::now() + TIME_LIMIT })
+    }
+
+    /// Whether this process's user, root or somebody whom the configuration names owns it.
+    pub fn is_trusted(&self, trust: &Trust) -> bool {
+        let top = self.repository.workdir().and_then(|top| top.canonicalize().ok());
+        let Some(top) = top else { return false };
+        let is_safe = |folder: &PathBuf| folder.canonicalize().is_ok_and(|it| top == it);
+        let is_owned = |path: &Path| {
+            let owner = path.metadata().map(|metadata| metadata.uid());
+            let is_ours = gix::sec::identity::is_path_owned_by_current_user(path);
+            is_ours.unwrap_or(false) || owner.is_ok_and(|it| it == 0 || Some(it) == trust.owner)
+        };
+        let folders = [&*top, self.repository.git_dir(), self.repository.common_dir()];
+        trust.safe_directories.iter().any(is_safe) || folders.into_iter().all(is_owned)
+    }
+
+    /// The files of the last commit, if those that were read differ. They are empty if it has not
+    /// the first of those.
+    pub fn changed(&self) -> Option<Sources> {
+        if self.is_dirty() == Some(false) {
+            return None;
+        }
+        let first = self.files.first().map(|(_, name, _)| *name);
+        let committed = self.at(self.head).unwrap_or_default();
+        let has_first = committed.iter().next().map(|(_, file)| file.name.as_str()) == first;
+        Some(if has_first { committed } else { Sources::default() })
     }
 
     /// The last commit that changed the files. None if it contains none of them.

@@ -34,6 +34,40 @@ pub fn versions(users: &[String], base: &Path, sources: &Sources) -> Vec<(Revisi
     checkout.map(|checkout| checkout.versions()).unwrap_or_default()
 }
 
+/// Whose work trees are believed: those of this process's user, of root and of `owner`, and those
+/// in the folders that the configuration lists.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Trust {
+    /// The uid that owns the configuration.
+    pub owner: Option<u32>,
+    pub safe_directories: Vec<PathBuf>,
+}
+
+/// The roster of the last commit, compared with the files that were read.
+#[derive(Debug)]
+pub enum LastCommit {
+    /// The files are not in a work tree with a commit.
+    None,
+    /// The work tree belongs to somebody who is not trusted.
+    Untrusted,
+    /// All files are as in the commit.
+    Same,
+    /// The commit has other files. They are empty if it has not the first file.
+    Other(Sources),
+}
+
+/// The roster of the last commit.
+pub fn last_commit(users: &[String], base: &Path, sources: &Sources, trust: &Trust) -> LastCommit {
+    match Checkout::of(&roots(users, base), base, sources) {
+        None => LastCommit::None,
+        Some(checkout) if !checkout.is_trusted(trust) => LastCommit::Untrusted,
+        Some(checkout) => match checkout.changed() {
+            None => LastCommit::Same,
+            Some(committed) => LastCommit::Other(committed),
+        },
+    }
+}
+
 /// Each file or folder of `users`; for a pattern, the folder before its first wildcard.
 pub(super) fn roots(users: &[String], base: &Path) -> Vec<PathBuf> {
     let root = |written: &String| {

@@ -192,7 +192,7 @@ async fn a_ledger_from_the_future_waits_for_an_operator() {
     let (ledger, scope) = (memory(), Scope::of_name(SCOPE));
     let world = World::converged().member_with("max", Role::Developer, dates(None, Some(-1)));
     let mut writer = ledger.open(SCOPE, hours(48)).unwrap();
-    let ahead = Entry::Ends { ends: Vec::new() };
+    let ahead = Entry::Ends { ends: Vec::new(), withdrawn: Vec::new() };
     writer.write(vec![ahead], hours(48)).await.unwrap();
     drop(writer);
     let (report, sent) = run(&world, &ledger, &scope).await;

@@ -43,7 +43,7 @@ impl TestEnv {
         let context = ApplyContext {
             plan: &world.plan(),
             limits: &world.limits,
-            overrides: Override::None,
+            overrides: &Override::None,
             sending: self.sending,
             cancel: &self.cancel,
             on_progress: &|known, total| self.progress.lock().unwrap().push((known, total)),

@@ -55,6 +55,7 @@ fn change(email: &str, action: Action) -> Change {
         name: None,
         suspect: None,
         dated: false,
+        end: None,
         scheduled: false,
         resembles: Box::default(),
     }

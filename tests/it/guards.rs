@@ -320,7 +320,7 @@ fn grant_admin_counts_every_administrative_or_unknown_role() {
         .filter(|(from, to)| {
             let uid = Uid("u".into());
             let action = Action::UpdateRole { uid, from: from.clone(), to: to.clone() };
-            from != to && !BudgetName::GrantAdmin.counts(&action)
+            from != to && !BudgetName::GrantAdmin.approves(&action)
         })
         .map(|(from, to)| format!("{from} {to}"))
         .collect();
@@ -390,7 +390,7 @@ fn several_guards_are_all_named() {
 }
 
 fn reevaluate(plan: &Plan, limits: &Limits, left: &[Change], effects: &[Change]) -> Verdict {
-    guard::reevaluate(plan, limits, &Memory::empty(), Override::None, left, effects)
+    guard::reevaluate(plan, limits, &Memory::empty(), &Override::None, left, effects)
 }
 
 #[test]

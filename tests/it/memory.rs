@@ -4,7 +4,7 @@ mod past;
 
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
-use rosterd::action::{Action, BudgetName, Class};
+use rosterd::action::{Action, BudgetName};
 use rosterd::directory::{Account, InviteStatus};
 use rosterd::memory::Memory;
 use rosterd::memory::entry::{AttemptStatus, Entry, OutcomeEntry, Record};
@@ -56,7 +56,7 @@ impl LedgerWriter {
 
     fn plan(&self, world: &World, at: Timestamp) -> plan::Plan {
         let (roster, snapshot) = (world.roster(), world.snapshot());
-        plan::plan(&roster, &snapshot, &self.memory, world.on_removed, at)
+        plan::plan(&roster, &snapshot, &self.memory, world.rules(), at)
     }
 
     /// Intends everything that is planned, as it would be sent now, and closes it so.
@@ -220,42 +220,55 @@ fn an_account_is_known_by_its_former_address() {
     assert!(plan.findings().iter().any(|it| several(&it.kind)), "{plan:?}");
 }
 
-#[test]
-fn an_approval_is_used_once_and_again_after_it_was_removed() {
-    let before = World::converged();
-    let after = World::converged().no_member("john").approve(BudgetName::Disable, &["john"]);
-    let mut gone = after.clone();
-    gone.accounts.retain(|account| account.email != email("john"));
-    let used = |book: &LedgerWriter| {
-        book.memory.approval_used(BudgetName::Disable, &email("john")).is_some()
-    };
+/// John has been removed, which is held and approved.
+fn approved_removal() -> (LedgerWriter, World) {
+    let mut world = World::converged().no_member("john").approve(BudgetName::Disable, &["john"]);
+    world.limits.budgets.get_mut(&BudgetName::Disable).unwrap().percent = 0;
+    world.limits.budgets.get_mut(&BudgetName::Disable).unwrap().floor = 0;
     let mut book = LedgerWriter::new();
-    book.observe(&before, minutes(0));
-    book.observe(&after, minutes(1));
-    book.act(&after, minutes(1), AttemptStatus::Unknown);
-    assert!(!used(&book), "no reading shows it");
-    book.observe(&gone, minutes(2));
+    book.observe(&World::converged(), minutes(-100));
+    book.observe(&world, minutes(-99));
+    world.memory = book.memory.clone();
+    world = world.bound();
+    book.memory = world.memory.clone();
+    (book, world)
+}
+
+fn without_john(world: &World) -> World {
+    let mut gone = world.clone();
+    gone.accounts.retain(|account| account.email != email("john"));
+    gone
+}
+
+#[test]
+fn an_approval_releases_a_change_until_a_listing_shows_it() {
+    let (mut book, world) = approved_removal();
+    let is_held = |book: &LedgerWriter, world: &World| {
+        let world = World { memory: book.memory.clone(), ..world.clone() };
+        !world.verdict().held.is_empty()
+    };
+    assert!(!is_held(&book, &world));
+    book.act(&world, minutes(-99), AttemptStatus::Unknown);
+    let used = |book: &LedgerWriter| {
+        let approval = book.memory.approval(&world.approvals[0].item);
+        approval.is_some_and(|approval| approval.used.is_some())
+    };
+    assert!(!used(&book) && !is_held(&book, &world), "no listing shows it");
+    book.observe(&without_john(&world), minutes(-98));
     assert!(used(&book));
-    book.observe(&World { approvals: Vec::new(), ..gone.clone() }, minutes(3));
-    assert!(!used(&book), "it has left the file");
-    book.observe(&gone, minutes(4));
-    assert!(!used(&book), "and counts anew");
+    // An administrator lets him in again.
+    book.observe(&world, minutes(-70));
+    assert!(is_held(&book, &world), "it releases one removal");
+    book.observe(&World { approvals: Vec::new(), ..world.clone() }, minutes(-69));
+    assert_eq!(book.memory.approval(&world.approvals[0].item), None, "it has left the file");
+    assert!(!is_held(&book, &world), "and is read anew");
 }
 
 #[test]
 fn an_approval_is_used_by_a_change_made_elsewhere() {
-    let after = World::converged().no_member("john").approve(BudgetName::Disable, &["john"]);
-    let mut book = LedgerWriter::new();
-    book.observe(&World::converged(), minutes(0));
-    book.observe(&after, minutes(1));
-    let plan = book.plan(&after, minutes(1));
-    let change = plan.changes().iter().find(|it| it.action.class() == Class::Disable).unwrap();
-    let key = rosterd::memory::entry::Key::of(&change.action, &change.email);
-    book.write(minutes(1), [Entry::Held { change: key, by: vec!["disable-budget".into()] }]);
-    let mut gone = after;
-    gone.accounts.retain(|account| account.email != email("john"));
-    book.observe(&gone, minutes(2));
-    assert!(book.memory.approval_used(BudgetName::Disable, &email("john")).is_some());
+    let (mut book, world) = approved_removal();
+    book.observe(&without_john(&world), minutes(-98));
+    assert!(book.memory.approval(&world.approvals[0].item).unwrap().used.is_some());
 }
 
 #[test]

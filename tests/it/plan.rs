@@ -8,6 +8,7 @@ use rosterd::memory::Memory;
 use rosterd::memory::entry::{AttemptStatus, Entry, Key, OutcomeEntry};
 use rosterd::plan::{FindingKind, approvals};
 use rosterd::role::Role;
+use rosterd::roster::ApprovalState;
 
 use crate::support::world::{World, dates, disable, email, hours, intent, note, now, plan_rows};
 
@@ -126,14 +127,32 @@ fn an_invitation_recorded_in_the_future_is_not_propagating() {
 }
 
 #[test]
-fn an_approval_of_a_planned_change_is_not_idle() {
-    let world = World::converged()
-        .account("zoe", Role::Developer)
-        .approve(BudgetName::Disable, &["zoe", "matt"]);
-    let plan = world.plan();
-    let idle: Vec<_> = plan.findings().iter().map(|it| (it.kind.clone(), &it.email)).collect();
+fn an_approval_that_releases_nothing_is_a_finding() {
     let budget = BudgetName::Disable;
-    assert_eq!(idle, [(FindingKind::ApprovalIdle { budget }, &email("matt"))]);
+    let world = World::converged().account("zoe", Role::Developer).limits(|limits| {
+        let limit = limits.budgets.get_mut(&budget).unwrap();
+        (limit.percent, limit.floor) = (0, 0);
+    });
+    let found = |world: &World| -> Vec<(FindingKind, String)> {
+        let plan = world.clone().bound().plan();
+        plan.findings().iter().map(|it| (it.kind.clone(), it.email.to_string())).collect()
+    };
+    let approved = world.approve(budget, &["zoe", "matt"]);
+    let inert = FindingKind::ApprovalInert { budget };
+    assert_eq!(found(&approved), [(inert, "matt@acme.io".to_owned())]);
+    for why in [
+        ApprovalState::NotCommitted,
+        ApprovalState::NoWorkTree,
+        ApprovalState::Untrusted,
+        ApprovalState::NoReason,
+    ] {
+        let mut world = approved.clone();
+        world.approvals.pop();
+        world.approvals[0].state = why;
+        let kind = FindingKind::ApprovalNotCounted { budget, why };
+        assert_eq!(found(&world), [(kind, "zoe@acme.io".to_owned())]);
+        assert_eq!(world.verdict().held.len(), 1, "{why:?}");
+    }
 }
 
 #[test]

@@ -91,7 +91,8 @@ fn check_subset(before: &World, subset: &[&Change]) -> Result<(), TestCaseError>
     let managed = before.accounts.iter().filter(|it| !roster.is_unmanaged(&it.email)).count();
     let bootstrapped = before.accounts.iter().all(|account| account.role != Role::Admin);
     for (name, budget) in &before.limits.budgets {
-        let used = subset.iter().filter(|change| name.counts(&change.action)).count();
+        let used =
+            subset.iter().filter(|change| name.counts(&change.action, change.scheduled)).count();
         let free = *name == BudgetName::GrantAdmin && bootstrapped;
         let limit = budget.floor.max(managed * usize::from(budget.percent) / 100);
         prop_assert!(free || used <= limit, "{name:?}");

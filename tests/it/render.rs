@@ -14,7 +14,7 @@ use rosterd::directory::{Account, Invitation, InviteStatus, Snapshot, Uid};
 use rosterd::email::Email;
 use rosterd::guard::{Limits, Override, Verdict, evaluate};
 use rosterd::memory::Memory;
-use rosterd::plan::{OnRemoved, Plan, plan};
+use rosterd::plan::{OnRemoved, Plan, Rules, plan};
 use rosterd::render::View;
 use rosterd::role::Role;
 use rosterd::roster::{Digest, Elevation, Member, Pattern, Period, Roster};
@@ -53,8 +53,9 @@ impl World {
         let roster = Roster::new(members, unmanaged, Vec::new(), digest).unwrap();
         let snapshot = Snapshot::new(accounts, invitations, None).unwrap();
         let memory = Memory::of_ledger();
-        let plan = plan(&roster, &snapshot, &memory, on_removed, now());
-        let verdict = evaluate(&plan, limits, &memory, Override::None);
+        let plan =
+            plan(&roster, &snapshot, &memory, Rules { on_removed, ..Rules::default() }, now());
+        let verdict = evaluate(&plan, limits, &memory, &Override::None);
         Self { sources, roster, snapshot, plan, verdict }
     }
 

@@ -1,11 +1,9 @@
 //! Revisions of rosters in real repositories, made without a git binary.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
-use gix::ObjectId;
-use gix::objs::tree::{Entry, EntryKind};
 use jiff::tz::TimeZone;
 use rosterd::apply::Sending;
 use rosterd::diagnostic::Sources;
@@ -18,83 +16,16 @@ use rosterd::reconcile::{self, Run, RunOptions, RunSession, WorkspaceSpec};
 use rosterd::report::Trigger;
 use rosterd::revision::Revision;
 use rosterd::role::Role;
+use rosterd::source::revision::Trust;
 use rosterd::source::{self, revision};
-use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
 use crate::support::directory::{Fake, FrozenClock};
+use crate::support::repository::Repository;
 use crate::support::run::{SCOPE, records};
 use crate::support::world::World;
 
 const ONE: &str = "version: 1\nusers:\n  - { email: alexandra@acme.io, role: ADMIN }\n";
-
-/// A work tree with a repository, and what it holds.
-struct Repository {
-    folder: TempDir,
-    git: gix::Repository,
-    head: Vec<ObjectId>,
-}
-
-impl Repository {
-    fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let git = gix::init(folder.path()).unwrap();
-        Self { folder, git, head: Vec::new() }
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    fn write(&self, name: &str, text: &str) {
-        let path = self.path(name);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, text).unwrap();
-    }
-
-    /// Commits the files that are in the work tree, but for what begins with a dot.
-    fn commit(&mut self, author: &str, subject: &str) -> String {
-        let tree = self.tree(self.folder.path());
-        let at = 1_800_000_000 + i64::try_from(self.head.len()).unwrap();
-        let email = format!("{}@acme.io", author.to_lowercase());
-        let time = format!("{at} +0000");
-        let who = gix::actor::SignatureRef {
-            name: author.into(),
-            email: email.as_str().into(),
-            time: &time,
-        };
-        let parents = self.head.last().copied();
-        let text = format!("{subject}\n\nand more\n");
-        let id = self.git.commit_as(who, who, "HEAD", text, tree, parents).unwrap().detach();
-        self.head.push(id);
-        id.to_string()
-    }
-
-    fn tree(&self, folder: &Path) -> ObjectId {
-        let mut entries: Vec<Entry> = fs::read_dir(folder)
-            .unwrap()
-            .map(|entry| entry.unwrap())
-            .filter(|entry| !entry.file_name().to_string_lossy().starts_with('.'))
-            .map(|entry| {
-                let is_folder = entry.path().is_dir();
-                let oid = if is_folder {
-                    self.tree(&entry.path())
-                } else {
-                    self.git.write_blob(fs::read(entry.path()).unwrap()).unwrap().detach()
-                };
-                let kind = if is_folder { EntryKind::Tree } else { EntryKind::Blob };
-                let filename = entry.file_name().to_str().unwrap().into();
-                Entry { mode: kind.into(), filename, oid }
-            })
-            .collect();
-        entries.sort();
-        self.git.write_object(gix::objs::Tree { entries }).unwrap().detach()
-    }
-
-    fn of(&self, users: &str) -> Option<Revision> {
-        of(self.folder.path(), users)
-    }
-}
 
 fn of(base: &Path, users: &str) -> Option<Revision> {
     let users = vec![users.to_owned()];
@@ -115,14 +46,14 @@ fn the_revision_is_the_last_commit_that_changed_the_files() {
     let second = repository.commit("Matt", "Say more");
     repository.write("README", "nothing to do with it");
     repository.commit("Zoe", "Something else");
-    let found = repository.of("team/users.yaml").unwrap();
+    let found = of(repository.folder(), "team/users.yaml").unwrap();
     assert_eq!(found.commit, second);
     assert_eq!(found.author.as_deref(), Some("Matt <matt@acme.io>"));
     assert_eq!(found.subject.as_deref(), Some("Say more"), "the first line");
     assert_eq!(found.at.unwrap().as_second(), 1_800_000_001);
     assert_eq!((found.to_string(), found.dirty), (second[..7].to_owned(), false));
-    assert_eq!(commit(repository.of("team")), second, "the folder");
-    assert_eq!(commit(repository.of("team/*.yaml")), second, "a pattern");
+    assert_eq!(commit(of(repository.folder(), "team")), second, "the folder");
+    assert_eq!(commit(of(repository.folder(), "team/*.yaml")), second, "a pattern");
 }
 
 #[test]
@@ -133,7 +64,7 @@ fn removing_a_file_from_a_folder_is_a_change() {
     repository.commit("Alexandra", "Begin");
     fs::remove_file(repository.path("team/b.yaml")).unwrap();
     let removed = repository.commit("Matt", "Close the other team");
-    assert_eq!(commit(repository.of("team")), removed);
+    assert_eq!(commit(of(repository.folder(), "team")), removed);
 }
 
 #[test]
@@ -142,13 +73,13 @@ fn uncommitted_changes_are_marked_and_have_no_author() {
     repository.write("users.yaml", ONE);
     let first = repository.commit("Alexandra", "Begin");
     repository.write("users.yaml", &ONE.replace('\n', "\r\n"));
-    assert!(!repository.of("users.yaml").unwrap().dirty, "only the line endings differ");
+    assert!(!of(repository.folder(), "users.yaml").unwrap().dirty, "only the line endings differ");
     repository.write("users.yaml", &format!("{ONE}# more\n"));
-    let dirty = repository.of("users.yaml").unwrap();
+    let dirty = of(repository.folder(), "users.yaml").unwrap();
     assert_eq!((dirty.to_string(), dirty.author), (format!("{}+", &first[..7]), None));
     repository.write("users.yaml", ONE);
     repository.write("new/users.yaml", ONE);
-    assert_eq!(repository.of("new/users.yaml"), None, "nothing of it is known");
+    assert_eq!(of(repository.folder(), "new/users.yaml"), None, "nothing of it is known");
 }
 
 #[test]
@@ -158,15 +89,15 @@ fn without_a_commit_there_is_no_revision() {
     assert_eq!(of(folder.path(), "users.yaml"), None, "no repository");
     let repository = Repository::new();
     repository.write("users.yaml", ONE);
-    assert_eq!(repository.of("users.yaml"), None, "nothing has been committed");
+    assert_eq!(of(repository.folder(), "users.yaml"), None, "nothing has been committed");
     fs::write(repository.path(".git/HEAD"), "garbage").unwrap();
-    assert_eq!(repository.of("users.yaml"), None, "it is broken");
+    assert_eq!(of(repository.folder(), "users.yaml"), None, "it is broken");
     let mut repository = Repository::new();
     repository.write("users.yaml", ONE);
     repository.commit("Alexandra", "Begin");
     fs::remove_dir_all(repository.path(".git/objects")).unwrap();
     fs::create_dir(repository.path(".git/objects")).unwrap();
-    assert_eq!(repository.of("users.yaml"), None, "its objects are gone");
+    assert_eq!(of(repository.folder(), "users.yaml"), None, "its objects are gone");
 }
 
 #[test]
@@ -179,7 +110,7 @@ fn a_shallow_clone_limits_the_versions() {
     let object = format!(".git/objects/{}/{}", &first[..2], &first[2..]);
     fs::remove_file(repository.path(&object)).unwrap();
     fs::write(repository.path(".git/shallow"), format!("{second}\n")).unwrap();
-    assert_eq!(commit(repository.of("users.yaml")), second);
+    assert_eq!(commit(of(repository.folder(), "users.yaml")), second);
 }
 
 #[test]
@@ -206,9 +137,11 @@ async fn authors(repository: &Repository, ledger: &Ledger, fake: &Fake) -> Vec<S
     let target = WorkspaceSpec {
         workspace: "acme".into(),
         users: vec!["users.yaml".into()],
-        base: repository.folder.path().to_owned(),
+        base: repository.folder().to_owned(),
         zone: TimeZone::UTC,
         on_removed: OnRemoved::Disable,
+        approvals_in_file: true,
+        trust: Trust::default(),
         limits: Limits::default(),
         sending: Sending { concurrency: 1, batch: 25 },
     };
@@ -259,7 +192,7 @@ async fn each_change_names_the_commit_that_caused_it() {
         .account("jonny", Role::Business)
         .account("max", Role::Developer);
     let (fake, ledger) = (Fake::new(&world), Ledger::at(Location::Memory));
-    let head = repository.of("users.yaml").unwrap();
+    let head = of(repository.folder(), "users.yaml").unwrap();
     assert_eq!(
         authors(&repository, &ledger, &fake).await,
         [
@@ -281,7 +214,7 @@ fn an_earlier_version_includes_files_removed_since() {
     fs::remove_file(repository.path("team/b.yaml")).unwrap();
     repository.commit("Matt", "Close the other team");
     let users = vec!["team".to_owned()];
-    let base = repository.folder.path();
+    let base = repository.folder();
     let sources = source::load(&users, base).unwrap();
     let versions = revision::versions(&users, base, &sources);
     let told: Vec<(String, usize)> = versions

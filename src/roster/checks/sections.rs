@@ -1,9 +1,9 @@
 //! Validates the sections of the first file: `unmanaged` and `approvals`.
 
 use super::super::raw::APPROVAL;
-use super::super::{Approval, Pattern, PatternError};
+use super::super::{Approval, ApprovalState, Pattern, PatternError};
 use super::{Validator, invalid_address};
-use crate::action::BudgetName;
+use crate::action::{ApprovalItem, BudgetName};
 use crate::diagnostic::{Diagnostic, Place};
 use crate::email::{Email, EmailError};
 use crate::escape::escape;
@@ -30,15 +30,14 @@ impl Validator<'_> {
             if self.is_full() {
                 break;
             }
-            let approval = self.approval(item);
-            self.approvals.extend(approval);
+            self.approval(item);
         }
     }
 
-    fn approval(&mut self, node: &Node<'_>) -> Option<Approval> {
+    fn approval(&mut self, node: &Node<'_>) -> Option<()> {
         let fields = Fields::of(node, "an approval", &APPROVAL, &mut self.found)?;
-        let reason = self.optional_text(&fields, "reason").map(str::to_owned);
-        let actions: Vec<(BudgetName, Place)> = BudgetName::ALL
+        let reason = self.optional_text(&fields, "reason").unwrap_or_default().trim().to_owned();
+        let actions: Vec<(BudgetName, Place)> = BudgetName::ACTIONS
             .into_iter()
             .filter_map(|action| fields.place_of(action.key()).map(|place| (action, place)))
             .collect();
@@ -65,14 +64,16 @@ impl Validator<'_> {
                     .hint("list the addresses, or remove the approval"),
             );
         }
-        let mut people = Vec::with_capacity(items.len());
         for item in items {
             if self.is_full() {
                 break;
             }
-            people.extend(self.person(item).map(|email| (email, item.place)));
+            let Some(email) = self.person(item) else { continue };
+            let (place, state) = (item.place, ApprovalState::default());
+            let item = ApprovalItem { action, email, reason: reason.clone() };
+            self.approvals.push(Approval { item, place, state });
         }
-        Some(Approval { budget: action, people, reason })
+        Some(())
     }
 
     /// An address of an approval, verbatim: it may be one from the workspace that is not valid in

@@ -80,7 +80,7 @@ impl PlanRow {
             "" => String::new(),
             guards => format!("held by {guards}"),
         };
-        let why = joined(&[&*row.why, row.warning, &held_by], "; ");
+        let why = joined(&[&*row.why, &row.approval, row.warning, &held_by], "; ");
         let place = row.at(sources).unwrap_or_default();
         Self { link: link(workspace, &row.email), why, place, row }
     }

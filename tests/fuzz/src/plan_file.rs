@@ -9,7 +9,7 @@ use rosterd::diagnostic::Sources;
 use rosterd::directory::Snapshot;
 use rosterd::guard::{Limits, Override, evaluate};
 use rosterd::memory::Memory;
-use rosterd::plan::{OnRemoved, Plan, plan};
+use rosterd::plan::{Plan, Rules, plan};
 use rosterd::render::{View, github, json, markdown, saved, text, unified};
 
 use super::{now, output, roster};
@@ -58,7 +58,7 @@ fn check_round_trip(roster: &str, listing: &str) {
     let Some(snapshot) = parse_listing(listing) else { return };
     let Some((desired, plan)) = plan_for(roster, &snapshot) else { return };
     let memory = Memory::empty();
-    let verdict = evaluate(&plan, &Limits::default(), &memory, Override::None);
+    let verdict = evaluate(&plan, &Limits::default(), &memory, &Override::None);
     let (sources, roster) = &desired;
     let (plan, snapshot, verdict) = (&plan, &snapshot, &verdict);
     let view = View { workspace: "acme", sources, roster, snapshot, plan, verdict, revision: None };
@@ -91,7 +91,7 @@ fn plan_for(text: &str, snapshot: &Snapshot) -> Option<(Desired, Plan)> {
     let mut sources = Sources::default();
     sources.add("users.yaml", text);
     let roster = roster::validate(&sources).0?;
-    let plan = plan(&roster, snapshot, &Memory::empty(), OnRemoved::Disable, now());
+    let plan = plan(&roster, snapshot, &Memory::empty(), Rules::default(), now());
     Some(((sources, roster), plan))
 }
 

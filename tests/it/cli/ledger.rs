@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::test_env::{ROSTER, TestEnv, eventually};
+use crate::support::repository::Repository;
 
 const ONCE: [&str; 3] = ["--once", "-u", "users.yaml"];
 const PLAN: [&str; 4] = ["--plan", "-v", "-u", "users.yaml"];
@@ -161,8 +162,10 @@ fn a_budget_counts_across_processes() {
 fn a_pasted_approval_releases_what_it_names_once() {
     let (stage, roster) = crowd(20);
     stage.run(&ONCE).expect(0);
+    let mut repository = Repository::at(&stage.path(""));
     let (fewer, removed) = without(&roster, 6);
     stage.write("users.yaml", &fewer);
+    repository.commit("Matt", "Remove six");
     let held = stage.run(&ONCE).expect(3).stdout();
     let block = held.split_once("commit these lines to the roster:\n").expect("a block").1;
     let block: String = block
@@ -174,27 +177,37 @@ fn a_pasted_approval_releases_what_it_names_once() {
     // All but one of them.
     let named = block.replace(&format!("      - {}\n", removed[5]), "");
     stage.write("users.yaml", &format!("{fewer}{named}"));
+    repository.commit("Alexandra", "Paste the block");
+    let plan = stage.run(&["--plan", "-u", "users.yaml"]).expect(0).stdout();
+    assert_eq!(plan.matches("does not count: its reason is empty").count(), 5, "{plan}");
+    let named = named.replace("reason: \"\"", "reason: they have left");
+    stage.write("users.yaml", &format!("{fewer}{named}"));
+    let saved = stage.run(&ONCE).expect(3).stdout();
+    assert_eq!(saved.matches("✓ disable").count(), 0, "{saved}");
+    assert!(saved.contains("does not count: the last commit does not have it"), "{saved}");
+    repository.commit("Alexandra", "Approve five of them");
     let ran = stage.run(&ONCE).expect(3).stdout();
     assert_eq!(ran.matches("✓ disable").count(), 5, "{ran}");
     assert_eq!(ran.matches("! held").count(), 1 + 1, "in the plan and after it\n{ran}");
     let history = stage.run(&["history", &removed[0], "-u", "users.yaml"]).expect(0).stdout();
     assert!(history.contains("approved, overrides disable-budget"), "{history}");
-    assert!(history.contains("approval used"), "{history}");
-    // The approval has been used: `check` warns, and the same user is held again.
+    assert!(history.contains("they have left (commit "), "{history}");
+    assert!(history.contains("by Alexandra <alexandra@acme.io>"), "{history}");
     let check = stage.run(&["check", "-u", "users.yaml"]).expect(0).stdout();
     assert_eq!(check.matches("warning[approval-used]").count(), 5, "{check}");
-    let account = format!("{{\"email\": \"{}\", \"accountType\": \"DEVELOPER\"}}", removed[0]);
-    stage.control("POST", "account", &account);
-    let again = stage.run(&ONCE).expect(3).stdout();
-    let line = again.lines().find(|line| line.contains(&removed[0]) && line.contains("held"));
-    assert!(line.is_some(), "{again}");
-    // Out of the file and in again it counts anew.
-    stage.write("users.yaml", &fewer);
-    stage.run(&ONCE).expect(3);
-    let one = format!("approvals:\n  - disable: [{}]\n", removed[0]);
+    // A later leaver is not held with the one who is left of the six.
+    let account = "{\"email\": \"zoe@acme.io\", \"accountType\": \"DEVELOPER\"}";
+    stage.control("POST", "account", account);
+    let later = stage.run(&ONCE).expect(3).stdout();
+    assert_eq!(later.matches("✓ disable").count(), 1, "{later}");
+    assert!(later.contains("6 of 19 accounts within 24 h, 5 of them already approved"), "{later}");
+    // An approval of the last one ends the set.
+    let one = format!("approvals:\n  - {{ disable: [{}], reason: he too }}\n", removed[5]);
     stage.write("users.yaml", &format!("{fewer}{one}"));
-    let ran = stage.run(&ONCE).expect(3).stdout();
+    repository.commit("Matt", "Approve the last one");
+    let ran = stage.run(&ONCE).expect(0).stdout();
     assert_eq!(ran.matches("✓ disable").count(), 1, "{ran}");
+    assert!(ran.contains("approved in users.yaml:"), "{ran}");
 }
 
 #[test]
@@ -206,9 +219,13 @@ fn include_held_applies_the_saved_plan() {
     let save = ["--plan", "--format", "json", "--out", "plan.json", "-u", "users.yaml"];
     stage.run(&save).expect(0);
     stage.run(&["apply", "plan.json", "-u", "users.yaml"]).expect(3);
-    let ran = stage.run(&["apply", "plan.json", "--include-held", "-u", "users.yaml"]).expect(0);
+    let include = ["apply", "plan.json", "--include-held", "-u", "users.yaml"];
+    let refused = stage.run(&include).expect(64).stderr();
+    assert!(refused.contains("--include-held needs --reason TEXT"), "{refused}");
+    let include = [&include[..], &["--reason", "they have left"]].concat();
+    let ran = stage.run(&include).expect(0);
     assert_eq!(ran.stdout().matches("✓ disable").count(), 6, "{}", ran.stdout());
-    let stale = stage.run(&["apply", "plan.json", "--include-held", "-u", "users.yaml"]).expect(1);
+    let stale = stage.run(&include).expect(1);
     assert!(stale.stderr().contains("the plan is stale"), "{}", stale.stderr());
 }
 
@@ -220,7 +237,9 @@ fn a_user_removed_by_hand_is_not_invited_without_approval() {
     let held = stage.run(&ONCE).expect(3).stdout();
     assert!(held.contains("held by vanished: 1 of 1 invitations"), "{held}");
     assert!(!stage.knows("matt@acme.io"));
-    stage.write("users.yaml", &format!("{ROSTER}approvals:\n  - invite: [matt@acme.io]\n"));
+    let approval = "approvals:\n  - { invite: [matt@acme.io], reason: a mistake }\n";
+    stage.write("users.yaml", &format!("{ROSTER}{approval}"));
+    Repository::at(&stage.path("")).commit("Matt", "Invite Matt again");
     stage.run(&ONCE).expect(0);
     assert!(stage.knows("matt@acme.io"));
 }

@@ -60,6 +60,7 @@ fn a_minimal_file_gives_exactly_the_defaults() {
             (BudgetName::Demote, budget(20, 3, 24 * HOUR)),
             (BudgetName::GrantAdmin, budget(5, 3, 24 * HOUR)),
             (BudgetName::Invite, budget(20, 50, 24 * HOUR)),
+            (BudgetName::Scheduled, budget(50, 10, 24 * HOUR)),
         ]),
         suspend: false,
     };

@@ -23,6 +23,7 @@ use rosterd::role::Role;
 use rosterd::roster::{checks, raw};
 use rosterd::sandbox::world::AccountType;
 use rosterd::sandbox::{self, Options, Running};
+use rosterd::source::revision::Trust;
 
 use crate::support::run::records;
 use rosterd::failure::FailureKind;
@@ -222,6 +223,8 @@ async fn run(
         base: std::path::PathBuf::new(),
         zone: TimeZone::UTC,
         on_removed: OnRemoved::Disable,
+        approvals_in_file: true,
+        trust: Trust::default(),
         limits: Limits::default(),
         sending: Sending { concurrency: 3, batch: 5 },
     };

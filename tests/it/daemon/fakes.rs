@@ -30,6 +30,7 @@ use rosterd::reconcile::{Evaluation, InputError, LedgerConfig, Loaded, Workspace
 use rosterd::report::{Failure, RunReport, RunStatus, Trigger};
 use rosterd::role::Role;
 use rosterd::roster::{Digest, Member, Period, Roster};
+use rosterd::source::revision::Trust;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
@@ -208,6 +209,8 @@ pub fn workspace(name: &str) -> WorkspaceConfig {
             base: PathBuf::from("."),
             zone: TimeZone::UTC,
             on_removed: OnRemoved::Disable,
+            approvals_in_file: true,
+            trust: Trust::default(),
             limits: Limits::default(),
             sending: Sending { concurrency: 1, batch: 1 },
         },

@@ -5,10 +5,14 @@ use rosterd::diagnostic::Sources;
 use rosterd::guard::{self, Guard, Override};
 use rosterd::memory::entry::{AttemptStatus, Entry, Key, OutcomeEntry};
 use rosterd::role::Role;
-use rosterd::roster::{checks, raw};
+use rosterd::roster::{ApprovalState, checks, raw};
 
 use super::{approved, boundless, budget, held, messages};
 use crate::support::world::{World, dates, disable, elevated, email, hours, intent, now, uid};
+
+fn by_hand() -> Override {
+    Override::All { reason: "for a test".into() }
+}
 
 fn closed(world: World, status: AttemptStatus) -> World {
     let of = world.memory.through();
@@ -53,31 +57,73 @@ fn attempts_at_one_change_count_once() {
 }
 
 #[test]
-fn a_scheduled_end_is_neither_counted_nor_held() {
-    let none = |limits: &mut rosterd::guard::Limits| {
+fn an_end_of_access_has_a_budget_of_its_own_if_it_stood_for_a_window() {
+    let limits = |limits: &mut rosterd::guard::Limits| {
         boundless(limits);
         budget(BudgetName::Disable, 0, 0)(limits);
-        budget(BudgetName::Demote, 0, 0)(limits);
+        budget(BudgetName::Scheduled, 0, 1)(limits);
     };
     let world = World::converged()
         .member_with("matt", Role::Developer, dates(None, Some(0)))
-        .member_with("jonny", Role::Developer, elevated(Role::Admin, 0))
-        .limits(none);
-    let seen_late = world.clone().remember(-1, world_begun()).verdict();
-    assert_eq!(
-        held(&seen_late),
-        ["update_role jonny@acme.io by demote-budget", "disable matt@acme.io by disable-budget"]
-    );
-    // The same dates, while they lay ahead.
-    let scheduled = world.seen(-1);
+        .limits(limits);
+    for hours in [-1, -23] {
+        let late = world.clone().seen(hours).verdict();
+        assert_eq!(held(&late), ["disable matt@acme.io by disable-budget"], "{hours} h");
+    }
+    let scheduled = world.clone().seen(-24);
     assert!(scheduled.verdict().held.is_empty(), "{:?}", held(&scheduled.verdict()));
-    // Neither do they use up the budget of anybody else.
-    let plan = scheduled.plan();
-    assert!(plan.changes().iter().all(|change| change.scheduled));
+    assert!(scheduled.plan().changes()[0].scheduled);
+    // It was taken back in between.
+    let without = World::converged().member("matt", Role::Developer);
+    let memory = World { memory: world.clone().seen(-48).memory, ..without }.seen(-30).memory;
+    let again = World { memory, ..world.clone() };
+    assert_eq!(again.clone().seen(-23).verdict().held.len(), 1);
+    assert!(again.seen(-25).verdict().held.is_empty());
+    let two = world.member_with("max", Role::Developer, dates(None, Some(0))).seen(-30);
+    let verdict = two.verdict();
+    let expected =
+        ["disable matt@acme.io by scheduled-budget", "disable max@acme.io by scheduled-budget"];
+    assert_eq!(held(&verdict), expected);
+    assert!(verdict.approvals().unwrap().contains("disable: [matt@acme.io, max@acme.io]"));
+}
+
+#[test]
+fn the_end_of_an_elevation_of_ours_is_free() {
+    let none = |limits: &mut rosterd::guard::Limits| {
+        boundless(limits);
+        budget(BudgetName::Demote, 0, 0)(limits);
+    };
+    let grant = Action::UpdateRole { uid: uid("max"), from: Role::Developer, to: Role::Admin };
+    let by_us = |world: World, elevates: bool| {
+        let Entry::Intent(mut intent) = intent("max", grant.clone()) else { unreachable!() };
+        intent.elevates = elevates;
+        let world = world.remember(-30, [Entry::Intent(intent)]);
+        world.account("max", Role::Admin).seen(-29)
+    };
+    let elevated =
+        |ends| World::converged().member_with("max", Role::Developer, elevated(Role::Admin, ends));
+    let world = by_us(elevated(0).seen(-31), true);
+    assert!(world.clone().limits(none).verdict().held.is_empty());
+    let demoted = ["update_role max@acme.io by demote-budget"];
+    let by_hand = elevated(0).account("max", Role::Admin).seen(-29).limits(none).verdict();
+    assert_eq!(held(&by_hand), demoted, "somebody else gave the role");
+    let granted = by_us(elevated(0).seen(-31), false).limits(none).verdict();
+    assert_eq!(held(&granted), demoted, "not for the elevation");
+    let other = world.clone().member_with(
+        "max",
+        Role::Business,
+        crate::support::world::elevated(Role::Admin, 0),
+    );
+    assert_eq!(held(&other.limits(none).verdict()), demoted, "not the role of before");
+    let kept =
+        World { members: World::converged().member("max", Role::Admin).members, ..world.clone() };
+    let memory = kept.seen(-2).memory;
+    let back = World { memory, ..world }.limits(none).verdict();
+    assert_eq!(held(&back), demoted, "the roster had made it permanent");
 }
 
 fn world_begun() -> [Entry; 1] {
-    [Entry::Ends { ends: Vec::new() }]
+    [Entry::Ends { ends: Vec::new(), withdrawn: Vec::new() }]
 }
 
 #[test]
@@ -182,13 +228,18 @@ fn an_approval_overrides_its_guards_for_its_people() {
 #[test]
 fn overridden_guards_are_reported() {
     let verdict = all_kinds().approve(BudgetName::Invite, &["yan"]).verdict();
-    let lifted: Vec<String> =
-        verdict.overridden.iter().map(|(key, by)| format!("{} {by:?}", key.email)).collect();
+    let lifted: Vec<String> = verdict
+        .overridden
+        .iter()
+        .map(|(key, it)| format!("{} {:?}", key.email, it.guards))
+        .collect();
     assert_eq!(lifted, ["yan@acme.io [Vanished, Budget(Invite)]"]);
+    let by = &verdict.overridden.values().next().unwrap().by;
+    assert_eq!((by.place.as_deref(), &*by.reason), (Some("users.yaml:90"), "for a test"));
 }
 
 #[test]
-fn a_used_approval_releases_nothing() {
+fn an_approval_that_an_earlier_version_used_releases_nothing() {
     let world = all_kinds().approve(BudgetName::Disable, &["john"]);
     let entry = Entry::ApprovalUsed { budget: BudgetName::Disable, email: email("john") };
     let used = world.clone().remember(0, [entry]);
@@ -215,7 +266,7 @@ fn no_approval_overrides_the_lock_out_guards() {
     let mut clock = World::converged().member_with("matt", Role::Developer, dates(None, Some(0)));
     clock.server_time = Some(hours(1));
     assert_eq!(everybody(clock.clone()).verdict().held.len(), 1);
-    let lifted = guard::evaluate(&clock.plan(), &clock.limits, &clock.memory, Override::All);
+    let lifted = guard::evaluate(&clock.plan(), &clock.limits, &clock.memory, &by_hand());
     assert_eq!(lifted.held.len(), 1, "nor does a person");
 }
 
@@ -250,7 +301,7 @@ fn holds_added_later_are_merged_in_order() {
 #[test]
 fn include_held_overrides_what_an_approval_could() {
     let world = all_kinds();
-    let verdict = guard::evaluate(&world.plan(), &world.limits, &world.memory, Override::All);
+    let verdict = guard::evaluate(&world.plan(), &world.limits, &world.memory, &by_hand());
     assert!(verdict.held.is_empty());
     assert_eq!(approved(&verdict).len(), 5);
 }
@@ -270,9 +321,150 @@ fn the_block_releases_exactly_what_is_held_whatever_the_addresses_are() {
     let zone = jiff::tz::TimeZone::UTC;
     let (read, found) = checks::validate(raw::read(&sources), &sources, &zone, now());
     let read = read.unwrap_or_else(|| panic!("{found:?}\n{block}"));
+    assert!(read.approvals().iter().all(|it| it.state == ApprovalState::NotCommitted));
     world.approvals = read.approvals().to_vec();
+    for approval in &mut world.approvals {
+        approval.state = ApprovalState::Counts;
+    }
     assert!(world.verdict().held.is_empty(), "{:?}\n{block}", held(&world.verdict()));
     let short = verdict.approvals_in_short().unwrap();
     assert!(!short.contains('\n') && short.starts_with("approvals: [{ disable: ["), "{short}");
     assert_eq!(World::converged().verdict().approvals(), None);
+}
+
+/// Twenty accounts, a limit of two disables, and these members missing from the roster.
+fn leaving(users: std::ops::Range<usize>) -> World {
+    let world = World::converged().crowd(15).limits(budget(BudgetName::Disable, 0, 2));
+    users.fold(world, |world, n| world.no_member(&format!("user{n}")))
+}
+
+/// The world after a run that held what it holds.
+fn after_a_run(world: World) -> World {
+    let verdict = world.verdict();
+    let mut world = world.bound();
+    let new = verdict
+        .new_sets
+        .iter()
+        .map(|set| Entry::Set { budget: set.budget, members: set.members.clone() });
+    let ended = Entry::SetEnded { of: verdict.ended_sets.clone() };
+    let entries: Vec<Entry> = new.chain([ended]).collect();
+    world.memory.preview(entries, now());
+    world
+}
+
+/// The users of the crowd whose disable is held.
+fn held_users(world: &World) -> Vec<String> {
+    let held = world.verdict().held.into_iter();
+    held.map(|it| it.change.email.as_str().replace("@acme.io", "").replace("user", "")).collect()
+}
+
+#[test]
+fn later_leavers_are_judged_without_a_set() {
+    let set = after_a_run(leaving(0..5));
+    assert_eq!(held_users(&set), ["0", "1", "2", "3", "4"]);
+    let later = set.clone().no_member("user7").no_member("user8");
+    assert_eq!(held_users(&later), ["0", "1", "2", "3", "4"]);
+    let many = later.clone().no_member("user9");
+    assert_eq!(held_users(&many).len(), 8, "three more exceed the limit by themselves");
+    let second = after_a_run(many);
+    assert_eq!(held_users(&second.clone().no_member("user6")).len(), 8);
+    assert_eq!(second.memory.sets(BudgetName::Disable).count(), 2);
+    // What a set holds when it is unwanted and wanted again is still a member of it.
+    let back = set.clone().both("user0", Role::Developer).both("user1", Role::Developer);
+    let back = after_a_run(back);
+    assert_eq!(held_users(&back), ["2", "3", "4"]);
+    assert_eq!(held_users(&back.no_member("user0").no_member("user1")).len(), 5);
+}
+
+#[test]
+fn a_set_ends_when_what_is_left_of_it_fits() {
+    let set = after_a_run(leaving(0..5));
+    let two = (2..5).fold(set, |it, n| it.both(&format!("user{n}"), Role::Developer));
+    assert_eq!(held_users(&two), [""; 0]);
+    assert_eq!(after_a_run(two.clone()).memory.sets(BudgetName::Disable).count(), 0);
+    // They are counted like all others.
+    assert_eq!(held_users(&two.no_member("user9")), ["9"]);
+}
+
+#[test]
+fn what_is_approved_of_a_set_counts_for_the_rest_and_for_nobody_else() {
+    let five = leaving(0..5);
+    let approve = |count: usize| {
+        let people: Vec<String> = (0..count).map(|n| format!("user{n}")).collect();
+        let people: Vec<&str> = people.iter().map(String::as_str).collect();
+        five.clone().approve(BudgetName::Disable, &people)
+    };
+    // The removal and the approvals are in one commit.
+    assert_eq!(held_users(&approve(4)), ["4"], "four and one are more than two");
+    assert_eq!(held_users(&approve(5)), [""; 0]);
+    let approved = after_a_run(approve(5)).no_member("user8").no_member("user9");
+    assert_eq!(held_users(&approved), [""; 0]);
+    assert_eq!(held_users(&approved.no_member("user7")), ["7", "8", "9"]);
+    // The four have been disabled.
+    let mut later = after_a_run(approve(4));
+    for n in 0..4 {
+        let name = format!("user{n}");
+        let Entry::Intent(mut intent) = intent(&name, disable(&name)) else { unreachable!() };
+        let verdict = approve(4).verdict();
+        intent.approval = verdict.overridden.values().next().map(|release| release.by.clone());
+        let seq = later.memory.through() + 1;
+        later.memory.preview(vec![Entry::Intent(intent), Entry::Shown { of: vec![seq] }], now());
+        later.accounts.retain(|account| account.email != email(&name));
+    }
+    later = later.seen(0);
+    assert_eq!(held_users(&later), ["4"], "however long the others are gone");
+    assert_eq!(held_users(&later.clone().no_member("user8").no_member("user9")), ["4"]);
+    assert_eq!(held_users(&later.approve(BudgetName::Disable, &["user4"])), [""; 0]);
+}
+
+#[test]
+fn an_approval_releases_what_it_named_when_it_was_first_read() {
+    // Nothing was held: later it releases nothing.
+    let inert = leaving(0..2).approve(BudgetName::Disable, &["user0", "user1", "user2"]);
+    let inert = after_a_run(inert).no_member("user2");
+    assert_eq!(held_users(&inert), ["0", "1", "2"]);
+    let plan = inert.plan();
+    let kinds: Vec<_> = plan.findings().iter().map(|it| it.kind.as_str()).collect();
+    assert_eq!(kinds, ["approval_inert"; 3]);
+    let mut again = inert.clone();
+    for approval in &mut again.approvals {
+        approval.item.reason = "they have left".into();
+    }
+    assert_eq!(held_users(&again), [""; 0], "with another reason it is another approval");
+    // The account counts, not the address; and so does the role.
+    let bound = after_a_run(leaving(0..5).approve(BudgetName::Disable, &["user0"]));
+    assert_eq!(held_users(&bound), ["1", "2", "3", "4"]);
+    let mut other = bound.clone();
+    other.accounts.retain(|account| account.email != email("user0"));
+    let other = other.account_as("another", "user0", Role::Developer);
+    assert_eq!(held_users(&other), ["1", "2", "3", "4"], "judged apart from the set");
+    assert!(other.verdict().overridden.is_empty());
+    let none = |limits: &mut guard::Limits| budget(BudgetName::Demote, 0, 0)(limits);
+    let demoted = World::converged().member("alexandra", Role::Business).limits(none);
+    let demoted = after_a_run(demoted.approve(BudgetName::Demote, &["alexandra"]));
+    assert_eq!(held(&demoted.verdict()), [""; 0]);
+    let further = demoted.member("alexandra", Role::Developer).verdict();
+    assert_eq!(held(&further), ["update_role alexandra@acme.io by demote-budget"]);
+}
+
+#[test]
+fn an_approval_of_a_future_end_is_bound_to_its_instant() {
+    let at = |ends| {
+        let world = World::converged().member_with("max", Role::Developer, dates(None, Some(ends)));
+        world.limits(budget(BudgetName::Disable, 0, 0)).approve(BudgetName::Disable, &["max"])
+    };
+    let bound = at(1).bound().memory;
+    let past = |ends| World { memory: bound.clone(), ..at(ends) };
+    let later = |ends: i64| {
+        // The end that was an hour ahead has come.
+        let mut world = past(ends);
+        let time = world.members.iter_mut().find(|it| it.email == email("max"));
+        time.unwrap().time.as_mut().unwrap().ends = Some(hours(ends));
+        let roster = world.roster();
+        let (rules, at) = (world.rules(), hours(2));
+        let plan = rosterd::plan::plan(&roster, &world.snapshot(), &world.memory, rules, at);
+        let verdict = guard::evaluate(&plan, &world.limits, &world.memory, &Override::None);
+        verdict.held.len()
+    };
+    assert_eq!((later(1), later(0)), (0, 1));
 }

@@ -4,7 +4,7 @@ use rosterd::directory::{Snapshot, Uid};
 use rosterd::email::Email;
 use rosterd::guard::Limits;
 use rosterd::memory::Memory;
-use rosterd::plan::{OnRemoved, plan};
+use rosterd::plan::{OnRemoved, Rules, plan};
 use rosterd::render::{json, saved};
 use rosterd::role::Role;
 use rosterd::roster::{Digest, Roster};
@@ -139,7 +139,7 @@ fn a_stale_plan_shows_the_differences() {
     let digest = Digest::of(["something else"]);
     world.roster = Roster::new(members, Vec::new(), Vec::new(), digest).unwrap();
     let snapshot = Snapshot::new(accounts, world.snapshot.invitations().to_vec(), None).unwrap();
-    let fresh = plan(&world.roster, &snapshot, &Memory::empty(), OnRemoved::Disable, now());
+    let fresh = plan(&world.roster, &snapshot, &Memory::empty(), Rules::default(), now());
     let differences = saved.differences(&fresh);
     insta::assert_snapshot!(saved::stale(&differences), @"
     the plan is stale; nothing was changed:

@@ -10,6 +10,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use jiff::tz::TimeZone;
+use rosterd::action::ApprovalItem;
 use rosterd::diagnostic::{Diagnostic, Place, Severity, Sources};
 use rosterd::escape::escape;
 use rosterd::render;
@@ -123,9 +124,8 @@ fn roster(roster: &Roster) -> String {
         let _ = writeln!(text, "    unmanaged {}", pattern.written);
     }
     for approval in roster.approvals() {
-        let people: Vec<&str> = approval.people.iter().map(|(email, _)| email.as_str()).collect();
-        let _ = write!(text, "    approved {} {}", approval.budget.key(), people.join(" "));
-        let _ = writeln!(text, " {:?}", approval.reason.as_deref().unwrap_or_default());
+        let ApprovalItem { action, email, reason } = &approval.item;
+        let _ = writeln!(text, "    approved {} {email} {reason:?}", action.key());
     }
     text
 }

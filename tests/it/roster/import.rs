@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use rosterd::directory::{Account, Invitation, InviteStatus, Snapshot, Uid};
 use rosterd::email::Email;
 use rosterd::memory::Memory;
-use rosterd::plan::{self, OnRemoved};
+use rosterd::plan::{self, Rules};
 use rosterd::role::Role;
 use rosterd::roster::{Pattern, write};
 
@@ -169,7 +169,7 @@ proptest! {
         let (roster, found) = validate(&sources, &TimeZone::UTC);
         prop_assert_eq!(&found, &[], "{}", imported.text);
         let roster = roster.unwrap();
-        let plan = plan::plan(&roster, &snapshot, &Memory::empty(), OnRemoved::Disable, now());
+        let plan = plan::plan(&roster, &snapshot, &Memory::empty(), Rules::default(), now());
         prop_assert_eq!(plan.changes(), &[], "{}", imported.text);
         prop_assert_eq!(roster.members().len(), imported.members);
         for pattern in &patterns {

@@ -195,8 +195,8 @@ impl SimState {
         for guard in held {
             self.count(&format!("held by {guard}"));
         }
-        for guards in evaluation.verdict.overridden.values() {
-            for guard in guards {
+        for release in evaluation.verdict.overridden.values() {
+            for guard in &release.guards {
                 self.count(&format!("lifted {guard}"));
             }
         }

@@ -88,7 +88,8 @@ impl SimState {
             let is_real = held.by.iter().any(|guard| match guard {
                 Guard::Budget(name) => {
                     let changes = applied.plan.changes().iter();
-                    let counted = changes.filter(|change| name.counts(&change.action));
+                    let counted =
+                        changes.filter(|change| name.counts(&change.action, change.scheduled));
                     counted.count() + self.recent_effects(name.key()) > self.budget_limit(applied)
                 }
                 Guard::EmptyRoster => self.latest_roster.members.is_empty(),

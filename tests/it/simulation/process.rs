@@ -32,6 +32,7 @@ use rosterd::reconcile::{
 use rosterd::report::{Failure, Trigger};
 use rosterd::revision::Revision;
 use rosterd::sandbox::auth;
+use rosterd::source::revision::Trust;
 use tokio_util::sync::CancellationToken;
 
 use super::network::{Api, Net, TIMEOUT};
@@ -191,6 +192,8 @@ fn workspace(state: &SimState, params: &Params) -> WorkspaceConfig {
             base: state.folder.clone(),
             zone: state.zone.clone(),
             on_removed: if params.report { OnRemoved::Report } else { OnRemoved::Disable },
+            approvals_in_file: true,
+            trust: Trust::default(),
             limits: limits(params),
             sending: Sending { concurrency: params.concurrency, batch: params.batch },
         },

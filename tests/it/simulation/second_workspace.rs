@@ -14,6 +14,7 @@ use rosterd::memory::entry::Entry;
 use rosterd::reconcile::WorkspaceSpec;
 use rosterd::sandbox::executed::{Executed, Kind};
 use rosterd::sandbox::world::{AccountType, Workspace};
+use rosterd::source::revision::Trust;
 
 use super::invariants::role_name;
 use super::process::Process;
@@ -83,6 +84,8 @@ pub fn workspace(first: &WorkspaceConfig, second: &SecondWorkspace) -> Workspace
         workspace: SECOND_WORKSPACE.into(),
         users: vec![FILE.into()],
         on_removed: rosterd::plan::OnRemoved::Disable,
+        approvals_in_file: true,
+        trust: Trust::default(),
         limits,
         ..first.target.clone()
     };

@@ -2,6 +2,7 @@
 
 pub mod directory;
 pub mod in_process;
+pub mod repository;
 pub mod run;
 pub mod rust;
 pub mod scripted;

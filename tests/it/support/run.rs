@@ -16,6 +16,7 @@ use rosterd::reconcile::{
     self, Evaluation, LedgerConfig, Loaded, RunOptions, RunResult, RunSession, WorkspaceSpec,
 };
 use rosterd::report::{Failure, RunReport, Trigger};
+use rosterd::source::revision::Trust;
 use tokio_util::sync::CancellationToken;
 
 use super::directory::{Fake, FrozenClock};
@@ -56,6 +57,8 @@ impl<'a> Run<'a> {
             base: std::path::PathBuf::new(),
             zone: TimeZone::UTC,
             on_removed: world.on_removed,
+            approvals_in_file: true,
+            trust: Trust::default(),
             limits: world.limits.clone(),
             sending: Sending { concurrency: 2, batch: 2 },
         };
@@ -127,7 +130,7 @@ impl<'a> Run<'a> {
             spec: &self.target,
             loaded: &self.loaded,
             session,
-            options: self.options,
+            options: self.options.clone(),
             clock: self.clock,
             cancel: &self.cancel,
             on_plan: &|evaluation| {

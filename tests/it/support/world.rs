@@ -1,18 +1,21 @@
 //! A builder of test worlds: roster, directory, settings and memory of a workspace.
 
 use jiff::{SignedDuration, Timestamp};
-use rosterd::action::BudgetName;
+use rosterd::action::{ApprovalItem, BudgetName};
 use rosterd::diagnostic::{FileId, Place};
 use rosterd::directory::{Account, Invitation, InviteStatus, Snapshot, Uid};
 use rosterd::email::Email;
+use rosterd::guard::approvals::Binding;
 use rosterd::guard::{self, Limits, Override, Verdict};
 use rosterd::memory::Memory;
-use rosterd::memory::entry::{Entry, Intent, Record};
+use rosterd::memory::entry::{ApprovalRecord, ApprovedBy, Entry, Intent, Record};
 use rosterd::memory::observe::observe;
 use rosterd::plan::change::{Action, Change};
-use rosterd::plan::{self, Finding, OnRemoved, Plan, rename};
+use rosterd::plan::{self, Finding, OnRemoved, Plan, Rules, rename};
 use rosterd::role::Role;
-use rosterd::roster::{Approval, Digest, Elevation, Member, Pattern, Period, Roster};
+use rosterd::roster::{
+    Approval, ApprovalState, Digest, Elevation, Member, Pattern, Period, Roster,
+};
 
 /// The time of every plan.
 pub fn now() -> Timestamp {
@@ -129,8 +132,37 @@ impl World {
     /// Adds an entry of `approvals:`.
     pub fn approve(mut self, budget: BudgetName, people: &[&str]) -> Self {
         let place = Place { file: FileId(0), line: 90, column: 1, start: 0, end: 0 };
-        let people = people.iter().map(|name| (email(name), place)).collect();
-        self.approvals.push(Approval { budget, people, reason: None });
+        self.approvals.extend(people.iter().map(|name| {
+            let (email, reason) = (email(name), "for a test".to_owned());
+            let item = ApprovalItem { action: budget, email, reason };
+            Approval { item, place, state: ApprovalState::Counts }
+        }));
+        self
+    }
+
+    /// Reads the approvals that no run has read, as a run does.
+    pub fn bound(mut self) -> Self {
+        let (plan, roster) = (self.plan(), self.roster());
+        let verdict = guard::evaluate(&plan, &self.limits, &self.memory, &Override::None);
+        let bindings = guard::approvals::bind(&plan, &verdict, &roster, &self.memory);
+        if bindings.is_empty() {
+            return self;
+        }
+        let sets = verdict
+            .new_sets
+            .iter()
+            .map(|set| Entry::Set { budget: set.budget, members: set.members.clone() });
+        let records = bindings.into_iter().map(|Binding { approval, changes, ends }| {
+            let item = approval.item.clone();
+            let by = ApprovedBy {
+                place: Some("users.yaml:90".into()),
+                reason: item.reason.clone(),
+                revision: None,
+            };
+            Entry::Approval(Box::new(ApprovalRecord { item, by, changes, ends }))
+        });
+        let entries: Vec<Entry> = sets.chain(records).collect();
+        self.memory.preview(entries, now());
         self
     }
 
@@ -169,11 +201,16 @@ impl World {
     }
 
     pub fn plan(&self) -> Plan {
-        plan::plan(&self.roster(), &self.snapshot(), &self.memory, self.on_removed, now())
+        plan::plan(&self.roster(), &self.snapshot(), &self.memory, self.rules(), now())
+    }
+
+    pub fn rules(&self) -> Rules {
+        Rules { on_removed: self.on_removed, ..Rules::default() }
     }
 
     pub fn verdict(&self) -> Verdict {
-        guard::evaluate(&self.plan(), &self.limits, &self.memory, Override::None)
+        let world = self.clone().bound();
+        guard::evaluate(&world.plan(), &world.limits, &world.memory, &Override::None)
     }
 }
 
@@ -186,6 +223,8 @@ pub fn intent(name: &str, action: Action) -> Entry {
         reason: "for a test".into(),
         place: None,
         scheduled: false,
+        elevates: false,
+        approval: None,
         revision: None,
         lifted: Vec::new(),
         batch: 1,
