@@ -24,43 +24,65 @@ impl Budget {
 /// so that a mass removal that is never approved does not hold every later leaver. Not counted are
 /// changes that are approved by name, and accounts that may be a member's.
 pub(super) fn check(context: &GuardContext<'_>, decisions: &mut Decisions) {
+    let suspects: HashSet<usize> = {
+        let guards = [Guard::Rename, Guard::Lookalike];
+        let is_suspect = |at: &usize| guards.iter().any(|it| decisions.is_held_by(*at, *it));
+        (0..context.changes.len()).filter(is_suspect).collect()
+    };
+    let in_sets = sets(context, decisions, &suspects);
     for (&name, budget) in &context.limits.budgets {
         // A workspace without an admin must be able to get its first ones.
         if name == BudgetName::GrantAdmin && context.facts.admins == 0 {
             continue;
         }
-        let guard = Guard::Budget(name);
         let mut wanted = context.positions(|it| name.counts(&it.action, it.scheduled));
-        let is_suspect =
-            |at| [Guard::Rename, Guard::Lookalike].iter().any(|it| decisions.is_held_by(at, *it));
-        wanted.retain(|at| !is_suspect(*at));
-        let mut tally = Tally::new(context, name, *budget);
-        for set in context.memory.sets(name) {
-            let is_member = |at: &mut usize| set.members.contains(&context.subject(*at));
-            let theirs: Vec<usize> = wanted.extract_if(.., is_member).collect();
-            if theirs.iter().all(|at| context.is_approved(guard, *at)) {
-                decisions.ended_sets.push(set.seq);
-                wanted.extend(theirs);
-                continue;
-            }
-            let all = tally.with(&theirs, &set.approved);
-            if all <= tally.limit {
-                decisions.ended_sets.push(set.seq);
-                tally.add(&theirs);
-            } else {
-                decisions.hold(context, guard, theirs, |_| tally.describe(all, set.approved.len()));
-            }
-        }
+        wanted.retain(|at| !suspects.contains(at) && !in_sets.contains(&(name, *at)));
+        let guard = Guard::Budget(name);
         let (approved, new): (Vec<usize>, Vec<usize>) =
             wanted.into_iter().partition(|at| context.is_approved(guard, *at));
+        let tally = Tally::new(context, name, *budget);
         decisions.hold(context, guard, approved, |_| tally.describe(0, 0));
         let all = tally.with(&new, &BTreeSet::new());
-        if !new.is_empty() && all > tally.limit {
-            if decisions.hold(context, guard, new.clone(), |_| tally.describe(all, 0)) {
-                decisions.new_sets.push((name, new));
-            }
+        let exceeds = !new.is_empty() && all > tally.limit;
+        if exceeds && decisions.hold(context, guard, new.clone(), |_| tally.describe(all, 0)) {
+            decisions.new_sets.push((name, new));
         }
     }
+}
+
+/// Holds the sets of earlier runs that do not fit, and ends the others. Returns the positions of
+/// what is held, each with the budgets that do not count it therefore.
+fn sets(
+    context: &GuardContext<'_>,
+    decisions: &mut Decisions,
+    suspects: &HashSet<usize>,
+) -> HashSet<(BudgetName, usize)> {
+    let mut held = HashSet::new();
+    for (&name, budget) in &context.limits.budgets {
+        let guard = Guard::Budget(name);
+        // A disable stays in its set if its date is changed.
+        let disables = [BudgetName::Disable, BudgetName::Scheduled];
+        let names = if disables.contains(&name) { &disables[..] } else { &[name] };
+        for set in context.memory.sets(name) {
+            let mut theirs = context.positions(|change| {
+                let counts = |name: &BudgetName| name.counts(&change.action, change.scheduled);
+                names.iter().any(counts)
+                    && set.members.contains(&change.action.subject(&change.email))
+            });
+            let tally = Tally::new(context, name, *budget);
+            let all = tally.with(&theirs, &set.approved);
+            let is_approved = |at: &usize| context.is_approved(guard, *at);
+            if all <= tally.limit || theirs.iter().all(is_approved) {
+                decisions.ended_sets.push(set.seq);
+                continue;
+            }
+            held.extend(names.iter().flat_map(|name| theirs.iter().map(|at| (*name, *at))));
+            theirs.retain(|at| !suspects.contains(at));
+            let approved = set.approved.len();
+            decisions.hold(context, guard, theirs, |_| tally.describe(all, approved));
+        }
+    }
+    held
 }
 
 /// How much of a budget is used.
@@ -96,11 +118,6 @@ impl<'a> Tally<'a> {
     fn targets(&self, positions: &[usize]) -> impl Iterator<Item = Target<'a>> {
         let changes = self.context.changes;
         positions.iter().map(|at| memory::target(&changes[*at].action, &changes[*at].email))
-    }
-
-    fn add(&mut self, positions: &[usize]) {
-        let targets: Vec<Target<'a>> = self.targets(positions).collect();
-        self.possible.extend(targets);
     }
 
     /// The number with these changes, and with those of their set that were approved before.

@@ -1,6 +1,6 @@
-//! What is remembered of approvals, and of the sets of changes that budgets hold.
+//! What is remembered of approvals and budgets: what is used, and the sets that are held.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -38,6 +38,15 @@ pub struct HeldSet {
     pub approved: BTreeSet<Subject>,
 }
 
+/// Usage of a budget.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BudgetUsage<'a> {
+    /// Effects that a listing has shown.
+    pub certain: usize,
+    /// Effects that may have happened; repeated attempts count once.
+    pub possible: HashSet<Target<'a>>,
+}
+
 impl BoundApproval {
     /// Whether it releases this change. `end` is the date that causes the change.
     pub fn releases(&self, action: &Action, email: &Email, end: Option<Timestamp>) -> bool {
@@ -69,6 +78,25 @@ impl Memory {
     /// The sets that a budget holds, the oldest first.
     pub fn sets(&self, budget: BudgetName) -> impl Iterator<Item = &HeldSet> {
         self.sets.iter().filter(move |set| set.budget == budget)
+    }
+
+    /// Usage of a budget since an instant. What was approved by name does not count.
+    pub fn budget_usage(&self, name: BudgetName, since: Timestamp) -> BudgetUsage<'_> {
+        let counted = self.attempts.iter().filter(|attempt| {
+            attempt.at > since
+                && attempt.status.may_have_happened()
+                && !attempt.is_approved_by_name()
+                && name.counts(&attempt.action, attempt.scheduled)
+        });
+        let mut usage = BudgetUsage::default();
+        for attempt in counted {
+            if attempt.shown {
+                usage.certain += 1;
+            } else {
+                usage.possible.insert(target(&attempt.action, &attempt.email));
+            }
+        }
+        usage
     }
 
     pub(super) fn add_set(&mut self, seq: Seq, budget: BudgetName, members: &[Subject]) {
@@ -155,5 +183,13 @@ impl Memory {
                 approval.used = Some(at);
             }
         }
+    }
+}
+
+impl Attempt {
+    /// Whether an approval in the roster released it. What was approved on the command line is
+    /// counted by the budgets.
+    pub fn is_approved_by_name(&self) -> bool {
+        self.approval.as_ref().is_some_and(|by| by.place.is_some())
     }
 }

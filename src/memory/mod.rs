@@ -31,7 +31,7 @@ use crate::status::Health;
 use entry::{ApprovedBy, AttemptStatus, End, Key, Rename, Seq};
 use place::WorkspacePlace;
 
-pub use approvals::{BoundApproval, HeldSet};
+pub use approvals::{BoundApproval, BudgetUsage, HeldSet};
 
 /// How long a listing may be stale: an effect may not be visible for this time.
 pub const PROPAGATION_TIME: SignedDuration = SignedDuration::from_mins(10);
@@ -182,15 +182,6 @@ pub struct Hold {
 pub struct Sent {
     pub times: usize,
     pub last: Timestamp,
-}
-
-/// Usage of a budget.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct BudgetUsage<'a> {
-    /// Effects that a listing has shown.
-    pub certain: usize,
-    /// Effects that may have happened; repeated attempts count once.
-    pub possible: HashSet<Target<'a>>,
 }
 
 /// The person and the result of an action. Repeated attempts have the same target.
@@ -352,25 +343,6 @@ impl Memory {
         fresh.filter_map(|attempt| attempt.action.uid()).collect()
     }
 
-    /// Usage of a budget since an instant. What was approved by name does not count.
-    pub fn budget_usage(&self, name: BudgetName, since: Timestamp) -> BudgetUsage<'_> {
-        let counted = self.attempts.iter().filter(|attempt| {
-            attempt.at > since
-                && attempt.status.may_have_happened()
-                && !attempt.is_approved_by_name()
-                && name.counts(&attempt.action, attempt.scheduled)
-        });
-        let mut usage = BudgetUsage::default();
-        for attempt in counted {
-            if attempt.shown {
-                usage.certain += 1;
-            } else {
-                usage.possible.insert(target(&attempt.action, &attempt.email));
-            }
-        }
-        usage
-    }
-
     /// Attempts whose outcome is unknown, each with the number of changes in its last request.
     pub fn unknown_batches(&self) -> HashMap<Target<'_>, usize> {
         let mut found = HashMap::new();
@@ -413,12 +385,6 @@ impl Memory {
 }
 
 impl Attempt {
-    /// Whether an approval in the roster released it. What was approved on the command line is
-    /// counted by the budgets.
-    pub fn is_approved_by_name(&self) -> bool {
-        self.approval.as_ref().is_some_and(|by| by.place.is_some())
-    }
-
     fn is_propagating(&self) -> bool {
         matches!(self.status, AttemptStatus::Open | AttemptStatus::Done | AttemptStatus::Unknown)
     }

@@ -45,7 +45,10 @@ pub struct Row {
 }
 
 /// The columns of the CSV.
-pub const HEADER: &str = "workspace,email,name,role,status,since,role_since,commit,author,subject,approval,until,expiring,place";
+pub const HEADER: &str = concat!(
+    "workspace,email,name,role,status,since,role_since,commit,author,subject,",
+    "approval,until,expiring,place",
+);
 
 /// All users, sorted by address. `expiring` is set if access ends within `within` of the plan.
 pub fn rows(view: &View<'_>, memory: &Memory, within: SignedDuration) -> Vec<Row> {

@@ -7,6 +7,7 @@ use crate::email::Email;
 use crate::escape::escape;
 use crate::plan::approvals::INERT;
 use crate::plan::{Finding, FindingKind};
+use crate::role::Role;
 
 /// The message of a finding, escaped. `now` is the instant of its plan.
 pub fn message(finding: &Finding, now: Timestamp) -> String {
@@ -14,11 +15,7 @@ pub fn message(finding: &Finding, now: Timestamp) -> String {
     let next = finding.next.map(time::at).unwrap_or_default();
     match &finding.kind {
         FindingKind::Invited => format!("invited{ago}, acceptance pending"),
-        FindingKind::InvitedWithOtherRole { wanted } => {
-            let role = if wanted.grows_to(&finding.role) { "a HIGHER" } else { "another" };
-            let wanted = escape(wanted.as_str());
-            format!("invited{ago} with {role} role than {wanted}; can be changed once accepted")
-        }
+        FindingKind::InvitedWithOtherRole { wanted } => other_role(finding, wanted, &ago),
         FindingKind::InvitationExpired if next.is_empty() => {
             "invitation expired; without a ledger, the time of the next one is unknown".into()
         }
@@ -87,6 +84,12 @@ pub fn message(finding: &Finding, now: Timestamp) -> String {
     }
 }
 
+fn other_role(finding: &Finding, wanted: &Role, ago: &str) -> String {
+    let role = if wanted.grows_to(&finding.role) { "a HIGHER" } else { "another" };
+    let wanted = escape(wanted.as_str());
+    format!("invited{ago} with {role} role than {wanted}; can be changed once accepted")
+}
+
 fn renamed(account: &str, end: &str) -> String {
     let end = if end.is_empty() { String::new() } else { format!(" before {end}") };
     format!(
@@ -109,7 +112,6 @@ fn several(accounts: &[Email]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::role::Role;
 
     fn message_of(kind: FindingKind) -> String {
         let at = |text: &str| Some(text.parse().unwrap());

@@ -20,8 +20,8 @@ pub struct Row {
     /// Empty if the event concerns no person.
     pub email: String,
     /// `invite`, `reinvite`, `update_role`, `disable`, `held`, `released`, `approved`,
-    /// `approval_used`, `accepted`, `first_seen`, `role_changed`, `email_changed`, `removed`, `invited`,
-    /// `invitation_expired` or `invitation_ended`.
+    /// `approval_used`, `accepted`, `first_seen`, `role_changed`, `email_changed`, `removed`,
+    /// `invited`, `invitation_expired` or `invitation_ended`.
     pub event: String,
     pub from: Option<String>,
     pub to: Option<String>,
@@ -43,7 +43,10 @@ pub struct Row {
 }
 
 /// The columns of the CSV.
-pub const HEADER: &str = "workspace,at,email,event,from,to,outcome,shown,reason,detail,approval,place,commit,author,subject";
+pub const HEADER: &str = concat!(
+    "workspace,at,email,event,from,to,outcome,shown,reason,detail,approval,place,",
+    "commit,author,subject",
+);
 
 /// The events of one workspace as rows.
 pub fn rows(workspace: &str, events: &[Event]) -> Vec<Row> {

@@ -7,6 +7,7 @@
 //! `ROSTERD_SEEDS=1000..5000` makes `simulation::many` run these seeds instead of its own, until
 //! `ROSTERD_MINUTES` are over. `ROSTERD_BRIEF=1` stops at the first violation, without shrinking.
 
+mod approvals;
 mod checks;
 mod coverage;
 mod expected_roster;

@@ -383,7 +383,7 @@ fn a_set_ends_when_what_is_left_of_it_fits() {
     assert_eq!(held_users(&two), [""; 0]);
     assert_eq!(after_a_run(two.clone()).memory.sets(BudgetName::Disable).count(), 0);
     // They are counted like all others.
-    assert_eq!(held_users(&two.no_member("user9")), ["9"]);
+    assert_eq!(held_users(&two.no_member("user9")), ["0", "1", "9"]);
 }
 
 #[test]

@@ -5,12 +5,13 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use jiff::Timestamp;
 use rosterd::guard::Guard;
-use rosterd::memory::entry::{AttemptStatus, Entry, Record, RenameSign};
+use rosterd::memory::entry::{AttemptStatus, Entry, OutcomeEntry, Record, RenameSign};
 use rosterd::plan::change::{Action, Change, Reason};
 use rosterd::reconcile::Evaluation;
 use rosterd::report::{End, Outcome, RunReport, Verification};
 
-use super::expected_roster::{ExpectedRoster, Member};
+use super::approvals::Approvals;
+use super::expected_roster::{ExpectedRoster, Member, tier};
 use super::people::People;
 use super::scenario::{Key, Params};
 use super::sim_state::{Listing, Run, SimState};
@@ -52,8 +53,7 @@ pub struct Tracker {
     pub invitations: HashMap<String, Vec<Timestamp>>,
     /// By budget: effects that neither an approval nor a date exempts.
     pub budget_uses: HashMap<&'static str, Vec<BudgetUse>>,
-    /// Ends that a run saw in advance: address and time.
-    pub scheduled: HashSet<(String, Timestamp)>,
+    pub approvals: Approvals,
     /// Addresses with an invitation of unknown outcome that no listing has shown as an account since.
     pub maybe_invited: HashSet<String>,
     pub people: People,
@@ -204,7 +204,22 @@ impl SimState {
         let changes: Vec<String> = changes.map(|change| description(change, evaluation)).collect();
         self.log_event("plan", &format!("run {run}: {}", changes.join(", ")));
         self.record_persons(run, now);
-        self.record_scheduled(run, now);
+        let changes = evaluation.plan.changes().iter();
+        let wanted = changes.map(|it| {
+            let (kind, target, to) = short(&it.action, it.email.as_str());
+            let from = it.action.from().map_or("", |role| role.as_str());
+            let grants = tier(to.as_deref().unwrap_or_default()) > tier(from);
+            let kind = match &*kind {
+                "update" if grants => "grant".to_owned(),
+                "update" => "demote".to_owned(),
+                _ => kind,
+            };
+            (kind, target)
+        });
+        let wanted = wanted.collect();
+        if let Some(expected) = self.expected(run).cloned() {
+            self.record_plan(&expected, wanted, now);
+        }
     }
 
     /// Records the persons that this run has seen.
@@ -221,19 +236,6 @@ impl SimState {
     /// The roster of a run.
     fn expected(&self, run: usize) -> Option<&ExpectedRoster> {
         self.versions[self.runs[run].version?].expected.as_ref()
-    }
-
-    /// Records the future ends that this run has seen.
-    fn record_scheduled(&mut self, run: usize, now: Timestamp) {
-        let Some(expected) = self.expected(run).cloned() else { return };
-        let mut future = Vec::new();
-        for member in &expected.members {
-            let ends = [member.end(&self.zone), member.elevate.map(|(_, until)| until)];
-            for end in ends.into_iter().flatten().filter(|end| *end > now) {
-                future.push((member.email.to_ascii_lowercase(), end));
-            }
-        }
-        self.tracker.scheduled.extend(future);
     }
 
     pub fn finished(&mut self, run: usize, report: &RunReport) {
@@ -255,6 +257,9 @@ impl SimState {
                 format!("{:?}, stopped: {stopped:?}, lost: {}", report.status(), applied.lost)
             }
         };
+        if let Some(applied) = report.applied() {
+            self.record_held(applied);
+        }
         // The listing after apply shows persons too.
         let verified = report.applied().map(|applied| &applied.verification);
         if matches!(verified, Some(Verification::Read(_))) {
@@ -312,33 +317,7 @@ impl SimState {
                 let intent = TrackedIntent { at, true_at, change, executed, status, shown };
                 self.tracker.intents.insert(record.seq, intent);
             }
-            Entry::Outcome(outcome) => {
-                let status = outcome.status;
-                let Some(intent) = self.tracker.intents.get_mut(&outcome.of) else {
-                    self.fail(format!("an outcome without an intent: {outcome:?}"));
-                    return;
-                };
-                intent.status = status;
-                let (executed, change) = (intent.executed, format!("{:?}", intent.change));
-                if status == AttemptStatus::Unknown && intent.change.0 == "invite" {
-                    self.tracker.maybe_invited.insert(intent.change.1.clone());
-                }
-                let intent = &self.tracker.intents[&outcome.of];
-                if status == AttemptStatus::Rejected && intent.change.0 == "invite" {
-                    let email = intent.change.1.clone();
-                    self.invitation_rejected(email);
-                }
-                self.count(&format!("status {}", status.as_str()));
-                let is_true = match status {
-                    AttemptStatus::Done => executed,
-                    AttemptStatus::Rejected | AttemptStatus::NotSent => !executed,
-                    _ => true,
-                };
-                if !is_true {
-                    let why = format!("the ledger records {change} as {status:?}");
-                    self.fail(format!("{why}; executed: {executed}"));
-                }
-            }
+            Entry::Outcome(outcome) => self.outcome_written(outcome),
             Entry::Seen(seen) => {
                 self.count("row seen");
                 self.arrived(seen, record.at);
@@ -354,23 +333,50 @@ impl SimState {
                 self.tracker.host = host.or(self.tracker.host.take());
             }
             Entry::Rename(rename) if rename.sign == RenameSign::Name => {
-                for uid in &rename.accounts {
-                    self.tracker.people.name_recorded(uid.as_str(), record.at);
-                }
+                let names = rename.accounts.iter();
+                names.for_each(|uid| self.tracker.people.name_recorded(uid.as_str(), record.at));
             }
             Entry::Shown { of } => {
-                for seq in of {
-                    if let Some(intent) = self.tracker.intents.get_mut(seq) {
-                        intent.shown = true;
-                    }
-                }
+                let intents = self.tracker.intents.iter_mut();
+                let shown = intents.filter(|(seq, _)| of.contains(seq));
+                shown.for_each(|(_, intent)| intent.shown = true);
             }
+            Entry::Approval(record) => self.approval_read(record),
+            Entry::ApprovalGone { .. } => self.approval_gone(&record.entry),
             other => self.count(&format!("row {}", other.kind())),
         }
     }
 }
 
 impl SimState {
+    fn outcome_written(&mut self, outcome: &OutcomeEntry) {
+        let status = outcome.status;
+        let Some(intent) = self.tracker.intents.get_mut(&outcome.of) else {
+            self.fail(format!("an outcome without an intent: {outcome:?}"));
+            return;
+        };
+        intent.status = status;
+        let (executed, change) = (intent.executed, format!("{:?}", intent.change));
+        if status == AttemptStatus::Unknown && intent.change.0 == "invite" {
+            self.tracker.maybe_invited.insert(intent.change.1.clone());
+        }
+        let intent = &self.tracker.intents[&outcome.of];
+        if status == AttemptStatus::Rejected && intent.change.0 == "invite" {
+            let email = intent.change.1.clone();
+            self.invitation_rejected(email);
+        }
+        self.count(&format!("status {}", status.as_str()));
+        let is_true = match status {
+            AttemptStatus::Done => executed,
+            AttemptStatus::Rejected | AttemptStatus::NotSent => !executed,
+            _ => true,
+        };
+        if !is_true {
+            let why = format!("the ledger records {change} as {status:?}");
+            self.fail(format!("{why}; executed: {executed}"));
+        }
+    }
+
     /// If rosterd disabled all accounts of the member, this was the last invitation.
     fn invitation_rejected(&mut self, email: String) {
         let Some(member) = self.latest_roster.member_for(&email) else { return };

@@ -1,7 +1,7 @@
 //! Events that the seeds of every `cargo test` must cover: each fault, guard, row of the plan and
 //! outcome.
 
-pub const REQUIRED: [&str; 98] = [
+pub const REQUIRED: [&str; 105] = [
     "accepted listing",
     "accepted place",
     "key Rotated",
@@ -59,7 +59,14 @@ pub const REQUIRED: [&str; 98] = [
     "plan disable Expired",
     "plan disables several accounts of an expired member",
     "plan disable NotInRoster",
-    "plan finds ApprovalIdle",
+    "plan finds ApprovalInert",
+    "plan finds ApprovalNotCounted",
+    "an approval names nothing",
+    "an approval names an end",
+    "row approval",
+    "row set",
+    "row set_ended",
+    "held by scheduled-budget",
     "plan finds ApprovalUsed",
     "plan finds Drift",
     "plan finds InvitationExpired",

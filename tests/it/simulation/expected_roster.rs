@@ -1,11 +1,14 @@
 //! The roster as its authors mean it. It is written as YAML, which rosterd reads; what it asks for
 //! is computed here independently.
 
+use std::collections::HashSet;
 use std::fmt::Write as _;
 
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan as _};
+
+use super::approvals::Item;
 
 /// One entry of `users:`.
 #[derive(Clone, Debug, PartialEq)]
@@ -16,16 +19,25 @@ pub struct Member {
     pub aliases: Vec<String>,
     pub starts: Option<Date>,
     pub expires: Option<Date>,
+    /// `expires` as an instant.
+    pub ends: Option<Timestamp>,
     /// The role, and the end of the elevation.
     pub elevate: Option<(&'static str, Timestamp)>,
+}
+
+/// One entry of `approvals:`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Approval {
+    pub action: &'static str,
+    pub people: Vec<String>,
+    pub reason: String,
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ExpectedRoster {
     pub members: Vec<Member>,
     pub unmanaged: Vec<String>,
-    /// The budget and the addresses of each approval.
-    pub approvals: Vec<(&'static str, Vec<String>)>,
+    pub approvals: Vec<Approval>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -44,6 +56,7 @@ impl Member {
             aliases: Vec::new(),
             starts: None,
             expires: None,
+            ends: None,
             elevate: None,
         }
     }
@@ -58,6 +71,9 @@ impl Member {
 
     /// The time at which access ends: `expires` is the last day.
     pub fn end(&self, zone: &TimeZone) -> Option<Timestamp> {
+        if self.ends.is_some() {
+            return self.ends;
+        }
         let day_after = self.expires?.tomorrow().unwrap();
         Some(zone.to_timestamp(day_after.at(0, 0, 0, 0)).unwrap())
     }
@@ -92,7 +108,9 @@ impl Member {
         if let Some(day) = self.starts {
             let _ = write!(keys, ", starts: {day}");
         }
-        if let Some(day) = self.expires {
+        if let Some(end) = self.ends {
+            let _ = write!(keys, ", expires: {end}");
+        } else if let Some(day) = self.expires {
             let _ = write!(keys, ", expires: {day}");
         }
         if let Some((role, until)) = self.elevate {
@@ -119,11 +137,12 @@ impl ExpectedRoster {
         let mut text = "version: 1\n".to_owned();
         let quoted: Vec<String> = self.unmanaged.iter().map(|it| format!("\"{it}\"")).collect();
         let _ = writeln!(text, "unmanaged: [{}]", quoted.join(", "));
-        for (at, (action, people)) in self.approvals.iter().enumerate() {
+        for (at, Approval { action, people, reason }) in self.approvals.iter().enumerate() {
             if at == 0 {
                 text += "approvals:\n";
             }
-            let _ = writeln!(text, "  - {{ {action}: [{}], reason: agreed }}", people.join(", "));
+            let people = people.join(", ");
+            let _ = writeln!(text, "  - {{ {action}: [{people}], reason: \"{reason}\" }}");
         }
         text
     }
@@ -158,9 +177,15 @@ impl ExpectedRoster {
         })
     }
 
-    pub fn approves(&self, action: &str, address: &str) -> bool {
-        let mut approvals = self.approvals.iter().filter(|(budget, _)| *budget == action);
-        approvals.any(|(_, people)| people.iter().any(|it| it.eq_ignore_ascii_case(address)))
+    /// Action, address and reason of every approval.
+    pub fn items(&self) -> HashSet<Item> {
+        let items = self.approvals.iter().flat_map(|it| {
+            let Approval { action, people, reason } = it;
+            people.iter().map(move |person| {
+                ((*action).to_owned(), person.to_ascii_lowercase(), reason.clone())
+            })
+        });
+        items.collect()
     }
 }
 

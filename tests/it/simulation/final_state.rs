@@ -6,6 +6,7 @@ use rosterd::plan::{FindingCategory, FindingKind};
 use rosterd::report::{Applied, Outcome, RunStatus, Verification};
 use rosterd::sandbox::world::Account;
 
+use super::checks::short;
 use super::expected_roster::{Member, Phase};
 use super::invariants::{INVISIBLE, role_name};
 use super::sim_state::SimState;
@@ -90,7 +91,10 @@ impl SimState {
                     let changes = applied.plan.changes().iter();
                     let counted =
                         changes.filter(|change| name.counts(&change.action, change.scheduled));
-                    counted.count() + self.recent_effects(name.key()) > self.budget_limit(applied)
+                    let (_, target, _) = short(action, held.change.email.as_str());
+                    let limit = self.budget_limit(applied);
+                    counted.count() + self.recent_effects(name.key()) > limit
+                        || self.is_held_together(name.key(), &target, limit)
                 }
                 Guard::EmptyRoster => self.latest_roster.members.is_empty(),
                 Guard::MinAdmins => action.takes_admin() && self.params.min_admins > 0,
@@ -126,7 +130,11 @@ impl SimState {
     /// An upper bound of the effects of the last day that count against the budget.
     fn recent_effects(&self, budget: &str) -> usize {
         let day = self.clocks.machine_now() - jiff::SignedDuration::from_hours(24);
-        let kind = if budget == "grant_admin" || budget == "demote" { "update" } else { budget };
+        let kind = match budget {
+            "grant_admin" | "demote" => "update",
+            "scheduled" => "disable",
+            _ => budget,
+        };
         let intents = self.tracker.intents.values();
         let recent =
             intents.filter(|it| it.at > day && (it.change.0 == kind || budget == "grant_admin"));

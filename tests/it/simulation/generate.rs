@@ -9,7 +9,7 @@ use super::scenario::{
     Step,
 };
 
-const EDITS: [(Edit, u8); 24] = [
+const EDITS: [(Edit, u8); 28] = [
     (Edit::Add, 10),
     (Edit::AddAdmin, 3),
     (Edit::Remove, 10),
@@ -31,7 +31,11 @@ const EDITS: [(Edit, u8); 24] = [
     (Edit::ControlCharacters, 1),
     (Edit::DeleteFile, 2),
     (Edit::Unmanage, 3),
-    (Edit::Approve, 10),
+    (Edit::Approve, 12),
+    (Edit::ApproveInStock, 3),
+    (Edit::EndMany, 3),
+    (Edit::TakeBackEnds, 3),
+    (Edit::ElevateMany, 2),
     (Edit::RemoveApprovals, 3),
     (Edit::Repair, 6),
 ];

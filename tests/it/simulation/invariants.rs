@@ -33,15 +33,15 @@ pub const INVISIBLE: &str = "\u{200b}";
 const CLOCK_TOLERANCE: SignedDuration = SignedDuration::from_mins(6);
 
 /// One effect, and what it is checked against.
-struct EffectCheck<'a> {
-    kind: &'static str,
-    target: &'a str,
-    to: Option<&'static str>,
-    expected: &'a ExpectedRoster,
+pub struct EffectCheck<'a> {
+    pub kind: &'static str,
+    pub target: &'a str,
+    pub to: Option<&'static str>,
+    pub expected: &'a ExpectedRoster,
     listing: &'a Listing,
-    now: Timestamp,
-    state: &'a SimState,
-    run: usize,
+    pub now: Timestamp,
+    pub state: &'a SimState,
+    pub run: usize,
 }
 
 impl SimState {
@@ -106,13 +106,23 @@ impl SimState {
                 .map_err(|why| format!("only by a wrong clock ({now}, truly {true_now}): {why}"))?;
         }
         check.keeps_min_admins(after)?;
-        let (budgets, limit) = (check.budgets(), check.limit());
-        for budget in budgets {
+        let (all, limit) = (check.budgets(), check.limit());
+        let is_approved = |budget: &&&str| {
+            check.is_approved(if **budget == "scheduled" { "disable" } else { budget })
+        };
+        let (approved, counted): (Vec<&'static str>, Vec<_>) =
+            all.into_iter().partition(|budget| is_approved(&budget));
+        let elevates = check.elevates();
+        for budget in counted {
+            if self.is_held_together(budget, target, limit) {
+                return Err(format!("with its set it exceeds {budget}, limit {limit}"));
+            }
             let within = self.tracker.use_budget(budget, BudgetUse { times, intent: seq });
             if within > limit {
                 return Err(format!("{within} within a day against {budget}, limit {limit}"));
             }
         }
+        self.tracker.approvals.effect(target, elevates, &approved);
         match kind {
             "invite" => self.check_backoff(target, times[0])?,
             "disable" => {
@@ -166,13 +176,13 @@ fn apply(accounts: &mut [Account], executed: &Executed) {
 }
 
 impl EffectCheck<'_> {
-    fn account(&self) -> Result<(&str, &str), String> {
+    pub fn account(&self) -> Result<(&str, &str), String> {
         let found = self.listing.accounts.iter().find(|(uid, ..)| *uid == self.target);
         let (_, email, role) = found.ok_or("its run was not shown this account")?;
         Ok((email, role))
     }
 
-    fn owner(&self, uid: &str, email: &str) -> Option<&Member> {
+    pub fn owner(&self, uid: &str, email: &str) -> Option<&Member> {
         self.state.tracker.owner(self.expected, uid, email)
     }
 
@@ -208,11 +218,11 @@ impl EffectCheck<'_> {
             ("disable", None) if params.report => Err("on_removed: report".into()),
             ("disable", None) if self.expected.members.is_empty() => Err("an empty roster".into()),
             ("disable", None) => match self.lookalike_of(email) {
-                Some(member) if !self.expected.approves("disable", email) => {
+                Some(member) if !self.is_approved("disable") => {
                     Err(format!("it looks like {}", member.email))
                 }
                 _ => match self.state.person(self.expected, self.listing, self.target, self.now) {
-                    Some(member) if !self.expected.approves("disable", email) => {
+                    Some(member) if !self.is_approved("disable") => {
                         Err(format!("it may be the account of {}", member.email))
                     }
                     _ => Ok(()),
@@ -264,7 +274,7 @@ impl EffectCheck<'_> {
         }
         let mut shown = self.listing.accounts.iter().map(|(_, email, _)| (email, &true));
         let invited = self.listing.invitations.iter().map(|(email, pending)| (email, pending));
-        let approved = self.expected.approves("invite", &member.email);
+        let approved = self.is_approved("invite");
         let alike = |(email, counts): (&String, &bool)| {
             *counts
                 && !self.expected.is_unmanaged(email)
@@ -303,7 +313,7 @@ impl EffectCheck<'_> {
             })
         };
         let vanished = seen.find(|(_, uid)| !is_disabled(uid) && !is_listed(uid));
-        let approved = self.expected.approves("invite", &member.email);
+        let approved = self.is_approved("invite");
         match vanished {
             Some((email, _)) if !approved => Err(format!("the account of {email} has vanished")),
             _ => Ok(()),
@@ -334,14 +344,16 @@ impl EffectCheck<'_> {
         Ok(())
     }
 
-    /// The budgets that the effect uses.
+    /// The budgets that the effect uses, if it is not approved.
     fn budgets(&self) -> Vec<&'static str> {
-        let (email, from) = self.account().unwrap_or((self.target, ""));
+        let (_, from) = self.account().unwrap_or((self.target, ""));
         let to = self.to.unwrap_or_default();
         let mut budgets = Vec::new();
         match self.kind {
             "invite" => budgets.push("invite"),
+            "disable" if self.stood_for_a_day() => budgets.push("scheduled"),
             "disable" => budgets.push("disable"),
+            _ if self.ends_our_elevation() => return budgets,
             _ if tier(to) <= tier(from) => budgets.push("demote"),
             _ => {}
         }
@@ -349,25 +361,7 @@ impl EffectCheck<'_> {
         if tier(to) >= 2 && to != from && any_admin {
             budgets.push("grant_admin");
         }
-        let owner = self.owner(self.target, email);
-        let owner = owner.or_else(|| self.expected.member_for(self.target));
-        let approved =
-            |budget: &str| self.expected.approves(budget, owner.map_or(email, |it| &it.email));
-        let dated = |budget: &str| {
-            budget != "invite"
-                && budget != "grant_admin"
-                && owner.is_some_and(|member| self.was_scheduled(member))
-        };
-        budgets.retain(|budget| !approved(budget) && !dated(budget));
         budgets
-    }
-
-    /// Whether an earlier run has seen an end that is now reached.
-    fn was_scheduled(&self, member: &Member) -> bool {
-        let (email, scheduled) = (member.email.to_ascii_lowercase(), &self.state.tracker.scheduled);
-        let ends = [member.end(&self.state.zone), member.elevate.map(|(_, until)| until)];
-        let mut ends = ends.into_iter().flatten().filter(|end| *end <= self.now);
-        ends.any(|end| scheduled.contains(&(email.clone(), end)))
     }
 
     fn limit(&self) -> usize {

@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use rosterd::sandbox::world::{Account, AccountType, Invitation, World};
 
-use super::expected_roster::{ExpectedRoster, Member, day};
+use super::expected_roster::{Approval, ExpectedRoster, Member, day};
 use super::invariants::{INVISIBLE, role_name};
 use super::people::{introduce, name_of};
 use super::scenario::{Edit, OperatorAction};
@@ -270,6 +270,50 @@ impl SimState {
                     _ => drop(expected.unmanaged.pop()),
                 }
             }
+            Edit::Approve
+            | Edit::ApproveInStock
+            | Edit::EndMany
+            | Edit::TakeBackEnds
+            | Edit::ElevateMany => self.edit_many(expected, edit, which, now),
+            Edit::RemoveApprovals => expected.approvals.clear(),
+            Edit::Remove if count > 0 => drop(expected.members.remove(at)),
+            _ => {
+                if let Some(member) = expected.members.get_mut(at) {
+                    let before = member.clone();
+                    edit_member(member, edit, which, role, now);
+                    let email = member.email.clone();
+                    let conflicts =
+                        expected.members.iter().filter(|it| it.has_address(&email)).count() > 1;
+                    if conflicts || expected.is_unmanaged(&email) {
+                        expected.members[at] = before;
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The reason of an approval: sometimes none, and one of few.
+fn reason(which: usize) -> String {
+    if which.is_multiple_of(11) { String::new() } else { format!("agreed {}", which % 3) }
+}
+
+impl SimState {
+    /// Approvals, and dates of many members.
+    fn edit_many(
+        &mut self,
+        expected: &mut ExpectedRoster,
+        edit: Edit,
+        which: usize,
+        now: Timestamp,
+    ) {
+        let approve = |expected: &mut ExpectedRoster, action, people: Vec<String>| {
+            if !people.is_empty() {
+                let reason = reason(which);
+                expected.approvals.push(Approval { action, people, reason });
+            }
+        };
+        match edit {
             Edit::Approve => {
                 let Some(applied) = self.reports.last().and_then(|report| report.applied()) else {
                     return;
@@ -285,24 +329,42 @@ impl SimState {
                         let alias = alias.filter(|_| which.is_multiple_of(5)).cloned();
                         alias.unwrap_or_else(|| it.as_str().to_owned())
                     });
-                    let people = people.collect();
-                    expected.approvals.push((budget.key(), people));
+                    approve(expected, budget.key(), people.collect());
                 }
             }
-            Edit::RemoveApprovals => expected.approvals.clear(),
-            Edit::Remove if count > 0 => drop(expected.members.remove(at)),
-            _ => {
-                if let Some(member) = expected.members.get_mut(at) {
-                    let before = member.clone();
-                    edit_member(member, edit, which, role, now);
-                    let email = member.email.clone();
-                    let conflicts =
-                        expected.members.iter().filter(|it| it.has_address(&email)).count() > 1;
-                    if conflicts || expected.is_unmanaged(&email) {
-                        expected.members[at] = before;
-                    }
+            Edit::ApproveInStock => {
+                let action = ["disable", "invite", "grant_admin", "demote"][which % 4];
+                let others = (0..2).map(|n| format!("guest{}@acme.io", (which + n) % 5));
+                let members = expected.members.iter().skip(which % 3);
+                let mut people: Vec<String> = members.map(|it| it.email.clone()).collect();
+                people.extend(others);
+                approve(expected, action, people);
+            }
+            Edit::EndMany => {
+                // Seconds ahead, or more than a day.
+                let ahead = if which.is_multiple_of(2) { 20 } else { 30 * 3_600 };
+                let at = now + SignedDuration::from_secs(ahead);
+                for member in expected.members.iter_mut().skip(1 + which % 2) {
+                    (member.ends, member.starts) = (Some(at), None);
+                }
+                if which.is_multiple_of(3) {
+                    let people = expected.members.iter().map(|it| it.email.clone()).collect();
+                    approve(expected, "disable", people);
                 }
             }
+            Edit::TakeBackEnds => {
+                for member in &mut expected.members {
+                    (member.ends, member.expires) = (None, None);
+                }
+            }
+            Edit::ElevateMany => {
+                let until = now
+                    + SignedDuration::from_secs(if which.is_multiple_of(3) { 20 } else { 4_000 });
+                for member in expected.members.iter_mut().filter(|it| it.role != "ADMIN") {
+                    member.elevate = Some(("ADMIN", until));
+                }
+            }
+            _ => {}
         }
     }
 }
@@ -334,12 +396,12 @@ fn edit_member(member: &mut Member, edit: Edit, which: usize, role: &'static str
         }
         Edit::Expire | Edit::ExpireNow => {
             let days = if edit == Edit::Expire { days } else { -1 - days };
-            member.expires = Some(day(now, days));
+            (member.expires, member.ends) = (Some(day(now, days)), None);
             member.starts = None;
         }
         Edit::StartLater => {
             member.starts = Some(day(now, days));
-            member.expires = None;
+            (member.expires, member.ends) = (None, None);
         }
         Edit::Elevate if member.role != "ADMIN" => {
             let until = now + SignedDuration::from_hours(1 + 20 * days);
@@ -354,7 +416,8 @@ fn summary(expected: Option<&ExpectedRoster>) -> String {
     let Some(expected) = expected else { return "invalid".into() };
     let members = expected.members.iter().map(|member| {
         let (dates, aliases) = ([member.starts, member.expires], &member.aliases);
-        format!("{} {} {dates:?} {:?} {aliases:?}", member.email, member.role, member.elevate)
+        let times = (member.ends, member.elevate);
+        format!("{} {} {dates:?} {times:?} {aliases:?}", member.email, member.role)
     });
     let members: Vec<String> = members.collect();
     format!("{}; unmanaged {:?}; {:?}", members.join(", "), expected.unmanaged, expected.approvals)

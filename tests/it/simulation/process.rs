@@ -31,6 +31,7 @@ use rosterd::reconcile::{
 };
 use rosterd::report::{Failure, Trigger};
 use rosterd::revision::Revision;
+use rosterd::roster::ApprovalState;
 use rosterd::sandbox::auth;
 use rosterd::source::revision::Trust;
 use tokio_util::sync::CancellationToken;
@@ -295,7 +296,18 @@ impl Environment for SimEnvironment {
         // The one in force, unless `roster_read` gets this one.
         let mut state = self.process.shared.state();
         state.runs[self.process.run()].version = *self.process.last_good.lock().unwrap();
-        loaded.map(|loaded| Loaded { revision: Some(revision(newest)), ..loaded })
+        let counting = state.counting(newest);
+        loaded.map(|mut loaded| {
+            loaded.roster.judge_approvals(|it| {
+                let item = (it.action.key().to_owned(), it.email.folded(), it.reason.clone());
+                if counting.contains(&item) {
+                    ApprovalState::Counts
+                } else {
+                    ApprovalState::NotCommitted
+                }
+            });
+            Loaded { revision: Some(revision(newest)), ..loaded }
+        })
     }
 
     fn committed(&self, target: &WorkspaceSpec, sources: &Sources) -> BTreeSet<String> {

@@ -143,6 +143,12 @@ pub enum Edit {
     DeleteFile,
     Unmanage,
     Approve,
+    /// Approves what nobody holds.
+    ApproveInStock,
+    /// Sets the end of access of nearly all members to the same instant.
+    EndMany,
+    TakeBackEnds,
+    ElevateMany,
     RemoveApprovals,
     Repair,
 }

@@ -1,0 +1,303 @@
+//! The judge of approvals, of the sets that budgets hold, and of ends of access. It trusts the
+//! ledger only for when an approval was read, and reports only for what was held.
+
+use std::collections::{HashMap, HashSet};
+
+use jiff::{SignedDuration, Timestamp};
+use rosterd::action::ApprovalItem;
+use rosterd::guard::Guard;
+use rosterd::memory::entry::{ApprovalRecord, Entry};
+use rosterd::report::Applied;
+
+use super::checks::short;
+use super::expected_roster::{ExpectedRoster, Phase};
+use super::invariants::EffectCheck;
+use super::sim_state::{Listing, SimState, Written};
+
+const DAY: SignedDuration = SignedDuration::from_hours(24);
+
+/// Action, address and reason.
+pub type Item = (String, String, String);
+
+/// What an approval named when a run first read it.
+#[derive(Debug, Default)]
+pub struct Named {
+    /// Uid, or nothing for an invitation, and the role afterwards.
+    changes: HashSet<(Option<String>, Option<String>)>,
+    ends: HashSet<Timestamp>,
+}
+
+/// Changes that a budget held in one run: their uids or addresses.
+#[derive(Debug)]
+pub struct HeldTogether {
+    budget: &'static str,
+    members: HashSet<String>,
+    approved: HashSet<String>,
+}
+
+#[derive(Debug, Default)]
+pub struct Approvals {
+    named: HashMap<Item, Named>,
+    sets: Vec<HeldTogether>,
+    /// Ends of access in the rosters of all runs since: address and instant.
+    ends: HashMap<(String, Timestamp), Timestamp>,
+    /// By uid: the member whose elevation rosterd applied, and the role before.
+    elevated: HashMap<String, (String, String)>,
+    /// Uids and addresses that the last plan wants to change, with the kind.
+    wanted: HashSet<(String, String)>,
+}
+
+fn item(record: &ApprovalItem) -> Item {
+    let (action, email) = (record.action.key().to_owned(), record.email.folded());
+    (action, email, record.reason.clone())
+}
+
+/// Whether a budget may count changes of a kind: `demote`, `grant`, `disable` or `invite`.
+fn is_of(budget: &str, kind: &str) -> bool {
+    match budget {
+        "grant_admin" => kind == "grant" || kind == "invite",
+        "scheduled" => kind == "disable",
+        _ => budget == kind,
+    }
+}
+
+impl SimState {
+    /// The approvals that count in a version of the file: those that are committed, with a reason.
+    pub fn counting(&self, version: usize) -> HashSet<Item> {
+        let commits = self.versions[..=version].iter().rev();
+        let last = commits.into_iter().find(|it| it.written == Written::Commit);
+        let head = last.and_then(|it| it.expected.as_ref());
+        let committed = head.map(ExpectedRoster::items).unwrap_or_default();
+        let of = self.versions[version].expected.as_ref();
+        let of = of.map(ExpectedRoster::items).unwrap_or_default();
+        of.intersection(&committed).filter(|(.., reason)| !reason.is_empty()).cloned().collect()
+    }
+
+    /// A run has read an approval: what it releases is what the run's roster and listing show.
+    pub fn approval_read(&mut self, record: &ApprovalRecord) {
+        self.count("row approval");
+        let latest = self.runs.iter().filter(|run| run.order.is_some());
+        let Some(run) = latest.max_by_key(|run| run.order) else { return };
+        let (Some(version), Some(listing)) = (run.version, run.listing.clone()) else {
+            return self.fail(format!("{:?} was read without a listing", record.item));
+        };
+        let (now, expected) = (self.clocks.machine_now(), self.versions[version].expected.clone());
+        if !self.counting(version).contains(&item(&record.item)) {
+            return self.fail(format!("{:?} does not count", record.item));
+        }
+        let expected = expected.unwrap_or_default();
+        for (uid, role) in &record.changes {
+            let (uid, role) = (uid.as_ref().map(|it| it.as_str()), role.as_ref());
+            let role = role.map(|it| it.as_str());
+            if !self.is_wanted(&expected, &listing, &record.item, uid, role) {
+                self.fail(format!("{:?} names {uid:?} {role:?}", record.item));
+            }
+        }
+        let member = expected.member_for(record.item.email.as_str());
+        let ends = member.map(|member| [member.end(&self.zone), member.elevate.map(|it| it.1)]);
+        let is_set = |at: &Timestamp| {
+            *at > now - SignedDuration::from_mins(6)
+                && ends.is_some_and(|ends| ends.contains(&Some(*at)))
+        };
+        if !record.ends.iter().all(is_set) {
+            self.fail(format!("{:?} names {:?}", record.item, record.ends));
+        }
+        let changes = record.changes.iter().map(|(uid, role)| {
+            let uid = uid.as_ref().map(|it| it.as_str().to_owned());
+            (uid, role.as_ref().map(|it| it.as_str().to_owned()))
+        });
+        let named =
+            Named { changes: changes.collect(), ends: record.ends.iter().copied().collect() };
+        if named.changes.is_empty() && named.ends.is_empty() {
+            self.count("an approval names nothing");
+        }
+        if !named.ends.is_empty() {
+            self.count("an approval names an end");
+        }
+        self.tracker.approvals.named.insert(item(&record.item), named);
+    }
+
+    /// Whether the roster and the listing ask for a change of the person with this address.
+    fn is_wanted(
+        &self,
+        expected: &ExpectedRoster,
+        listing: &Listing,
+        of: &ApprovalItem,
+        uid: Option<&str>,
+        role: Option<&str>,
+    ) -> bool {
+        let now = self.clocks.machine_now();
+        let is_address = |it: &str| it.eq_ignore_ascii_case(of.email.as_str());
+        let Some(uid) = uid else {
+            let mut members = expected.members.iter().filter(|it| is_address(&it.email));
+            return members.any(|it| Some(it.role) == role);
+        };
+        let mut accounts = listing.accounts.iter();
+        let Some((_, email, present)) = accounts.find(|(id, ..)| id == uid) else { return false };
+        let owner = self.tracker.owner(expected, uid, email);
+        if !owner.map_or(is_address(email), |it| is_address(&it.email)) {
+            return false;
+        }
+        match role {
+            None => owner.is_none_or(|it| it.phase(now, &self.zone) == Phase::Past),
+            Some(role) => owner.is_some_and(|it| it.role_at(now) == role && present != role),
+        }
+    }
+
+    /// Approvals have left the file.
+    pub fn approval_gone(&mut self, entry: &Entry) {
+        self.count("row approval_gone");
+        let Entry::ApprovalGone { budget, email, reason: Some(reason) } = entry else { return };
+        let gone = &(budget.key().to_owned(), email.folded(), reason.clone());
+        let latest = self.runs.iter().filter(|run| run.order.is_some());
+        let version = latest.max_by_key(|run| run.order).and_then(|run| run.version);
+        let of = version.and_then(|version| self.versions[version].expected.as_ref());
+        if of.is_some_and(|of| of.items().contains(gone)) {
+            self.fail(format!("{gone:?} is in the file"));
+        }
+        self.tracker.approvals.named.remove(gone);
+    }
+
+    /// Records what the plan of a run wants, and the ends in its roster.
+    pub fn record_plan(
+        &mut self,
+        expected: &ExpectedRoster,
+        wanted: HashSet<(String, String)>,
+        now: Timestamp,
+    ) {
+        let zone = self.zone.clone();
+        let Approvals { ends, elevated, wanted: before, .. } = &mut self.tracker.approvals;
+        *before = wanted;
+        let written = expected
+            .members
+            .iter()
+            .filter_map(|member| Some((member.email.to_ascii_lowercase(), member.end(&zone)?)));
+        let written: HashSet<(String, Timestamp)> = written.collect();
+        ends.retain(|end, _| written.contains(end));
+        for end in written.into_iter().filter(|(_, at)| *at > now) {
+            ends.entry(end).or_insert(now);
+        }
+        let is_elevated =
+            |email: &str| expected.member_for(email).is_some_and(|member| member.elevate.is_some());
+        elevated.retain(|_, (email, _)| is_elevated(email));
+    }
+
+    /// Records what the budgets hold at the end of a run.
+    pub fn record_held(&mut self, applied: &Applied) {
+        let mut held: HashMap<&'static str, HashSet<String>> = HashMap::new();
+        for it in &applied.verdict.held {
+            let (_, target, _) = short(&it.change.action, it.change.email.as_str());
+            for guard in &it.by {
+                if let Guard::Budget(name) = guard {
+                    held.entry(name.key()).or_default().insert(target.clone());
+                }
+            }
+        }
+        let sets = &mut self.tracker.approvals.sets;
+        let is_held = |set: &HeldTogether| {
+            held.get(set.budget).is_some_and(|held| !held.is_disjoint(&set.members))
+        };
+        sets.retain(is_held);
+        for (budget, held) in held {
+            let known = sets.iter().filter(|set| set.budget == budget);
+            let known: HashSet<&String> = known.flat_map(|set| &set.members).collect();
+            let members: HashSet<String> =
+                held.into_iter().filter(|it| !known.contains(it)).collect();
+            if !members.is_empty() {
+                sets.push(HeldTogether { budget, members, approved: HashSet::new() });
+            }
+        }
+    }
+
+    /// Whether what a budget held together still exceeds the limit.
+    pub fn is_held_together(&self, budget: &str, target: &str, limit: usize) -> bool {
+        let Approvals { sets, wanted, .. } = &self.tracker.approvals;
+        let mut of = sets.iter().filter(|set| set.budget == budget && set.members.contains(target));
+        of.any(|set| {
+            let is_wanted = |member: &&String| {
+                wanted.iter().any(|(kind, it)| it == *member && is_of(budget, kind))
+            };
+            let wanted: HashSet<&String> = set.members.iter().filter(is_wanted).collect();
+            wanted.union(&set.approved.iter().collect()).count() > limit
+        })
+    }
+}
+
+impl EffectCheck<'_> {
+    /// Whether an approval releases this effect from what its action covers. The address is the
+    /// member's, or the account's if it has none.
+    pub fn is_approved(&self, action: &str) -> bool {
+        let email = self.account().map_or(self.target, |(email, _)| email);
+        let owner = self.owner(self.target, email);
+        let owner = owner.or_else(|| self.expected.member_for(self.target));
+        let address = owner.map_or(email, |it| &it.email).to_ascii_lowercase();
+        let Some(version) = self.state.runs[self.run].version else { return false };
+        let end = match self.kind {
+            "disable" => owner.and_then(|it| it.end(&self.state.zone)),
+            _ => owner.and_then(|it| it.elevate).map(|(_, until)| until),
+        };
+        let end = end.filter(|end| *end <= self.now);
+        let uid = (self.kind != "invite").then(|| self.target.to_owned());
+        let change = (uid, self.to.map(str::to_owned));
+        let counting = self.state.counting(version).into_iter();
+        let mut theirs = counting.filter(|it| it.0 == action && it.1 == address);
+        theirs.any(|it| {
+            let named = self.state.tracker.approvals.named.get(&it);
+            named.is_some_and(|named| {
+                named.changes.contains(&change) || end.is_some_and(|at| named.ends.contains(&at))
+            })
+        })
+    }
+
+    /// Whether the end of access that causes a disable stood in every roster of a day before.
+    pub fn stood_for_a_day(&self) -> bool {
+        let Ok((email, _)) = self.account() else { return false };
+        let Some(member) = self.owner(self.target, email) else { return false };
+        let Some(end) = member.end(&self.state.zone) else { return false };
+        let since =
+            self.state.tracker.approvals.ends.get(&(member.email.to_ascii_lowercase(), end));
+        self.kind == "disable" && since.is_some_and(|since| end.duration_since(*since) >= DAY)
+    }
+
+    /// Whether it returns an account to the role before an elevation that rosterd applied.
+    pub fn ends_our_elevation(&self) -> bool {
+        let Some((email, before)) = self.state.tracker.approvals.elevated.get(self.target) else {
+            return false;
+        };
+        let member = self.expected.member_for(email);
+        let is_over = member.and_then(|it| it.elevate).is_some_and(|(_, until)| until <= self.now);
+        self.kind == "update" && is_over && self.to == Some(before.as_str())
+    }
+
+    /// The elevation that the effect applies: the member, and the role before.
+    pub fn elevates(&self) -> Option<(String, String)> {
+        let (email, role) = self.account().ok()?;
+        let member = self.owner(self.target, email)?;
+        let (to, until) = member.elevate?;
+        let applies = self.kind == "update" && self.now < until && self.to == Some(to);
+        applies.then(|| (member.email.clone(), role.to_owned()))
+    }
+}
+
+impl Approvals {
+    /// Records an effect: what it returns to later, and that it was approved.
+    pub fn effect(
+        &mut self,
+        target: &str,
+        elevates: Option<(String, String)>,
+        approved: &[&'static str],
+    ) {
+        match elevates {
+            Some((member, role)) => {
+                // A second elevation does not change the role before the first.
+                self.elevated.entry(target.to_owned()).or_insert((member, role));
+            }
+            None => drop(self.elevated.remove(target)),
+        }
+        for set in self.sets.iter_mut().filter(|set| approved.contains(&set.budget)) {
+            if set.members.contains(target) {
+                set.approved.insert(target.to_owned());
+            }
+        }
+    }
+}
