@@ -153,12 +153,13 @@ pub(super) fn guard() -> Value {
         budgets.insert(
             name.key().into(),
             section(
-                "max(floor, percent of accounts).",
+                "At most the larger of floor and percent of the accounts, and never more than max.",
                 &json!({
                     "percent": {
                         "type": "integer", "minimum": 0, "maximum": 100, "default": budget.percent,
                     },
                     "floor": { "type": "integer", "minimum": 0, "default": budget.floor },
+                    "max": { "type": "integer", "minimum": 0, "default": budget.max },
                     "window": duration("Time window of the budget.", &window),
                 }),
             ),

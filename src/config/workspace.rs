@@ -236,11 +236,24 @@ impl Validator<'_> {
         let (shortest, longest) = (60 * SECOND, 366 * 24 * 60 * 60 * SECOND);
         let window = default.window.unsigned_abs();
         let window = self.duration(fields, "window", window, shortest..=longest);
-        Budget {
+        let budget = Budget {
             percent: self.number(fields, "percent", default.percent, &(0..=100)),
             floor: self.number(fields, "floor", default.floor, &(0..=1_000_000)),
+            max: self.number(fields, "max", default.max, &(0..=1_000_000)),
             window: SignedDuration::try_from(window).unwrap_or(default.window),
+        };
+        if budget.floor > budget.max
+            && let Some(node) = fields.get("floor").or_else(|| fields.get("max"))
+        {
+            let message = format!("`floor` ({}) is above `max` ({})", budget.floor, budget.max);
+            let hint = if fields.get("floor").is_none() {
+                format!("write a `floor` of at most {}, or a larger `max`", budget.max)
+            } else {
+                format!("write a `max` of at least {}, or a smaller `floor`", budget.floor)
+            };
+            self.error(node, "floor-above-max", &message, &hint);
         }
+        budget
     }
 
     fn http(&mut self, fields: &Fields<'_, '_>) -> (client::Settings, Sending) {

@@ -8,9 +8,9 @@ use crate::memory::{self, BudgetUsage};
 use crate::plan::change::Change;
 
 impl Budget {
-    /// `max(floor, percent of managed accounts)`, the percentage rounded down.
+    /// `max(floor, percent of managed accounts)`, the percentage rounded down, but at most `max`.
     pub fn limit(&self, managed: usize) -> usize {
-        self.floor.max(managed * usize::from(self.percent) / 100)
+        self.floor.max(managed * usize::from(self.percent) / 100).min(self.max)
     }
 }
 
@@ -19,9 +19,10 @@ impl Budget {
 /// accounts that may be a member's.
 pub(super) fn check(context: &GuardContext<'_>, decisions: &mut Decisions) {
     for (&name, budget) in &context.limits.budgets {
-        // A workspace without an admin must be able to get its first ones.
+        let mut budget = *budget;
+        // A workspace without an admin must be able to get its first ones, but not any number.
         if name == BudgetName::GrantAdmin && context.facts.admins == 0 {
-            continue;
+            budget.floor = budget.max;
         }
         let counts = |change: &Change| name.counts(&change.action) && !change.scheduled;
         let mut wanted = context.positions(counts);
@@ -45,7 +46,7 @@ pub(super) fn check(context: &GuardContext<'_>, decisions: &mut Decisions) {
         if all > budget.limit(context.facts.managed) {
             let managed = context.facts.managed;
             decisions.hold(context, Guard::Budget(name), wanted, |_| {
-                describe(name, *budget, managed, before, all)
+                describe(name, budget, managed, before, all)
             });
         }
     }

@@ -41,11 +41,13 @@ pub struct Limits {
     pub suspend: bool,
 }
 
-/// The limit on changes of one kind within a window: `max(floor, percent of managed accounts)`.
+/// The limit on changes of one kind within a window: `max(floor, percent of managed accounts)`, but
+/// at most `max`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Budget {
     pub percent: u8,
     pub floor: usize,
+    pub max: usize,
     pub window: SignedDuration,
 }
 
@@ -216,15 +218,15 @@ impl Default for Limits {
     /// The defaults of the configuration.
     fn default() -> Self {
         let day = SignedDuration::from_hours(24);
-        let budget = |percent, floor| Budget { percent, floor, window: day };
+        let budget = |percent, floor, max| Budget { percent, floor, max, window: day };
         Self {
             min_admins: 1,
             required_admins: Vec::new(),
             budgets: BTreeMap::from([
-                (BudgetName::Disable, budget(20, 3)),
-                (BudgetName::Demote, budget(20, 3)),
-                (BudgetName::GrantAdmin, budget(5, 3)),
-                (BudgetName::Invite, budget(20, 50)),
+                (BudgetName::Disable, budget(20, 3, 50)),
+                (BudgetName::Demote, budget(20, 3, 50)),
+                (BudgetName::GrantAdmin, budget(5, 3, 10)),
+                (BudgetName::Invite, budget(20, 50, 500)),
             ]),
             suspend: false,
         }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
-use rosterd::guard::{BudgetName, Guard, Limits};
+use rosterd::guard::{Budget, BudgetName, Guard, Limits};
 use rosterd::metrics::Metrics;
 use rosterd::notice::Kind;
 use serde_json::Value;
@@ -109,8 +109,9 @@ fn the_guards_page_has_every_guard_and_the_default_budgets() {
     assert_eq!(table("docs/guards.md", "## Guards"), guards);
     let text = document("docs/guards.md");
     for (name, budget) in Limits::default().budgets {
-        let (key, hours) = (name.key(), budget.window.as_hours());
-        let row = format!("| `{key}` | {} | {} | {hours}h |", budget.percent, budget.floor);
+        let Budget { percent, floor, max, window } = budget;
+        let (key, hours) = (name.key(), window.as_hours());
+        let row = format!("| `{key}` | {percent} | {floor} | {max} | {hours}h |");
         assert!(text.contains(&row), "docs/guards.md lacks {row}");
     }
 }

@@ -133,8 +133,8 @@ impl SimState {
     }
 
     fn budget_limit(&self, applied: &Applied) -> usize {
-        let (percent, floor) = self.params.budget;
-        floor.max(applied.plan.facts.managed * usize::from(percent) / 100)
+        let (percent, floor, max) = self.params.budget;
+        floor.max(applied.plan.facts.managed * usize::from(percent) / 100).min(max)
     }
 }
 

@@ -122,7 +122,9 @@ impl Scenario {
         let params = Params {
             min_admins: random.usize(..3),
             require_first: random.u8(..4) == 0,
-            budget: *random.choice(&[(20, 3), (0, 2), (50, 1), (100, 50), (0, 1)]).unwrap(),
+            budget: *random
+                .choice(&[(20, 3, 50), (0, 2, 2), (50, 1, 3), (100, 50, 50), (0, 1, 9)])
+                .unwrap(),
             report: random.u8(..6) == 0,
             suspend: false,
             concurrency: random.usize(1..4),

@@ -106,8 +106,8 @@ impl SimState {
                 .map_err(|why| format!("only by a wrong clock ({now}, truly {true_now}): {why}"))?;
         }
         check.keeps_min_admins(after)?;
-        let (budgets, limit) = (check.budgets(), check.limit());
-        for budget in budgets {
+        let budgets = check.budgets().into_iter().map(|budget| (budget, check.limit(budget)));
+        for (budget, limit) in budgets.collect::<Vec<_>>() {
             let within = self.tracker.use_budget(budget, BudgetUse { times, intent: seq });
             if within > limit {
                 return Err(format!("{within} within a day against {budget}, limit {limit}"));
@@ -345,8 +345,7 @@ impl EffectCheck<'_> {
             _ if tier(to) <= tier(from) => budgets.push("demote"),
             _ => {}
         }
-        let any_admin = self.listing.accounts.iter().any(|(.., role)| role == "ADMIN");
-        if tier(to) >= 2 && to != from && any_admin {
+        if tier(to) >= 2 && to != from {
             budgets.push("grant_admin");
         }
         let owner = self.owner(self.target, email);
@@ -370,10 +369,14 @@ impl EffectCheck<'_> {
         ends.any(|end| scheduled.contains(&(email.clone(), end)))
     }
 
-    fn limit(&self) -> usize {
-        let (percent, floor) = self.state.runs[self.run].params.budget;
+    fn limit(&self, budget: &str) -> usize {
+        let (percent, floor, max) = self.state.runs[self.run].params.budget;
+        let any_admin = self.listing.accounts.iter().any(|(.., role)| role == "ADMIN");
+        if budget == "grant_admin" && !any_admin {
+            return max;
+        }
         let managed =
             self.listing.accounts.iter().filter(|(_, email, _)| !self.expected.is_unmanaged(email));
-        floor.max((managed.count() * usize::from(percent)).div_ceil(100))
+        floor.max((managed.count() * usize::from(percent)).div_ceil(100)).min(max)
     }
 }

@@ -211,8 +211,8 @@ fn retention(params: &Params) -> Duration {
 }
 
 fn limits(params: &Params) -> Limits {
-    let (percent, floor) = params.budget;
-    let budget = Budget { percent, floor, window: jiff::SignedDuration::from_hours(24) };
+    let (percent, floor, max) = params.budget;
+    let budget = Budget { percent, floor, max, window: jiff::SignedDuration::from_hours(24) };
     let first = Email::parse("user0@acme.io").unwrap();
     Limits {
         min_admins: params.min_admins,

@@ -43,8 +43,8 @@ pub struct Server {
 pub struct Params {
     pub min_admins: usize,
     pub require_first: bool,
-    /// Percent and floor of every budget.
-    pub budget: (u8, usize),
+    /// Percent, floor and maximum of every budget.
+    pub budget: (u8, usize, usize),
     pub report: bool,
     pub suspend: bool,
     pub concurrency: usize,

@@ -73,7 +73,8 @@ impl HttpTransport for ReliableNet {
 
 /// Its configuration, derived from that of the first.
 pub fn workspace(first: &WorkspaceConfig, second: &SecondWorkspace) -> WorkspaceConfig {
-    let budget = Budget { percent: 100, floor: 50, window: SignedDuration::from_hours(24) };
+    let window = SignedDuration::from_hours(24);
+    let budget = Budget { percent: 100, floor: 50, max: 50, window };
     let limits = Limits {
         min_admins: 1,
         budgets: BudgetName::ALL.into_iter().map(|name| (name, budget)).collect(),
