@@ -2,6 +2,7 @@
 
 mod checks;
 mod credentials;
+mod defaults;
 mod environment;
 mod identity;
 mod notify;

@@ -29,8 +29,21 @@ pub fn schema() -> Value {
             "web": web(),
             "notify": { "type": "array", "items": notify_target() },
             "retention": duration("How long the ledger keeps entries.", "400d"),
+            "defaults": defaults(),
             "workspaces": { "type": "array", "minItems": 1, "items": workspace() },
         },
+        "anyOf": [
+            { "required": ["defaults"] },
+            { "properties": { "workspaces": { "items": complete() } } },
+        ],
+    })
+}
+
+/// A workspace that has every required key itself.
+fn complete() -> Value {
+    json!({
+        "required": ["endpoint", "credentials", "users"],
+        "properties": { "credentials": { "required": ["api_secret"] } },
     })
 }
 
@@ -79,11 +92,20 @@ pub(super) fn web() -> Value {
 }
 
 pub(super) fn workspace() -> Value {
-    let mut schema = section(
-        "One workspace and its roster.",
+    let mut schema = defaults();
+    schema["description"] = json!("One workspace and its roster.");
+    schema["properties"]["name"] =
+        described("Name of the workspace: letters, digits, dots, dashes, underscores.");
+    schema["properties"]["formerly"] =
+        described("Its former name, whose history the ledger carries over.");
+    schema["required"] = json!(["name"]);
+    schema
+}
+
+pub(super) fn defaults() -> Value {
+    section(
+        "Settings of all workspaces. A workspace overrides them key by key.",
         &json!({
-            "name": described("Name of the workspace: letters, digits, dots, dashes, underscores."),
-            "formerly": described("Its former name, whose history the ledger carries over."),
             "endpoint": described(
                 "The https URL of the API; ${NAME} is a variable of the environment.",
             ),
@@ -108,21 +130,17 @@ pub(super) fn workspace() -> Value {
             "guard": guard(),
             "http": http(),
         }),
-    );
-    schema["required"] = json!(["name", "endpoint", "credentials", "users"]);
-    schema
+    )
 }
 
 pub(super) fn credentials() -> Value {
-    let mut schema = section(
+    section(
         "Where the secrets are; never the secrets themselves.",
         &json!({
             "api_key": secret("Not needed with a token."),
             "api_secret": secret("A value that begins with prdm_ is a bearer token."),
         }),
-    );
-    schema["required"] = json!(["api_secret"]);
-    schema
+    )
 }
 
 pub(super) fn notify_target() -> Value {

@@ -8,6 +8,7 @@ use jiff::SignedDuration;
 use reqwest::Url;
 
 use super::checks::Validator;
+use super::defaults::merged;
 use super::identity::Identity;
 use super::{WorkspaceConfig, schema, values};
 use crate::apply::Sending;
@@ -30,6 +31,7 @@ impl Validator<'_> {
         store: Option<&Location>,
         retention: Duration,
     ) -> Vec<WorkspaceConfig> {
+        let defaults = self.defaults(fields, retention);
         let Some(node) = fields.require("workspaces", &mut self.found) else { return Vec::new() };
         let items = node.items("`workspaces`", &mut self.found).unwrap_or_default();
         if matches!(&node.value, Value::Seq(items) if items.is_empty()) {
@@ -39,6 +41,9 @@ impl Validator<'_> {
         let (mut names, mut identities) = (HashMap::new(), Vec::new());
         let mut workspaces = Vec::new();
         for item in items {
+            let is_empty = !matches!(&item.value, Value::Map(entries) if !entries.is_empty());
+            let merged = defaults.as_ref().filter(|_| !is_empty).map(|it| merged(item, it));
+            let item = merged.as_ref().unwrap_or(item);
             let Some((workspace, place)) = self.workspace(item, store, retention) else { continue };
             let name = workspace.target.workspace.clone();
             if let Some(first) = names.insert(name.clone(), place) {
@@ -92,7 +97,7 @@ impl Validator<'_> {
         workspaces
     }
 
-    fn workspace(
+    pub(super) fn workspace(
         &mut self,
         node: &Node<'_>,
         store: Option<&Location>,

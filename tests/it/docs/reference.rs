@@ -14,12 +14,13 @@ fn schema(name: &str) -> Value {
     serde_json::from_str(&document(&format!("config/{name}.schema.json"))).unwrap()
 }
 
-/// The keys below a schema with dots between them; a list, a secret and the budgets are one key.
+/// The keys below a schema with dots between them; a list, a secret, the budgets and the defaults
+/// are one key.
 fn keys(schema: &Value, prefix: &str, found: &mut BTreeSet<String>) {
     let Some(properties) = schema["properties"].as_object() else { return };
     for (name, schema) in properties {
         let key = format!("{prefix}{name}");
-        if schema["properties"].is_object() && name != "budgets" {
+        if schema["properties"].is_object() && !["budgets", "defaults"].contains(&&**name) {
             keys(schema, &format!("{key}."), found);
         } else {
             found.insert(key);
