@@ -352,9 +352,10 @@ impl EffectCheck<'_> {
         let owner = owner.or_else(|| self.expected.member_for(self.target));
         let approved =
             |budget: &str| self.expected.approves(budget, owner.map_or(email, |it| &it.email));
+        let is_end = self.kind != "invite" && tier(to) <= tier(from);
         let dated = |budget: &str| {
             budget != "invite"
-                && budget != "grant_admin"
+                && (budget != "grant_admin" || is_end)
                 && owner.is_some_and(|member| self.was_scheduled(member))
         };
         budgets.retain(|budget| !approved(budget) && !dated(budget));
