@@ -17,6 +17,7 @@ use crate::diagnostic::Diagnostic;
 use crate::guard::Limits;
 use crate::plan::OnRemoved;
 use crate::reconcile::WorkspaceSpec;
+use crate::roster::policy::Policy;
 
 /// Name of the workspace.
 pub const NAME: &str = "default";
@@ -56,6 +57,7 @@ pub(super) fn config(
         zone: TimeZone::UTC,
         on_removed: OnRemoved::default(),
         limits: Limits::default(),
+        policy: Policy::default(),
         sending,
     };
     let secret = |name: &str| SecretSource::Env(name.to_owned());

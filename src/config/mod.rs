@@ -6,6 +6,7 @@ mod defaults;
 mod environment;
 mod identity;
 mod notify;
+mod policy;
 mod redact;
 mod schema;
 mod secrets;

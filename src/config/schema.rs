@@ -128,6 +128,7 @@ pub(super) fn defaults() -> Value {
                 "type": "boolean", "default": false, "description": "Hold every change.",
             },
             "guard": guard(),
+            "policy": policy(),
             "http": http(),
         }),
     )
@@ -195,6 +196,19 @@ pub(super) fn guard() -> Value {
                 "Email addresses that stay ADMIN whatever the roster says.",
             ),
             "budgets": section("Maximum number of changes of a kind.", &Value::Object(budgets)),
+        }),
+    )
+}
+
+pub(super) fn policy() -> Value {
+    let domains = |description| list(&json!({ "type": "string", "minLength": 1 }), description);
+    section(
+        "Which addresses the roster may have, aliases included.",
+        &json!({
+            "domains": domains(
+                "acme.io, or *.acme.io for its subdomains. Empty allows every domain.",
+            ),
+            "guests": domains("Other domains, whose members need `expires`."),
         }),
     )
 }

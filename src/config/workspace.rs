@@ -116,12 +116,14 @@ impl Validator<'_> {
         let zone = self.zone(&fields);
         let on_removed = self.on_removed(&fields);
         let limits = self.limits(&fields);
+        let policy = self.policy(&fields);
         let (mut connection, sending) = self.http(&fields);
         connection.workspace_uid = workspace_uid;
         connection.endpoint = endpoint?;
         self.authority(&fields, &connection);
         let (workspace, users, base, credentials) = (name?, users?, self.base(), credentials?);
-        let target = WorkspaceSpec { workspace, users, base, zone, on_removed, limits, sending };
+        let target =
+            WorkspaceSpec { workspace, users, base, zone, on_removed, limits, policy, sending };
         let store = store.cloned();
         let workspace = WorkspaceConfig {
             target,

@@ -15,8 +15,8 @@ impl Budget {
 }
 
 /// Holds everything that a budget counts once the budget is exceeded. The excess alone would
-/// drip through, window by window. Not counted are scheduled ends, which were committed ahead, and
-/// accounts that may be a member's.
+/// drip through, window by window. Not counted are scheduled ends, which were committed ahead,
+/// accounts that may be a member's, and members whom the policy does not allow.
 pub(super) fn check(context: &GuardContext<'_>, decisions: &mut Decisions) {
     for (&name, budget) in &context.limits.budgets {
         let mut budget = *budget;
@@ -26,9 +26,8 @@ pub(super) fn check(context: &GuardContext<'_>, decisions: &mut Decisions) {
         }
         let counts = |change: &Change| name.counts(&change.action) && !change.scheduled;
         let mut wanted = context.positions(counts);
-        let is_suspect =
-            |at| [Guard::Rename, Guard::Lookalike].iter().any(|it| decisions.is_held_by(at, *it));
-        wanted.retain(|at| !is_suspect(*at));
+        let others = [Guard::Rename, Guard::Lookalike, Guard::Policy];
+        wanted.retain(|at| !others.iter().any(|guard| decisions.is_held_by(*at, *guard)));
         if wanted.is_empty() {
             continue;
         }

@@ -11,6 +11,7 @@ mod empty_roster;
 mod evaluate;
 mod lookalike;
 pub mod operator;
+mod policy;
 mod rename;
 mod suspend;
 mod vanished;
@@ -88,6 +89,8 @@ pub enum Guard {
     Rename,
     /// The address of an account or invitation resembles that of a member.
     Lookalike,
+    /// The policy does not allow the address of a member.
+    Policy,
     /// A member's account is gone and rosterd did not disable it.
     Vanished,
     /// Our clock and the server's differ: dates cannot be trusted.
@@ -206,6 +209,7 @@ impl Guard {
             | Self::EmptyRoster
             | Self::MinAdmins
             | Self::RequiredAdmins
+            | Self::Policy
             | Self::Clock => None,
         }
     }

@@ -10,6 +10,7 @@ use crate::diagnostic::{Diagnostic, Sources};
 use crate::guard::Limits;
 use crate::plan::OnRemoved;
 use crate::revision::Revision;
+use crate::roster::policy::Policy;
 use crate::roster::{Roster, checks, raw};
 use crate::source;
 
@@ -27,6 +28,7 @@ pub struct WorkspaceSpec {
     pub zone: TimeZone,
     pub on_removed: OnRemoved,
     pub limits: Limits,
+    pub policy: Policy,
     pub sending: Sending,
 }
 

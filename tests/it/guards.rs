@@ -1,5 +1,6 @@
 //! Each guard: what it holds, what it lets go, and what it says.
 
+mod policy;
 mod remembered;
 mod rename;
 

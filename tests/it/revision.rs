@@ -18,6 +18,7 @@ use rosterd::reconcile::{self, Run, RunOptions, RunSession, WorkspaceSpec};
 use rosterd::report::Trigger;
 use rosterd::revision::Revision;
 use rosterd::role::Role;
+use rosterd::roster::policy::Policy;
 use rosterd::source::{self, revision};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
@@ -210,6 +211,7 @@ async fn authors(repository: &Repository, ledger: &Ledger, fake: &Fake) -> Vec<S
         zone: TimeZone::UTC,
         on_removed: OnRemoved::Disable,
         limits: Limits::default(),
+        policy: Policy::default(),
         sending: Sending { concurrency: 1, batch: 25 },
     };
     let loaded = Arc::new(reconcile::load(&target, crate::support::world::now()).unwrap());

@@ -29,6 +29,7 @@ use rosterd::plan::change::{Action, Change};
 use rosterd::reconcile::{Evaluation, InputError, LedgerConfig, Loaded, WorkspaceSpec};
 use rosterd::report::{Failure, RunReport, RunStatus, Trigger};
 use rosterd::role::Role;
+use rosterd::roster::policy::Policy;
 use rosterd::roster::{Digest, Member, Period, Roster};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -209,6 +210,7 @@ pub fn workspace(name: &str) -> WorkspaceConfig {
             zone: TimeZone::UTC,
             on_removed: OnRemoved::Disable,
             limits: Limits::default(),
+            policy: Policy::default(),
             sending: Sending { concurrency: 1, batch: 1 },
         },
         has_name: true,

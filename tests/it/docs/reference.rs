@@ -101,6 +101,7 @@ fn the_guards_page_has_every_guard_and_the_default_budgets() {
         Guard::RequiredAdmins,
         Guard::Rename,
         Guard::Lookalike,
+        Guard::Policy,
         Guard::Vanished,
         Guard::Clock,
     ]

@@ -106,12 +106,16 @@ impl SimState {
                 .map_err(|why| format!("only by a wrong clock ({now}, truly {true_now}): {why}"))?;
         }
         check.keeps_min_admins(after)?;
+        let is_against_policy = check.is_against_policy();
         let budgets = check.budgets().into_iter().map(|budget| (budget, check.limit(budget)));
         for (budget, limit) in budgets.collect::<Vec<_>>() {
             let within = self.tracker.use_budget(budget, BudgetUse { times, intent: seq });
             if within > limit {
                 return Err(format!("{within} within a day against {budget}, limit {limit}"));
             }
+        }
+        if is_against_policy {
+            self.count(&format!("{kind} of a member against the policy"));
         }
         match kind {
             "invite" => self.check_backoff(target, times[0])?,
@@ -230,9 +234,20 @@ impl EffectCheck<'_> {
                     let email = &member.email;
                     return Err(format!("{email} is listed as {role}, expected {expected}"));
                 }
+                if tier(expected) > tier(role) && self.is_against_policy() {
+                    return Err(format!("the policy does not allow {}", member.email));
+                }
                 self.one_account(member)
             }
         }
+    }
+
+    /// Whether its member has an address that the policy of its run does not allow.
+    fn is_against_policy(&self) -> bool {
+        let email = self.account().map_or(self.target, |(email, _)| email);
+        let member = self.owner(self.target, email);
+        let domain = self.state.runs[self.run].params.domain;
+        member.is_some_and(|member| member.is_against_policy(domain))
     }
 
     fn one_account(&self, member: &Member) -> Result<(), String> {
@@ -248,6 +263,9 @@ impl EffectCheck<'_> {
         let member = member.ok_or("not the address of a member")?;
         if self.state.runs[self.run].params.suspend {
             return Err("the workspace is suspended".into());
+        }
+        if self.is_against_policy() {
+            return Err("the policy does not allow an address".into());
         }
         if member.phase(self.now, &self.state.zone) != Phase::Present {
             return Err("no access now".into());

@@ -31,6 +31,7 @@ use rosterd::reconcile::{
 };
 use rosterd::report::{Failure, Trigger};
 use rosterd::revision::Revision;
+use rosterd::roster::policy::{Domain, Policy};
 use rosterd::sandbox::auth;
 use tokio_util::sync::CancellationToken;
 
@@ -192,6 +193,7 @@ fn workspace(state: &SimState, params: &Params) -> WorkspaceConfig {
             zone: state.zone.clone(),
             on_removed: if params.report { OnRemoved::Report } else { OnRemoved::Disable },
             limits: limits(params),
+            policy: policy(params),
             sending: Sending { concurrency: params.concurrency, batch: params.batch },
         },
         has_name: true,
@@ -220,6 +222,14 @@ fn limits(params: &Params) -> Limits {
         budgets: BudgetName::ALL.into_iter().map(|name| (name, budget)).collect(),
         suspend: params.suspend,
     }
+}
+
+fn policy(params: &Params) -> Policy {
+    if params.domain.is_empty() {
+        return Policy::default();
+    }
+    let domain = |it| vec![Domain::parse(it).unwrap()];
+    Policy { domains: domain(params.domain), guests: domain("partner.com") }
 }
 
 fn connection(params: &Params) -> client::Settings {

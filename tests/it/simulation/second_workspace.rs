@@ -12,6 +12,7 @@ use rosterd::config::WorkspaceConfig;
 use rosterd::guard::{Budget, BudgetName, Limits};
 use rosterd::memory::entry::Entry;
 use rosterd::reconcile::WorkspaceSpec;
+use rosterd::roster::policy::Policy;
 use rosterd::sandbox::executed::{Executed, Kind};
 use rosterd::sandbox::world::{AccountType, Workspace};
 
@@ -85,6 +86,7 @@ pub fn workspace(first: &WorkspaceConfig, second: &SecondWorkspace) -> Workspace
         users: vec![FILE.into()],
         on_removed: rosterd::plan::OnRemoved::Disable,
         limits,
+        policy: Policy::default(),
         ..first.target.clone()
     };
     let connection = rosterd::client::Settings {

@@ -356,6 +356,7 @@ impl Simulation {
                 params.budget =
                     [(0, 0, 2), (0, 1, 1), (20, 3, 50), (50, 2, 4), (100, 9, 50)][value % 5];
             }
+            Param::Policy => params.domain = ["acme.io", ""][value % 2],
             Param::Report => params.report = value.is_multiple_of(2),
             Param::Suspend => params.suspend = value.is_multiple_of(3),
             Param::Batch => params.batch = value + 1,

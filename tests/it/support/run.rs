@@ -57,6 +57,7 @@ impl<'a> Run<'a> {
             zone: TimeZone::UTC,
             on_removed: world.on_removed,
             limits: world.limits.clone(),
+            policy: world.policy.clone(),
             sending: Sending { concurrency: 2, batch: 2 },
         };
         let roster = world.roster();

@@ -12,6 +12,7 @@ use rosterd::memory::observe::observe;
 use rosterd::plan::change::{Action, Change};
 use rosterd::plan::{self, Finding, OnRemoved, Plan, rename};
 use rosterd::role::Role;
+use rosterd::roster::policy::Policy;
 use rosterd::roster::{Approval, Digest, Elevation, Member, Pattern, Period, Roster};
 
 /// The time of every plan.
@@ -43,6 +44,7 @@ pub struct World {
     pub server_time: Option<Timestamp>,
     pub on_removed: OnRemoved,
     pub limits: Limits,
+    pub policy: Policy,
     pub approvals: Vec<Approval>,
     pub memory: Memory,
 }
@@ -169,7 +171,9 @@ impl World {
     }
 
     pub fn plan(&self) -> Plan {
-        plan::plan(&self.roster(), &self.snapshot(), &self.memory, self.on_removed, now())
+        let (roster, snapshot) = (self.roster(), self.snapshot());
+        let plan = plan::plan(&roster, &snapshot, &self.memory, self.on_removed, now());
+        plan.with_policy(&self.policy, &roster)
     }
 
     pub fn verdict(&self) -> Verdict {
