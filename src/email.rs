@@ -60,11 +60,7 @@ impl Email {
         if local.is_empty() {
             return Err(EmailError::NoLocalPart);
         }
-        if domain.split('.').all(is_label) && domain.contains('.') {
-            Ok(Self(text.into()))
-        } else {
-            Err(EmailError::BadDomain)
-        }
+        if is_domain(domain) { Ok(Self(text.into())) } else { Err(EmailError::BadDomain) }
     }
 
     /// Takes an address from the API without validation: trimmed, otherwise verbatim.
@@ -95,6 +91,11 @@ impl Email {
 /// Never allowed in an address: a control character, a space, or `"(),:;<>[\]`.
 fn is_forbidden(byte: u8) -> bool {
     matches!(byte, 0..=b' ' | b'"' | b'(' | b')' | b',' | b':'..=b'<' | b'>' | b'['..=b']' | 0x7f)
+}
+
+/// Whether the text is a domain name of at least two labels.
+pub fn is_domain(text: &str) -> bool {
+    text.contains('.') && text.split('.').all(is_label)
 }
 
 /// Whether the text is one label of a domain name.

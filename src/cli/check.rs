@@ -42,6 +42,7 @@ fn problems(global: &Global) -> Result<Vec<Checked>, CliError> {
         found.push(match reconcile::load(&workspace.target, SystemClock.now()) {
             Ok(loaded) => {
                 let mut diagnostics = loaded.warnings;
+                diagnostics.extend(workspace.target.policy.problems(&loaded.roster));
                 diagnostics.extend(approvals(global, workspace, &loaded.roster));
                 let members = Some(loaded.roster.members().len());
                 Checked { sources: loaded.sources, diagnostics, members }

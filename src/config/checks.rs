@@ -1,5 +1,6 @@
 //! Validates `rosterd.yaml`, and reports all problems at once.
 
+use std::collections::HashSet;
 use std::fmt::Display;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
@@ -41,6 +42,8 @@ pub(super) fn file(
     });
     let mut found = validator.found;
     found.sort_by_key(|problem| problem.place.map(|place| (place.file, place.start)));
+    let mut seen = HashSet::new();
+    found.retain(|problem| seen.insert((problem.place, problem.code, problem.message.clone())));
     redact::redact(&mut found, &text);
     redact::only_the_secret(&mut found);
     match config {

@@ -17,6 +17,7 @@ use crate::diagnostic::Diagnostic;
 use crate::guard::Limits;
 use crate::plan::OnRemoved;
 use crate::reconcile::WorkspaceSpec;
+use crate::roster::policy::Policy;
 use crate::source::revision::Trust;
 
 /// Name of the workspace.
@@ -59,6 +60,7 @@ pub(super) fn config(
         limits: Limits::default(),
         approvals_in_file: false,
         trust: Trust::default(),
+        policy: Policy::default(),
         sending,
     };
     let secret = |name: &str| SecretSource::Env(name.to_owned());

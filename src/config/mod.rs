@@ -2,9 +2,11 @@
 
 mod checks;
 mod credentials;
+mod defaults;
 mod environment;
 mod identity;
 mod notify;
+mod policy;
 mod redact;
 mod schema;
 mod secrets;

@@ -33,8 +33,21 @@ pub fn schema() -> Value {
                 "Git work trees of other users whose commits count for approvals.",
             ),
             "retention": duration("How long the ledger keeps entries.", "400d"),
+            "defaults": defaults(),
             "workspaces": { "type": "array", "minItems": 1, "items": workspace() },
         },
+        "anyOf": [
+            { "required": ["defaults"] },
+            { "properties": { "workspaces": { "items": complete() } } },
+        ],
+    })
+}
+
+/// A workspace that has every required key itself.
+fn complete() -> Value {
+    json!({
+        "required": ["endpoint", "credentials", "users"],
+        "properties": { "credentials": { "required": ["api_secret"] } },
     })
 }
 
@@ -83,11 +96,20 @@ pub(super) fn web() -> Value {
 }
 
 pub(super) fn workspace() -> Value {
-    let mut schema = section(
-        "One workspace and its roster.",
+    let mut schema = defaults();
+    schema["description"] = json!("One workspace and its roster.");
+    schema["properties"]["name"] =
+        described("Name of the workspace: letters, digits, dots, dashes, underscores.");
+    schema["properties"]["formerly"] =
+        described("Its former name, whose history the ledger carries over.");
+    schema["required"] = json!(["name"]);
+    schema
+}
+
+pub(super) fn defaults() -> Value {
+    section(
+        "Settings of all workspaces. A workspace overrides them key by key.",
         &json!({
-            "name": described("Name of the workspace: letters, digits, dots, dashes, underscores."),
-            "formerly": described("Its former name, whose history the ledger carries over."),
             "endpoint": described(
                 "The https URL of the API; ${NAME} is a variable of the environment.",
             ),
@@ -110,23 +132,20 @@ pub(super) fn workspace() -> Value {
                 "type": "boolean", "default": false, "description": "Hold every change.",
             },
             "guard": guard(),
+            "policy": policy(),
             "http": http(),
         }),
-    );
-    schema["required"] = json!(["name", "endpoint", "credentials", "users"]);
-    schema
+    )
 }
 
 pub(super) fn credentials() -> Value {
-    let mut schema = section(
+    section(
         "Where the secrets are; never the secrets themselves.",
         &json!({
             "api_key": secret("Not needed with a token."),
             "api_secret": secret("A value that begins with prdm_ is a bearer token."),
         }),
-    );
-    schema["required"] = json!(["api_secret"]);
-    schema
+    )
 }
 
 pub(super) fn notify_target() -> Value {
@@ -157,12 +176,13 @@ pub(super) fn guard() -> Value {
         budgets.insert(
             name.key().into(),
             section(
-                "max(floor, percent of accounts).",
+                "At most the larger of floor and percent of the accounts, and never more than max.",
                 &json!({
                     "percent": {
                         "type": "integer", "minimum": 0, "maximum": 100, "default": budget.percent,
                     },
                     "floor": { "type": "integer", "minimum": 0, "default": budget.floor },
+                    "max": { "type": "integer", "minimum": 0, "default": budget.max },
                     "window": duration("Time window of the budget.", &window),
                 }),
             ),
@@ -186,6 +206,19 @@ pub(super) fn guard() -> Value {
                     has them. In one, they count once they are committed.",
             },
             "budgets": section("Maximum number of changes of a kind.", &Value::Object(budgets)),
+        }),
+    )
+}
+
+pub(super) fn policy() -> Value {
+    let domains = |description| list(&json!({ "type": "string", "minLength": 1 }), description);
+    section(
+        "Which addresses the roster may have, aliases included.",
+        &json!({
+            "domains": domains(
+                "acme.io, or *.acme.io for its subdomains. Empty allows every domain.",
+            ),
+            "guests": domains("Other domains, whose members need `expires`."),
         }),
     )
 }

@@ -8,6 +8,7 @@ use jiff::SignedDuration;
 use reqwest::Url;
 
 use super::checks::Validator;
+use super::defaults::merged;
 use super::identity::Identity;
 use super::{WorkspaceConfig, schema, values};
 use crate::apply::Sending;
@@ -30,6 +31,7 @@ impl Validator<'_> {
         store: Option<&Location>,
         retention: Duration,
     ) -> Vec<WorkspaceConfig> {
+        let defaults = self.defaults(fields, retention);
         let Some(node) = fields.require("workspaces", &mut self.found) else { return Vec::new() };
         let items = node.items("`workspaces`", &mut self.found).unwrap_or_default();
         if matches!(&node.value, Value::Seq(items) if items.is_empty()) {
@@ -39,6 +41,9 @@ impl Validator<'_> {
         let (mut names, mut identities) = (HashMap::new(), Vec::new());
         let mut workspaces = Vec::new();
         for item in items {
+            let is_empty = !matches!(&item.value, Value::Map(entries) if !entries.is_empty());
+            let merged = defaults.as_ref().filter(|_| !is_empty).map(|it| merged(item, it));
+            let item = merged.as_ref().unwrap_or(item);
             let Some((workspace, place)) = self.workspace(item, store, retention) else { continue };
             let name = workspace.target.workspace.clone();
             if let Some(first) = names.insert(name.clone(), place) {
@@ -92,7 +97,7 @@ impl Validator<'_> {
         workspaces
     }
 
-    fn workspace(
+    pub(super) fn workspace(
         &mut self,
         node: &Node<'_>,
         store: Option<&Location>,
@@ -112,6 +117,7 @@ impl Validator<'_> {
         let on_removed = self.on_removed(&fields);
         let limits = self.limits(&fields);
         let approvals_in_file = self.approvals_in_file(&fields);
+        let policy = self.policy(&fields);
         let (mut connection, sending) = self.http(&fields);
         connection.workspace_uid = workspace_uid;
         connection.endpoint = endpoint?;
@@ -127,6 +133,7 @@ impl Validator<'_> {
             limits,
             approvals_in_file,
             trust,
+            policy,
             sending,
         };
         let store = store.cloned();
@@ -261,11 +268,24 @@ impl Validator<'_> {
         let (shortest, longest) = (60 * SECOND, 366 * 24 * 60 * 60 * SECOND);
         let window = default.window.unsigned_abs();
         let window = self.duration(fields, "window", window, shortest..=longest);
-        Budget {
+        let budget = Budget {
             percent: self.number(fields, "percent", default.percent, &(0..=100)),
             floor: self.number(fields, "floor", default.floor, &(0..=1_000_000)),
+            max: self.number(fields, "max", default.max, &(0..=1_000_000)),
             window: SignedDuration::try_from(window).unwrap_or(default.window),
+        };
+        if budget.floor > budget.max
+            && let Some(node) = fields.get("floor").or_else(|| fields.get("max"))
+        {
+            let message = format!("`floor` ({}) is above `max` ({})", budget.floor, budget.max);
+            let hint = if fields.get("floor").is_none() {
+                format!("write a `floor` of at most {}, or a larger `max`", budget.max)
+            } else {
+                format!("write a `max` of at least {}, or a smaller `floor`", budget.floor)
+            };
+            self.error(node, "floor-above-max", &message, &hint);
         }
+        budget
     }
 
     fn http(&mut self, fields: &Fields<'_, '_>) -> (client::Settings, Sending) {

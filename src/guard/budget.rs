@@ -10,9 +10,9 @@ use crate::action::Subject;
 use crate::memory::{self, BudgetUsage, Target};
 
 impl Budget {
-    /// `max(floor, percent of managed accounts)`, the percentage rounded down.
+    /// `max(floor, percent of managed accounts)`, the percentage rounded down, but at most `max`.
     pub fn limit(&self, managed: usize) -> usize {
-        self.floor.max(managed * usize::from(self.percent) / 100)
+        self.floor.max(managed * usize::from(self.percent) / 100).min(self.max)
     }
 }
 
@@ -22,19 +22,16 @@ impl Budget {
 /// What one run holds is a set. It stays held until all of it that is still wanted is approved, or
 /// until what is approved and what is wanted fit the limit. Later changes are counted without it,
 /// so that a mass removal that is never approved does not hold every later leaver. Not counted are
-/// changes that are approved by name, and accounts that may be a member's.
+/// changes that are approved by name, accounts that may be a member's, and members whom the policy
+/// does not allow.
 pub(super) fn check(context: &GuardContext<'_>, decisions: &mut Decisions) {
     let suspects: HashSet<usize> = {
-        let guards = [Guard::Rename, Guard::Lookalike];
+        let guards = [Guard::Rename, Guard::Lookalike, Guard::Policy];
         let is_suspect = |at: &usize| guards.iter().any(|it| decisions.is_held_by(*at, *it));
         (0..context.changes.len()).filter(is_suspect).collect()
     };
     let in_sets = sets(context, decisions, &suspects);
     for (&name, budget) in &context.limits.budgets {
-        // A workspace without an admin must be able to get its first ones.
-        if name == BudgetName::GrantAdmin && context.facts.admins == 0 {
-            continue;
-        }
         let mut wanted = context.positions(|it| name.counts(&it.action, it.scheduled));
         wanted.retain(|at| !suspects.contains(at) && !in_sets.contains(&(name, *at)));
         let guard = Guard::Budget(name);
@@ -99,7 +96,11 @@ struct Tally<'a> {
 
 impl<'a> Tally<'a> {
     /// What was used within the window, and by this run.
-    fn new(context: &'a GuardContext<'a>, name: BudgetName, budget: Budget) -> Self {
+    fn new(context: &'a GuardContext<'a>, name: BudgetName, mut budget: Budget) -> Self {
+        // A workspace without an admin must be able to get its first ones, but not any number.
+        if name == BudgetName::GrantAdmin && context.facts.admins == 0 {
+            budget.floor = budget.max;
+        }
         let since = context.now.saturating_sub(budget.window).unwrap_or(Timestamp::MIN);
         let BudgetUsage { certain, mut possible } = context.memory.budget_usage(name, since);
         let effects = context.effects.iter().filter(|it| {

@@ -2,7 +2,7 @@
 
 use super::context::{Decisions, GuardContext};
 use super::{Limits, Override, Verdict};
-use super::{admins, budget, clock, empty_roster, lookalike, rename, suspend, vanished};
+use super::{admins, budget, clock, empty_roster, lookalike, policy, rename, suspend, vanished};
 use crate::memory::Memory;
 use crate::plan::Plan;
 use crate::plan::change::Change;
@@ -41,6 +41,7 @@ fn run(context: &GuardContext<'_>) -> Verdict {
     clock::check(context, &mut decisions);
     rename::check(context, &mut decisions);
     lookalike::check(context, &mut decisions);
+    policy::check(context, &mut decisions);
     vanished::check(context, &mut decisions);
     budget::check(context, &mut decisions);
     admins::required_admins(context, &mut decisions);

@@ -12,6 +12,7 @@ mod empty_roster;
 mod evaluate;
 mod lookalike;
 pub mod operator;
+mod policy;
 mod rename;
 mod suspend;
 mod vanished;
@@ -43,11 +44,13 @@ pub struct Limits {
     pub suspend: bool,
 }
 
-/// The limit on changes of one kind within a window: `max(floor, percent of managed accounts)`.
+/// The limit on changes of one kind within a window: `max(floor, percent of managed accounts)`, but
+/// at most `max`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Budget {
     pub percent: u8,
     pub floor: usize,
+    pub max: usize,
     pub window: SignedDuration,
 }
 
@@ -88,6 +91,8 @@ pub enum Guard {
     Rename,
     /// The address of an account or invitation resembles that of a member.
     Lookalike,
+    /// The policy does not allow the address of a member.
+    Policy,
     /// A member's account is gone and rosterd did not disable it.
     Vanished,
     /// Our clock and the server's differ: dates cannot be trusted.
@@ -224,6 +229,7 @@ impl Guard {
             | Self::EmptyRoster
             | Self::MinAdmins
             | Self::RequiredAdmins
+            | Self::Policy
             | Self::Clock => None,
         }
     }
@@ -236,16 +242,16 @@ impl Default for Limits {
     /// The defaults of the configuration.
     fn default() -> Self {
         let day = SignedDuration::from_hours(24);
-        let budget = |percent, floor| Budget { percent, floor, window: day };
+        let budget = |percent, floor, max| Budget { percent, floor, max, window: day };
         Self {
             min_admins: 1,
             required_admins: Vec::new(),
             budgets: BTreeMap::from([
-                (BudgetName::Disable, budget(20, 3)),
-                (BudgetName::Demote, budget(20, 3)),
-                (BudgetName::GrantAdmin, budget(5, 3)),
-                (BudgetName::Invite, budget(20, 50)),
-                (BudgetName::Scheduled, budget(50, 10)),
+                (BudgetName::Disable, budget(20, 3, 50)),
+                (BudgetName::Demote, budget(20, 3, 50)),
+                (BudgetName::GrantAdmin, budget(5, 3, 10)),
+                (BudgetName::Invite, budget(20, 50, 500)),
+                (BudgetName::Scheduled, budget(50, 10, 50)),
             ]),
             suspend: false,
         }

@@ -10,7 +10,7 @@ mod lookalike;
 pub mod matching;
 pub mod rename;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use strum::IntoStaticStr;
@@ -20,6 +20,7 @@ use crate::diagnostic::Place;
 use crate::directory::{Snapshot, Uid};
 use crate::email::Email;
 use crate::role::Role;
+use crate::roster::policy::{Breach, Policy};
 use crate::roster::{Approval, ApprovalState, Digest, Roster};
 use change::Change;
 
@@ -147,6 +148,8 @@ pub struct Facts {
     pub permanent_admins: BTreeSet<Uid>,
     /// Members without a difference.
     pub in_sync: usize,
+    /// Members whom the policy does not allow, by `email`.
+    pub breaches: BTreeMap<Email, Breach>,
     /// The server time of the snapshot.
     pub server_time: Option<Timestamp>,
 }
@@ -189,6 +192,17 @@ impl Plan {
     /// Approvals that count and have not been used, in file order.
     pub fn pending_approvals(&self) -> &[Approval] {
         &self.pending_approvals
+    }
+
+    /// Adds the members whom the policy does not allow.
+    #[must_use]
+    pub fn with_policy(mut self, policy: &Policy, roster: &Roster) -> Self {
+        let breaches = roster.members().iter().filter_map(|member| {
+            let breach = policy.breach(member)?;
+            Some((member.email.clone(), breach))
+        });
+        self.facts.breaches = breaches.collect();
+        self
     }
 
     /// Adds a finding for each required admin without an account.

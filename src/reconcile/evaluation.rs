@@ -41,6 +41,7 @@ impl Evaluation {
     ) -> Self {
         let plan = plan::plan(roster, &snapshot, memory, spec.rules(), now);
         let plan = plan.with_required_admins(&spec.limits.required_admins, roster, &snapshot);
+        let plan = plan.with_policy(&spec.policy, roster);
         let verdict = guard::evaluate(&plan, &spec.limits, memory, overrides);
         Self { snapshot, plan: Arc::new(plan), verdict: Arc::new(verdict) }
     }

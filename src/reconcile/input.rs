@@ -12,6 +12,7 @@ use crate::diagnostic::{Diagnostic, Sources};
 use crate::guard::Limits;
 use crate::plan::{OnRemoved, Rules};
 use crate::revision::Revision;
+use crate::roster::policy::Policy;
 use crate::roster::{Roster, checks, raw};
 use crate::source::{self, revision::Trust};
 
@@ -33,6 +34,7 @@ pub struct WorkspaceSpec {
     pub approvals_in_file: bool,
     /// Whose git work trees decide which approvals are committed.
     pub trust: Trust,
+    pub policy: Policy,
     pub sending: Sending,
 }
 

@@ -5,6 +5,7 @@
 
 pub mod checks;
 mod dates;
+pub mod policy;
 pub mod raw;
 pub mod schema;
 pub mod write;

@@ -1,6 +1,7 @@
 //! Diagnostics of invalid configurations, and the settings of valid ones.
 
 mod credentials;
+mod defaults;
 mod offline;
 mod schemas;
 mod settings;

@@ -103,7 +103,7 @@ fn the_diagnostic_of_the_roster_page_is_what_check_prints() {
 #[test]
 fn the_held_plan_of_the_guards_page_is_what_the_binary_prints() {
     let yaml = blocks(&document("docs/guards.md"), "yaml");
-    let [configuration, roster] = yaml.as_slice() else { panic!("one of each") };
+    let [.., configuration, roster] = yaml.as_slice() else { panic!("one of each") };
     let files = [("rosterd.yaml", configuration.as_str()), ("users.yaml", roster.as_str())];
     assert_transcript("docs/guards.md", &files, "--plan --sandbox", 0);
 }

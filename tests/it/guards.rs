@@ -1,5 +1,6 @@
 //! Each guard: what it holds, what it lets go, and what it says.
 
+mod policy;
 mod remembered;
 mod rename;
 
@@ -33,14 +34,14 @@ fn messages(verdict: &Verdict) -> Vec<&str> {
 /// Budgets that never hold.
 fn boundless(limits: &mut Limits) {
     for budget in limits.budgets.values_mut() {
-        budget.floor = 1_000_000;
+        (budget.floor, budget.max) = (1_000_000, 1_000_000);
     }
 }
 
 fn budget(name: BudgetName, percent: u8, floor: usize) -> impl FnOnce(&mut Limits) {
     move |limits| {
-        let window = limits.budgets[&name].window;
-        limits.budgets.insert(name, Budget { percent, floor, window });
+        let default = limits.budgets[&name];
+        limits.budgets.insert(name, Budget { percent, floor, ..default });
     }
 }
 
@@ -106,6 +107,20 @@ fn a_percentage_counts_where_it_is_more_than_the_floor() {
     assert_eq!(
         messages(&without(9)),
         ["9 of 40 accounts within 24 h, limit 8 (guard.budgets.disable in rosterd.yaml)"]
+    );
+}
+
+#[test]
+fn no_percentage_allows_more_than_the_maximum() {
+    // 405 managed accounts, 20 % of them: 81.
+    let world = World::converged().crowd(400);
+    let without = |count| {
+        (0..count).fold(world.clone(), |world, n| world.no_member(&format!("user{n}"))).verdict()
+    };
+    assert_eq!(without(50).held.len(), 0);
+    assert_eq!(
+        messages(&without(51)),
+        ["51 of 405 accounts within 24 h, limit 50 (guard.budgets.disable in rosterd.yaml)"]
     );
 }
 
@@ -309,6 +324,27 @@ fn an_approval_names_the_address_that_the_plan_shows() {
     assert_eq!(approved(&world("yan").verdict()), ["invite yan@acme.io"]);
     let alias = world("yan-alt");
     assert_eq!(held(&alias.verdict()), ["invite yan@acme.io by invite-budget"]);
+}
+
+#[test]
+fn a_workspace_without_an_admin_gets_its_first_ones_up_to_the_maximum() {
+    let admins = |count| {
+        let world = World::default().account("matt", Role::Developer).limits(|limits| {
+            let budget = limits.budgets.get_mut(&BudgetName::GrantAdmin).unwrap();
+            (budget.percent, budget.floor, budget.max) = (0, 1, 4);
+        });
+        (0..count).fold(world.member("matt", Role::Developer), |world, n| {
+            world.member(&format!("admin{n}"), Role::Admin)
+        })
+    };
+    assert_eq!(admins(4).verdict().held.len(), 0);
+    let verdict = admins(5).verdict();
+    assert_eq!(verdict.held.len(), 5);
+    assert_eq!(
+        messages(&verdict),
+        ["5 of 1 accounts within 24 h, limit 4 (guard.budgets.grant_admin in rosterd.yaml)"]
+    );
+    assert_eq!(admins(2).both("zoe", Role::Admin).verdict().held.len(), 2, "limit 1");
 }
 
 #[test]

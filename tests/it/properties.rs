@@ -33,7 +33,8 @@ fn limits() -> impl Strategy<Value = Limits> {
         let mut limits = Limits { min_admins, ..Limits::default() };
         limits.required_admins = required.into_iter().map(email).collect();
         for (name, floor) in BudgetName::ALL.into_iter().zip(floors) {
-            limits.budgets.get_mut(&name).unwrap().floor = floor;
+            let budget = limits.budgets.get_mut(&name).unwrap();
+            (budget.floor, budget.max) = (floor, floor + 1);
         }
         limits
     })
@@ -94,8 +95,9 @@ fn check_subset(before: &World, subset: &[&Change]) -> Result<(), TestCaseError>
         let used =
             subset.iter().filter(|change| name.counts(&change.action, change.scheduled)).count();
         let free = *name == BudgetName::GrantAdmin && bootstrapped;
-        let limit = budget.floor.max(managed * usize::from(budget.percent) / 100);
-        prop_assert!(free || used <= limit, "{name:?}");
+        let percent = managed * usize::from(budget.percent) / 100;
+        let limit = if free { budget.max } else { budget.floor.max(percent).min(budget.max) };
+        prop_assert!(used <= limit, "{name:?}");
     }
     Ok(())
 }

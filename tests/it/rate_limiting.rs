@@ -93,7 +93,7 @@ async fn invite(
     let credentials = Credentials::KeyPair { key: ADMIN_KEY.into(), secret: ADMIN_SECRET.into() };
     let client = Client::new(transport, credentials);
     let world = World::default().unmanaged("*@acme.io").limits(|limits| {
-        let all = |budget: &mut Budget| budget.floor = people;
+        let all = |budget: &mut Budget| (budget.floor, budget.max) = (people, people);
         limits.budgets.values_mut().for_each(all);
     });
     let world = (0..people)

@@ -272,7 +272,7 @@ async fn a_batch_without_effect_goes_out_in_halves_next_time() {
 }
 
 fn boundless(limits: &mut Limits) {
-    limits.budgets.values_mut().for_each(|budget| budget.floor = 1_000);
+    limits.budgets.values_mut().for_each(|budget| (budget.floor, budget.max) = (1_000, 1_000));
 }
 
 #[tokio::test(start_paused = true)]

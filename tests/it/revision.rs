@@ -16,6 +16,7 @@ use rosterd::reconcile::{self, Run, RunOptions, RunSession, WorkspaceSpec};
 use rosterd::report::Trigger;
 use rosterd::revision::Revision;
 use rosterd::role::Role;
+use rosterd::roster::policy::Policy;
 use rosterd::source::revision::Trust;
 use rosterd::source::{self, revision};
 use tokio_util::sync::CancellationToken;
@@ -143,6 +144,7 @@ async fn authors(repository: &Repository, ledger: &Ledger, fake: &Fake) -> Vec<S
         approvals_in_file: true,
         trust: Trust::default(),
         limits: Limits::default(),
+        policy: Policy::default(),
         sending: Sending { concurrency: 1, batch: 25 },
     };
     let loaded = Arc::new(reconcile::load(&target, crate::support::world::now()).unwrap());

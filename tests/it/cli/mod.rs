@@ -256,6 +256,35 @@ fn check_needs_no_network_and_has_three_formats() {
 }
 
 #[test]
+fn check_rejects_what_the_policy_does_not_allow_and_a_run_holds_it() {
+    let stage = TestEnv::new();
+    let typo = ROSTER.replace("alice@acme.io", "alice@acme.oi");
+    stage.write(
+        "users.yaml",
+        &typo.replace("jonny@acme.io, ", "jonny@acme.io, aliases: [jo@b.io], "),
+    );
+    stage.write(
+        "rosterd.yaml",
+        "version: 1\nworkspaces:\n  - name: acme\n    endpoint: ${PARADIME_API_ENDPOINT}\n    \
+         credentials: { api_key: { env: PARADIME_API_KEY }, api_secret: { env: \
+         PARADIME_API_SECRET } }\n    users: users.yaml\n    policy: { domains: [acme.io], \
+         guests: [b.io] }\n",
+    );
+    let check = stage.run(&["check", "--format", "github"]).expect(78).stdout();
+    let lines: Vec<&str> = check.lines().collect();
+    assert_eq!(lines.len(), 2, "{check}");
+    assert!(
+        lines[0].starts_with("::error file=users.yaml,line=4,") && lines[0].contains("`jo@b.io`")
+    );
+    assert!(
+        lines[1].starts_with("::error file=users.yaml,line=7,") && lines[1].contains("acme.oi")
+    );
+    let once = stage.run(&["--once"]).expect(3).stdout();
+    assert!(once.contains("1 of 5 members may not get access or a higher role"), "{once}");
+    assert!(!stage.knows("alice@acme.oi"));
+}
+
+#[test]
 fn colour_is_for_terminals_unless_it_is_asked_for() {
     let stage = TestEnv::new();
     let plain = stage.run(&["--plan", "-u", "users.yaml"]).expect(0);

@@ -21,8 +21,8 @@ const HOUR: SignedDuration = SignedDuration::from_hours(1);
 /// The example of the design, verbatim.
 const COMPLETE: &str = include_str!("../../fixtures/rosterd.yaml");
 
-fn budget(percent: u8, floor: usize, window: SignedDuration) -> Budget {
-    Budget { percent, floor, window }
+fn budget(percent: u8, floor: usize, max: usize, window: SignedDuration) -> Budget {
+    Budget { percent, floor, max, window }
 }
 
 fn only(config: &Config) -> &WorkspaceConfig {
@@ -56,11 +56,11 @@ fn a_minimal_file_gives_exactly_the_defaults() {
         min_admins: 1,
         required_admins: Vec::new(),
         budgets: BTreeMap::from([
-            (BudgetName::Disable, budget(20, 3, 24 * HOUR)),
-            (BudgetName::Demote, budget(20, 3, 24 * HOUR)),
-            (BudgetName::GrantAdmin, budget(5, 3, 24 * HOUR)),
-            (BudgetName::Invite, budget(20, 50, 24 * HOUR)),
-            (BudgetName::Scheduled, budget(50, 10, 24 * HOUR)),
+            (BudgetName::Disable, budget(20, 3, 50, 24 * HOUR)),
+            (BudgetName::Demote, budget(20, 3, 50, 24 * HOUR)),
+            (BudgetName::GrantAdmin, budget(5, 3, 10, 24 * HOUR)),
+            (BudgetName::Invite, budget(20, 50, 500, 24 * HOUR)),
+            (BudgetName::Scheduled, budget(50, 10, 50, 24 * HOUR)),
         ]),
         suspend: false,
     };
@@ -99,9 +99,9 @@ fn every_setting_reaches_its_field() {
       min_admins: 2
       required_admins: [matt@acme.io, john@acme.io]
       budgets:
-        disable: { percent: 1, floor: 11, window: 1h }
-        demote: { percent: 2, floor: 12, window: 2h }
-        grant_admin: { percent: 3, floor: 13, window: 3h }
+        disable: { percent: 1, floor: 11, max: 21, window: 1h }
+        demote: { percent: 2, floor: 12, max: 12, window: 2h }
+        grant_admin: { percent: 3, floor: 13, max: 23, window: 3h }
         invite: { floor: 14 }
     http: { timeout: 5s, concurrency: 2, batch: 3, rate: off }
 schedule: { cron: '@daily', timezone: Asia/Tokyo, jitter: 0s }
@@ -133,10 +133,10 @@ retention: 30d
         limits.required_admins.iter().map(rosterd::email::Email::as_str).collect();
     assert_eq!(required, ["matt@acme.io", "john@acme.io"]);
     for (name, wanted) in [
-        (BudgetName::Disable, budget(1, 11, HOUR)),
-        (BudgetName::Demote, budget(2, 12, 2 * HOUR)),
-        (BudgetName::GrantAdmin, budget(3, 13, 3 * HOUR)),
-        (BudgetName::Invite, budget(20, 14, 24 * HOUR)),
+        (BudgetName::Disable, budget(1, 11, 21, HOUR)),
+        (BudgetName::Demote, budget(2, 12, 12, 2 * HOUR)),
+        (BudgetName::GrantAdmin, budget(3, 13, 23, 3 * HOUR)),
+        (BudgetName::Invite, budget(20, 14, 500, 24 * HOUR)),
     ] {
         assert_eq!(limits.budgets[&name], wanted, "{name:?}");
     }
@@ -149,7 +149,7 @@ fn bounds_are_inclusive() {
         "schedule: { jitter: 0s }\nwatch: { debounce: 1m, poll: 1s }\nretention: 1d\n",
         "    http: { timeout: 1s, concurrency: 1, batch: 1, rate: 1/h }\n",
         "    http: { timeout: 10m, concurrency: 64, batch: 1000 }\n",
-        "    guard: { min_admins: 0, budgets: { invite: { percent: 0, floor: 0, window: 1m } } }\n",
+        "    guard: { min_admins: 0, budgets: { invite: { percent: 0, floor: 0, max: 0, window: 1m } } }\n",
         "    guard: { min_admins: 1000000, budgets: { invite: { percent: 100, window: 366d } } }\n",
     ] {
         good(&minimal(more), &Request::default());
@@ -159,7 +159,10 @@ fn bounds_are_inclusive() {
         ("watch: { in_place: 3601s }\n", 1),
         ("watch: { debounce: 61s, poll: 86401s }\n", 2),
         ("    http: { timeout: 601s, concurrency: 0, batch: 1001, rate: 0/s }\n", 4),
-        ("    guard: { min_admins: 1000001, budgets: { demote: { floor: 1000001 } } }\n", 2),
+        (
+            "    guard: { min_admins: 1000001, budgets: { demote: { floor: 1000001, max: 1000001 } } }\n",
+            3,
+        ),
         ("    guard: { budgets: { demote: { percent: -1, window: 367d } } }\n", 2),
     ] {
         assert_eq!(codes(&minimal(more), &Request::default()).len(), wrong, "{more}");

@@ -20,6 +20,7 @@ use rosterd::plan::change::{Action, Change};
 use rosterd::reconcile::{Loaded, Run, RunOptions, RunSession, WorkspaceSpec};
 use rosterd::report::{RunReport, RunStatus, Trigger};
 use rosterd::role::Role;
+use rosterd::roster::policy::Policy;
 use rosterd::roster::{checks, raw};
 use rosterd::sandbox::world::AccountType;
 use rosterd::sandbox::{self, Options, Running};
@@ -226,6 +227,7 @@ async fn run(
         approvals_in_file: true,
         trust: Trust::default(),
         limits: Limits::default(),
+        policy: Policy::default(),
         sending: Sending { concurrency: 3, batch: 5 },
     };
     let cancel = CancellationToken::new();

@@ -29,6 +29,7 @@ use rosterd::plan::change::{Action, Change};
 use rosterd::reconcile::{Evaluation, InputError, LedgerConfig, Loaded, WorkspaceSpec};
 use rosterd::report::{Failure, RunReport, RunStatus, Trigger};
 use rosterd::role::Role;
+use rosterd::roster::policy::Policy;
 use rosterd::roster::{Digest, Member, Period, Roster};
 use rosterd::source::revision::Trust;
 use tokio::sync::mpsc;
@@ -212,6 +213,7 @@ pub fn workspace(name: &str) -> WorkspaceConfig {
             approvals_in_file: true,
             trust: Trust::default(),
             limits: Limits::default(),
+            policy: Policy::default(),
             sending: Sending { concurrency: 1, batch: 1 },
         },
         has_name: true,

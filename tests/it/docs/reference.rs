@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
-use rosterd::guard::{BudgetName, Guard, Limits};
+use rosterd::guard::{Budget, BudgetName, Guard, Limits};
 use rosterd::metrics::Metrics;
 use rosterd::notice::Kind;
 use serde_json::Value;
@@ -14,12 +14,13 @@ fn schema(name: &str) -> Value {
     serde_json::from_str(&document(&format!("config/{name}.schema.json"))).unwrap()
 }
 
-/// The keys below a schema with dots between them; a list, a secret and the budgets are one key.
+/// The keys below a schema with dots between them; a list, a secret, the budgets and the defaults
+/// are one key.
 fn keys(schema: &Value, prefix: &str, found: &mut BTreeSet<String>) {
     let Some(properties) = schema["properties"].as_object() else { return };
     for (name, schema) in properties {
         let key = format!("{prefix}{name}");
-        if schema["properties"].is_object() && name != "budgets" {
+        if schema["properties"].is_object() && !["budgets", "defaults"].contains(&&**name) {
             keys(schema, &format!("{key}."), found);
         } else {
             found.insert(key);
@@ -100,6 +101,7 @@ fn the_guards_page_has_every_guard_and_the_default_budgets() {
         Guard::RequiredAdmins,
         Guard::Rename,
         Guard::Lookalike,
+        Guard::Policy,
         Guard::Vanished,
         Guard::Clock,
     ]
@@ -109,8 +111,9 @@ fn the_guards_page_has_every_guard_and_the_default_budgets() {
     assert_eq!(table("docs/guards.md", "## Guards"), guards);
     let text = document("docs/guards.md");
     for (name, budget) in Limits::default().budgets {
-        let (key, hours) = (name.key(), budget.window.as_hours());
-        let row = format!("| `{key}` | {} | {} | {hours}h |", budget.percent, budget.floor);
+        let Budget { percent, floor, max, window } = budget;
+        let (key, hours) = (name.key(), window.as_hours());
+        let row = format!("| `{key}` | {percent} | {floor} | {max} | {hours}h |");
         assert!(text.contains(&row), "docs/guards.md lacks {row}");
     }
 }

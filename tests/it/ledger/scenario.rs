@@ -26,10 +26,10 @@ workspaces:
     users: users.yaml
     guard:
       budgets:
-        disable: { percent: 100, floor: 10000, window: 24h }
-        demote: { percent: 100, floor: 10000, window: 24h }
-        invite: { percent: 100, floor: 10000, window: 24h }
-        grant_admin: { percent: 100, floor: 10000, window: 24h }
+        disable: { percent: 100, floor: 10000, max: 10000, window: 24h }
+        demote: { percent: 100, floor: 10000, max: 10000, window: 24h }
+        invite: { percent: 100, floor: 10000, max: 10000, window: 24h }
+        grant_admin: { percent: 100, floor: 10000, max: 10000, window: 24h }
     http: { timeout: 1s, concurrency: 2, batch: 3, rate: off }
 ";
 

@@ -1,7 +1,7 @@
 //! Events that the seeds of every `cargo test` must cover: each fault, guard, row of the plan and
 //! outcome.
 
-pub const REQUIRED: [&str; 105] = [
+pub const REQUIRED: [&str; 108] = [
     "accepted listing",
     "accepted place",
     "key Rotated",
@@ -44,6 +44,7 @@ pub const REQUIRED: [&str; 105] = [
     "held by invite-budget",
     "held by lookalike",
     "held by min-admins",
+    "held by policy",
     "held by rename",
     "held by required-admins",
     "held by suspend",
@@ -96,6 +97,8 @@ pub const REQUIRED: [&str; 105] = [
     "plan update_role Elevated",
     "plan update_role ElevationEnded",
     "plan update_role RoleDiffers",
+    "update of a member against the policy",
+    "disable of a member against the policy",
     "power cut after a request",
     "power cut after the disk",
     "power cut before a request",

@@ -96,6 +96,14 @@ impl Member {
         }
     }
 
+    /// Whether an address is neither of the domain nor that of a guest with an end of access.
+    /// Without a domain, every address is allowed.
+    pub fn is_against_policy(&self, domain: &str) -> bool {
+        let is_guest = |it: &str| it.ends_with("@partner.com") && self.expires.is_some();
+        let is_own = |it: &str| it.ends_with(&format!("@{domain}"));
+        !domain.is_empty() && self.addresses().any(|it| !is_own(it) && !is_guest(it))
+    }
+
     /// One line of YAML.
     fn to_yaml(&self) -> String {
         let mut keys = format!("email: {}, role: {}", self.email, self.role);

@@ -100,6 +100,12 @@ impl SimState {
                 Guard::MinAdmins => action.takes_admin() && self.params.min_admins > 0,
                 Guard::RequiredAdmins => action.takes_admin() && self.params.require_first,
                 Guard::Vanished => action.class().invites(),
+                Guard::Policy => {
+                    let member = self.latest_roster.member_for(held.change.email.as_str());
+                    let gives = !action.class().takes_away();
+                    let domain = self.params.domain;
+                    gives && member.is_some_and(|member| member.is_against_policy(domain))
+                }
                 Guard::Lookalike => {
                     self.world.lock().workspaces[0].active().any(|it| it.email.ends_with(INVISIBLE))
                 }
@@ -142,8 +148,8 @@ impl SimState {
     }
 
     fn budget_limit(&self, applied: &Applied) -> usize {
-        let (percent, floor) = self.params.budget;
-        floor.max(applied.plan.facts.managed * usize::from(percent) / 100)
+        let (percent, floor, max) = self.params.budget;
+        floor.max(applied.plan.facts.managed * usize::from(percent) / 100).min(max)
     }
 }
 

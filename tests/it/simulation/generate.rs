@@ -9,16 +9,18 @@ use super::scenario::{
     Step,
 };
 
-const EDITS: [(Edit, u8); 28] = [
+const EDITS: [(Edit, u8); 30] = [
     (Edit::Add, 10),
     (Edit::AddAdmin, 3),
+    (Edit::AddElsewhere, 5),
+    (Edit::AddPersonalAlias, 8),
     (Edit::Remove, 10),
     (Edit::ChangeRole, 12),
     (Edit::ChangeRoles, 6),
     (Edit::NewAddress, 6),
     (Edit::NewAddressWithAlias, 4),
     (Edit::Expire, 5),
-    (Edit::ExpireNow, 5),
+    (Edit::ExpireNow, 8),
     (Edit::StartLater, 5),
     (Edit::Elevate, 5),
     (Edit::ClearOptions, 2),
@@ -45,7 +47,7 @@ const ACTIONS: [(OperatorAction, u8); 15] = [
     (OperatorAction::AcceptAll, 6),
     (OperatorAction::AcceptElsewhere, 4),
     (OperatorAction::ExpireInvitation, 5),
-    (OperatorAction::Remove, 4),
+    (OperatorAction::Remove, 6),
     (OperatorAction::Disable, 3),
     (OperatorAction::Enable, 4),
     (OperatorAction::AddOutsider, 4),
@@ -53,7 +55,7 @@ const ACTIONS: [(OperatorAction, u8); 15] = [
     (OperatorAction::ChangeRole, 6),
     (OperatorAction::GrantAdmin, 2),
     (OperatorAction::NewAddress, 3),
-    (OperatorAction::SecondAccount, 7),
+    (OperatorAction::SecondAccount, 10),
     (OperatorAction::InviteOutsider, 3),
     (OperatorAction::AddLookalike, 2),
 ];
@@ -126,7 +128,10 @@ impl Scenario {
         let params = Params {
             min_admins: random.usize(..3),
             require_first: random.u8(..4) == 0,
-            budget: *random.choice(&[(20, 3), (0, 2), (50, 1), (100, 50), (0, 1)]).unwrap(),
+            budget: *random
+                .choice(&[(20, 3, 50), (0, 2, 2), (50, 1, 3), (100, 50, 50), (0, 1, 9)])
+                .unwrap(),
+            domain: ["", "acme.io"][random.usize(..2)],
             report: random.u8(..6) == 0,
             suspend: false,
             concurrency: random.usize(1..4),
@@ -210,6 +215,7 @@ fn param(random: &mut Rng) -> Param {
         Param::MinAdmins,
         Param::RequireFirst,
         Param::Floor,
+        Param::Policy,
         Param::Report,
         Param::Suspend,
         Param::Batch,

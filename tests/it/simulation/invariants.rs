@@ -106,14 +106,15 @@ impl SimState {
                 .map_err(|why| format!("only by a wrong clock ({now}, truly {true_now}): {why}"))?;
         }
         check.keeps_min_admins(after)?;
-        let (all, limit) = (check.budgets(), check.limit());
+        let is_against_policy = check.is_against_policy();
         let is_approved = |budget: &&&str| {
             check.is_approved(if **budget == "scheduled" { "disable" } else { budget })
         };
         let (approved, counted): (Vec<&'static str>, Vec<_>) =
-            all.into_iter().partition(|budget| is_approved(&budget));
-        let elevates = check.elevates();
-        for budget in counted {
+            check.budgets().into_iter().partition(|budget| is_approved(&budget));
+        let counted = counted.into_iter().map(|budget| (budget, check.limit(budget)));
+        let (counted, elevates) = (counted.collect::<Vec<_>>(), check.elevates());
+        for (budget, limit) in counted {
             if self.is_held_together(budget, target, limit) {
                 return Err(format!("with its set it exceeds {budget}, limit {limit}"));
             }
@@ -123,6 +124,9 @@ impl SimState {
             }
         }
         self.tracker.approvals.effect(target, elevates, &approved);
+        if is_against_policy {
+            self.count(&format!("{kind} of a member against the policy"));
+        }
         match kind {
             "invite" => self.check_backoff(target, times[0])?,
             "disable" => {
@@ -240,9 +244,20 @@ impl EffectCheck<'_> {
                     let email = &member.email;
                     return Err(format!("{email} is listed as {role}, expected {expected}"));
                 }
+                if tier(expected) > tier(role) && self.is_against_policy() {
+                    return Err(format!("the policy does not allow {}", member.email));
+                }
                 self.one_account(member)
             }
         }
+    }
+
+    /// Whether its member has an address that the policy of its run does not allow.
+    fn is_against_policy(&self) -> bool {
+        let email = self.account().map_or(self.target, |(email, _)| email);
+        let member = self.owner(self.target, email);
+        let domain = self.state.runs[self.run].params.domain;
+        member.is_some_and(|member| member.is_against_policy(domain))
     }
 
     fn one_account(&self, member: &Member) -> Result<(), String> {
@@ -258,6 +273,9 @@ impl EffectCheck<'_> {
         let member = member.ok_or("not the address of a member")?;
         if self.state.runs[self.run].params.suspend {
             return Err("the workspace is suspended".into());
+        }
+        if self.is_against_policy() {
+            return Err("the policy does not allow an address".into());
         }
         if member.phase(self.now, &self.state.zone) != Phase::Present {
             return Err("no access now".into());
@@ -357,17 +375,20 @@ impl EffectCheck<'_> {
             _ if tier(to) <= tier(from) => budgets.push("demote"),
             _ => {}
         }
-        let any_admin = self.listing.accounts.iter().any(|(.., role)| role == "ADMIN");
-        if tier(to) >= 2 && to != from && any_admin {
+        if tier(to) >= 2 && to != from {
             budgets.push("grant_admin");
         }
         budgets
     }
 
-    fn limit(&self) -> usize {
-        let (percent, floor) = self.state.runs[self.run].params.budget;
+    fn limit(&self, budget: &str) -> usize {
+        let (percent, floor, max) = self.state.runs[self.run].params.budget;
+        let any_admin = self.listing.accounts.iter().any(|(.., role)| role == "ADMIN");
+        if budget == "grant_admin" && !any_admin {
+            return max;
+        }
         let managed =
             self.listing.accounts.iter().filter(|(_, email, _)| !self.expected.is_unmanaged(email));
-        floor.max((managed.count() * usize::from(percent)).div_ceil(100))
+        floor.max((managed.count() * usize::from(percent)).div_ceil(100)).min(max)
     }
 }

@@ -53,9 +53,9 @@ impl SimState {
                 let end = if action == OperatorAction::AddLookalike { INVISIBLE } else { "" };
                 let email = member
                     .filter(|_| action != OperatorAction::AddOutsider)
-                    .map_or(guest, |member| format!("{}{end}", member.email));
-                let has_account = active.iter().any(|it| it.email.eq_ignore_ascii_case(&email));
-                if !has_account {
+                    .and_then(|member| member.addresses().last())
+                    .map_or(guest, |address| format!("{address}{end}"));
+                if !active.iter().any(|it| it.email.eq_ignore_ascii_case(&email)) {
                     self.tracker.invitations.remove(&email.to_ascii_lowercase());
                     let role = TYPES[which % TYPES.len()];
                     world.add(WORKSPACE, &email, Some(name_of(&email)), role).unwrap();
@@ -243,12 +243,16 @@ impl SimState {
         let role = role_name(TYPES[which / 7 % TYPES.len()]);
         match edit {
             Edit::Add | Edit::AddAdmin => {
-                let email = format!("user{}@acme.io", which % 14);
-                if expected.member_for(&email).is_none() && !expected.is_unmanaged(&email) {
-                    let role = if edit == Edit::AddAdmin { "ADMIN" } else { role };
-                    let name = (which.is_multiple_of(2)).then(|| name_of(&email));
-                    expected.members.push(Member { name, ..Member::new(&email, role) });
-                }
+                let role = if edit == Edit::AddAdmin { "ADMIN" } else { role };
+                let mut member = Member::new(&format!("user{}@acme.io", which % 14), role);
+                member.name = (which.is_multiple_of(2)).then(|| name_of(&member.email));
+                add_member(expected, member);
+            }
+            Edit::AddElsewhere => {
+                let domain = ["acme.oi", "partner.com"][which % 2];
+                let mut member = Member::new(&format!("user{}@{domain}", which % 14), role);
+                member.expires = (which.is_multiple_of(3)).then(|| day(now, 5));
+                add_member(expected, member);
             }
             Edit::ChangeRoles => {
                 for (n, member) in expected.members.iter_mut().enumerate().skip(2) {
@@ -281,10 +285,10 @@ impl SimState {
                 if let Some(member) = expected.members.get_mut(at) {
                     let before = member.clone();
                     edit_member(member, edit, which, role, now);
-                    let email = member.email.clone();
-                    let conflicts =
-                        expected.members.iter().filter(|it| it.has_address(&email)).count() > 1;
-                    if conflicts || expected.is_unmanaged(&email) {
+                    let after = member.clone();
+                    let is_own = |it: &&Member| after.addresses().any(|own| it.has_address(own));
+                    let conflicts = expected.members.iter().filter(is_own).count() > 1;
+                    if conflicts || after.addresses().any(|own| expected.is_unmanaged(own)) {
                         expected.members[at] = before;
                     }
                 }
@@ -369,6 +373,12 @@ impl SimState {
     }
 }
 
+fn add_member(expected: &mut ExpectedRoster, member: Member) {
+    if expected.member_for(&member.email).is_none() && !expected.is_unmanaged(&member.email) {
+        expected.members.push(member);
+    }
+}
+
 /// Adds a second account of a person.
 fn add_second(accounts: &mut Vec<Account>, first: &Account, email: String) {
     let uid: String = first.uid.chars().rev().collect();
@@ -393,6 +403,10 @@ fn edit_member(member: &mut Member, edit: Edit, which: usize, role: &'static str
             if edit == Edit::NewAddressWithAlias {
                 member.aliases.push(old);
             }
+        }
+        Edit::AddPersonalAlias => {
+            let local = member.email.split('@').next().unwrap_or_default();
+            member.aliases = vec![format!("{local}@home.me")];
         }
         Edit::Expire | Edit::ExpireNow => {
             let days = if edit == Edit::Expire { days } else { -1 - days };

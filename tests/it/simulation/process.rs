@@ -32,6 +32,7 @@ use rosterd::reconcile::{
 use rosterd::report::{Failure, Trigger};
 use rosterd::revision::Revision;
 use rosterd::roster::ApprovalState;
+use rosterd::roster::policy::{Domain, Policy};
 use rosterd::sandbox::auth;
 use rosterd::source::revision::Trust;
 use tokio_util::sync::CancellationToken;
@@ -196,6 +197,7 @@ fn workspace(state: &SimState, params: &Params) -> WorkspaceConfig {
             approvals_in_file: true,
             trust: Trust::default(),
             limits: limits(params),
+            policy: policy(params),
             sending: Sending { concurrency: params.concurrency, batch: params.batch },
         },
         has_name: true,
@@ -215,8 +217,8 @@ fn retention(params: &Params) -> Duration {
 }
 
 fn limits(params: &Params) -> Limits {
-    let (percent, floor) = params.budget;
-    let budget = Budget { percent, floor, window: jiff::SignedDuration::from_hours(24) };
+    let (percent, floor, max) = params.budget;
+    let budget = Budget { percent, floor, max, window: jiff::SignedDuration::from_hours(24) };
     let first = Email::parse("user0@acme.io").unwrap();
     Limits {
         min_admins: params.min_admins,
@@ -224,6 +226,14 @@ fn limits(params: &Params) -> Limits {
         budgets: BudgetName::ALL.into_iter().map(|name| (name, budget)).collect(),
         suspend: params.suspend,
     }
+}
+
+fn policy(params: &Params) -> Policy {
+    if params.domain.is_empty() {
+        return Policy::default();
+    }
+    let domain = |it| vec![Domain::parse(it).unwrap()];
+    Policy { domains: domain(params.domain), guests: domain("partner.com") }
 }
 
 fn connection(params: &Params) -> client::Settings {

@@ -43,8 +43,10 @@ pub struct Server {
 pub struct Params {
     pub min_admins: usize,
     pub require_first: bool,
-    /// Percent and floor of every budget.
-    pub budget: (u8, usize),
+    /// Percent, floor and maximum of every budget.
+    pub budget: (u8, usize, usize),
+    /// The only domain besides `partner.com`, which is of guests; empty without a policy.
+    pub domain: &'static str,
     pub report: bool,
     pub suspend: bool,
     pub concurrency: usize,
@@ -122,6 +124,9 @@ pub enum Operation {
 pub enum Edit {
     Add,
     AddAdmin,
+    /// Adds a member with a misspelt address, or a guest, with or without `expires`.
+    AddElsewhere,
+    AddPersonalAlias,
     Remove,
     ChangeRole,
     /// Changes the role of every member but the first two.
@@ -239,6 +244,7 @@ pub enum Param {
     MinAdmins,
     RequireFirst,
     Floor,
+    Policy,
     Report,
     Suspend,
     Batch,

@@ -12,6 +12,7 @@ use rosterd::config::WorkspaceConfig;
 use rosterd::guard::{Budget, BudgetName, Limits};
 use rosterd::memory::entry::Entry;
 use rosterd::reconcile::WorkspaceSpec;
+use rosterd::roster::policy::Policy;
 use rosterd::sandbox::executed::{Executed, Kind};
 use rosterd::sandbox::world::{AccountType, Workspace};
 use rosterd::source::revision::Trust;
@@ -74,7 +75,8 @@ impl HttpTransport for ReliableNet {
 
 /// Its configuration, derived from that of the first.
 pub fn workspace(first: &WorkspaceConfig, second: &SecondWorkspace) -> WorkspaceConfig {
-    let budget = Budget { percent: 100, floor: 50, window: SignedDuration::from_hours(24) };
+    let window = SignedDuration::from_hours(24);
+    let budget = Budget { percent: 100, floor: 50, max: 50, window };
     let limits = Limits {
         min_admins: 1,
         budgets: BudgetName::ALL.into_iter().map(|name| (name, budget)).collect(),
@@ -87,6 +89,7 @@ pub fn workspace(first: &WorkspaceConfig, second: &SecondWorkspace) -> Workspace
         approvals_in_file: true,
         trust: Trust::default(),
         limits,
+        policy: Policy::default(),
         ..first.target.clone()
     };
     let connection = rosterd::client::Settings {

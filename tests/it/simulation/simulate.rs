@@ -352,7 +352,11 @@ impl Simulation {
         state.set_params(|params| match param {
             Param::MinAdmins => params.min_admins = value % 4,
             Param::RequireFirst => params.require_first = value.is_multiple_of(2),
-            Param::Floor => params.budget = [(0, 0), (0, 1), (20, 3), (50, 2), (100, 9)][value % 5],
+            Param::Floor => {
+                params.budget =
+                    [(0, 0, 2), (0, 1, 1), (20, 3, 50), (50, 2, 4), (100, 9, 50)][value % 5];
+            }
+            Param::Policy => params.domain = ["acme.io", ""][value % 2],
             Param::Report => params.report = value.is_multiple_of(2),
             Param::Suspend => params.suspend = value.is_multiple_of(3),
             Param::Batch => params.batch = value + 1,

@@ -60,6 +60,7 @@ impl<'a> Run<'a> {
             approvals_in_file: true,
             trust: Trust::default(),
             limits: world.limits.clone(),
+            policy: world.policy.clone(),
             sending: Sending { concurrency: 2, batch: 2 },
         };
         let roster = world.roster();

@@ -13,6 +13,7 @@ use rosterd::memory::observe::observe;
 use rosterd::plan::change::{Action, Change};
 use rosterd::plan::{self, Finding, OnRemoved, Plan, Rules, rename};
 use rosterd::role::Role;
+use rosterd::roster::policy::Policy;
 use rosterd::roster::{
     Approval, ApprovalState, Digest, Elevation, Member, Pattern, Period, Roster,
 };
@@ -46,6 +47,7 @@ pub struct World {
     pub server_time: Option<Timestamp>,
     pub on_removed: OnRemoved,
     pub limits: Limits,
+    pub policy: Policy,
     pub approvals: Vec<Approval>,
     pub memory: Memory,
 }
@@ -201,7 +203,9 @@ impl World {
     }
 
     pub fn plan(&self) -> Plan {
-        plan::plan(&self.roster(), &self.snapshot(), &self.memory, self.rules(), now())
+        let (roster, snapshot) = (self.roster(), self.snapshot());
+        let plan = plan::plan(&roster, &snapshot, &self.memory, self.rules(), now());
+        plan.with_policy(&self.policy, &roster)
     }
 
     pub fn rules(&self) -> Rules {
