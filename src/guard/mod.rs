@@ -23,6 +23,7 @@ use strum::IntoStaticStr;
 use crate::email::Email;
 use crate::memory::entry::Key;
 use crate::plan::change::{Change, Class};
+use crate::roster::write;
 use crate::yaml::scalar;
 
 pub use crate::action::BudgetName;
@@ -151,32 +152,26 @@ impl Verdict {
         people
     }
 
-    /// The `approvals:` block that would release the held changes, ready to paste.
-    pub fn approvals(&self) -> Option<String> {
-        let items = self.approval_items(|budget, emails| {
-            let emails = if emails.len() > ON_ONE_LINE {
-                emails.iter().map(|email| format!("\n      - {email}")).collect()
-            } else {
-                format!(" [{}]", emails.join(", "))
-            };
-            format!("  - {budget}:{emails}\n    reason: \"\"\n")
+    /// The items of `approvals:` that would release the held changes, but for their reasons. With
+    /// `indent`, to paste them below existing items that are indented like this; else with the key.
+    pub fn approvals(&self, indent: Option<usize>) -> Option<String> {
+        let people = self.releasable();
+        let items = people.iter().map(|(action, people)| {
+            write::approval(*action, people, "\"\" # write why", indent.unwrap_or(2))
         });
-        (!items.is_empty()).then(|| format!("approvals:\n{}", items.concat()))
+        let key = if indent.is_none() { "approvals:\n" } else { "" };
+        (!people.is_empty()).then(|| format!("{key}{}", items.collect::<String>()))
     }
 
     /// The same on one line.
     pub fn approvals_in_short(&self) -> Option<String> {
-        let items = self
-            .approval_items(|budget, emails| format!("{{ {budget}: [{}] }}", emails.join(", ")));
-        (!items.is_empty()).then(|| format!("approvals: [{}]", items.join(", ")))
-    }
-
-    fn approval_items(&self, item: impl Fn(&str, &[String]) -> String) -> Vec<String> {
-        let people = self.releasable().into_iter().map(|(budget, emails)| {
-            let emails = emails.into_iter().map(|email| scalar(email.as_str()));
-            item(budget.key(), &emails.collect::<Vec<_>>())
+        let people = self.releasable();
+        let items = people.iter().map(|(action, people)| {
+            let people: Vec<String> = people.iter().map(|email| scalar(email.as_str())).collect();
+            format!("{{ {}: [{}] }}", action.key(), people.join(", "))
         });
-        people.collect()
+        let items: Vec<String> = items.collect();
+        (!items.is_empty()).then(|| format!("approvals: [{}]", items.join(", ")))
     }
 
     /// Adds what the guards held when they evaluated again.
@@ -208,9 +203,6 @@ impl Guard {
         }
     }
 }
-
-/// Maximum number of people on one line; more get a line each, so that a review shows each.
-const ON_ONE_LINE: usize = 3;
 
 impl Default for Limits {
     /// The defaults of the configuration.

@@ -205,7 +205,7 @@ impl RunView<'_> {
         let reasons: Vec<_> = violations.map(|violation| escape(&violation.message)).collect();
         let summary = format!("{} held: {}", verdict.held.len(), reasons.join("; "));
         let notice = self.notice(Kind::Held, summary, people);
-        Some(Notice { approvals: verdict.approvals(), ..notice })
+        Some(Notice { approvals: verdict.approvals(None), ..notice })
     }
 
     fn needs_person(&self, applied: &Applied, notified: &mut Notified) -> Option<Notice> {

@@ -137,7 +137,7 @@ fn violations(text: &mut String, verdict: &Verdict) {
         let _ = writeln!(text, "\n> **held by {guard}**: {}", prose(message));
         let _ = writeln!(text, ">\n> hint: {}", prose(hint));
     }
-    if let Some(block) = verdict.approvals() {
+    if let Some(block) = verdict.approvals(None) {
         if text.len() + block.len() > LIMIT {
             text.push_str("\nThe approvals are too long for a comment; see the plan.\n");
             return;

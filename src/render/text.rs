@@ -233,7 +233,7 @@ fn violations(text: &mut String, verdict: &Verdict) {
         let _ = writeln!(text, "{gap}{style}held by {guard}{style:#}: {}", escape(message));
         let _ = writeln!(text, "  {DIM}hint:{DIM:#} {}", escape(hint));
     }
-    if let Some(block) = verdict.approvals() {
+    if let Some(block) = verdict.approvals(None) {
         text.push_str("\nto approve, commit these lines to the roster:\n\n");
         for line in block.lines() {
             let _ = writeln!(text, "  {line}");

@@ -1,10 +1,12 @@
 //! The roster: the desired state, valid by construction.
 //!
 //! [`raw`] parses the YAML with the place of every value. [`checks`] turns it into a [`Roster`] or
-//! reports all of its problems. [`mod@write`] writes a canonical roster.
+//! reports all of its problems. [`mod@write`] writes a canonical roster, and [`edit`] adds approvals to
+//! a text.
 
 pub mod checks;
 mod dates;
+pub mod edit;
 pub mod raw;
 pub mod schema;
 pub mod write;

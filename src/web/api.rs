@@ -63,7 +63,7 @@ async fn approvals(
 ) -> Result<Response, Response> {
     let workspace = find(&app, &name)?;
     let verdict = &snapshot(&workspace)?.observation.evaluation.verdict;
-    let block = verdict.approvals().unwrap_or_default();
+    let block = verdict.approvals(None).unwrap_or_default();
     Ok(([(CONTENT_TYPE, "text/plain; charset=utf-8")], block).into_response())
 }
 

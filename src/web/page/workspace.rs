@@ -126,7 +126,7 @@ impl PlanView {
             held: rows(held),
             held_caption,
             violations: violations.collect(),
-            approvals: view.verdict.approvals(),
+            approvals: view.verdict.approvals(None),
         }
     }
 }

@@ -224,12 +224,18 @@ fn the_block_is_short_for_a_few_and_a_list_for_more() {
     let block = |count: usize| {
         let world = World::converged().limits(budget(BudgetName::Disable, 0, 0));
         let world = (0..count).fold(world, |it, n| it.account(&format!("user{n}"), Role::Analyst));
-        world.verdict().approvals().unwrap()
+        world.verdict().approvals(None).unwrap()
     };
     let users = "user0@acme.io, user1@acme.io, user2@acme.io";
-    assert_eq!(block(3), format!("approvals:\n  - disable: [{users}]\n    reason: \"\"\n"));
+    assert_eq!(
+        block(3),
+        format!("approvals:\n  - disable: [{users}]\n    reason: \"\" # write why\n")
+    );
     let users: String = (0..4).map(|n| format!("\n      - user{n}@acme.io")).collect();
-    assert_eq!(block(4), format!("approvals:\n  - disable:{users}\n    reason: \"\"\n"));
+    assert_eq!(
+        block(4),
+        format!("approvals:\n  - disable:{users}\n    reason: \"\" # write why\n")
+    );
 }
 
 #[test]
@@ -263,7 +269,7 @@ fn the_block_releases_exactly_what_is_held_whatever_the_addresses_are() {
         world = world.account(&format!("user{n}"), Role::Developer);
     }
     let verdict = world.verdict();
-    let block = verdict.approvals().unwrap();
+    let block = verdict.approvals(None).unwrap();
     let mut sources = Sources::default();
     let roster = "version: 1\nusers: [{ email: alexandra@acme.io, role: ADMIN }]\n";
     sources.add("users.yaml", format!("{roster}{block}"));
@@ -274,5 +280,5 @@ fn the_block_releases_exactly_what_is_held_whatever_the_addresses_are() {
     assert!(world.verdict().held.is_empty(), "{:?}\n{block}", held(&world.verdict()));
     let short = verdict.approvals_in_short().unwrap();
     assert!(!short.contains('\n') && short.starts_with("approvals: [{ disable: ["), "{short}");
-    assert_eq!(World::converged().verdict().approvals(), None);
+    assert_eq!(World::converged().verdict().approvals(None), None);
 }
