@@ -139,11 +139,15 @@ impl Approved {
 }
 
 impl Verdict {
-    /// The people whom an approval would release, by its action.
+    /// The people whom an approval would release, by its action. Whom another guard holds as well,
+    /// which no approval overrides, is left out.
     pub fn releasable(&self) -> BTreeMap<BudgetName, Vec<&Email>> {
         let mut people: BTreeMap<BudgetName, Vec<&Email>> = BTreeMap::new();
-        for (budget, emails) in self.violations.iter().filter_map(|it| it.approval.as_ref()) {
-            people.entry(*budget).or_default().extend(emails);
+        for Held { change, by, .. } in &self.held {
+            let actions: Option<Vec<_>> = by.iter().map(|it| it.approved_by(change)).collect();
+            for action in actions.into_iter().flatten() {
+                people.entry(action).or_default().push(&change.email);
+            }
         }
         for emails in people.values_mut() {
             emails.sort();
