@@ -1,8 +1,8 @@
 //! The roster: the desired state, valid by construction.
 //!
 //! [`raw`] parses the YAML with the place of every value. [`checks`] turns it into a [`Roster`] or
-//! reports all of its problems. [`mod@write`] writes a canonical roster, and [`edit`] adds approvals to
-//! a text.
+//! reports all of its problems. [`mod@write`] writes a canonical roster, and [`edit`] adds approvals
+//! to a text.
 
 pub mod checks;
 mod dates;
@@ -163,6 +163,15 @@ impl Roster {
     pub fn approved(&self) -> impl Iterator<Item = (BudgetName, &Email)> {
         let lines = self.approvals.iter();
         lines.flat_map(|line| line.people.iter().map(|(email, _)| (line.budget, email)))
+    }
+
+    /// Whether an item names this action, address and reason.
+    pub fn has_approval(&self, action: BudgetName, email: &Email, reason: &str) -> bool {
+        self.approvals.iter().any(|item| {
+            item.budget == action
+                && item.reason.as_deref() == Some(reason)
+                && item.people.iter().any(|(named, _)| named == email)
+        })
     }
 
     pub fn digest(&self) -> Digest {

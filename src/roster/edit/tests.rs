@@ -85,7 +85,8 @@ fn an_item_is_indented_like_the_others() {
         &format!("{USERS}approvals:\n{old}...\n"),
         &format!("{USERS}approvals:\n{old}{item}...\n"),
     );
-    let list = "approvals:\n- disable:\n  - ada@acme.io\n# not at all:\n  - bea@acme.io\n  reason: |\n    # one\n\n    two\n";
+    let list = "approvals:\n- disable:\n  - ada@acme.io\n# not at all:\n  - bea@acme.io\n  reason: |\n    \
+                # one\n\n    two\n";
     assert_edit(&format!("{list}\n{USERS}"), &format!("{list}{item}\n{USERS}"));
 }
 
@@ -259,7 +260,8 @@ proptest! {
         }
         let emails = people(&["x", "\u{a0}y", "o'z #", "*w", "v"]);
         let people: Vec<&Email> = emails.iter().take(count).collect();
-        let items = BTreeMap::from([(BudgetName::Disable, people.clone()), (BudgetName::Invite, people)]);
+        let items = [(BudgetName::Disable, people.clone()), (BudgetName::Invite, people)];
+        let items = BTreeMap::from(items);
         let after = add_approvals(&before, &items, REASON);
         let after = after.unwrap_or_else(|| panic!("not edited:\n{before}"));
         let (mut rest, mut lost) = (after.lines(), Vec::new());
