@@ -20,6 +20,7 @@ use crate::escape::escape;
 use crate::metrics::Metrics;
 use crate::notifier::{self, AllowedHosts, Notifier};
 use crate::reconcile::{Evaluation, InputError, Loaded};
+use crate::render::approve::ApproveBy;
 use crate::render::listed;
 use crate::report::{Failure, RunReport};
 use crate::systemd;
@@ -253,7 +254,7 @@ impl Environment for DaemonEnvironment {
         let plan_key = plan_key(loaded, evaluation);
         let before = self.reported.lock().plans.insert(workspace.to_owned(), plan_key.clone());
         if before.as_ref() != Some(&plan_key) {
-            once::show_plan(workspace, loaded, evaluation, &self.global);
+            once::show_plan(&evaluation.view(workspace, loaded), &self.global);
         }
     }
 
@@ -278,7 +279,7 @@ impl Environment for DaemonEnvironment {
             once::show_failure(report, &self.global);
         }
         if self.shown {
-            once::show_run(report, sources, &self.global);
+            once::show_run(report, sources, ApproveBy::default(), &self.global);
         }
         if !self.logged && !self.global.quiet {
             self.show_waiting(sources, next);

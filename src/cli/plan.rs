@@ -12,6 +12,7 @@ use crate::escape::escape;
 use crate::guard::operator;
 use crate::memory::Memory;
 use crate::reconcile::{self, Evaluation, InputError, LedgerConfig, Loaded, WorkspaceSpec};
+use crate::render::approve::ApproveBy;
 use crate::render::{self, View};
 use crate::source::in_place;
 
@@ -29,10 +30,8 @@ pub async fn run(global: &Global, args: &RunArgs) -> Result<u8, CliError> {
         });
         codes.push(output::exit_code(global, code));
     }
-    let views: Vec<View<'_>> = planned
-        .iter()
-        .map(|(workspace, loaded, evaluation)| evaluation.view(&workspace.target.workspace, loaded))
-        .collect();
+    let views: Vec<View<'_>> =
+        planned.iter().map(|(workspace, loaded, it)| view(workspace, loaded, it)).collect();
     let text = rendered(&views, args.format.unwrap_or_default(), global.verbose > 0);
     match &args.out {
         Some(path) if !views.is_empty() => output::to_file(path, &text)?,
@@ -40,6 +39,25 @@ pub async fn run(global: &Global, args: &RunArgs) -> Result<u8, CliError> {
         None => output::result(&text)?,
     }
     Ok(exit::worst(codes))
+}
+
+/// The input of the renderers for a terminal.
+pub fn view<'a>(
+    workspace: &'a WorkspaceConfig,
+    loaded: &'a Loaded,
+    evaluation: &'a Evaluation,
+) -> View<'a> {
+    let approve_by = approve_by(workspace, loaded);
+    View { approve_by, ..evaluation.view(&workspace.target.workspace, loaded) }
+}
+
+/// Without a configuration, a roster that is in no commit cannot carry approvals.
+pub fn approve_by(workspace: &WorkspaceConfig, loaded: &Loaded) -> ApproveBy {
+    if workspace.has_name || loaded.revision.is_some() {
+        ApproveBy::Commit
+    } else {
+        ApproveBy::SavedPlan
+    }
 }
 
 fn rendered(views: &[View<'_>], format: PlanFormat, verbose: bool) -> String {

@@ -12,6 +12,7 @@ use crate::memory::entry::{Entry, Record};
 use crate::memory::observe::observe;
 use crate::plan::{self, Plan, rename};
 use crate::render::View;
+use crate::render::approve::ApproveBy;
 use crate::roster::Roster;
 
 /// What a listing means for a roster. The report and the observation of a run share it.
@@ -50,7 +51,8 @@ impl Evaluation {
         let Loaded { roster, sources, revision, .. } = loaded;
         let Self { snapshot, plan, verdict } = self;
         let revision = revision.as_ref();
-        View { workspace, sources, roster, snapshot, plan, verdict, revision }
+        let approve_by = ApproveBy::default();
+        View { workspace, sources, roster, snapshot, plan, verdict, revision, approve_by }
     }
 
     /// The first instant at which something that is pending or held may change by itself.

@@ -1,8 +1,8 @@
 //! The roster: the desired state, valid by construction.
 //!
 //! [`raw`] parses the YAML with the place of every value. [`checks`] turns it into a [`Roster`] or
-//! reports all of its problems. [`mod@write`] writes a canonical roster, and [`edit`] adds approvals
-//! to a text.
+//! reports all of its problems. [`mod@write`] writes a canonical roster, and [`edit`] adds
+//! approvals to a text.
 
 pub mod checks;
 mod dates;

@@ -85,8 +85,8 @@ fn an_item_is_indented_like_the_others() {
         &format!("{USERS}approvals:\n{old}...\n"),
         &format!("{USERS}approvals:\n{old}{item}...\n"),
     );
-    let list = "approvals:\n- disable:\n  - ada@acme.io\n# not at all:\n  - bea@acme.io\n  reason: |\n    \
-                # one\n\n    two\n";
+    let list = "approvals:\n- disable:\n  - ada@acme.io\n# not at all:\n  - bea@acme.io\n  \
+                reason: |\n    # one\n\n    two\n";
     assert_edit(&format!("{list}\n{USERS}"), &format!("{list}{item}\n{USERS}"));
 }
 
