@@ -84,8 +84,11 @@ pub enum Command {
 #[derive(Args, Debug)]
 pub struct ApplyArgs {
     /// Also apply what guards hold, if an approval could release it
-    #[arg(long)]
+    #[arg(long, requires = "reason")]
     pub include_held: bool,
+    /// Why, with --include-held
+    #[arg(long, value_name = "TEXT", requires = "include_held")]
+    pub reason: Option<String>,
     /// A plan written by `rosterd --plan --format json --out FILE`
     #[arg(value_name = "PLAN.json")]
     pub plan: PathBuf,

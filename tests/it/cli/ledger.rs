@@ -205,9 +205,14 @@ fn include_held_applies_the_saved_plan() {
     let save = ["--plan", "--format", "json", "--out", "plan.json", "-u", "users.yaml"];
     stage.run(&save).expect(0);
     stage.run(&["apply", "plan.json", "-u", "users.yaml"]).expect(3);
-    let ran = stage.run(&["apply", "plan.json", "--include-held", "-u", "users.yaml"]).expect(0);
+    let held = ["apply", "plan.json", "-u", "users.yaml", "--include-held"];
+    stage.run(&held).expect(64);
+    stage.run(&[&held[..], &["--reason", " "]].concat()).expect(64);
+    stage.run(&["apply", "plan.json", "-u", "users.yaml", "--reason", "urgent"]).expect(64);
+    let held = [&held[..], &["--reason", "urgent"]].concat();
+    let ran = stage.run(&held).expect(0);
     assert_eq!(ran.stdout().matches("✓ disable").count(), 6, "{}", ran.stdout());
-    let stale = stage.run(&["apply", "plan.json", "--include-held", "-u", "users.yaml"]).expect(1);
+    let stale = stage.run(&held).expect(1);
     assert!(stale.stderr().contains("the plan is stale"), "{}", stale.stderr());
 }
 
