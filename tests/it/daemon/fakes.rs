@@ -190,6 +190,7 @@ pub fn config(names: &[&str]) -> Config {
         store: None,
         listen: None,
         web: WebSettings::default(),
+        public_url: None,
         notify: Vec::new(),
         retention: Duration::from_secs(1),
         path: None,
