@@ -195,7 +195,7 @@ impl Environment for DaemonEnvironment {
         });
         self.statuses.set_workspaces(kept, now);
         self.auth.set_settings(&config.web);
-        self.notifier.set_receivers(&config.notify);
+        self.notifier.set_receivers(&config.notify, config.public_url.as_ref());
         if self.global.listen.or(config.listen) != self.listen {
             tracing::warn!("`listen` has changed; restart the daemon to apply it");
         }
