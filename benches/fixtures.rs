@@ -12,6 +12,7 @@ use rosterd::memory::entry::{Entry, Intent, Record};
 use rosterd::memory::observe::observe;
 use rosterd::plan::{self, OnRemoved, Plan};
 use rosterd::render::View;
+use rosterd::render::approve::ApproveBy;
 use rosterd::roster::{Roster, checks, raw};
 
 /// Members in one file; larger rosters are split, since the size of a file is limited.
@@ -144,7 +145,16 @@ impl Fixture {
 
     pub fn view(&self) -> View<'_> {
         let Self { sources, roster, snapshot, plan, verdict, .. } = self;
-        View { workspace: "acme", sources, roster, snapshot, plan, verdict, revision: None }
+        View {
+            workspace: "acme",
+            sources,
+            roster,
+            snapshot,
+            plan,
+            verdict,
+            revision: None,
+            approve_by: ApproveBy::Commit,
+        }
     }
 
     /// The intents of all changes of the plan.

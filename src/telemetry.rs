@@ -210,7 +210,8 @@ pub fn log_run(report: &RunReport, sources: &Sources, next: Option<Timestamp>) {
             }
             log_needs_action(workspace, applied);
             if let Some(approvals) = applied.verdict.approvals_in_short() {
-                let message = "to approve the held changes, commit these lines to the roster";
+                let message = "to approve the held changes, commit these lines with a reason, or \
+                               run `rosterd approve`";
                 tracing::warn!(workspace, approvals, "{message}");
             }
             log_applied(report, applied, next);

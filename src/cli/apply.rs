@@ -18,6 +18,9 @@ const MAX_BYTES: u64 = 256 * 1024 * 1024;
 /// Plans again from the present roster and a new listing. If both plans have the same changes, the
 /// new plan is applied, never the file; otherwise the differences are reported.
 pub async fn run(global: &Global, args: &ApplyArgs) -> Result<u8, CliError> {
+    if args.reason.as_ref().is_some_and(|reason| reason.trim().is_empty()) {
+        return Err(CliError::Usage("--reason is empty".into()));
+    }
     let (plans, path) = (read(&args.plan)?, args.plan.display());
     let (context, config) = Context::start(global).await?;
     let cancel = shutdown::on_signal(shutdown::AT_A_BOUNDARY)?;

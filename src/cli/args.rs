@@ -53,6 +53,8 @@ pub struct RunArgs {
 pub enum Command {
     /// Apply exactly the plan in a file; refused as stale if anything has changed
     Apply(ApplyArgs),
+    /// Write the approval of what is held into the roster, and show the difference
+    Approve(ApproveArgs),
     /// Validate the configuration and the roster; no network
     Check(CheckArgs),
     /// Write the roster from the workspace as it is
@@ -82,7 +84,7 @@ pub enum Command {
 #[derive(Args, Debug)]
 pub struct ApplyArgs {
     /// Also apply what guards hold, if an approval could release it
-    #[arg(long)]
+    #[arg(long, requires = "reason")]
     pub include_held: bool,
     /// Why it is included; it is kept in the ledger
     #[arg(long, value_name = "TEXT", requires = "include_held")]
@@ -90,6 +92,19 @@ pub struct ApplyArgs {
     /// A plan written by `rosterd --plan --format json --out FILE`
     #[arg(value_name = "PLAN.json")]
     pub plan: PathBuf,
+}
+
+#[derive(Args, Debug)]
+pub struct ApproveArgs {
+    /// Approve what is held for these people
+    #[arg(value_name = "EMAIL", conflicts_with = "all")]
+    pub emails: Vec<String>,
+    /// Why; it is written into the roster. Required
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
+    /// Approve everything that an approval can release
+    #[arg(long)]
+    pub all: bool,
 }
 
 #[derive(Args, Debug)]

@@ -194,7 +194,7 @@ impl Environment for DaemonEnvironment {
         });
         self.statuses.set_workspaces(kept, now);
         self.auth.set_settings(&config.web);
-        self.notifier.set_receivers(&config.notify);
+        self.notifier.set_receivers(&config.notify, config.public_url.as_ref());
         if self.global.listen.or(config.listen) != self.listen {
             tracing::warn!("`listen` has changed; restart the daemon to apply it");
         }
@@ -253,7 +253,7 @@ impl Environment for DaemonEnvironment {
         let plan_key = plan_key(loaded, evaluation);
         let before = self.reported.lock().plans.insert(workspace.to_owned(), plan_key.clone());
         if before.as_ref() != Some(&plan_key) {
-            once::show_plan(workspace, loaded, evaluation, &self.global);
+            once::show_plan(&evaluation.view(workspace, loaded), &self.global);
         }
     }
 
@@ -278,7 +278,9 @@ impl Environment for DaemonEnvironment {
             once::show_failure(report, &self.global);
         }
         if self.shown {
-            once::show_run(report, sources, &self.global);
+            let loaded = run.observation.as_ref().map(|observation| &observation.loaded);
+            let approve_by = loaded.map(|loaded| loaded.approve_by()).unwrap_or_default();
+            once::show_run(report, sources, approve_by, &self.global);
         }
         if !self.logged && !self.global.quiet {
             self.show_waiting(sources, next);

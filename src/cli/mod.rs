@@ -4,6 +4,7 @@
 mod accept;
 mod access;
 mod apply;
+mod approve;
 mod args;
 mod check;
 mod completions;
@@ -70,6 +71,7 @@ async fn run(cli: Cli) -> Result<u8, CliError> {
         None if run.once => once::run(&global).await,
         None => daemon::run(&global).await,
         Some(Command::Apply(args)) => apply::run(&global, &args).await,
+        Some(Command::Approve(args)) => approve::run(&global, &args).await,
         Some(Command::Check(args)) => check::run(&global, &args),
         Some(Command::Import(args)) => import::run(&global, &args).await,
         Some(Command::Why(args)) => why::run(&global, &args).await,

@@ -12,8 +12,9 @@ use crate::config::WorkspaceConfig;
 use crate::daemon::Connected;
 use crate::diagnostic::Sources;
 use crate::guard::Override;
-use crate::reconcile::{Evaluation, Loaded, Run, RunOptions, RunResult, RunSession};
-use crate::render;
+use crate::reconcile::{Evaluation, Run, RunOptions, RunResult, RunSession};
+use crate::render::approve::ApproveBy;
+use crate::render::{self, View};
 use crate::report::{End, Failure, RunReport, RunStatus, Trigger};
 use crate::telemetry::{self, LogFormat};
 
@@ -73,7 +74,7 @@ pub async fn one(
         on_plan: &|evaluation| {
             precondition(evaluation)?;
             planned.store(true, Ordering::Relaxed);
-            show_plan(&workspace.target.workspace, &loaded, evaluation, global);
+            show_plan(&evaluation.view(&workspace.target.workspace, &loaded), global);
             Ok(())
         },
         on_progress: &|done, of| progress.update(done, of),
@@ -90,26 +91,26 @@ pub async fn one(
         LogFormat::Json => telemetry::log_run(&report, &loaded.sources, None),
         LogFormat::Text => show_failure(&report, global),
     }
-    show_run(&report, &loaded.sources, global);
+    show_run(&report, &loaded.sources, loaded.approve_by(), global);
     Ok(report.status().exit_code())
 }
 
 /// Shows the plan before anything of it is sent.
-pub fn show_plan(workspace: &str, loaded: &Loaded, evaluation: &Evaluation, global: &Global) {
+pub fn show_plan(view: &View<'_>, global: &Global) {
     if global.quiet {
         return;
     }
-    let text = render::text::plan(&evaluation.view(workspace, loaded), global.verbose > 0);
+    let text = render::text::plan(view, global.verbose > 0);
     // A closed stdout must not stop the run.
     let _ = output::result(&format!("{text}\n"));
 }
 
 /// Shows the outcome of every change. A run without a plan has nothing to show; with `--quiet`,
 /// neither has one that converged.
-pub fn show_run(report: &RunReport, sources: &Sources, global: &Global) {
+pub fn show_run(report: &RunReport, sources: &Sources, approve_by: ApproveBy, global: &Global) {
     let fine = report.status() == RunStatus::Converged && !report.stale;
     if report.applied().is_some() && !(global.quiet && fine) {
-        let _ = output::result(&render::text::run(report, sources, global.verbose > 0));
+        let _ = output::result(&render::text::run(report, sources, approve_by, global.verbose > 0));
     }
 }
 

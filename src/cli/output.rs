@@ -1,6 +1,6 @@
 //! Results to stdout, everything else to stderr.
 
-use std::fs::Metadata;
+use std::fs::{File, Metadata};
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 
@@ -35,7 +35,9 @@ pub fn result(text: &str) -> Result<(), CliError> {
 /// keeps its permissions.
 pub fn to_file(path: &Path, text: &str) -> Result<(), CliError> {
     let failed = |error: io::Error| CliError::Failed(format!("{}: {error}", path.display()));
-    let name = path.file_name().ok_or_else(|| CliError::Usage("--out needs a file".into()))?;
+    if path.file_name().is_none() {
+        return Err(CliError::Usage("--out needs a file".into()));
+    }
     let plain = anstream::adapter::strip_str(text).to_string();
     let text = match anstream::ColorChoice::global() {
         anstream::ColorChoice::Always => text,
@@ -46,21 +48,27 @@ pub fn to_file(path: &Path, text: &str) -> Result<(), CliError> {
         return std::fs::write(path, text).map_err(failed);
     }
     let real = path.canonicalize();
-    let path = real.as_deref().unwrap_or(path);
+    replace(real.as_deref().unwrap_or(path), text).map_err(failed)
+}
+
+/// Writes a file beside `path` with the same permissions, and renames it.
+pub fn replace(path: &Path, text: &str) -> io::Result<()> {
     let mut beside = std::ffi::OsString::from(".");
-    beside.push(name);
+    beside.push(path.file_name().unwrap_or_default());
     beside.push(format!(".{}", std::process::id()));
     let beside = path.with_file_name(beside);
-    let written = write_new(&beside, text, std::fs::metadata(path).ok())
-        .and_then(|()| std::fs::rename(&beside, path));
+    let like = std::fs::metadata(path).ok();
+    // Left by a killed process; and a link that somebody else makes is not followed.
+    let _ = std::fs::remove_file(&beside);
+    let file = File::create_new(&beside)?;
+    let written = fill(file, text, like).and_then(|()| std::fs::rename(&beside, path));
     if written.is_err() {
         let _ = std::fs::remove_file(&beside);
     }
-    written.map_err(failed)
+    written
 }
 
-fn write_new(path: &Path, text: &str, like: Option<Metadata>) -> io::Result<()> {
-    let mut file = std::fs::File::create(path)?;
+fn fill(mut file: File, text: &str, like: Option<Metadata>) -> io::Result<()> {
     if let Some(like) = like {
         file.set_permissions(like.permissions())?;
     }

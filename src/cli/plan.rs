@@ -31,7 +31,7 @@ pub async fn run(global: &Global, args: &RunArgs) -> Result<u8, CliError> {
     }
     let views: Vec<View<'_>> = planned
         .iter()
-        .map(|(workspace, loaded, evaluation)| evaluation.view(&workspace.target.workspace, loaded))
+        .map(|(workspace, loaded, it)| it.view(&workspace.target.workspace, loaded))
         .collect();
     let text = rendered(&views, args.format.unwrap_or_default(), global.verbose > 0);
     match &args.out {

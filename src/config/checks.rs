@@ -84,10 +84,22 @@ impl Validator<'_> {
         let retention = self.duration(&fields, "retention", 400 * DAY, DAY..=36_500 * DAY);
         let web = self.web(&fields);
         self.trust = self.trust(&fields);
+        let public_url = self.public_url(&fields);
         let workspaces = self.workspaces(&fields, store.as_ref(), retention);
         let notify = self.notify_targets(&fields, &workspaces);
         let path = Some(self.path.to_owned());
-        Some(Config { path, schedule, watch, store, listen, web, notify, retention, workspaces })
+        Some(Config {
+            path,
+            schedule,
+            watch,
+            store,
+            listen,
+            web,
+            public_url,
+            notify,
+            retention,
+            workspaces,
+        })
     }
 
     fn version(&mut self, fields: &Fields<'_, '_>) {

@@ -76,6 +76,7 @@ pub(super) fn config(
         store: store.clone(),
         listen: None,
         web: web(env),
+        public_url: None,
         notify: Vec::new(),
         retention,
         workspaces: vec![WorkspaceConfig {

@@ -120,6 +120,8 @@ pub struct Config {
     /// Address of the web UI, API and metrics; None if there are none.
     pub listen: Option<SocketAddr>,
     pub web: WebSettings,
+    /// URL of the web UI, for links to it.
+    pub public_url: Option<Url>,
     /// Webhooks that receive notifications.
     pub notify: Vec<NotifyTarget>,
     /// How long the ledger keeps entries.

@@ -27,6 +27,7 @@ pub fn schema() -> Value {
                 "127.0.0.1:9464",
             ),
             "web": web(),
+            "public_url": described("URL of the web UI, for links in notifications."),
             "notify": { "type": "array", "items": notify_target() },
             "safe_directories": list(
                 &json!({ "type": "string" }),

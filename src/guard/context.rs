@@ -122,17 +122,10 @@ impl Decisions {
             return false;
         }
         let (message, hint) = describe(&held);
-        let mut approval: BTreeMap<BudgetName, Vec<Email>> = BTreeMap::new();
-        for at in &held {
-            let change = &context.changes[*at];
-            if let Some(action) = guard.approved_by(change) {
-                approval.entry(action).or_default().push(change.email.clone());
-            }
-        }
         for at in held {
             self.holds.entry(at).or_default().push(guard);
         }
-        self.violations.push(Violation { guard, message, hint, approval });
+        self.violations.push(Violation { guard, message, hint });
         true
     }
 

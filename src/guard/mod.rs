@@ -26,6 +26,7 @@ use crate::action::Subject;
 use crate::email::Email;
 use crate::memory::entry::{ApprovedBy, Key, Seq};
 use crate::plan::change::{Change, Class};
+use crate::roster::write;
 use crate::yaml::scalar;
 
 pub use crate::action::BudgetName;
@@ -107,8 +108,6 @@ pub struct Violation {
     pub message: String,
     /// What a person can do about it.
     pub hint: String,
-    /// The people whom items of `approvals:` would release, by action.
-    pub approval: BTreeMap<BudgetName, Vec<Email>>,
 }
 
 /// Why a change is approved although guards would hold it.
@@ -162,11 +161,15 @@ impl Approved {
 }
 
 impl Verdict {
-    /// The people whom an approval would release, by its action.
+    /// The people whom an approval would release, by its action. Whom another guard holds as well,
+    /// which no approval overrides, is left out.
     pub fn releasable(&self) -> BTreeMap<BudgetName, Vec<&Email>> {
         let mut people: BTreeMap<BudgetName, Vec<&Email>> = BTreeMap::new();
-        for (budget, emails) in self.violations.iter().flat_map(|it| &it.approval) {
-            people.entry(*budget).or_default().extend(emails);
+        for Held { change, by, .. } in &self.held {
+            let actions: Option<Vec<_>> = by.iter().map(|it| it.approved_by(change)).collect();
+            for action in actions.into_iter().flatten() {
+                people.entry(action).or_default().push(&change.email);
+            }
         }
         for emails in people.values_mut() {
             emails.sort();
@@ -175,32 +178,26 @@ impl Verdict {
         people
     }
 
-    /// The `approvals:` block that would release the held changes, ready to paste.
-    pub fn approvals(&self) -> Option<String> {
-        let items = self.approval_items(|budget, emails| {
-            let emails = if emails.len() > ON_ONE_LINE {
-                emails.iter().map(|email| format!("\n      - {email}")).collect()
-            } else {
-                format!(" [{}]", emails.join(", "))
-            };
-            format!("  - {budget}:{emails}\n    reason: \"\"\n")
+    /// The items of `approvals:` that would release the held changes, but for their reasons. With
+    /// `indent`, to paste them below existing items that are indented like this; else with the key.
+    pub fn approvals(&self, indent: Option<usize>) -> Option<String> {
+        let people = self.releasable();
+        let items = people.iter().map(|(action, people)| {
+            write::approval(*action, people, "\"\" # write why", indent.unwrap_or(2))
         });
-        (!items.is_empty()).then(|| format!("approvals:\n{}", items.concat()))
+        let key = if indent.is_none() { "approvals:\n" } else { "" };
+        (!people.is_empty()).then(|| format!("{key}{}", items.collect::<String>()))
     }
 
     /// The same on one line.
     pub fn approvals_in_short(&self) -> Option<String> {
-        let items = self
-            .approval_items(|budget, emails| format!("{{ {budget}: [{}] }}", emails.join(", ")));
-        (!items.is_empty()).then(|| format!("approvals: [{}]", items.join(", ")))
-    }
-
-    fn approval_items(&self, item: impl Fn(&str, &[String]) -> String) -> Vec<String> {
-        let people = self.releasable().into_iter().map(|(budget, emails)| {
-            let emails = emails.into_iter().map(|email| scalar(email.as_str()));
-            item(budget.key(), &emails.collect::<Vec<_>>())
+        let people = self.releasable();
+        let items = people.iter().map(|(action, people)| {
+            let people: Vec<String> = people.iter().map(|email| scalar(email.as_str())).collect();
+            format!("{{ {}: [{}] }}", action.key(), people.join(", "))
         });
-        people.collect()
+        let items: Vec<String> = items.collect();
+        (!items.is_empty()).then(|| format!("approvals: [{}]", items.join(", ")))
     }
 
     /// Adds what the guards held when they evaluated again.
@@ -220,9 +217,8 @@ impl Guard {
     /// The action of an approval that releases this change, if one can.
     pub fn approved_by(self, change: &Change) -> Option<BudgetName> {
         match self {
-            Self::Budget(BudgetName::Scheduled) => Some(BudgetName::Disable),
+            Self::Budget(BudgetName::Scheduled) | Self::Rename => Some(BudgetName::Disable),
             Self::Budget(name) => Some(name),
-            Self::Rename => Some(BudgetName::Disable),
             Self::Lookalike if change.action.class() == Class::Disable => Some(BudgetName::Disable),
             Self::Vanished | Self::Lookalike => Some(BudgetName::Invite),
             Self::Suspend
@@ -234,9 +230,6 @@ impl Guard {
         }
     }
 }
-
-/// Maximum number of people on one line; more get a line each, so that a review shows each.
-const ON_ONE_LINE: usize = 3;
 
 impl Default for Limits {
     /// The defaults of the configuration.

@@ -135,6 +135,19 @@ impl Memory {
         }
     }
 
+    /// An attempt did not happen: its subject counts only if another one may have.
+    pub(super) fn recount_in_sets(&mut self, subject: &Subject) {
+        let Self { sets, attempts, .. } = self;
+        let happened = |attempt: &Attempt| {
+            attempt.is_approved_by_name()
+                && attempt.status.may_have_happened()
+                && attempt.action.subject(&attempt.email) == *subject
+        };
+        if sets.iter().any(|set| set.approved.contains(subject)) && !attempts.iter().any(happened) {
+            sets.iter_mut().for_each(|set| drop(set.approved.remove(subject)));
+        }
+    }
+
     /// An approval releases a change until a listing shows it. `uid` and `role` are what a listing
     /// shows of an account that had the address: without a role, it is gone.
     pub(super) fn spend_approvals(

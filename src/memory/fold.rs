@@ -293,7 +293,9 @@ impl Memory {
         }
         if !outcome.status.may_have_happened() {
             let email = attempt.email.clone();
+            let subject = attempt.action.subject(&email);
             self.retain_sent(&email, |seq, _| seq != outcome.of);
+            self.recount_in_sets(&subject);
         }
     }
 
@@ -304,13 +306,12 @@ impl Memory {
         attempt.status = AttemptStatus::Done;
         self.rejections.remove(&Key::of(&attempt.action, &attempt.email));
         if let Some(known) = attempt.action.uid().and_then(|uid| self.accounts.get_mut(uid)) {
-            match known.gone {
-                Some(_) => known.disabled |= attempt.action.kind() == "disable",
-                None => {
-                    (known.by, known.approval) = (attempt.by, attempt.approval.clone());
-                    let from = attempt.action.from().filter(|_| attempt.elevates);
-                    known.elevated = from.map(|from| (attempt.email.clone(), from.clone()));
-                }
+            if known.gone.is_some() {
+                known.disabled |= attempt.action.kind() == "disable";
+            } else {
+                (known.by, known.approval) = (attempt.by, attempt.approval.clone());
+                let from = attempt.action.from().filter(|_| attempt.elevates);
+                known.elevated = from.map(|from| (attempt.email.clone(), from.clone()));
             }
         }
         if let Some(invited) = self.invitations.get_mut(&attempt.email) {

@@ -52,8 +52,12 @@ pub struct Notice {
     /// Number of further people.
     #[serde(skip_serializing_if = "is_zero")]
     pub more: usize,
-    /// The `approvals:` block that approves the held changes.
+    /// The lines for the roster that approve the held changes: with the key `approvals:`, or, if
+    /// the roster has it, only the new items.
     pub approvals: Option<String>,
+    /// Number of people whom `approvals` names.
+    #[serde(skip)]
+    pub approvable: usize,
     /// When the failure began: RFC 3339, UTC.
     pub since: Option<String>,
 }

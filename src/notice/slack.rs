@@ -1,39 +1,38 @@
 //! A notice as a message for Slack's incoming webhooks.
 
+use std::fmt::Write as _;
+
 use serde_json::json;
 
 use super::{Commit, Kind, Notice, Person};
+use crate::render::approve;
 
-/// Maximum length of a block in characters; Slack accepts 3000
+/// Maximum length of the text of a block in characters, without fences; Slack accepts 3000
 /// (<https://docs.slack.dev/reference/block-kit/blocks/section-block>).
 const MAX_LENGTH: usize = 2900;
 /// Maximum number of people in one message.
 const MAX_PEOPLE: usize = 15;
+/// Begins and ends preformatted text.
+const FENCE: &str = "```";
 
 /// The body of a message. Slack's three control characters are escaped, so that text from outside
 /// cannot mention people or become a link
 /// (<https://docs.slack.dev/messaging/formatting-message-text>).
-pub fn body(notice: &Notice) -> String {
+///
+/// `page` is the URL of the workspace's page.
+pub fn body(notice: &Notice, page: Option<&str>) -> String {
     let (workspace, summary) = (escape(&notice.workspace), escape(&notice.summary));
-    let title = truncate(format!("{} *{workspace}*: {summary}", symbol(notice.event)));
+    let title = shortened(format!("{} *{workspace}*: {summary}", symbol(notice.event)));
     let mut parts = vec![title.clone()];
-    let people: Vec<String> = notice.people.iter().take(MAX_PEOPLE).map(line).collect();
-    if !people.is_empty() {
-        let more = notice.people.len().saturating_sub(MAX_PEOPLE) + notice.more;
-        let more = if more > 0 { format!("\n… and {more} more") } else { String::new() };
-        parts.push(code_block(&format!("{}{more}", people.join("\n"))));
-    }
-    if let Some(approvals) = &notice.approvals {
-        parts.push("To approve, commit these lines to the roster:".to_owned());
-        parts.push(code_block(approvals));
-    }
+    parts.extend(people(notice));
+    parts.extend(approvals(notice, page));
     let mut blocks: Vec<_> = parts
         .into_iter()
         .map(|text| json!({ "type": "section", "text": { "type": "mrkdwn", "text": text } }))
         .collect();
     let context = context(notice);
     if !context.is_empty() {
-        let context = json!({ "type": "mrkdwn", "text": truncate(context) });
+        let context = json!({ "type": "mrkdwn", "text": shortened(context) });
         blocks.push(json!({ "type": "context", "elements": [context] }));
     }
     json!({ "text": title, "blocks": blocks }).to_string()
@@ -55,9 +54,41 @@ fn line(person: &Person) -> String {
     format!("{what:<9} {email}  {role}  {why}{place}")
 }
 
-/// Preformatted text. Backticks are replaced, as they could end the block.
-fn code_block(text: &str) -> String {
-    format!("```\n{}\n```", truncate(escape(&text.replace('`', "'"))).trim_end())
+/// The people, a line each: as many as fit, each whole.
+fn people(notice: &Notice) -> Option<String> {
+    let (mut lines, mut length) = (String::new(), 0);
+    let mut more = notice.people.len() + notice.more;
+    for person in notice.people.iter().take(MAX_PEOPLE) {
+        let line = escape(&line(person).replace(FENCE, "'''")) + "\n";
+        let with_line = length + line.chars().count();
+        if with_line <= MAX_LENGTH {
+            (length, more) = (with_line, more - 1);
+            lines.push_str(&line);
+        }
+    }
+    if more > 0 {
+        let _ = writeln!(lines, "… and {more} more");
+    }
+    (!lines.is_empty()).then(|| format!("{FENCE}\n{lines}{FENCE}"))
+}
+
+/// How to approve what is held: the lines for the roster, complete, or the command.
+fn approvals(notice: &Notice, page: Option<&str>) -> Vec<String> {
+    let Some(lines) = &notice.approvals else { return Vec::new() };
+    let block = escape(lines);
+    if block.chars().count() <= MAX_LENGTH && !block.contains(FENCE) {
+        let instruction = format!("To approve, {}:", approve::instruction(lines));
+        return vec![instruction, format!("{FENCE}\n{block}{FENCE}")];
+    }
+    let (people, command) = (crate::render::people(notice.approvable), approve::COMMAND);
+    let page = page.map(|url| {
+        // A bar would end the URL.
+        let url = escape(&url.replace('|', "%7C"));
+        format!(", or see <{url}|the page of the workspace>")
+    });
+    let page = page.unwrap_or_default();
+    let why = format!("The lines that approve {people} are too long for a message");
+    vec![format!("{why}: run `{command}`{page}.")]
 }
 
 /// Commit, plan and start of a failure.
@@ -78,13 +109,9 @@ fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
-/// Truncates to the maximum length, but never inside an escape such as `&amp;`.
-fn truncate(text: String) -> String {
+/// Shortens a line to the maximum length, between two words.
+fn shortened(text: String) -> String {
     let Some((end, _)) = text.char_indices().nth(MAX_LENGTH) else { return text };
-    let kept = &text[..end];
-    let kept = match kept.rfind('&') {
-        Some(open) if !kept[open..].contains(';') => &kept[..open],
-        _ => kept,
-    };
-    format!("{kept}…")
+    let end = text[..end].rfind(char::is_whitespace).unwrap_or_default();
+    format!("{} …", text[..end].trim_end())
 }

@@ -12,7 +12,7 @@ use crate::failure::FailureKind;
 use crate::guard::{Guard, Held};
 use crate::memory::entry::{End, EndKind, Key};
 use crate::plan::{Finding, FindingCategory, FindingKind};
-use crate::render::{at, joined, rows, time};
+use crate::render::{approve, at, joined, rows, time};
 use crate::report::{Applied, Outcome, RunCounts, RunReport, RunStatus, Verification};
 use crate::revision::Revision;
 use crate::roster::Roster;
@@ -96,6 +96,7 @@ impl RunView<'_> {
             people,
             more,
             approvals: None,
+            approvable: 0,
             since: None,
         }
     }
@@ -206,7 +207,9 @@ impl RunView<'_> {
         let reasons: Vec<_> = violations.map(|violation| escape(&violation.message)).collect();
         let summary = format!("{} held: {}", verdict.held.len(), reasons.join("; "));
         let notice = self.notice(Kind::Held, summary, people);
-        Some(Notice { approvals: verdict.approvals(), ..notice })
+        let approvals = approve::lines(verdict, self.sources);
+        let approvable = verdict.releasable().values().flatten().count();
+        Some(Notice { approvals, approvable, ..notice })
     }
 
     fn needs_person(&self, applied: &Applied, notified: &mut Notified) -> Option<Notice> {

@@ -41,6 +41,8 @@ pub struct Notifier {
     metrics: Arc<Metrics>,
     retry_delays: &'static [Duration],
     allowed_hosts: AllowedHosts,
+    /// URL of the web UI.
+    public_url: Mutex<Option<Url>>,
     subscriptions: Mutex<Vec<Subscription>>,
 }
 
@@ -66,6 +68,8 @@ struct Subscription {
 struct Delivery {
     id: String,
     notice: Notice,
+    /// The page of the workspace.
+    page: Option<String>,
 }
 
 impl Notifier {
@@ -74,11 +78,13 @@ impl Notifier {
         retry_delays: &'static [Duration],
         allowed_hosts: AllowedHosts,
     ) -> Self {
-        Self { metrics, retry_delays, allowed_hosts, subscriptions: Mutex::default() }
+        let (public_url, subscriptions) = Default::default();
+        Self { metrics, retry_delays, allowed_hosts, public_url, subscriptions }
     }
 
     /// Replaces the receivers. One that stays keeps its queue and what it was notified of.
-    pub fn set_receivers(&self, receivers: &[NotifyTarget]) {
+    pub fn set_receivers(&self, receivers: &[NotifyTarget], public_url: Option<&Url>) {
+        *self.public_url.lock() = public_url.cloned();
         let mut subscriptions = self.subscriptions.lock();
         let mut known = std::mem::take(&mut *subscriptions);
         for receiver in receivers {
@@ -115,6 +121,7 @@ impl Notifier {
             roster: loaded.map(|loaded| &loaded.roster),
             revision: loaded.and_then(|loaded| loaded.revision.as_ref()),
         };
+        let page = self.public_url.lock().as_ref().and_then(|url| page(url, &run.report.workspace));
         for Subscription { receiver, tracker, queue, .. } in self.subscriptions.lock().iter_mut() {
             let workspaces = receiver.workspaces.as_ref();
             if workspaces.is_some_and(|names| !names.contains(&run.report.workspace)) {
@@ -126,7 +133,8 @@ impl Notifier {
                 }
                 let event = notice.event;
                 let id = format!("msg_{:032x}", fastrand::u128(..));
-                if queue.try_send(Delivery { id, notice }).is_err() {
+                let delivery = Delivery { id, notice, page: page.clone() };
+                if queue.try_send(delivery).is_err() {
                     let receiver = name(receiver);
                     self.metrics.count_notice(&receiver, event, "dropped");
                     tracing::warn!(receiver, event = event.as_str(), "queue full, notice dropped");
@@ -152,6 +160,13 @@ fn name(receiver: &NotifyTarget) -> String {
         WebhookUrl::Secret(SecretSource::File(path)) => path.display().to_string(),
         WebhookUrl::Secret(SecretSource::Sandbox(_)) => "sandbox".to_owned(),
     }
+}
+
+/// The URL of a workspace's page.
+fn page(public_url: &Url, workspace: &str) -> Option<String> {
+    let mut url = public_url.clone();
+    url.path_segments_mut().ok()?.pop_if_empty().extend(["workspaces", workspace]);
+    Some(url.into())
 }
 
 struct DeliveryWorker {
@@ -211,7 +226,7 @@ impl DeliveryWorker {
         }
         let body = match self.receiver.format {
             Format::Json => json::body(&delivery.notice),
-            Format::Slack => slack::body(&delivery.notice),
+            Format::Slack => slack::body(&delivery.notice, delivery.page.as_deref()),
         };
         let http = http(&url)?;
         let mut request = http.post(url).header(CONTENT_TYPE, "application/json");
@@ -269,4 +284,18 @@ fn http(url: &Url) -> Result<reqwest::Client, DeliveryError> {
         ca_file: None,
     };
     client::connections(&settings).map_err(|error| retryable(error.message))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_page_of_a_workspace_is_below_the_public_url() {
+        for public in ["https://acme.io/rosterd", "https://acme.io/rosterd/"] {
+            let url = page(&public.parse().unwrap(), "a/b <c>");
+            let expected = "https://acme.io/rosterd/workspaces/a%2Fb%20%3Cc%3E";
+            assert_eq!(url.as_deref(), Some(expected));
+        }
+    }
 }

@@ -30,10 +30,14 @@ pub(super) fn judge(spec: &WorkspaceSpec, sources: &Sources, roster: &mut Roster
             let (committed, _) = checks::validate(raw, &committed, &spec.zone, now);
             let items = committed.iter().flat_map(Roster::approvals).map(|it| it.item.clone());
             let items: HashSet<ApprovalItem> = items.collect();
-            roster.judge_approvals(|item| match items.contains(item) {
-                true => ApprovalState::Counts,
-                false => ApprovalState::NotCommitted,
-            });
+            let state = |item: &ApprovalItem| {
+                if items.contains(item) {
+                    ApprovalState::Counts
+                } else {
+                    ApprovalState::NotCommitted
+                }
+            };
+            roster.judge_approvals(state);
         }
         LastCommit::Untrusted => roster.judge_approvals(|_| ApprovalState::Untrusted),
         LastCommit::None if spec.approvals_in_file => {

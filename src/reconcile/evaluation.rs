@@ -51,7 +51,8 @@ impl Evaluation {
         let Loaded { roster, sources, revision, .. } = loaded;
         let Self { snapshot, plan, verdict } = self;
         let revision = revision.as_ref();
-        View { workspace, sources, roster, snapshot, plan, verdict, revision }
+        let approve_by = loaded.approve_by();
+        View { workspace, sources, roster, snapshot, plan, verdict, revision, approve_by }
     }
 
     /// The first instant at which something that is pending or held may change by itself.

@@ -11,6 +11,7 @@ use crate::apply::Sending;
 use crate::diagnostic::{Diagnostic, Sources};
 use crate::guard::Limits;
 use crate::plan::{OnRemoved, Rules};
+use crate::render::approve::ApproveBy;
 use crate::revision::Revision;
 use crate::roster::policy::Policy;
 use crate::roster::{Roster, checks, raw};
@@ -55,6 +56,15 @@ pub struct Loaded {
     pub warnings: Vec<Diagnostic>,
     /// The commit that the files come from.
     pub revision: Option<Revision>,
+    /// Whether approvals can count: the files are in a work tree, or need not be.
+    pub takes_approvals: bool,
+}
+
+impl Loaded {
+    /// How a person approves what is held.
+    pub fn approve_by(&self) -> ApproveBy {
+        if self.takes_approvals { ApproveBy::Commit } else { ApproveBy::SavedPlan }
+    }
 }
 
 /// Reads and validates the files of the roster.
@@ -67,7 +77,9 @@ pub fn load(spec: &WorkspaceSpec, now: Timestamp) -> Result<Loaded, InputError> 
             approvals::judge(spec, &sources, &mut roster, now);
             let revision =
                 source::revision::of(&spec.users, &spec.base, &sources, &source::env_var);
-            Ok(Loaded { roster, sources, warnings: diagnostics, revision })
+            let takes_approvals = spec.approvals_in_file
+                || source::revision::is_in_work_tree(&spec.users, &spec.base);
+            Ok(Loaded { roster, sources, warnings: diagnostics, revision, takes_approvals })
         }
         None => Err(InputError { sources, diagnostics }),
     }

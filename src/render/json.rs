@@ -210,7 +210,7 @@ impl SavedPlan {
             changes: changes.collect(),
             findings: findings.collect(),
             violations: violations.collect(),
-            approvals: verdict.approvals(),
+            approvals: verdict.approvals(None),
             has_ledger: plan.has_history,
             summary: Summary::of(plan, &rows::of_view(view)),
         }

@@ -4,10 +4,10 @@
 use std::fmt::Write as _;
 
 use super::rows::{self, Kind, Row};
-use super::{NO_LEDGER, Summary, View, joined};
+use super::{NO_LEDGER, Summary, View, approve, joined, people};
 use crate::diagnostic::Sources;
 use crate::escape::escape;
-use crate::guard::{Verdict, Violation};
+use crate::guard::Violation;
 
 /// Maximum length, in bytes. GitHub limits comments to 65,536 characters.
 const LIMIT: usize = 60_000;
@@ -29,7 +29,7 @@ pub fn plan(view: &View<'_>) -> String {
     let of = |wanted: fn(Kind) -> bool| rows.iter().filter(move |row| wanted(row.kind));
     table(&mut text, "Changes", of(Kind::is_change), view.sources);
     table(&mut text, "Held", of(|kind| kind == Kind::Held), view.sources);
-    violations(&mut text, view.verdict);
+    violations(&mut text, view);
     for kind in [Kind::NeedsAction, Kind::Propagating, Kind::Pending, Kind::Drift, Kind::Info] {
         let rows: Vec<&Row> = rows.iter().filter(|row| row.kind == kind).collect();
         if !rows.is_empty() {
@@ -132,18 +132,22 @@ fn plain(text: &str) -> String {
     plain.replace("www.", "www&#46;")
 }
 
-fn violations(text: &mut String, verdict: &Verdict) {
-    for Violation { guard, message, hint, approval: _ } in &verdict.violations {
+fn violations(text: &mut String, view: &View<'_>) {
+    for Violation { guard, message, hint } in &view.verdict.violations {
         let _ = writeln!(text, "\n> **held by {guard}**: {}", prose(message));
         let _ = writeln!(text, ">\n> hint: {}", prose(hint));
     }
-    if let Some(block) = verdict.approvals() {
-        if text.len() + block.len() > LIMIT {
-            text.push_str("\nThe approvals are too long for a comment; see the plan.\n");
-            return;
-        }
-        text.push_str("\nTo approve, commit these lines to the roster:\n\n```yaml\n");
-        text.push_str(&block);
-        text.push_str("```\n");
+    let Some(lines) = approve::lines(view.verdict, view.sources) else { return };
+    if text.len() + lines.len() > LIMIT {
+        let people = people(view.verdict.releasable().values().flatten().count());
+        let command = approve::COMMAND;
+        let _ = writeln!(
+            text,
+            "\nTo approve, run `{command}`: the lines for {people} are too long for a comment."
+        );
+        return;
     }
+    let _ = writeln!(text, "\nTo approve, {}:\n\n```yaml", approve::instruction(&lines));
+    text.push_str(&lines);
+    text.push_str("```\n");
 }

@@ -4,6 +4,7 @@
 //! [`rows`] decides the texts, symbols and order of the rows once for all formats.
 
 pub mod access;
+pub mod approve;
 pub mod diagnostics;
 pub mod findings;
 pub mod github;
@@ -31,6 +32,7 @@ use crate::guard::Verdict;
 use crate::plan::Plan;
 use crate::revision::Revision;
 use crate::roster::Roster;
+use approve::ApproveBy;
 use rows::{Kind, Row};
 
 /// The note of a plan without a ledger.
@@ -48,6 +50,7 @@ pub struct View<'a> {
     pub verdict: &'a Verdict,
     /// The commit of the roster.
     pub revision: Option<&'a Revision>,
+    pub approve_by: ApproveBy,
 }
 
 /// The number of rows of each kind, and the number of members without a difference.
@@ -153,6 +156,11 @@ pub(crate) fn listed<'a>(names: impl Iterator<Item = &'a str>, shown: usize) -> 
 /// `1 member`, or `39 members`.
 pub(crate) fn members(count: usize) -> String {
     if count == 1 { "1 member".to_owned() } else { format!("{count} members") }
+}
+
+/// `1 person`, or `150 people`.
+pub(crate) fn people(count: usize) -> String {
+    if count == 1 { "1 person".to_owned() } else { format!("{count} people") }
 }
 
 /// Joins the parts that are not empty.

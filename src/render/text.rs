@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 use anstyle::{AnsiColor, Style};
 use unicode_width::UnicodeWidthStr as _;
 
+use super::approve::{self, ApproveBy};
 use super::rows::{self, Kind, Row};
 use super::{NO_LEDGER, Summary, View, counts, files, joined, members};
 use crate::diagnostic::Sources;
@@ -40,14 +41,14 @@ pub fn plan(view: &View<'_>, verbose: bool) -> String {
     let lines: Vec<Line<'_>> =
         rows.iter().map(|row| Line::of(row, view.sources, verbose)).collect();
     write_lines(&mut text, &lines, verbose);
-    violations(&mut text, view.verdict);
+    violations(&mut text, view.verdict, view.sources, view.approve_by);
     let _ = writeln!(text, "\n{BOLD}{summary}{BOLD:#}");
     text + &ledger_note(view)
 }
 
 /// The result of a run: its outcomes, the held changes and the remaining ones. The findings were
 /// shown with the plan, so a run without changes is one line.
-pub fn run(report: &RunReport, sources: &Sources, verbose: bool) -> String {
+pub fn run(report: &RunReport, sources: &Sources, approve_by: ApproveBy, verbose: bool) -> String {
     let head = head(&report.workspace, sources, None);
     let stale = if report.stale { "   (last valid roster: the files have errors)" } else { "" };
     match &report.end {
@@ -58,12 +59,19 @@ pub fn run(report: &RunReport, sources: &Sources, verbose: bool) -> String {
             format!("{head}{stale}   {red}{status}{red:#}: {message} ({})\n", failure.kind)
         }
         End::Applied(applied) => {
-            format!("{head}{stale}{}", result(applied, report.status(), sources, verbose))
+            let status = report.status();
+            format!("{head}{stale}{}", result(applied, status, sources, approve_by, verbose))
         }
     }
 }
 
-fn result(applied: &Applied, status: RunStatus, sources: &Sources, verbose: bool) -> String {
+fn result(
+    applied: &Applied,
+    status: RunStatus,
+    sources: &Sources,
+    approve_by: ApproveBy,
+    verbose: bool,
+) -> String {
     let outcomes = applied.outcomes.iter();
     let changed: Vec<Row> =
         outcomes.map(|(change, _)| rows::of_approved(change, &applied.verdict, sources)).collect();
@@ -78,7 +86,7 @@ fn result(applied: &Applied, status: RunStatus, sources: &Sources, verbose: bool
     lines.extend(held.iter().map(|row| Line::of(row, sources, verbose)));
     let mut text = format!("   plan {}\n\n", applied.plan.fingerprint.short());
     write_lines(&mut text, &lines, verbose);
-    violations(&mut text, &applied.verdict);
+    violations(&mut text, &applied.verdict, sources, approve_by);
     if let Verification::Read(residue) = &applied.verification {
         remaining(&mut text, residue, &applied.outcomes, sources);
     }
@@ -227,19 +235,25 @@ fn pad(cell: &str, width: usize) -> String {
     format!("{cell}{}", " ".repeat(width.saturating_sub(cell.width())))
 }
 
-fn violations(text: &mut String, verdict: &Verdict) {
+fn violations(text: &mut String, verdict: &Verdict, sources: &Sources, approve_by: ApproveBy) {
     for (position, violation) in verdict.violations.iter().enumerate() {
         let style = style(Kind::Held);
         let gap = if position == 0 { "\n" } else { "" };
-        let Violation { guard, message, hint, approval: _ } = violation;
+        let Violation { guard, message, hint } = violation;
         let _ = writeln!(text, "{gap}{style}held by {guard}{style:#}: {}", escape(message));
         let _ = writeln!(text, "  {DIM}hint:{DIM:#} {}", escape(hint));
     }
-    if let Some(block) = verdict.approvals() {
-        text.push_str("\nto approve, commit these lines to the roster:\n\n");
-        for line in block.lines() {
-            let _ = writeln!(text, "  {line}");
+    let Some(lines) = approve::lines(verdict, sources) else { return };
+    let (instruction, lines) = match approve_by {
+        ApproveBy::Commit => (approve::instruction(&lines), lines.as_str()),
+        ApproveBy::SavedPlan => {
+            let why = "the roster is not in a git work tree, so run these, with the same options";
+            (why.to_owned(), approve::SAVED_PLAN)
         }
+    };
+    let _ = writeln!(text, "\nto approve, {instruction}:\n");
+    for line in lines.lines() {
+        let _ = writeln!(text, "  {line}");
     }
 }
 

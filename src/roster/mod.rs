@@ -1,10 +1,12 @@
 //! The roster: the desired state, valid by construction.
 //!
 //! [`raw`] parses the YAML with the place of every value. [`checks`] turns it into a [`Roster`] or
-//! reports all of its problems. [`mod@write`] writes a canonical roster.
+//! reports all of its problems. [`mod@write`] writes a canonical roster, and [`edit`] adds
+//! approvals to a text.
 
 pub mod checks;
 mod dates;
+pub mod edit;
 pub mod policy;
 pub mod raw;
 pub mod schema;
@@ -14,7 +16,7 @@ use std::collections::{HashMap, HashSet};
 
 use jiff::Timestamp;
 
-use crate::action::ApprovalItem;
+use crate::action::{ApprovalItem, BudgetName};
 use crate::diagnostic::Place;
 use crate::email::{Email, EmailError};
 use crate::escape::is_hostile;
@@ -182,6 +184,14 @@ impl Roster {
             approval.state =
                 if has_reason { state(&approval.item) } else { ApprovalState::NoReason };
         }
+    }
+
+    /// Whether an item names this action, address and reason.
+    pub fn has_approval(&self, action: BudgetName, email: &Email, reason: &str) -> bool {
+        let items = self.approvals.iter().map(|approval| &approval.item);
+        items
+            .into_iter()
+            .any(|item| (item.action, &item.email, &*item.reason) == (action, email, reason))
     }
 
     pub fn digest(&self) -> Digest {

@@ -1,9 +1,10 @@
-//! Writes a canonical roster from a snapshot of the directory.
+//! Writes a canonical roster from a snapshot of the directory, and items of `approvals:`.
 
 use std::collections::HashSet;
 use std::fmt::Write as _;
 
 use super::{Pattern, Unmanaged, compile};
+use crate::action::BudgetName;
 use crate::directory::Snapshot;
 use crate::email::Email;
 use crate::escape::escape;
@@ -12,6 +13,9 @@ use crate::yaml::scalar;
 
 /// The first line of the file, with the location of the schema for editors.
 const SCHEMA: &str = "# yaml-language-server: $schema=users.schema.json\n";
+
+/// Maximum number of people on one line; more get a line each, so that a review shows each.
+pub(super) const ON_ONE_LINE: usize = 3;
 
 /// A roster that describes the current state of a workspace.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,6 +92,18 @@ fn pattern(address: &str) -> String {
 fn is_valid(entry: &Entry<'_>) -> bool {
     let unknown = matches!(entry.role, Role::Other(name) if !super::checks::is_raw_role(name));
     !unknown && Email::parse(entry.email.as_str()).is_ok()
+}
+
+/// An item of `approvals:` in block style, its dash after `indent` spaces. `reason` is YAML.
+pub fn approval(action: BudgetName, people: &[&Email], reason: &str, indent: usize) -> String {
+    let pad = " ".repeat(indent);
+    let people: Vec<String> = people.iter().map(|email| scalar(email.as_str())).collect();
+    let people = if people.len() > ON_ONE_LINE {
+        people.iter().map(|email| format!("\n{pad}    - {email}")).collect()
+    } else {
+        format!(" [{}]", people.join(", "))
+    };
+    format!("{pad}- {}:{people}\n{pad}  reason: {reason}\n", action.key())
 }
 
 fn text(entries: &[Entry<'_>], patterns: &[String]) -> String {

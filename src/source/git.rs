@@ -38,9 +38,7 @@ type RootObjects = Vec<Option<ObjectId>>;
 impl<'s> Checkout<'s> {
     /// None if there is no work tree or it has no commit.
     pub fn of(roots: &[PathBuf], base: &Path, sources: &'s Sources) -> Option<Self> {
-        let first = roots.first()?.canonicalize().ok()?;
-        let folder = if first.is_dir() { first } else { first.parent()?.to_owned() };
-        let repository = gix::discover(folder).ok()?;
+        let repository = repository(roots)?;
         let top = repository.workdir()?.canonicalize().ok()?;
         let within = |path: &Path| {
             let path = path.canonicalize().ok()?;
@@ -242,6 +240,13 @@ impl<'s> Checkout<'s> {
         let at = seconds.and_then(|time| Timestamp::from_second(time.seconds).ok());
         Some(Revision { commit: commit.to_string(), author, subject, at, dirty })
     }
+}
+
+/// The repository of the first root.
+pub(super) fn repository(roots: &[PathBuf]) -> Option<Repository> {
+    let first = roots.first()?.canonicalize().ok()?;
+    let folder = if first.is_dir() { first } else { first.parent()?.to_owned() };
+    gix::discover(folder).ok()
 }
 
 fn parents(commit: &Commit<'_>) -> Vec<ObjectId> {

@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::git::Checkout;
+use super::git::{self, Checkout};
 use super::{is_glob, read_limited};
 use crate::diagnostic::Sources;
 use crate::revision::{Revision, shortened};
@@ -54,6 +54,11 @@ pub enum LastCommit {
     Same,
     /// The commit has other files. They are empty if it has not the first file.
     Other(Sources),
+}
+
+/// Whether the files are in a git work tree.
+pub fn is_in_work_tree(users: &[String], base: &Path) -> bool {
+    git::repository(&roots(users, base)).is_some()
 }
 
 /// The roster of the last commit.

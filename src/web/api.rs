@@ -17,7 +17,8 @@ use super::responses::{
 use super::snapshot_view::SnapshotView;
 use super::status::WorkspaceStatus;
 use crate::email::Email;
-use crate::render::{history, json, why};
+use crate::reconcile::Observation;
+use crate::render::{approve, history, json, why};
 
 pub(super) fn routes() -> Router<AppState> {
     Router::new()
@@ -56,15 +57,15 @@ async fn plan(State(app): State<AppState>, Path(name): Path<String>) -> Result<R
     Ok(([(CONTENT_TYPE, "application/json")], text).into_response())
 }
 
-/// The `approvals:` block for the roster; empty if nothing can be approved.
+/// The lines of `approvals:` for the roster; empty if nothing can be approved.
 async fn approvals(
     State(app): State<AppState>,
     Path(name): Path<String>,
 ) -> Result<Response, Response> {
     let workspace = find(&app, &name)?;
-    let verdict = &snapshot(&workspace)?.observation.evaluation.verdict;
-    let block = verdict.approvals().unwrap_or_default();
-    Ok(([(CONTENT_TYPE, "text/plain; charset=utf-8")], block).into_response())
+    let Observation { evaluation, loaded, .. } = &*snapshot(&workspace)?.observation;
+    let lines = approve::lines(&evaluation.verdict, &loaded.sources).unwrap_or_default();
+    Ok(([(CONTENT_TYPE, "text/plain; charset=utf-8")], lines).into_response())
 }
 
 async fn people(

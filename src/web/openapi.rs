@@ -38,7 +38,7 @@ pub fn document() -> String {
         "/api/v1/workspaces/{name}": writer.get::<WorkspaceResponse, ()>("Get one workspace"),
         "/api/v1/workspaces/{name}/plan": writer.get::<SavedPlans, ()>("Get the current plan"),
         "/api/v1/workspaces/{name}/approvals": writer.read(
-            "Get the `approvals:` block that approves the held changes",
+            "Get the lines of `approvals:` that approve the held changes",
             &json!({
                 "description": "YAML; empty if nothing can be approved.",
                 "content": { "text/plain": {} },

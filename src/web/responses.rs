@@ -221,7 +221,7 @@ impl WorkspaceResponse {
             progress: status.progress.map(|(done, of)| Progress { done, of }),
             plan,
             commit: revision.map(|revision| revision.commit.clone()),
-            approvals: observation.and_then(|it| it.evaluation.verdict.approvals()),
+            approvals: observation.and_then(|it| it.evaluation.verdict.approvals(None)),
             roster_problems: status.roster_errors.clone(),
         }
     }

@@ -10,6 +10,8 @@ use std::process::{Command, Output, Stdio};
 use rosterd::config;
 use serde_yaml::{Mapping, Value};
 
+use crate::support::repository::Repository;
+
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
@@ -82,6 +84,7 @@ fn assert_transcript(page: &str, files: &[(&str, &str)], command: &str, code: i3
         let file = std::fs::File::options().write(true).open(folder.path().join(name)).unwrap();
         file.set_modified(std::time::UNIX_EPOCH).unwrap();
     }
+    Repository::at(folder.path()).commit("Matt", "Remove two");
     let arguments: Vec<&str> = command.split(' ').collect();
     let ran = Command::new(env!("CARGO_BIN_EXE_rosterd"))
         .args(arguments)

@@ -147,7 +147,7 @@ fn both_rows_name_each_other_and_the_message_shows_every_character() {
         ]
     );
     let nbsp = self::world(Zoe::Present, SPELLINGS[0], Shown::Account, OnRemoved::Disable);
-    let block = nbsp.verdict().approvals().unwrap();
+    let block = nbsp.verdict().approvals(None).unwrap();
     assert!(block.contains("- disable: [\"zoe@acme.io\\U000000A0\"]"), "{block}");
     assert!(block.contains("- invite: [zoe@acme.io]"), "{block}");
 }

@@ -54,7 +54,13 @@ fn succeeded(world: &World) -> RunReport {
 
 fn observation(world: &World, memory: &Memory) -> Arc<Observation> {
     let (sources, warnings, revision) = (Sources::default(), Vec::new(), None);
-    let loaded = Arc::new(Loaded { roster: world.roster(), sources, warnings, revision });
+    let loaded = Arc::new(Loaded {
+        roster: world.roster(),
+        sources,
+        warnings,
+        revision,
+        takes_approvals: true,
+    });
     let (snapshot, plan, verdict) = (world.snapshot(), world.plan(), world.verdict());
     let evaluation = Evaluation { snapshot, plan: plan.into(), verdict: verdict.into() };
     Arc::new(Observation { loaded, evaluation, memory: Arc::new(memory.clone()) })

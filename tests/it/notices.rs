@@ -1,7 +1,10 @@
 //! Notices: each event once, with escaped text.
 
+use std::collections::BTreeSet;
+
 use jiff::SignedDuration;
 use rosterd::diagnostic::Sources;
+use rosterd::guard::BudgetName;
 use rosterd::notice::tracker::{NoticeTracker, RunView};
 use rosterd::notice::{Kind, MAX_PEOPLE, Notice, json, slack};
 use rosterd::report::{Applied, End, Failure, Outcome, RunReport, Trigger, Verification};
@@ -136,7 +139,7 @@ fn a_held_notice_has_the_approvals_block() {
     let notices = TestTracker::new().notices(&world, &succeeded(&world));
     let approvals = notices[0].approvals.as_deref().unwrap();
     assert!(approvals.contains("- ada@acme.io"), "{approvals}");
-    let body: Value = serde_json::from_str(&slack::body(&notices[0])).unwrap();
+    let body: Value = serde_json::from_str(&slack::body(&notices[0], None)).unwrap();
     assert!(body.to_string().contains("- ada@acme.io"), "{body}");
 }
 
@@ -249,7 +252,7 @@ fn text_from_outside_is_escaped() {
     let mut world = World::converged().account("<!here>`*evil*\u{1b}[2J\u{202e}", Role::Developer);
     world.limits.suspend = true;
     let notices = TestTracker::new().notices(&world, &succeeded(&world));
-    let body = slack::body(&notices[0]);
+    let body = slack::body(&notices[0], None);
     let read: Value = serde_json::from_str(&body).unwrap();
     for (text, what) in [("<!", "a mention"), ("\u{1b}", "ANSI"), ("\u{202e}", "bidi")] {
         let everything = read.to_string();
@@ -268,11 +271,84 @@ fn the_size_of_a_notice_is_bounded() {
     world.members.truncate(5);
     let notices = TestTracker::new().notices(&world, &succeeded(&world));
     assert_eq!((notices[0].people.len(), notices[0].more), (MAX_PEOPLE, 2_000 - MAX_PEOPLE));
-    let read: Value = serde_json::from_str(&slack::body(&notices[0])).unwrap();
+    let read: Value = serde_json::from_str(&slack::body(&notices[0], None)).unwrap();
     for block in read["blocks"].as_array().unwrap() {
         let text = block["text"]["text"].as_str().or(block["elements"][0]["text"].as_str());
         let length = text.unwrap().chars().count();
         assert!((1..=3000).contains(&length), "{length}");
     }
     assert!(json::body(&notices[0]).len() < 100_000);
+}
+
+/// Every word of a text that could be an address, or a part of one, is one of these addresses.
+#[track_caller]
+fn assert_whole(text: &str, addresses: &BTreeSet<String>) {
+    let text = text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&");
+    let text = text.replace("\\\\", "\\");
+    let words = text.split([' ', '\n', '[', ']', '"', '(', ')', '|', ',']);
+    for word in words.filter(|word| word.contains('@') || word.contains("xxx")) {
+        assert!(addresses.contains(word), "{word} in\n{text}");
+    }
+}
+
+/// A notice of held accounts with these addresses, and the addresses.
+fn notice_of_held(count: usize, address: &dyn Fn(usize) -> String) -> (Notice, BTreeSet<String>) {
+    let mut world = World::converged();
+    let addresses: BTreeSet<String> = (0..count).map(address).collect();
+    for name in &addresses {
+        world = world.account(name.trim_end_matches("@acme.io"), Role::Developer);
+    }
+    world = world.limits(|limits| limits.budgets.get_mut(&BudgetName::Disable).unwrap().floor = 0);
+    let notices = TestTracker::new().notices(&world, &succeeded(&world));
+    (notices.into_iter().find(|it| it.event == Kind::Held).unwrap(), addresses)
+}
+
+#[test]
+fn no_address_is_ever_cut() {
+    let long = |n: usize| format!("{n:03}&{}@acme.io", "x".repeat(242));
+    let odd = |n: usize| format!("user{n}&x<`{n}@acme.io");
+    let short = |n: usize| format!("user{n}@acme.io");
+    assert_eq!(long(0).len(), 254);
+    for (count, address) in [
+        (150, &short as &dyn Fn(usize) -> String),
+        (150, &odd),
+        (150, &long),
+        (12, &long),
+        (9, &long),
+        (20, &odd),
+        (10, &short),
+    ] {
+        let (notice, mut addresses) = notice_of_held(count, address);
+        let body: Value = serde_json::from_str(&slack::body(&notice, None)).unwrap();
+        let blocks = body["blocks"].as_array().unwrap().iter();
+        let texts: Vec<&str> = blocks
+            .map(|it| it["text"]["text"].as_str().or(it["elements"][0]["text"].as_str()).unwrap())
+            .collect();
+        // Of the commit.
+        addresses.extend(["<alexandra@acme.io>:".to_owned(), "@".to_owned()]);
+        for text in &texts {
+            assert!((1..=3000).contains(&text.chars().count()), "{text}");
+            assert_whole(text, &addresses);
+        }
+        let all = texts.concat();
+        let block = notice.approvals.as_deref().unwrap();
+        let is_complete = all.contains(&block.replace('&', "&amp;").replace('<', "&lt;"));
+        assert_eq!(is_complete, count < 12 || (count == 20), "{all}");
+        let people = format!("approve {count} people are too long for a message: run `rosterd ");
+        assert_eq!(all.contains(&people), !is_complete, "{all}");
+        let json: Value = serde_json::from_str(&json::body(&notice)).unwrap();
+        assert_eq!(json["approvals"], block, "the JSON has all of it");
+        assert_eq!(block.matches("@acme.io").count(), count);
+        assert_whole(block, &addresses);
+    }
+}
+
+#[test]
+fn a_long_block_is_replaced_by_a_link() {
+    let (notice, _) = notice_of_held(150, &|n| format!("user{n}@acme.io"));
+    let body = slack::body(&notice, Some("https://rosterd.acme.io/workspaces/a&b|c"));
+    let link = "<https://rosterd.acme.io/workspaces/a&amp;b%7Cc|the page of the workspace>";
+    assert!(body.contains(link), "{body}");
+    let (notice, _) = notice_of_held(10, &|n| format!("user{n}@acme.io"));
+    assert!(!slack::body(&notice, Some("https://rosterd.acme.io/")).contains("the page"));
 }

@@ -16,6 +16,7 @@ use rosterd::guard::{Limits, Override, Verdict, evaluate};
 use rosterd::memory::Memory;
 use rosterd::plan::{OnRemoved, Plan, Rules, plan};
 use rosterd::render::View;
+use rosterd::render::approve::ApproveBy;
 use rosterd::role::Role;
 use rosterd::roster::{Digest, Elevation, Member, Pattern, Period, Roster};
 
@@ -68,6 +69,7 @@ impl World {
             plan: &self.plan,
             verdict: &self.verdict,
             revision: None,
+            approve_by: ApproveBy::Commit,
         }
     }
 }

@@ -12,7 +12,7 @@ use super::{Layout, PageContext, page};
 use crate::escape::escape;
 use crate::reconcile::Observation;
 use crate::render::plot::{Plot, plot};
-use crate::render::{Summary, rows};
+use crate::render::{Summary, approve, rows};
 use crate::web::AppState;
 use crate::web::snapshot_view::SnapshotView;
 use crate::web::status::{LastRun, WorkspaceHealth, WorkspaceStatus};
@@ -98,6 +98,8 @@ struct PlanView {
     /// Guard, message and hint.
     violations: Vec<[String; 3]>,
     approvals: Option<String>,
+    /// What to do with them.
+    instruction: String,
 }
 
 impl PlanView {
@@ -119,6 +121,7 @@ impl PlanView {
             let [message, hint] = [&violation.message, &violation.hint].map(|it| escape(it));
             [violation.guard.to_string(), message.into_owned(), hint.into_owned()]
         });
+        let approvals = approve::lines(view.verdict, view.sources);
         Self {
             caption: summary.to_string(),
             summary: Some(summary),
@@ -126,7 +129,8 @@ impl PlanView {
             held: rows(held),
             held_caption,
             violations: violations.collect(),
-            approvals: view.verdict.approvals(),
+            instruction: approvals.as_deref().map(approve::instruction).unwrap_or_default(),
+            approvals,
         }
     }
 }

@@ -10,6 +10,7 @@ use rosterd::directory::Snapshot;
 use rosterd::guard::{Limits, Override, evaluate};
 use rosterd::memory::Memory;
 use rosterd::plan::{Plan, Rules, plan};
+use rosterd::render::approve::ApproveBy;
 use rosterd::render::{View, github, json, markdown, saved, text, unified};
 
 use super::{now, output, roster};
@@ -61,7 +62,16 @@ fn check_round_trip(roster: &str, listing: &str) {
     let verdict = evaluate(&plan, &Limits::default(), &memory, &Override::None);
     let (sources, roster) = &desired;
     let (plan, snapshot, verdict) = (&plan, &snapshot, &verdict);
-    let view = View { workspace: "acme", sources, roster, snapshot, plan, verdict, revision: None };
+    let view = View {
+        workspace: "acme",
+        sources,
+        roster,
+        snapshot,
+        plan,
+        verdict,
+        revision: None,
+        approve_by: ApproveBy::Commit,
+    };
     let written = json::write(&[view]);
     let read = saved::read(&written).expect("a written plan is valid");
     assert_eq!(read.workspaces.len(), 1);

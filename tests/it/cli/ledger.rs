@@ -167,10 +167,10 @@ fn a_pasted_approval_releases_what_it_names_once() {
     stage.write("users.yaml", &fewer);
     repository.commit("Matt", "Remove six");
     let held = stage.run(&ONCE).expect(3).stdout();
-    let block = held.split_once("commit these lines to the roster:\n").expect("a block").1;
+    let block = held.split_once("commit them, or run").expect("a block").1;
     let block: String = block
         .lines()
-        .skip(1)
+        .skip(2)
         .take_while(|line| !line.is_empty())
         .map(|line| format!("{}\n", line.strip_prefix("  ").unwrap()))
         .collect();
@@ -180,7 +180,7 @@ fn a_pasted_approval_releases_what_it_names_once() {
     repository.commit("Alexandra", "Paste the block");
     let plan = stage.run(&["--plan", "-u", "users.yaml"]).expect(0).stdout();
     assert_eq!(plan.matches("does not count: its reason is empty").count(), 5, "{plan}");
-    let named = named.replace("reason: \"\"", "reason: they have left");
+    let named = named.replace("\"\" # write why", "they have left");
     stage.write("users.yaml", &format!("{fewer}{named}"));
     let saved = stage.run(&ONCE).expect(3).stdout();
     assert_eq!(saved.matches("✓ disable").count(), 0, "{saved}");
@@ -219,13 +219,14 @@ fn include_held_applies_the_saved_plan() {
     let save = ["--plan", "--format", "json", "--out", "plan.json", "-u", "users.yaml"];
     stage.run(&save).expect(0);
     stage.run(&["apply", "plan.json", "-u", "users.yaml"]).expect(3);
-    let include = ["apply", "plan.json", "--include-held", "-u", "users.yaml"];
-    let refused = stage.run(&include).expect(64).stderr();
-    assert!(refused.contains("--include-held needs --reason TEXT"), "{refused}");
-    let include = [&include[..], &["--reason", "they have left"]].concat();
-    let ran = stage.run(&include).expect(0);
+    let held = ["apply", "plan.json", "-u", "users.yaml", "--include-held"];
+    stage.run(&held).expect(64);
+    stage.run(&[&held[..], &["--reason", " "]].concat()).expect(64);
+    stage.run(&["apply", "plan.json", "-u", "users.yaml", "--reason", "urgent"]).expect(64);
+    let held = [&held[..], &["--reason", "urgent"]].concat();
+    let ran = stage.run(&held).expect(0);
     assert_eq!(ran.stdout().matches("✓ disable").count(), 6, "{}", ran.stdout());
-    let stale = stage.run(&include).expect(1);
+    let stale = stage.run(&held).expect(1);
     assert!(stale.stderr().contains("the plan is stale"), "{}", stale.stderr());
 }
 

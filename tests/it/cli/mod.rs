@@ -1,5 +1,6 @@
 //! The binary as a user drives it: exit codes, streams, files, signals.
 
+mod approve;
 mod daemon;
 mod health;
 mod ledger;

@@ -107,6 +107,7 @@ fn every_setting_reaches_its_field() {
 schedule: { cron: '@daily', timezone: Asia/Tokyo, jitter: 0s }
 watch: { debounce: 250ms, poll: 1m, in_place: 0s }
 listen: '[::1]:80'
+public_url: https://rosterd.acme.io/here/
 retention: 30d
 ";
     let config = good(&minimal(more), &Request::default());
@@ -120,6 +121,7 @@ retention: 30d
     };
     assert_eq!(config.watch, watch);
     assert_eq!(config.listen, Some("[::1]:80".parse().unwrap()));
+    assert_eq!(config.public_url.as_ref().unwrap().as_str(), "https://rosterd.acme.io/here/");
     assert_eq!(config.retention, Duration::from_hours(720));
     let WorkspaceConfig { target, connection, .. } = only(&config);
     assert_eq!(connection.workspace_uid.as_deref(), Some("abc"));

@@ -209,7 +209,13 @@ fn roster() -> Arc<Loaded> {
     let raw = raw::read(&sources);
     let (roster, found) = checks::validate(raw, &sources, &TimeZone::UTC, SystemClock.now());
     let roster = roster.unwrap_or_else(|| panic!("{found:?}"));
-    Arc::new(Loaded { roster, sources, warnings: Vec::new(), revision: None })
+    Arc::new(Loaded {
+        roster,
+        sources,
+        warnings: Vec::new(),
+        revision: None,
+        takes_approvals: true,
+    })
 }
 
 async fn run(

@@ -192,6 +192,7 @@ pub fn config(names: &[&str]) -> Config {
         store: None,
         listen: None,
         web: WebSettings::default(),
+        public_url: None,
         notify: Vec::new(),
         retention: Duration::from_secs(1),
         path: None,
@@ -278,7 +279,13 @@ impl Environment for World {
     fn load(&self, target: &WorkspaceSpec, _now: Timestamp) -> Result<Loaded, InputError> {
         let sources = self.contents(target)?;
         let lines = self.state().places[&target.workspace].roster.clone().unwrap();
-        Ok(Loaded { roster: roster(&lines), sources, warnings: vec![], revision: None })
+        Ok(Loaded {
+            roster: roster(&lines),
+            sources,
+            warnings: vec![],
+            revision: None,
+            takes_approvals: true,
+        })
     }
 
     fn contents(&self, target: &WorkspaceSpec) -> Result<Sources, InputError> {

@@ -83,7 +83,7 @@ fn nothing_but_the_roster_or_the_policy_lifts_it() {
     let world = policy(world).approve(BudgetName::Invite, &people);
     let verdict = world.clone().approve(BudgetName::GrantAdmin, &people).verdict();
     assert_eq!(verdict.held.len(), 4);
-    assert_eq!(verdict.approvals(), None);
+    assert_eq!(verdict.approvals(None), None);
     assert!(verdict.violations[0].hint.ends_with(": a@home.me, b@home.me, c@home.me, …"));
     let by_hand = Override::All { reason: "for a test".into() };
     let all = guard::evaluate(&world.plan(), &world.limits, &world.memory, &by_hand);

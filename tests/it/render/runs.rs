@@ -1,6 +1,7 @@
 //! The result of a run, as text.
 
 use rosterd::failure::FailureKind;
+use rosterd::render::approve::ApproveBy;
 use rosterd::render::text;
 use rosterd::report::{Applied, End, Failure, Outcome, Residue, RunReport, Trigger, Verification};
 use rosterd::role::Role;
@@ -41,7 +42,7 @@ fn a_run_shows_outcomes_and_remaining_changes() {
     let remaining = world.verdict.approved.changes()[1..].to_vec();
     let residue = Residue { applicable: remaining, in_sync: 2, ..Residue::default() };
     let report = report(&world, &outcomes, Verification::Read(Box::new(residue)));
-    insta::assert_snapshot!(plain(&text::run(&report, &world.sources, false)), @r#"
+    insta::assert_snapshot!(plain(&text::run(&report, &world.sources, ApproveBy::Commit, false)), @r#"
     acme   users.yaml   plan 80d4a020
 
       ✓ role          matt@acme.io    DEVELOPER → ADMIN  done   elevated   users.yaml:7
@@ -60,7 +61,7 @@ fn a_run_shows_outcomes_and_remaining_changes() {
     held by disable-budget: 12 of 15 accounts within 24 h, limit 3 (guard.budgets.disable in rosterd.yaml)
       hint: if all of them are intended, approve them by name, or raise `guard.budgets.disable`, in a reviewed commit
 
-    to approve, commit these lines to the roster:
+    to approve, add these lines to the roster, with a reason, and commit them, or run `rosterd approve --all --reason "..."`:
 
       approvals:
         - disable:
@@ -76,7 +77,7 @@ fn a_run_shows_outcomes_and_remaining_changes() {
             - user7@acme.io
             - user8@acme.io
             - user9@acme.io
-          reason: ""
+          reason: "" # write why
 
     1 done, 1 rejected, 1 unknown, 12 held, 2 remaining, 2 in sync
     "#);
@@ -86,7 +87,7 @@ fn a_run_shows_outcomes_and_remaining_changes() {
 fn a_run_without_changes_is_one_line() {
     let world = rich();
     let report = report(&world, &[], Verification::NotNeeded);
-    let shown = plain(&text::run(&report, &world.sources, false));
+    let shown = plain(&text::run(&report, &world.sources, ApproveBy::Commit, false));
     assert_eq!(shown, "acme   users.yaml   12 held, 1 in sync\n");
 }
 
@@ -102,7 +103,7 @@ fn a_converged_run_is_in_sync_and_a_failed_run_shows_the_error() {
     );
     let residue = Residue { in_sync: 1, ..Residue::default() };
     let mut report = report(&world, &[Outcome::Done], Verification::Read(Box::new(residue)));
-    insta::assert_snapshot!(plain(&text::run(&report, &world.sources, false)), @"
+    insta::assert_snapshot!(plain(&text::run(&report, &world.sources, ApproveBy::Commit, false)), @"
     acme   users.yaml   plan e8421410
 
       ✓ invite        alice@acme.io  ANALYST  done   users.yaml:5
@@ -114,7 +115,7 @@ fn a_converged_run_is_in_sync_and_a_failed_run_shows_the_error() {
         kind: FailureKind::Unauthorized,
         message: "the key is not accepted".into(),
     });
-    insta::assert_snapshot!(plain(&text::run(&report, &world.sources, false)), @"acme   users.yaml   (last valid roster: the files have errors)   failed: the key is not accepted (unauthorized)");
+    insta::assert_snapshot!(plain(&text::run(&report, &world.sources, ApproveBy::Commit, false)), @"acme   users.yaml   (last valid roster: the files have errors)   failed: the key is not accepted (unauthorized)");
 }
 
 #[test]
@@ -125,7 +126,7 @@ fn a_stopped_or_unverified_run_is_not_in_sync() {
     let failed = || Verification::Failed("connection reset".into());
     let mut report = report(&world, &outcomes, failed());
     let last = |report: &RunReport| {
-        let shown = plain(&text::run(report, &world.sources, false));
+        let shown = plain(&text::run(report, &world.sources, ApproveBy::Commit, false));
         shown.lines().last().unwrap_or_default().to_owned()
     };
     let unverified = last(&report);
@@ -150,8 +151,12 @@ fn skipped_changes_are_folded() {
     members.extend((1..=30).map(people));
     let world = World::new(members, vec![admin], Vec::new());
     let outcomes = vec![Outcome::NotSent("interrupted".into()); 30];
-    let shown =
-        text::run(&report(&world, &outcomes, Verification::NotNeeded), &world.sources, false);
+    let shown = text::run(
+        &report(&world, &outcomes, Verification::NotNeeded),
+        &world.sources,
+        ApproveBy::Commit,
+        false,
+    );
     assert!(shown.contains("22 more") && shown.contains("30 skipped"), "{shown}");
     assert_eq!(shown.matches("skipped: interrupted").count(), 8, "{shown}");
 }
@@ -164,8 +169,8 @@ fn changes_that_are_not_visible_yet_are_counted_as_propagating() {
         Residue { propagating: 1, released: vec![held], in_sync: 4, ..Residue::default() };
     let done = [Outcome::Done, Outcome::Done, Outcome::Done];
     let report = report(&world, &done, Verification::Read(Box::new(residue)));
-    let shown = plain(&text::run(&report, &world.sources, false));
-    let (_, after) = shown.split_once("reason: \"\"\n").unwrap();
+    let shown = plain(&text::run(&report, &world.sources, ApproveBy::Commit, false));
+    let (_, after) = shown.split_once("reason: \"\" # write why\n").unwrap();
     insta::assert_snapshot!(after, @"
 
     no longer held, for the next run:

@@ -1,8 +1,10 @@
 //! One plan in each human-readable format.
 
+use rosterd::diagnostic::Sources;
 use rosterd::guard::Limits;
 use rosterd::plan::OnRemoved;
-use rosterd::render::{github, markdown, text, unified};
+use rosterd::render::approve::{ApproveBy, COMMAND};
+use rosterd::render::{View, github, markdown, text, unified};
 use rosterd::role::Role;
 
 use super::{World, account, member, plain, rich};
@@ -33,7 +35,7 @@ fn text_shows_every_row_once_and_folds_held_rows() {
     held by disable-budget: 12 of 15 accounts within 24 h, limit 3 (guard.budgets.disable in rosterd.yaml)
       hint: if all of them are intended, approve them by name, or raise `guard.budgets.disable`, in a reviewed commit
 
-    to approve, commit these lines to the roster:
+    to approve, add these lines to the roster, with a reason, and commit them, or run `rosterd approve --all --reason "..."`:
 
       approvals:
         - disable:
@@ -49,10 +51,61 @@ fn text_shows_every_row_once_and_folds_held_rows() {
             - user7@acme.io
             - user8@acme.io
             - user9@acme.io
-          reason: ""
+          reason: "" # write why
 
     1 to invite, 2 roles to change, 12 held, 2 pending, 1 needs action, 2 info, 1 in sync
     "#);
+}
+
+#[test]
+fn where_the_roster_has_approvals_only_the_new_items_are_shown() {
+    let mut world = rich();
+    world.sources = Sources::default();
+    world.sources.add("users.yaml", "version: 1\napprovals:\n- invite: [a@acme.io]\n");
+    let items = "\n- disable:\n    - user10@acme.io\n";
+    let shown = plain(&text::plan(&world.view(), false));
+    assert!(shown.contains(&items.replace('\n', "\n  ")), "{shown}");
+    let shown = shown + &markdown::plan(&world.view());
+    assert_eq!(shown.matches(" approve, add these items to `approvals:`, with a").count(), 2);
+    assert!(shown.contains(&format!("```yaml{items}")) && !shown.contains("approvals:\n"));
+}
+
+#[test]
+fn where_nothing_is_committed_a_saved_plan_is_applied() {
+    let world = rich();
+    let view = View { approve_by: ApproveBy::SavedPlan, ..world.view() };
+    let shown = plain(&text::plan(&view, false));
+    let (_, commands) = shown.split_once("\nto approve, ").unwrap();
+    insta::assert_snapshot!(commands.split("\n\n1 to").next().unwrap(), @r#"
+    the roster is not in a git work tree, so run these, with the same options:
+
+      rosterd --plan --format json --out PLAN.json
+      rosterd apply PLAN.json --include-held --reason "..."
+    "#);
+}
+
+#[test]
+fn a_comment_for_many_people_fits_and_cuts_no_address() {
+    let long = |n: usize| format!("{n:03}&{}@acme.io", "x".repeat(242));
+    let odd = |n: usize| format!("user{n}&x<{n}@acme.io");
+    let (long, odd) = (&long as &dyn Fn(usize) -> String, &odd as &dyn Fn(usize) -> String);
+    for (count, address, is_complete) in [(150, odd, true), (150, long, false), (400, long, false)]
+    {
+        let addresses: Vec<String> = (0..count).map(address).collect();
+        let mut accounts = vec![account("alexandra@acme.io", Role::Admin)];
+        accounts.extend(addresses.iter().map(|it| account(it, Role::Business)));
+        let members = vec![member("alexandra@acme.io", Role::Admin, 3)];
+        let shown = markdown::plan(&World::new(members, accounts, Vec::new()).view());
+        assert!(shown.chars().count() < 65_536, "{}", shown.len());
+        let words = shown.split([' ', '\n', '`', '[', ']', ',', '"']);
+        for word in words.filter(|word| word.contains("@acme") || word.contains("xxx")) {
+            assert!(addresses.iter().any(|it| it == word), "{word}");
+        }
+        assert_eq!(shown.contains("```yaml\napprovals:\n"), is_complete);
+        let instead = format!("run `{COMMAND}`: the lines for {count} people are too long");
+        assert_eq!(shown.contains(&instead), !is_complete);
+        assert_eq!(shown.matches("reason: \"\" # write why").count(), usize::from(is_complete));
+    }
 }
 
 #[test]
@@ -182,7 +235,7 @@ fn markdown_shows_the_plan_and_the_approvals() {
     >
     > hint: if all of them are intended, approve them by name, or raise `guard.budgets.disable`, in a reviewed commit
 
-    To approve, commit these lines to the roster:
+    To approve, add these lines to the roster, with a reason, and commit them, or run `rosterd approve --all --reason "..."`:
 
     ```yaml
     approvals:
@@ -199,7 +252,7 @@ fn markdown_shows_the_plan_and_the_approvals() {
           - user7@acme.io
           - user8@acme.io
           - user9@acme.io
-        reason: ""
+        reason: "" # write why
     ```
 
     <details><summary>1 needs action</summary>

@@ -5,9 +5,11 @@ use std::collections::{HashMap, HashSet};
 
 use jiff::{SignedDuration, Timestamp};
 use rosterd::action::ApprovalItem;
+use rosterd::directory::Uid;
 use rosterd::guard::Guard;
 use rosterd::memory::entry::{ApprovalRecord, Entry};
 use rosterd::report::Applied;
+use rosterd::role::Role;
 
 use super::checks::short;
 use super::expected_roster::{ExpectedRoster, Phase};
@@ -87,8 +89,8 @@ impl SimState {
         }
         let expected = expected.unwrap_or_default();
         for (uid, role) in &record.changes {
-            let (uid, role) = (uid.as_ref().map(|it| it.as_str()), role.as_ref());
-            let role = role.map(|it| it.as_str());
+            let (uid, role) = (uid.as_ref().map(Uid::as_str), role.as_ref());
+            let role = role.map(Role::as_str);
             if !self.is_wanted(&expected, &listing, &record.item, uid, role) {
                 self.fail(format!("{:?} names {uid:?} {role:?}", record.item));
             }

@@ -22,10 +22,11 @@ impl Repository {
         Self { _temporary: Some(temporary), ..repository }
     }
 
-    /// Makes a folder a work tree.
+    /// The work tree of a folder, which may be new.
     pub fn at(folder: &Path) -> Self {
-        let git = gix::init(folder).unwrap();
-        Self { folder: folder.to_owned(), git, head: Vec::new(), _temporary: None }
+        let git = gix::open(folder).or_else(|_| gix::init(folder)).unwrap();
+        let head = git.head_id().map(gix::Id::detach).into_iter().collect();
+        Self { folder: folder.to_owned(), git, head, _temporary: None }
     }
 
     pub fn folder(&self) -> &Path {

@@ -65,7 +65,8 @@ impl<'a> Run<'a> {
         };
         let roster = world.roster();
         let sources = Sources::default();
-        let loaded = Loaded { roster, sources, warnings: Vec::new(), revision: None };
+        let loaded =
+            Loaded { roster, sources, warnings: Vec::new(), revision: None, takes_approvals: true };
         let loaded = Arc::new(loaded);
         let cancel = CancellationToken::new();
         let ledger = Ledger::at(Location::Memory);
