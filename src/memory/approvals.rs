@@ -144,7 +144,9 @@ impl Memory {
                 && attempt.action.subject(&attempt.email) == *subject
         };
         if sets.iter().any(|set| set.approved.contains(subject)) && !attempts.iter().any(happened) {
-            sets.iter_mut().for_each(|set| drop(set.approved.remove(subject)));
+            for set in sets {
+                set.approved.remove(subject);
+            }
         }
     }
 

@@ -163,7 +163,7 @@ impl Row {
         let Change { intent, status, detail, shown } = change;
         let mut reason = intent.reason.clone();
         if !intent.lifted.is_empty() {
-            reason = format!("{reason}; approved, overrides {}", intent.lifted.join(", "));
+            reason = format!("{reason}; overrides {}", intent.lifted.join(", "));
         }
         let approval = intent.approval.as_ref().map(super::rows::approved);
         Self {

@@ -84,7 +84,12 @@ fn approval() -> Value {
         let list = json!({ "type": "array", "items": address, "minItems": 1 });
         properties.insert(action.into(), list);
     }
-    properties.insert("reason".into(), json!({ "type": "string", "description": "For readers." }));
+    properties.insert(
+        "reason".into(),
+        json!({
+            "type": "string", "description": "Why. Without one, the approval does not count.",
+        }),
+    );
     json!({
         "type": "object",
         "additionalProperties": false,

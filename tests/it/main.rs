@@ -4,6 +4,7 @@
 
 mod accept;
 mod apply;
+mod approvals;
 mod cli;
 mod config;
 mod contract;

@@ -137,7 +137,7 @@ impl EventRow {
         let (class, symbol) = event_style(&event.kind);
         let text = |text: &str| escape(text).into_owned();
         let role = role_change(row.from.as_deref(), row.to.as_deref());
-        let outcome = [&row.outcome, &row.reason, &row.detail, &row.place];
+        let outcome = [&row.outcome, &row.reason, &row.detail, &row.approval, &row.place];
         let outcome: Vec<&str> = outcome.into_iter().flatten().map(String::as_str).collect();
         let commit = row.commit.as_deref().map(|commit| {
             let short = crate::revision::abbreviate(commit);
