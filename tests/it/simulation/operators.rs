@@ -323,8 +323,12 @@ impl SimState {
                     return;
                 };
                 for (budget, people) in applied.verdict.releasable() {
-                    // Some approve one after the other.
-                    let count = if which.is_multiple_of(7) { 1 } else { people.len() };
+                    // Some approve one after the other, or all but one.
+                    let count = match which % 7 {
+                        0 => 1,
+                        1 | 2 => (people.len() - 1).max(1),
+                        _ => people.len(),
+                    };
                     let people = people.into_iter().take(count);
                     let people = people.map(|it| {
                         let alias =
