@@ -368,7 +368,13 @@ impl SimState {
             Edit::ElevateMany => {
                 let until = now
                     + SignedDuration::from_secs(if which.is_multiple_of(3) { 20 } else { 4_000 });
-                for member in expected.members.iter_mut().filter(|it| it.role != "ADMIN") {
+                for member in expected.members.iter_mut().skip(1) {
+                    // An admin who has an end of an elevation is to be demoted then.
+                    match member.role {
+                        "ADMIN" if which.is_multiple_of(2) => member.role = "ANALYST",
+                        "ADMIN" => continue,
+                        _ => {}
+                    }
                     member.elevate = Some(("ADMIN", until));
                 }
             }
