@@ -10,7 +10,7 @@ use rosterd::guard::{self, Limits, Override, Verdict};
 use rosterd::memory::Memory;
 use rosterd::memory::entry::{Entry, Intent, Record};
 use rosterd::memory::observe::observe;
-use rosterd::plan::{self, OnRemoved, Plan};
+use rosterd::plan::{self, Plan, Rules};
 use rosterd::render::View;
 use rosterd::render::approve::ApproveBy;
 use rosterd::roster::{Roster, checks, raw};
@@ -123,11 +123,11 @@ pub fn new_entries(memory: &Memory, snapshot: &Snapshot, roster: &Roster) -> Vec
 }
 
 pub fn plan(roster: &Roster, snapshot: &Snapshot, memory: &Memory) -> Plan {
-    plan::plan(roster, snapshot, memory, OnRemoved::default(), now())
+    plan::plan(roster, snapshot, memory, Rules::default(), now())
 }
 
 pub fn evaluate(plan: &Plan, memory: &Memory) -> Verdict {
-    guard::evaluate(plan, &Limits::default(), memory, Override::None)
+    guard::evaluate(plan, &Limits::default(), memory, &Override::None)
 }
 
 impl Fixture {
@@ -166,8 +166,9 @@ impl Fixture {
             also: Vec::new(),
             reason: "the roster says so".to_owned(),
             place: Some("users0.yaml:14".to_owned()),
-            end: None,
             scheduled: false,
+            elevates: false,
+            approval: None,
             revision: None,
             lifted: Vec::new(),
             batch: 50,

@@ -135,12 +135,13 @@ impl Memory {
         }
     }
 
-    /// An attempt did not happen: its subject counts only if another one may have.
+    /// An attempt did not happen, as far as a listing shows: its subject counts only if another one
+    /// may have.
     pub(super) fn recount_in_sets(&mut self, subject: &Subject) {
         let Self { sets, attempts, .. } = self;
         let happened = |attempt: &Attempt| {
             attempt.is_approved_by_name()
-                && attempt.status.may_have_happened()
+                && attempt.is_propagating()
                 && attempt.action.subject(&attempt.email) == *subject
         };
         if sets.iter().any(|set| set.approved.contains(subject)) && !attempts.iter().any(happened) {

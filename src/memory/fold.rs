@@ -291,11 +291,14 @@ impl Memory {
             let times = self.rejections.get(&key).map_or(1, |earlier| earlier.times + 1);
             self.rejections.insert(key, Rejection { times, last: at, why });
         }
+        let subject = attempt.action.subject(&attempt.email);
+        if !attempt.is_propagating() {
+            self.recount_in_sets(&subject);
+        }
+        let attempt = &self.attempts[index];
         if !outcome.status.may_have_happened() {
             let email = attempt.email.clone();
-            let subject = attempt.action.subject(&email);
             self.retain_sent(&email, |seq, _| seq != outcome.of);
-            self.recount_in_sets(&subject);
         }
     }
 
@@ -304,6 +307,8 @@ impl Memory {
         let attempt = &mut self.attempts[index];
         attempt.shown = true;
         attempt.status = AttemptStatus::Done;
+        let attempt = attempt.clone();
+        self.count_in_sets(&attempt);
         self.rejections.remove(&Key::of(&attempt.action, &attempt.email));
         if let Some(known) = attempt.action.uid().and_then(|uid| self.accounts.get_mut(uid)) {
             if known.gone.is_some() {
@@ -317,8 +322,7 @@ impl Memory {
         if let Some(invited) = self.invitations.get_mut(&attempt.email) {
             invited.by = attempt.by;
         }
-        let (action, email) = (attempt.action.clone(), attempt.email.clone());
-        self.spend_by(&action, &email, at);
+        self.spend_by(&attempt.action, &attempt.email, at);
     }
 
     fn add_hold(&mut self, change: &Key, by: &[String], at: Timestamp) {

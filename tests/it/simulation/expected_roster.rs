@@ -69,6 +69,10 @@ impl Member {
         self.addresses().any(|it| it.eq_ignore_ascii_case(address))
     }
 
+    fn has_end(&self) -> bool {
+        self.expires.is_some() || self.ends.is_some()
+    }
+
     /// The time at which access ends: `expires` is the last day.
     pub fn end(&self, zone: &TimeZone) -> Option<Timestamp> {
         if self.ends.is_some() {
@@ -99,7 +103,7 @@ impl Member {
     /// Whether an address is neither of the domain nor that of a guest with an end of access.
     /// Without a domain, every address is allowed.
     pub fn is_against_policy(&self, domain: &str) -> bool {
-        let is_guest = |it: &str| it.ends_with("@partner.com") && self.expires.is_some();
+        let is_guest = |it: &str| it.ends_with("@partner.com") && self.has_end();
         let is_own = |it: &str| it.ends_with(&format!("@{domain}"));
         !domain.is_empty() && self.addresses().any(|it| !is_own(it) && !is_guest(it))
     }
