@@ -169,6 +169,7 @@ impl Fixture {
             scheduled: false,
             elevates: false,
             approval: None,
+            approved: Vec::new(),
             revision: None,
             lifted: Vec::new(),
             batch: 50,

@@ -169,6 +169,11 @@ impl BudgetName {
         self.into()
     }
 
+    /// The action of `approvals:` that releases what the budget holds.
+    pub fn action(self) -> Self {
+        if self == Self::Scheduled { Self::Disable } else { self }
+    }
+
     /// Whether the budget counts this action. `scheduled`: a date causes it that was committed
     /// ahead. Several budgets may count the same action.
     pub fn counts(self, action: &Action, scheduled: bool) -> bool {

@@ -73,6 +73,7 @@ impl<'a> Journal<'a> {
             scheduled: change.scheduled,
             elevates: change.reason == Reason::Elevated,
             approval: overridden.map(|release| release.by.clone()),
+            approved: overridden.map(|release| release.approved.clone()).unwrap_or_default(),
             revision: revision.cloned(),
             lifted: guards.map(ToString::to_string).collect(),
             batch,

@@ -115,8 +115,14 @@ impl Decisions {
                 held.push(at);
                 continue;
             };
-            let release = self.overridden.entry(at);
-            release.or_insert_with(|| Release { guards: Vec::new(), by }).guards.push(guard);
+            let action = guard.approved_by(&context.changes[at]).filter(|_| by.place.is_some());
+            let release = self.overridden.entry(at).or_insert_with(|| {
+                let (guards, approved) = (Vec::new(), Vec::new());
+                Release { guards, by, approved }
+            });
+            release.guards.push(guard);
+            let is_new = |action: &BudgetName| !release.approved.contains(action);
+            release.approved.extend(action.filter(is_new));
         }
         if held.is_empty() {
             return false;

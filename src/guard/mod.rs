@@ -115,6 +115,8 @@ pub struct Violation {
 pub struct Release {
     pub guards: Vec<Guard>,
     pub by: ApprovedBy,
+    /// The actions of the approvals in the roster.
+    pub approved: Vec<BudgetName>,
 }
 
 /// Changes that a budget begins to hold together.
@@ -217,8 +219,8 @@ impl Guard {
     /// The action of an approval that releases this change, if one can.
     pub fn approved_by(self, change: &Change) -> Option<BudgetName> {
         match self {
-            Self::Budget(BudgetName::Scheduled) | Self::Rename => Some(BudgetName::Disable),
-            Self::Budget(name) => Some(name),
+            Self::Budget(name) => Some(name.action()),
+            Self::Rename => Some(BudgetName::Disable),
             Self::Lookalike if change.action.class() == Class::Disable => Some(BudgetName::Disable),
             Self::Vanished | Self::Lookalike => Some(BudgetName::Invite),
             Self::Suspend

@@ -85,7 +85,7 @@ impl Memory {
         let counted = self.attempts.iter().filter(|attempt| {
             attempt.at > since
                 && attempt.status.may_have_happened()
-                && !attempt.is_approved_by_name()
+                && !attempt.is_approved_for(name)
                 && name.counts(&attempt.action, attempt.scheduled)
         });
         let mut usage = BudgetUsage::default();
@@ -123,12 +123,10 @@ impl Memory {
 
     /// Notes that an approval has released a member of a set.
     pub(super) fn count_in_sets(&mut self, attempt: &Attempt) {
-        if !attempt.is_approved_by_name() {
-            return;
-        }
         let subject = attempt.action.subject(&attempt.email);
         for set in &mut self.sets {
-            let counts = set.budget.counts(&attempt.action, attempt.scheduled);
+            let counts = set.budget.action().approves(&attempt.action)
+                && attempt.is_approved_for(set.budget);
             if counts && set.members.contains(&subject) {
                 set.approved.insert(subject.clone());
             }
@@ -140,7 +138,7 @@ impl Memory {
     pub(super) fn recount_in_sets(&mut self, subject: &Subject) {
         let Self { sets, attempts, .. } = self;
         let happened = |attempt: &Attempt| {
-            attempt.is_approved_by_name()
+            !attempt.approved.is_empty()
                 && attempt.is_propagating()
                 && attempt.action.subject(&attempt.email) == *subject
         };
@@ -203,9 +201,9 @@ impl Memory {
 }
 
 impl Attempt {
-    /// Whether an approval in the roster released it. What was approved on the command line is
-    /// counted by the budgets.
-    pub fn is_approved_by_name(&self) -> bool {
-        self.approval.as_ref().is_some_and(|by| by.place.is_some())
+    /// Whether an approval in the roster released it from this budget, which does not count it
+    /// therefore. What was approved on the command line is counted.
+    pub fn is_approved_for(&self, budget: BudgetName) -> bool {
+        self.approved.contains(&budget.action())
     }
 }

@@ -235,6 +235,9 @@ pub struct Intent {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub elevates: bool,
     pub approval: Option<ApprovedBy>,
+    /// The actions for which approvals in the roster released it. Their budgets do not count it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub approved: Vec<BudgetName>,
     /// The commit that caused it, if that is not the last one that changed the roster.
     pub revision: Option<Revision>,
     /// The guards that an approval overrode.

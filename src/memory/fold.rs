@@ -233,8 +233,7 @@ impl Memory {
     }
 
     fn add_intent(&mut self, seq: Seq, at: Timestamp, intent: &Intent) {
-        let Intent { action, email, also, scheduled, elevates, approval, batch, revision, .. } =
-            intent;
+        let Intent { action, email, also, scheduled, elevates, batch, revision, .. } = intent;
         let by = revision.as_ref().map(|revision| self.index_of(revision)).or(self.revision);
         if action.class().invites() {
             self.sent.entry(email.clone()).or_default().push((seq, at));
@@ -249,7 +248,8 @@ impl Memory {
             shown: false,
             scheduled: *scheduled,
             elevates: *elevates,
-            approval: approval.clone(),
+            approval: intent.approval.clone(),
+            approved: intent.approved.clone(),
             batch: *batch,
             by,
         };

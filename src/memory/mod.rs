@@ -162,9 +162,11 @@ pub struct Attempt {
     /// An elevation in force is the reason.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub elevates: bool,
-    /// Approved by name. Budgets do not count it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approval: Option<ApprovedBy>,
+    /// The actions for which approvals in the roster released it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub approved: Vec<BudgetName>,
     pub batch: usize,
     by: Option<u32>,
 }

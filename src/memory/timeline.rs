@@ -139,6 +139,7 @@ mod tests {
             scheduled: false,
             elevates: false,
             approval: None,
+            approved: Vec::new(),
             revision: None,
             lifted: Vec::new(),
             batch: 1,

@@ -410,7 +410,8 @@ fn what_is_approved_of_a_set_counts_for_the_rest_and_for_nobody_else() {
         let name = format!("user{n}");
         let Entry::Intent(mut intent) = intent(&name, disable(&name)) else { unreachable!() };
         let verdict = approve(4).verdict();
-        intent.approval = verdict.overridden.values().next().map(|release| release.by.clone());
+        let release = verdict.overridden.values().next().unwrap();
+        (intent.approval, intent.approved) = (Some(release.by.clone()), release.approved.clone());
         let seq = later.memory.through() + 1;
         later.memory.preview(vec![Entry::Intent(intent), Entry::Shown { of: vec![seq] }], now());
         later.accounts.retain(|account| account.email != email(&name));
@@ -422,13 +423,33 @@ fn what_is_approved_of_a_set_counts_for_the_rest_and_for_nobody_else() {
 }
 
 #[test]
+fn an_approval_of_one_action_exempts_from_its_budget_alone() {
+    let world = World::converged().both("yan", Role::Developer);
+    let limits = |limits: &mut guard::Limits| {
+        budget(BudgetName::Invite, 0, 0)(limits);
+        budget(BudgetName::GrantAdmin, 0, 1)(limits);
+    };
+    let invited = world.limits(limits).member("zoe", Role::Admin);
+    let invited = invited.approve(BudgetName::Invite, &["zoe"]);
+    let verdict = invited.verdict();
+    let release = verdict.overridden.values().next().unwrap();
+    assert_eq!(release.approved, [BudgetName::Invite]);
+    let Entry::Intent(mut sent) = intent("zoe", Action::Invite { role: Role::Admin }) else {
+        unreachable!()
+    };
+    (sent.approval, sent.approved) = (Some(release.by.clone()), release.approved.clone());
+    let after = invited.remember(-1, [Entry::Intent(sent)]).member("yan", Role::Admin).verdict();
+    assert_eq!(held(&after), ["update_role yan@acme.io by grant-admin-budget"]);
+}
+
+#[test]
 fn what_was_approved_and_did_not_happen_does_not_count_for_the_rest() {
     let world = |status| {
         let five = leaving(0..3).approve(BudgetName::Disable, &["user0"]);
         let mut world = after_a_run(five);
         let Entry::Intent(mut intent) = intent("user0", disable("user0")) else { unreachable!() };
         let by = world.memory.approval(&world.approvals[0].item).unwrap().by.clone();
-        intent.approval = Some(by);
+        (intent.approval, intent.approved) = (Some(by), vec![BudgetName::Disable]);
         let of = world.memory.through() + 1;
         let outcome = Entry::Outcome(OutcomeEntry { of, status, detail: None });
         world.memory.preview(vec![Entry::Intent(intent), outcome], hours(-1));

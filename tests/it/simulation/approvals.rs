@@ -1,13 +1,13 @@
 //! The judge of approvals, of the sets that budgets hold, and of ends of access. It trusts the
-//! ledger only for when an approval was read, and reports only for what was held.
+//! ledger for when an approval was read, and for what was held together.
 
 use std::collections::{HashMap, HashSet};
 
 use jiff::{SignedDuration, Timestamp};
-use rosterd::action::ApprovalItem;
+use rosterd::action::{ApprovalItem, Subject};
 use rosterd::directory::Uid;
 use rosterd::guard::Guard;
-use rosterd::memory::entry::{ApprovalRecord, Entry};
+use rosterd::memory::entry::{ApprovalRecord, Entry, Record};
 use rosterd::report::Applied;
 use rosterd::role::Role;
 
@@ -29,9 +29,10 @@ pub struct Named {
     ends: HashSet<Timestamp>,
 }
 
-/// Changes that a budget held in one run: their uids or addresses.
+/// Changes that the ledger says a budget holds together: their uids or addresses.
 #[derive(Debug)]
 pub struct HeldTogether {
+    seq: u64,
     budget: &'static str,
     members: HashSet<String>,
     approved: HashSet<String>,
@@ -184,29 +185,37 @@ impl SimState {
         elevated.retain(|_, (email, _)| is_elevated(email));
     }
 
-    /// Records what the budgets hold at the end of a run.
-    pub fn record_held(&mut self, applied: &Applied) {
-        let mut held: HashMap<&'static str, HashSet<String>> = HashMap::new();
+    /// The ledger has another set, or some have ended.
+    pub fn set_written(&mut self, record: &Record) {
+        let sets = &mut self.tracker.approvals.sets;
+        match &record.entry {
+            Entry::Set { budget, members } => {
+                let members = members.iter().map(|member| match member {
+                    Subject::Uid(uid) => uid.as_str().to_owned(),
+                    Subject::Email(email) => email.folded(),
+                });
+                let (seq, budget, members) = (record.seq, budget.key(), members.collect());
+                sets.push(HeldTogether { seq, budget, members, approved: HashSet::new() });
+            }
+            Entry::SetEnded { of } => sets.retain(|set| !of.contains(&set.seq)),
+            _ => {}
+        }
+        self.count(&format!("row {}", record.entry.kind()));
+    }
+
+    /// What the budgets hold at the end of a run that sent nothing is in sets.
+    pub fn check_held(&mut self, applied: &Applied) {
+        if !applied.outcomes.is_empty() || applied.stopped.is_some() {
+            return;
+        }
         for it in &applied.verdict.held {
             let (_, target, _) = short(&it.change.action, it.change.email.as_str());
             for guard in &it.by {
-                if let Guard::Budget(name) = guard {
-                    held.entry(name.key()).or_default().insert(target.clone());
+                let Guard::Budget(name) = guard else { continue };
+                let mut sets = self.tracker.approvals.sets.iter();
+                if !sets.any(|set| set.budget == name.key() && set.members.contains(&target)) {
+                    self.fail(format!("{target} is held by {guard} and in no set"));
                 }
-            }
-        }
-        let sets = &mut self.tracker.approvals.sets;
-        let is_held = |set: &HeldTogether| {
-            held.get(set.budget).is_some_and(|held| !held.is_disjoint(&set.members))
-        };
-        sets.retain(is_held);
-        for (budget, held) in held {
-            let known = sets.iter().filter(|set| set.budget == budget);
-            let known: HashSet<&String> = known.flat_map(|set| &set.members).collect();
-            let members: HashSet<String> =
-                held.into_iter().filter(|it| !known.contains(it)).collect();
-            if !members.is_empty() {
-                sets.push(HeldTogether { budget, members, approved: HashSet::new() });
             }
         }
     }

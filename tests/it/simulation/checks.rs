@@ -258,7 +258,7 @@ impl SimState {
             }
         };
         if let Some(applied) = report.applied() {
-            self.record_held(applied);
+            self.check_held(applied);
         }
         // The listing after apply shows persons too.
         let verified = report.applied().map(|applied| &applied.verification);
@@ -341,6 +341,7 @@ impl SimState {
                 let shown = intents.filter(|(seq, _)| of.contains(seq));
                 shown.for_each(|(_, intent)| intent.shown = true);
             }
+            Entry::Set { .. } | Entry::SetEnded { .. } => self.set_written(record),
             Entry::Approval(record) => self.approval_read(record),
             Entry::ApprovalGone { .. } => self.approval_gone(&record.entry),
             other => self.count(&format!("row {}", other.kind())),

@@ -229,6 +229,7 @@ pub fn intent(name: &str, action: Action) -> Entry {
         scheduled: false,
         elevates: false,
         approval: None,
+        approved: Vec::new(),
         revision: None,
         lifted: Vec::new(),
         batch: 1,
