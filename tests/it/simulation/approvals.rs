@@ -12,7 +12,7 @@ use rosterd::report::Applied;
 use rosterd::role::Role;
 
 use super::checks::short;
-use super::expected_roster::{ExpectedRoster, Phase};
+use super::expected_roster::{ExpectedRoster, Phase, tier};
 use super::invariants::EffectCheck;
 use super::sim_state::{Listing, SimState, Written};
 
@@ -46,8 +46,8 @@ pub struct Approvals {
     ends: HashMap<(String, Timestamp), Timestamp>,
     /// By uid: the member whose elevation rosterd applied, and the role before.
     elevated: HashMap<String, (String, String)>,
-    /// Uids and addresses that the last plan wants to change, with the kind.
-    wanted: HashSet<(String, String)>,
+    /// Uids and addresses that the last plan wants to change, by the budgets that may count it.
+    wanted: HashSet<(&'static str, String)>,
 }
 
 fn item(record: &ApprovalItem) -> Item {
@@ -55,13 +55,18 @@ fn item(record: &ApprovalItem) -> Item {
     (action, email, record.reason.clone())
 }
 
-/// Whether a budget may count changes of a kind: `demote`, `grant`, `disable` or `invite`.
-fn is_of(budget: &str, kind: &str) -> bool {
-    match budget {
-        "grant_admin" => kind == "grant" || kind == "invite",
-        "scheduled" => kind == "disable",
-        _ => budget == kind,
+/// The budgets that may count a change. A disable stays in its set if its date changes.
+pub fn budgets(kind: &str, from: &str, to: &str) -> Vec<&'static str> {
+    let mut budgets = match kind {
+        "disable" => vec!["disable", "scheduled"],
+        "invite" => vec!["invite"],
+        _ if tier(to) <= tier(from) => vec!["demote"],
+        _ => vec![],
+    };
+    if kind != "disable" && tier(to) >= 2 && to != from {
+        budgets.push("grant_admin");
     }
+    budgets
 }
 
 impl SimState {
@@ -165,7 +170,7 @@ impl SimState {
     pub fn record_plan(
         &mut self,
         expected: &ExpectedRoster,
-        wanted: HashSet<(String, String)>,
+        wanted: HashSet<(&'static str, String)>,
         now: Timestamp,
     ) {
         let zone = self.zone.clone();
@@ -225,9 +230,8 @@ impl SimState {
         let Approvals { sets, wanted, .. } = &self.tracker.approvals;
         let mut of = sets.iter().filter(|set| set.budget == budget && set.members.contains(target));
         of.any(|set| {
-            let is_wanted = |member: &&String| {
-                wanted.iter().any(|(kind, it)| it == *member && is_of(budget, kind))
-            };
+            let is_wanted =
+                |member: &&String| wanted.iter().any(|(of, it)| it == *member && *of == budget);
             let wanted: HashSet<&String> = set.members.iter().filter(is_wanted).collect();
             wanted.union(&set.approved.iter().collect()).count() > limit
         })
@@ -305,8 +309,11 @@ impl Approvals {
             }
             None => drop(self.elevated.remove(target)),
         }
-        for set in self.sets.iter_mut().filter(|set| approved.contains(&set.budget)) {
-            if set.members.contains(target) {
+        let disables = approved.iter().any(|it| ["disable", "scheduled"].contains(it));
+        for set in &mut self.sets {
+            let is_theirs = approved.contains(&set.budget)
+                || disables && ["disable", "scheduled"].contains(&set.budget);
+            if is_theirs && set.members.contains(target) {
                 set.approved.insert(target.to_owned());
             }
         }

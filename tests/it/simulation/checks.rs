@@ -10,8 +10,8 @@ use rosterd::plan::change::{Action, Change, Reason};
 use rosterd::reconcile::Evaluation;
 use rosterd::report::{End, Outcome, RunReport, Verification};
 
-use super::approvals::Approvals;
-use super::expected_roster::{ExpectedRoster, Member, tier};
+use super::approvals::{Approvals, budgets};
+use super::expected_roster::{ExpectedRoster, Member};
 use super::people::People;
 use super::scenario::{Key, Params};
 use super::sim_state::{Listing, Run, SimState};
@@ -205,16 +205,12 @@ impl SimState {
         self.log_event("plan", &format!("run {run}: {}", changes.join(", ")));
         self.record_persons(run, now);
         let changes = evaluation.plan.changes().iter();
-        let wanted = changes.map(|it| {
+        let wanted = changes.filter(|it| it.reason != Reason::ElevationEnded || !it.scheduled);
+        let wanted = wanted.flat_map(|it| {
             let (kind, target, to) = short(&it.action, it.email.as_str());
             let from = it.action.from().map_or("", |role| role.as_str());
-            let grants = tier(to.as_deref().unwrap_or_default()) > tier(from);
-            let kind = match &*kind {
-                "update" if grants => "grant".to_owned(),
-                "update" => "demote".to_owned(),
-                _ => kind,
-            };
-            (kind, target)
+            let budgets = budgets(&kind, from, to.as_deref().unwrap_or_default());
+            budgets.into_iter().map(move |budget| (budget, target.clone()))
         });
         let wanted = wanted.collect();
         if let Some(expected) = self.expected(run).cloned() {

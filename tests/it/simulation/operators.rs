@@ -361,20 +361,16 @@ impl SimState {
                 }
             }
             Edit::TakeBackEnds => {
-                for member in &mut expected.members {
-                    (member.ends, member.expires) = (None, None);
-                }
+                let members = expected.members.iter_mut();
+                members.for_each(|it| (it.ends, it.expires) = (None, None));
             }
             Edit::ElevateMany => {
                 let until = now
                     + SignedDuration::from_secs(if which.is_multiple_of(3) { 20 } else { 4_000 });
-                for member in expected.members.iter_mut().skip(1) {
-                    // An admin who has an end of an elevation is to be demoted then.
-                    match member.role {
-                        "ADMIN" if which.is_multiple_of(2) => member.role = "ANALYST",
-                        "ADMIN" => continue,
-                        _ => {}
-                    }
+                let others = expected.members.iter_mut().skip(1);
+                for member in others.filter(|it| it.role != "ADMIN" || which.is_multiple_of(2)) {
+                    // An admin is to be demoted at the end.
+                    member.role = if member.role == "ADMIN" { "ANALYST" } else { member.role };
                     member.elevate = Some(("ADMIN", until));
                 }
             }
