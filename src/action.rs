@@ -170,6 +170,7 @@ impl BudgetName {
     }
 
     /// The action of `approvals:` that releases what the budget holds.
+    #[must_use]
     pub fn action(self) -> Self {
         if self == Self::Scheduled { Self::Disable } else { self }
     }

@@ -99,6 +99,8 @@ impl SimState {
         for email in invited {
             if world.accept(WORKSPACE, email, self.clocks.true_now()).is_ok() {
                 self.tracker.invitations.remove(&email.to_ascii_lowercase());
+                // Until a listing shows the account, rosterd knows only of the invitation.
+                self.tracker.maybe_invited.insert(email.to_ascii_lowercase());
                 introduce(world.workspaces[0].accounts.last_mut().unwrap());
                 accepted.push(email.as_str());
             }
