@@ -131,6 +131,7 @@ impl SimState {
             "invite" => self.check_backoff(target, times[0])?,
             "disable" => {
                 self.tracker.not_back.insert(target.to_owned());
+                self.tracker.people.disabled(target);
             }
             _ => {}
         }

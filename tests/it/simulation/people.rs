@@ -27,6 +27,11 @@ pub struct People {
 }
 
 impl People {
+    /// An account was disabled rightly: if it comes back, it is no arrival any more.
+    pub fn disabled(&mut self, uid: &str) {
+        self.arrivals.insert(uid.to_owned(), false);
+    }
+
     /// A run has written that it saw a name; it may have ended before its plan.
     pub fn name_recorded(&mut self, uid: &str, at: Timestamp) {
         self.recorded.entry(uid.to_owned()).or_insert(at);
