@@ -36,6 +36,8 @@ pub struct HeldTogether {
     budget: &'static str,
     members: HashSet<String>,
     approved: HashSet<String>,
+    /// Those whose approved change was about to be sent, and may have taken effect.
+    intended: HashSet<String>,
 }
 
 #[derive(Debug, Default)]
@@ -200,9 +202,20 @@ impl SimState {
                     Subject::Email(email) => email.folded(),
                 });
                 let (seq, budget, members) = (record.seq, budget.key(), members.collect());
-                sets.push(HeldTogether { seq, budget, members, approved: HashSet::new() });
+                let (approved, intended) = (HashSet::new(), HashSet::new());
+                sets.push(HeldTogether { seq, budget, members, approved, intended });
             }
             Entry::SetEnded { of } => sets.retain(|set| !of.contains(&set.seq)),
+            Entry::Intent(intent) => {
+                let (_, target, _) = short(&intent.action, intent.email.as_str());
+                let is_theirs = |set: &&mut HeldTogether| {
+                    !intent.approved.is_empty() && set.members.contains(&target)
+                };
+                sets.iter_mut().filter(is_theirs).for_each(|set| {
+                    set.intended.insert(target.clone());
+                });
+                return;
+            }
             _ => {}
         }
         self.count(&format!("row {}", record.entry.kind()));
@@ -225,15 +238,23 @@ impl SimState {
         }
     }
 
-    /// Whether what a budget held together still exceeds the limit.
-    pub fn is_held_together(&self, budget: &str, target: &str, limit: usize) -> bool {
+    /// Whether what a budget held together still exceeds the limit. `certain`: only what took effect
+    /// counts besides what is wanted.
+    pub fn is_held_together(
+        &self,
+        budget: &str,
+        target: &str,
+        limit: usize,
+        certain: bool,
+    ) -> bool {
         let Approvals { sets, wanted, .. } = &self.tracker.approvals;
         let mut of = sets.iter().filter(|set| set.budget == budget && set.members.contains(target));
         of.any(|set| {
             let is_wanted =
                 |member: &&String| wanted.iter().any(|(of, it)| it == *member && *of == budget);
             let wanted: HashSet<&String> = set.members.iter().filter(is_wanted).collect();
-            wanted.union(&set.approved.iter().collect()).count() > limit
+            let gone = if certain { &set.approved } else { &set.intended };
+            wanted.union(&gone.iter().collect()).count() > limit
         })
     }
 }

@@ -303,6 +303,7 @@ impl SimState {
         self.tracker.newest = self.tracker.newest.max(Some(record.at));
         match &record.entry {
             Entry::Intent(intent) => {
+                self.set_written(record);
                 let change = short(&intent.action, intent.email.as_str());
                 let (executed, status) = (false, AttemptStatus::Open);
                 let (at, true_at, shown) = (record.at, self.clocks.true_now(), false);
