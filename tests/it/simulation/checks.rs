@@ -76,7 +76,9 @@ impl Tracker {
         let is_within = |used: &&BudgetUse| (0..2).all(|by| used.times[by] > new.times[by] - day);
         let is_retried = |used: &&BudgetUse| {
             let same = self.intents[&used.intent].change == self.intents[&new.intent].change;
-            used.intent != new.intent && same && !self.is_recorded(used.intent)
+            // An earlier attempt may take effect after its retry.
+            let is_late = new.intent < used.intent;
+            used.intent != new.intent && same && (is_late || !self.is_recorded(used.intent))
         };
         uses.filter(is_within).filter(|used| !is_retried(used)).count()
     }
