@@ -24,10 +24,10 @@ pub async fn run(global: &Global, args: &ApplyArgs) -> Result<u8, CliError> {
     let (plans, path) = (read(&args.plan)?, args.plan.display());
     let (context, config) = Context::start(global).await?;
     let cancel = shutdown::on_signal(shutdown::AT_A_BOUNDARY)?;
-    let overrides = match (args.include_held, args.reason.as_deref().map(str::trim)) {
-        (false, _) => Override::None,
-        (true, Some(reason)) if !reason.is_empty() => Override::All { reason: reason.to_owned() },
-        (true, _) => return Err(CliError::Usage("--include-held needs --reason TEXT".to_owned())),
+    // The two options require each other.
+    let overrides = match &args.reason {
+        Some(reason) => Override::All { reason: reason.trim().to_owned() },
+        None => Override::None,
     };
     let mut codes = Vec::new();
     for workspace in &config.workspaces {

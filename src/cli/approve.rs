@@ -8,7 +8,7 @@ use similar::TextDiff;
 
 use super::args::ApproveArgs;
 use super::{CliError, Context, Global, exit, output, plan};
-use crate::action::ApprovalItem;
+use crate::action::{ApprovalItem, BudgetName};
 use crate::config::WorkspaceConfig;
 use crate::diagnostic::FileId;
 use crate::email::Email;
@@ -66,19 +66,20 @@ pub async fn run(global: &Global, args: &ApproveArgs) -> Result<u8, CliError> {
             people.retain(|email| args.emails.iter().any(|it| is_named(it, email)));
         }
     }
+    let is_spent = |(action, email): (BudgetName, &Email)| {
+        let item = ApprovalItem { action, email: email.clone(), reason: reason.to_owned() };
+        memory.approval(&item).is_some_and(|bound| bound.inert || bound.used.is_some())
+    };
+    let mut named = items.iter().flat_map(|(it, people)| people.iter().map(|email| (*it, *email)));
+    if named.any(is_spent) {
+        let message = "an approval with this reason has no effect any more: give another --reason";
+        return Err(plan::failed(workspace, message));
+    }
     for (action, people) in &mut items {
         people.retain(|email| !loaded.roster.has_approval(*action, email, reason));
     }
     items.retain(|_, people| !people.is_empty());
     if items.is_empty() {
-        let is_spent = |it: &ApprovalItem| {
-            memory.approval(it).is_some_and(|bound| bound.inert || bound.used.is_some())
-        };
-        let mut same = loaded.roster.approvals().iter().map(|approval| &approval.item);
-        if same.any(|item| item.reason == reason && is_spent(item)) {
-            let message = "an approval with this reason has no effect any more: give another one";
-            return Err(plan::failed(workspace, message));
-        }
         let name = escape(&workspace.target.workspace);
         let message = "the roster has these approvals with this reason already; commit it";
         output::note(&format!("{name}: {message}; nothing was written"));
@@ -89,7 +90,7 @@ pub async fn run(global: &Global, args: &ApproveArgs) -> Result<u8, CliError> {
 
 type Planned<'a> = (&'a WorkspaceConfig, Loaded, Evaluation, Memory);
 
-/// The workspace of which something can be approved.
+/// The workspace that has something to approve.
 fn one<'p, 'a>(planned: &'p [Planned<'a>]) -> Result<&'p Planned<'a>, CliError> {
     let mut found = planned.iter().filter(|(_, _, it, _)| !it.verdict.releasable().is_empty());
     match (found.next(), found.next()) {
