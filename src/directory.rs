@@ -147,6 +147,11 @@ impl Snapshot {
     }
 }
 
+/// The earlier of our time and the server's: a clock that is ahead must not make anything old.
+pub fn earlier(now: Timestamp, server_time: Option<Timestamp>) -> Timestamp {
+    server_time.map_or(now, |server| server.min(now))
+}
+
 /// A total order, so that the order of the listing does not matter. Among several invitations for
 /// one address, the most relevant comes first.
 fn sort_key(invitation: &Invitation) -> (&Email, u8, &Role, &str, &str) {

@@ -7,6 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::context::{Decisions, GuardContext};
 use super::{Budget, BudgetName, Guard};
 use crate::action::Subject;
+use crate::directory;
 use crate::memory::{self, BudgetUsage, Target};
 
 impl Budget {
@@ -101,7 +102,8 @@ impl<'a> Tally<'a> {
         if name == BudgetName::GrantAdmin && context.facts.admins == 0 {
             budget.floor = budget.max;
         }
-        let since = context.now.saturating_sub(budget.window).unwrap_or(Timestamp::MIN);
+        let now = directory::earlier(context.now, context.facts.server_time);
+        let since = now.saturating_sub(budget.window).unwrap_or(Timestamp::MIN);
         let BudgetUsage { certain, mut possible } = context.memory.budget_usage(name, since);
         let effects = context.effects.iter().filter(|it| {
             let is_approved = context.approval(Guard::Budget(name), it).is_some();

@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use jiff::{SignedDuration, Timestamp};
 
 use super::matching::Matching;
-use crate::directory::{Account, Snapshot, Uid};
+use crate::directory::{Account, Snapshot, Uid, earlier};
 use crate::email::Email;
 use crate::memory::Memory;
 use crate::memory::entry::{Entry, Rename, RenameSign};
@@ -145,7 +145,7 @@ pub fn signs(roster: &Roster, snapshot: &Snapshot, memory: &Memory, now: Timesta
         Entry::Rename(Rename { sign, accounts, members })
     };
     let mut entries = Vec::new();
-    for (role, members) in invited(&matching, memory, now) {
+    for (role, members) in invited(&matching, memory, now, earlier(now, snapshot.server_time())) {
         let unmatched = matching.unmatched_accounts.iter().copied();
         // An account at an address that rosterd invited belongs to a former member.
         let is_new = |it: &&Account| {
@@ -199,9 +199,10 @@ fn invited<'a, 'm>(
     matching: &Matching<'a>,
     memory: &'m Memory,
     now: Timestamp,
+    earlier: Timestamp,
 ) -> BTreeMap<&'m Role, Vec<&'a Member>> {
     let taken = Suspects::new(matching, memory, now).arrived();
-    let since = now.saturating_sub(INVITED_WITHIN).unwrap_or(Timestamp::MIN);
+    let since = earlier.saturating_sub(INVITED_WITHIN).unwrap_or(Timestamp::MIN);
     let mut by_role: BTreeMap<&Role, Vec<&Member>> = BTreeMap::new();
     for (member, found) in matching.members() {
         let open = found.accounts.is_empty() && found.invitation.is_none();

@@ -46,6 +46,16 @@ fn only_what_may_have_happened_is_counted() {
 }
 
 #[test]
+fn a_clock_that_is_ahead_ends_no_window() {
+    let mut world = one_leaves().remember(-25, [intent("zoe", disable("zoe"))]);
+    assert_eq!(held(&world.verdict()), [""; 0]);
+    for (server, is_held) in [(-2, 1), (-1, 0), (2, 0)] {
+        world.server_time = Some(hours(server));
+        assert_eq!(world.verdict().held.len(), is_held, "{server} h");
+    }
+}
+
+#[test]
 fn attempts_at_one_change_count_once() {
     let again = || intent("john", Action::Disable { uid: uid("john"), role: Role::Business });
     let world = one_leaves().remember(-3, [again()]).remember(-2, [again()]);

@@ -80,6 +80,8 @@ fn an_arrival_needs_an_invitation_of_ours_that_is_not_listed() {
     let jane = |at| invited(known(), "jane", "Jane Doe", at);
     assert_eq!(suspects(&john(jane(-47))), ["hand-made@acme.io may be jane@acme.io"]);
     assert_eq!(suspects(&john(jane(0))).len(), 1, "accepted within minutes");
+    let ahead = World { server_time: Some(hours(-48)), ..jane(-31 * 24) };
+    assert_eq!(suspects(&john(ahead)).len(), 1, "29 days ago by the server's clock");
     for (why, world) in [
         ("the invitation is still listed", {
             jane(-47).invitation("jane", Role::Developer, InviteStatus::Pending)

@@ -71,9 +71,12 @@ impl Tracker {
         let uses = self.budget_uses.entry(budget).or_default();
         uses.push(new);
         let uses = self.budget_uses[budget].iter();
-        // By both clocks: a jump forward lets the day pass, and a jump back does not undo that.
+        // The machine's clock may be behind; one that is ahead lets no time pass.
         let day = jiff::SignedDuration::from_hours(24);
-        let is_within = |used: &&BudgetUse| (0..2).all(|by| used.times[by] > new.times[by] - day);
+        let [machine, true_now] = new.times;
+        let is_within = |used: &&BudgetUse| {
+            used.times[0] > machine.min(true_now) - day && used.times[1] > true_now - day
+        };
         let is_retried = |used: &&BudgetUse| {
             let same = self.intents[&used.intent].change == self.intents[&new.intent].change;
             // An earlier attempt may take effect after its retry.

@@ -140,7 +140,11 @@ impl Scenario {
             cron,
             endpoint: ENDPOINTS[0],
         };
-        let steps = (0..random.usize(20..45)).map(|_| step(&mut random)).collect();
+        let mut steps: Vec<Step> = (0..random.usize(20..45)).map(|_| step(&mut random)).collect();
+        if random.bool() {
+            let at = random.usize(..steps.len());
+            steps.splice(at..at, sequence(&mut random));
+        }
         Self {
             seed,
             start: random.choice(&STARTS).unwrap().parse().unwrap(),
@@ -157,6 +161,26 @@ impl Scenario {
 fn step(random: &mut Rng) -> Step {
     let delay = Duration::from_secs(*random.choice(&DELAYS).unwrap());
     Step { delay, operation: operation(random) }
+}
+
+/// Steps that seldom follow each other by chance.
+fn sequence(random: &mut Rng) -> Vec<Step> {
+    let which = random.usize(..1_000);
+    let commit = |edit| Operation::Commit { edit, which, missed: false };
+    let all_but_one = Operation::Commit { edit: Edit::Approve, which: 8, missed: false };
+    let jump = Operation::ClockJump { seconds: *random.choice(&[100_000, 1_000_000]).unwrap() };
+    let many = [Edit::RemoveMany, Edit::EndMany, Edit::ChangeRoles, Edit::ElevateMany];
+    let operations = match random.u8(..3) {
+        0 => vec![commit(*random.choice(&many).unwrap()), all_but_one, commit(Edit::Add)],
+        1 => vec![commit(Edit::NewAddress), jump, Operation::Reload],
+        _ => {
+            let removals = vec![commit(Edit::Remove); 5];
+            let (before, after) = removals.split_at(random.usize(1..5));
+            [before, &[jump], after].concat()
+        }
+    };
+    let delay = Duration::from_secs(*random.choice(&[10, 45, 130]).unwrap());
+    operations.into_iter().map(|operation| Step { delay, operation }).collect()
 }
 
 fn operation(random: &mut Rng) -> Operation {

@@ -234,7 +234,8 @@ impl InFlight {
                 let ago = SignedDuration::from_secs(state.random.i64(1..MAX_AGE.cast_signed()));
                 Some((state.world_before(ago), state.clocks.true_now() - ago))
             }
-            Fault::PartialListing | Fault::FirstPage => {
+            Fault::NotOk if self.writes => None,
+            Fault::PartialListing | Fault::FirstPage | Fault::NotOk => {
                 let mut world = state.world.lock().clone();
                 let accounts = &mut world.workspaces[0].accounts;
                 let kept = state.random.usize(..=accounts.len());
@@ -274,6 +275,7 @@ impl InFlight {
         let users = &mut body["data"]["listUsers"];
         match self.fault {
             Fault::FirstPage => self.announce_more(&mut response, users),
+            Fault::NotOk => users["ok"] = false.into(),
             Fault::MissingList => users["invitedUsers"] = Value::Null,
             Fault::DataWithErrors => body["errors"] = json!([{ "message": "half of it" }]),
             Fault::DuplicateRow => match users["activeUsers"].as_array_mut() {
