@@ -22,6 +22,7 @@ pub mod escape;
 pub mod failure;
 pub mod revision;
 pub mod role;
+pub mod size;
 pub mod status;
 // 1: desired state, actual state, what is remembered
 pub mod action;

@@ -33,7 +33,7 @@ use crate::revision::Revision;
 
 pub use accept::held;
 pub use evaluation::{Evaluation, Observation, dry_run};
-pub use input::{InputError, Loaded, WorkspaceSpec, load};
+pub use input::{InputError, Loaded, WorkspaceSpec, contents, load, load_within};
 pub use record::holds;
 pub use session::{LedgerConfig, RunSession};
 pub use verify::REREAD_DELAY;

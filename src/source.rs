@@ -1,5 +1,6 @@
 //! Reads the files of the roster: all of them in one consistent state, or none.
 
+pub mod deadline;
 mod git;
 pub mod in_place;
 pub mod revision;
@@ -7,15 +8,18 @@ pub mod revision;
 use std::collections::BTreeSet;
 use std::fs::{File, Metadata};
 use std::io::{self, Read as _};
+use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
 use crate::diagnostic::{Diagnostic, SourceFile, Sources, Stamp};
+use crate::size;
 
-/// Maximum size of a file in bytes; a larger one is rejected before it is read.
-pub const MAX_BYTES: u64 = 16 * 1024 * 1024;
+/// Maximum size of a roster in bytes, unless the configuration sets another, and of the
+/// configuration. Anything larger is rejected before it is read.
+pub const MAX_BYTES: usize = 16 << 20;
 /// Maximum number of files of a roster.
 pub const MAX_FILES: usize = 10_000;
 /// Maximum number of attempts while the list of files changes during reading.
@@ -23,11 +27,12 @@ const ATTEMPTS: u32 = 5;
 
 /// Reads `users`, relative to `base`: files, folders (their `*.yaml` and `*.yml` files, without
 /// hidden ones) or globs. Each file is read once, in the order of `users`, then by name. The list
-/// of files must be the same before and after. All errors are returned.
-pub fn load(users: &[String], base: &Path) -> Result<Sources, Vec<Diagnostic>> {
+/// of files must be the same before and after. Together the files have at most `limit` bytes. Links
+/// are followed only below the configured folder. All errors are returned.
+pub fn load(users: &[String], base: &Path, limit: usize) -> Result<Sources, Vec<Diagnostic>> {
     for _ in 0..ATTEMPTS {
         let before = list(users, base);
-        let found = before.clone().and_then(|names| read(&names, base));
+        let found = before.clone().and_then(|files| read(&files, base, limit));
         // A file that was removed in between is a changed list, not a missing file.
         if list(users, base) == before {
             return found;
@@ -92,34 +97,65 @@ fn is_glob(written: &str) -> bool {
     written.contains(['*', '?', '['])
 }
 
-/// The files, by their display names.
-fn list(users: &[String], base: &Path) -> Result<Vec<String>, Vec<Diagnostic>> {
-    let mut names: Vec<String> = Vec::new();
+/// A file of the roster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Listed {
+    /// For display.
+    name: String,
+    /// The folder that it must be in, once links are resolved.
+    folder: PathBuf,
+}
+
+fn list(users: &[String], base: &Path) -> Result<Vec<Listed>, Vec<Diagnostic>> {
+    let mut files: Vec<Listed> = Vec::new();
     let mut problems = Vec::new();
     for written in users {
         match expand(written, base) {
             Ok(found) if found.is_empty() => problems.push(no_file(written)),
-            Ok(found) => names.extend(found),
+            Ok(found) => files.extend(found),
             Err(problem) => problems.push(problem),
         }
     }
     let mut seen = BTreeSet::new();
-    names.retain(|name| seen.insert(base.join(name)));
-    if names.len() > MAX_FILES {
-        let message = format!("the roster has {} files, more than {MAX_FILES}", names.len());
+    files.retain(|file| seen.insert(base.join(&file.name)));
+    if files.len() > MAX_FILES {
+        let message = format!("the roster has {} files, more than {MAX_FILES}", files.len());
         problems.push(Diagnostic::error("too-many-files", message));
     }
-    if problems.is_empty() { Ok(names) } else { Err(problems) }
+    if problems.is_empty() { Ok(files) } else { Err(problems) }
 }
 
-fn expand(written: &str, base: &Path) -> Result<Vec<String>, Diagnostic> {
-    if is_glob(written) {
-        return matches(written, base);
+fn expand(written: &str, base: &Path) -> Result<Vec<Listed>, Diagnostic> {
+    let path = base.join(written);
+    let (names, folder) = if is_glob(written) {
+        (matches(written, base)?, base.join(fixed(written)))
+    } else if path.is_dir() {
+        (folder(written, base)?, path)
+    } else {
+        let parent = path.parent().map(Path::to_owned).unwrap_or_default();
+        let folder = or_current(parent).canonicalize();
+        let folder = folder.map_err(|error| unreadable(written, &error))?;
+        return Ok(vec![Listed { name: written.to_owned(), folder }]);
+    };
+    if names.is_empty() {
+        return Ok(Vec::new());
     }
-    if base.join(written).is_dir() {
-        return folder(written, base);
+    let folder = real_folder(written, &folder, base)?;
+    Ok(names.into_iter().map(|name| Listed { name, folder: folder.clone() }).collect())
+}
+
+/// The folder with its links resolved. If it is a link itself, that may lead only below the folder
+/// that the link is in; the folder of the configuration may be anywhere.
+fn real_folder(written: &str, path: &Path, base: &Path) -> Result<PathBuf, Diagnostic> {
+    let real = |path: &Path| {
+        or_current(path.to_owned()).canonicalize().map_err(|error| unreadable(written, &error))
+    };
+    let folder = real(path)?;
+    let parent = path.parent().filter(|_| path != base && path.file_name().is_some());
+    match parent.map(real).transpose()? {
+        Some(parent) if !folder.starts_with(&parent) => Err(outside(written)),
+        _ => Ok(folder),
     }
-    Ok(vec![written.to_owned()])
 }
 
 fn matches(written: &str, base: &Path) -> Result<Vec<String>, Diagnostic> {
@@ -171,13 +207,23 @@ fn display_name(path: &Path, base: &Path) -> String {
     path.strip_prefix(base).unwrap_or(path).to_string_lossy().into_owned()
 }
 
-fn read(names: &[String], base: &Path) -> Result<Sources, Vec<Diagnostic>> {
+fn read(files: &[Listed], base: &Path, limit: usize) -> Result<Sources, Vec<Diagnostic>> {
     let mut sources = Sources::default();
     let mut problems = Vec::new();
-    for name in names {
-        match file(name, &base.join(name)) {
+    let mut left = limit;
+    for Listed { name, folder } in files {
+        match file(name, &base.join(name), Some(folder), left) {
             Ok(file) => {
+                left -= file.text.len();
                 sources.push(file);
+            }
+            Err(problem) if problem.code == TOO_LARGE => {
+                let limit = size::shown(limit);
+                let message =
+                    format!("{name}: the roster is larger than {limit}, all files together");
+                let hint = "is this the right file? If it is, raise `limits.roster`";
+                problems.push(Diagnostic::error(TOO_LARGE, message).hint(hint));
+                break;
             }
             Err(problem) => problems.push(problem),
         }
@@ -185,24 +231,49 @@ fn read(names: &[String], base: &Path) -> Result<Sources, Vec<Diagnostic>> {
     if problems.is_empty() { Ok(sources) } else { Err(problems) }
 }
 
-/// One file as it is now.
-pub(crate) fn file(name: &str, path: &Path) -> Result<SourceFile, Diagnostic> {
-    let read = open(path).and_then(|file| read_open(file, MAX_BYTES));
-    let (bytes, metadata) = read.map_err(|error| match error.kind() {
+/// Code of the problem of a file with too many bytes.
+const TOO_LARGE: &str = "too-large";
+
+/// One file as it is now, if it has at most `limit` bytes and is in `folder`, wherever links lead.
+pub(crate) fn file(
+    name: &str,
+    path: &Path,
+    folder: Option<&Path>,
+    limit: usize,
+) -> Result<SourceFile, Diagnostic> {
+    let failed = |error: io::Error| match error.kind() {
         io::ErrorKind::InvalidInput => {
             Diagnostic::error("not-a-file", format!("{name} is not a regular file"))
                 .hint("write a file, a folder of files, or a pattern")
         }
         io::ErrorKind::FileTooLarge => {
-            let limit = MAX_BYTES / 1024 / 1024;
-            Diagnostic::error("too-large", format!("{name} is larger than {limit} MiB"))
-                .hint("split the roster over several files of a folder")
+            Diagnostic::error(TOO_LARGE, format!("{name} is larger than {}", size::shown(limit)))
         }
         _ => unreadable(name, &error),
-    })?;
+    };
+    let file = open(path).map_err(failed)?;
+    if !is_allowed(&real_path(&file, path).map_err(failed)?, folder) {
+        return Err(outside(name));
+    }
+    let (bytes, metadata) = read_open(file, limit).map_err(failed)?;
     is_linked(name, &metadata)?;
     let text = String::from_utf8(bytes).map_err(|error| not_text(name, &error))?;
     Ok(SourceFile { name: name.to_owned(), text, stamp: Some(stamp(&metadata)) })
+}
+
+/// The path of an open file, with all links resolved. The name may lead elsewhere by now, so it is
+/// used only on systems without `/proc`.
+fn real_path(file: &File, path: &Path) -> io::Result<PathBuf> {
+    let opened = format!("/proc/self/fd/{}", file.as_raw_fd());
+    std::fs::read_link(opened).or_else(|_| path.canonicalize())
+}
+
+/// Whether a file may be read: it is in the folder, and neither a view of the kernel nor a part of
+/// a repository, whose settings may contain a token.
+fn is_allowed(real: &Path, folder: Option<&Path>) -> bool {
+    let is_kernel = ["/proc", "/sys"].iter().any(|root| real.starts_with(root));
+    let within = folder.map_or(Some(real), |folder| real.strip_prefix(folder).ok());
+    !is_kernel && within.is_some_and(|path| path.iter().all(|part| part != ".git"))
 }
 
 /// A file without a name is one that was replaced where it is mounted from. What is read here
@@ -230,7 +301,7 @@ pub fn env_var(name: &str) -> Option<String> {
 
 /// Reads a regular file of at most `limit` bytes. A pipe or a device is rejected before it is read:
 /// the read might never end.
-pub fn read_limited(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+pub fn read_limited(path: &Path, limit: usize) -> io::Result<Vec<u8>> {
     Ok(read_open(open(path)?, limit)?.0)
 }
 
@@ -242,11 +313,11 @@ fn open(path: &Path) -> io::Result<File> {
 }
 
 /// The contents, and the metadata after they were read.
-fn read_open(mut file: File, limit: u64) -> io::Result<(Vec<u8>, Metadata)> {
-    let size = usize::try_from(file.metadata()?.len().min(limit)).unwrap_or_default();
+fn read_open(mut file: File, limit: usize) -> io::Result<(Vec<u8>, Metadata)> {
+    let size = usize::try_from(file.metadata()?.len()).unwrap_or(limit).min(limit);
     let mut bytes = Vec::with_capacity(size + 1);
-    (&mut file).take(limit + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > limit {
+    (&mut file).take(limit as u64 + 1).read_to_end(&mut bytes)?;
+    if bytes.len() > limit {
         let why = format!("larger than {limit} bytes");
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, why));
     }
@@ -275,6 +346,13 @@ fn unreadable(name: &str, error: &io::Error) -> Diagnostic {
     Diagnostic::error(code, message).hint(hint)
 }
 
+fn outside(name: &str) -> Diagnostic {
+    let message =
+        format!("{name} is not read: it leads out of its folder, or into `.git`, /proc or /sys");
+    Diagnostic::error("outside", message)
+        .hint("links may lead only below the folder they are in; name the real path in `users`")
+}
+
 fn no_file(written: &str) -> Diagnostic {
     Diagnostic::error("no-file", format!("`{written}` matches no file"))
         .hint("no changes are made; to declare an empty roster, write `users: []`")
@@ -299,6 +377,6 @@ mod tests {
         let problem = is_linked("users.yaml", &metadata).unwrap_err();
         assert_eq!((problem.code, problem.is_error()), ("deleted-file", true));
         assert!(problem.hint.unwrap().contains("mount the folder"));
-        assert!(file("users.yaml", &path).is_ok());
+        assert!(file("users.yaml", &path, None, MAX_BYTES).is_ok());
     }
 }

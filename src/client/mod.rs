@@ -23,6 +23,8 @@ use crate::failure::FailureKind;
 use crate::plan::change::Change;
 use crate::report::Failure;
 
+/// Default of [`Settings::max_response`].
+pub const MAX_RESPONSE: usize = 64 << 20;
 /// Target of the tracing spans.
 pub const TRACE: &str = "rosterd::trace";
 
@@ -43,6 +45,16 @@ pub struct Settings {
     pub rate: Option<f64>,
     /// A PEM file of certificate authorities that are trusted in addition to the system roots.
     pub ca_file: Option<PathBuf>,
+    /// Maximum size of a response body, in bytes after decompression.
+    pub max_response: usize,
+}
+
+impl Settings {
+    /// Neither a rate nor a private authority, and the usual maximum of a response.
+    pub fn new(endpoint: reqwest::Url, timeout: Duration) -> Self {
+        let (workspace_uid, rate, ca_file) = (None, None, None);
+        Self { endpoint, workspace_uid, timeout, rate, ca_file, max_response: MAX_RESPONSE }
+    }
 }
 
 /// Metrics of one finished request.

@@ -19,8 +19,6 @@ use super::{
 };
 use crate::failure::FailureKind;
 
-/// Maximum size of a response body in bytes, after decompression. 100,000 users need far less.
-pub const MAX_BODY: usize = 256 << 20;
 /// Maximum `Retry-After`; a longer one is cut to this.
 const MAX_RETRY_AFTER: Duration = Duration::from_hours(24);
 
@@ -60,17 +58,10 @@ impl Transport {
             endpoint: redacted_url(&settings.endpoint),
             timeout: settings.timeout,
             workspace,
-            max_body: MAX_BODY,
+            max_body: settings.max_response,
             observer: None,
             throttle: Throttle::new(settings.rate),
         })
-    }
-
-    /// Lowers the maximum size of a response body, in bytes after decompression.
-    #[must_use]
-    pub fn with_max_body(mut self, bytes: usize) -> Self {
-        self.max_body = bytes.min(MAX_BODY);
-        self
     }
 
     /// Reports every request to the observer.
@@ -298,14 +289,9 @@ mod tests {
 
     #[test]
     fn debug_output_of_headers_hides_secrets() {
-        let transport = Transport::new(&Settings {
-            endpoint: "https://api.acme.io/graphql".parse().unwrap(),
-            workspace_uid: None,
-            timeout: Duration::from_secs(1),
-            rate: None,
-            ca_file: None,
-        });
-        let transport = transport.unwrap();
+        let endpoint = "https://api.acme.io/graphql".parse().unwrap();
+        let settings = Settings::new(endpoint, Duration::from_secs(1));
+        let transport = Transport::new(&settings).unwrap();
         let hush = || "hush-hush-hush".into();
         let pair = Credentials::KeyPair { key: hush(), secret: hush() };
         for credentials in [pair, Credentials::Token(hush())] {

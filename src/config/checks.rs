@@ -16,6 +16,7 @@ use super::store::default_store;
 use super::{Config, Request, ScheduleSettings, WatchSettings, redact, schema, text, values};
 use crate::diagnostic::{Diagnostic, Sources, any_error};
 use crate::ledger::Location;
+use crate::size;
 use crate::source::revision::Trust;
 use crate::yaml::{self, Fields, Node, closest};
 use serde_json::Value;
@@ -287,6 +288,21 @@ impl Validator<'_> {
             }
             None => {
                 self.reject(node, key, &"not a duration", "500ms, 30s, 5m, 24h or 400d");
+                default
+            }
+        }
+    }
+
+    pub fn size(&mut self, fields: &Fields<'_, '_>, key: &str, default: usize) -> usize {
+        let Some((node, text)) = self.value(fields, key) else { return default };
+        match size::parse(&text) {
+            Some(size) if (1 << 10..=1 << 30).contains(&size) => size,
+            Some(_) => {
+                self.out_of_bounds(node, key, "from 1KiB", "1GiB");
+                default
+            }
+            None => {
+                self.reject(node, key, &"not a size", "512KiB, 16MiB or 1GiB");
                 default
             }
         }

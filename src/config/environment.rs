@@ -18,7 +18,7 @@ use crate::guard::Limits;
 use crate::plan::OnRemoved;
 use crate::reconcile::WorkspaceSpec;
 use crate::roster::policy::Policy;
-use crate::source::revision::Trust;
+use crate::source::{self, revision::Trust};
 
 /// Name of the workspace.
 pub const NAME: &str = "default";
@@ -55,6 +55,7 @@ pub(super) fn config(
         workspace: NAME.to_owned(),
         users: vec![users.to_string_lossy().into_owned()],
         base: folder.to_owned(),
+        max_roster: source::MAX_BYTES,
         zone: TimeZone::UTC,
         on_removed: OnRemoved::default(),
         limits: Limits::default(),

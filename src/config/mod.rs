@@ -71,37 +71,58 @@ pub fn load(
     folder: &Path,
 ) -> Result<Loaded, InputError> {
     let mut sources = Sources::default();
-    let found =
-        (!request.without_file).then(|| locate(request.path.as_deref(), env, folder)).flatten();
+    let (found, ignored) =
+        if request.without_file { (None, None) } else { locate(request, env, folder) };
     let read = match found {
         Some(path) => checks::file(&path, request, env, folder, &mut sources),
         None => environment::config(request, env, folder).map(|config| (config, Vec::new())),
     };
     match read {
-        Ok((config, warnings)) => Ok(Loaded { config, sources, warnings }),
-        Err(diagnostics) => Err(InputError { sources, diagnostics }),
+        Ok((config, mut warnings)) => {
+            warnings.extend(ignored);
+            Ok(Loaded { config, sources, warnings })
+        }
+        Err(mut diagnostics) => {
+            diagnostics.extend(ignored);
+            Err(InputError { sources, diagnostics })
+        }
     }
 }
 
 /// The path of the configuration: the given one whether it exists or not, else the first default
-/// path that exists.
+/// path that exists. With `--users`, one in the working directory is not used, and the warning says
+/// so: whoever can propose a roster there must not decide where the key is sent, nor the guards.
 fn locate(
-    given: Option<&Path>,
+    request: &Request,
     env: &dyn Fn(&str) -> Option<String>,
     folder: &Path,
-) -> Option<PathBuf> {
+) -> (Option<PathBuf>, Option<Diagnostic>) {
     let from_env = || env(VARIABLE).filter(|path| !path.is_empty()).map(PathBuf::from);
-    let given = given.map(Path::to_owned).or_else(from_env);
-    given.or_else(|| PATHS.iter().map(PathBuf::from).find(|path| folder.join(path).is_file()))
+    let given = request.path.clone().or_else(from_env);
+    if given.is_some() {
+        return (given, None);
+    }
+    let mut found = PATHS.iter().filter(|path| folder.join(path).is_file());
+    match found.next() {
+        Some(path) if request.users.is_some() && path.starts_with('.') => {
+            let message = format!("{path} is not used: --users alone uses none that is only here");
+            let hint = format!("to use it, name it: --config {path}");
+            let warning = Diagnostic::warning("configuration-not-used", message).hint(hint);
+            (found.find(|path| !path.starts_with('.')).map(PathBuf::from), Some(warning))
+        }
+        path => (path.map(PathBuf::from), None),
+    }
 }
 
 /// The text of the configuration file.
 fn text(path: &Path, folder: &Path) -> Result<String, Diagnostic> {
-    let read = source::file(&path.to_string_lossy(), &folder.join(path));
+    let read = source::file(&path.to_string_lossy(), &folder.join(path), None, source::MAX_BYTES);
     read.map(|file| file.text).map_err(|mut problem| {
         problem.hint = match problem.code {
             "missing-file" => Some(format!("check --config and ${VARIABLE}")),
-            "not-a-file" | "too-large" => Some("give the path of the configuration file".into()),
+            "not-a-file" | "too-large" | "outside" => {
+                Some("give the path of the configuration file".into())
+            }
             _ => problem.hint,
         };
         problem

@@ -2,8 +2,10 @@
 
 use serde_json::{Value, json};
 
+use crate::client;
 use crate::guard::{BudgetName, Limits};
 use crate::notice::Kind;
+use crate::{size, source};
 
 const ONLY_THESE: &str = "Only these; default: all.";
 
@@ -135,6 +137,7 @@ pub(super) fn defaults() -> Value {
             "guard": guard(),
             "policy": policy(),
             "http": http(),
+            "limits": limits(),
         }),
     )
 }
@@ -243,6 +246,16 @@ pub(super) fn http() -> Value {
     )
 }
 
+pub(super) fn limits() -> Value {
+    section(
+        "Maximum sizes of what is read.",
+        &json!({
+            "roster": bytes("All files of the roster together.", source::MAX_BYTES),
+            "response": bytes("A response of the API, decompressed.", client::MAX_RESPONSE),
+        }),
+    )
+}
+
 fn section(description: &str, properties: &Value) -> Value {
     json!({
         "description": description,
@@ -274,6 +287,15 @@ fn duration(description: &str, default: &str) -> Value {
         "pattern": "^\\d+(ms|s|m|h|d)$",
         "description": description,
         "default": default,
+    })
+}
+
+fn bytes(description: &str, default: usize) -> Value {
+    json!({
+        "type": "string",
+        "pattern": "^\\d+(KiB|MiB|GiB)$",
+        "description": description,
+        "default": size::shown(default),
     })
 }
 

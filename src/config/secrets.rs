@@ -13,7 +13,7 @@ pub const TOKEN_PREFIX: &str = "prdm_";
 /// Prefix of company tokens. They give access to several workspaces, so one must be named.
 const COMPANY_PREFIX: &str = "prdm_cmp_";
 /// Maximum size of a secret file.
-const MAX_BYTES: u64 = 64 * 1024;
+const MAX_BYTES: usize = 64 * 1024;
 
 /// Why a secret is not usable. It contains nothing of the value.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

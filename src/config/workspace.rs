@@ -20,6 +20,7 @@ use crate::ledger::Location;
 use crate::plan::OnRemoved;
 use crate::reconcile::WorkspaceSpec;
 use crate::roster::checks::invalid_address;
+use crate::source;
 use crate::yaml::{Fields, Node, Value, closest};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -119,6 +120,7 @@ impl Validator<'_> {
         let approvals_in_file = self.approvals_in_file(&fields);
         let policy = self.policy(&fields);
         let (mut connection, sending) = self.http(&fields);
+        let max_roster = self.size_limits(&fields, &mut connection);
         connection.workspace_uid = workspace_uid;
         connection.endpoint = endpoint?;
         self.authority(&fields, &connection);
@@ -128,6 +130,7 @@ impl Validator<'_> {
             workspace,
             users,
             base,
+            max_roster,
             zone,
             on_removed,
             limits,
@@ -310,6 +313,15 @@ impl Validator<'_> {
         (connection, sending)
     }
 
+    /// Sets the maximum of a response, and returns that of the roster.
+    fn size_limits(&mut self, fields: &Fields<'_, '_>, connection: &mut client::Settings) -> usize {
+        let Some(fields) = self.section(fields, "limits", &schema::limits()) else {
+            return source::MAX_BYTES;
+        };
+        connection.max_response = self.size(&fields, "response", connection.max_response);
+        self.size(&fields, "roster", source::MAX_BYTES)
+    }
+
     /// Checks that the private authority is usable, so that a daemon does not start without.
     fn authority(&mut self, fields: &Fields<'_, '_>, connection: &client::Settings) {
         let http = fields.get("http");
@@ -351,13 +363,8 @@ pub(super) fn placeholder_endpoint() -> Url {
 }
 
 pub(super) fn http_defaults() -> (client::Settings, Sending) {
-    let connection = client::Settings {
-        endpoint: placeholder_endpoint(),
-        workspace_uid: None,
-        timeout: 60 * SECOND,
-        rate: Some(10.0),
-        ca_file: None,
-    };
+    let connection = client::Settings::new(placeholder_endpoint(), 60 * SECOND);
+    let connection = client::Settings { rate: Some(10.0), ..connection };
     (connection, Sending { concurrency: 4, batch: 25 })
 }
 

@@ -89,13 +89,12 @@ pub trait Environment: Send + Sync + 'static {
 
     /// The files that [`Environment::load`] would read, without parsing them.
     fn contents(&self, target: &WorkspaceSpec) -> Result<Sources, InputError> {
-        source::load(&target.users, &target.base)
-            .map_err(|diagnostics| InputError { sources: Sources::default(), diagnostics })
+        reconcile::contents(target)
     }
 
     /// The names of the files whose contents are those of a commit.
     fn committed(&self, target: &WorkspaceSpec, sources: &Sources) -> BTreeSet<String> {
-        source::in_place::committed(&target.users, &target.base, sources)
+        source::in_place::committed(&target.users, &target.base, sources, &target.trust)
     }
 
     /// The files of a roster are complete: it is in force, or it cannot be used.

@@ -276,13 +276,7 @@ fn retryable(why: impl Into<String>) -> DeliveryError {
 
 /// An HTTP client with the same TLS roots and limits as the API client.
 fn http(url: &Url) -> Result<reqwest::Client, DeliveryError> {
-    let settings = client::Settings {
-        endpoint: url.clone(),
-        workspace_uid: None,
-        timeout: TIMEOUT,
-        rate: None,
-        ca_file: None,
-    };
+    let settings = client::Settings::new(url.clone(), TIMEOUT);
     client::connections(&settings).map_err(|error| retryable(error.message))
 }
 

@@ -23,7 +23,7 @@ pub(super) fn judge(spec: &WorkspaceSpec, sources: &Sources, roster: &mut Roster
     if roster.approvals().is_empty() {
         return;
     }
-    match last_commit(&spec.users, &spec.base, sources, &spec.trust) {
+    match last_commit(&spec.users, &spec.base, sources, &spec.trust, spec.max_roster) {
         LastCommit::Same => roster.judge_approvals(|_| ApprovalState::Counts),
         LastCommit::Other(committed) => {
             let raw = raw::read(&committed);

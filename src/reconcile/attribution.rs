@@ -53,14 +53,16 @@ pub fn approvals<'c>(
 }
 
 /// The earlier rosters, the newest first, each with the commit that replaced it. One that was not
-/// valid is None.
+/// valid, or cannot be read, is None.
 fn rosters(
     spec: &WorkspaceSpec,
     loaded: &Loaded,
     now: Timestamp,
 ) -> impl Iterator<Item = (Revision, Option<Roster>)> {
-    let versions = source::revision::versions(&spec.users, &spec.base, &loaded.sources).into_iter();
+    let WorkspaceSpec { users, base, trust, max_roster, .. } = spec;
+    let versions = source::revision::versions(users, base, &loaded.sources, trust, *max_roster);
     versions.map(move |(revision, sources)| {
+        let Some(sources) = sources else { return (revision, None) };
         let raw = raw::read(&sources);
         let (roster, _) = checks::validate(raw, &sources, &spec.zone, now);
         // Before the first commit the roster was empty. An invalid version asked for nothing new.

@@ -1,6 +1,7 @@
 //! What a workspace should look like: its settings, and the roster read from its files.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
@@ -15,6 +16,7 @@ use crate::render::approve::ApproveBy;
 use crate::revision::Revision;
 use crate::roster::policy::Policy;
 use crate::roster::{Roster, checks, raw};
+use crate::source::deadline::{TIME_LIMIT, timed_out, within};
 use crate::source::{self, revision::Trust};
 
 pub use crate::diagnostic::InputError;
@@ -27,6 +29,8 @@ pub struct WorkspaceSpec {
     /// Files, folders or globs, absolute or relative to `base`.
     pub users: Vec<String>,
     pub base: PathBuf,
+    /// Maximum size of all files together, in bytes.
+    pub max_roster: usize,
     /// A date in the roster is that day in this time zone.
     pub zone: TimeZone,
     pub on_removed: OnRemoved,
@@ -67,18 +71,42 @@ impl Loaded {
     }
 }
 
-/// Reads and validates the files of the roster.
+/// Reads and validates the files of the roster, within [`TIME_LIMIT`].
 pub fn load(spec: &WorkspaceSpec, now: Timestamp) -> Result<Loaded, InputError> {
-    let sources = source::load(&spec.users, &spec.base)
-        .map_err(|diagnostics| InputError { sources: Sources::default(), diagnostics })?;
+    load_within(TIME_LIMIT, spec, now)
+}
+
+/// The same within another time.
+pub fn load_within(
+    limit: Duration,
+    spec: &WorkspaceSpec,
+    now: Timestamp,
+) -> Result<Loaded, InputError> {
+    let spec = spec.clone();
+    within(limit, move || validated(&spec, now)).unwrap_or_else(|| Err(timed_out(limit)))
+}
+
+/// Reads the files of the roster, within [`TIME_LIMIT`], without parsing them.
+pub fn contents(spec: &WorkspaceSpec) -> Result<Sources, InputError> {
+    let spec = spec.clone();
+    within(TIME_LIMIT, move || files(&spec)).unwrap_or_else(|| Err(timed_out(TIME_LIMIT)))
+}
+
+fn files(spec: &WorkspaceSpec) -> Result<Sources, InputError> {
+    source::load(&spec.users, &spec.base, spec.max_roster)
+        .map_err(|diagnostics| InputError { sources: Sources::default(), diagnostics })
+}
+
+fn validated(spec: &WorkspaceSpec, now: Timestamp) -> Result<Loaded, InputError> {
+    let sources = files(spec)?;
     let (roster, diagnostics) = checks::validate(raw::read(&sources), &sources, &spec.zone, now);
     match roster {
         Some(mut roster) => {
             approvals::judge(spec, &sources, &mut roster, now);
-            let revision =
-                source::revision::of(&spec.users, &spec.base, &sources, &source::env_var);
-            let takes_approvals = spec.approvals_in_file
-                || source::revision::is_in_work_tree(&spec.users, &spec.base);
+            let WorkspaceSpec { users, base, trust, .. } = spec;
+            let revision = source::revision::of(users, base, &sources, trust, &source::env_var);
+            let takes_approvals =
+                spec.approvals_in_file || source::revision::is_in_work_tree(users, base, trust);
             Ok(Loaded { roster, sources, warnings: diagnostics, revision, takes_approvals })
         }
         None => Err(InputError { sources, diagnostics }),

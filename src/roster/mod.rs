@@ -266,10 +266,9 @@ impl Unmanaged {
     pub fn new(patterns: Vec<Pattern>) -> Self {
         let mut unmanaged = Self { patterns, ..Self::default() };
         for (position, pattern) in unmanaged.patterns.iter().enumerate() {
-            let domain = pattern.written.strip_prefix("*@").filter(|rest| !rest.contains('@'));
             if !is_glob(&pattern.written) {
                 unmanaged.exact.entry(Email::remote(&pattern.written)).or_insert(position);
-            } else if let Some(domain) = domain.filter(|domain| !is_glob(domain)) {
+            } else if let Some(domain) = pattern.domain() {
                 unmanaged.domains.entry(domain.to_ascii_lowercase()).or_insert(position);
             } else {
                 unmanaged.globs.push(position);
@@ -301,6 +300,16 @@ impl Pattern {
         let written = written.trim_ascii().to_owned();
         let glob = compile(&written)?;
         Ok(Self { written, place, glob })
+    }
+
+    /// The domain, if it is `*@` and a domain.
+    fn domain(&self) -> Option<&str> {
+        self.written.strip_prefix("*@").filter(|rest| !rest.contains('@') && !is_glob(rest))
+    }
+
+    /// Whether it has to be compared with every address.
+    fn is_slow(&self) -> bool {
+        is_glob(&self.written) && self.domain().is_none()
     }
 }
 

@@ -26,9 +26,12 @@ pub struct RawRoster<'t> {
 /// Parses every file. A file with a syntax error has no document.
 pub fn read(sources: &Sources) -> RawRoster<'_> {
     let mut raw = RawRoster::default();
+    let mut left = yaml::max_values(sources.iter().map(|(_, file)| file.text.len()).sum());
     for (id, file) in sources.iter() {
-        if let Some(document) = yaml::parse(&file.text, id, &mut raw.problems) {
-            raw.documents.push((id, document));
+        match yaml::parse_part(&file.text, id, &mut left, &mut raw.problems) {
+            Some(document) => raw.documents.push((id, document)),
+            None if left == 0 => break,
+            None => {}
         }
     }
     raw

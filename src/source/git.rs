@@ -6,6 +6,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use gix::discover::path::{from_gitdir_file, from_plain_file};
 use gix::objs::tree::EntryKind;
 use gix::{Commit, ObjectId, Repository};
 use jiff::Timestamp;
@@ -21,51 +22,97 @@ const TIME_LIMIT: Duration = Duration::from_secs(2);
 /// Maximum number of earlier versions of a roster.
 const MAX_VERSIONS: usize = 100;
 
+/// Maximum size of an object, and of what it is computed from: a file, and twice as much for a
+/// version that is stored as a difference.
+const MAX_OBJECT: usize = 48 << 20;
+
 /// The work tree of the roster, with its files.
-pub(super) struct Checkout<'s> {
+pub(super) struct Checkout {
     repository: Repository,
     /// Files and folders of the roster, relative to the work tree.
     roots: Vec<PathBuf>,
-    /// The files that were read: path relative to the work tree, name and text.
-    files: Vec<(PathBuf, &'s str, &'s str)>,
+    /// The files that were read; their paths are relative to the work tree.
+    files: Vec<FileBlob>,
     head: ObjectId,
     deadline: Instant,
+    /// Maximum size of the files of a version.
+    limit: usize,
+}
+
+/// A file that was read, as git would store it.
+pub(super) struct FileBlob {
+    path: PathBuf,
+    name: String,
+    /// Of its text, and of the text with the line endings of a commit.
+    ids: [Option<ObjectId>; 2],
+}
+
+/// What is above the files.
+pub(super) enum Found<T> {
+    /// No work tree that can be read.
+    Nothing,
+    /// A work tree of somebody who is not trusted. Nothing of it was read.
+    Untrusted,
+    Readable(T),
 }
 
 /// The object of a commit at each root.
 type RootObjects = Vec<Option<ObjectId>>;
 
-impl<'s> Checkout<'s> {
-    /// None if there is no work tree or it has no commit.
-    pub fn of(roots: &[PathBuf], base: &Path, sources: &'s Sources) -> Option<Self> {
-        let repository = repository(roots)?;
+/// The files as git would store them.
+pub(super) fn blobs(base: &Path, sources: &Sources) -> Vec<FileBlob> {
+    let files = sources.iter().map(|(_, file)| FileBlob {
+        path: base.join(&file.name),
+        name: file.name.clone(),
+        ids: [Some(&*file.text), converted(&file.text).as_deref()]
+            .map(|text| text.and_then(blob_id)),
+    });
+    files.collect()
+}
+
+/// With the line endings of a commit, if the checkout may have converted them.
+fn converted(text: &str) -> Option<String> {
+    text.contains("\r\n").then(|| text.replace("\r\n", "\n"))
+}
+
+fn blob_id(text: &str) -> Option<ObjectId> {
+    gix::objs::compute_hash(gix::hash::Kind::Sha1, gix::objs::Kind::Blob, text.as_bytes()).ok()
+}
+
+impl Checkout {
+    /// Nothing if the work tree has no commit. A version that is read has at most `limit` bytes.
+    pub fn of(
+        roots: &[PathBuf],
+        files: impl FnOnce() -> Vec<FileBlob>,
+        trust: &Trust,
+        limit: usize,
+    ) -> Found<Self> {
+        match repository(roots, trust) {
+            Found::Readable(repository) => Self::in_repository(repository, roots, files(), limit)
+                .map_or(Found::Nothing, Found::Readable),
+            Found::Untrusted => Found::Untrusted,
+            Found::Nothing => Found::Nothing,
+        }
+    }
+
+    fn in_repository(
+        repository: Repository,
+        roots: &[PathBuf],
+        mut files: Vec<FileBlob>,
+        limit: usize,
+    ) -> Option<Self> {
         let top = repository.workdir()?.canonicalize().ok()?;
         let within = |path: &Path| {
             let path = path.canonicalize().ok()?;
             path.strip_prefix(&top).ok().map(Path::to_owned)
         };
         let roots: Vec<PathBuf> = roots.iter().filter_map(|root| within(root)).collect();
-        let each = sources.iter().map(|(_, file)| {
-            let path = within(&base.join(&file.name)).unwrap_or_default();
-            (path, file.name.as_str(), file.text.as_str())
-        });
-        let files = each.collect();
+        for file in &mut files {
+            file.path = within(&file.path).unwrap_or_default();
+        }
         let head = repository.head_id().ok()?.detach();
-        Some(Self { repository, roots, files, head, deadline: Instant::now() + TIME_LIMIT })
-    }
-
-    /// Whether this process's user, root or somebody whom the configuration names owns it.
-    pub fn is_trusted(&self, trust: &Trust) -> bool {
-        let top = self.repository.workdir().and_then(|top| top.canonicalize().ok());
-        let Some(top) = top else { return false };
-        let is_safe = |folder: &PathBuf| folder.canonicalize().is_ok_and(|it| top == it);
-        let is_owned = |path: &Path| {
-            let owner = path.metadata().map(|metadata| metadata.uid());
-            let is_ours = gix::sec::identity::is_path_owned_by_current_user(path);
-            is_ours.unwrap_or(false) || owner.is_ok_and(|it| it == 0 || Some(it) == trust.owner)
-        };
-        let folders = [&*top, self.repository.git_dir(), self.repository.common_dir()];
-        trust.safe_directories.iter().any(is_safe) || folders.into_iter().all(is_owned)
+        let deadline = Instant::now() + TIME_LIMIT;
+        Some(Self { repository, roots, files, head, deadline, limit })
     }
 
     /// The files of the last commit, if those that were read differ. They are empty if it has not
@@ -74,7 +121,7 @@ impl<'s> Checkout<'s> {
         if self.is_dirty() == Some(false) {
             return None;
         }
-        let first = self.files.first().map(|(_, name, _)| *name);
+        let first = self.files.first().map(|file| &*file.name);
         let committed = self.at(self.head).unwrap_or_default();
         let has_first = committed.iter().next().map(|(_, file)| file.name.as_str()) == first;
         Some(if has_first { committed } else { Sources::default() })
@@ -87,31 +134,35 @@ impl<'s> Checkout<'s> {
         self.describe(commit, dirty)
     }
 
-    /// The earlier versions, each with the commit that replaced it.
-    pub fn versions(&self) -> Vec<(Revision, Sources)> {
-        let Some(dirty) = self.is_dirty() else { return Vec::new() };
-        let mut versions = Vec::new();
+    /// The earlier versions, each with the commit that replaced it, until one is not taken. It is
+    /// None if it cannot be read.
+    pub fn versions(
+        mut self,
+        mut take: impl FnMut((Revision, Option<Sources>)) -> bool,
+    ) -> Option<()> {
+        let dirty = self.is_dirty()?;
+        // The time that somebody else takes is not ours.
+        let mut offer = |checkout: &mut Self, version| {
+            let begun = Instant::now();
+            let taken = take(version);
+            checkout.deadline += begun.elapsed();
+            taken.then_some(())
+        };
         let mut current = self.last_change(self.head).unwrap_or(self.head);
-        if dirty
-            && let (Some(revision), Some(sources)) =
-                (self.describe(current, true), self.at(current))
-        {
-            versions.push((revision, sources));
+        if dirty {
+            let version = (self.describe(current, true)?, self.at(current));
+            offer(&mut self, version)?;
         }
-        while versions.len() < MAX_VERSIONS && Instant::now() < self.deadline {
-            let Some(revision) = self.describe(current, false) else { break };
-            let parents = self.commit(current).map(|commit| parents(&commit)).unwrap_or_default();
-            let Some(before) = parents.into_iter().find(|parent| self.commit(*parent).is_some())
-            else {
-                // The first commit created the files.
-                versions.push((revision, Sources::default()));
-                break;
-            };
-            versions.push((revision, self.at(before).unwrap_or_default()));
-            let Some(next) = self.last_change(before) else { break };
-            current = next;
+        for _ in 0..MAX_VERSIONS {
+            let revision = self.describe(current, false)?;
+            let parents = parents(&self.commit(current)?);
+            let before = parents.into_iter().find(|parent| self.commit(*parent).is_some());
+            // The first commit created the files.
+            let version = before.map_or(Some(Sources::default()), |before| self.at(before));
+            offer(&mut self, (revision, version))?;
+            current = self.last_change(before?).filter(|_| Instant::now() < self.deadline)?;
         }
-        versions
+        None
     }
 
     /// The last commit that changed the files, as of a commit; None if it is beyond the limits.
@@ -154,8 +205,7 @@ impl<'s> Checkout<'s> {
     /// Whether the files differ from the commit; None if it contains none of them.
     fn is_dirty(&self) -> Option<bool> {
         let tree = self.commit(self.head)?.tree().ok()?;
-        let states = self.files.iter().map(|(path, _, text)| self.is_committed(&tree, path, text));
-        let states: Vec<_> = states.collect();
+        let states: Vec<_> = self.files.iter().map(|file| file.is_committed(&tree)).collect();
         let tracked = states.iter().any(Option::is_some);
         tracked.then(|| states.iter().any(|state| *state != Some(true)))
     }
@@ -164,43 +214,29 @@ impl<'s> Checkout<'s> {
     pub fn committed(&self) -> BTreeSet<String> {
         let tree = self.commit(self.head).and_then(|commit| commit.tree().ok());
         let Some(tree) = tree else { return BTreeSet::new() };
-        let files = self.files.iter();
-        let same =
-            files.filter(|(path, _, text)| self.is_committed(&tree, path, text) == Some(true));
-        same.map(|(_, name, _)| (*name).to_owned()).collect()
-    }
-
-    /// Whether a file is as in the commit; None if it does not contain the file.
-    fn is_committed(&self, tree: &gix::Tree<'_>, path: &Path, text: &str) -> Option<bool> {
-        let entry = tree.lookup_entry_by_path(path).ok().flatten();
-        let id = entry.filter(|_| !path.as_os_str().is_empty())?.object_id();
-        // A checkout may convert line endings.
-        Some(self.is_blob(id, text) || self.is_blob(id, &text.replace("\r\n", "\n")))
-    }
-
-    fn is_blob(&self, id: ObjectId, text: &str) -> bool {
-        let (kind, blob) = (self.repository.object_hash(), gix::objs::Kind::Blob);
-        gix::objs::compute_hash(kind, blob, text.as_bytes()).is_ok_and(|hash| hash == id)
+        let same = self.files.iter().filter(|file| file.is_committed(&tree) == Some(true));
+        same.map(|file| file.name.clone()).collect()
     }
 
     /// The files of the roster in a commit. Files that were read keep their names; others have
-    /// their paths.
+    /// their paths. None if they are not text, or together too large.
     fn at(&self, commit: ObjectId) -> Option<Sources> {
         let tree = self.commit(commit)?.tree().ok()?;
         let mut sources = Sources::default();
         let mut known = BTreeSet::new();
-        for (path, name, _) in &self.files {
-            known.insert(path.clone());
-            if let Some(text) = self.text(&tree, path) {
-                sources.add(*name, text);
+        let mut left = self.limit;
+        let read = self.files.iter().map(|file| (file.path.clone(), file.name.clone()));
+        let others = self.roots.iter().flat_map(|root| self.folder(&tree, root));
+        for (path, name) in
+            read.chain(others.map(|path| (path.clone(), path.display().to_string())))
+        {
+            if !known.insert(path.clone()) {
+                continue;
             }
-        }
-        for path in self.roots.iter().flat_map(|root| self.folder(&tree, root)) {
-            if !known.contains(&path)
-                && let Some(text) = self.text(&tree, &path)
-            {
-                sources.add(path.display().to_string(), text);
-            }
+            let Ok(Some(entry)) = tree.lookup_entry_by_path(&path) else { continue };
+            let text = self.text(entry.object_id(), left)?;
+            left -= text.len();
+            sources.add(name, text);
         }
         Some(sources)
     }
@@ -220,10 +256,12 @@ impl<'s> Checkout<'s> {
         paths
     }
 
-    fn text(&self, tree: &gix::Tree<'_>, path: &Path) -> Option<String> {
-        let entry = tree.lookup_entry_by_path(path).ok()??;
-        let blob = self.repository.find_blob(entry.object_id()).ok()?;
-        String::from_utf8(blob.data.clone()).ok()
+    /// The text of an object, if it has at most `limit` bytes.
+    fn text(&self, id: ObjectId, limit: usize) -> Option<String> {
+        let size = self.repository.find_header(id).ok()?.size();
+        let is_small = usize::try_from(size).is_ok_and(|size| size <= limit);
+        let mut blob = is_small.then(|| self.repository.find_blob(id).ok())??;
+        String::from_utf8(blob.take_data()).ok()
     }
 
     fn describe(&self, commit: ObjectId, dirty: bool) -> Option<Revision> {
@@ -242,11 +280,66 @@ impl<'s> Checkout<'s> {
     }
 }
 
-/// The repository of the first root.
-pub(super) fn repository(roots: &[PathBuf]) -> Option<Repository> {
+impl<T> Found<T> {
+    pub fn readable(self) -> Option<T> {
+        if let Self::Readable(found) = self { Some(found) } else { None }
+    }
+}
+
+impl FileBlob {
+    /// Whether the file is as in the commit; None if it does not contain the file.
+    fn is_committed(&self, tree: &gix::Tree<'_>) -> Option<bool> {
+        let entry = tree.lookup_entry_by_path(&self.path).ok().flatten();
+        let id = entry.filter(|_| !self.path.as_os_str().is_empty())?.object_id();
+        Some(self.ids.contains(&Some(id)))
+    }
+}
+
+/// The repository of the first root. Nothing of it is read before its owner is known: its settings
+/// could name other files.
+pub(super) fn repository(roots: &[PathBuf], trust: &Trust) -> Found<Repository> {
+    let Some(top) = work_tree(roots) else { return Found::Nothing };
+    let entry = top.join(".git");
+    let is_safe = |folder: &PathBuf| folder.canonicalize().is_ok_and(|it| top == it);
+    let is_safe = trust.safe_directories.iter().any(is_safe);
+    if !is_safe && ![&top, &entry].into_iter().all(|path| is_owned(path, trust)) {
+        return Found::Untrusted;
+    }
+    // A linked work tree has a file that names its part of the repository.
+    let git_dir = if entry.is_dir() { Some(entry) } else { from_gitdir_file(&entry).ok() };
+    let Some(git_dir) = git_dir else { return Found::Nothing };
+    let common = from_plain_file(&git_dir.join("commondir")).and_then(Result::ok);
+    let common = common.map_or_else(|| git_dir.clone(), |common| git_dir.join(common));
+    if !is_safe && ![&git_dir, &common].into_iter().all(|path| is_owned(path, trust)) {
+        return Found::Untrusted;
+    }
+    // Neither variables nor settings of the user count, and no object may be huge.
+    let limit = format!("gitoxide.objects.allocLimit={MAX_OBJECT}");
+    let options = gix::open::Options::isolated().with(gix::sec::Trust::Full);
+    let repository = gix::open_opts(top.join(".git"), options.config_overrides([limit]));
+    repository.map_or(Found::Nothing, Found::Readable)
+}
+
+/// The folder with the `.git` of the first root, on the same file system. A folder that is a
+/// repository without a work tree is none: a commit can contain one.
+fn work_tree(roots: &[PathBuf]) -> Option<PathBuf> {
     let first = roots.first()?.canonicalize().ok()?;
-    let folder = if first.is_dir() { first } else { first.parent()?.to_owned() };
-    gix::discover(folder).ok()
+    let folder = if first.is_dir() { &*first } else { first.parent()? };
+    let device = |path: &Path| path.metadata().ok().map(|metadata| metadata.dev());
+    let here = device(folder);
+    let mut above = folder.ancestors().take_while(|path| device(path) == here);
+    above.find(|path| path.join(".git").symlink_metadata().is_ok()).map(Path::to_owned)
+}
+
+/// Whether this process's user, root or somebody whom the configuration names owns it; of a link,
+/// the link too.
+fn is_owned(path: &Path, trust: &Trust) -> bool {
+    let is_owned = |path: &Path| {
+        let owner = path.symlink_metadata().map(|metadata| metadata.uid());
+        let is_ours = gix::sec::identity::is_path_owned_by_current_user(path);
+        is_ours.unwrap_or(false) || owner.is_ok_and(|it| it == 0 || Some(it) == trust.owner)
+    };
+    is_owned(path) && path.canonicalize().is_ok_and(|real| is_owned(&real))
 }
 
 fn parents(commit: &Commit<'_>) -> Vec<ObjectId> {

@@ -6,17 +6,25 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::git::Checkout;
-use super::revision::roots;
+use super::deadline::{TIME_LIMIT, within};
+use super::git::{Checkout, blobs};
+use super::revision::{Trust, roots};
 use crate::diagnostic::{Diagnostic, InputError, Sources};
 
 /// Files that keep changing cannot be used after this many times `watch.in_place`.
 pub const MAX_WAITS: u32 = 10;
 
 /// The names of the files whose contents are those of the last commit.
-pub fn committed(users: &[String], base: &Path, sources: &Sources) -> BTreeSet<String> {
-    let checkout = Checkout::of(&roots(users, base), base, sources);
-    checkout.map(|checkout| checkout.committed()).unwrap_or_default()
+pub fn committed(
+    users: &[String],
+    base: &Path,
+    sources: &Sources,
+    trust: &Trust,
+) -> BTreeSet<String> {
+    let (roots, files, trust) = (roots(users, base), blobs(base, sources), trust.clone());
+    let checkout = move || Checkout::of(&roots, || files, &trust, 0).readable();
+    let committed = within(TIME_LIMIT, || Some(checkout()?.committed()));
+    committed.flatten().unwrap_or_default()
 }
 
 /// How long to wait until every file that is not of a commit is `in_place` old by its time of
@@ -24,6 +32,7 @@ pub fn committed(users: &[String], base: &Path, sources: &Sources) -> BTreeSet<S
 pub fn wait<'s>(
     users: &[String],
     base: &Path,
+    trust: &Trust,
     sources: &'s Sources,
     in_place: Duration,
     now: Timestamp,
@@ -32,7 +41,7 @@ pub fn wait<'s>(
     if names.is_empty() {
         return (left, names);
     }
-    let committed = committed(users, base, sources);
+    let committed = committed(users, base, sources, trust);
     names.retain(|name| !committed.contains(*name));
     (left, names)
 }

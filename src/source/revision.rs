@@ -3,9 +3,13 @@
 //! Without a repository, the environment may contain the commit. Missing information is never an
 //! error here.
 
+use std::iter::from_fn;
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::sync_channel;
+use std::time::Instant;
 
-use super::git::{self, Checkout};
+use super::deadline::{self, TIME_LIMIT};
+use super::git::{self, Checkout, Found, blobs};
 use super::{is_glob, read_limited};
 use crate::diagnostic::Sources;
 use crate::revision::{Revision, shortened};
@@ -15,23 +19,40 @@ pub const VARIABLE: &str = "ROSTERD_REVISION";
 /// Path of a file with the commit, followed by lines `author: …` and `subject: …`.
 pub const FILE_VARIABLE: &str = "ROSTERD_REVISION_FILE";
 
-const MAX_FILE: u64 = 4 * 1024;
+const MAX_FILE: usize = 4 * 1024;
 
 /// The commit of the roster that was read from `users`, relative to `base`.
 pub fn of(
     users: &[String],
     base: &Path,
     sources: &Sources,
+    trust: &Trust,
     env: &dyn Fn(&str) -> Option<String>,
 ) -> Option<Revision> {
-    from_env(env).or_else(|| Checkout::of(&roots(users, base), base, sources)?.revision())
+    let checkout = || Checkout::of(&roots(users, base), || blobs(base, sources), trust, 0);
+    from_env(env).or_else(|| checkout().readable()?.revision())
 }
 
-/// The earlier versions of the roster, each with the commit that replaced it, newest first.
-/// Uncommitted changes are the first.
-pub fn versions(users: &[String], base: &Path, sources: &Sources) -> Vec<(Revision, Sources)> {
-    let checkout = Checkout::of(&roots(users, base), base, sources);
-    checkout.map(|checkout| checkout.versions()).unwrap_or_default()
+/// The earlier versions of the roster, each with the commit that replaced it, newest first, one at
+/// a time. Uncommitted changes are the first. One that cannot be read, or has more than `limit`
+/// bytes, is None.
+pub fn versions(
+    users: &[String],
+    base: &Path,
+    sources: &Sources,
+    trust: &Trust,
+    limit: usize,
+) -> impl Iterator<Item = (Revision, Option<Sources>)> + use<> {
+    let (roots, files, trust) = (roots(users, base), blobs(base, sources), trust.clone());
+    let (sender, versions) = sync_channel(0);
+    let read = move || {
+        let checkout = Checkout::of(&roots, || files, &trust, limit).readable();
+        checkout.map(|checkout| checkout.versions(|version| sender.send(version).is_ok()));
+    };
+    // Without the thread the channel is closed.
+    let _ = deadline::spawn(read);
+    let end = Instant::now() + TIME_LIMIT;
+    from_fn(move || versions.recv_timeout(end.saturating_duration_since(Instant::now())).ok())
 }
 
 /// Whose work trees are believed: those of this process's user, of root and of `owner`, and those
@@ -56,17 +77,23 @@ pub enum LastCommit {
     Other(Sources),
 }
 
-/// Whether the files are in a git work tree.
-pub fn is_in_work_tree(users: &[String], base: &Path) -> bool {
-    git::repository(&roots(users, base)).is_some()
+/// Whether the files are in a git work tree, trusted or not.
+pub fn is_in_work_tree(users: &[String], base: &Path, trust: &Trust) -> bool {
+    !matches!(git::repository(&roots(users, base), trust), Found::Nothing)
 }
 
 /// The roster of the last commit.
-pub fn last_commit(users: &[String], base: &Path, sources: &Sources, trust: &Trust) -> LastCommit {
-    match Checkout::of(&roots(users, base), base, sources) {
-        None => LastCommit::None,
-        Some(checkout) if !checkout.is_trusted(trust) => LastCommit::Untrusted,
-        Some(checkout) => match checkout.changed() {
+pub fn last_commit(
+    users: &[String],
+    base: &Path,
+    sources: &Sources,
+    trust: &Trust,
+    limit: usize,
+) -> LastCommit {
+    match Checkout::of(&roots(users, base), || blobs(base, sources), trust, limit) {
+        Found::Nothing => LastCommit::None,
+        Found::Untrusted => LastCommit::Untrusted,
+        Found::Readable(checkout) => match checkout.changed() {
             None => LastCommit::Same,
             Some(committed) => LastCommit::Other(committed),
         },

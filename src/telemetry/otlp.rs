@@ -72,8 +72,7 @@ struct CollectorClient {
 impl CollectorClient {
     fn new(endpoint: &str) -> Result<Self, String> {
         let endpoint = endpoint.parse().map_err(|error| format!("{error}"))?;
-        let settings =
-            Settings { endpoint, workspace_uid: None, timeout: TIMEOUT, rate: None, ca_file: None };
+        let settings = Settings::new(endpoint, TIMEOUT);
         let http = connections(&settings).map_err(|error| error.message)?;
         Ok(Self { http, runtime: Handle::current() })
     }

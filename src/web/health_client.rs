@@ -12,8 +12,7 @@ const TIMEOUT: Duration = Duration::from_secs(8);
 pub async fn get(address: SocketAddr, path: &str) -> Result<(u16, String), String> {
     let url = format!("http://{}{path}", reachable(address));
     let endpoint = url.parse().map_err(|error| format!("{url}: {error}"))?;
-    let settings =
-        Settings { endpoint, workspace_uid: None, timeout: TIMEOUT, rate: None, ca_file: None };
+    let settings = Settings::new(endpoint, TIMEOUT);
     let http = connections(&settings).map_err(|error| error.message)?;
     let request = async {
         let response = http.get(settings.endpoint).send().await?;

@@ -15,6 +15,7 @@ const FEW: usize = 16;
 pub(super) fn document<'t>(
     text: &'t str,
     file: FileId,
+    left: &mut usize,
     out: &mut Vec<Diagnostic>,
 ) -> Result<Node<'t>, Diagnostic> {
     let options = granit_parser::options! {
@@ -33,7 +34,7 @@ pub(super) fn document<'t>(
         anchors: HashMap::new(),
         anchored: 0,
         aliased: 0,
-        values: 0,
+        left,
         expected_entries: 0,
         duplicates: 0,
         out,
@@ -53,7 +54,8 @@ struct Builder<'t, 'o> {
     anchored: usize,
     /// Total weight of the values that aliases repeat.
     aliased: usize,
-    values: usize,
+    /// How many more values there may be.
+    left: &'o mut usize,
     /// Capacity for the next mapping: the number of entries of the last one.
     expected_entries: usize,
     /// Number of duplicate keys reported.
@@ -93,14 +95,7 @@ impl<'t> Builder<'t, '_> {
 
     fn node(&mut self, event: Event<'t>, span: &Span) -> Result<Node<'t>, Diagnostic> {
         let mut place = self.place(span);
-        self.values += 1;
-        if self.values > MAX_VALUES {
-            let message = format!("the file has more than {MAX_VALUES} values");
-            return Err(Diagnostic::error("too-many-values", message)
-                .at(place)
-                .label("limit exceeded here")
-                .hint("split it into several files"));
-        }
+        self.take(1, place)?;
         let (anchor, tag, value) = match event {
             Event::Scalar(text, style, anchor, tag) => {
                 let quoted = style != ScalarStyle::Plain;
@@ -129,8 +124,8 @@ impl<'t> Builder<'t, '_> {
         if anchor != 0 {
             let weight = weight(&node);
             self.anchored += weight;
-            if self.anchored > MAX_VALUES {
-                return Err(bomb(place, &format!("anchors hold more than {MAX_VALUES} values")));
+            if self.anchored > MAX_ALIASED {
+                return Err(bomb(place, &format!("anchors hold more than {MAX_ALIASED} values")));
             }
             self.anchors.insert(anchor, (node.clone(), weight));
         }
@@ -201,11 +196,27 @@ impl<'t> Builder<'t, '_> {
                 .label("recursive alias")
                 .hint("write the value out"));
         };
+        let (node, weight) = (Node { place, ..node.clone() }, *weight);
+        self.take(weight, place)?;
         self.aliased += weight;
         if self.aliased > MAX_ALIASED {
             return Err(bomb(place, &format!("aliases repeat more than {MAX_ALIASED} values")));
         }
-        Ok(Node { place, ..node.clone() })
+        Ok(node)
+    }
+
+    /// Counts values.
+    fn take(&mut self, values: usize, place: Place) -> Result<(), Diagnostic> {
+        let left = self.left.checked_sub(values);
+        *self.left = left.unwrap_or_default();
+        let too_many = || {
+            let message = format!("more than {MAX_VALUES} values, all files together");
+            Diagnostic::error("too-many-values", message)
+                .at(place)
+                .label("limit exceeded here")
+                .hint("is this the right file?")
+        };
+        left.map(|_| ()).ok_or_else(too_many)
     }
 
     fn syntax(&self, error: &ScanError) -> Diagnostic {

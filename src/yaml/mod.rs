@@ -14,11 +14,12 @@ pub use fields::{Fields, closest};
 
 /// Maximum nesting depth of collections. A roster or a configuration needs five levels.
 pub const MAX_DEPTH: usize = 64;
-/// Maximum number of values that aliases repeat. [`MAX_VALUES`] limits the anchors.
+/// Maximum number of values that anchors hold, and maximum number that aliases repeat.
 pub const MAX_ALIASED: usize = 100_000;
-/// Maximum number of values in a file: ten times what the largest roster needs. A tenth of that in
-/// unit tests, which test the limit.
-pub const MAX_VALUES: usize = if cfg!(test) { 200_000 } else { 2_000_000 };
+/// Maximum number of values in files of the usual size, all together: those of 100,000 members with
+/// six each. Larger files may have one for each [`BYTES_PER_VALUE`]. Unit tests have less.
+pub const MAX_VALUES: usize = if cfg!(test) { 200_000 } else { 600_000 };
+const BYTES_PER_VALUE: usize = 28;
 /// Maximum number of reported problems of one kind.
 const MAX_PER_KIND: usize = 100;
 
@@ -60,12 +61,27 @@ pub struct Key<'t> {
 /// returns None: a syntax error, a tab in the indentation, a merge conflict marker, a second
 /// document, or a limit exceeded ([`MAX_DEPTH`], [`MAX_VALUES`], [`MAX_ALIASED`]).
 pub fn parse<'t>(text: &'t str, file: FileId, out: &mut Vec<Diagnostic>) -> Option<Node<'t>> {
+    parse_part(text, file, &mut max_values(text.len()), out)
+}
+
+/// Maximum number of values in files of this size.
+pub fn max_values(bytes: usize) -> usize {
+    MAX_VALUES.max(bytes / BYTES_PER_VALUE)
+}
+
+/// Parses one of several files, that may have `left` more values together. None left is an error.
+pub fn parse_part<'t>(
+    text: &'t str,
+    file: FileId,
+    left: &mut usize,
+    out: &mut Vec<Diagnostic>,
+) -> Option<Node<'t>> {
     let before = out.len();
     out.extend(conflict_markers(text, file));
     if out.len() > before {
         return None;
     }
-    match build::document(text, file, out) {
+    match build::document(text, file, left, out) {
         Ok(document) => Some(document),
         Err(error) => {
             // The parser reports tabs as various other errors.

@@ -161,7 +161,7 @@ fn the_number_of_values_has_a_limit() {
 #[test]
 fn anchors_within_anchors_have_a_limit() {
     let nested = |depth: usize| {
-        let items = "1,".repeat(MAX_VALUES / 40);
+        let items = "1,".repeat(MAX_ALIASED / 40);
         format!("{}{items}{}", "&a [".repeat(depth), "]".repeat(depth))
     };
     assert_eq!(codes(&nested(39)), [""; 0]);

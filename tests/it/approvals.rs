@@ -29,6 +29,7 @@ fn spec(base: &Path, users: &str) -> WorkspaceSpec {
         workspace: "acme".into(),
         users: vec![users.to_owned()],
         base: base.to_owned(),
+        max_roster: rosterd::source::MAX_BYTES,
         zone: TimeZone::UTC,
         on_removed: OnRemoved::Disable,
         limits: Limits::default(),
@@ -75,6 +76,26 @@ fn in_a_work_tree_the_last_commit_decides() {
     repository.commit("Matt", "Take it back");
     repository.write("users.yaml", &roster(&items));
     assert_eq!(states(&spec).0, [NotCommitted, NoReason]);
+}
+
+/// A pipe never answers; the roster is not used without its commits.
+#[test]
+fn a_repository_that_hangs_is_an_error() {
+    let mut repository = Repository::new();
+    repository.write("users.yaml", &roster(&[("zoe", "left")]));
+    repository.commit("Matt", "Approve Zoe");
+    let config = repository.path(".git/config");
+    std::fs::remove_file(&config).unwrap();
+    let made = std::process::Command::new("mkfifo").arg(&config).status().unwrap();
+    assert!(made.success());
+    let limit = std::time::Duration::from_millis(100);
+    let spec = spec(repository.folder(), "users.yaml");
+    let error = reconcile::load_within(limit, &spec, now()).unwrap_err();
+    let [problem] = &error.diagnostics[..] else { panic!("{error:?}") };
+    assert_eq!(problem.code, "load-timeout");
+    assert_eq!(problem.message, "the files of the roster were not read within 100ms");
+    // The thread ends.
+    drop(std::fs::OpenOptions::new().write(true).open(config).unwrap());
 }
 
 #[test]

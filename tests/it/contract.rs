@@ -23,13 +23,7 @@ const SECRET: &str = "the-secret-of-a-test";
 const EMPTY: &str = r#"{"data":{"listUsers":{"ok":true,"activeUsers":[],"invitedUsers":[]}}}"#;
 
 fn settings(endpoint: &str) -> Settings {
-    Settings {
-        endpoint: endpoint.parse().unwrap(),
-        workspace_uid: None,
-        timeout: Duration::from_secs(10),
-        rate: None,
-        ca_file: None,
-    }
+    Settings::new(endpoint.parse().unwrap(), Duration::from_secs(10))
 }
 
 fn key_pair() -> Credentials {

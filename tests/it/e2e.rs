@@ -48,6 +48,44 @@ fn the_api_conforms_to_its_document() {
     run("api", &[ROSTERD]);
 }
 
+/// Needs root, who can give files away.
+#[test]
+fn a_repository_of_another_user_is_not_read() {
+    use crate::support::repository::Repository;
+    use rosterd::source::revision::{self, LastCommit, Trust};
+    use rosterd::source::{MAX_BYTES, load};
+
+    let mut repository = Repository::new();
+    repository.write("users.yaml", "version: 1\nusers: []\n");
+    repository.commit("Matt", "Begin");
+    let (users, base) = (vec!["users.yaml".to_owned()], repository.folder());
+    let sources = load(&users, base, MAX_BYTES).unwrap();
+    let found = |trust: &Trust| {
+        let revision = revision::of(&users, base, &sources, trust, &|_| None);
+        let versions = revision::versions(&users, base, &sources, trust, MAX_BYTES).count();
+        let last = revision::last_commit(&users, base, &sources, trust, MAX_BYTES);
+        (revision.is_some(), versions, matches!(last, LastCommit::Untrusted))
+    };
+    let nobody = 65_534;
+    for part in ["", ".git"] {
+        std::os::unix::fs::chown(repository.path(part), Some(nobody), None).unwrap();
+        assert_eq!(found(&Trust::default()), (false, 0, true), "{part}");
+        assert!(revision::is_in_work_tree(&users, base, &Trust::default()));
+        let owner = Trust { owner: Some(nobody), ..Trust::default() };
+        let listed = Trust { safe_directories: vec![base.to_owned()], ..Trust::default() };
+        for trust in [owner, listed] {
+            assert_eq!(found(&trust), (true, 1, false), "{part}");
+        }
+        std::os::unix::fs::chown(repository.path(part), Some(0), None).unwrap();
+    }
+    // What cannot be believed is not opened: a pipe would never answer.
+    std::fs::remove_file(repository.path(".git/config")).unwrap();
+    let pipe = repository.path(".git/config");
+    assert!(Command::new("mkfifo").arg(pipe).status().unwrap().success());
+    std::os::unix::fs::chown(repository.path(".git"), Some(nobody), None).unwrap();
+    assert_eq!(found(&Trust::default()), (false, 0, true));
+}
+
 #[test]
 fn the_pipeline_templates_are_valid() {
     run("pipelines", &[ROSTERD]);

@@ -82,13 +82,8 @@ async fn invite(
     let knocks = Arc::new(Mutex::new(Vec::new()));
     let api = InProcessSandbox::new(Options::default(), Arc::new(FrozenClock), served);
     let door = Door { api, allowed, retry_after, knocks: Arc::clone(&knocks) };
-    let settings = Settings {
-        endpoint: "http://127.0.0.1/graphql".parse().unwrap(),
-        workspace_uid: None,
-        timeout: Duration::from_mins(1),
-        rate,
-        ca_file: None,
-    };
+    let endpoint = "http://127.0.0.1/graphql".parse().unwrap();
+    let settings = Settings { rate, ..Settings::new(endpoint, Duration::from_mins(1)) };
     let transport = Arc::new(Transport::over(Box::new(door), &settings).unwrap());
     let credentials = Credentials::KeyPair { key: ADMIN_KEY.into(), secret: ADMIN_SECRET.into() };
     let client = Client::new(transport, credentials);

@@ -18,7 +18,7 @@ use rosterd::revision::Revision;
 use rosterd::role::Role;
 use rosterd::roster::policy::Policy;
 use rosterd::source::revision::Trust;
-use rosterd::source::{self, revision};
+use rosterd::source::{self, MAX_BYTES, revision};
 use tokio_util::sync::CancellationToken;
 
 use crate::support::directory::{Fake, FrozenClock};
@@ -30,8 +30,8 @@ const ONE: &str = "version: 1\nusers:\n  - { email: alexandra@acme.io, role: ADM
 
 fn of(base: &Path, users: &str) -> Option<Revision> {
     let users = vec![users.to_owned()];
-    let sources = source::load(&users, base).unwrap();
-    revision::of(&users, base, &sources, &|_| None)
+    let sources = source::load(&users, base, MAX_BYTES).unwrap();
+    revision::of(&users, base, &sources, &Trust::default(), &|_| None)
 }
 
 fn commit(revision: Option<Revision>) -> String {
@@ -139,6 +139,7 @@ async fn authors(repository: &Repository, ledger: &Ledger, fake: &Fake) -> Vec<S
         workspace: "acme".into(),
         users: vec!["users.yaml".into()],
         base: repository.folder().to_owned(),
+        max_roster: rosterd::source::MAX_BYTES,
         zone: TimeZone::UTC,
         on_removed: OnRemoved::Disable,
         approvals_in_file: true,
@@ -215,15 +216,66 @@ fn an_earlier_version_includes_files_removed_since() {
     repository.commit("Alexandra", "Begin");
     fs::remove_file(repository.path("team/b.yaml")).unwrap();
     repository.commit("Matt", "Close the other team");
-    let users = vec!["team".to_owned()];
-    let base = repository.folder();
-    let sources = source::load(&users, base).unwrap();
-    let versions = revision::versions(&users, base, &sources);
-    let told: Vec<(String, usize)> = versions
-        .iter()
-        .map(|(by, sources): &(Revision, Sources)| {
-            (by.subject.clone().unwrap_or_default(), sources.iter().count())
-        })
-        .collect();
-    assert_eq!(told, [("Close the other team".into(), 2), ("Begin".into(), 0)]);
+    let found = versions(repository.folder(), "team", MAX_BYTES);
+    assert_eq!(found, [("Close the other team".into(), Some(2)), ("Begin".into(), Some(0))]);
+}
+
+/// The subject of each commit, and the number of files of the version that it replaced.
+fn versions(base: &Path, users: &str, limit: usize) -> Vec<(String, Option<usize>)> {
+    let users = vec![users.to_owned()];
+    let sources = source::load(&users, base, MAX_BYTES).unwrap();
+    let versions = revision::versions(&users, base, &sources, &Trust::default(), limit);
+    let shown = |(by, sources): (Revision, Option<Sources>)| {
+        (by.subject.unwrap_or_default(), sources.map(|sources| sources.iter().count()))
+    };
+    versions.map(shown).collect()
+}
+
+#[test]
+fn a_version_that_is_too_large_is_not_read() {
+    let mut repository = Repository::new();
+    repository.write("team/a.yaml", ONE);
+    repository.commit("Alexandra", "Begin");
+    repository.write("team/b.yaml", ONE);
+    repository.commit("Zoe", "Two files");
+    repository.write("team/b.yaml", "");
+    repository.commit("Matt", "Make it small");
+    let subjects = ["Make it small", "Two files", "Begin"].map(str::to_owned);
+    for (limit, counts) in [
+        (2 * ONE.len(), [Some(2), Some(1), Some(0)]),
+        (2 * ONE.len() - 1, [None, Some(1), Some(0)]),
+        (1, [None, None, Some(0)]),
+    ] {
+        let expected: Vec<_> = subjects.clone().into_iter().zip(counts).collect();
+        assert_eq!(versions(repository.folder(), "team", limit), expected);
+    }
+}
+
+/// Objects of a size that is not read at all, in a file of a few kilobytes.
+#[test]
+fn a_huge_object_is_not_read() {
+    let mut repository = Repository::new();
+    repository.write("users.yaml", ONE);
+    repository.commit("Alexandra", "Begin");
+    repository.write("users.yaml", &"#".repeat(49 << 20));
+    repository.commit("Zoe", "Grow");
+    repository.write("users.yaml", ONE);
+    repository.commit("Matt", "Make it small");
+    let found = versions(repository.folder(), "users.yaml", usize::MAX);
+    let counts: Vec<_> = found.into_iter().map(|(_, count)| count).collect();
+    assert_eq!(counts, [None, Some(1), Some(0)]);
+}
+
+/// A commit can contain a folder that is a repository.
+#[test]
+fn a_repository_without_a_work_tree_is_none() {
+    let mut repository = Repository::new();
+    repository.write("users.yaml", ONE);
+    repository.commit("Alexandra", "Begin");
+    for name in ["HEAD", "config", "objects", "refs"] {
+        fs::rename(repository.path(".git").join(name), repository.path(name)).unwrap();
+    }
+    fs::write(repository.path("config"), "[core]\n\tbare = false\n\tworktree = .\n").unwrap();
+    fs::remove_dir_all(repository.path(".git")).unwrap();
+    assert_eq!(of(repository.folder(), "users.yaml"), None);
 }

@@ -36,14 +36,14 @@ fn written(users: &[&str]) -> Vec<String> {
 /// The names under which the files are shown, in their order.
 #[track_caller]
 fn names(users: &[&str], base: &Path) -> Vec<String> {
-    let sources = load(&written(users), base).unwrap();
+    let sources = load(&written(users), base, MAX_BYTES).unwrap();
     sources.iter().map(|(_, file)| file.name.clone()).collect()
 }
 
 /// Code and message of every problem.
 #[track_caller]
 fn problems(users: &[&str], base: &Path) -> Vec<(&'static str, String)> {
-    let found = load(&written(users), base).unwrap_err();
+    let found = load(&written(users), base, MAX_BYTES).unwrap_err();
     for problem in &found {
         assert!(problem.is_error() && problem.place.is_none(), "{problem:?}");
     }
@@ -68,7 +68,7 @@ fn folders(users: &[&str], base: &Path) -> Vec<String> {
 #[test]
 fn a_file_is_read_as_it_is_and_its_folder_watched() {
     let root = tree(&["users.yaml", "other.yaml"]);
-    let sources = load(&written(&["users.yaml"]), root.path()).unwrap();
+    let sources = load(&written(&["users.yaml"]), root.path(), MAX_BYTES).unwrap();
     let (_, file) = sources.iter().next().unwrap();
     assert_eq!((&*file.name, &*file.text), ("users.yaml", "# users.yaml\n"));
     assert_eq!(folders(&["users.yaml"], root.path()), ["."]);
@@ -160,7 +160,7 @@ fn a_mounted_config_map_is_read_once_and_after_it_is_replaced() {
     }
     symlink("..two", root.path().join("..new")).unwrap();
     fs::rename(root.path().join("..new"), root.path().join("..data")).unwrap();
-    let sources = load(&written(&["users.yaml"]), root.path()).unwrap();
+    let sources = load(&written(&["users.yaml"]), root.path(), MAX_BYTES).unwrap();
     assert_eq!(sources.iter().next().unwrap().1.text, "# ..two/users.yaml\n");
     assert_eq!(names(&["..data/*.yaml"], root.path()).len(), 2, "a name that is written counts");
     assert_eq!(folders(&["users.yaml"], root.path()), ["."]);
@@ -182,7 +182,8 @@ fn all_missing_files_are_reported_and_nothing_is_read() {
         ("missing-file", "gone.yaml does not exist".to_owned()),
     );
     assert_eq!(problems(&["good.yaml/x"], root.path())[0].0, "unreadable-file");
-    let hint = load(&written(&["empty"]), root.path()).unwrap_err().remove(0).hint.unwrap();
+    let hint =
+        load(&written(&["empty"]), root.path(), MAX_BYTES).unwrap_err().remove(0).hint.unwrap();
     assert!(hint.contains("users: []"), "{hint}");
 }
 
@@ -197,7 +198,7 @@ fn text_that_is_not_utf8_is_reported_with_its_place() {
         (b"v\0e\0r\0\xfe\xff", "1:7"),
     ] {
         fs::write(root.path().join("users.yaml"), bytes).unwrap();
-        match load(&written(&["users.yaml"]), root.path()) {
+        match load(&written(&["users.yaml"]), root.path(), MAX_BYTES) {
             Ok(_) => assert_eq!(place, ""),
             Err(found) => {
                 assert_eq!(found[0].code, "not-utf8");
@@ -208,19 +209,75 @@ fn text_that_is_not_utf8_is_reported_with_its_place() {
 }
 
 #[test]
-fn a_file_may_have_sixteen_mebibytes_and_no_byte_more() {
+fn a_roster_may_have_sixteen_mebibytes_and_no_byte_more() {
     let root = tree(&[]);
     let path = root.path().join("users.yaml");
-    let limit = usize::try_from(MAX_BYTES).unwrap();
+    let limit = MAX_BYTES;
     assert_eq!(limit, 16 << 20);
     fs::write(&path, vec![b'#'; limit]).unwrap();
-    let sources = load(&written(&["users.yaml"]), root.path()).unwrap();
+    let sources = load(&written(&["users.yaml"]), root.path(), MAX_BYTES).unwrap();
     assert_eq!(sources.iter().next().unwrap().1.text.len(), limit);
     fs::write(&path, vec![b'#'; limit + 1]).unwrap();
     assert_eq!(
         problems(&["users.yaml"], root.path()),
-        one("too-large", "users.yaml is larger than 16 MiB"),
+        one("too-large", "users.yaml: the roster is larger than 16MiB, all files together"),
     );
+}
+
+#[test]
+fn files_have_a_limit_together() {
+    let root = tree(&["teams/a.yaml", "teams/b.yaml", "teams/c.yaml"]);
+    let load = |limit| load(&written(&["teams"]), root.path(), limit);
+    assert_eq!(load(3 * 15).unwrap().iter().count(), 3);
+    for (limit, named) in [(3 * 15 - 1, "teams/c.yaml"), (15, "teams/b.yaml"), (1, "teams/a.yaml")]
+    {
+        let found = load(limit).unwrap_err();
+        assert!(
+            found[0].message.starts_with(&format!("{named}: the roster is larger")),
+            "{found:?}"
+        );
+        assert_eq!((found.len(), found[0].code), (1, "too-large"), "the rest is not read");
+        assert!(found[0].hint.as_ref().unwrap().contains("limits.roster"));
+    }
+}
+
+/// Whatever a link leads to, it is refused if that is outside of the configured folder.
+#[test]
+fn links_out_of_the_folder_are_refused() {
+    let root = tree(&["secret", "secrets/a.yaml", "git/users.yaml", "git/teams/a.yaml"]);
+    let base = root.path().join("git");
+    fs::create_dir_all(base.join(".git")).unwrap();
+    fs::write(base.join(".git/config"), "token").unwrap();
+    let secret = root.path().join("secret");
+    let targets = ["../../secret", "../.git/config", "../users.yaml", "/proc/self/environ"];
+    for target in targets.into_iter().map(Path::new).chain([&*secret]) {
+        let link = base.join("teams/b.yaml");
+        symlink(target, &link).unwrap();
+        for users in ["teams", "teams/*.yaml", "teams/b.yaml", "./teams/../teams/b.yaml"] {
+            let found = problems(&[users], &base);
+            assert_eq!((found.len(), found[0].0), (1, "outside"), "{users} to {target:?}");
+            assert!(found[0].1.contains("/b.yaml is not read"), "{found:?}");
+        }
+        fs::remove_file(link).unwrap();
+    }
+    // A part of the repository, the kernel's view of a process, and folders.
+    symlink(".git/config", base.join("link.yaml")).unwrap();
+    symlink("../secrets", base.join("more")).unwrap();
+    symlink("../../secrets", base.join("teams/x")).unwrap();
+    for users in ["link.yaml", "/proc/self/environ", "/proc/self/fd/0", "more", "more/*"] {
+        let found = problems(&[users], &base);
+        assert!(["outside", "not-a-file"].contains(&found[0].0), "{users}: {found:?}");
+    }
+    assert_eq!(problems(&["*/*/*.yaml"], &base)[0].0, "outside");
+    // A link within the folder, also by its whole path, and a folder that is the base itself.
+    symlink(base.join("users.yaml"), base.join("whole.yaml")).unwrap();
+    assert_eq!(names(&["whole.yaml"], &base), ["whole.yaml"]);
+    fs::remove_file(base.join("link.yaml")).unwrap();
+    symlink(&base, root.path().join("current")).unwrap();
+    for users in [".", "*.yaml", "users.yaml", "../git/users.yaml", "teams/.."] {
+        assert!(!names(&[users], &root.path().join("current")).is_empty(), "{users}");
+    }
+    assert_eq!(names(&["current"], root.path()).len(), 2);
 }
 
 #[test]
@@ -287,7 +344,7 @@ fn a_changing_list_of_files_is_read_again() {
             }
         });
         for _ in 0..2000 {
-            match load(&written(&["."]), root.path()) {
+            match load(&written(&["."]), root.path(), MAX_BYTES) {
                 Ok(_) => read += 1,
                 Err(found) => told.extend(found.into_iter().map(|problem| problem.code)),
             }

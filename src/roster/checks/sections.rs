@@ -9,16 +9,27 @@ use crate::email::{Email, EmailError};
 use crate::escape::escape;
 use crate::yaml::{Fields, Node};
 
+/// Maximum number of patterns that are compared with every address.
+pub const MAX_PATTERNS: usize = 1_000;
+
 impl Validator<'_> {
     pub(super) fn patterns(&mut self, fields: &Fields<'_, '_>) {
         let Some(node) = fields.optional("unmanaged", &mut self.found) else { return };
+        let mut globs = 0;
         for item in node.items("`unmanaged`", &mut self.found).unwrap_or_default() {
             if self.is_full() {
                 break;
             }
             let Some(text) = item.text("a pattern", &mut self.found) else { continue };
             match Pattern::parse(text, item.place) {
-                Ok(pattern) => self.unmanaged.push(pattern),
+                Ok(pattern) => {
+                    globs += usize::from(pattern.is_slow());
+                    if globs > MAX_PATTERNS {
+                        self.found.push(too_many_patterns(item));
+                        break;
+                    }
+                    self.unmanaged.push(pattern);
+                }
                 Err(error) => self.found.push(invalid_pattern(item, text, &error)),
             }
         }
@@ -88,6 +99,14 @@ impl Validator<'_> {
             Ok(_) | Err(_) => Some(Email::remote(text)),
         }
     }
+}
+
+fn too_many_patterns(node: &Node<'_>) -> Diagnostic {
+    let message = format!("more than {MAX_PATTERNS} patterns that are not `*@` and a domain");
+    Diagnostic::error("too-many-patterns", message)
+        .at(node.place)
+        .label("limit exceeded here")
+        .hint("write addresses, or whole domains such as *@paradime.io: they have no limit")
 }
 
 fn invalid_pattern(node: &Node<'_>, text: &str, error: &PatternError) -> Diagnostic {

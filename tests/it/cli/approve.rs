@@ -174,23 +174,21 @@ fn of_several_workspaces_one_is_selected() {
 #[test]
 fn a_link_stays_one_and_only_the_first_file_is_edited() {
     let stage = held();
-    std::fs::create_dir(stage.path("real")).unwrap();
-    std::fs::create_dir(stage.path("teams")).unwrap();
-    stage.write("real/people.yaml", ROSTER);
-    symlink("../real/people.yaml", stage.path("teams/a.yaml")).unwrap();
+    std::fs::create_dir_all(stage.path("teams/real")).unwrap();
+    stage.write("teams/real/people.yaml", ROSTER);
+    symlink("real/people.yaml", stage.path("teams/a.yaml")).unwrap();
     stage.write("teams/b.yaml", "version: 1\nusers: []\n");
-    let ran = stage.run(&[&ALL[..], &["-u", "teams"]].concat()).expect(0);
+    let ran = stage.run(&[&ALL[..], &["-c", "rosterd.yaml", "-u", "teams"]].concat()).expect(0);
     assert!(ran.stdout().contains("+++ b/teams/a.yaml"), "{}", ran.stdout());
-    assert_eq!(stage.read("real/people.yaml"), format!("{ROSTER}{SECTION}"));
+    assert_eq!(stage.read("teams/real/people.yaml"), format!("{ROSTER}{SECTION}"));
     assert!(stage.path("teams/a.yaml").is_symlink());
     let elsewhere = tempfile::tempdir().unwrap();
     Repository::at(elsewhere.path());
     std::fs::copy(stage.path("acme.yaml"), elsewhere.path().join("acme.yaml")).unwrap();
     std::fs::remove_file(stage.path("acme.yaml")).unwrap();
     symlink(elsewhere.path().join("acme.yaml"), stage.path("acme.yaml")).unwrap();
-    let ran = stage.run(&ALL).expect(1);
-    assert_eq!(ran.stdout(), SECTION.trim_start());
-    assert!(ran.stderr().contains("it is a link to another place"), "{}", ran.stderr());
+    let ran = stage.run(&ALL).expect(78);
+    assert!(ran.stderr().contains("acme.yaml is not read"), "{}", ran.stderr());
     assert_eq!(stage.read("acme.yaml"), ROSTER);
 }
 

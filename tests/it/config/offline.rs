@@ -88,6 +88,42 @@ fn without_a_file_there_is_one_workspace_and_users_is_required() {
     assert!(said(&[], &Request { offline: true, ..users() }).is_empty());
 }
 
+/// Who can propose a roster must not decide where the key is sent.
+#[test]
+fn with_users_a_configuration_of_the_working_directory_is_not_used() {
+    let variables = |name: &str| {
+        VARIABLES.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
+    };
+    let elsewhere = minimal("").replace("${PARADIME_API_ENDPOINT}", "https://api.evil.io/graphql");
+    for at in ["rosterd.yaml", "config/rosterd.yaml"] {
+        let root = tempfile::tempdir().unwrap();
+        std::fs::create_dir(root.path().join("config")).unwrap();
+        std::fs::write(root.path().join(at), &elsewhere).unwrap();
+        let loaded = load(&users(), &variables, root.path()).unwrap();
+        let endpoint = loaded.config.workspaces[0].connection.endpoint.as_str();
+        assert_eq!((loaded.config.path, endpoint), (None, "https://api.acme.io/graphql"));
+        let [warning] = &loaded.warnings[..] else { panic!("{:?}", loaded.warnings) };
+        assert_eq!((warning.code, warning.is_error()), ("configuration-not-used", false));
+        assert_eq!(warning.hint, Some(format!("to use it, name it: --config ./{at}")));
+        let invalid = load(&users(), &|_| None, root.path()).unwrap_err();
+        assert!(drawn(&invalid).contains(&format!("./{at} is not used")), "{}", drawn(&invalid));
+        // It is used if it is named, and without --users.
+        let named = Request { path: Some(at.into()), ..users() };
+        let by_variable = |name: &str| match name {
+            "ROSTERD_CONFIG" => Some(at.to_owned()),
+            name => variables(name),
+        };
+        for loaded in [
+            load(&named, &variables, root.path()),
+            load(&users(), &by_variable, root.path()),
+            load(&Request::default(), &variables, root.path()),
+        ] {
+            let loaded = loaded.unwrap();
+            assert!(loaded.config.path.is_some() && loaded.warnings.is_empty());
+        }
+    }
+}
+
 #[test]
 fn offline_needs_no_variables_and_no_secret_files() {
     let offline = Request { offline: true, ..Request::default() };

@@ -225,7 +225,8 @@ async fn a_response_beyond_the_limit_is_not_read_to_its_end() {
     assert!(bomb.len() < 16_000);
     for act in [answer(200, &headers, &bomb), json(&" ".repeat(2 << 20))] {
         let server = Scripted::start([act]).await;
-        let transport = Transport::new(&settings(&server.url())).unwrap().with_max_body(1 << 20);
+        let settings = super::Settings { max_response: 1 << 20, ..settings(&server.url()) };
+        let transport = Transport::new(&settings).unwrap();
         let error = Client::new(Arc::new(transport), key_pair()).list().await.unwrap_err();
         assert_eq!(error.kind, FailureKind::TooLarge, "{error}");
         assert_eq!(server.count(), 1);

@@ -228,6 +228,7 @@ async fn run(
         workspace: "acme".into(),
         users: Vec::new(),
         base: std::path::PathBuf::new(),
+        max_roster: rosterd::source::MAX_BYTES,
         zone: TimeZone::UTC,
         on_removed: OnRemoved::Disable,
         approvals_in_file: true,

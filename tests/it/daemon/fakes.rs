@@ -209,6 +209,7 @@ pub fn workspace(name: &str) -> WorkspaceConfig {
             workspace: name.into(),
             users: vec!["users.yaml".into()],
             base: PathBuf::from("."),
+            max_roster: rosterd::source::MAX_BYTES,
             zone: TimeZone::UTC,
             on_removed: OnRemoved::Disable,
             approvals_in_file: true,
@@ -219,13 +220,10 @@ pub fn workspace(name: &str) -> WorkspaceConfig {
         },
         has_name: true,
         formerly: None,
-        connection: client::Settings {
-            endpoint: "https://api.example.com/graphql".parse().unwrap(),
-            workspace_uid: None,
-            timeout: Duration::from_mins(1),
-            rate: None,
-            ca_file: None,
-        },
+        connection: client::Settings::new(
+            "https://api.example.com/graphql".parse().unwrap(),
+            Duration::from_mins(1),
+        ),
         credentials: CredentialSource {
             api_key: None,
             api_secret: SecretSource::Sandbox("prdm_wsp_sandbox"),

@@ -200,9 +200,11 @@ fn every_code_has_a_fixture() {
             missing.remove(problem.code);
         });
     }
-    // Covered by other tests: the first two need large files, and only configurations have renamed
-    // keys and a policy.
-    for covered in ["too-many-problems", "too-many-values", "renamed-key", "policy"] {
+    // Covered by other tests: some need large files, and only configurations have renamed keys and
+    // a policy.
+    for covered in
+        ["too-many-problems", "too-many-values", "too-many-patterns", "renamed-key", "policy"]
+    {
         missing.remove(covered);
     }
     assert!(missing.is_empty(), "{missing:?}");

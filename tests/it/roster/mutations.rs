@@ -3,7 +3,7 @@
 use jiff::tz::TimeZone;
 use proptest::prelude::*;
 use proptest::sample::Index;
-use rosterd::diagnostic::{Diagnostic, Sources, any_error};
+use rosterd::diagnostic::{Diagnostic, FileId, Sources, any_error};
 use rosterd::render;
 use rosterd::roster::checks::MAX_PROBLEMS;
 use rosterd::roster::{Member, Roster};
@@ -152,6 +152,29 @@ proptest! {
         let same = |(a, b): (&Member, &Member)| Member { place: b.place, ..a.clone() } == *b;
         prop_assert!(in_order.len() == 12 && in_order.iter().zip(&shuffled).all(same));
     }
+}
+
+#[test]
+fn patterns_and_values_have_limits() {
+    let file = |patterns: &str| format!("version: 1\nusers: []\nunmanaged:\n{patterns}");
+    let fast: String =
+        (0..30_000).map(|n| format!("  - 'bot{n}@acme.io'\n  - '*@{n}.acme.io'\n")).collect();
+    let slow = |count: usize| (0..count).map(|n| format!("  - 'bot{n}-*@acme.io'\n"));
+    let codes = |text: &str| {
+        let found = validate(&one(text), &TimeZone::UTC).1;
+        found.into_iter().map(|problem| problem.code).collect::<Vec<_>>()
+    };
+    let most: String = slow(1_000).collect();
+    assert_eq!(codes(&file(&format!("{fast}{most}"))), [""; 0]);
+    assert_eq!(codes(&file(&slow(1_001).collect::<String>())), ["too-many-patterns"]);
+    // Of all files together.
+    let mut sources = Sources::default();
+    for name in ["a", "b", "c"] {
+        sources.add(name, format!("[{}]", "a,".repeat(250_000)));
+    }
+    let found = validate(&sources, &TimeZone::UTC).1;
+    let problem = found.iter().find(|problem| problem.code == "too-many-values").unwrap();
+    assert_eq!(problem.place.unwrap().file, FileId(2));
 }
 
 #[test]

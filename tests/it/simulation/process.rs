@@ -193,6 +193,7 @@ fn workspace(state: &SimState, params: &Params) -> WorkspaceConfig {
             workspace: WORKSPACE.into(),
             users: vec!["users.yaml".into()],
             base: state.folder.clone(),
+            max_roster: rosterd::source::MAX_BYTES,
             zone: state.zone.clone(),
             on_removed: if params.report { OnRemoved::Report } else { OnRemoved::Disable },
             approvals_in_file: true,
@@ -238,13 +239,8 @@ fn policy(params: &Params) -> Policy {
 }
 
 fn connection(params: &Params) -> client::Settings {
-    client::Settings {
-        endpoint: params.endpoint.parse().unwrap(),
-        workspace_uid: None,
-        timeout: TIMEOUT,
-        rate: Some(10.0),
-        ca_file: None,
-    }
+    let settings = client::Settings::new(params.endpoint.parse().unwrap(), TIMEOUT);
+    client::Settings { rate: Some(10.0), ..settings }
 }
 
 fn credentials(key: Key) -> Credentials {

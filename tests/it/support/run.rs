@@ -55,6 +55,7 @@ impl<'a> Run<'a> {
             workspace: "acme".into(),
             users: Vec::new(),
             base: std::path::PathBuf::new(),
+            max_roster: rosterd::source::MAX_BYTES,
             zone: TimeZone::UTC,
             on_removed: world.on_removed,
             approvals_in_file: true,
