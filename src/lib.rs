@@ -44,6 +44,7 @@ pub mod report;
 pub mod blocking;
 pub mod client;
 pub mod clock;
+pub mod files;
 pub mod ledger;
 pub mod source;
 // 6, 7: one run

@@ -13,6 +13,7 @@ use crate::config::WorkspaceConfig;
 use crate::diagnostic::FileId;
 use crate::email::Email;
 use crate::escape::escape;
+use crate::files::{self, Mode};
 use crate::guard::Verdict;
 use crate::memory::Memory;
 use crate::reconcile::{Evaluation, Loaded};
@@ -180,7 +181,7 @@ fn replace(path: &Path, old: &str, new: &str) -> io::Result<bool> {
     if source::read_limited(&real, source::MAX_BYTES.max(old.len()))? != old.as_bytes() {
         return Ok(false);
     }
-    output::replace(&real, new)?;
+    files::replace(&real, new.as_bytes(), Mode::Kept)?;
     Ok(true)
 }
 

@@ -1,10 +1,11 @@
 //! The command line.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use super::global::Global;
+use super::global::{Global, duration};
 use super::sandbox::SandboxArgs;
 use crate::memory::entry::Acceptable;
 
@@ -41,7 +42,8 @@ pub struct RunArgs {
     /// Write the plan as text, diff, json, markdown (for a pull request) or github (annotations)
     #[arg(long, value_enum, value_name = "FORMAT", requires = "plan", hide_possible_values = true)]
     pub format: Option<PlanFormat>,
-    /// Write the plan to a file; with `--format json` it can be applied later
+    /// Write the plan to a file, for its owner only, or with `-` to stdout; with `--format json` it
+    /// can be applied later
     #[arg(long, value_name = "FILE", requires = "plan")]
     pub out: Option<PathBuf>,
     /// Exit with 2 if anything can be applied, else with 3 if something is held
@@ -201,6 +203,9 @@ pub enum LedgerCommand {
         /// A head from an earlier verification or a log line; finds rows removed from the end
         #[arg(long, value_name = "HASH")]
         head: Option<String>,
+        /// The shortest `retention` of the last months, if it is longer now, such as 30d
+        #[arg(long, value_name = "TIME", value_parser = duration)]
+        retention: Option<Duration>,
     },
 }
 

@@ -9,6 +9,7 @@ use super::{CliError, Context, Global, exit, output, plan};
 use crate::client::ReadDirectory as _;
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::WorkspaceConfig;
+use crate::files::Mode;
 use crate::reconcile;
 use crate::render::members;
 use crate::roster::write;
@@ -34,7 +35,7 @@ pub async fn run(global: &Global, args: &ImportArgs) -> Result<u8, CliError> {
         output::note(note);
     }
     if may_write(&path, &imported.text, args.yes)? {
-        output::to_file(&path, &imported.text)?;
+        output::to_file(&path, &imported.text, Mode::Kept)?;
         let members = members(imported.members);
         output::note(&format!("{}: {members} written", path.display()));
     }

@@ -1,6 +1,9 @@
 //! `rosterd ledger`: starts a new ledger, or verifies the chain of an existing one.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
 
 use super::args::{LedgerArgs, LedgerCommand};
 use super::{CliError, Global, context, exit, output};
@@ -21,10 +24,15 @@ pub fn run(global: &Global, args: &LedgerArgs) -> Result<u8, CliError> {
                 ledger.init(SystemClock.now()).map_err(failed)?;
                 output::result(&format!("{}: started a new ledger\n", ledger.place()))?;
             }
-            LedgerCommand::Verify { head } => {
+            LedgerCommand::Verify { head, retention } => {
                 let head = head.as_deref();
                 let verified = ledger.verify(head).map_err(failed)?;
                 output::result(&summary(&ledger, &verified))?;
+                let retention = retention.unwrap_or(workspace.retention);
+                let kept = SignedDuration::try_from(retention).unwrap_or(SignedDuration::MAX);
+                if let Some(oldest) = verified.falls_short(kept, SystemClock.now()) {
+                    return Err(CliError::Failed(dropped(&ledger, retention, oldest)));
+                }
                 if !verified.contains_head {
                     return Err(CliError::Failed(lost(&ledger, &verified, head)));
                 }
@@ -45,6 +53,15 @@ fn summary(ledger: &Ledger, verified: &Verified) -> String {
         ledger.place(),
         head.seq,
         head.hash
+    )
+}
+
+fn dropped(ledger: &Ledger, retention: Duration, oldest: Timestamp) -> String {
+    format!(
+        "{}: rows are missing that rosterd would not have dropped: the oldest is of {oldest:.0}, \
+         and retention is {} d; if it was shorter earlier, repeat this with --retention",
+        ledger.place(),
+        retention.as_secs() / 86_400
     )
 }
 

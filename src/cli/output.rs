@@ -1,12 +1,12 @@
 //! Results to stdout, everything else to stderr.
 
-use std::fs::{File, Metadata};
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 
 use super::{CliError, Global};
 use crate::diagnostic::{Diagnostic, Sources};
 use crate::escape::escape;
+use crate::files::{self, Mode};
 use crate::render;
 use crate::telemetry::{self, Color, LogFormat};
 
@@ -31,10 +31,8 @@ pub fn result(text: &str) -> Result<(), CliError> {
     }
 }
 
-/// Writes a result to a file: completely or not at all. A symbolic link stays one, and a file
-/// keeps its permissions.
-pub fn to_file(path: &Path, text: &str) -> Result<(), CliError> {
-    let failed = |error: io::Error| CliError::Failed(format!("{}: {error}", path.display()));
+/// Writes a result to a file: completely or not at all.
+pub fn to_file(path: &Path, text: &str, mode: Mode) -> Result<(), CliError> {
     if path.file_name().is_none() {
         return Err(CliError::Usage("--out needs a file".into()));
     }
@@ -43,37 +41,8 @@ pub fn to_file(path: &Path, text: &str) -> Result<(), CliError> {
         anstream::ColorChoice::Always => text,
         _ => plain.as_str(),
     };
-    if path.exists() && !path.is_file() {
-        // A device or a pipe, such as /dev/stdout.
-        return std::fs::write(path, text).map_err(failed);
-    }
-    let real = path.canonicalize();
-    replace(real.as_deref().unwrap_or(path), text).map_err(failed)
-}
-
-/// Writes a file beside `path` with the same permissions, and renames it.
-pub fn replace(path: &Path, text: &str) -> io::Result<()> {
-    let mut beside = std::ffi::OsString::from(".");
-    beside.push(path.file_name().unwrap_or_default());
-    beside.push(format!(".{}", std::process::id()));
-    let beside = path.with_file_name(beside);
-    let like = std::fs::metadata(path).ok();
-    // Left by a killed process; and a link that somebody else makes is not followed.
-    let _ = std::fs::remove_file(&beside);
-    let file = File::create_new(&beside)?;
-    let written = fill(file, text, like).and_then(|()| std::fs::rename(&beside, path));
-    if written.is_err() {
-        let _ = std::fs::remove_file(&beside);
-    }
-    written
-}
-
-fn fill(mut file: File, text: &str, like: Option<Metadata>) -> io::Result<()> {
-    if let Some(like) = like {
-        file.set_permissions(like.permissions())?;
-    }
-    file.write_all(text.as_bytes())?;
-    file.sync_all()
+    files::write(path, text.as_bytes(), mode)
+        .map_err(|error| CliError::Failed(format!("{}: {error}", path.display())))
 }
 
 /// Writes a message that is not a result.

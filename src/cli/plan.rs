@@ -1,5 +1,6 @@
 //! `rosterd --plan`: prints the plan and changes nothing.
 
+use std::path::Path;
 use std::time::Duration;
 
 use super::args::{PlanFormat, RunArgs};
@@ -9,6 +10,7 @@ use crate::clock::{Clock as _, SystemClock};
 use crate::config::WorkspaceConfig;
 use crate::daemon::{self, Connected};
 use crate::escape::escape;
+use crate::files::Mode;
 use crate::guard::operator;
 use crate::memory::Memory;
 use crate::reconcile::{self, Evaluation, InputError, LedgerConfig, Loaded, WorkspaceSpec};
@@ -35,9 +37,12 @@ pub async fn run(global: &Global, args: &RunArgs) -> Result<u8, CliError> {
         .collect();
     let text = rendered(&views, args.format.unwrap_or_default(), global.verbose > 0);
     match &args.out {
-        Some(path) if !views.is_empty() => output::to_file(path, &text)?,
-        Some(_) => {}
-        None => output::result(&text)?,
+        Some(path) if path != Path::new("-") => {
+            if !views.is_empty() {
+                output::to_file(path, &text, Mode::Private)?;
+            }
+        }
+        _ => output::result(&text)?,
     }
     Ok(exit::worst(codes))
 }

@@ -1,6 +1,7 @@
 //! The hash chain: each row is hashed together with the hash of the row before it, so that edited,
 //! removed and moved rows are detected.
 
+use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 
 use crate::memory::entry::{Anchor, Entry, Record, Seq};
@@ -43,6 +44,13 @@ pub enum ChainError {
     Unreadable(Seq, String),
     #[error("the first row is {0}, and there is no anchor for earlier rows")]
     NoBeginning(Seq),
+    #[error("row {0} is an anchor for rows that were not dropped, or not by rosterd")]
+    Anchor(Seq),
+    #[error(
+        "the rows up to {dropped} are missing, but the oldest that is left is of {oldest}: rosterd \
+         drops nothing that is younger than a day"
+    )]
+    Dropped { dropped: Seq, oldest: Timestamp },
 }
 
 impl Row {
@@ -61,12 +69,21 @@ impl Row {
         crate::roster::Digest(hash.finalize().into()).hex()
     }
 
+    /// When it was written.
+    pub fn time(&self) -> Result<Timestamp, ChainError> {
+        let unreadable = |error: jiff::Error| ChainError::Unreadable(self.seq, error.to_string());
+        self.at.parse().map_err(unreadable)
+    }
+
     /// Parses the entry of the row.
     pub fn read(&self) -> Result<Record, LedgerError> {
         let unreadable = |why: String| LedgerError::Broken(ChainError::Unreadable(self.seq, why));
-        let at = self.at.parse().map_err(|error: jiff::Error| unreadable(error.to_string()))?;
+        let at = self.time()?;
         let entry: Entry =
             serde_json::from_str(&self.body).map_err(|error| unreadable(error.to_string()))?;
+        if entry.kind() != self.kind {
+            return Err(unreadable(format!("it is marked as {:?}", self.kind)));
+        }
         Ok(Record { seq: self.seq, at, entry })
     }
 }

@@ -1,5 +1,7 @@
 //! Errors of the ledger, and what to do about them.
 
+use std::path::PathBuf;
+
 use rusqlite::ErrorCode;
 
 use super::chain::ChainError;
@@ -38,6 +40,28 @@ pub enum LedgerError {
          from a backup, or create a new one with `rosterd ledger init`"
     )]
     Broken(#[from] ChainError),
+    #[error(
+        "the schema of the ledger is not rosterd's: {0}; find out who changed it, and undo that, or \
+         restore the ledger from a backup"
+    )]
+    Schema(String),
+    #[error(
+        "the ledger does not keep what is written to it; find out which program changes it, and \
+         restore it from a backup"
+    )]
+    NotKept,
+    #[error(
+        "a row of the ledger is larger than 64 MiB, which rosterd does not write; restore it from \
+         a backup"
+    )]
+    TooLarge,
+    #[error(
+        "the lock {} cannot be opened ({error}): it belongs to uid {uid}, and the ledger to uid \
+         {owner}; give it to the owner of the ledger with `chown`, or remove it while no rosterd \
+         runs",
+        path.display()
+    )]
+    Lock { path: PathBuf, error: std::io::Error, uid: u32, owner: u32 },
     #[error("not a ledger of rosterd; set `store` to another file")]
     NotALedger,
     #[error(
@@ -60,6 +84,7 @@ impl From<rusqlite::Error> for LedgerError {
             ErrorCode::DiskFull => Self::Full,
             ErrorCode::ReadOnly | ErrorCode::PermissionDenied => Self::ReadOnly,
             ErrorCode::DatabaseCorrupt => Self::Corrupt(error.to_string()),
+            ErrorCode::TooBig => Self::TooLarge,
             ErrorCode::NotADatabase => Self::Corrupt("not a SQLite file".to_owned()),
             // For example a full disk without space for the shared memory of the journal.
             ErrorCode::SystemIoFailure => {

@@ -4,16 +4,17 @@
 //! file contains the holder.
 
 use std::collections::HashMap;
-use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{Read as _, Seek as _, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::fs::{self, File, TryLockError};
+use std::io::{self, Read as _, Seek as _, Write as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 
 use super::LedgerError;
-use super::sqlite::{beside, create_folder_of};
+use super::sqlite::{beside, create_folder_of, folder_of};
+use crate::files;
 use crate::roster::Digest;
 
 /// The lock of one workspace. Dropping it releases it.
@@ -41,13 +42,7 @@ pub fn of_file(
     let digest: String = Digest::of([scope]).hex().chars().take(12).collect();
     let path = beside(ledger, &format!("-{digest}.lock"));
     create_folder_of(&path)?;
-    let mut file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(path)?;
+    let mut file = open(&path, ledger)?;
     match file.try_lock() {
         Ok(()) => {
             file.set_len(0)?;
@@ -63,6 +58,21 @@ pub fn of_file(
         }
         Err(TryLockError::Error(error)) => Err(error.into()),
     }
+}
+
+/// Opens the lock, or creates it for the owner of the ledger: root may be the first who runs.
+fn open(path: &Path, ledger: &Path) -> Result<File, LedgerError> {
+    let like = if ledger.exists() { ledger } else { folder_of(ledger) };
+    match files::create_new(path, like) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        created => return Ok(created?),
+    }
+    let file = files::open_regular(path).map_err(|error| {
+        let uid = |path: &Path| fs::symlink_metadata(path).map_or(0, |it| it.uid());
+        LedgerError::Lock { path: path.to_owned(), error, uid: uid(path), owner: uid(like) }
+    })?;
+    files::give(&file, &fs::metadata(like)?);
+    Ok(file)
 }
 
 /// Takes the lock of a ledger in memory, or returns the holder.
@@ -95,6 +105,9 @@ impl Drop for InProcess {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::chown;
+    use std::path::PathBuf;
+
     use super::*;
 
     #[test]
@@ -110,6 +123,47 @@ mod tests {
         drop(first);
         take("acme", "process 2").unwrap();
         drop(copy);
+    }
+
+    /// The path of the lock of `acme`.
+    fn lock_of(ledger: &Path) -> PathBuf {
+        drop(of_file(ledger, "acme", "process 1").unwrap().unwrap());
+        let files = fs::read_dir(folder_of(ledger)).unwrap();
+        let mut paths = files.map(|file| file.unwrap().path());
+        paths.find(|path| path.extension().is_some_and(|it| it == "lock")).unwrap()
+    }
+
+    #[test]
+    fn a_lock_that_is_a_link_is_refused_and_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let (ledger, precious) = (folder.path().join("ledger.db"), folder.path().join("precious"));
+        let lock = lock_of(&ledger);
+        for link in [std::os::unix::fs::symlink::<&Path, &Path>, fs::hard_link] {
+            fs::write(&precious, "precious").unwrap();
+            fs::remove_file(&lock).unwrap();
+            link(&precious, &lock).unwrap();
+            let error = of_file(&ledger, "acme", "process 2").unwrap_err().to_string();
+            assert!(error.contains(&format!("the lock {}", lock.display())), "{error}");
+            assert_eq!(fs::read_to_string(&precious).unwrap(), "precious");
+        }
+    }
+
+    #[test]
+    fn the_lock_belongs_to_the_owner_of_the_ledger() {
+        let folder = tempfile::tempdir().unwrap();
+        let ledger = folder.path().join("ledger.db");
+        let owner = |path: &Path| fs::metadata(path).unwrap().uid();
+        if chown(folder.path(), Some(54_321), None).is_err() {
+            return; // Only root can give files away.
+        }
+        // There is no ledger yet.
+        let lock = lock_of(&ledger);
+        assert_eq!(owner(&lock), 54_321);
+        drop(super::super::sqlite::Sqlite::create(&ledger).unwrap());
+        assert_eq!(owner(&ledger), 54_321);
+        chown(&lock, Some(0), None).unwrap();
+        lock_of(&ledger);
+        assert_eq!(owner(&lock), 54_321, "an earlier version made it");
     }
 
     #[test]

@@ -7,6 +7,7 @@
 pub mod chain;
 mod error;
 pub mod lock;
+mod schema;
 pub mod sqlite;
 pub mod store;
 mod succession;
@@ -189,6 +190,7 @@ impl Ledger {
             Some(last) => check_continuity(&*open, &last)?,
             None => {}
         }
+        verify::check_age(&*open, now)?;
         if let Some(tail) = open.tail()? {
             *self.shared.last.lock() = Some(Last { identity, tail });
         }

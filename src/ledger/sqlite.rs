@@ -1,15 +1,16 @@
 //! The ledger in one `SQLite` file.
 
 use std::fs;
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Transaction, TransactionBehavior};
 
-use super::LedgerError;
 use super::chain::{ChainHead, ROOT, Row};
 use super::store::{NewRow, RowVisitor, Store};
+use super::{LedgerError, schema};
+use crate::files;
 use crate::memory::entry::Seq;
 
 /// The migrations. Each upgrades the schema by one version; the first creates version 1. The
@@ -35,6 +36,7 @@ impl Sqlite {
     /// A ledger in memory.
     pub fn in_memory() -> Result<Self, LedgerError> {
         let mut store = Self { connection: Connection::open_in_memory()?, file: None };
+        schema::harden(&store.connection)?;
         store.migrate(MIGRATIONS)?;
         Ok(store)
     }
@@ -43,7 +45,7 @@ impl Sqlite {
     pub fn create(path: &Path) -> Result<Self, LedgerError> {
         create_folder_of(path)?;
         // If another process creates it at the same time, open its file.
-        match fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
+        match files::create_new(path, folder_of(path)) {
             Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => Err(error.into()),
             _ => Self::open(path),
         }
@@ -55,10 +57,12 @@ impl Sqlite {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(path, flags)?;
         let mut store = Self { connection, file: Some((path.to_owned(), identity)) };
+        schema::harden(&store.connection)?;
         store.connection.busy_timeout(BUSY_TIMEOUT)?;
         store.connection.pragma_update(None, "journal_mode", "WAL")?;
         store.connection.pragma_update(None, "synchronous", "FULL")?;
         store.migrate(MIGRATIONS)?;
+        schema::check(&store.connection, MIGRATIONS)?;
         Ok(store)
     }
 
@@ -71,12 +75,15 @@ impl Sqlite {
             | OpenFlags::SQLITE_OPEN_URI;
         let open = |uri: &str| {
             let connection = Connection::open_with_flags(uri, flags)?;
+            schema::harden(&connection)?;
             connection.busy_timeout(BUSY_TIMEOUT)?;
-            match known_version(&connection, MIGRATIONS.len())? {
+            let version = known_version(&connection, MIGRATIONS.len())?;
+            if version == 0 {
                 // Creation was interrupted before the schema was written.
-                0 => Err(LedgerError::None),
-                _ => Ok(Self { connection, file: Some((path.to_owned(), identity)) }),
+                return Err(LedgerError::None);
             }
+            schema::check(&connection, MIGRATIONS.get(..version).unwrap_or_default())?;
+            Ok(Self { connection, file: Some((path.to_owned(), identity)) })
         };
         let uri = format!("file:{}", escaped(path));
         let opened = open(&uri);
@@ -163,8 +170,16 @@ impl Store for Sqlite {
         self.one("WHERE seq = ?1", [number(seq)])
     }
 
-    fn newest(&self, kind: &str) -> Result<Option<Row>, LedgerError> {
-        self.one("WHERE kind = ?1 ORDER BY seq DESC LIMIT 1", [kind])
+    fn anchor(&self) -> Result<Option<(Seq, Row)>, LedgerError> {
+        let sql = format!(
+            "SELECT {COLUMNS}, (SELECT MIN(seq) FROM entries) FROM entries \
+             WHERE kind = 'anchor' ORDER BY seq DESC LIMIT 1"
+        );
+        let with_first = |row: &rusqlite::Row<'_>| {
+            let first: i64 = row.get(7)?;
+            Ok((first.try_into().unwrap_or_default(), read(row)?))
+        };
+        Ok(self.connection.prepare_cached(&sql)?.query_row([], with_first).optional()?)
     }
 
     fn rows(&self, after: Seq, visit: &mut RowVisitor<'_>) -> Result<(), LedgerError> {
@@ -183,7 +198,11 @@ impl Store for Sqlite {
             self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let rows = insert(&transaction, rows)?;
         if let Some(through) = through {
-            transaction.execute("DELETE FROM entries WHERE seq <= ?1", [number(through)])?;
+            let sql = "DELETE FROM entries WHERE seq <= ?1";
+            if transaction.execute(sql, [number(through)])? == 0 {
+                // Another process has dropped them in the meantime, and maybe more.
+                return Ok(Vec::new());
+            }
         }
         transaction.commit()?;
         // The file may have been removed during the write.
@@ -219,6 +238,7 @@ fn version(connection: &Connection) -> Result<usize, LedgerError> {
 
 fn insert(transaction: &Transaction<'_>, new_rows: &[NewRow]) -> Result<Vec<Row>, LedgerError> {
     let mut head = tail(transaction)?.unwrap_or_else(ChainHead::root);
+    let before = head.seq;
     let sql = format!("INSERT INTO entries ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)");
     let mut statement = transaction.prepare_cached(&sql)?;
     let mut rows = Vec::with_capacity(new_rows.len());
@@ -232,7 +252,10 @@ fn insert(transaction: &Transaction<'_>, new_rows: &[NewRow]) -> Result<Vec<Row>
         head = ChainHead { seq: *seq, hash: hash.clone() };
         rows.push(row);
     }
-    Ok(rows)
+    let sql = format!("SELECT {COLUMNS} FROM entries WHERE seq > ?1 ORDER BY seq");
+    let mut statement = transaction.prepare_cached(&sql)?;
+    let kept = statement.query_map([number(before)], read)?.collect::<Result<Vec<_>, _>>()?;
+    if kept == rows { Ok(rows) } else { Err(LedgerError::NotKept) }
 }
 
 fn tail(connection: &Connection) -> Result<Option<ChainHead>, LedgerError> {
@@ -263,7 +286,7 @@ fn number(seq: Seq) -> i64 {
 }
 
 fn identity(path: &Path) -> Result<Identity, LedgerError> {
-    let metadata = fs::metadata(path)?;
+    let metadata = fs::metadata(files::followed(path)?)?;
     if !metadata.is_file() {
         return Err(LedgerError::NotALedger);
     }
@@ -272,10 +295,12 @@ fn identity(path: &Path) -> Result<Identity, LedgerError> {
 
 /// Creates the folder of a file, accessible to the user only.
 pub fn create_folder_of(path: &Path) -> std::io::Result<()> {
-    match path.parent().filter(|folder| *folder != Path::new("")) {
-        Some(folder) => fs::DirBuilder::new().recursive(true).mode(0o700).create(folder),
-        None => Ok(()),
-    }
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(folder_of(path))
+}
+
+/// The folder that a file is in.
+pub fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."))
 }
 
 /// The path of a file that `SQLite` keeps beside its own.

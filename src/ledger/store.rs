@@ -36,16 +36,17 @@ pub trait Store: Send + std::fmt::Debug {
     /// The first row.
     fn first(&self) -> Result<Option<Row>, LedgerError>;
 
+    /// The number of the first row and the newest anchor, of one state.
+    fn anchor(&self) -> Result<Option<(Seq, Row)>, LedgerError>;
+
     /// One row.
     fn row(&self, seq: Seq) -> Result<Option<Row>, LedgerError>;
-
-    /// The newest row of a kind.
-    fn newest(&self, kind: &str) -> Result<Option<Row>, LedgerError>;
 
     /// Visits every row after `after`, in order.
     fn rows(&self, after: Seq, visit: &mut RowVisitor<'_>) -> Result<(), LedgerError>;
 
-    /// Adds rows, all or none; they are on disk when this returns. With `through`, rows up to that
-    /// one are deleted in the same transaction.
+    /// Adds rows, all or none; they were read back and are on disk when this returns. With
+    /// `through`, rows up to that one are deleted in the same transaction; if there are none,
+    /// nothing is added.
     fn append(&mut self, rows: &[NewRow], through: Option<Seq>) -> Result<Vec<Row>, LedgerError>;
 }

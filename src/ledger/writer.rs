@@ -138,27 +138,38 @@ fn prune(
     needed: Timestamp,
     now: Timestamp,
 ) -> Result<Vec<Row>, LedgerError> {
-    let first = store.first()?.map(|row| row.at.parse::<Timestamp>());
-    if first.is_none_or(|at| at.is_ok_and(|at| at >= spare)) {
+    // Of the old rows the last one stays: it shows how old those before it are.
+    let first = store.first()?;
+    let second = first.map(|row| store.row(row.seq + 1)).transpose()?.flatten();
+    let second = second.map(|row| row.at.parse::<Timestamp>());
+    if second.is_none_or(|at| at.is_ok_and(|at| at >= spare)) {
         return Ok(Vec::new());
     }
     let earlier = verify::anchor(store)?;
     let mut head = earlier.as_ref().map_or_else(ChainHead::root, ChainHead::after);
     let mut kept: Chains = earlier.map(|anchor| anchor.kept).unwrap_or_default();
-    let mut is_old = true;
-    store.rows(head.seq, &mut |row| {
-        let record = row.read()?;
-        is_old &= record.at < cut;
-        if is_old {
+    let (mut is_old, mut last_old, begins) = (true, None::<Row>, head.seq);
+    store.rows(begins, &mut |row| {
+        is_old &= row.read()?.at < cut;
+        if is_old && let Some(row) = last_old.replace(row) {
             head.follow(&row)?;
-            succession::fold(&mut kept, &row.scope, &record);
+            succession::fold(&mut kept, &row.scope, &row.read()?);
         }
         Ok(())
     })?;
+    let through = head.seq;
+    if through == begins {
+        return Ok(Vec::new());
+    }
     for memory in kept.values_mut() {
         memory.prune(needed);
     }
-    let through = head.seq;
     let entry = Entry::Anchor(Box::new(Anchor { through, hash: head.hash, kept }));
-    store.append(&[new_row("", &entry, now)?], Some(through))
+    match store.append(&[new_row("", &entry, now)?], Some(through)) {
+        Err(error @ LedgerError::TooLarge) => {
+            tracing::warn!("old entries are kept: {error}");
+            Ok(Vec::new())
+        }
+        appended => appended,
+    }
 }

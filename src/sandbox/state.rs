@@ -1,9 +1,10 @@
 //! Saves the state to a file atomically.
 
-use std::io::{self, Write as _};
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::Path;
 
 use super::world::World;
+use crate::files::{self, Mode};
 
 /// Loads the state; None if the file does not exist. Never changes a file that it cannot read.
 pub fn load(path: &Path) -> io::Result<Option<World>> {
@@ -18,23 +19,10 @@ pub fn load(path: &Path) -> io::Result<Option<World>> {
     })
 }
 
-/// Writes a temporary file, flushes it, and renames it over `path`.
+/// Replaces the file at once.
 pub fn save(path: &Path, world: &World) -> io::Result<()> {
-    let temporary = temporary(path);
-    let written = std::fs::File::create(&temporary).and_then(|mut file| {
-        file.write_all(&serde_json::to_vec(world)?)?;
-        file.sync_all()
-    });
-    written
-        .and_then(|()| std::fs::rename(&temporary, path))
-        .map_err(|error| with_path(path, &error))
-}
-
-/// Appends `.new` to the file name; replacing the extension could name another file.
-fn temporary(path: &Path) -> PathBuf {
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(".new");
-    path.with_file_name(name)
+    let text = serde_json::to_vec(world)?;
+    files::replace(path, &text, Mode::Kept).map_err(|error| with_path(path, &error))
 }
 
 fn with_path(path: &Path, error: &io::Error) -> io::Error {
@@ -60,14 +48,5 @@ mod tests {
             2,
             "no temporary file remains"
         );
-    }
-
-    #[test]
-    fn the_temporary_file_differs_from_the_state() {
-        for name in ["state.json", "state.new", "state", "kept/state.new.new"] {
-            let path = Path::new(name);
-            assert_ne!(temporary(path), path);
-            assert_eq!(temporary(path).parent(), path.parent());
-        }
     }
 }

@@ -30,6 +30,7 @@ const RANKS: [(&str, u8); 36] = [
     ("render", 45),
     ("notice", 46),
     ("blocking", 47),
+    ("files", 47),
     ("client", 50),
     ("clock", 50),
     ("ledger", 50),

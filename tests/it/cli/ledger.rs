@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use rosterd::ledger::chain::Row;
 use serde_json::Value;
 
 use super::test_env::{ROSTER, TestEnv, eventually};
@@ -286,6 +287,45 @@ fn the_chain_is_verified_and_its_head_is_in_the_log() {
     std::fs::rename(stage.path("state"), stage.path("old")).unwrap();
     stage.run(&["ledger", "init", "-u", "users.yaml"]).expect(0);
     assert!(verify(&[]).expect(0).stdout().contains("1 rows, chain verified"));
+}
+
+#[test]
+fn a_forged_anchor_is_found_with_and_without_a_head_and_no_run_goes_on_from_it() {
+    let stage = TestEnv::new();
+    stage.run(&ONCE).expect(0);
+    stage.run(&ONCE).expect(0);
+    let file = rusqlite::Connection::open(stage.path("state/rosterd/ledger.db")).unwrap();
+    let newest = |back: i64| -> (i64, String) {
+        let sql = "SELECT seq, hash FROM entries ORDER BY seq DESC LIMIT 1 OFFSET ?1";
+        file.query_row(sql, [back], |row| Ok((row.get(0)?, row.get(1)?))).unwrap()
+    };
+    let ((last, head), (through, hash)) = (newest(0), newest(1));
+    let body =
+        format!("{{\"kind\":\"anchor\",\"through\":{through},\"hash\":\"{hash}\",\"kept\":{{}}}}");
+    let mut row = Row {
+        seq: last.cast_unsigned() + 1,
+        at: jiff::Timestamp::now().to_string(),
+        scope: String::new(),
+        kind: "anchor".into(),
+        subject: None,
+        body,
+        hash: String::new(),
+    };
+    row.hash = row.hash_after(&head);
+    file.execute("DELETE FROM entries WHERE seq <= ?1", [through]).unwrap();
+    let values = (last + 1, &row.at, &row.body, &row.hash);
+    file.execute("INSERT INTO entries VALUES (?1, ?2, '', 'anchor', NULL, ?3, ?4)", values)
+        .unwrap();
+    let verify = |more: &[&str]| {
+        stage.run(&[&["ledger", "verify", "-u", "users.yaml"], more].concat()).expect(1).stderr()
+    };
+    for more in [&[][..], &["--head", &head], &["--retention", "1d"]] {
+        let found = verify(more);
+        assert!(found.contains("rows are missing that rosterd would not have dropped"), "{found}");
+    }
+    let refused = stage.run(&ONCE).expect(1);
+    let refused = refused.stdout() + &refused.stderr();
+    assert!(refused.contains(&format!("the rows up to {through} are missing")), "{refused}");
 }
 
 #[test]

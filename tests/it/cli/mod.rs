@@ -8,6 +8,9 @@ mod pipelines;
 mod secrets;
 pub mod test_env;
 
+use std::fs::Permissions;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+
 use test_env::{ROSTER, TestEnv};
 
 #[test]
@@ -171,6 +174,35 @@ fn a_plan_in_a_file_has_no_colour_unless_it_is_asked_for() {
     assert!(stage.read("plan.txt").contains('\u{1b}'));
     let device = stage.run(&["--plan", "--out", "/dev/stdout", "-u", "users.yaml"]).expect(0);
     assert_eq!(device.stdout(), printed);
+    let piped = stage.run(&["--plan", "--out", "-", "-u", "users.yaml"]).expect(0);
+    assert_eq!(piped.stdout(), printed);
+}
+
+#[test]
+fn what_is_written_is_for_its_owner_only_unless_it_was_not_before() {
+    let stage = TestEnv::new();
+    let mode = |name: &str| std::fs::metadata(stage.path(name)).unwrap().mode() & 0o777;
+    let set = |name: &str, mode| {
+        std::fs::set_permissions(stage.path(name), Permissions::from_mode(mode)).unwrap();
+    };
+    let plan = || stage.run(&["--plan", "--out", "plan.txt", "-u", "users.yaml"]).expect(0);
+    plan();
+    set("plan.txt", 0o644);
+    plan();
+    assert_eq!(mode("plan.txt"), 0o600);
+    set("users.yaml", 0o664);
+    stage.run(&["import", "--yes", "-u", "users.yaml"]).expect(0);
+    assert_eq!(mode("users.yaml"), 0o664);
+    stage.run(&["import", "-u", "new.yaml"]).expect(0);
+    assert_eq!(mode("new.yaml"), 0o600);
+    stage.run(&["--sandbox", "--state", "kept.json", "--once", "-u", "users.yaml"]).expect(0);
+    assert_eq!((mode("kept.json"), mode("kept.json.ledger.db")), (0o600, 0o600));
+    // Under a name that is known in advance, nothing is written through a link.
+    for name in ["kept.json.new", ".kept.json.new"] {
+        std::os::unix::fs::symlink("precious", stage.path(name)).unwrap();
+    }
+    stage.run(&["--sandbox", "--state", "kept.json", "--once", "-u", "users.yaml"]).expect(0);
+    assert!(!stage.path("precious").exists());
 }
 
 #[test]

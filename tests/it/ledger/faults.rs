@@ -20,16 +20,21 @@ use rosterd::failure::FailureKind;
 type Harm = (&'static str, fn(&Bench), &'static str);
 
 /// What neither this process nor a later one goes on with.
-const HARMS: [Harm; 8] = [
+const HARMS: [Harm; 9] = [
     ("garbage", |it| it.write(&b"no database ".repeat(2_000)), "not a SQLite file"),
     ("cut short", |it| it.cut(), "corrupt"),
     ("another database", |it| it.sql("DROP TABLE meta"), "not a ledger of rosterd"),
     ("a newer schema", |it| it.sql("UPDATE meta SET value = '99' WHERE name = 'schema'"), "99"),
     ("no schema", |it| it.sql("DELETE FROM meta"), "not a ledger of rosterd"),
+    ("a trigger", |it| it.sql(FORGET), "trigger `forget` on `entries`"),
     ("read-only", |it| it.make_read_only(), "not writable"),
     ("a folder", |it| it.replace_by_folder(), "not a ledger of rosterd"),
     ("a folder that is a file", |it| it.replace_folder(), "ledger.db"),
 ];
+
+/// Budgets would forget what was done.
+const FORGET: &str = "CREATE TRIGGER forget AFTER INSERT ON entries WHEN NEW.kind = 'intent' BEGIN \
+                      DELETE FROM entries WHERE seq = NEW.seq; END";
 
 /// What only a process that knew the ledger before can notice.
 const CHANGELINGS: [Harm; 5] = [

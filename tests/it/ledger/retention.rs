@@ -113,6 +113,9 @@ fn memory_does_not_depend_on_pruning() {
         let expected = needed(&at(&whole), now);
         for days in [15, 9, 4, 1] {
             prune(&at(&pruned), now, DAY * days);
+            let verified = at(&pruned).verify(None).unwrap();
+            assert_eq!(verified.falls_short(DAY * days, now), None, "{days} days");
+            assert_eq!(verified.falls_short(DAY * 30, now), verified.oldest, "{days} days");
             assert!(needed(&at(&pruned), now) == expected, "seed {seed}, {days} days");
         }
         let (before, after) = (at(&whole).verify(None), at(&pruned).verify(None));

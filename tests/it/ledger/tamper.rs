@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use rosterd::ledger::chain::{ChainError, Row};
+use jiff::{SignedDuration, Timestamp};
+use rosterd::ledger::chain::{self, ChainError, Row};
 use rosterd::ledger::{Ledger, LedgerError, Location};
 use rosterd::memory::entry::{AttemptStatus, Entry, OutcomeEntry};
 use rosterd::plan::change::Action;
@@ -156,4 +157,153 @@ fn a_rewritten_chain_fails_against_a_known_head() {
     }
     assert!(chain.ledger.verify(None).is_ok(), "the forgery is whole");
     assert!(!chain.ledger.verify(Some(&chain.head)).unwrap().contains_head);
+}
+
+/// What a schema must not have, and how it is named.
+const SCHEMAS: [(&str, &str); 12] = [
+    ("CREATE TRIGGER t AFTER INSERT ON entries BEGIN DELETE FROM entries; END", "trigger `t`"),
+    ("CREATE TRIGGER t BEFORE UPDATE ON meta BEGIN SELECT 1; END", "trigger `t` on `meta`"),
+    (
+        "CREATE TABLE notes (a); CREATE TRIGGER t AFTER INSERT ON notes BEGIN DELETE FROM entries; END",
+        "trigger `t` on `notes`",
+    ),
+    ("CREATE VIEW v AS SELECT * FROM entries", "view `v`"),
+    ("ALTER TABLE entries RENAME TO e; CREATE VIEW entries AS SELECT * FROM e", "`e"),
+    ("CREATE INDEX i ON entries (abs(seq))", "index `i` on `entries`"),
+    ("DROP INDEX entries_kind", "index `entries_kind` on `entries`"),
+    (
+        "DROP INDEX entries_kind; CREATE INDEX entries_kind ON entries (kind, seq) WHERE seq < 9",
+        "index `entries_kind`",
+    ),
+    ("ALTER TABLE entries ADD COLUMN more TEXT AS (body)", "table `entries`"),
+    ("ALTER TABLE entries ADD COLUMN more TEXT DEFAULT '-- '", "table `entries`"),
+    (
+        "DROP TABLE entries; CREATE TABLE entries (seq, at, scope, kind, subject, body, hash)",
+        "`entries",
+    ),
+    ("ALTER TABLE entries RENAME COLUMN subject TO \"subject -- ...\"", "table `entries`"),
+];
+
+#[test]
+fn what_acts_on_the_tables_is_refused_and_named() {
+    for (sql, named) in SCHEMAS {
+        let chain = Chain::new();
+        Connection::open(&chain.path).unwrap().execute_batch(sql).unwrap();
+        let opened = Ledger::at(Location::File(chain.path.clone())).open("one", hours(0));
+        let errors = [
+            opened.map(|_| ()).unwrap_err(),
+            chain.ledger.verify(None).map(|_| ()).unwrap_err(),
+            chain.ledger.read_state("one").map(|_| ()).unwrap_err(),
+        ];
+        for error in errors {
+            let is_named = error.to_string().contains(named);
+            assert!(matches!(error, LedgerError::Schema(_)) && is_named, "{sql}: {error}");
+        }
+    }
+    // What other programs keep in a file of theirs is no obstacle.
+    let chain = Chain::new();
+    let other = "CREATE TABLE _copy (a INTEGER PRIMARY KEY, b UNIQUE); CREATE INDEX i ON _copy (b)";
+    Connection::open(&chain.path).unwrap().execute_batch(other).unwrap();
+    chain.ledger.verify(None).unwrap();
+}
+
+#[test]
+fn a_row_that_is_not_kept_as_written_is_refused() {
+    let chain = Chain::new();
+    let mut writer = chain.ledger.open("one", hours(ROWS)).unwrap();
+    // The table is exchanged while it is open: of each kind only the last row stays.
+    let exchange = "ALTER TABLE entries RENAME TO earlier; \
+                    CREATE TABLE entries (seq BIGINT PRIMARY KEY, at TEXT, scope TEXT, \
+                    kind TEXT UNIQUE ON CONFLICT REPLACE, subject TEXT, body TEXT, hash TEXT); \
+                    INSERT INTO entries SELECT * FROM earlier WHERE seq = 1";
+    let file = Connection::open(&chain.path).unwrap();
+    file.execute_batch(exchange).unwrap();
+    let two = vec![intent("alice", disable("alice")), intent("matt", disable("matt"))];
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let error = runtime.block_on(writer.write(two, hours(ROWS))).unwrap_err();
+    assert!(matches!(error, LedgerError::NotKept), "{error}");
+    let rows = file.query_row("SELECT COUNT(*) FROM entries", [], |row| row.get::<_, i64>(0));
+    assert_eq!(rows.unwrap(), 1, "nothing was written");
+}
+
+#[test]
+fn a_row_that_is_too_large_is_refused() {
+    let chain = Chain::new();
+    chain.sql("UPDATE entries SET body = CAST(zeroblob((64 << 20) + 1) AS TEXT) WHERE seq = 152");
+    let error = chain.ledger.verify(None).unwrap_err();
+    assert!(matches!(error, LedgerError::TooLarge), "{error}");
+}
+
+impl Chain {
+    fn hash(&self, seq: i64) -> String {
+        let file = Connection::open(&self.path).unwrap();
+        file.query_row("SELECT hash FROM entries WHERE seq = ?1", [seq], |row| row.get(0)).unwrap()
+    }
+
+    /// Deletes the first rows, and appends an anchor that pretends to replace those up to
+    /// `through`. It fits into the chain.
+    fn forge(&self, deleted: i64, through: i64, at: Timestamp) {
+        let anchor = format!(
+            r#"{{"kind":"anchor","through":{through},"hash":"{}","kept":{{}}}}"#,
+            if through == 0 { chain::ROOT.to_owned() } else { self.hash(through) }
+        );
+        let mut row = Row {
+            seq: ROWS.cast_unsigned() + 2,
+            at: at.to_string(),
+            scope: String::new(),
+            kind: "anchor".into(),
+            subject: None,
+            body: anchor,
+            hash: String::new(),
+        };
+        row.hash = row.hash_after(&self.head);
+        let file = Connection::open(&self.path).unwrap();
+        file.execute("DELETE FROM entries WHERE seq <= ?1", [deleted]).unwrap();
+        let insert = "INSERT INTO entries VALUES (?1, ?2, '', 'anchor', NULL, ?3, ?4)";
+        let seq = row.seq.cast_signed();
+        file.execute(insert, params![seq, row.at, row.body, row.hash]).unwrap();
+    }
+}
+
+/// The rows are of the 300 hours before.
+#[test]
+fn a_forged_anchor_does_not_hide_that_rows_are_missing() {
+    let (last, now) = (ROWS + 1, hours(ROWS));
+    let days = |days: i64| SignedDuration::from_hours(24 * days);
+    for (deleted, at, is_run_refused) in [
+        (last - 1, now, true),
+        (last, now, true),
+        (last - 1, hours(100 * 24), true),
+        (last - 1, hours(-400 * 24), true),
+        (last - 10, now, true),
+        // So much the shortest retention drops, but not 400 days.
+        (last - 40, now, false),
+        (1, now, false),
+    ] {
+        let chain = Chain::new();
+        chain.forge(deleted, deleted, at);
+        let later = Ledger::at(Location::File(chain.path.clone()));
+        let opened = later.open("one", now).map(|_| ());
+        match opened {
+            Err(LedgerError::Broken(ChainError::Dropped { .. })) => assert!(is_run_refused),
+            other => assert!(other.is_ok() && !is_run_refused, "{deleted} {at}: {other:?}"),
+        }
+        for head in [None, Some(&*chain.head)] {
+            let verified = chain.ledger.verify(head).unwrap();
+            assert!(verified.contains_head, "it was not the last row that was deleted");
+            assert!(verified.falls_short(days(400), now).is_some(), "{deleted} {at}");
+        }
+        // Later nothing is missing: what was deleted would have been dropped by then.
+        assert!(
+            chain.ledger.verify(None).unwrap().falls_short(days(400), hours(420 * 24)).is_none()
+        );
+    }
+    for through in [0, 100] {
+        let chain = Chain::new();
+        chain.forge(0, through, now);
+        let broken = chain.ledger.verify(None).unwrap_err();
+        let row = last.cast_unsigned() + 1;
+        assert!(matches!(broken, LedgerError::Broken(ChainError::Anchor(it)) if it == row));
+        chain.ledger.open("one", now).unwrap_err();
+    }
 }

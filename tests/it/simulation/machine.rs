@@ -90,12 +90,12 @@ impl Store for FaultyStore {
         self.inner.first()
     }
 
-    fn row(&self, seq: u64) -> Result<Option<Row>, LedgerError> {
-        self.inner.row(seq)
+    fn anchor(&self) -> Result<Option<(u64, Row)>, LedgerError> {
+        self.inner.anchor()
     }
 
-    fn newest(&self, kind: &str) -> Result<Option<Row>, LedgerError> {
-        self.inner.newest(kind)
+    fn row(&self, seq: u64) -> Result<Option<Row>, LedgerError> {
+        self.inner.row(seq)
     }
 
     fn rows(&self, after: u64, take: &mut RowVisitor<'_>) -> Result<(), LedgerError> {
