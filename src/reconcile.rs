@@ -32,7 +32,7 @@ use crate::report::{Failure, Outcome, RunReport, Trigger};
 use crate::revision::Revision;
 
 pub use accept::held;
-pub use evaluation::{Evaluation, Observation, dry_run};
+pub use evaluation::{Evaluation, Observation, check_size, dry_run};
 pub use input::{InputError, Loaded, WorkspaceSpec, contents, load, load_within};
 pub use record::holds;
 pub use session::{LedgerConfig, RunSession};
@@ -127,6 +127,7 @@ impl<D: ReadDirectory + WriteDirectory> Run<'_, D> {
     /// became of the changes that earlier runs left open.
     async fn snapshot(&mut self, now: Timestamp) -> Result<Listing, Failure> {
         let snapshot = self.directory.list().await?;
+        check_size(&snapshot, &self.loaded.roster)?;
         self.session.admit(&snapshot)?;
         let (memory, roster) = (self.memory(), &self.loaded.roster);
         let place = self.session.scope.place.as_ref();

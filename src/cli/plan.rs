@@ -80,6 +80,8 @@ pub async fn evaluate(
         context.connect(workspace).map_err(|failure| failed(workspace, &failure.message))?;
     let listed = directory.list().await;
     let snapshot = listed.map_err(|error| failed(workspace, &error.message))?;
+    reconcile::check_size(&snapshot, &loaded.roster)
+        .map_err(|failure| failed(workspace, &failure.message))?;
     // No ledger is created. It is opened late, so that the memory and the text of a long response
     // never exist together.
     let LedgerConfig { ledger, scope, .. } = ledger;

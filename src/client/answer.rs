@@ -7,7 +7,9 @@ use secrecy::ExposeSecret;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use super::response::{self, Envelope, Errors, GraphqlError, Malformed, Object};
+use super::errors::{Errors, GraphqlError};
+use super::response::{self, Envelope, Malformed, Object};
+use super::scan::{has_long_value, has_next};
 use super::{ClientError, Credentials};
 use crate::escape::escape;
 use crate::failure::FailureKind;
@@ -16,6 +18,8 @@ use crate::failure::FailureKind;
 const MAX_MESSAGES: usize = 8;
 /// Maximum number of characters that are shown of an unexpected body.
 const MAX_EXCERPT: usize = 120;
+/// Maximum number of bytes of a remote text in which secrets are masked; a longer one is cut.
+const MAX_MASKED: usize = 16 << 10;
 /// Shorter credentials are not masked: masking every occurrence would garble messages.
 const MIN_SECRET: usize = 8;
 
@@ -62,10 +66,17 @@ impl<'a> ErrorContext<'a> {
         Self { endpoint, secrets }
     }
 
-    /// Remote text without secrets, escaped.
+    /// The beginning of a remote text, without secrets, escaped.
     pub fn sanitize(&self, text: &str) -> String {
+        let start = &text[..text.floor_char_boundary(MAX_MASKED)];
         let secrets = self.secrets.iter();
-        let masked = secrets.fold(text.to_owned(), |text, secret| text.replace(secret, "[hidden]"));
+        let mut masked =
+            secrets.fold(start.to_owned(), |text, secret| text.replace(secret, "[hidden]"));
+        if start.len() < text.len() {
+            // The end may be the beginning of a secret.
+            let longest = self.secrets.iter().map(|secret| secret.len()).max().unwrap_or_default();
+            masked.truncate(masked.floor_char_boundary(masked.len().saturating_sub(longest)));
+        }
         escape(&masked).into_owned()
     }
 
@@ -96,7 +107,10 @@ impl<'a> ErrorContext<'a> {
     /// The beginning of an unexpected body. It is cut after secrets are masked: a cut secret would
     /// no longer be recognized.
     fn excerpt(&self, body: &[u8]) -> String {
-        let text = self.sanitize(String::from_utf8_lossy(body).trim());
+        let body = body.trim_ascii();
+        // One byte more than is masked, so that the text is known to be cut.
+        let start = &body[..body.len().min(MAX_MASKED + 1)];
+        let text = self.sanitize(&String::from_utf8_lossy(start));
         let mut shown: String = text.chars().take(MAX_EXCERPT).collect();
         if shown.len() < text.len() {
             shown.push('…');
@@ -159,19 +173,6 @@ pub fn partial(response: &Response) -> Option<String> {
     }
 }
 
-/// Whether a key `hasNext` or `hasNextPage` anywhere in a JSON body says that there is more. Only a
-/// key is followed by a colon, and text cannot contain an unescaped quote.
-fn has_next(body: &[u8]) -> bool {
-    const KEY: &[u8] = b"\"hasNext";
-    memchr::memmem::find_iter(body, KEY).any(|at| {
-        let rest = &body[at + KEY.len()..];
-        let rest = rest.strip_prefix(b"Page").unwrap_or(rest).strip_prefix(b"\"");
-        let value = rest.and_then(|rest| rest.trim_ascii_start().strip_prefix(b":"));
-        let is_no = |value: &[u8]| value.starts_with(b"false") || value.starts_with(b"null");
-        value.is_some_and(|value| !is_no(value.trim_ascii_start()))
-    })
-}
-
 fn capability_hint(capability: &str) -> String {
     format!("; use a key with the capability {capability}")
 }
@@ -193,6 +194,10 @@ pub fn envelope<'a, T: Deserialize<'a>>(
         let kind = context.sanitize(kind);
         let message = format!("answered ({status}) with {kind} instead of JSON: {}", excerpt());
         return Err(context.error(FailureKind::NotJson, &message));
+    }
+    if has_long_value(&response.body) {
+        let message = "sent a value that is too long: of more than 512 KiB; check the endpoint";
+        return Err(context.error(FailureKind::TooLarge, message));
     }
     response::read(&response.body).map_err(|malformed| {
         let (kind, message) = match malformed {
@@ -286,24 +291,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_that_announces_more_is_found_anywhere() {
-        for more in [
-            r#"{"data":{"listUsers":{"ok":true,"hasNext":true}}}"#,
-            r#"{"data":{"listUsers":{"pageInfo":{"hasNextPage": true}}}}"#,
-            r#"{"data":{"listUsers":{"activeUsers":[{"hasNext":true}]}}}"#,
-            r#"{"hasNext":false,"extensions":[{"page":{"hasNext" :  "yes"}}]}"#,
-            "{\"data\":null,\"hasNext\"\n:\n1}",
-        ] {
-            assert!(has_next(more.as_bytes()), "{more}");
+    fn no_part_of_a_secret_is_shown_where_a_text_is_cut() {
+        let secret = format!("prdm_{}", "s3cr3t".repeat(400));
+        let credentials = Credentials::Token(secret.as_str().into());
+        let context = ErrorContext::new("https://api.acme.io/", &credentials);
+        for before in [0, 1, MAX_MASKED % secret.len(), MAX_MASKED - 1] {
+            let text = "x".repeat(before) + &secret.repeat(20);
+            for shown in [context.sanitize(&text), context.excerpt(text.as_bytes())] {
+                assert!(!shown.contains("prdm_") && !shown.contains("s3cr3t"), "{shown}");
+            }
         }
-        for whole in [
-            r#"{"data":{"listUsers":{"hasNext":false,"pageInfo":{"hasNextPage":null}}}}"#,
-            r#"{"name":"hasNext","email":"\"hasNext\":true"}"#,
-            r#"{"name":"hasNext","hasNextTime":true,"a":["hasNextPage",true]}"#,
-            r#"{"hasNext"#,
-        ] {
-            assert!(!has_next(whole.as_bytes()), "{whole}");
-        }
+        assert_eq!(context.sanitize(&secret), "[hidden]");
     }
 
     #[test]

@@ -1,20 +1,17 @@
 //! What a response means: a complete listing or an error, and the result of each change.
 
-use std::collections::HashMap;
-
 use super::answer::{
     Denial, ErrorContext, Response, denial, denied, envelope, is_throttling, partial, status_error,
 };
-use super::response::{Done, Envelope, Errors, GraphqlError, ListData, Object};
+use super::errors::{Errors, GraphqlError};
+use super::limited::Answers;
+use super::response::{Done, Envelope, ListData, MAX_ROWS, Object};
 use super::{Answer, ClientError, Reply};
 use crate::directory::Snapshot;
 use crate::failure::FailureKind;
 
 const LIST_CAPABILITY: &str = "*User Management Admin* or *User Metadata Viewer*";
 const CHANGE_CAPABILITY: &str = "*User Management Admin*";
-
-/// The results of a batch, by alias.
-type Answers = HashMap<String, Option<Object<Done>>>;
 
 /// The snapshot of a listing that is complete and free of errors.
 pub fn listing(response: &Response, context: &ErrorContext<'_>) -> Result<Snapshot, ClientError> {
@@ -44,9 +41,16 @@ pub fn listing(response: &Response, context: &ErrorContext<'_>) -> Result<Snapsh
     }
     let active = listed.active_users.ok_or_else(|| missing("`activeUsers`"))?;
     let invited = listed.invited_users.ok_or_else(|| missing("`invitedUsers`"))?;
+    let sizes = [(active.list.len(), active.total), (invited.list.len(), invited.total)];
+    if let Some((_, total)) = sizes.into_iter().find(|(kept, total)| kept < total) {
+        let message = format!(
+            "sent a list of {total} users; at most {MAX_ROWS} are supported, with 24 MiB of text"
+        );
+        return Err(context.error(FailureKind::TooLarge, &message));
+    }
     Snapshot::new(
-        active.into_iter().map(|row| row.0).collect(),
-        invited.into_iter().map(|row| row.0).collect(),
+        active.list.into_iter().map(|row| row.0).collect(),
+        invited.list.into_iter().map(|row| row.0).collect(),
         response.server_time,
     )
     .map_err(|why| {
@@ -99,7 +103,7 @@ pub fn mutation(response: &Response, aliases: &[String], context: &ErrorContext<
     }
     let data = match data {
         Some(data) => data,
-        None if is_single_rejection(&errors, aliases, context) => Answers::new(),
+        None if is_single_rejection(&errors, aliases, context) => Answers::default(),
         None => return without_data(&errors, response, context),
     };
     let answers = aliases.iter().map(|alias| answer(alias, &data, &errors, context));
@@ -111,7 +115,7 @@ pub fn mutation(response: &Response, aliases: &[String], context: &ErrorContext<
 fn may_have_executed(data: Option<&Answers>, errors: &Errors, aliases: &[String]) -> bool {
     let done =
         |answer: &Option<Object<Done>>| matches!(answer, Some(Object(Done { ok: Some(true) })));
-    if data.is_some_and(|data| data.values().any(done)) {
+    if data.is_some_and(|data| data.0.values().any(done)) {
         return true;
     }
     // These apply to every field; errors of no field occur before any field is executed.
@@ -125,7 +129,7 @@ fn may_have_executed(data: Option<&Answers>, errors: &Errors, aliases: &[String]
 
 /// The result of one change.
 fn answer(alias: &str, data: &Answers, errors: &Errors, context: &ErrorContext<'_>) -> Answer {
-    let ok = data.get(alias).and_then(Option::as_ref).and_then(|Object(done)| done.ok);
+    let ok = data.0.get(alias).and_then(Option::as_ref).and_then(|Object(done)| done.ok);
     let own: Vec<&GraphqlError> =
         errors.list.iter().filter(|error| error.field.as_deref() == Some(alias)).collect();
     let messages = context.messages(own.iter().copied(), own.len());

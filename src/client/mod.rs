@@ -3,12 +3,15 @@
 
 pub mod answer;
 pub mod document;
+pub mod errors;
 pub mod graphql;
 pub mod http;
 pub mod interpret;
+pub mod limited;
 mod network;
 pub mod rate_limiter;
 pub mod response;
+mod scan;
 pub mod transport;
 
 use std::future::Future;
@@ -29,7 +32,7 @@ pub const MAX_RESPONSE: usize = 64 << 20;
 pub const TRACE: &str = "rosterd::trace";
 
 pub use graphql::Client;
-pub use network::{cause, connections};
+pub use network::{cause, connections, read_body};
 pub use transport::Transport;
 
 /// Connection settings of one workspace.

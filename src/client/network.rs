@@ -36,24 +36,32 @@ impl Network {
         let request =
             self.http.post(self.endpoint.clone()).headers(headers).timeout(self.timeout).body(body);
         let mut response = request.send().await.map_err(|error| transport_error(&error))?;
-        let (status, mut body) = (response.status(), Vec::new());
+        let status = response.status();
         let headers: HeaderMap = std::mem::take(response.headers_mut());
         let limit = if status.is_success() { max_body } else { MAX_FAILED_BODY };
-        let length = response.content_length().and_then(|length| usize::try_from(length).ok());
-        body.reserve(length.unwrap_or_default().min(limit));
-        loop {
-            match response.chunk().await {
-                Ok(Some(chunk)) if body.len() + chunk.len() <= limit => {
-                    body.extend_from_slice(&chunk);
-                }
-                // A part of the body of an error response is enough.
-                Ok(Some(_)) if status.is_success() => {
-                    let (kind, cause) = (FailureKind::TooLarge, String::new());
-                    return Err(TransportError { kind, cause });
-                }
-                Err(error) if status.is_success() => return Err(transport_error(&error)),
-                _ => return Ok(HttpResponse { status: status.as_u16(), headers, body }),
-            }
+        let (body, end) = read_body(&mut response, limit).await;
+        // A part of the body of an error response is enough.
+        if status.is_success() && !end.map_err(|error| transport_error(&error))? {
+            let (kind, cause) = (FailureKind::TooLarge, String::new());
+            return Err(TransportError { kind, cause });
+        }
+        Ok(HttpResponse { status: status.as_u16(), headers, body })
+    }
+}
+
+/// The body, decompressed, up to the chunk that exceeds `limit` bytes, and whether it is whole.
+pub async fn read_body(
+    response: &mut reqwest::Response,
+    limit: usize,
+) -> (Vec<u8>, reqwest::Result<bool>) {
+    let length = response.content_length().and_then(|length| usize::try_from(length).ok());
+    let mut body = Vec::with_capacity(length.unwrap_or_default().min(limit));
+    loop {
+        match response.chunk().await {
+            Ok(Some(chunk)) if body.len() + chunk.len() <= limit => body.extend_from_slice(&chunk),
+            Ok(Some(_)) => return (body, Ok(false)),
+            Ok(None) => return (body, Ok(true)),
+            Err(error) => return (body, Err(error)),
         }
     }
 }

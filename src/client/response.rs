@@ -7,18 +7,21 @@ use std::marker::PhantomData;
 
 use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
-use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde_json::Value;
+use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+use super::errors::Errors;
+use super::limited::{Item, Limited};
 use crate::directory::{Account, Invitation, InviteStatus, Uid};
 use crate::email::Email;
 use crate::role::Role;
 
-/// Maximum number of errors that are kept of one response; the rest are counted.
-pub const MAX_ERRORS: usize = 1_000;
-/// Maximum length of a display name in bytes.
+/// Maximum number of rows of each list; a listing with more is refused.
+pub const MAX_ROWS: usize = 150_000;
+/// Maximum length of a display name in bytes; a longer one is cut.
 const MAX_NAME: usize = 256;
+/// Maximum length of a uid, an address, a role or a status in bytes.
+const MAX_VALUE: usize = 256;
 
 /// A GraphQL response: `data`, `errors`, or both.
 #[derive(Debug)]
@@ -26,24 +29,6 @@ pub struct Envelope<T> {
     /// None if it is missing or null.
     pub data: Option<T>,
     pub errors: Errors,
-}
-
-/// The errors of one response.
-#[derive(Debug, Default)]
-pub struct Errors {
-    /// The first [`MAX_ERRORS`].
-    pub list: Vec<GraphqlError>,
-    pub total: usize,
-}
-
-/// One error. Every part of it is optional.
-#[derive(Debug, Default)]
-pub struct GraphqlError {
-    pub message: String,
-    /// The alias of the failed field, if the error belongs to one.
-    pub field: Option<String>,
-    /// `extensions.code`, or empty.
-    pub code: String,
 }
 
 /// Why a body is not a GraphQL response.
@@ -69,8 +54,8 @@ pub struct ListData {
 #[serde(rename_all = "camelCase")]
 pub struct ListUsers {
     pub ok: Option<bool>,
-    pub active_users: Option<Vec<ActiveUser>>,
-    pub invited_users: Option<Vec<InvitedUser>>,
+    pub active_users: Option<Limited<ActiveUser>>,
+    pub invited_users: Option<Limited<InvitedUser>>,
 }
 
 /// The result of one mutation.
@@ -86,6 +71,26 @@ pub struct ActiveUser(pub Account);
 /// A row of `invitedUsers`.
 #[derive(Debug)]
 pub struct InvitedUser(pub Invitation);
+
+impl Item for ActiveUser {
+    const MAX: usize = MAX_ROWS;
+
+    fn text(&self) -> usize {
+        let Account { uid, email, name, role } = &self.0;
+        let name = name.as_deref().unwrap_or_default();
+        uid.as_str().len() + email.as_str().len() + name.len() + role.as_str().len()
+    }
+}
+
+impl Item for InvitedUser {
+    const MAX: usize = MAX_ROWS;
+
+    fn text(&self) -> usize {
+        let Invitation { email, role, status } = &self.0;
+        let status = if let InviteStatus::Unknown(status) = status { status.len() } else { 0 };
+        email.as_str().len() + role.as_str().len() + status
+    }
+}
 
 /// Parses a whole body.
 pub fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<Envelope<T>, Malformed> {
@@ -161,16 +166,25 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
     }
 }
 
-/// A display name, read lossily: it is only for readers, and any user can change it. What is no
-/// valid text is kept as its JSON, such as `\ud800` or `7`; a long name is cut.
-fn name(json: &RawValue) -> Box<str> {
+/// The text of a value that is only for readers, read lossily, so that it stops nothing: what is no
+/// valid text is kept as its JSON, such as `\ud800` or `7`, and what is longer than `max` is cut.
+pub(super) fn text(json: &RawValue, max: usize) -> Box<str> {
     let json = json.get();
     let inside = json.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(json);
     let text = match inside.contains('\\').then(|| serde_json::from_str(json)) {
         Some(Ok(Text(text))) => text,
         _ => inside.into(),
     };
-    text[..text.floor_char_boundary(MAX_NAME)].into()
+    text[..text.floor_char_boundary(max)].into()
+}
+
+/// Fails if one of the values is longer than any that the API has.
+fn bounded<E: serde::de::Error>(values: [&str; 3]) -> Result<(), E> {
+    if values.iter().all(|value| value.len() <= MAX_VALUE) {
+        return Ok(());
+    }
+    let what = "a uid, an address, a role or a status of more than";
+    Err(E::custom(format!("{what} {MAX_VALUE} bytes")))
 }
 
 /// Text that borrows from the body unless it contains escapes, also inside an `Option`.
@@ -213,10 +227,11 @@ fn present<'de: 'a, 'a, D: Deserializer<'de>>(
 impl<'de> Deserialize<'de> for ActiveUser {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let Object(row) = Object::<ActiveRow<'de>>::deserialize(deserializer)?;
+        bounded([&row.uid, &row.email, &row.account_type])?;
         Ok(Self(Account {
             uid: Uid(row.uid.into()),
             email: Email::remote(&row.email),
-            name: row.name.map(name),
+            name: row.name.map(|name| text(name, MAX_NAME)),
             role: Role::from_api(&row.account_type),
         }))
     }
@@ -225,6 +240,8 @@ impl<'de> Deserialize<'de> for ActiveUser {
 impl<'de> Deserialize<'de> for InvitedUser {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let Object(row) = Object::<InvitedRow<'de>>::deserialize(deserializer)?;
+        let status = row.invite_status.as_ref().map_or("", |Text(status)| status);
+        bounded([&row.email, &row.account_type, status])?;
         Ok(Self(Invitation {
             email: Email::remote(&row.email),
             role: Role::from_api(&row.account_type),
@@ -233,49 +250,6 @@ impl<'de> Deserialize<'de> for InvitedUser {
                 |status| InviteStatus::from_api(&status.0),
             ),
         }))
-    }
-}
-
-impl<'de> Deserialize<'de> for Errors {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_seq(ErrorsVisitor)
-    }
-}
-
-struct ErrorsVisitor;
-
-impl<'de> Visitor<'de> for ErrorsVisitor {
-    type Value = Errors;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a list of errors")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Errors, A::Error> {
-        let mut errors = Errors::default();
-        while errors.list.len() < MAX_ERRORS {
-            let Some(error) = seq.next_element::<Value>()? else { return Ok(errors) };
-            errors.list.push(GraphqlError::from(&error));
-            errors.total += 1;
-        }
-        while seq.next_element::<IgnoredAny>()?.is_some() {
-            errors.total += 1;
-        }
-        Ok(errors)
-    }
-}
-
-impl From<&Value> for GraphqlError {
-    fn from(value: &Value) -> Self {
-        let text = |value: &Value| match value {
-            Value::String(text) => text.clone(),
-            Value::Number(number) => number.to_string(),
-            _ => String::new(),
-        };
-        let message = value.as_str().map_or_else(|| text(&value["message"]), str::to_owned);
-        let message = if message.trim().is_empty() { "no message".into() } else { message };
-        let field = value["path"].get(0).and_then(Value::as_str).map(str::to_owned);
-        Self { message, field, code: text(&value["extensions"]["code"]) }
     }
 }
 
@@ -305,13 +279,13 @@ mod tests {
                {"email":"e","accountType":"ANALYST","inviteStatus":null}"#,
         )
         .unwrap();
-        let accounts = listed.active_users.unwrap();
+        let accounts = listed.active_users.unwrap().list;
         assert_eq!(accounts[0].0.uid.as_str(), "odd uid");
         assert_eq!(accounts[0].0.email.as_str(), "Zoë@acme.io");
         assert_eq!(accounts[0].0.role, Role::Other("FUTURE".into()));
         let names: Vec<Option<&str>> = accounts.iter().map(|a| a.0.name.as_deref()).collect();
         assert_eq!(names, [None, Some("\u{1b}[1m"), Some("")]);
-        let invited = listed.invited_users.unwrap();
+        let invited = listed.invited_users.unwrap().list;
         assert_eq!(invited[0].0.status, InviteStatus::Pending);
         assert_eq!(invited[1].0.status, InviteStatus::Unknown("LOST".into()));
         assert_eq!(invited[2].0.status, InviteStatus::Unknown("null".into()));
@@ -336,6 +310,12 @@ mod tests {
         ] {
             assert!(matches!(rows(bad, ""), Err(Malformed::Shape(_))), "{bad}");
         }
+        for long in ["uid", "email", "accountType"] {
+            let at = good.find(long).unwrap() + long.len() + 3;
+            let row = |length| format!("{}{}{}", &good[..at], "x".repeat(length), &good[at..]);
+            assert!(rows(&row(MAX_VALUE - 8), "").is_ok(), "{long}");
+            assert!(matches!(rows(&row(MAX_VALUE), ""), Err(Malformed::Shape(_))), "{long}");
+        }
         let no_status = r#"{"email":"c","accountType":"ANALYST"}"#;
         assert!(matches!(rows("", no_status), Err(Malformed::Shape(_))));
     }
@@ -355,30 +335,5 @@ mod tests {
         }
         assert!(matches!(list(r#"{"data":7}"#), Err(Malformed::Shape(_))));
         assert!(matches!(list(r#"{"errors":{}}"#), Err(Malformed::Shape(_))));
-    }
-
-    #[test]
-    fn errors_of_any_shape_are_read() {
-        let body = r#"{"data":null,"errors":[
-            {"message":"one","path":["m3","ok"],"extensions":{"code":"FORBIDDEN"}},
-            {"message":"two","path":[],"extensions":{"code":403}},
-            {"message":7,"path":"m1"}, "three", null, 5]}"#;
-        let errors = list(body).unwrap().errors;
-        assert_eq!(errors.total, 6);
-        assert_eq!(errors.list[0].field.as_deref(), Some("m3"));
-        assert_eq!(
-            (errors.list[0].code.as_str(), errors.list[1].code.as_str()),
-            ("FORBIDDEN", "403")
-        );
-        assert!(errors.list[1..].iter().all(|error| error.field.is_none()));
-        let messages: Vec<&str> = errors.list.iter().map(|e| e.message.as_str()).collect();
-        assert_eq!(messages, ["one", "two", "7", "three", "no message", "no message"]);
-    }
-
-    #[test]
-    fn errors_beyond_the_limit_are_only_counted() {
-        let many = vec![r#"{"message":"no"}"#; MAX_ERRORS + 5].join(",");
-        let errors = list(&format!(r#"{{"errors":[{many}]}}"#)).unwrap().errors;
-        assert_eq!((errors.list.len(), errors.total), (MAX_ERRORS, MAX_ERRORS + 5));
     }
 }

@@ -125,7 +125,11 @@ impl Transport {
             }
             FailureKind::Truncated => format!("the response of {endpoint} is incomplete: {cause}"),
             FailureKind::TooLarge => {
-                format!("the response of {endpoint} is larger than {} bytes", self.max_body)
+                let kib = self.max_body >> 10;
+                format!(
+                    "the response of {endpoint} is larger than {kib} KiB, decompressed; check the \
+                     endpoint, or raise `limits.response`"
+                )
             }
             _ => format!("{endpoint} closed the connection without a response: {cause}"),
         };

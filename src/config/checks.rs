@@ -83,9 +83,10 @@ impl Validator<'_> {
             "an address and a port, such as 127.0.0.1:9464",
         );
         let retention = self.duration(&fields, "retention", 400 * DAY, DAY..=36_500 * DAY);
-        let web = self.web(&fields);
+        let mut web = self.web(&fields);
         self.trust = self.trust(&fields);
         let public_url = self.public_url(&fields);
+        web.host = public_url.as_ref().and_then(reqwest::Url::host_str).map(str::to_owned);
         let workspaces = self.workspaces(&fields, store.as_ref(), retention);
         let notify = self.notify_targets(&fields, &workspaces);
         let path = Some(self.path.to_owned());

@@ -108,7 +108,7 @@ pub(super) fn web(env: &dyn Fn(&str) -> Option<String>) -> WebSettings {
     let token = token.map(|_| SecretSource::Env(WEB_TOKEN.to_owned()));
     // Any value but `true` requires the token.
     let anonymous = env(WEB_ANONYMOUS).map(|value| value == "true");
-    WebSettings { token, anonymous }
+    WebSettings { token, anonymous, host: None }
 }
 
 /// Sets the endpoint from the environment, and checks that the secrets are set without reading

@@ -176,6 +176,8 @@ pub struct WebSettings {
     pub token: Option<SecretSource>,
     /// Whether reading needs no token; if not set, only on loopback.
     pub anonymous: Option<bool>,
+    /// The host of `public_url`, under which anonymous reads are allowed too.
+    pub host: Option<String>,
 }
 
 /// A webhook that receives notifications.

@@ -15,7 +15,7 @@ impl Validator<'_> {
             return WebSettings::default();
         };
         let token = fields.get("token").and_then(|node| self.secret(node, "token"));
-        WebSettings { token, anonymous: self.boolean(&fields, "anonymous") }
+        WebSettings { token, anonymous: self.boolean(&fields, "anonymous"), host: None }
     }
 
     pub(super) fn public_url(&mut self, fields: &Fields<'_, '_>) -> Option<Url> {

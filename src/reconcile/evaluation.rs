@@ -6,13 +6,18 @@ use jiff::Timestamp;
 
 use super::{Loaded, WorkspaceSpec, approvals, attribution};
 use crate::directory::Snapshot;
+use crate::failure::FailureKind;
 use crate::guard::{self, Override, Verdict};
 use crate::memory::Memory;
 use crate::memory::entry::Entry;
 use crate::memory::observe::observe;
 use crate::plan::{self, Plan, rename};
 use crate::render::View;
+use crate::report::Failure;
 use crate::roster::Roster;
+
+/// Maximum number of users and invitations of a listing, beyond two for each member.
+const MAX_SURPLUS: usize = 10_000;
 
 /// What a listing means for a roster. The report and the observation of a run share it.
 #[derive(Debug)]
@@ -66,6 +71,22 @@ impl Observation {
     pub fn view<'a>(&'a self, workspace: &'a str) -> View<'a> {
         self.evaluation.view(workspace, &self.loaded)
     }
+}
+
+/// Fails if a listing has far more users than the roster: each of them would be remembered, and
+/// would be a change or a finding, and all of them would fill the memory.
+pub fn check_size(snapshot: &Snapshot, roster: &Roster) -> Result<(), Failure> {
+    let listed = snapshot.accounts().len() + snapshot.invitations().len();
+    let members = roster.members().len();
+    if listed <= 2 * members + MAX_SURPLUS {
+        return Ok(());
+    }
+    let message = format!(
+        "the listing has {listed} users and invitations, and the roster {members} members; at most \
+         {MAX_SURPLUS} more than two for each member are supported: check `endpoint` and \
+         `workspace_uid`"
+    );
+    Err(Failure::new(FailureKind::TooLarge, message))
 }
 
 /// Entries for everything that a listing and a roster show for the first time.

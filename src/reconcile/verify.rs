@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use super::evaluation::news;
+use super::evaluation::{check_size, news};
 use super::{Evaluation, Run, Sent, approvals, record};
 use crate::client::{ReadDirectory, WriteDirectory};
 use crate::directory::Snapshot;
@@ -57,6 +57,7 @@ impl<D: ReadDirectory + WriteDirectory> Run<'_, D> {
                 () = self.cancel.cancelled() => {}
             }
         }
+        check_size(&snapshot, &self.loaded.roster)?;
         self.session.admit(&snapshot)?;
         // Dates are still judged by the time of the plan, but the server's clock has gone on.
         let now = self.clock.now();

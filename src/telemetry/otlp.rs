@@ -14,12 +14,14 @@ use tokio::runtime::Handle;
 use tracing_opentelemetry::OpenTelemetryLayer;
 
 use super::TRACE;
-use crate::client::{Settings, connections};
+use crate::client::{Settings, connections, read_body};
 
 /// Timeout of the last export when the process exits.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(2);
 /// Timeout of one export.
 const TIMEOUT: Duration = Duration::from_secs(10);
+/// Maximum number of bytes that are read of a response; it has a few.
+const MAX_BODY: usize = 64 << 10;
 
 /// The export pipeline.
 #[derive(Debug)]
@@ -83,9 +85,9 @@ impl HttpClient for CollectorClient {
     async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
         let (http, request) = (self.http.clone(), request.try_into()?);
         let response = self.runtime.spawn(async move {
-            let response = http.execute(request).await?;
-            let status = response.status();
-            Ok::<_, reqwest::Error>((status, response.bytes().await?))
+            let mut response = http.execute(request).await?;
+            let (body, end) = read_body(&mut response, MAX_BODY).await;
+            end.map(|_| (response.status(), Bytes::from(body)))
         });
         let (status, body) = response.await??;
         Ok(Response::builder().status(status).body(body)?)

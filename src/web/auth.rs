@@ -3,12 +3,16 @@
 //! `/livez` and `/readyz` are public. Reading anything else needs the token, unless
 //! `web.anonymous` is true; if it is not set, reads on a loopback address are anonymous.
 //! Requesting a run always needs the token.
+//!
+//! Anonymous reads need a host name that nobody else can point at this machine (DNS rebinding).
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use axum::extract::{Request, State};
 use axum::http::header::{AUTHORIZATION, HOST, WWW_AUTHENTICATE};
+use axum::http::uri::Authority;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::Response;
@@ -23,10 +27,15 @@ use super::responses::problem;
 use crate::config::WebSettings;
 use crate::source::env_var;
 
+/// Minimum time between two log lines about a token that cannot be read.
+const WARN_INTERVAL: Duration = Duration::from_mins(1);
+
 /// The settings in use; a reload replaces them.
 #[derive(Debug)]
 pub struct Auth {
     settings: Mutex<WebSettings>,
+    /// When it was last logged that the token cannot be read.
+    warned: Mutex<Option<Instant>>,
 }
 
 /// The state of the middleware: the settings and the address of the listener.
@@ -44,13 +53,15 @@ enum AuthError {
     WrongToken,
     /// The configured token cannot be read.
     UnreadableToken,
-    /// The host name is not one of this machine: possibly DNS rebinding.
+    /// The host name may be another's: possibly DNS rebinding.
     ForeignHost,
+    /// The request names more than one host.
+    AmbiguousHost,
 }
 
 impl Auth {
     pub fn new(settings: WebSettings) -> Self {
-        Self { settings: Mutex::new(settings) }
+        Self { settings: Mutex::new(settings), warned: Mutex::default() }
     }
 
     /// Replaces the settings.
@@ -72,28 +83,38 @@ impl Auth {
     ) -> Result<(), AuthError> {
         let settings = self.settings.lock().clone();
         let reads = matches!(*method, Method::GET | Method::HEAD);
-        let with_token = || check_token(&settings, headers, reads);
+        let with_token = || self.check_token(&settings, headers, reads);
         if !reads || !is_anonymous(&settings, address) {
             return with_token();
         }
         // Without a token, any web page could read this from a local browser under its own host
         // name (DNS rebinding).
-        if settings.anonymous.is_some() || is_local_host(headers, address) {
+        if is_known_host(headers, &settings, address) {
             return Ok(());
         }
         with_token().map_err(|_| AuthError::ForeignHost)
     }
-}
 
-fn check_token(settings: &WebSettings, headers: &HeaderMap, reads: bool) -> Result<(), AuthError> {
-    let Some(source) = &settings.token else { return Err(AuthError::NoToken) };
-    let token = source.resolve(&env_var).map_err(|problem| {
-        tracing::warn!(%problem, "cannot read `web.token`");
-        AuthError::UnreadableToken
-    })?;
-    match request_token(headers, reads) {
-        Some(presented) if is_equal(&token, &presented) => Ok(()),
-        _ => Err(AuthError::WrongToken),
+    fn check_token(
+        &self,
+        settings: &WebSettings,
+        headers: &HeaderMap,
+        reads: bool,
+    ) -> Result<(), AuthError> {
+        let Some(source) = &settings.token else { return Err(AuthError::NoToken) };
+        let token = source.resolve(&env_var).map_err(|problem| {
+            // Anybody can send requests, so not each of them is logged.
+            let mut warned = self.warned.lock();
+            if warned.is_none_or(|at| at.elapsed() > WARN_INTERVAL) {
+                *warned = Some(Instant::now());
+                tracing::warn!(%problem, "cannot read `web.token`");
+            }
+            AuthError::UnreadableToken
+        })?;
+        match request_token(headers, reads) {
+            Some(presented) if is_equal(&token, &presented) => Ok(()),
+            _ => Err(AuthError::WrongToken),
+        }
     }
 }
 
@@ -122,17 +143,39 @@ fn is_equal(one: &SecretString, other: &SecretString) -> bool {
     digest(one).ct_eq(&digest(other)).into()
 }
 
-/// Whether the `Host` header names this machine: `localhost` or one of its addresses.
-fn is_local_host(headers: &HeaderMap, address: SocketAddr) -> bool {
+/// Whether the `Host` header names this machine: `localhost` or one of its addresses. With
+/// `web.anonymous: true` also any address, and the host of `public_url`: a page of another site
+/// sends its own name.
+fn is_known_host(headers: &HeaderMap, settings: &WebSettings, address: SocketAddr) -> bool {
     let Some(host) = headers.get(HOST) else { return true };
     let Ok(host) = host.to_str() else { return false };
     let name = match host.rsplit_once(':') {
         Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
         _ => host,
     };
-    let name = name.trim_start_matches('[').trim_end_matches(']');
-    let is_ours = |ip: std::net::IpAddr| ip.is_loopback() || ip == address.ip();
-    name.eq_ignore_ascii_case("localhost") || name.parse().is_ok_and(is_ours)
+    let is_open = settings.anonymous == Some(true);
+    let is_known = |ip: IpAddr| is_open || ip.is_loopback() || ip == address.ip();
+    let is = |known: &str| name.eq_ignore_ascii_case(known);
+    name.trim_start_matches('[').trim_end_matches(']').parse().is_ok_and(is_known)
+        || is("localhost")
+        || (is_open && settings.host.as_deref().is_some_and(is))
+}
+
+/// Whether the request names one host, and not another in its target.
+fn names_one_host(request: &Request) -> bool {
+    let mut hosts = request.headers().get_all(HOST).iter();
+    let (host, other) = (hosts.next(), hosts.next());
+    let is_host = |target: &Authority| host.is_some_and(|host| *host == *target.as_str());
+    other.is_none() && request.uri().authority().is_none_or(is_host)
+}
+
+/// Middleware: rejects a request that a proxy may have judged by another host.
+pub(super) async fn require_one_host(request: Request, next: Next) -> Response {
+    if names_one_host(&request) {
+        next.run(request).await
+    } else {
+        AuthError::AmbiguousHost.response()
+    }
 }
 
 /// Middleware: forwards an authorized request, and rejects any other.
@@ -161,7 +204,12 @@ impl AuthError {
             ),
             Self::ForeignHost => problem(
                 StatusCode::MISDIRECTED_REQUEST,
-                "anonymous reads need a local host name: use localhost, or set `web.anonymous`",
+                "anonymous reads need a known host name: use localhost or the address, or set \
+                 `web.anonymous: true` and `public_url` to the URL that you use",
+            ),
+            Self::AmbiguousHost => problem(
+                StatusCode::BAD_REQUEST,
+                "the request names more than one host: send one `Host` header",
             ),
             Self::WrongToken => {
                 let message = "`web.token` is required: as a bearer token, or, for reading, as \
@@ -193,7 +241,7 @@ mod tests {
         let name = "CARGO_PKG_NAME";
         let token = with_token.then(|| SecretSource::Env(name.to_owned()));
         let value = std::env::var(name).unwrap_or_default();
-        (Auth::new(WebSettings { token, anonymous }), value)
+        (Auth::new(WebSettings { token, anonymous, host: None }), value)
     }
 
     fn headers(pairs: &[(axum::http::HeaderName, &str)]) -> HeaderMap {
@@ -202,7 +250,7 @@ mod tests {
 
     #[test]
     fn reads_and_writes_are_authorized_by_token_address_and_host() {
-        use AuthError::{ForeignHost, NoToken, WrongToken};
+        use AuthError::{NoToken, WrongToken};
         let (_, value) = auth(true, None);
         assert!(!value.is_empty());
         let bearer = format!("Bearer {value}");
@@ -238,18 +286,55 @@ mod tests {
             let result = auth.authorize(method, &headers(&pairs), at.parse().unwrap());
             assert_eq!(result, expected, "{token} {anonymous:?} {at} {method} {authorization:?}");
         }
-        // Host names of this machine and of others.
-        let (auth, _) = auth(false, None);
-        let get = |host: &str| {
-            let headers = headers(&[(HOST, host)]);
-            auth.authorize(&Method::GET, &headers, HERE.parse().unwrap())
+    }
+
+    #[test]
+    fn anonymous_reads_need_a_known_host() {
+        let get = |host: &str, anonymous, at: &str| {
+            let public = Some("rosterd.acme.io".to_owned());
+            let auth = Auth::new(WebSettings { token: None, anonymous, host: public });
+            auth.authorize(&Method::GET, &headers(&[(HOST, host)]), at.parse().unwrap())
         };
+        let (refused, open) = (Err(AuthError::ForeignHost), Some(true));
         for host in ["localhost", "LOCALHOST:9464", "127.0.0.1:9464", "127.0.0.1", "[::1]:9464"] {
-            assert_eq!(get(host), Ok(()), "{host}");
+            for (anonymous, at) in [(None, HERE), (open, HERE), (open, ANYWHERE)] {
+                assert_eq!(get(host, anonymous, at), Ok(()), "{host} {anonymous:?} {at}");
+            }
         }
-        for host in ["evil.example", "evil.example:9464", "localhost.evil.example", "10.0.0.1", ""]
-        {
-            assert_eq!(get(host), Err(ForeignHost), "{host}");
+        for host in ["10.0.0.1", "[fd00::1]:9464", "Rosterd.acme.io", "rosterd.acme.io:443"] {
+            assert_eq!(get(host, open, ANYWHERE), Ok(()), "{host}");
+            assert_eq!(get(host, None, HERE), refused, "{host}");
         }
+        for host in [
+            "evil.example",
+            "evil.example:9464",
+            "localhost.evil.example",
+            "127.0.0.1.evil.example",
+            "rosterd.acme.io.evil.example",
+            "evil.example:rosterd.acme.io",
+            "user@localhost",
+            "acme.io",
+            "",
+            ":9464",
+        ] {
+            for (anonymous, at) in [(None, HERE), (open, HERE), (open, ANYWHERE)] {
+                assert_eq!(get(host, anonymous, at), refused, "{host} {anonymous:?} {at}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_request_names_one_host() {
+        let of = |target: &str, hosts: &[&str]| {
+            let mut request = Request::builder().uri(target);
+            for host in hosts {
+                request = request.header(HOST, *host);
+            }
+            names_one_host(&request.body(axum::body::Body::empty()).unwrap())
+        };
+        assert!(of("/", &["localhost"]) && of("/", &[]));
+        assert!(of("http://localhost:9464/", &["localhost:9464"]));
+        assert!(!of("/", &["localhost", "localhost"]) && !of("/", &["localhost", "evil.example"]));
+        assert!(!of("http://evil.example/", &["localhost"]) && !of("http://localhost/", &[]));
     }
 }

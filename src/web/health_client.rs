@@ -3,10 +3,13 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-use crate::client::{Settings, cause, connections};
+use crate::client::{Settings, cause, connections, read_body};
 
 /// Longer than the daemon waits for its own loop.
 const TIMEOUT: Duration = Duration::from_secs(8);
+
+/// Maximum number of bytes of the body that are shown.
+const MAX_BODY: usize = 64 << 10;
 
 /// Status and body of `path` from the daemon that listens on `address`.
 pub async fn get(address: SocketAddr, path: &str) -> Result<(u16, String), String> {
@@ -15,8 +18,10 @@ pub async fn get(address: SocketAddr, path: &str) -> Result<(u16, String), Strin
     let settings = Settings::new(endpoint, TIMEOUT);
     let http = connections(&settings).map_err(|error| error.message)?;
     let request = async {
-        let response = http.get(settings.endpoint).send().await?;
-        Ok((response.status().as_u16(), response.text().await?))
+        let mut response = http.get(settings.endpoint).send().await?;
+        let (body, end) = read_body(&mut response, MAX_BODY).await;
+        end?;
+        Ok((response.status().as_u16(), String::from_utf8_lossy(&body).into_owned()))
     };
     request.await.map_err(|error: reqwest::Error| {
         if error.is_timeout() {

@@ -85,6 +85,7 @@ fn routes(app: AppState, auth: AuthState) -> Router {
         .route("/readyz", get(readyz))
         .merge(protected)
         .layer(DefaultBodyLimit::max(MAX_BODY))
+        .layer(middleware::from_fn(auth::require_one_host))
         .layer(middleware::from_fn(headers::secure))
         .with_state(app)
 }

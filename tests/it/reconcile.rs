@@ -3,16 +3,18 @@
 use jiff::{SignedDuration, Timestamp};
 use rosterd::client::{Answer, Reply};
 use rosterd::clock::Clock;
+use rosterd::directory::{Account, InviteStatus};
 use rosterd::guard::{BudgetName, Limits};
 use rosterd::ledger::{Ledger, Location};
+use rosterd::memory::scope::Scope;
 use rosterd::plan::change::Class;
-use rosterd::reconcile::REREAD_DELAY;
+use rosterd::reconcile::{REREAD_DELAY, check_size};
 use rosterd::report::{Applied, Outcome, Residue, RunReport, RunStatus, Verification};
 use rosterd::role::Role;
 
 use crate::support::directory::{Fake, done, error, refused, take_effect, timed_out};
-use crate::support::run::Run;
-use crate::support::world::{World, dates, elevated, email, now};
+use crate::support::run::{Run, SCOPE};
+use crate::support::world::{World, dates, elevated, email, now, uid};
 use rosterd::failure::FailureKind;
 
 async fn run(world: &World, fake: &Fake) -> RunReport {
@@ -46,6 +48,29 @@ async fn a_converged_workspace_is_listed_once() {
     assert_eq!(report.status(), RunStatus::Converged);
     assert_eq!(applied(&report).verification, Verification::NotNeeded);
     assert_eq!((fake.lists(), fake.sent().len()), (1, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_listing_far_larger_than_the_roster_is_refused() {
+    let mut world = World::converged();
+    let limit = 2 * world.members.len() + 10_000;
+    while world.accounts.len() < limit {
+        let name = format!("stranger{}", world.accounts.len());
+        let account = world.accounts[0].clone();
+        world.accounts.push(Account { uid: uid(&name), email: email(&name), ..account });
+    }
+    assert_eq!(check_size(&world.snapshot(), &world.roster()), Ok(()));
+    let world = world.invitation("zoe", Role::Business, InviteStatus::Pending);
+    let fake = Fake::new(&world);
+    let run = Run::of(&world);
+    let ledger = run.ledger.clone();
+    let report = run.go(&fake).await;
+    let failure = report.failure().unwrap();
+    assert_eq!(failure.kind, FailureKind::TooLarge);
+    let message = format!("the listing has {} users and invitations, and the roster", limit + 1);
+    assert!(failure.message.starts_with(&message), "{failure:?}");
+    let memory = ledger.read_workspace(&Scope::of_name(SCOPE)).unwrap();
+    assert!(memory.account(&world.accounts[0].uid).is_none(), "nothing of it is remembered");
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,5 +1,5 @@
 """What a schema cannot know of the manifests: one writer, the restricted pod security standard,
-probes that ask the binary, and a configuration and a roster that rosterd itself accepts."""
+a network policy that selects the pod, probes that ask the binary, and a configuration and a roster that rosterd itself accepts."""
 
 import pathlib
 import subprocess
@@ -14,10 +14,10 @@ def pod(kinds):
         deployment = kinds["Deployment"]["spec"]
         assert deployment["replicas"] == 1, "one process, one ledger"
         assert deployment["strategy"] == {"type": "Recreate"}
-        return deployment["template"]["spec"]
+        return deployment["template"]
     job = kinds["CronJob"]["spec"]
     assert job["concurrencyPolicy"] == "Forbid"
-    return job["jobTemplate"]["spec"]["template"]["spec"]
+    return job["jobTemplate"]["spec"]["template"]
 
 
 def is_restricted(spec):
@@ -30,8 +30,22 @@ def is_restricted(spec):
     assert context["allowPrivilegeEscalation"] is False
     assert context["readOnlyRootFilesystem"] is True
     assert context["capabilities"] == {"drop": ["ALL"]}
+    assert container["resources"]["limits"] == {"memory": "256Mi"}
     assert ":" in container["image"] and not container["image"].endswith(":latest")
     return container
+
+
+def is_isolated(labels, policy):
+    """What the policy does not name, the pod neither reaches nor answers."""
+    selected = policy["podSelector"]["matchLabels"]
+    assert selected and selected.items() <= labels.items(), "the policy selects another pod"
+    assert sorted(policy["policyTypes"]) == ["Egress", "Ingress"]
+    [rule] = policy["ingress"]
+    assert rule["from"] and all(it["namespaceSelector"]["matchLabels"] for it in rule["from"])
+    assert rule["ports"] == [{"protocol": "TCP", "port": 9464}]
+    [rule] = policy["egress"]
+    ports = {(it["protocol"], it["port"]) for it in rule["ports"]}
+    assert ports == {("UDP", 53), ("TCP", 53), ("TCP", 443)}
 
 
 def mounts_are_folders(container):
@@ -44,7 +58,9 @@ def main(rosterd, manifest):
     assert all(it["metadata"].get("namespace", "rosterd") == "rosterd" for it in documents)
     kinds = {it["kind"]: it for it in documents if it["kind"] != "ConfigMap"}
     maps = {it["metadata"]["name"]: it["data"] for it in documents if it["kind"] == "ConfigMap"}
-    container = is_restricted(pod(kinds))
+    template = pod(kinds)
+    container = is_restricted(template["spec"])
+    is_isolated(template["metadata"]["labels"], kinds["NetworkPolicy"]["spec"])
     mounts_are_folders(container)
     if "Deployment" in kinds:
         for probe in ["startupProbe", "livenessProbe", "readinessProbe"]:

@@ -241,3 +241,30 @@ async fn a_hundred_thousand_users_are_read() {
     let server = Scripted::start([listing(&format!("[{}]", rows.join(",")), "[]")]).await;
     assert_eq!(client(&server).list().await.unwrap().accounts().len(), 100_000);
 }
+
+#[tokio::test]
+async fn more_users_than_are_supported_are_refused() {
+    let row = r#"{"email":"zoe@acme.io","accountType":"ANALYST","inviteStatus":"SENT"}"#;
+    let rows = vec![row; 150_001].join(",");
+    let server = Scripted::start([listing("[]", &format!("[{rows}]"))]).await;
+    let error = client(&server).list().await.unwrap_err();
+    assert_eq!(error.kind, FailureKind::TooLarge);
+    assert!(error.message.contains("150001 users; at most 150000 are supported"), "{error}");
+    assert_eq!(server.count(), 1, "it is not tried again");
+}
+
+/// A stack trace of 2 million values in `extensions`; parsed into values, it would fill the memory.
+#[tokio::test]
+async fn what_is_not_used_of_an_error_is_not_kept() {
+    let trace = r#""at",[],{"":{}},"#.repeat(500_000);
+    let errors =
+        format!(r#"{{"errors":[{{"message":"no","extensions":{{"trace":[{trace}0]}}}}]}}"#);
+    let server = Scripted::start([json(&errors)]).await;
+    let error = client(&server).list().await.unwrap_err();
+    assert_eq!(error.kind, FailureKind::Graphql);
+    assert!(error.message.ends_with("rejected the listing: no"), "{error}");
+    let text = "x".repeat(1 << 20);
+    let server = Scripted::start([json(&format!(r#"{{"errors":["{text}"]}}"#))]).await;
+    let error = client(&server).list().await.unwrap_err();
+    assert_eq!(error.kind, FailureKind::TooLarge, "{error}");
+}
