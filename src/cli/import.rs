@@ -9,6 +9,7 @@ use super::{CliError, Context, Global, exit, output, plan};
 use crate::client::ReadDirectory as _;
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::WorkspaceConfig;
+use crate::escape::escape;
 use crate::files::Mode;
 use crate::reconcile;
 use crate::render::members;
@@ -27,14 +28,13 @@ pub async fn run(global: &Global, args: &ImportArgs) -> Result<u8, CliError> {
         context.connect(workspace).map_err(|failure| plan::failed(workspace, &failure.message))?;
     let listed = connected.directory.list().await;
     let snapshot = listed.map_err(|error| plan::failed(workspace, &error.message))?;
-    let unmanaged = reconcile::load(&workspace.target, SystemClock.now())
-        .map(|loaded| loaded.roster.unmanaged().to_vec())
-        .unwrap_or_default();
+    let old = reconcile::load(&workspace.target, SystemClock.now()).ok();
+    let unmanaged = old.as_ref().map(|old| old.roster.unmanaged().to_vec()).unwrap_or_default();
     let imported = write::import(&snapshot, &unmanaged);
     for note in &imported.notes {
         output::note(note);
     }
-    if may_write(&path, &imported.text, args.yes)? {
+    if may_write(&path, &imported.text, old.is_some(), args.yes)? {
         output::to_file(&path, &imported.text, Mode::Kept)?;
         let members = members(imported.members);
         output::note(&format!("{}: {members} written", path.display()));
@@ -58,7 +58,9 @@ fn destination(workspace: &WorkspaceConfig) -> Result<PathBuf, CliError> {
     }
 }
 
-fn may_write(path: &Path, text: &str, yes: bool) -> Result<bool, CliError> {
+/// `is_valid` is whether the file is a roster. The text of another file may contain secrets, and is not
+/// shown.
+fn may_write(path: &Path, text: &str, is_valid: bool, yes: bool) -> Result<bool, CliError> {
     let old = match std::fs::read(path) {
         Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(true),
@@ -68,9 +70,15 @@ fn may_write(path: &Path, text: &str, yes: bool) -> Result<bool, CliError> {
         output::note(&format!("{}: nothing to change", path.display()));
         return Ok(false);
     }
-    let difference = TextDiff::from_lines(&old, text);
-    let name = path.display().to_string();
-    output::result(&difference.unified_diff().header(&name, "imported").to_string())?;
+    if is_valid {
+        let difference = TextDiff::from_lines(&old, text);
+        let name = path.display().to_string();
+        let difference = difference.unified_diff().header(&name, "imported").to_string();
+        output::result(&(output::escape_lines(&difference, "\n") + "\n"))?;
+    } else {
+        let name = path.display().to_string();
+        output::note(&format!("{} is not a valid roster, so it is not shown", escape(&name)));
+    }
     let question = format!("Replace {}? Comments and dates in it are lost.", path.display());
     match yes.then_some(true).or_else(|| output::ask(&question)) {
         Some(true) => Ok(true),

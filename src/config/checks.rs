@@ -11,13 +11,13 @@ use std::time::Duration;
 
 use jiff::tz::TimeZone;
 
-use super::secrets::TOKEN_PREFIX;
 use super::store::default_store;
-use super::{Config, Request, ScheduleSettings, WatchSettings, redact, schema, text, values};
+use super::{Config, Request, ScheduleSettings, WatchSettings, literal, schema, text, values};
 use crate::diagnostic::{Diagnostic, Sources, any_error};
 use crate::ledger::Location;
 use crate::size;
 use crate::source::revision::Trust;
+use crate::yaml::redact::{Redaction, TOKEN_PREFIX, redact};
 use crate::yaml::{self, Fields, Node, closest};
 use serde_json::Value;
 
@@ -37,16 +37,20 @@ pub(super) fn file(
     let id = sources.add(path.to_string_lossy(), text.clone());
     let mut validator =
         Validator { request, env, folder, path, trust: Trust::default(), found: Vec::new() };
-    let config = yaml::parse(&text, id, &mut validator.found).and_then(|document| {
-        redact::tokens(&document, &mut validator.found);
-        validator.config(&document)
+    let document = yaml::parse(&text, id, &mut validator.found);
+    let config = document.as_ref().and_then(|document| {
+        literal::tokens(document, &mut validator.found);
+        validator.config(document)
     });
     let mut found = validator.found;
     found.sort_by_key(|problem| problem.place.map(|place| (place.file, place.start)));
     let mut seen = HashSet::new();
     found.retain(|problem| seen.insert((problem.place, problem.code, problem.message.clone())));
-    redact::redact(&mut found, &text);
-    redact::only_the_secret(&mut found);
+    if !found.is_empty() {
+        let redaction = Redaction::of(id, &text, document.as_ref(), &schema::schema());
+        redact(&mut found, &[redaction]);
+    }
+    literal::only_the_secret(&mut found);
     match config {
         Some(config) if !any_error(&found) => Ok((config, found)),
         _ => Err(found),
@@ -207,7 +211,7 @@ impl Validator<'_> {
         match values::expand(text, self.env) {
             Ok(text) if text.trim_start().starts_with(TOKEN_PREFIX) => {
                 let message = format!("{what} contains a secret");
-                self.found.push(redact::secret_in_file(node.place, message));
+                self.found.push(literal::secret_in_file(node.place, message));
                 None
             }
             Ok(text) => Some(text),

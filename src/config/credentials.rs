@@ -1,7 +1,7 @@
 //! `credentials:` of a workspace: where its secrets are.
 
 use super::checks::Validator;
-use super::redact::secret_in_file;
+use super::literal::secret_in_file;
 use super::{CredentialSource, SecretSource, schema};
 use crate::diagnostic::Diagnostic;
 use crate::yaml::{Fields, Node, Value};

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use jiff::tz::TimeZone;
 
-use super::secrets::TOKEN_PREFIX;
 use super::store::default_store;
 use super::workspace::{endpoint, http_defaults};
 use super::{
@@ -19,6 +18,7 @@ use crate::plan::OnRemoved;
 use crate::reconcile::WorkspaceSpec;
 use crate::roster::policy::Policy;
 use crate::source::{self, revision::Trust};
+use crate::yaml::redact::TOKEN_PREFIX;
 
 /// Name of the workspace.
 pub const NAME: &str = "default";

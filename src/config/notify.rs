@@ -6,7 +6,7 @@ use jiff::SignedDuration;
 use reqwest::Url;
 
 use super::checks::Validator;
-use super::redact::secret_in_file;
+use super::literal::secret_in_file;
 use super::workspace::endpoint;
 use super::{Format, NotifyTarget, WebhookUrl, WorkspaceConfig, schema};
 use crate::notice::Kind;

@@ -23,13 +23,17 @@ pub fn schema() -> Value {
             "version": { "const": 1, "description": "The version of this format." },
             "schedule": schedule(),
             "watch": watch(),
-            "store": text("The ledger: sqlite:///PATH.", "sqlite:///var/lib/rosterd/ledger.db"),
+            "store": not_shown(
+                text("The ledger: sqlite:///PATH.", "sqlite:///var/lib/rosterd/ledger.db"),
+            ),
             "listen": text(
                 "Address of the web UI, API and metrics; not set, there are none.",
                 "127.0.0.1:9464",
             ),
             "web": web(),
-            "public_url": described("URL of the web UI, for links in notifications."),
+            "public_url": not_shown(
+                described("URL of the web UI, for links in notifications."),
+            ),
             "notify": { "type": "array", "items": notify_target() },
             "safe_directories": list(
                 &json!({ "type": "string" }),
@@ -113,9 +117,9 @@ pub(super) fn defaults() -> Value {
     section(
         "Settings of all workspaces. A workspace overrides them key by key.",
         &json!({
-            "endpoint": described(
+            "endpoint": not_shown(described(
                 "The https URL of the API; ${NAME} is a variable of the environment.",
-            ),
+            )),
             "credentials": credentials(),
             "workspace_uid": nullable("Required with a company token."),
             "users": {
@@ -156,10 +160,10 @@ pub(super) fn notify_target() -> Value {
     let mut schema = section(
         "A webhook that receives notifications.",
         &json!({
-            "url": {
+            "url": not_shown(json!({
                 "description": "The https URL of the webhook, or where it is, if it is secret.",
                 "oneOf": [{ "type": "string" }, secret("Where the URL is.")],
-            },
+            })),
             "format": { "enum": ["json", "slack"], "default": "json" },
             "secret": secret("Key that signs notifications."),
             "events": list(&json!({ "enum": Kind::ALL.map(Kind::as_str) }), ONLY_THESE),
@@ -299,6 +303,12 @@ fn bytes(description: &str, default: usize) -> Value {
     })
 }
 
+/// A value that is never shown: a secret by mistake, or a URL that may contain one.
+fn not_shown(mut schema: Value) -> Value {
+    schema["writeOnly"] = json!(true);
+    schema
+}
+
 fn secret(description: &str) -> Value {
     let source = |key: &str, description: &str| {
         json!({
@@ -308,11 +318,11 @@ fn secret(description: &str) -> Value {
             "properties": { key: described(description) },
         })
     };
-    json!({
+    not_shown(json!({
         "description": description,
         "oneOf": [
             source("env", "Name of an environment variable."),
             source("file", "Path of a file, read at every run."),
         ],
-    })
+    }))
 }

@@ -6,10 +6,10 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 use super::{CredentialSource, SecretSource, WorkspaceConfig};
 use crate::client::Credentials;
+use crate::escape::escape;
 use crate::source;
+use crate::yaml::redact::TOKEN_PREFIX;
 
-/// Prefix of bearer tokens.
-pub const TOKEN_PREFIX: &str = "prdm_";
 /// Prefix of company tokens. They give access to several workspaces, so one must be named.
 const COMPANY_PREFIX: &str = "prdm_cmp_";
 /// Maximum size of a secret file.
@@ -90,8 +90,8 @@ impl SecretSource {
 
     fn error(&self, why: impl fmt::Display) -> SecretError {
         let source_name = match self {
-            Self::Env(name) => format!("the environment variable {name}"),
-            Self::File(path) => format!("the file {}", path.display()),
+            Self::Env(name) => format!("the environment variable {}", escape(name)),
+            Self::File(path) => format!("the file {}", escape(&path.to_string_lossy())),
             Self::Sandbox(_) => "the sandbox".to_owned(),
         };
         SecretError { source_name, why: why.to_string() }
@@ -157,5 +157,12 @@ mod tests {
         }
         let gone = source(Some("KEY"), SecretSource::File("/nowhere/secret".into()));
         assert!(gone.read(&env).unwrap_err().to_string().contains("/nowhere/secret"));
+        for source in [
+            SecretSource::File("x\u{1b}[2J".repeat(999).into()),
+            SecretSource::Env("Y".repeat(9_999)),
+        ] {
+            let problem = source.read(&env).unwrap_err().to_string();
+            assert!(problem.len() < 2_000 && !problem.contains('\u{1b}'), "{problem}");
+        }
     }
 }

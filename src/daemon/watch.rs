@@ -23,6 +23,7 @@ use super::renames::Renames;
 use crate::blocking::run_blocking;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::escape::escape;
 use crate::source;
 
 /// Files that keep changing are read after this many times the debounce time.
@@ -230,7 +231,7 @@ fn hint(error: &notify::Error) -> String {
         ErrorKind::Io(error) if error.raw_os_error() == Some(TOO_MANY_OPEN_FILES) => {
             "raise fs.inotify.max_user_instances with sysctl, or the limit of open files".into()
         }
-        _ => error.to_string(),
+        _ => escape(&error.to_string()).into_owned(),
     }
 }
 

@@ -15,27 +15,28 @@ const MAX_PEOPLE: usize = 15;
 /// Begins and ends preformatted text.
 const FENCE: &str = "```";
 
-/// The body of a message. Slack's three control characters are escaped, so that text from outside
-/// cannot mention people or become a link
+/// The body of a message. Text from outside cannot format it, mention people or become a link: it is
+/// plain text, or preformatted and verbatim, which keeps Slack from making links of addresses and of
+/// names of channels (<https://docs.slack.dev/reference/block-kit/composition-objects/text-object>).
+/// Slack's three control characters are escaped
 /// (<https://docs.slack.dev/messaging/formatting-message-text>).
 ///
 /// `page` is the URL of the workspace's page.
 pub fn body(notice: &Notice, page: Option<&str>) -> String {
-    let (workspace, summary) = (escape(&notice.workspace), escape(&notice.summary));
-    let title = shortened(format!("{} *{workspace}*: {summary}", symbol(notice.event)));
-    let mut parts = vec![title.clone()];
-    parts.extend(people(notice));
-    parts.extend(approvals(notice, page));
-    let mut blocks: Vec<_> = parts
-        .into_iter()
-        .map(|text| json!({ "type": "section", "text": { "type": "mrkdwn", "text": text } }))
-        .collect();
-    let context = context(notice);
+    let (workspace, summary) = (&notice.workspace, &notice.summary);
+    let title = shortened(escape(&format!("{} {workspace}: {summary}", symbol(notice.event))));
+    let plain = |text: &str| json!({ "type": "plain_text", "text": text, "emoji": true });
+    let mut blocks = vec![json!({ "type": "section", "text": plain(&title) })];
+    blocks.extend(people(notice).into_iter().chain(approvals(notice, page)).map(|text| {
+        let text = json!({ "type": "mrkdwn", "text": text, "verbatim": true });
+        json!({ "type": "section", "text": text })
+    }));
+    let context = shortened(escape(&context(notice)));
     if !context.is_empty() {
-        let context = json!({ "type": "mrkdwn", "text": shortened(context) });
-        blocks.push(json!({ "type": "context", "elements": [context] }));
+        blocks.push(json!({ "type": "context", "elements": [plain(&context)] }));
     }
-    json!({ "text": title, "blocks": blocks }).to_string()
+    // The text of alerts.
+    json!({ "text": title, "mrkdwn": false, "blocks": blocks }).to_string()
 }
 
 fn symbol(kind: Kind) -> &'static str {
@@ -97,7 +98,7 @@ fn context(notice: &Notice) -> String {
     if let Some(Commit { id, author, subject }) = &notice.commit {
         let author = author.as_ref().map(|author| format!(" {author}")).unwrap_or_default();
         let subject = subject.as_ref().map(|subject| format!(": {subject}")).unwrap_or_default();
-        parts.push(escape(&format!("@ {id}{author}{subject}")));
+        parts.push(format!("@ {id}{author}{subject}"));
     }
     let plan = notice.plan.as_ref().map(|plan| plan.chars().take(8).collect::<String>());
     parts.extend(plan.map(|plan| format!("plan {plan}")));

@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use crate::apply::journal;
 use crate::blocking::run_blocking;
 use crate::clock::Clock;
+use crate::escape::escape;
 use crate::failure::FailureKind;
 use crate::ledger::lock::Lock;
 use crate::ledger::{Ledger, LedgerWriter};
@@ -82,7 +83,7 @@ async fn lock(
                 return Err(Failure::new(FailureKind::Locked, message));
             }
             Ok(Err(by)) if waited.is_zero() => {
-                tracing::info!(by, "waiting for another run of this workspace");
+                tracing::info!(by = &*escape(&by), "waiting for another run of this workspace");
             }
             Ok(Err(_)) => {}
             Err(error) => return Err(journal::failure(&config.ledger, &error)),

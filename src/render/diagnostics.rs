@@ -9,7 +9,7 @@ use annotate_snippets::{
 use serde::Serialize;
 
 use crate::diagnostic::{Diagnostic, Place, Severity, Sources};
-use crate::escape::{escape, is_hostile};
+use crate::escape::{characters, escape};
 
 /// Maximum number of characters shown on each side of the place, in a long line.
 const AROUND: usize = 80;
@@ -99,6 +99,7 @@ fn frame<'a>(marks: &[Mark<'a>], sources: &'a Sources) -> Option<Element<'a>> {
     }
     let (mut drawn, mut at, mut annotations) = (String::new(), from, Vec::new());
     for line in region.split('\n') {
+        let before = annotations.len();
         for mark in marks {
             if let Some(inside) = inside(mark.place, at, line) {
                 let span = as_drawn(line, inside)?;
@@ -106,7 +107,9 @@ fn frame<'a>(marks: &[Mark<'a>], sources: &'a Sources) -> Option<Element<'a>> {
                 annotations.push(annotation(mark, span));
             }
         }
-        drawn.push_str(&first_of(line, WIDTH));
+        // Another line may contain a secret.
+        let is_marked = annotations.len() > before;
+        drawn.push_str(&if is_marked { first_of(line, WIDTH) } else { "…".to_owned() });
         drawn.push('\n');
         at += line.len() + 1;
     }
@@ -140,8 +143,10 @@ fn inside(place: Place, at: usize, line: &str) -> Option<Range<usize>> {
 
 /// The same part of the drawn line. None if the line must be cut or escaped.
 fn as_drawn(line: &str, part: Range<usize>) -> Option<Range<usize>> {
-    let hostile = |c: char| is_hostile(c) && c != '\t';
-    if line.trim_end_matches('\r').contains(hostile) || line.chars().nth(WIDTH).is_some() {
+    let mut characters = characters(line.trim_end_matches('\r'));
+    if characters.any(|(c, is_hostile)| is_hostile && c != '\t')
+        || line.chars().nth(WIDTH).is_some()
+    {
         return None;
     }
     let begin = shown(line.get(..part.start)?).len();
@@ -200,11 +205,11 @@ fn first_of(text: &str, characters: usize) -> String {
 /// Escapes hostile characters. A tab becomes an arrow.
 fn shown(text: &str) -> String {
     let mut line = String::with_capacity(text.len());
-    for character in text.chars() {
+    for character in characters(text) {
         match character {
-            '\t' => line.push('→'),
-            hostile if is_hostile(hostile) => line.extend(hostile.escape_unicode()),
-            plain => line.push(plain),
+            ('\t', _) => line.push('→'),
+            (hostile, true) => line.extend(hostile.escape_unicode()),
+            (plain, false) => line.push(plain),
         }
     }
     line

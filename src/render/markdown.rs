@@ -124,12 +124,11 @@ fn plain(text: &str) -> String {
             '&' | '<' | '>' | '|' | '`' | '[' | ']' | '*' | '_' | '~' | '\\' | '#' | '!' => {
                 let _ = write!(plain, "&#{};", u32::from(character));
             }
-            // A URL would become a link.
-            ':' if plain.ends_with("http") || plain.ends_with("https") => plain.push_str("&#58;"),
             other => plain.push(other),
         }
     }
-    plain.replace("www.", "www&#46;")
+    // A URL would become a link, on some forges even if its colon is an entity.
+    plain.replace("://", "<span>:</span>//").replace("www.", "www<span>.</span>")
 }
 
 fn violations(text: &mut String, view: &View<'_>) {
@@ -150,4 +149,23 @@ fn violations(text: &mut String, view: &View<'_>) {
     let _ = writeln!(text, "\nTo approve, {}:\n\n```yaml", approve::instruction(&lines));
     text.push_str(&lines);
     text.push_str("```\n");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_from_outside_is_no_markup() {
+        let text =
+            "HTTPS://acme.io ftp://acme.io www.acme.io @team <b> ![x](y) [a](b) *b* _i_ ~s~ #1 |";
+        for shown in [plain(text), prose(text), prose(&format!("`{text}` {text} `"))] {
+            let rest = shown.replace("<span>@</span>", "").replace("<span>:</span>", "");
+            let rest = rest.replace("<span>.</span>", "");
+            for bad in ["://", "www.", "@", "<", ">", "[", "*", "_", "~", "|", " #1"] {
+                assert!(!rest.contains(bad), "{bad} in {shown}");
+            }
+        }
+        assert_eq!(code("a`b|c @team <b>"), "`a\\u{60}b\\u{7c}c @team <b>`");
+    }
 }

@@ -6,11 +6,12 @@ use unicode_width::UnicodeWidthStr as _;
 
 use crate::escape::escape;
 
-/// A table as CSV (RFC 4180): the header, then the fields that it names of each row. A `'` before
-/// a cell prevents a spreadsheet from reading it as a formula; control characters are escaped.
+/// A table as CSV (RFC 4180), every field in quotes: the header, then the fields that it names of each
+/// row. A `'` prevents a spreadsheet from reading a formula; control characters are escaped.
 pub fn csv(header: &str, rows: &[impl Serialize]) -> String {
     let columns = header.split(',');
-    let mut writer = csv::Writer::from_writer(Vec::new());
+    let mut writer =
+        csv::WriterBuilder::new().quote_style(csv::QuoteStyle::Always).from_writer(Vec::new());
     // Writing to memory does not fail.
     let _ = writer.write_record(columns.clone());
     for row in rows {
@@ -26,7 +27,23 @@ fn cell(value: &Value) -> String {
         Value::String(text) => escape(text).into_owned(),
         other => other.to_string(),
     };
-    if text.starts_with(['=', '+', '-', '@']) { format!("'{text}") } else { text }
+    without_formula(&text)
+}
+
+/// Puts a `'` before each sign that may begin a formula: the first of the cell, and the first after
+/// what separates cells somewhere. In many countries that is a semicolon, and then quotes that begin
+/// within a cell do not count.
+fn without_formula(text: &str) -> String {
+    let (mut safe, mut begins) = (String::with_capacity(text.len()), true);
+    for character in text.chars() {
+        // The signs, small and full-width ones, and the minus sign.
+        if begins && "=+-@﹢﹣﹦﹫＋－＝＠−".contains(character) {
+            safe.push('\'');
+        }
+        begins = ";,|\"'".contains(character) || begins && character == ' ';
+        safe.push(character);
+    }
+    safe
 }
 
 /// Lines with aligned columns, two spaces apart. Escapes the cells.
@@ -55,10 +72,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn formulas_are_prefixed_and_commas_quoted() {
+    fn no_cell_is_a_formula() {
         let rows = [serde_json::json!({ "d": true, "a": "=1+1", "b": "a, b", "c": "\u{1b}[2J" })];
-        let expected = "a,b,c,d,e\n'=1+1,\"a, b\",\\u{1b}[2J,true,\n";
-        assert_eq!(csv("a,b,c,d,e", &rows), expected);
+        let header = "\"a\",\"b\",\"c\",\"d\",\"e\"\n";
+        let expected = r#""'=1+1","a, b","\u{1b}[2J","true","""#;
+        assert_eq!(csv("a,b,c,d,e", &rows), format!("{header}{expected}\n"));
+    }
+
+    /// However the line is split, by whatever separates cells somewhere, and with quotes or without.
+    #[test]
+    fn no_part_of_a_cell_is_a_formula() {
+        for sign in "=+-@＝＋－＠".chars() {
+            let formula = format!("{sign}HYPERLINK(A1)");
+            for before in
+                ["", " ", "x;", "x; ", "x,", "x\t", "x\r", "x\n", "x|", "x\"", "\";", "x;\""]
+            {
+                let row = serde_json::json!({ "a": "first", "b": format!("{before}{formula};y") });
+                let text = csv("a,b", &[row]);
+                for part in text.split([';', ',', '|', '\t', '\r', '\n', '"']) {
+                    assert!(!part.trim_start().starts_with(sign), "{part:?} in {text}");
+                }
+            }
+        }
     }
 
     #[test]

@@ -10,10 +10,12 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::raw::{FILE, FIRST_ONLY, RawRoster};
+use super::schema::schema;
 use super::{Approval, Digest, Member, Pattern, Roster, Unmanaged};
-use crate::diagnostic::{Diagnostic, FileId, Place, Sources, any_error};
+use crate::diagnostic::{Diagnostic, FileId, Place, SourceFile, Sources, any_error};
 use crate::email::{Email, EmailError};
 use crate::escape::{escape, is_hostile, trim};
+use crate::yaml::redact::{Redaction, redact};
 use crate::yaml::{Fields, Node};
 
 use roles::RoleAliases;
@@ -24,9 +26,9 @@ pub const MAX_PROBLEMS: usize = 1_000;
 
 /// Returns the roster, if there is no error, and all problems, sorted by place. A date is that day
 /// in `zone`.
-pub fn validate(
+pub fn validate<'s>(
     raw: RawRoster<'_>,
-    sources: &Sources,
+    sources: &'s Sources,
     zone: &TimeZone,
     now: Timestamp,
 ) -> (Option<Roster>, Vec<Diagnostic>) {
@@ -42,8 +44,8 @@ pub fn validate(
         found: problems,
     };
     validator.role_aliases.incomplete = !documents.iter().any(|(file, _)| *file == FileId(0));
-    for (file, document) in documents {
-        validator.file(&document, file == FileId(0));
+    for (file, document) in &documents {
+        validator.file(document, *file == FileId(0));
     }
     validator.duplicates();
     validator.declared_and_unmanaged();
@@ -51,6 +53,15 @@ pub fn validate(
     found.sort_by_key(|problem| problem.place.map(|place| (place.file, place.start)));
     // Values repeated by a YAML alias would be reported several times.
     found.dedup();
+    if !found.is_empty() {
+        let schema = schema();
+        let of = |(id, file): (FileId, &'s SourceFile)| {
+            let document = documents.iter().find(|(file, _)| *file == id);
+            Redaction::of(id, &file.text, document.map(|(_, document)| document), &schema)
+        };
+        let redactions: Vec<Redaction<'_>> = sources.iter().map(of).collect();
+        redact(&mut found, &redactions);
+    }
     if found.len() >= MAX_PROBLEMS {
         found.truncate(MAX_PROBLEMS);
         let message = format!("more than {MAX_PROBLEMS} problems; only the first ones are shown");

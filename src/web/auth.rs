@@ -24,18 +24,15 @@ use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
 use super::responses::problem;
-use crate::config::WebSettings;
+use crate::config::{SecretError, WebSettings};
 use crate::source::env_var;
-
-/// Minimum time between two log lines about a token that cannot be read.
-const WARN_INTERVAL: Duration = Duration::from_mins(1);
 
 /// The settings in use; a reload replaces them.
 #[derive(Debug)]
 pub struct Auth {
     settings: Mutex<WebSettings>,
-    /// When it was last logged that the token cannot be read.
-    warned: Mutex<Option<Instant>>,
+    /// Why the token could not be read last. It is logged once: anybody can send requests.
+    problem: Mutex<Option<SecretError>>,
 }
 
 /// The state of the middleware: the settings and the address of the listener.
@@ -61,7 +58,7 @@ enum AuthError {
 
 impl Auth {
     pub fn new(settings: WebSettings) -> Self {
-        Self { settings: Mutex::new(settings), warned: Mutex::default() }
+        Self { settings: Mutex::new(settings), problem: Mutex::new(None) }
     }
 
     /// Replaces the settings.
@@ -102,19 +99,27 @@ impl Auth {
         reads: bool,
     ) -> Result<(), AuthError> {
         let Some(source) = &settings.token else { return Err(AuthError::NoToken) };
-        let token = source.resolve(&env_var).map_err(|problem| {
-            // Anybody can send requests, so not each of them is logged.
-            let mut warned = self.warned.lock();
-            if warned.is_none_or(|at| at.elapsed() > WARN_INTERVAL) {
-                *warned = Some(Instant::now());
-                tracing::warn!(%problem, "cannot read `web.token`");
-            }
-            AuthError::UnreadableToken
-        })?;
+        let token = source.resolve(&env_var);
+        if self.has_changed(token.as_ref().err())
+            && let Err(problem) = &token
+        {
+            tracing::warn!(%problem, "cannot read `web.token`");
+        }
+        let token = token.map_err(|_| AuthError::UnreadableToken)?;
         match request_token(headers, reads) {
             Some(presented) if is_equal(&token, &presented) => Ok(()),
             _ => Err(AuthError::WrongToken),
         }
+    }
+
+    /// Whether the token could be read last time and cannot now, or for another reason, or again.
+    fn has_changed(&self, problem: Option<&SecretError>) -> bool {
+        let mut last = self.problem.lock();
+        let has_changed = last.as_ref() != problem;
+        if has_changed {
+            *last = problem.cloned();
+        }
+        has_changed
     }
 }
 
@@ -246,6 +251,18 @@ mod tests {
 
     fn headers(pairs: &[(axum::http::HeaderName, &str)]) -> HeaderMap {
         pairs.iter().map(|(name, value)| (name.clone(), value.parse().unwrap())).collect()
+    }
+
+    #[test]
+    fn an_unreadable_token_is_logged_once() {
+        let (auth, _) = auth(true, None);
+        let problem = |name: &str| {
+            SecretSource::Env(name.to_owned()).resolve(&|_| None).map(|_| ()).unwrap_err()
+        };
+        let (one, other) = (problem("ONE"), problem("OTHER"));
+        let seen = [None, Some(&one), Some(&one), Some(&other), Some(&other), None, Some(&other)];
+        let changes = seen.map(|problem| auth.has_changed(problem));
+        assert_eq!(changes, [false, true, false, true, false, true, true]);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use crate::escape::escape;
 /// Duplicate keys of a mapping with fewer entries are found by linear search.
 const FEW: usize = 16;
 
-/// Parses one document. Reports duplicate keys to `out` and keeps the first value.
+/// Parses one document. Reports duplicate keys to `out`.
 pub(super) fn document<'t>(
     text: &'t str,
     file: FileId,
@@ -167,14 +167,13 @@ impl<'t> Builder<'t, '_> {
                 }
                 seen.insert(key.text.clone(), key.place)
             };
-            match first {
-                Some(first) if self.duplicates < MAX_PER_KIND => {
-                    self.duplicates += 1;
-                    self.out.push(duplicate(&key, first));
-                }
-                Some(_) => {}
-                None => entries.push((key, value)),
+            if let Some(first) = first
+                && self.duplicates < MAX_PER_KIND
+            {
+                self.duplicates += 1;
+                self.out.push(duplicate(&key, first));
             }
+            entries.push((key, value));
         }
     }
 

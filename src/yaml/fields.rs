@@ -30,11 +30,9 @@ impl<'n, 't> Fields<'n, 't> {
         node.reject_tag(out);
         let has = |name: &str| entries.iter().any(|(key, _)| key.text == name);
         let others = entries.iter().filter(|(key, _)| !known.contains(&&*key.text));
-        out.extend(others.take(MAX_PER_KIND).map(|(key, _)| {
-            match RENAMED.iter().find(|(old, _)| *old == key.text) {
-                Some((_, new)) if known.contains(new) && !has(new) => renamed(key, new),
-                _ => unknown(key, what, known),
-            }
+        out.extend(others.take(MAX_PER_KIND).map(|(key, _)| match present_name(&key.text) {
+            Some(new) if known.contains(&new) && !has(new) => renamed(key, new),
+            _ => unknown(key, what, known),
         }));
         Some(Self { place: node.place, entries })
     }
@@ -91,6 +89,11 @@ impl<'n, 't> Fields<'n, 't> {
     }
 }
 
+/// The present name of a key of an earlier version.
+pub(super) fn present_name(key: &str) -> Option<&'static str> {
+    RENAMED.iter().find(|(old, _)| *old == key).map(|(_, new)| *new)
+}
+
 fn no_value(key: &str, place: Place, hint: &str) -> Diagnostic {
     Diagnostic::error("no-value", format!("`{key}` has no value"))
         .at(place)
@@ -105,13 +108,17 @@ fn renamed(key: &Key<'_>, new: &str) -> Diagnostic {
         .hint(format!("write `{new}`; the old name will stop working in a later version"))
 }
 
+/// The key may be a secret in the wrong place. It is repeated only if it is similar to a known one.
 fn unknown(key: &Key<'_>, what: &str, known: &[&str]) -> Diagnostic {
-    let hint = match closest(&key.text, known.iter().copied()) {
-        _ if key.text == "<<" => "merge keys are not supported; write the keys out".to_owned(),
-        Some(closest) => format!("did you mean `{closest}`?"),
-        None => format!("known keys: {}", known.join(", ")),
+    let (name, hint) = match closest(&key.text, known.iter().copied()) {
+        _ if key.text == "<<" => {
+            ("", "merge keys are not supported; write the keys out".to_owned())
+        }
+        Some(closest) => (&*key.text, format!("did you mean `{closest}`?")),
+        None => ("", format!("known keys: {}", known.join(", "))),
     };
-    Diagnostic::error("unknown-key", format!("unknown key `{}` in {what}", escape(&key.text)))
+    let name = if name.is_empty() { String::new() } else { format!(" `{}`", escape(name)) };
+    Diagnostic::error("unknown-key", format!("unknown key{name} in {what}"))
         .at(key.place)
         .label("unknown key")
         .hint(hint)

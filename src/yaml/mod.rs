@@ -3,12 +3,13 @@
 
 mod build;
 mod fields;
+pub mod redact;
 
 use std::borrow::Cow;
 use std::fmt::{Display, Write as _};
 
 use crate::diagnostic::{Diagnostic, FileId, Place};
-use crate::escape::{escape, is_hostile};
+use crate::escape::is_hostile;
 
 pub use fields::{Fields, closest};
 
@@ -42,7 +43,7 @@ pub enum Value<'t> {
         quoted: bool,
     },
     Seq(Vec<Node<'t>>),
-    /// In file order. Duplicate keys have been reported and dropped.
+    /// In file order. Duplicate keys have been reported; the first one counts.
     Map(Vec<Entry<'t>>),
 }
 
@@ -57,8 +58,8 @@ pub struct Key<'t> {
 
 /// Parses a file with one document. An empty file is a null value.
 ///
-/// Reports all problems to `out`. Of a duplicate key the first value is kept. Any other problem
-/// returns None: a syntax error, a tab in the indentation, a merge conflict marker, a second
+/// Reports all problems to `out`. Of a duplicate key the first value counts. Any other problem
+/// returns None, and duplicate keys are reported later: a syntax error, a tab in the indentation, a merge conflict marker, a second
 /// document, or a limit exceeded ([`MAX_DEPTH`], [`MAX_VALUES`], [`MAX_ALIASED`]).
 pub fn parse<'t>(text: &'t str, file: FileId, out: &mut Vec<Diagnostic>) -> Option<Node<'t>> {
     parse_part(text, file, &mut max_values(text.len()), out)
@@ -84,6 +85,7 @@ pub fn parse_part<'t>(
     match build::document(text, file, left, out) {
         Ok(document) => Some(document),
         Err(error) => {
+            out.truncate(before);
             // The parser reports tabs as various other errors.
             let line = error.place.map_or(0, |place| place.line);
             let tabs = tabs(text, file);
@@ -111,7 +113,7 @@ pub fn scalar(text: &str) -> String {
     for c in text.chars() {
         match c {
             '"' | '\\' => quoted.extend(['\\', c]),
-            c if is_hostile(c) || matches!(c, '\u{fffe}' | '\u{ffff}') => {
+            c if is_hostile(c) => {
                 let _ = write!(quoted, "\\U{:08X}", u32::from(c));
             }
             c => quoted.push(c),
@@ -149,9 +151,9 @@ impl<'t> Node<'t> {
 
     /// Reports a tag where none is allowed.
     pub fn reject_tag(&self, out: &mut Vec<Diagnostic>) {
-        if let Some(tag) = &self.tag {
+        if self.tag.is_some() {
             out.push(
-                Diagnostic::error("unknown-tag", format!("unknown tag `!{}`", escape(tag)))
+                Diagnostic::error("unknown-tag", "a tag that is not known here")
                     .at(self.place)
                     .label("unknown tag")
                     .hint("remove the tag; quote text that begins with `!`"),

@@ -6,6 +6,7 @@ mod offline;
 mod schemas;
 mod settings;
 mod start;
+mod unknown;
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -158,7 +159,7 @@ fn a_secret_in_the_file_is_rejected_and_never_shown() {
 #[test]
 fn lines_without_secrets_are_shown() {
     for (more, part) in [
-        ("retetion: 30d\n", "retetion: 30d"),
+        ("version: 1\n", "7 │ version: 1"),
         ("    timezone: Europe/Berln\n", "timezone: Europe/Berln"),
         ("    http: { batch: 0 }\n", "http: { batch: 0 }"),
     ] {

@@ -260,9 +260,39 @@ fn text_from_outside_is_escaped() {
         assert!(!everything.contains(text) && fences.is_multiple_of(2), "{what} in {everything}");
     }
     assert!(body.contains("&lt;!here&gt;"), "{body}");
+    // Formatted text is ours, preformatted, and makes no link of an address.
+    for block in read["blocks"].as_array().unwrap() {
+        let text = block.get("text").unwrap_or(&block["elements"][0]);
+        let said = text["text"].as_str().unwrap();
+        if text["type"] == "mrkdwn" {
+            assert_eq!(text["verbatim"], true, "{block}");
+            assert!(said.starts_with("```\n") || said.starts_with("To approve, "), "{said}");
+        } else {
+            assert_eq!(text["type"], "plain_text", "{block}");
+        }
+    }
+    assert_eq!(read["mrkdwn"], false);
     let read: Value = serde_json::from_str(&json::body(&notices[0])).unwrap();
     assert_eq!((&read["version"], &read["event"]), (&1.into(), &"held".into()));
     assert!(!read.to_string().contains('\u{202e}'));
+}
+
+/// The subject of a commit is a text from outside: its author chooses it.
+#[test]
+fn a_subject_neither_formats_nor_links() {
+    let world = World::converged().account("eve", Role::Developer);
+    let mut notice = TestTracker::new().notices(&world, &succeeded(&world)).remove(0);
+    let subject = "*bold* _x_ `code` https://acme.io @channel <!here> <https://acme.io|click>";
+    notice.commit.as_mut().unwrap().subject = Some(subject.to_owned());
+    notice.summary = subject.to_owned();
+    let read: Value = serde_json::from_str(&slack::body(&notice, None)).unwrap();
+    let blocks = read["blocks"].as_array().unwrap();
+    let shown: Vec<&Value> = [&blocks[0]["text"], &blocks.last().unwrap()["elements"][0]].into();
+    for text in shown {
+        assert_eq!(text["type"], "plain_text", "{text}");
+        assert!(text["text"].as_str().unwrap().contains("*bold* _x_ `code` https://acme.io"));
+        assert!(!text["text"].as_str().unwrap().contains('<'), "{text}");
+    }
 }
 
 #[test]

@@ -70,8 +70,8 @@ fn history_is_text_json_or_csv() {
     assert_eq!(invite["place"], "users.yaml:7");
     let csv = ["history", "--format", "csv", "alice@acme.io", "-u", "users.yaml"];
     let csv = stage.run(&csv).expect(0).stdout();
-    assert!(csv.starts_with("workspace,at,email,event,"), "{csv}");
-    assert!(csv.contains(",alice@acme.io,invited,") && !csv.contains("jonny"), "{csv}");
+    assert!(csv.starts_with("\"workspace\",\"at\",\"email\",\"event\","), "{csv}");
+    assert!(csv.contains(",\"alice@acme.io\",\"invited\",") && !csv.contains("jonny"), "{csv}");
     for (since, lines) in [("1h", 2), ("2999-01-01", 1), ("2020-01-01T00:00:00Z", 2)] {
         let text = stage.run(&["history", "--since", since, "-u", "users.yaml"]).expect(0).stdout();
         assert_eq!(text.lines().count(), lines, "{since}: {text}");

@@ -9,7 +9,10 @@ use serde_yaml::Value;
 use super::test_env::{ROSTER, TestEnv};
 
 const DOCKER: &str = "#!/bin/sh\n\
-    while [ \"$1\" != \"$IMAGE\" ]; do shift; done\n\
+    while [ \"$1\" != \"$IMAGE\" ]; do\n\
+    if [ \"$1\" = --workdir ]; then cd \"$2\"; fi\n\
+    shift\n\
+    done\n\
     shift\n\
     exec \"$ROSTERD\" \"$@\"\n";
 /// Notes what it is asked, and answers as if the comment with the number in `mine` were there.
@@ -20,7 +23,11 @@ const GH: &str = "#!/bin/sh\n\
 const CURL: &str = "#!/bin/sh\n\
     echo \"$@\" >>calls\n\
     case \"$*\" in *per_page*) cat mine; exit ;; esac\n\
-    cp note.md body\n";
+    for argument; do case $argument in body@*) cp \"${argument#body@}\" body ;; esac; done\n";
+/// The head of the branch below has the configuration in `base`.
+const GIT: &str = "#!/bin/sh\n\
+    echo \"git $*\" >>calls\n\
+    case \"$1 $2\" in \"show FETCH_HEAD:rosterd.yaml\") cat base/rosterd.yaml ;; esac\n";
 const CONFIG: &str = "version: 1\nworkspaces:\n  - name: acme\n    endpoint: ${PARADIME_API_ENDPOINT}\n    \
     credentials: { api_key: { env: PARADIME_API_KEY }, api_secret: { env: PARADIME_API_SECRET } }\n    \
     users: users.yaml\n";
@@ -28,18 +35,26 @@ const CONFIG: &str = "version: 1\nworkspaces:\n  - name: acme\n    endpoint: ${P
 /// A stage with a checked-out repository and the stand-ins on the path.
 fn stage() -> TestEnv {
     let stage = TestEnv::new();
-    std::fs::create_dir_all(stage.path(".base")).unwrap();
-    for name in ["rosterd.yaml", ".base/rosterd.yaml", ".base-rosterd.yaml"] {
+    for name in ["pull-request", "base", "bin", "temp"] {
+        std::fs::create_dir_all(stage.path(name)).unwrap();
+    }
+    for name in ["rosterd.yaml", "pull-request/rosterd.yaml", "base/rosterd.yaml"] {
         stage.write(name, CONFIG);
     }
-    std::fs::create_dir_all(stage.path("bin")).unwrap();
-    for (name, text) in [("docker", DOCKER), ("gh", GH), ("curl", CURL)] {
+    roster(&stage, ROSTER);
+    for (name, text) in [("docker", DOCKER), ("gh", GH), ("curl", CURL), ("git", GIT)] {
         stage.write(&format!("bin/{name}"), text);
         let executable = std::fs::Permissions::from_mode(0o755);
         std::fs::set_permissions(stage.path(&format!("bin/{name}")), executable).unwrap();
     }
     stage.write("mine", "");
     stage
+}
+
+/// Writes the roster of the pull request: on GitLab, it is in the folder itself.
+fn roster(stage: &TestEnv, text: &str) {
+    stage.write("users.yaml", text);
+    stage.write("pull-request/users.yaml", text);
 }
 
 /// Runs a script as a runner does; the answer is its exit code and what it wrote.
@@ -49,7 +64,13 @@ fn runs(stage: &TestEnv, script: &str) -> (i32, String) {
     command.args(["-e", "-o", "pipefail", "-c", script]).current_dir(stage.path("."));
     command.envs(stage.variables()).env("PATH", path);
     command.env("ROSTERD", env!("CARGO_BIN_EXE_rosterd")).env("IMAGE", "the-image");
-    command.env("ROSTER", "users.yaml").env("RUNNER_TEMP", stage.path(".").as_os_str());
+    command.env("ROSTER", "users.yaml").env("RUNNER_TEMP", stage.path("temp"));
+    command.env("GITHUB_OUTPUT", stage.path("output"));
+    // The output of an earlier step.
+    let output = std::fs::read_to_string(stage.path("output")).unwrap_or_default();
+    command.env("WORK", output.lines().last().unwrap_or_default().trim_start_matches("work="));
+    command.env("CI_PROJECT_DIR", stage.path("project"));
+    command.env("CI_MERGE_REQUEST_TARGET_BRANCH_NAME", "main");
     command.env("GITHUB_REPOSITORY", "acme/access").env("NUMBER", "7");
     command.env("CI_API_V4_URL", "https://forge/api").env("CI_PROJECT_ID", "1");
     command.env("CI_MERGE_REQUEST_IID", "7").env("ROSTERD_NOTES", "token");
@@ -84,7 +105,7 @@ fn a_pull_request_is_checked_with_annotations() {
     let stage = stage();
     let check = step("check", "Check the configuration and the roster");
     assert_eq!(runs(&stage, &check).0, 0);
-    stage.write("users.yaml", &ROSTER.replace("BUSINESS", "BOSS"));
+    roster(&stage, &ROSTER.replace("BUSINESS", "BOSS"));
     let (code, said) = runs(&stage, &check);
     assert_eq!(code, 78, "{said}");
     assert!(said.contains("::error file=users.yaml,line=4,"), "{said}");
@@ -111,11 +132,11 @@ fn a_plan_is_one_comment_that_is_updated_in_place() {
 fn a_plan_that_is_held_is_shown_and_one_that_cannot_be_made_fails() {
     let stage = stage();
     let plans = [step("plan", "Make the plan"), line("rosterd-plan", "--plan")];
-    stage.write("users.yaml", "version: 1\nusers: []\n");
+    roster(&stage, "version: 1\nusers: []\n");
     for plan in &plans {
         assert_eq!(runs(&stage, plan).0, 0, "held");
     }
-    stage.write("users.yaml", "users: [");
+    roster(&stage, "users: [");
     for plan in &plans {
         assert_eq!(runs(&stage, plan).0, 78);
     }
@@ -126,13 +147,64 @@ fn a_pull_request_cannot_say_where_the_key_goes() {
     let stage = stage();
     let unreachable = CONFIG.replace("${PARADIME_API_ENDPOINT}", "http://127.0.0.1:9/elsewhere");
     stage.write("rosterd.yaml", &unreachable);
+    stage.write("pull-request/rosterd.yaml", &unreachable);
     for plan in [step("plan", "Make the plan"), line("rosterd-plan", "--plan")] {
         assert_eq!(runs(&stage, &plan).0, 0, "the configuration of the branch below counts");
     }
+    // The head, not the commit that the branch began from: an old one has an old configuration.
+    let fetch = "git fetch --quiet --depth 1 origin refs/heads/main";
+    assert!(stage.read("calls").contains(fetch), "{}", stage.read("calls"));
+    let steps = &template("github.yml")["jobs"]["plan"]["steps"];
+    assert_eq!(steps[1]["with"]["ref"], "${{ github.event.pull_request.base.ref }}");
+    assert_eq!(template("github.yml")["on"]["pull_request"]["branches"][0], "main");
+    let rule = &template("gitlab.yml")["rosterd-plan"]["rules"][0]["if"];
+    let is_default = "$CI_MERGE_REQUEST_TARGET_BRANCH_NAME == $CI_DEFAULT_BRANCH";
+    assert!(rule.as_str().unwrap().contains(is_default), "{rule:?}");
     let workflow = std::fs::read_to_string("deploy/ci/github.yml").unwrap();
     assert!(!workflow.contains("pull_request_target"));
     let condition = "github.event.pull_request.head.repo.full_name == github.repository";
     assert_eq!(template("github.yml")["jobs"]["plan"]["if"], condition);
+}
+
+/// A branch can change the templates, so the key is behind an environment that can be protected.
+#[test]
+fn the_key_is_in_an_environment_and_what_runs_is_pinned() {
+    for (name, job) in [("github.yml", "jobs"), ("gitlab.yml", "rosterd-plan")] {
+        let template = template(name);
+        let plan = template[job].get("plan").unwrap_or(&template[job]);
+        assert_eq!(plan["environment"], "rosterd-plan", "{name}");
+        let text = std::fs::read_to_string(format!("deploy/ci/{name}")).unwrap();
+        assert!(text.contains("User Metadata Viewer") && text.contains("can change this"));
+        for line in
+            text.lines().filter(|line| line.contains("uses:") || line.contains("- name: docker"))
+        {
+            let digest = line.split(['@', ':']).rfind(|part| part.len() >= 40).unwrap_or_default();
+            let digest = digest.split(' ').next().unwrap_or_default();
+            let is_digest = digest.bytes().all(|byte| byte.is_ascii_hexdigit());
+            assert!(is_digest && [40, 64].contains(&digest.len()), "{line}");
+        }
+    }
+}
+
+#[test]
+fn links_of_a_pull_request_are_not_followed() {
+    let stage = stage();
+    stage.write("precious", "as before");
+    for folder in ["", "pull-request/"] {
+        for name in ["plan.md", "note.md", "comment.md", ".base-rosterd.yaml", ".base"] {
+            let link = stage.path(&format!("{folder}{name}"));
+            std::os::unix::fs::symlink(stage.path("precious"), link).unwrap();
+        }
+    }
+    for script in [
+        step("plan", "Make the plan"),
+        step("plan", "Show it on the pull request"),
+        line("rosterd-plan", "--plan"),
+    ] {
+        let (code, said) = runs(&stage, &script);
+        assert_eq!(code, 0, "{said}");
+        assert_eq!(stage.read("precious"), "as before");
+    }
 }
 
 /// It needs `jq`.
@@ -140,8 +212,7 @@ fn a_pull_request_cannot_say_where_the_key_goes() {
 #[test]
 fn a_merge_request_has_one_note_that_is_updated_in_place() {
     let stage = stage();
-    assert_eq!(runs(&stage, &line("rosterd-plan", "--plan")).0, 0);
-    let show = line("rosterd-plan", "note.md");
+    let show = [line("rosterd-plan", "--plan"), line("rosterd-plan", "note.md")].join("\n");
     stage.write("mine", "[]");
     let (code, said) = runs(&stage, &show);
     assert_eq!(code, 0, "{said}");

@@ -48,7 +48,7 @@ fn a_notice_is_signed_and_retried_until_delivered() {
     assert_eq!((&body["event"], &body["workspace"]), (&"applied".into(), &"acme".into()));
     assert_eq!(body["people"].as_array().unwrap().len(), 2, "{body}");
     let body: Value = serde_json::from_str(&chat.seen()[0].body).unwrap();
-    assert!(body["text"].as_str().unwrap().contains("*acme*: changes: 2 done"), "{body}");
+    assert!(body["text"].as_str().unwrap().contains("acme: changes: 2 done"), "{body}");
 
     web.daemon.signal("TERM");
     let ran = web.daemon.ended_within(Duration::from_secs(8)).expect(0);

@@ -1,0 +1,300 @@
+//! Keeps secrets in a file out of its diagnostics: only what is known to be no secret is drawn.
+
+use std::collections::{HashMap, HashSet};
+use std::ops::Range;
+
+use serde_json::Value as Schema;
+
+use super::fields::present_name;
+use super::{Node, Value};
+use crate::diagnostic::{Diagnostic, FileId, Place};
+
+/// Prefix of bearer tokens.
+pub const TOKEN_PREFIX: &str = "prdm_";
+/// Diagnostics whose texts contain nothing of the value at their place.
+const STATIC: [&str; 7] = [
+    "unknown-key",
+    "missing-key",
+    "no-value",
+    "wrong-type",
+    "secret-in-file",
+    "bad-approval",
+    "bad-secret",
+];
+
+/// What of a file is never shown: every line with anything but known keys and their values, and
+/// every value whose key is unknown or, in the schema, `writeOnly`.
+#[derive(Debug)]
+pub struct Redaction<'t> {
+    file: FileId,
+    text: &'t str,
+    /// The starts of the lines that are not drawn, in order.
+    lines: Vec<u32>,
+    /// The starts of all unknown keys, and of everything below them.
+    unknown: HashSet<u32>,
+    /// Whether an alias may repeat a value that is not shown.
+    is_opaque: bool,
+}
+
+impl<'t> Redaction<'t> {
+    /// `document` is None if the text is not valid YAML. Then nothing is drawn from the first line
+    /// on that may contain an unknown key.
+    pub fn of(
+        file: FileId,
+        text: &'t str,
+        document: Option<&Node<'_>>,
+        schema: &Schema,
+    ) -> Redaction<'t> {
+        let mut of = Visit::default();
+        let lines = if let Some(document) = document {
+            of.node(document, schema, false);
+            let unknown = &of.unknown;
+            of.shown.retain(|range| !unknown.contains(&range.start));
+            of.shown.sort_unstable_by_key(|range| range.start);
+            hidden_lines(text, &of.shown, unknown)
+        } else {
+            let mut names = HashMap::new();
+            known_keys(schema, &mut names);
+            let end = offset(readable(text, &names));
+            line_ranges(text).map(|line| line.start).filter(|start| *start >= end).collect()
+        };
+        let is_opaque = of.has_secrets || !of.unknown.is_empty();
+        Redaction { file, text, lines, unknown: of.unknown, is_opaque }
+    }
+
+    /// Whether a line of this place is hidden.
+    fn hides(&self, place: &Place) -> bool {
+        let before = self.text.get(..index(place.start)).unwrap_or_default();
+        let from = before.rfind('\n').map_or(0, |at| offset(at + 1));
+        let next = self.lines.partition_point(|line| *line < from);
+        place.file == self.file
+            && self.lines.get(next).is_some_and(|line| *line < place.end.max(place.start + 1))
+    }
+
+    /// Whether a text about this place may repeat a value that is not shown.
+    fn is_secret(&self, place: &Place) -> bool {
+        let is_alias = || self.text.get(index(place.start)..).is_some_and(|it| it.starts_with('*'));
+        place.file == self.file
+            && (self.unknown.contains(&place.start) || self.is_opaque && is_alias())
+    }
+}
+
+/// Hides source lines, and replaces texts that may repeat what is hidden.
+pub fn redact(found: &mut [Diagnostic], files: &[Redaction<'_>]) {
+    for problem in found {
+        let related = problem.related.iter().map(|(place, _)| *place);
+        let places: Vec<Place> = problem.place.into_iter().chain(related).collect();
+        let any = |is: fn(&Redaction<'_>, &Place) -> bool| {
+            places.iter().any(|place| files.iter().any(|file| is(file, place)))
+        };
+        problem.redacted |= any(|file, place| file.hides(place));
+        if any(|file, place| file.is_secret(place)) && !STATIC.contains(&problem.code) {
+            problem.message = problem.code.replace('-', " ");
+            (problem.label, problem.hint) = (None, None);
+        }
+        if problem.message.contains(TOKEN_PREFIX) {
+            "the file contains a token".clone_into(&mut problem.message);
+        }
+        problem.label.take_if(|label| label.contains(TOKEN_PREFIX));
+        problem.hint.take_if(|hint| hint.contains(TOKEN_PREFIX));
+    }
+}
+
+/// A walk through a document, beside its schema.
+#[derive(Default)]
+struct Visit {
+    /// Known keys, and values that are no secret.
+    shown: Vec<Range<u32>>,
+    unknown: HashSet<u32>,
+    has_secrets: bool,
+}
+
+impl Visit {
+    fn node(&mut self, node: &Node<'_>, schema: &Schema, is_secret: bool) {
+        let is_secret = is_secret || schema["writeOnly"] == true;
+        self.has_secrets |= is_secret;
+        match &node.value {
+            Value::Null => self.show(node.place, is_secret),
+            Value::Scalar { text, .. } if takes_text(schema) => {
+                let may_hold_secret = text.contains(TOKEN_PREFIX) || text.contains("://");
+                self.show(node.place, is_secret || may_hold_secret);
+            }
+            Value::Seq(items) if let Some(schema) = part(schema, |it| it.get("items")) => {
+                items.iter().for_each(|item| self.node(item, schema, is_secret));
+            }
+            Value::Map(entries) => {
+                for (key, value) in entries {
+                    if let Some(schema) = value_schema(schema, &key.text) {
+                        self.show(key.place, is_secret);
+                        self.node(value, schema, is_secret);
+                    } else {
+                        self.unknown.insert(key.place.start);
+                        self.hide(value);
+                    }
+                }
+            }
+            _ if is_secret => {}
+            _ => self.hide(node),
+        }
+    }
+
+    fn show(&mut self, place: Place, is_secret: bool) {
+        if !is_secret {
+            self.shown.push(place.start..place.end);
+        }
+    }
+
+    fn hide(&mut self, node: &Node<'_>) {
+        self.unknown.insert(node.place.start);
+        match &node.value {
+            Value::Null | Value::Scalar { .. } => {}
+            Value::Seq(items) => items.iter().for_each(|item| self.hide(item)),
+            Value::Map(entries) => {
+                for (key, value) in entries {
+                    self.unknown.insert(key.place.start);
+                    self.hide(value);
+                }
+            }
+        }
+    }
+}
+
+/// A part of the schema, or of one of its alternatives.
+fn part<'s>(
+    schema: &'s Schema,
+    of: impl Fn(&'s Schema) -> Option<&'s Schema>,
+) -> Option<&'s Schema> {
+    let alternatives = ["anyOf", "oneOf"].into_iter().filter_map(|key| schema.get(key)?.as_array());
+    std::iter::once(schema).chain(alternatives.flatten()).find_map(of)
+}
+
+fn takes_text(schema: &Schema) -> bool {
+    let of = |schema: &'_ Schema| match &schema["type"] {
+        Schema::String(kind) => kind != "object" && kind != "array",
+        Schema::Array(_) => true,
+        _ => schema.get("const").or_else(|| schema.get("enum")).is_some(),
+    };
+    part(schema, |schema| of(schema).then_some(schema)).is_some()
+}
+
+/// The schema of the value of a key; None if the key is unknown.
+fn value_schema<'s>(schema: &'s Schema, key: &str) -> Option<&'s Schema> {
+    part(schema, |schema| {
+        let of = |key: &str| schema.get("properties")?.get(key);
+        let any = || schema.get("additionalProperties").filter(|schema| schema.is_object());
+        of(key).or_else(|| of(present_name(key)?)).or_else(any)
+    })
+}
+
+/// The names of the keys whose values are no secret, and whether any key is known below them.
+fn known_keys<'s>(schema: &'s Schema, names: &mut HashMap<&'s str, bool>) {
+    for (name, value) in schema.get("properties").and_then(Schema::as_object).into_iter().flatten()
+    {
+        if value["writeOnly"] != true {
+            names.insert(name, value["additionalProperties"].is_object());
+            known_keys(value, names);
+        }
+    }
+    if let Some(items) = schema.get("items") {
+        known_keys(items, names);
+    }
+}
+
+/// The lines with anything but the ranges `shown`, structure and comments.
+fn hidden_lines(text: &str, shown: &[Range<u32>], unknown: &HashSet<u32>) -> Vec<u32> {
+    let mut unknown: Vec<u32> = unknown.iter().copied().collect();
+    unknown.sort_unstable();
+    let mut ranges = shown.iter().peekable();
+    let mut hidden = Vec::new();
+    for Range { start, end } in line_ranges(text) {
+        let first = unknown.partition_point(|at| *at < start);
+        let mut is_hidden = unknown.get(first).is_some_and(|at| *at < end);
+        let mut position = start;
+        while let Some(range) = ranges.peek().filter(|range| range.start < end) {
+            let gap = text.get(index(position)..index(range.start.max(position)));
+            is_hidden |= !gap.is_some_and(is_structure);
+            position = position.max(range.end);
+            if range.end > end {
+                break;
+            }
+            ranges.next();
+        }
+        let rest = text.get(index(position.min(end))..index(end));
+        is_hidden |= !rest.is_some_and(|rest| is_structure(rest.trim_end()));
+        if is_hidden {
+            hidden.push(start);
+        }
+    }
+    hidden
+}
+
+/// Whether this is YAML without values: punctuation, the tag of a role, or a comment without a sign
+/// of an assignment.
+fn is_structure(text: &str) -> bool {
+    let (code, comment) = text.split_once('#').unwrap_or((text, ""));
+    let is_harmless = !comment.contains([':', '=']) && !comment.contains(TOKEN_PREFIX);
+    let is_sign = |c: char| " \t\r\n\u{feff}-?:,[]{}\"'|>".contains(c);
+    is_harmless && code.replace("!raw", "").chars().all(is_sign)
+}
+
+/// The end of the lines before the first one with a key that is not known.
+fn readable(text: &str, names: &HashMap<&str, bool>) -> usize {
+    let (mut end, mut has_key) = (0, false);
+    // The indentation of a key below which any key is known.
+    let mut any = None;
+    for line in text.split_inclusive('\n') {
+        let mut keys = keys(line);
+        has_key |= !keys.is_empty();
+        let indent = line.len() - line.trim_start().len();
+        any.take_if(|above| !line.trim().is_empty() && indent <= *above);
+        if any.is_some() {
+            keys.clear();
+        }
+        if keys.last().is_some_and(|key| names.get(key) == Some(&true)) {
+            any = Some(indent);
+        }
+        let is_readable = has_key || is_structure(line);
+        let is_safe = keys.iter().all(|key| names.contains_key(key))
+            && ![TOKEN_PREFIX, "://"].iter().any(|sign| line.contains(sign));
+        if !is_readable || !is_safe {
+            break;
+        }
+        end += line.len();
+    }
+    end
+}
+
+/// What may be a key on this line, or in its comment: every text before a colon.
+fn keys(line: &str) -> Vec<&str> {
+    let (mut keys, mut from) = (Vec::new(), 0);
+    for (colon, _) in line.match_indices(':') {
+        let (before, after) = (&line[from..colon], &line[colon + 1..]);
+        let ends_key = after.is_empty()
+            || after.starts_with(|c: char| c.is_whitespace() || "[]{},\"'".contains(c))
+            || before.ends_with(['"', '\'']);
+        if ends_key {
+            let key = before.rsplit(['{', '[', ',']).next().unwrap_or_default();
+            keys.push(key.trim_matches(|c: char| c.is_whitespace() || "-?\"'\u{feff}".contains(c)));
+            from = colon + 1;
+        }
+    }
+    keys
+}
+
+/// The lines as [`str::split`] at line feeds has them: a single carriage return ends none.
+fn line_ranges(text: &str) -> impl Iterator<Item = Range<u32>> {
+    let mut start = 0;
+    text.split_inclusive('\n').map(move |line| {
+        let range = start..start + offset(line.len());
+        start = range.end;
+        range
+    })
+}
+
+fn offset(index: usize) -> u32 {
+    u32::try_from(index).unwrap_or(u32::MAX)
+}
+
+fn index(offset: u32) -> usize {
+    usize::try_from(offset).unwrap_or(usize::MAX)
+}
