@@ -13,8 +13,8 @@ pub const MAX_SHOWN: usize = 300;
 /// the lines around them.
 const MAX_MARKS: usize = 4;
 
-/// Escapes hostile characters ([`is_hostile`]) and excess combining marks, in the form `\u{1b}`. Text longer than
-/// [`MAX_SHOWN`] characters is truncated, with an ellipsis.
+/// Escapes hostile characters ([`is_hostile`]) and excess combining marks, in the form `\u{1b}`.
+/// Text longer than [`MAX_SHOWN`] characters is truncated, with an ellipsis.
 pub fn escape(text: &str) -> Cow<'_, str> {
     let long = text.len() > MAX_SHOWN && text.chars().nth(MAX_SHOWN).is_some();
     if !long && !characters(text).any(|(_, is_hostile)| is_hostile) {
@@ -44,8 +44,8 @@ pub fn characters(text: &str) -> impl Iterator<Item = (char, bool)> {
     })
 }
 
-/// Whether a reader would be deceived by this character: it controls the terminal, reorders text, or
-/// is not drawn, or every font draws it in its own way. These are control and format characters,
+/// Whether a reader would be deceived by this character: it controls the terminal, reorders text,
+/// or is not drawn, or every font draws it in its own way. These are control and format characters,
 /// blanks other than the space, everything that is `Default_Ignorable`, private and unassigned
 /// characters, and a few that are drawn blank.
 #[inline]

@@ -42,8 +42,7 @@ pub struct RunArgs {
     /// Write the plan as text, diff, json, markdown (for a pull request) or github (annotations)
     #[arg(long, value_enum, value_name = "FORMAT", requires = "plan", hide_possible_values = true)]
     pub format: Option<PlanFormat>,
-    /// Write the plan to a file, for its owner only, or with `-` to stdout; with `--format json` it
-    /// can be applied later
+    /// Write the plan to a file; with `--format json` it can be applied later
     #[arg(long, value_name = "FILE", requires = "plan")]
     pub out: Option<PathBuf>,
     /// Exit with 2 if anything can be applied, else with 3 if something is held

@@ -58,8 +58,8 @@ fn destination(workspace: &WorkspaceConfig) -> Result<PathBuf, CliError> {
     }
 }
 
-/// `is_valid` is whether the file is a roster. The text of another file may contain secrets, and is not
-/// shown.
+/// `is_valid` is whether the file is a roster. The text of another file may contain secrets, and is
+/// not shown.
 fn may_write(path: &Path, text: &str, is_valid: bool, yes: bool) -> Result<bool, CliError> {
     let old = match std::fs::read(path) {
         Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),

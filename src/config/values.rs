@@ -31,25 +31,6 @@ pub fn shown(duration: Duration) -> String {
     }
 }
 
-/// The units of a size, largest first.
-const UNITS: [(&str, usize); 3] = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
-
-/// Parses `512KiB`, `16MiB` or `1GiB` into bytes.
-pub fn size(text: &str) -> Option<usize> {
-    let units = UNITS.iter();
-    let (number, each) =
-        units.filter_map(|(unit, each)| Some((text.strip_suffix(unit)?, each))).next()?;
-    let number = number.trim_end();
-    let is_number = number.bytes().all(|byte| byte.is_ascii_digit());
-    number.parse::<usize>().ok().filter(|_| is_number)?.checked_mul(*each)
-}
-
-/// Formats a size in the largest unit that is exact.
-pub fn shown_size(bytes: usize) -> String {
-    let exact = UNITS.iter().find(|(_, each)| bytes.is_multiple_of(*each));
-    exact.map_or_else(|| format!("{bytes} bytes"), |(unit, each)| format!("{}{unit}", bytes / each))
-}
-
 /// Maximum number in a rate, whatever the unit.
 const MAX_RATE: u32 = 100_000;
 
@@ -116,21 +97,6 @@ mod tests {
         for text in ["0s", "250ms", "90s", "5m", "36h", "400d"] {
             assert_eq!(shown(duration(text).unwrap()), text);
         }
-    }
-
-    #[test]
-    fn sizes_have_a_binary_unit() {
-        for (text, bytes) in [("512KiB", 512 << 10), ("16MiB", 16 << 20), ("1GiB", 1 << 30)] {
-            assert_eq!(size(text), Some(bytes));
-            assert_eq!(shown_size(bytes), text);
-        }
-        assert_eq!((size("2 MiB"), size("2048KiB")), (Some(2 << 20), Some(2 << 20)));
-        assert_eq!([shown_size(2048 << 10), shown_size(1000)], ["2MiB", "1000 bytes"]);
-        for text in ["", "16", "MiB", "16MB", "16mib", "-1MiB", "+1MiB", "1.5MiB"] {
-            assert_eq!(size(text), None, "{text}");
-        }
-        assert_eq!(size("99999999999999999999GiB"), None);
-        assert_eq!(size("18446744073709551615KiB"), None);
     }
 
     #[test]

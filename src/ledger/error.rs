@@ -41,8 +41,8 @@ pub enum LedgerError {
     )]
     Broken(#[from] ChainError),
     #[error(
-        "the schema of the ledger is not rosterd's: {0}; find out who changed it, and undo that, or \
-         restore the ledger from a backup"
+        "the schema of the ledger is not rosterd's: {0}; find out who changed it, and undo that, \
+         or restore the ledger from a backup"
     )]
     Schema(String),
     #[error(

@@ -15,11 +15,11 @@ const MAX_PEOPLE: usize = 15;
 /// Begins and ends preformatted text.
 const FENCE: &str = "```";
 
-/// The body of a message. Text from outside cannot format it, mention people or become a link: it is
-/// plain text, or preformatted and verbatim, which keeps Slack from making links of addresses and of
-/// names of channels (<https://docs.slack.dev/reference/block-kit/composition-objects/text-object>).
-/// Slack's three control characters are escaped
-/// (<https://docs.slack.dev/messaging/formatting-message-text>).
+/// The body of a message. Text from outside cannot format it, mention people or become a link: it
+/// is plain text, or preformatted and verbatim, which keeps Slack from making links of addresses
+/// and of names of channels
+/// (<https://docs.slack.dev/reference/block-kit/composition-objects/text-object>). Slack's three
+/// control characters are escaped (<https://docs.slack.dev/messaging/formatting-message-text>).
 ///
 /// `page` is the URL of the workspace's page.
 pub fn body(notice: &Notice, page: Option<&str>) -> String {

@@ -6,8 +6,8 @@ use unicode_width::UnicodeWidthStr as _;
 
 use crate::escape::escape;
 
-/// A table as CSV (RFC 4180), every field in quotes: the header, then the fields that it names of each
-/// row. A `'` prevents a spreadsheet from reading a formula; control characters are escaped.
+/// A table as CSV (RFC 4180), every field in quotes: the header, then the fields that it names of
+/// each row. A `'` prevents a spreadsheet from reading a formula; control characters are escaped.
 pub fn csv(header: &str, rows: &[impl Serialize]) -> String {
     let columns = header.split(',');
     let mut writer =
@@ -31,8 +31,8 @@ fn cell(value: &Value) -> String {
 }
 
 /// Puts a `'` before each sign that may begin a formula: the first of the cell, and the first after
-/// what separates cells somewhere. In many countries that is a semicolon, and then quotes that begin
-/// within a cell do not count.
+/// what separates cells somewhere. In many countries that is a semicolon, and then quotes that
+/// begin within a cell do not count.
 fn without_formula(text: &str) -> String {
     let (mut safe, mut begins) = (String::with_capacity(text.len()), true);
     for character in text.chars() {
@@ -79,7 +79,8 @@ mod tests {
         assert_eq!(csv("a,b,c,d,e", &rows), format!("{header}{expected}\n"));
     }
 
-    /// However the line is split, by whatever separates cells somewhere, and with quotes or without.
+    /// However the line is split, by whatever separates cells somewhere, and with quotes or
+    /// without.
     #[test]
     fn no_part_of_a_cell_is_a_formula() {
         for sign in "=+-@＝＋－＠".chars() {

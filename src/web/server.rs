@@ -17,6 +17,8 @@ use tower::ServiceExt as _;
 /// Maximum number of concurrent connections. One more closes the oldest that is idle, or else the
 /// oldest: so a health check is answered, whatever others hold open.
 const MAX_CONNECTIONS: usize = 64;
+/// Maximum size of a request head in bytes, and of what is buffered of a body or a response.
+const MAX_BUFFER: usize = 64 << 10;
 /// Timeout for the request head.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 /// Maximum lifetime of a connection.
@@ -77,6 +79,7 @@ async fn serve_one(stream: TcpStream, routes: Router, in_flight: InFlight) {
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_TIMEOUT)
+        .max_buf_size(MAX_BUFFER)
         .serve_connection(TokioIo::new(stream), service);
     // An error means that the client closed the connection or sent no valid HTTP.
     let _ = tokio::time::timeout(MAX_LIFETIME, connection).await;

@@ -196,7 +196,8 @@ impl<'t> Builder<'t, '_> {
                 .hint("write the value out"));
         };
         let (node, weight) = (Node { place, ..node.clone() }, *weight);
-        self.take(weight, place)?;
+        // The alias itself is counted.
+        self.take(weight.saturating_sub(1), place)?;
         self.aliased += weight;
         if self.aliased > MAX_ALIASED {
             return Err(bomb(place, &format!("aliases repeat more than {MAX_ALIASED} values")));

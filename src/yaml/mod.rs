@@ -59,8 +59,9 @@ pub struct Key<'t> {
 /// Parses a file with one document. An empty file is a null value.
 ///
 /// Reports all problems to `out`. Of a duplicate key the first value counts. Any other problem
-/// returns None, and duplicate keys are reported later: a syntax error, a tab in the indentation, a merge conflict marker, a second
-/// document, or a limit exceeded ([`MAX_DEPTH`], [`MAX_VALUES`], [`MAX_ALIASED`]).
+/// returns None, and then duplicate keys are not reported: a syntax error, a tab in the
+/// indentation, a merge conflict marker, a second document, or a limit exceeded ([`MAX_DEPTH`],
+/// [`MAX_VALUES`], [`MAX_ALIASED`]).
 pub fn parse<'t>(text: &'t str, file: FileId, out: &mut Vec<Diagnostic>) -> Option<Node<'t>> {
     parse_part(text, file, &mut max_values(text.len()), out)
 }
@@ -181,20 +182,23 @@ impl<'t> Node<'t> {
     }
 }
 
+const CONFLICT_MARKERS: [&str; 4] = ["<<<<<<<", "|||||||", "=======", ">>>>>>>"];
+
+fn is_conflict_marker(line: &str) -> bool {
+    CONFLICT_MARKERS.iter().any(|marker| {
+        line.strip_prefix(marker)
+            .is_some_and(|rest| rest.trim_end().is_empty() || rest.starts_with(' '))
+    })
+}
+
 /// Reports the lines with merge conflict markers.
 fn conflict_markers(text: &str, file: FileId) -> Vec<Diagnostic> {
-    const MARKERS: [&str; 4] = ["<<<<<<<", "|||||||", "=======", ">>>>>>>"];
     // A search of the whole text is much faster than a check of each line.
-    if !MARKERS.iter().any(|marker| text.contains(marker)) {
+    if !CONFLICT_MARKERS.iter().any(|marker| text.contains(marker)) {
         return Vec::new();
     }
-    let is_marker = |line: &str| {
-        MARKERS.iter().any(|marker| {
-            line.strip_prefix(marker).is_some_and(|rest| rest.is_empty() || rest.starts_with(' '))
-        })
-    };
     lines(text)
-        .filter(|(_, _, line)| is_marker(line))
+        .filter(|(_, _, line)| is_conflict_marker(line))
         .map(|(number, start, line)| {
             let end = start + length(line.trim_end());
             Diagnostic::error("merge-conflict", "unresolved merge conflict")

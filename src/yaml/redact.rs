@@ -6,7 +6,7 @@ use std::ops::Range;
 use serde_json::Value as Schema;
 
 use super::fields::present_name;
-use super::{Node, Value};
+use super::{Node, Value, is_conflict_marker};
 use crate::diagnostic::{Diagnostic, FileId, Place};
 
 /// Prefix of bearer tokens.
@@ -80,15 +80,15 @@ impl<'t> Redaction<'t> {
 }
 
 /// Hides source lines, and replaces texts that may repeat what is hidden.
-pub fn redact(found: &mut [Diagnostic], files: &[Redaction<'_>]) {
+pub fn redact<'t>(found: &mut [Diagnostic], files: &[Redaction<'t>]) {
     for problem in found {
         let related = problem.related.iter().map(|(place, _)| *place);
         let places: Vec<Place> = problem.place.into_iter().chain(related).collect();
-        let any = |is: fn(&Redaction<'_>, &Place) -> bool| {
+        let any = |is: fn(&Redaction<'t>, &Place) -> bool| {
             places.iter().any(|place| files.iter().any(|file| is(file, place)))
         };
-        problem.redacted |= any(|file, place| file.hides(place));
-        if any(|file, place| file.is_secret(place)) && !STATIC.contains(&problem.code) {
+        problem.redacted |= any(Redaction::hides);
+        if any(Redaction::is_secret) && !STATIC.contains(&problem.code) {
             problem.message = problem.code.replace('-', " ");
             (problem.label, problem.hint) = (None, None);
         }
@@ -120,7 +120,9 @@ impl Visit {
                 self.show(node.place, is_secret || may_hold_secret);
             }
             Value::Seq(items) if let Some(schema) = part(schema, |it| it.get("items")) => {
-                items.iter().for_each(|item| self.node(item, schema, is_secret));
+                for item in items {
+                    self.node(item, schema, is_secret);
+                }
             }
             Value::Map(entries) => {
                 for (key, value) in entries {
@@ -228,53 +230,67 @@ fn hidden_lines(text: &str, shown: &[Range<u32>], unknown: &HashSet<u32>) -> Vec
     hidden
 }
 
-/// Whether this is YAML without values: punctuation, the tag of a role, or a comment without a sign
-/// of an assignment.
+/// Whether this is YAML without values: punctuation, the tag of a role, or a comment.
 fn is_structure(text: &str) -> bool {
-    let (code, comment) = text.split_once('#').unwrap_or((text, ""));
-    let is_harmless = !comment.contains([':', '=']) && !comment.contains(TOKEN_PREFIX);
     let is_sign = |c: char| " \t\r\n\u{feff}-?:,[]{}\"'|>".contains(c);
-    is_harmless && code.replace("!raw", "").chars().all(is_sign)
+    without_comment(text).is_some_and(|text| text.replace("!raw", "").chars().all(is_sign))
 }
 
-/// The end of the lines before the first one with a key that is not known.
+/// None if the comment has a sign of an assignment, or a token.
+fn without_comment(text: &str) -> Option<&str> {
+    let (code, comment) = text.split_once('#').unwrap_or((text, ""));
+    (!comment.contains([':', '=']) && !comment.contains(TOKEN_PREFIX)).then_some(code)
+}
+
+/// The end of the lines before the first one that may have an unknown key or a secret.
 fn readable(text: &str, names: &HashMap<&str, bool>) -> usize {
-    let (mut end, mut has_key) = (0, false);
+    let mut end = 0;
     // The indentation of a key below which any key is known.
     let mut any = None;
     for line in text.split_inclusive('\n') {
-        let mut keys = keys(line);
-        has_key |= !keys.is_empty();
         let indent = line.len() - line.trim_start().len();
         any.take_if(|above| !line.trim().is_empty() && indent <= *above);
-        if any.is_some() {
-            keys.clear();
+        let keys = keys(line);
+        // Below it are only pairs: a key without a value may begin a mapping.
+        let is_pair = keys.len() == 1 && !line.trim_end().ends_with(':');
+        let is_known = |key: &&str| names.contains_key(key) || any.is_some() && is_pair;
+        let is_readable =
+            is_structure(line) || is_conflict_marker(line) || has_only(line, is_known);
+        if !is_readable || line.contains(TOKEN_PREFIX) || line.contains("://") {
+            break;
         }
         if keys.last().is_some_and(|key| names.get(key) == Some(&true)) {
             any = Some(indent);
-        }
-        let is_readable = has_key || is_structure(line);
-        let is_safe = keys.iter().all(|key| names.contains_key(key))
-            && ![TOKEN_PREFIX, "://"].iter().any(|sign| line.contains(sign));
-        if !is_readable || !is_safe {
-            break;
         }
         end += line.len();
     }
     end
 }
 
-/// What may be a key on this line, or in its comment: every text before a colon.
-fn keys(line: &str) -> Vec<&str> {
+/// Whether every part of the line has a key that is known, or is one word in a list.
+fn has_only(line: &str, is_known: impl Fn(&&str) -> bool) -> bool {
+    let Some(code) = without_comment(line) else { return false };
+    let parts = code.split([',', '{', '}', '[', ']']).map(str::trim).filter(|it| !it.is_empty());
+    parts.enumerate().all(|(position, part)| {
+        let keys = keys(part);
+        let is_item = position > 0 || part.starts_with('-');
+        let value = part.trim_start_matches(['-', ' ']);
+        let is_word = !value.starts_with('?') && !value.contains(char::is_whitespace);
+        keys.iter().all(&is_known) && (!keys.is_empty() || is_item && is_word)
+    })
+}
+
+/// What may be a key: every text before a colon.
+fn keys(text: &str) -> Vec<&str> {
     let (mut keys, mut from) = (Vec::new(), 0);
-    for (colon, _) in line.match_indices(':') {
-        let (before, after) = (&line[from..colon], &line[colon + 1..]);
+    for (colon, _) in text.match_indices(':') {
+        let (before, after) = (&text[from..colon], &text[colon + 1..]);
         let ends_key = after.is_empty()
             || after.starts_with(|c: char| c.is_whitespace() || "[]{},\"'".contains(c))
             || before.ends_with(['"', '\'']);
         if ends_key {
-            let key = before.rsplit(['{', '[', ',']).next().unwrap_or_default();
-            keys.push(key.trim_matches(|c: char| c.is_whitespace() || "-?\"'\u{feff}".contains(c)));
+            let is_mark = |c: char| c.is_whitespace() || "-?\"'\u{feff}".contains(c);
+            keys.push(before.trim_matches(is_mark));
             from = colon + 1;
         }
     }

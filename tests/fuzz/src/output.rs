@@ -5,7 +5,7 @@ use rosterd::escape::is_hostile;
 use rosterd::render;
 use serde_json::Value;
 
-/// Every rendering of these diagnostics, checked for hostile characters.
+/// Every rendering of these diagnostics, checked for hostile characters and tokens.
 pub fn renderings(found: &[Diagnostic], sources: &Sources) -> [String; 3] {
     let shown = [
         render::diagnostics::text(found, sources, false),
@@ -14,6 +14,11 @@ pub fn renderings(found: &[Diagnostic], sources: &Sources) -> [String; 3] {
     ];
     for text in &shown {
         is_harmless(text);
+        for token in ["prdm_wsp_", "prdm_cmp_"] {
+            let mut tails = text.split(token).skip(1);
+            let is_shown = tails.any(|tail| tail.starts_with(|c: char| c.is_ascii_alphanumeric()));
+            assert!(!is_shown, "a token in {text}");
+        }
     }
     let rows: Vec<Value> = serde_json::from_str(&shown[1]).expect("JSON");
     assert_eq!(rows.len(), found.len());

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use rosterd::clock::{Clock as _, SystemClock};
 use rosterd::ledger::chain::Row;
 use serde_json::Value;
 
@@ -304,7 +305,7 @@ fn a_forged_anchor_is_found_with_and_without_a_head_and_no_run_goes_on_from_it()
         format!("{{\"kind\":\"anchor\",\"through\":{through},\"hash\":\"{hash}\",\"kept\":{{}}}}");
     let mut row = Row {
         seq: last.cast_unsigned() + 1,
-        at: jiff::Timestamp::now().to_string(),
+        at: SystemClock.now().to_string(),
         scope: String::new(),
         kind: "anchor".into(),
         subject: None,

@@ -12,7 +12,7 @@ use super::{env, folder, renderings};
 const MARKER: &str = "Hush8xZ";
 
 /// Spellings of an unknown key with a secret. In each, `$` is a secret, and `~` the indentation.
-const SPELLINGS: [&str; 34] = [
+const SPELLINGS: [&str; 33] = [
     "password: $",
     "token: $",
     "apiSecret: $",
@@ -44,78 +44,77 @@ const SPELLINGS: [&str; 34] = [
     "password: \"$",
     "password: $: $",
     "password: $\n~\t- x",
-    "password $",
     "password: *$",
     "password: $\n<<<<<<< ours\n~x: 1\n=======\n>>>>>>> theirs",
 ];
 
-/// Places of the configuration, with other problems around them. `@` is where the key is.
+/// Places of the configuration, with other problems around them. `%` is where the key is.
 const PLACES: [&str; 40] = [
-    "@\nversion: 2\n",
-    "version: 2\n@\nlisten: nowhere\n",
-    "schedule:\n  cron: never\n  @\n  jitter: long\n",
-    "watch:\n  @\n  poll: 0s\n",
-    "watch:\n  settle: often\n  @\n",
-    "web:\n  anonymous: perhaps\n  @\n",
-    "web:\n  token:\n    @\n",
-    "web:\n  token:\n    env: NAME\n    @\n",
-    "notify:\n  - url: ftp://acme.io\n    @\n    format: fax\n",
-    "notify:\n  - url:\n      @\n",
-    "notify:\n  - url: https://acme.io\n    secret:\n      @\n    events: [none]\n",
-    "notify:\n  @\n",
-    "defaults:\n  @\n  suspend: perhaps\n",
-    "defaults:\n  http:\n    batch: 0\n    @\n",
-    "defaults:\n  guard:\n    @\n    min_admins: none\n",
-    "defaults:\n  guard:\n    budgets:\n      @\n",
-    "defaults:\n  guard:\n    budgets:\n      disable:\n        @\n        percent: 101\n",
-    "defaults:\n  policy:\n    domains: [x]\n    @\n",
-    "defaults:\n  credentials:\n    @\n",
-    "defaults:\n  credentials:\n    api_key:\n      @\n",
-    "workspaces:\n  - @\n    name: acme\n",
-    "workspaces:\n  - name: acme\n    @\n    timezone: Mars\n",
-    "workspaces:\n  - name: acme\n    credentials:\n      @\n",
-    "workspaces:\n  - name: acme\n    credentials:\n      api_secret: { env: SECRET }\n      @\n",
-    "workspaces:\n  - name: acme\n    credentials:\n      api_secret:\n        @\n",
-    "workspaces:\n  - name: acme\n    credentials:\n      api_key:\n        file: x\n        @\n",
-    "workspaces:\n  - name: acme\n    guard:\n      @\n      required_admins: [x]\n",
-    "workspaces:\n  - name: acme\n    guard:\n      budgets:\n        invite:\n          @\n",
-    "workspaces:\n  - name: acme\n    policy:\n      @\n      guests: { x: y }\n",
-    "workspaces:\n  - name: acme\n    http:\n      @\n      timeout: 0s\n",
-    "workspaces:\n  - name: acme\n    http:\n      rate: fast\n      @\n",
-    "workspaces:\n  @\n",
-    "version:\n  @\n",
-    "listen:\n  @\n",
-    "retention:\n  @\n",
-    "store:\n  @\n",
-    "safe_directories:\n  - @\n",
-    "workspaces:\n  - name:\n      @\n    endpoint: x\n",
-    "workspaces:\n  - name: acme\n    endpoint:\n      @\n    users: [{ x: y }]\n",
-    "workspaces:\n  - name: acme\n    users:\n      @\n    on_removed: never\n",
+    "%\nversion: 2\n",
+    "version: 2\n%\nlisten: nowhere\n",
+    "schedule:\n  cron: never\n  %\n  jitter: long\n",
+    "watch:\n  %\n  poll: 0s\n",
+    "watch:\n  settle: often\n  %\n",
+    "web:\n  anonymous: perhaps\n  %\n",
+    "web:\n  token:\n    %\n",
+    "web:\n  token:\n    env: NAME\n    %\n",
+    "notify:\n  - url: ftp://acme.io\n    %\n    format: fax\n",
+    "notify:\n  - url:\n      %\n",
+    "notify:\n  - url: https://acme.io\n    secret:\n      %\n    events: [none]\n",
+    "notify:\n  %\n",
+    "defaults:\n  %\n  suspend: perhaps\n",
+    "defaults:\n  http:\n    batch: 0\n    %\n",
+    "defaults:\n  guard:\n    %\n    min_admins: none\n",
+    "defaults:\n  guard:\n    budgets:\n      %\n",
+    "defaults:\n  guard:\n    budgets:\n      disable:\n        %\n        percent: 101\n",
+    "defaults:\n  policy:\n    domains: [x]\n    %\n",
+    "defaults:\n  credentials:\n    %\n",
+    "defaults:\n  credentials:\n    api_key:\n      %\n",
+    "workspaces:\n  - %\n    name: acme\n",
+    "workspaces:\n  - name: acme\n    %\n    timezone: Mars\n",
+    "workspaces:\n  - name: acme\n    credentials:\n      %\n",
+    "workspaces:\n  - name: acme\n    credentials:\n      api_secret: { env: SECRET }\n      %\n",
+    "workspaces:\n  - name: acme\n    credentials:\n      api_secret:\n        %\n",
+    "workspaces:\n  - name: acme\n    credentials:\n      api_key:\n        file: x\n        %\n",
+    "workspaces:\n  - name: acme\n    guard:\n      %\n      required_admins: [x]\n",
+    "workspaces:\n  - name: acme\n    guard:\n      budgets:\n        invite:\n          %\n",
+    "workspaces:\n  - name: acme\n    policy:\n      %\n      guests: { x: y }\n",
+    "workspaces:\n  - name: acme\n    http:\n      %\n      timeout: 0s\n",
+    "workspaces:\n  - name: acme\n    http:\n      rate: fast\n      %\n",
+    "workspaces:\n  %\n",
+    "version:\n  %\n",
+    "listen:\n  %\n",
+    "retention:\n  %\n",
+    "store:\n  %\n",
+    "safe_directories:\n  - %\n",
+    "workspaces:\n  - name:\n      %\n    endpoint: x\n",
+    "workspaces:\n  - name: acme\n    endpoint:\n      %\n    users: [{ x: y }]\n",
+    "workspaces:\n  - name: acme\n    users:\n      %\n    on_removed: never\n",
 ];
 
 /// Places of a roster.
 const ROSTER_PLACES: [&str; 14] = [
-    "@\nversion: 2\n",
-    "version: 1\nusers: []\n@\n",
-    "version: 1\nroles: { x: NONE }\nusers:\n  - @\n    email: matt\n",
-    "version: 1\nusers:\n  - email: matt@acme.io\n    @\n    role: NONE\n",
-    "version: 1\nusers:\n  - email: matt@acme.io\n    role: ADMIN\n    elevate:\n      @\n      until: never\n",
-    "version: 1\nusers:\n  - email:\n      @\n    role: ADMIN\n",
-    "version: 1\nusers:\n  - email: matt@acme.io\n    role:\n      @\n",
-    "version: 1\nusers:\n  - email: matt@acme.io\n    role: ADMIN\n    aliases:\n      - @\n",
-    "version: 1\nusers:\n  - email: matt@acme.io\n    role: ADMIN\n    starts:\n      @\n",
-    "version: 1\nusers:\n  @\n",
-    "version: 1\nroles:\n  x:\n    @\nusers: []\n",
-    "version: 1\nusers: []\nunmanaged:\n  - @\n",
-    "version: 1\nusers: []\napprovals:\n  - @\n    disable: [x]\n",
-    "version: 1\nusers: []\napprovals:\n  - disable:\n      - @\n",
+    "%\nversion: 2\n",
+    "version: 1\nusers: []\n%\n",
+    "version: 1\nroles: { x: NONE }\nusers:\n  - %\n    email: matt\n",
+    "version: 1\nusers:\n  - email: matt@acme.io\n    %\n    role: NONE\n",
+    "version: 1\nusers:\n  - email: matt@acme.io\n    role: ADMIN\n    elevate:\n      %\n      until: never\n",
+    "version: 1\nusers:\n  - email:\n      %\n    role: ADMIN\n",
+    "version: 1\nusers:\n  - email: matt@acme.io\n    role:\n      %\n",
+    "version: 1\nusers:\n  - email: matt@acme.io\n    role: ADMIN\n    aliases:\n      - %\n",
+    "version: 1\nusers:\n  - email: matt@acme.io\n    role: ADMIN\n    starts:\n      %\n",
+    "version: 1\nusers:\n  %\n",
+    "version: 1\nroles:\n  x:\n    %\nusers: []\n",
+    "version: 1\nusers: []\nunmanaged:\n  - %\n",
+    "version: 1\nusers: []\napprovals:\n  - %\n    disable: [x]\n",
+    "version: 1\nusers: []\napprovals:\n  - disable:\n      - %\n",
 ];
 
 /// The text with the spelling at its place.
 fn spelled(place: &str, spelling: &str) -> String {
-    let before = place.split('@').next().unwrap();
+    let before = place.split('%').next().unwrap();
     let pad = " ".repeat(before.len() - before.rfind('\n').map_or(0, |at| at + 1));
-    place.replace('@', &spelling.replace('~', &pad).replace('$', MARKER))
+    place.replace('%', &spelling.replace('~', &pad).replace('$', MARKER))
 }
 
 #[track_caller]
@@ -156,6 +155,10 @@ fn nowhere_is_the_value_of_an_unknown_key_shown() {
         for place in ROSTER_PLACES {
             check_roster(&spelled(place, spelling));
         }
+    }
+    // A forgotten colon, where no text is expected.
+    for place in &PLACES[..31] {
+        check_configuration(&spelled(place, "password $"));
     }
 }
 

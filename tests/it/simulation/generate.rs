@@ -174,7 +174,7 @@ fn sequence(random: &mut Rng) -> Vec<Step> {
         0 => vec![commit(*random.choice(&many).unwrap()), all_but_one, commit(Edit::Add)],
         1 => vec![commit(Edit::NewAddress), jump, Operation::Reload],
         _ => {
-            let removals = vec![commit(Edit::Remove); 5];
+            let removals = [commit(Edit::Remove); 5];
             let (before, after) = removals.split_at(random.usize(1..5));
             [before, &[jump], after].concat()
         }
