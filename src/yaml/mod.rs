@@ -18,7 +18,7 @@ pub const MAX_DEPTH: usize = 64;
 /// Maximum number of values that anchors hold, and maximum number that aliases repeat.
 pub const MAX_ALIASED: usize = 100_000;
 /// Maximum number of values in files of the usual size, all together: those of 100,000 members with
-/// six each. Larger files may have one for each [`BYTES_PER_VALUE`]. Unit tests have less.
+/// six each. Larger files may have one for each `BYTES_PER_VALUE`. Unit tests have less.
 pub const MAX_VALUES: usize = if cfg!(test) { 200_000 } else { 600_000 };
 const BYTES_PER_VALUE: usize = 28;
 /// Maximum number of reported problems of one kind.

@@ -42,7 +42,10 @@ fn a_disk_that_fills_during_a_run_stops_the_sending_and_loses_nothing() {
         assert_eq!(ran.status.code(), Some(1), "{said}");
         assert!(said.contains("ledger.db") && said.contains("full"), "{blocks}: {said}");
         *(if scenario.executed() == executed { &mut before } else { &mut during }) += 1;
-        assert_eq!(scenario.run().0, 0, "with room again it goes on by itself");
+        let next = scenario.once().stderr(Stdio::piped()).output().unwrap();
+        // A request that was on its way when the run stopped may take effect only now.
+        let goes_on = next.status.success() || scenario.run().0 == 0;
+        assert!(goes_on, "{}; before: {said}", String::from_utf8_lossy(&next.stderr));
         assert_eq!(scenario.workspace_equals_roster(), 0);
     }
     assert!(before > 1 && during > 1, "{before} before anything was sent, {during} in the middle");
