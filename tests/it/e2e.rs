@@ -4,7 +4,6 @@
 
 mod compose;
 mod container;
-mod hostile;
 mod image;
 #[cfg(feature = "otlp")]
 mod spans;

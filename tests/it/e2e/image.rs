@@ -11,8 +11,7 @@ const SOON: Duration = Duration::from_secs(30);
 /// Maximum size in megabytes; it holds one binary.
 const MAX_SIZE: u64 = 24;
 /// The least privileges.
-pub const CONFINED: [&str; 3] =
-    ["--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges"];
+const CONFINED: [&str; 3] = ["--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges"];
 const ROSTER: &str = "\
 version: 1
 users:
@@ -31,7 +30,7 @@ workspaces:
 ";
 
 /// A folder with a configuration, a roster and the sandbox's key, readable by the image's user.
-pub fn folder() -> TempDir {
+fn folder() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     write(folder.path(), "rosterd.yaml", CONFIG);
     write(folder.path(), "users.yaml", ROSTER);
@@ -44,7 +43,7 @@ pub fn folder() -> TempDir {
     folder
 }
 
-pub fn write(folder: &Path, name: &str, text: &str) {
+fn write(folder: &Path, name: &str, text: &str) {
     let (path, beside) = (folder.join(name), folder.join(format!(".{name}")));
     std::fs::write(&beside, text).unwrap();
     open(&beside, 0o644);
@@ -56,7 +55,7 @@ fn open(path: &Path, mode: u32) {
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
 }
 
-pub fn mount(folder: &Path, at: &str) -> String {
+fn mount(folder: &Path, at: &str) -> String {
     format!("--volume={}:{at}:ro", folder.display())
 }
 
