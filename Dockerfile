@@ -40,6 +40,8 @@ LABEL org.opencontainers.image.title="rosterd" \
 
 USER 65532:65532
 WORKDIR /etc/rosterd
+# One heap for all threads: what one frees, the others use.
+ENV MALLOC_ARENA_MAX=1
 # The ledger: mount a volume, or it is lost with the container.
 ENV XDG_STATE_HOME=/var/lib \
     ROSTERD_LISTEN=127.0.0.1:9464

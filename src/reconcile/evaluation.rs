@@ -17,7 +17,7 @@ use crate::report::Failure;
 use crate::roster::Roster;
 
 /// Maximum number of users and invitations of a listing, beyond two for each member.
-const MAX_SURPLUS: usize = 10_000;
+const MAX_SURPLUS: usize = 5_000;
 
 /// What a listing means for a roster. The report and the observation of a run share it.
 #[derive(Debug)]

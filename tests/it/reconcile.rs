@@ -53,7 +53,7 @@ async fn a_converged_workspace_is_listed_once() {
 #[tokio::test(start_paused = true)]
 async fn a_listing_far_larger_than_the_roster_is_refused() {
     let mut world = World::converged();
-    let limit = 2 * world.members.len() + 10_000;
+    let limit = 2 * world.members.len() + 5_000;
     while world.accounts.len() < limit {
         let name = format!("stranger{}", world.accounts.len());
         let account = world.accounts[0].clone();
