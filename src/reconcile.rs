@@ -32,7 +32,7 @@ use crate::report::{Failure, Outcome, RunReport, Trigger};
 use crate::revision::Revision;
 
 pub use accept::held;
-pub use evaluation::{Evaluation, Observation, check_size, dry_run};
+pub use evaluation::{Evaluation, MAX_CHANGES, Observation, check_size, dry_run};
 pub use input::{InputError, Loaded, WorkspaceSpec, contents, load, load_within};
 pub use record::holds;
 pub use session::{LedgerConfig, RunSession};
@@ -127,7 +127,7 @@ impl<D: ReadDirectory + WriteDirectory> Run<'_, D> {
     /// became of the changes that earlier runs left open.
     async fn snapshot(&mut self, now: Timestamp) -> Result<Listing, Failure> {
         let snapshot = self.directory.list().await?;
-        check_size(&snapshot, &self.loaded.roster)?;
+        check_size(&snapshot, &self.loaded.roster, self.spec.max_changes)?;
         self.session.admit(&snapshot)?;
         let (memory, roster) = (self.memory(), &self.loaded.roster);
         let place = self.session.scope.place.as_ref();
@@ -155,7 +155,7 @@ impl<D: ReadDirectory + WriteDirectory> Run<'_, D> {
             let (roster, by) = (&run.loaded.roster, &run.options.overrides);
             Evaluation::new(snapshot, run.spec, roster, run.memory(), by, now)
         };
-        let evaluation = evaluate(self, snapshot);
+        let evaluation = evaluate(self, snapshot)?;
         let items = approvals::unread(&evaluation.plan, self.memory());
         if items.is_empty() {
             return Ok(evaluation);
@@ -164,7 +164,7 @@ impl<D: ReadDirectory + WriteDirectory> Run<'_, D> {
         let commits = move || attribution::approvals(&spec, &loaded, &items, now);
         let commits = in_background(commits).await;
         self.write(approvals::bind(&evaluation, self.loaded, self.memory(), &commits)).await?;
-        Ok(evaluate(self, evaluation.snapshot))
+        evaluate(self, evaluation.snapshot)
     }
 
     /// Sends what the guards approved. The guards evaluate again on the way, and may hold more.

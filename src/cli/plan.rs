@@ -80,7 +80,7 @@ pub async fn evaluate(
         context.connect(workspace).map_err(|failure| failed(workspace, &failure.message))?;
     let listed = directory.list().await;
     let snapshot = listed.map_err(|error| failed(workspace, &error.message))?;
-    reconcile::check_size(&snapshot, &loaded.roster)
+    reconcile::check_size(&snapshot, &loaded.roster, workspace.target.max_changes)
         .map_err(|failure| failed(workspace, &failure.message))?;
     // No ledger is created. It is opened late, so that the memory and the text of a long response
     // never exist together.
@@ -96,7 +96,8 @@ pub async fn evaluate(
         return Err(CliError::Held(format!("{}: {message}", scope.name)));
     }
     let (evaluation, memory) =
-        reconcile::dry_run(snapshot, &workspace.target, &loaded, memory, now);
+        reconcile::dry_run(snapshot, &workspace.target, &loaded, memory, now)
+            .map_err(|failure| failed(workspace, &failure.message))?;
     Ok((loaded, evaluation, memory))
 }
 

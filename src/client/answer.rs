@@ -196,7 +196,7 @@ pub fn envelope<'a, T: Deserialize<'a>>(
         return Err(context.error(FailureKind::NotJson, &message));
     }
     if has_long_value(&response.body) {
-        let message = "sent a value that is too long: of more than 512 KiB; check the endpoint";
+        let message = "sent a value of more than 512 KiB; check the endpoint";
         return Err(context.error(FailureKind::TooLarge, message));
     }
     response::read(&response.body).map_err(|malformed| {

@@ -15,7 +15,7 @@ use crate::client;
 use crate::diagnostic::Diagnostic;
 use crate::guard::Limits;
 use crate::plan::OnRemoved;
-use crate::reconcile::WorkspaceSpec;
+use crate::reconcile::{self, WorkspaceSpec};
 use crate::roster::policy::Policy;
 use crate::source::{self, revision::Trust};
 use crate::yaml::redact::TOKEN_PREFIX;
@@ -56,6 +56,7 @@ pub(super) fn config(
         users: vec![users.to_string_lossy().into_owned()],
         base: folder.to_owned(),
         max_roster: source::MAX_BYTES,
+        max_changes: reconcile::MAX_CHANGES,
         zone: TimeZone::UTC,
         on_removed: OnRemoved::default(),
         limits: Limits::default(),

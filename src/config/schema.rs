@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::client;
 use crate::guard::{BudgetName, Limits};
 use crate::notice::Kind;
-use crate::{size, source};
+use crate::{reconcile, size, source};
 
 const ONLY_THESE: &str = "Only these; default: all.";
 
@@ -252,8 +252,13 @@ pub(super) fn http() -> Value {
 
 pub(super) fn limits() -> Value {
     section(
-        "Maximum sizes of what is read.",
+        "Maximum sizes of what is read and planned.",
         &json!({
+            "changes": {
+                "type": "integer", "minimum": 1, "maximum": 1_000_000,
+                "default": reconcile::MAX_CHANGES,
+                "description": "Changes and findings of a plan.",
+            },
             "roster": bytes("All files of the roster together.", source::MAX_BYTES),
             "response": bytes("A response of the API, decompressed.", client::MAX_RESPONSE),
         }),

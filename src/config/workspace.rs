@@ -18,7 +18,7 @@ use crate::email::Email;
 use crate::guard::{Budget, Limits};
 use crate::ledger::Location;
 use crate::plan::OnRemoved;
-use crate::reconcile::WorkspaceSpec;
+use crate::reconcile::{self, WorkspaceSpec};
 use crate::roster::checks::invalid_address;
 use crate::source;
 use crate::yaml::{Fields, Node, Value, closest};
@@ -120,7 +120,7 @@ impl Validator<'_> {
         let approvals_in_file = self.approvals_in_file(&fields);
         let policy = self.policy(&fields);
         let (mut connection, sending) = self.http(&fields);
-        let max_roster = self.size_limits(&fields, &mut connection);
+        let (max_roster, max_changes) = self.size_limits(&fields, &mut connection);
         connection.workspace_uid = workspace_uid;
         connection.endpoint = endpoint?;
         self.authority(&fields, &connection);
@@ -131,6 +131,7 @@ impl Validator<'_> {
             users,
             base,
             max_roster,
+            max_changes,
             zone,
             on_removed,
             limits,
@@ -313,13 +314,18 @@ impl Validator<'_> {
         (connection, sending)
     }
 
-    /// Sets the maximum of a response, and returns that of the roster.
-    fn size_limits(&mut self, fields: &Fields<'_, '_>, connection: &mut client::Settings) -> usize {
+    /// Sets the maximum of a response, and returns those of the roster and of a plan.
+    fn size_limits(
+        &mut self,
+        fields: &Fields<'_, '_>,
+        connection: &mut client::Settings,
+    ) -> (usize, usize) {
         let Some(fields) = self.section(fields, "limits", &schema::limits()) else {
-            return source::MAX_BYTES;
+            return (source::MAX_BYTES, reconcile::MAX_CHANGES);
         };
         connection.max_response = self.size(&fields, "response", connection.max_response);
-        self.size(&fields, "roster", source::MAX_BYTES)
+        let changes = self.number(&fields, "changes", reconcile::MAX_CHANGES, &(1..=1_000_000));
+        (self.size(&fields, "roster", source::MAX_BYTES), changes)
     }
 
     /// Checks that the private authority is usable, so that a daemon does not start without.

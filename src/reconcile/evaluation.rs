@@ -16,8 +16,9 @@ use crate::render::View;
 use crate::report::Failure;
 use crate::roster::Roster;
 
-/// Maximum number of users and invitations of a listing, beyond two for each member.
-const MAX_SURPLUS: usize = 5_000;
+/// Maximum number of changes and findings of a plan, unless the configuration says otherwise. Each
+/// needs about 3 KB in plan, ledger and log.
+pub const MAX_CHANGES: usize = 10_000;
 
 /// What a listing means for a roster. The report and the observation of a run share it.
 #[derive(Debug)]
@@ -43,12 +44,21 @@ impl Evaluation {
         memory: &Memory,
         overrides: &Override,
         now: Timestamp,
-    ) -> Self {
+    ) -> Result<Self, Failure> {
         let plan = plan::plan(roster, &snapshot, memory, spec.rules(), now);
+        let rows = plan.changes().len() + plan.findings().len();
+        if rows > spec.max_changes {
+            let max = spec.max_changes;
+            let message = format!(
+                "the plan has {rows} changes and findings; at most {max} are supported: check \
+                 `users` and `endpoint`, or raise `limits.changes`"
+            );
+            return Err(Failure::new(FailureKind::TooLarge, message));
+        }
         let plan = plan.with_required_admins(&spec.limits.required_admins, roster, &snapshot);
         let plan = plan.with_policy(&spec.policy, roster);
         let verdict = guard::evaluate(&plan, &spec.limits, memory, overrides);
-        Self { snapshot, plan: Arc::new(plan), verdict: Arc::new(verdict) }
+        Ok(Self { snapshot, plan: Arc::new(plan), verdict: Arc::new(verdict) })
     }
 
     /// The input of the renderers.
@@ -73,18 +83,18 @@ impl Observation {
     }
 }
 
-/// Fails if a listing has far more users than the roster: each of them would be remembered, and
-/// would be a change or a finding, and all of them would fill the memory.
-pub fn check_size(snapshot: &Snapshot, roster: &Roster) -> Result<(), Failure> {
+/// Fails if listing and roster are far apart in size: each difference would be remembered, and would
+/// be a change or a finding, and all of them would fill the memory.
+pub fn check_size(snapshot: &Snapshot, roster: &Roster, max: usize) -> Result<(), Failure> {
     let listed = snapshot.accounts().len() + snapshot.invitations().len();
     let members = roster.members().len();
-    if listed <= 2 * members + MAX_SURPLUS {
+    if listed.abs_diff(members) <= max {
         return Ok(());
     }
     let message = format!(
-        "the listing has {listed} users and invitations, and the roster {members} members; at most \
-         {MAX_SURPLUS} more than two for each member are supported: check `endpoint` and \
-         `workspace_uid`"
+        "the listing has {listed} users and invitations, and the roster {members} members; they \
+         may differ by at most {max}: check `users`, `endpoint` and `workspace_uid`, or raise \
+         `limits.changes`"
     );
     Err(Failure::new(FailureKind::TooLarge, message))
 }
@@ -109,7 +119,7 @@ pub fn dry_run(
     loaded: &Loaded,
     mut memory: Memory,
     now: Timestamp,
-) -> (Evaluation, Memory) {
+) -> Result<(Evaluation, Memory), Failure> {
     let roster = &loaded.roster;
     if memory.is_known() {
         let entries = news(&memory, &snapshot, roster, now);
@@ -118,13 +128,13 @@ pub fn dry_run(
     let evaluate = |snapshot, memory: &Memory| {
         Evaluation::new(snapshot, spec, roster, memory, &Override::None, now)
     };
-    let evaluation = evaluate(snapshot, &memory);
+    let evaluation = evaluate(snapshot, &memory)?;
     let unread = approvals::unread(&evaluation.plan, &memory);
     if unread.is_empty() {
-        return (evaluation, memory);
+        return Ok((evaluation, memory));
     }
     let commits = attribution::approvals(spec, loaded, &unread, now);
     let entries = approvals::bind(&evaluation, loaded, &memory, &commits);
     memory.preview(entries, now);
-    (evaluate(evaluation.snapshot, &memory), memory)
+    Ok((evaluate(evaluation.snapshot, &memory)?, memory))
 }

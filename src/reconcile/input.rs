@@ -31,6 +31,8 @@ pub struct WorkspaceSpec {
     pub base: PathBuf,
     /// Maximum size of all files together, in bytes.
     pub max_roster: usize,
+    /// Maximum number of changes and findings of a plan.
+    pub max_changes: usize,
     /// A date in the roster is that day in this time zone.
     pub zone: TimeZone,
     pub on_removed: OnRemoved,

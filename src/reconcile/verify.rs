@@ -57,7 +57,7 @@ impl<D: ReadDirectory + WriteDirectory> Run<'_, D> {
                 () = self.cancel.cancelled() => {}
             }
         }
-        check_size(&snapshot, &self.loaded.roster)?;
+        check_size(&snapshot, &self.loaded.roster, self.spec.max_changes)?;
         self.session.admit(&snapshot)?;
         // Dates are still judged by the time of the plan, but the server's clock has gone on.
         let now = self.clock.now();

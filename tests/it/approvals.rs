@@ -30,6 +30,7 @@ fn spec(base: &Path, users: &str) -> WorkspaceSpec {
         users: vec![users.to_owned()],
         base: base.to_owned(),
         max_roster: rosterd::source::MAX_BYTES,
+        max_changes: rosterd::reconcile::MAX_CHANGES,
         zone: TimeZone::UTC,
         on_removed: OnRemoved::Disable,
         limits: Limits::default(),

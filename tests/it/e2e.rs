@@ -4,6 +4,7 @@
 
 mod compose;
 mod container;
+mod hostile;
 mod image;
 #[cfg(feature = "otlp")]
 mod spans;

@@ -51,18 +51,32 @@ async fn a_converged_workspace_is_listed_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_plan_with_too_many_changes_is_refused_before_anything_is_sent() {
+    let world = one_of_each();
+    let report = Run::of(&world).max_changes(4).go(&Fake::new(&world)).await;
+    assert_eq!(report.status(), RunStatus::Converged);
+    let fake = Fake::new(&world);
+    let report = Run::of(&world).max_changes(3).go(&fake).await;
+    let failure = report.failure().unwrap();
+    assert_eq!(failure.kind, FailureKind::TooLarge);
+    let message = "the plan has 4 changes and findings; at most 3 are supported";
+    assert!(failure.message.starts_with(message), "{failure:?}");
+    assert_eq!(fake.sent().len(), 0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_listing_far_larger_than_the_roster_is_refused() {
     let mut world = World::converged();
-    let limit = 2 * world.members.len() + 5_000;
+    let (most, limit) = (10, world.members.len() + 10);
     while world.accounts.len() < limit {
         let name = format!("stranger{}", world.accounts.len());
         let account = world.accounts[0].clone();
         world.accounts.push(Account { uid: uid(&name), email: email(&name), ..account });
     }
-    assert_eq!(check_size(&world.snapshot(), &world.roster()), Ok(()));
+    assert_eq!(check_size(&world.snapshot(), &world.roster(), most), Ok(()));
     let world = world.invitation("zoe", Role::Business, InviteStatus::Pending);
     let fake = Fake::new(&world);
-    let run = Run::of(&world);
+    let run = Run::of(&world).max_changes(most);
     let ledger = run.ledger.clone();
     let report = run.go(&fake).await;
     let failure = report.failure().unwrap();

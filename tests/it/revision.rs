@@ -140,6 +140,7 @@ async fn authors(repository: &Repository, ledger: &Ledger, fake: &Fake) -> Vec<S
         users: vec!["users.yaml".into()],
         base: repository.folder().to_owned(),
         max_roster: rosterd::source::MAX_BYTES,
+        max_changes: rosterd::reconcile::MAX_CHANGES,
         zone: TimeZone::UTC,
         on_removed: OnRemoved::Disable,
         approvals_in_file: true,

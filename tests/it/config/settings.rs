@@ -69,6 +69,7 @@ fn a_minimal_file_gives_exactly_the_defaults() {
     assert_eq!((&connection.workspace_uid, &connection.ca_file), (&None, &None));
     assert_eq!((connection.timeout, connection.rate), (Duration::from_mins(1), Some(10.0)));
     assert_eq!((target.max_roster, connection.max_response), (16 << 20, 64 << 20));
+    assert_eq!(target.max_changes, 10_000);
     assert_eq!(credentials.api_key, Some(SecretSource::Env("KEY".into())));
     assert_eq!(credentials.api_secret, SecretSource::Env("SECRET".into()));
 }
@@ -105,7 +106,7 @@ fn every_setting_reaches_its_field() {
         grant_admin: { percent: 3, floor: 13, max: 23, window: 3h }
         invite: { floor: 14 }
     http: { timeout: 5s, concurrency: 2, batch: 3, rate: off }
-    limits: { roster: 1GiB, response: 1KiB }
+    limits: { roster: 1GiB, response: 1KiB, changes: 25000 }
 schedule: { cron: '@daily', timezone: Asia/Tokyo, jitter: 0s }
 watch: { debounce: 250ms, poll: 1m, in_place: 0s }
 listen: '[::1]:80'
@@ -129,6 +130,7 @@ retention: 30d
     assert_eq!(connection.workspace_uid.as_deref(), Some("abc"));
     assert_eq!((connection.timeout, connection.rate), (Duration::from_secs(5), None));
     assert_eq!((target.max_roster, connection.max_response), (1 << 30, 1 << 10));
+    assert_eq!(target.max_changes, 25_000);
     assert_eq!(target.sending, Sending { concurrency: 2, batch: 3 });
     assert_eq!(target.zone, TimeZone::get("Europe/Berlin").unwrap());
     assert_eq!(target.on_removed, OnRemoved::Report);

@@ -229,6 +229,7 @@ async fn run(
         users: Vec::new(),
         base: std::path::PathBuf::new(),
         max_roster: rosterd::source::MAX_BYTES,
+        max_changes: rosterd::reconcile::MAX_CHANGES,
         zone: TimeZone::UTC,
         on_removed: OnRemoved::Disable,
         approvals_in_file: true,

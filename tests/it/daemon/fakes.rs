@@ -210,6 +210,7 @@ pub fn workspace(name: &str) -> WorkspaceConfig {
             users: vec!["users.yaml".into()],
             base: PathBuf::from("."),
             max_roster: rosterd::source::MAX_BYTES,
+            max_changes: rosterd::reconcile::MAX_CHANGES,
             zone: TimeZone::UTC,
             on_removed: OnRemoved::Disable,
             approvals_in_file: true,

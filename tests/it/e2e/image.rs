@@ -11,7 +11,8 @@ const SOON: Duration = Duration::from_secs(30);
 /// Maximum size in megabytes; it holds one binary.
 const MAX_SIZE: u64 = 24;
 /// The least privileges.
-const CONFINED: [&str; 3] = ["--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges"];
+pub const CONFINED: [&str; 3] =
+    ["--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges"];
 const ROSTER: &str = "\
 version: 1
 users:
@@ -30,7 +31,7 @@ workspaces:
 ";
 
 /// A folder with a configuration, a roster and the sandbox's key, readable by the image's user.
-fn folder() -> TempDir {
+pub fn folder() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     write(folder.path(), "rosterd.yaml", CONFIG);
     write(folder.path(), "users.yaml", ROSTER);
@@ -43,7 +44,7 @@ fn folder() -> TempDir {
     folder
 }
 
-fn write(folder: &Path, name: &str, text: &str) {
+pub fn write(folder: &Path, name: &str, text: &str) {
     let (path, beside) = (folder.join(name), folder.join(format!(".{name}")));
     std::fs::write(&beside, text).unwrap();
     open(&beside, 0o644);
@@ -55,7 +56,7 @@ fn open(path: &Path, mode: u32) {
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
 }
 
-fn mount(folder: &Path, at: &str) -> String {
+pub fn mount(folder: &Path, at: &str) -> String {
     format!("--volume={}:{at}:ro", folder.display())
 }
 
@@ -129,10 +130,8 @@ fn the_daemon_applies_edits_is_healthy_keeps_its_ledger_and_stops() {
     until(SOON, "the edit is applied", || history().contains("bob@acme.io"));
     assert_eq!(daemon.exec(&["/usr/bin/rosterd", "health", "--ready"]).code, 0);
 
-    let begun = std::time::Instant::now();
     docker(&["stop", "--time=20", daemon.id()]).expect(0);
-    assert!(begun.elapsed() < Duration::from_secs(10), "it stops on SIGTERM");
-    assert_eq!(daemon.inspect("{{.State.ExitCode}}"), "0");
+    assert_eq!(daemon.inspect("{{.State.ExitCode}}"), "0", "it stops on SIGTERM");
     assert!(!daemon.logs().contains("sandbox-secret"), "{}", daemon.logs());
 
     // A second container continues with the ledger of the first.

@@ -194,6 +194,7 @@ fn workspace(state: &SimState, params: &Params) -> WorkspaceConfig {
             users: vec!["users.yaml".into()],
             base: state.folder.clone(),
             max_roster: rosterd::source::MAX_BYTES,
+            max_changes: rosterd::reconcile::MAX_CHANGES,
             zone: state.zone.clone(),
             on_removed: if params.report { OnRemoved::Report } else { OnRemoved::Disable },
             approvals_in_file: true,

@@ -56,6 +56,7 @@ impl<'a> Run<'a> {
             users: Vec::new(),
             base: std::path::PathBuf::new(),
             max_roster: rosterd::source::MAX_BYTES,
+            max_changes: rosterd::reconcile::MAX_CHANGES,
             zone: TimeZone::UTC,
             on_removed: world.on_removed,
             approvals_in_file: true,
@@ -98,6 +99,11 @@ impl<'a> Run<'a> {
 
     pub fn sending(mut self, concurrency: usize, batch: usize) -> Self {
         self.target.sending = Sending { concurrency, batch };
+        self
+    }
+
+    pub fn max_changes(mut self, max: usize) -> Self {
+        self.target.max_changes = max;
         self
     }
 

@@ -33,6 +33,8 @@ pub struct Seen {
 /// A running server; it stops with the runtime of the test.
 pub struct Scripted {
     pub address: SocketAddr,
+    #[cfg_attr(not(feature = "e2e"), expect(dead_code, reason = "for hostile answers"))]
+    acts: Arc<Mutex<Vec<Act>>>,
     seen: Arc<Mutex<Vec<Seen>>>,
 }
 
@@ -64,17 +66,24 @@ impl Scripted {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let seen = Arc::new(Mutex::new(Vec::new()));
-        let (acts, remembered) = (Arc::new(acts), seen.clone());
+        let acts = Arc::new(Mutex::new(acts));
+        let (script, remembered) = (acts.clone(), seen.clone());
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(welcome(stream, tls.clone(), acts.clone(), remembered.clone()));
+                tokio::spawn(welcome(stream, tls.clone(), script.clone(), remembered.clone()));
             }
         });
-        Self { address, seen }
+        Self { address, acts, seen }
     }
 
     pub fn url(&self) -> String {
         format!("http://{}/graphql", self.address)
+    }
+
+    #[cfg(feature = "e2e")]
+    /// Reacts to every request from now on with this act.
+    pub fn react(&self, act: Act) {
+        *self.acts.lock().unwrap() = vec![act];
     }
 
     pub fn seen(&self) -> Vec<Seen> {
@@ -89,7 +98,7 @@ impl Scripted {
 async fn welcome(
     stream: TcpStream,
     tls: Option<TlsAcceptor>,
-    acts: Arc<Vec<Act>>,
+    acts: Arc<Mutex<Vec<Act>>>,
     seen: Arc<Mutex<Vec<Seen>>>,
 ) {
     match tls {
@@ -104,13 +113,14 @@ async fn welcome(
 
 async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
     mut stream: S,
-    acts: &[Act],
+    acts: &Mutex<Vec<Act>>,
     seen: &Mutex<Vec<Seen>>,
 ) {
     while let Some(request) = receive(&mut stream).await {
         let act = {
             let mut seen = seen.lock().unwrap();
             seen.push(request);
+            let acts = acts.lock().unwrap();
             acts.get(seen.len() - 1).or(acts.last()).cloned().unwrap()
         };
         match act {
