@@ -159,7 +159,7 @@ fn save(
     let Some(text) = edit::add_approvals(&file.text, items, reason) else {
         return print(items, reason, indent, &name, "it cannot be edited safely");
     };
-    let path = workspace.target.base.join(&file.name);
+    let path = workspace.target.source.base.join(&file.name);
     match replace(&path, &file.text, &text) {
         Ok(true) => {}
         Ok(false) => {

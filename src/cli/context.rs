@@ -18,10 +18,10 @@ use crate::diagnostic::{Diagnostic, InputError};
 use crate::failure::FailureKind;
 use crate::ledger::{Ledger, Location};
 use crate::metrics::Metrics;
-use crate::reconcile::{LedgerConfig, WorkspaceSpec};
+use crate::reconcile::LedgerConfig;
 use crate::report::Failure;
 use crate::sandbox;
-use crate::source::env_var;
+use crate::source::{RosterSource, env_var};
 
 /// The configuration and the connections of one process.
 pub struct Context {
@@ -181,7 +181,7 @@ pub fn read_files(global: &Global) -> Result<Result<config::Loaded, InputError>,
 fn load(request: &config::Request, folder: &Path) -> Result<config::Loaded, InputError> {
     let mut loaded = config::load(request, &env_var, folder)?;
     for workspace in &mut loaded.config.workspaces {
-        let WorkspaceSpec { base, users, .. } = &mut workspace.target;
+        let RosterSource { base, users, .. } = &mut workspace.target.source;
         let Ok(within) = base.strip_prefix(folder) else { continue };
         let within = within.to_string_lossy().into_owned();
         // Relative to the root, a path would lose its slash.

@@ -14,6 +14,7 @@ use crate::files::Mode;
 use crate::reconcile;
 use crate::render::members;
 use crate::roster::write;
+use crate::source::RosterSource;
 
 /// Writes the roster so that the next plan is empty. An existing file is replaced only after the
 /// difference was shown and confirmed.
@@ -45,9 +46,10 @@ pub async fn run(global: &Global, args: &ImportArgs) -> Result<u8, CliError> {
 /// The file of the roster, relative to the working directory.
 fn destination(workspace: &WorkspaceConfig) -> Result<PathBuf, CliError> {
     let target = &workspace.target;
-    match target.users.as_slice() {
-        [one] if !one.contains(['*', '?', '[']) && !target.base.join(one).is_dir() => {
-            let path = target.base.join(one);
+    let RosterSource { users, base, .. } = &target.source;
+    match users.as_slice() {
+        [one] if !one.contains(['*', '?', '[']) && !base.join(one).is_dir() => {
+            let path = base.join(one);
             let here = std::env::current_dir().unwrap_or_default();
             Ok(path.strip_prefix(here).map(Path::to_owned).unwrap_or(path))
         }

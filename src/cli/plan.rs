@@ -116,14 +116,13 @@ pub async fn load(
 /// Waits until files that may be written just now are as old as `in_place`, or have not changed
 /// for that long. Contents of a commit are complete at once.
 async fn complete(spec: &WorkspaceSpec, in_place: Duration) -> Result<Loaded, InputError> {
-    let WorkspaceSpec { users, base, trust, .. } = spec;
     let mut waited = Duration::ZERO;
     let mut before = None;
     loop {
         let now = SystemClock.now();
         let loaded = reconcile::load(spec, now);
         let sources = loaded.as_ref().map_or_else(|error| &error.sources, |it| &it.sources);
-        let (left, names) = in_place::wait(users, base, trust, sources, in_place, now);
+        let (left, names) = in_place::wait(&spec.source, sources, in_place, now);
         let found = daemon::digest(sources, &[]);
         if names.is_empty() || before.replace(found) == Some(found) {
             return loaded;

@@ -17,7 +17,7 @@ use crate::guard::Limits;
 use crate::plan::OnRemoved;
 use crate::reconcile::{self, WorkspaceSpec};
 use crate::roster::policy::Policy;
-use crate::source::{self, revision::Trust};
+use crate::source::RosterSource;
 use crate::yaml::redact::TOKEN_PREFIX;
 
 /// Name of the workspace.
@@ -53,15 +53,12 @@ pub(super) fn config(
     }
     let target = WorkspaceSpec {
         workspace: NAME.to_owned(),
-        users: vec![users.to_string_lossy().into_owned()],
-        base: folder.to_owned(),
-        max_roster: source::MAX_BYTES,
+        source: RosterSource::new(vec![users.to_string_lossy().into_owned()], folder.to_owned()),
         max_changes: reconcile::MAX_CHANGES,
         zone: TimeZone::UTC,
         on_removed: OnRemoved::default(),
         limits: Limits::default(),
         approvals_in_file: false,
-        trust: Trust::default(),
         policy: Policy::default(),
         sending,
     };

@@ -20,7 +20,7 @@ use crate::ledger::Location;
 use crate::plan::OnRemoved;
 use crate::reconcile::{self, WorkspaceSpec};
 use crate::roster::checks::invalid_address;
-use crate::source;
+use crate::source::{self, RosterSource};
 use crate::yaml::{Fields, Node, Value, closest};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -91,8 +91,8 @@ impl Validator<'_> {
                 self.error(node, "users-of-several", message, "select one with --workspace");
             }
             for workspace in &mut workspaces {
-                workspace.target.users = vec![users.to_string_lossy().into_owned()];
-                self.folder.clone_into(&mut workspace.target.base);
+                workspace.target.source.users = vec![users.to_string_lossy().into_owned()];
+                self.folder.clone_into(&mut workspace.target.source.base);
             }
         }
         workspaces
@@ -120,23 +120,20 @@ impl Validator<'_> {
         let approvals_in_file = self.approvals_in_file(&fields);
         let policy = self.policy(&fields);
         let (mut connection, sending) = self.http(&fields);
-        let (max_roster, max_changes) = self.size_limits(&fields, &mut connection);
+        let (max_bytes, max_changes) = self.size_limits(&fields, &mut connection);
         connection.workspace_uid = workspace_uid;
         connection.endpoint = endpoint?;
         self.authority(&fields, &connection);
         let (workspace, users, base, credentials) = (name?, users?, self.base(), credentials?);
-        let trust = self.trust.clone();
+        let source = RosterSource { users, base, max_bytes, trust: self.trust.clone() };
         let target = WorkspaceSpec {
             workspace,
-            users,
-            base,
-            max_roster,
+            source,
             max_changes,
             zone,
             on_removed,
             limits,
             approvals_in_file,
-            trust,
             policy,
             sending,
         };

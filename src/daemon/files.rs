@@ -47,7 +47,7 @@ impl RosterFiles {
         let (target, in_place) = (&settings.workspace.target, settings.in_place);
         let committed = LazyCell::new(|| environment.committed(target, found));
         let is_renamed = |file: &SourceFile| {
-            let path = target.base.join(&file.name);
+            let path = target.source.base.join(&file.name);
             file.stamp.is_some_and(|stamp| self.renames.placed(&path, stamp))
         };
         let origin = |file: &SourceFile| match file {

@@ -40,7 +40,7 @@ use crate::reconcile::{
 };
 use crate::report::{Failure, RunReport, Trigger};
 use crate::roster::Digest;
-use crate::{source, telemetry};
+use crate::telemetry;
 use events::Event;
 pub use events::{DaemonHandle, Inbox};
 use supervisor::Supervisor;
@@ -94,7 +94,7 @@ pub trait Environment: Send + Sync + 'static {
 
     /// The names of the files whose contents are those of a commit.
     fn committed(&self, target: &WorkspaceSpec, sources: &Sources) -> BTreeSet<String> {
-        source::in_place::committed(&target.users, &target.base, sources, &target.trust)
+        target.source.committed(sources)
     }
 
     /// The files of a roster are complete: it is in force, or it cannot be used.

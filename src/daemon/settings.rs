@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::config::{ScheduleSettings, WorkspaceConfig};
+use crate::source::RosterSource;
 
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct WorkspaceSettings {
@@ -21,8 +22,14 @@ impl WorkspaceSettings {
     pub fn is_same_target(&self, other: &Self) -> bool {
         let key = |settings: &Self| {
             let WorkspaceConfig { target, connection, .. } = &settings.workspace;
-            let files = (target.users.clone(), target.base.clone(), target.zone.clone());
-            (files, connection.endpoint.clone(), connection.workspace_uid.clone())
+            let RosterSource { users, base, .. } = target.source.clone();
+            (
+                users,
+                base,
+                target.zone.clone(),
+                connection.endpoint.clone(),
+                connection.workspace_uid.clone(),
+            )
         };
         key(self) == key(other)
     }

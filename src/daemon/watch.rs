@@ -24,7 +24,7 @@ use crate::blocking::run_blocking;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::escape::escape;
-use crate::source;
+use crate::source::RosterSource;
 
 /// Files that keep changing are read after this many times the debounce time.
 const MAX_DEBOUNCES: u32 = 10;
@@ -35,8 +35,7 @@ const RACY: SignedDuration = SignedDuration::from_secs(2);
 /// What is watched: the folders of every roster, and of the configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Watched {
-    /// Paths, with the folder that they are relative to.
-    pub rosters: Vec<(Vec<String>, PathBuf)>,
+    pub rosters: Vec<RosterSource>,
     pub config: Option<PathBuf>,
     /// Files are read once nothing has changed for this time.
     pub debounce: Duration,
@@ -48,7 +47,7 @@ impl Watched {
     pub fn of(config: &Config) -> Self {
         let targets = config.workspaces.iter().map(|workspace| &workspace.target);
         Self {
-            rosters: targets.map(|target| (target.users.clone(), target.base.clone())).collect(),
+            rosters: targets.map(|target| target.source.clone()).collect(),
             config: config.path.clone(),
             debounce: config.watch.debounce,
             poll: config.watch.poll,
@@ -57,7 +56,7 @@ impl Watched {
 
     /// The folders as they are now. A glob may match new ones.
     fn folders(&self) -> BTreeSet<PathBuf> {
-        let rosters = self.rosters.iter().flat_map(|(users, base)| source::watched(users, base));
+        let rosters = self.rosters.iter().flat_map(RosterSource::watched);
         let config = self.config.as_deref().and_then(Path::parent).map(|folder| {
             // A file name without a folder.
             if folder == Path::new("") { PathBuf::from(".") } else { folder.to_owned() }

@@ -15,7 +15,7 @@ use crate::plan::Plan;
 use crate::render;
 use crate::revision::Revision;
 use crate::roster::{Approval, ApprovalState, Roster, checks, raw};
-use crate::source::revision::{LastCommit, last_commit};
+use crate::source::revision::LastCommit;
 
 /// Decides which approvals of a roster count: those that the last commit has, or outside a work
 /// tree all of them, if the configuration says so.
@@ -23,7 +23,7 @@ pub(super) fn judge(spec: &WorkspaceSpec, sources: &Sources, roster: &mut Roster
     if roster.approvals().is_empty() {
         return;
     }
-    match last_commit(&spec.users, &spec.base, sources, &spec.trust, spec.max_roster) {
+    match spec.source.last_commit(sources) {
         LastCommit::Same => roster.judge_approvals(|_| ApprovalState::Counts),
         LastCommit::Other(committed) => {
             let raw = raw::read(&committed);

@@ -13,7 +13,6 @@ use crate::plan::change::Change;
 use crate::revision::Revision;
 use crate::role::Role;
 use crate::roster::{Digest, Period, Roster, checks, raw};
-use crate::source;
 
 /// The commit behind each change, if the history of the files has it. It may block.
 pub fn attribute<'c>(
@@ -59,9 +58,7 @@ fn rosters(
     loaded: &Loaded,
     now: Timestamp,
 ) -> impl Iterator<Item = (Revision, Option<Roster>)> {
-    let WorkspaceSpec { users, base, trust, max_roster, .. } = spec;
-    let versions = source::revision::versions(users, base, &loaded.sources, trust, *max_roster);
-    versions.map(move |(revision, sources)| {
+    spec.source.versions(&loaded.sources).map(move |(revision, sources)| {
         let Some(sources) = sources else { return (revision, None) };
         let raw = raw::read(&sources);
         let (roster, _) = checks::validate(raw, &sources, &spec.zone, now);

@@ -83,8 +83,8 @@ impl Observation {
     }
 }
 
-/// Fails if listing and roster are far apart in size: each difference would be remembered, and would
-/// be a change or a finding, and all of them would fill the memory.
+/// Fails if listing and roster are far apart in size: each difference would be remembered, and
+/// would be a change or a finding, and all of them would fill the memory.
 pub fn check_size(snapshot: &Snapshot, roster: &Roster, max: usize) -> Result<(), Failure> {
     let listed = snapshot.accounts().len() + snapshot.invitations().len();
     let members = roster.members().len();

@@ -1,6 +1,5 @@
 //! What a workspace should look like: its settings, and the roster read from its files.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
@@ -17,7 +16,7 @@ use crate::revision::Revision;
 use crate::roster::policy::Policy;
 use crate::roster::{Roster, checks, raw};
 use crate::source::deadline::{TIME_LIMIT, timed_out, within};
-use crate::source::{self, revision::Trust};
+use crate::source::{RosterSource, env_var};
 
 pub use crate::diagnostic::InputError;
 
@@ -26,11 +25,7 @@ pub use crate::diagnostic::InputError;
 pub struct WorkspaceSpec {
     /// The name in the configuration.
     pub workspace: String,
-    /// Files, folders or globs, absolute or relative to `base`.
-    pub users: Vec<String>,
-    pub base: PathBuf,
-    /// Maximum size of all files together, in bytes.
-    pub max_roster: usize,
+    pub source: RosterSource,
     /// Maximum number of changes and findings of a plan.
     pub max_changes: usize,
     /// A date in the roster is that day in this time zone.
@@ -39,8 +34,6 @@ pub struct WorkspaceSpec {
     pub limits: Limits,
     /// Outside a git work tree, approvals count as the file has them.
     pub approvals_in_file: bool,
-    /// Whose git work trees decide which approvals are committed.
-    pub trust: Trust,
     pub policy: Policy,
     pub sending: Sending,
 }
@@ -95,7 +88,8 @@ pub fn contents(spec: &WorkspaceSpec) -> Result<Sources, InputError> {
 }
 
 fn files(spec: &WorkspaceSpec) -> Result<Sources, InputError> {
-    source::load(&spec.users, &spec.base, spec.max_roster)
+    spec.source
+        .load()
         .map_err(|diagnostics| InputError { sources: Sources::default(), diagnostics })
 }
 
@@ -105,10 +99,8 @@ fn validated(spec: &WorkspaceSpec, now: Timestamp) -> Result<Loaded, InputError>
     match roster {
         Some(mut roster) => {
             approvals::judge(spec, &sources, &mut roster, now);
-            let WorkspaceSpec { users, base, trust, .. } = spec;
-            let revision = source::revision::of(users, base, &sources, trust, &source::env_var);
-            let takes_approvals =
-                spec.approvals_in_file || source::revision::is_in_work_tree(users, base, trust);
+            let revision = spec.source.revision(&sources, &env_var);
+            let takes_approvals = spec.approvals_in_file || spec.source.is_in_work_tree();
             Ok(Loaded { roster, sources, warnings: diagnostics, revision, takes_approvals })
         }
         None => Err(InputError { sources, diagnostics }),

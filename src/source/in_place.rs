@@ -1,38 +1,19 @@
 //! Files that are written in place: what is read of them may be half of what is meant.
 
-use std::collections::BTreeSet;
-use std::path::Path;
 use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::deadline::{TIME_LIMIT, within};
-use super::git::{Checkout, blobs};
-use super::revision::{Trust, roots};
+use super::RosterSource;
 use crate::diagnostic::{Diagnostic, InputError, Sources};
 
 /// Files that keep changing cannot be used after this many times `watch.in_place`.
 pub const MAX_WAITS: u32 = 10;
 
-/// The names of the files whose contents are those of the last commit.
-pub fn committed(
-    users: &[String],
-    base: &Path,
-    sources: &Sources,
-    trust: &Trust,
-) -> BTreeSet<String> {
-    let (roots, files, trust) = (roots(users, base), blobs(base, sources), trust.clone());
-    let checkout = move || Checkout::of(&roots, || files, &trust, 0).readable();
-    let committed = within(TIME_LIMIT, || Some(checkout()?.committed()));
-    committed.flatten().unwrap_or_default()
-}
-
 /// How long to wait until every file that is not of a commit is `in_place` old by its time of
 /// writing, and the names of those that are not.
 pub fn wait<'s>(
-    users: &[String],
-    base: &Path,
-    trust: &Trust,
+    source: &RosterSource,
     sources: &'s Sources,
     in_place: Duration,
     now: Timestamp,
@@ -41,7 +22,7 @@ pub fn wait<'s>(
     if names.is_empty() {
         return (left, names);
     }
-    let committed = committed(users, base, sources, trust);
+    let committed = source.committed(sources);
     names.retain(|name| !committed.contains(*name));
     (left, names)
 }

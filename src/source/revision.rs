@@ -3,14 +3,15 @@
 //! Without a repository, the environment may contain the commit. Missing information is never an
 //! error here.
 
+use std::collections::BTreeSet;
 use std::iter::from_fn;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::sync_channel;
 use std::time::Instant;
 
-use super::deadline::{self, TIME_LIMIT};
+use super::deadline::{self, TIME_LIMIT, within};
 use super::git::{self, Checkout, Found, blobs};
-use super::{is_glob, read_limited};
+use super::{RosterSource, is_glob, read_limited};
 use crate::diagnostic::Sources;
 use crate::revision::{Revision, shortened};
 
@@ -20,40 +21,6 @@ pub const VARIABLE: &str = "ROSTERD_REVISION";
 pub const FILE_VARIABLE: &str = "ROSTERD_REVISION_FILE";
 
 const MAX_FILE: usize = 4 * 1024;
-
-/// The commit of the roster that was read from `users`, relative to `base`.
-pub fn of(
-    users: &[String],
-    base: &Path,
-    sources: &Sources,
-    trust: &Trust,
-    env: &dyn Fn(&str) -> Option<String>,
-) -> Option<Revision> {
-    let checkout = || Checkout::of(&roots(users, base), || blobs(base, sources), trust, 0);
-    from_env(env).or_else(|| checkout().readable()?.revision())
-}
-
-/// The earlier versions of the roster, each with the commit that replaced it, newest first, one at
-/// a time. Uncommitted changes are the first. One that cannot be read, or has more than `limit`
-/// bytes, is None.
-pub fn versions(
-    users: &[String],
-    base: &Path,
-    sources: &Sources,
-    trust: &Trust,
-    limit: usize,
-) -> impl Iterator<Item = (Revision, Option<Sources>)> + use<> {
-    let (roots, files, trust) = (roots(users, base), blobs(base, sources), trust.clone());
-    let (sender, versions) = sync_channel(0);
-    let read = move || {
-        let checkout = Checkout::of(&roots, || files, &trust, limit).readable();
-        checkout.map(|checkout| checkout.versions(|version| sender.send(version).is_ok()));
-    };
-    // Without the thread the channel is closed.
-    let _ = deadline::spawn(read);
-    let end = Instant::now() + TIME_LIMIT;
-    from_fn(move || versions.recv_timeout(end.saturating_duration_since(Instant::now())).ok())
-}
 
 /// Whose work trees are believed: those of this process's user, of root and of `owner`, and those
 /// in the folders that the configuration lists.
@@ -77,35 +44,78 @@ pub enum LastCommit {
     Other(Sources),
 }
 
-/// Whether the files are in a git work tree, trusted or not.
-pub fn is_in_work_tree(users: &[String], base: &Path, trust: &Trust) -> bool {
-    !matches!(git::repository(&roots(users, base), trust), Found::Nothing)
-}
-
-/// The roster of the last commit.
-pub fn last_commit(
-    users: &[String],
-    base: &Path,
-    sources: &Sources,
-    trust: &Trust,
-    limit: usize,
-) -> LastCommit {
-    match Checkout::of(&roots(users, base), || blobs(base, sources), trust, limit) {
-        Found::Nothing => LastCommit::None,
-        Found::Untrusted => LastCommit::Untrusted,
-        Found::Readable(checkout) => match checkout.changed() {
-            None => LastCommit::Same,
-            Some(committed) => LastCommit::Other(committed),
-        },
+impl RosterSource {
+    /// The commit of the files that were read.
+    pub fn revision(
+        &self,
+        sources: &Sources,
+        env: &dyn Fn(&str) -> Option<String>,
+    ) -> Option<Revision> {
+        from_env(env).or_else(|| self.checkout(sources).readable()?.revision())
     }
-}
 
-/// Each file or folder of `users`; for a pattern, the folder before its first wildcard.
-pub(super) fn roots(users: &[String], base: &Path) -> Vec<PathBuf> {
-    let root = |written: &String| {
-        if is_glob(written) { base.join(super::fixed(written)) } else { base.join(written) }
-    };
-    users.iter().map(root).collect()
+    /// The earlier versions of the roster, each with the commit that replaced it, newest first, one
+    /// at a time. Uncommitted changes are the first. One that cannot be read, or is too large, is
+    /// None.
+    pub fn versions(
+        &self,
+        sources: &Sources,
+    ) -> impl Iterator<Item = (Revision, Option<Sources>)> + use<> {
+        let checkout = self.checkout_later(sources);
+        let (sender, versions) = sync_channel(0);
+        let read = move || {
+            let checkout = checkout().readable();
+            checkout.map(|checkout| checkout.versions(|version| sender.send(version).is_ok()));
+        };
+        // Without the thread the channel is closed.
+        let _ = deadline::spawn(read);
+        let end = Instant::now() + TIME_LIMIT;
+        from_fn(move || versions.recv_timeout(end.saturating_duration_since(Instant::now())).ok())
+    }
+
+    /// Whether the files are in a git work tree, trusted or not.
+    pub fn is_in_work_tree(&self) -> bool {
+        !matches!(git::repository(&self.roots(), &self.trust), Found::Nothing)
+    }
+
+    /// The roster of the last commit.
+    pub fn last_commit(&self, sources: &Sources) -> LastCommit {
+        match self.checkout(sources) {
+            Found::Nothing => LastCommit::None,
+            Found::Untrusted => LastCommit::Untrusted,
+            Found::Readable(checkout) => match checkout.changed() {
+                None => LastCommit::Same,
+                Some(committed) => LastCommit::Other(committed),
+            },
+        }
+    }
+
+    /// The names of the files whose contents are those of the last commit.
+    pub fn committed(&self, sources: &Sources) -> BTreeSet<String> {
+        let checkout = self.checkout_later(sources);
+        let committed = within(TIME_LIMIT, move || Some(checkout().readable()?.committed()));
+        committed.flatten().unwrap_or_default()
+    }
+
+    fn checkout(&self, sources: &Sources) -> Found<Checkout> {
+        Checkout::of(&self.roots(), || blobs(&self.base, sources), &self.trust, self.max_bytes)
+    }
+
+    /// The same, to be opened in another thread.
+    fn checkout_later(&self, sources: &Sources) -> impl FnOnce() -> Found<Checkout> + use<> {
+        let (roots, files, trust) = (self.roots(), blobs(&self.base, sources), self.trust.clone());
+        let limit = self.max_bytes;
+        move || Checkout::of(&roots, || files, &trust, limit)
+    }
+
+    /// Each file or folder of `users`; for a pattern, the folder before its first wildcard.
+    fn roots(&self) -> Vec<PathBuf> {
+        let base = &self.base;
+        let root = |written: &String| {
+            if is_glob(written) { base.join(super::fixed(written)) } else { base.join(written) }
+        };
+        self.users.iter().map(root).collect()
+    }
 }
 
 /// The commit in the environment.

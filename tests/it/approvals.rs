@@ -9,7 +9,7 @@ use rosterd::plan::OnRemoved;
 use rosterd::reconcile::{self, WorkspaceSpec};
 use rosterd::roster::ApprovalState;
 use rosterd::roster::policy::Policy;
-use rosterd::source::revision::Trust;
+use rosterd::source::RosterSource;
 
 use crate::support::repository::Repository;
 use crate::support::world::now;
@@ -27,15 +27,12 @@ fn roster(items: &[(&str, &str)]) -> String {
 fn spec(base: &Path, users: &str) -> WorkspaceSpec {
     WorkspaceSpec {
         workspace: "acme".into(),
-        users: vec![users.to_owned()],
-        base: base.to_owned(),
-        max_roster: rosterd::source::MAX_BYTES,
+        source: RosterSource::new(vec![users.to_owned()], base.to_owned()),
         max_changes: rosterd::reconcile::MAX_CHANGES,
         zone: TimeZone::UTC,
         on_removed: OnRemoved::Disable,
         limits: Limits::default(),
         approvals_in_file: false,
-        trust: Trust::default(),
         policy: Policy::default(),
         sending: Sending { concurrency: 1, batch: 25 },
     }

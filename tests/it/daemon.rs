@@ -418,7 +418,7 @@ async fn other_files_reset_the_state() {
     daemon.pass(1).await;
     let mut moved = config(&[]);
     moved.workspaces.push(workspace("acme"));
-    moved.workspaces[0].target.users = vec!["other.yaml".into()];
+    moved.workspaces[0].target.source.users = vec!["other.yaml".into()];
     world.state().config = Ok(moved);
     world.acme(|acme| acme.roster = None);
     daemon.send(Event::FilesChanged).await;

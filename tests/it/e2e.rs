@@ -53,25 +53,27 @@ fn the_api_conforms_to_its_document() {
 #[test]
 fn a_repository_of_another_user_is_not_read() {
     use crate::support::repository::Repository;
-    use rosterd::source::revision::{self, LastCommit, Trust};
-    use rosterd::source::{MAX_BYTES, load};
+    use rosterd::source::RosterSource;
+    use rosterd::source::revision::{LastCommit, Trust};
 
     let mut repository = Repository::new();
     repository.write("users.yaml", "version: 1\nusers: []\n");
     repository.commit("Matt", "Begin");
     let (users, base) = (vec!["users.yaml".to_owned()], repository.folder());
-    let sources = load(&users, base, MAX_BYTES).unwrap();
+    let source = RosterSource::new(users, base.to_owned());
+    let sources = source.load().unwrap();
     let found = |trust: &Trust| {
-        let revision = revision::of(&users, base, &sources, trust, &|_| None);
-        let versions = revision::versions(&users, base, &sources, trust, MAX_BYTES).count();
-        let last = revision::last_commit(&users, base, &sources, trust, MAX_BYTES);
+        let source = RosterSource { trust: trust.clone(), ..source.clone() };
+        let revision = source.revision(&sources, &|_| None);
+        let last = source.last_commit(&sources);
+        let versions = source.versions(&sources).count();
         (revision.is_some(), versions, matches!(last, LastCommit::Untrusted))
     };
     let nobody = 65_534;
     for part in ["", ".git"] {
         std::os::unix::fs::chown(repository.path(part), Some(nobody), None).unwrap();
         assert_eq!(found(&Trust::default()), (false, 0, true), "{part}");
-        assert!(revision::is_in_work_tree(&users, base, &Trust::default()));
+        assert!(source.is_in_work_tree());
         let owner = Trust { owner: Some(nobody), ..Trust::default() };
         let listed = Trust { safe_directories: vec![base.to_owned()], ..Trust::default() };
         for trust in [owner, listed] {

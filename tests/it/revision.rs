@@ -17,8 +17,7 @@ use rosterd::report::Trigger;
 use rosterd::revision::Revision;
 use rosterd::role::Role;
 use rosterd::roster::policy::Policy;
-use rosterd::source::revision::Trust;
-use rosterd::source::{self, MAX_BYTES, revision};
+use rosterd::source::{MAX_BYTES, RosterSource};
 use tokio_util::sync::CancellationToken;
 
 use crate::support::directory::{Fake, FrozenClock};
@@ -30,8 +29,8 @@ const ONE: &str = "version: 1\nusers:\n  - { email: alexandra@acme.io, role: ADM
 
 fn of(base: &Path, users: &str) -> Option<Revision> {
     let users = vec![users.to_owned()];
-    let sources = source::load(&users, base, MAX_BYTES).unwrap();
-    revision::of(&users, base, &sources, &Trust::default(), &|_| None)
+    let source = RosterSource::new(users, base.to_owned());
+    source.revision(&source.load().unwrap(), &|_| None)
 }
 
 fn commit(revision: Option<Revision>) -> String {
@@ -137,14 +136,11 @@ fn a_linked_work_tree_behind_a_symbolic_link_is_read() {
 async fn authors(repository: &Repository, ledger: &Ledger, fake: &Fake) -> Vec<String> {
     let target = WorkspaceSpec {
         workspace: "acme".into(),
-        users: vec!["users.yaml".into()],
-        base: repository.folder().to_owned(),
-        max_roster: rosterd::source::MAX_BYTES,
+        source: RosterSource::new(vec!["users.yaml".into()], repository.folder().to_owned()),
         max_changes: rosterd::reconcile::MAX_CHANGES,
         zone: TimeZone::UTC,
         on_removed: OnRemoved::Disable,
         approvals_in_file: true,
-        trust: Trust::default(),
         limits: Limits::default(),
         policy: Policy::default(),
         sending: Sending { concurrency: 1, batch: 25 },
@@ -224,8 +220,9 @@ fn an_earlier_version_includes_files_removed_since() {
 /// The subject of each commit, and the number of files of the version that it replaced.
 fn versions(base: &Path, users: &str, limit: usize) -> Vec<(String, Option<usize>)> {
     let users = vec![users.to_owned()];
-    let sources = source::load(&users, base, MAX_BYTES).unwrap();
-    let versions = revision::versions(&users, base, &sources, &Trust::default(), limit);
+    let source = RosterSource::new(users, base.to_owned());
+    let sources = source.load().unwrap();
+    let versions = RosterSource { max_bytes: limit, ..source }.versions(&sources);
     let shown = |(by, sources): (Revision, Option<Sources>)| {
         (by.subject.unwrap_or_default(), sources.map(|sources| sources.iter().count()))
     };

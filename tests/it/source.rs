@@ -7,7 +7,8 @@ use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use rosterd::source::{MAX_BYTES, MAX_FILES, load, watched};
+use rosterd::diagnostic::{Diagnostic, Sources};
+use rosterd::source::{MAX_BYTES, MAX_FILES, RosterSource};
 use tempfile::TempDir;
 
 /// A folder with these files; a name that ends in `/` is a folder.
@@ -36,14 +37,22 @@ fn written(users: &[&str]) -> Vec<String> {
 /// The names under which the files are shown, in their order.
 #[track_caller]
 fn names(users: &[&str], base: &Path) -> Vec<String> {
-    let sources = load(&written(users), base, MAX_BYTES).unwrap();
+    let sources = load(written(users), base).unwrap();
     sources.iter().map(|(_, file)| file.name.clone()).collect()
+}
+
+fn load(users: Vec<String>, base: &Path) -> Result<Sources, Vec<Diagnostic>> {
+    RosterSource::new(users, base.to_owned()).load()
+}
+
+fn watched(users: Vec<String>, base: &Path) -> Vec<PathBuf> {
+    RosterSource::new(users, base.to_owned()).watched()
 }
 
 /// Code and message of every problem.
 #[track_caller]
 fn problems(users: &[&str], base: &Path) -> Vec<(&'static str, String)> {
-    let found = load(&written(users), base, MAX_BYTES).unwrap_err();
+    let found = load(written(users), base).unwrap_err();
     for problem in &found {
         assert!(problem.is_error() && problem.place.is_none(), "{problem:?}");
     }
@@ -62,13 +71,13 @@ fn folders(users: &[&str], base: &Path) -> Vec<String> {
         Err(_) if base.parent() == Some(&folder) => "..".to_owned(),
         Err(_) => folder.display().to_string(),
     };
-    watched(&written(users), base).into_iter().map(relative).collect()
+    watched(written(users), base).into_iter().map(relative).collect()
 }
 
 #[test]
 fn a_file_is_read_as_it_is_and_its_folder_watched() {
     let root = tree(&["users.yaml", "other.yaml"]);
-    let sources = load(&written(&["users.yaml"]), root.path(), MAX_BYTES).unwrap();
+    let sources = load(written(&["users.yaml"]), root.path()).unwrap();
     let (_, file) = sources.iter().next().unwrap();
     assert_eq!((&*file.name, &*file.text), ("users.yaml", "# users.yaml\n"));
     assert_eq!(folders(&["users.yaml"], root.path()), ["."]);
@@ -87,7 +96,7 @@ fn any_file_name_and_absolute_paths_are_accepted() {
     assert_eq!(names(&[file], elsewhere.path()), [file]);
     assert_eq!(names(&[folder], elsewhere.path()), [&*inside]);
     assert_eq!(names(&[&format!("{folder}/*")], elsewhere.path()), [&*inside]);
-    assert_eq!(watched(&written(&[file]), elsewhere.path()), [root.path()]);
+    assert_eq!(watched(written(&[file]), elsewhere.path()), [root.path()]);
 }
 
 #[test]
@@ -160,7 +169,7 @@ fn a_mounted_config_map_is_read_once_and_after_it_is_replaced() {
     }
     symlink("..two", root.path().join("..new")).unwrap();
     fs::rename(root.path().join("..new"), root.path().join("..data")).unwrap();
-    let sources = load(&written(&["users.yaml"]), root.path(), MAX_BYTES).unwrap();
+    let sources = load(written(&["users.yaml"]), root.path()).unwrap();
     assert_eq!(sources.iter().next().unwrap().1.text, "# ..two/users.yaml\n");
     assert_eq!(names(&["..data/*.yaml"], root.path()).len(), 2, "a name that is written counts");
     assert_eq!(folders(&["users.yaml"], root.path()), ["."]);
@@ -182,8 +191,7 @@ fn all_missing_files_are_reported_and_nothing_is_read() {
         ("missing-file", "gone.yaml does not exist".to_owned()),
     );
     assert_eq!(problems(&["good.yaml/x"], root.path())[0].0, "unreadable-file");
-    let hint =
-        load(&written(&["empty"]), root.path(), MAX_BYTES).unwrap_err().remove(0).hint.unwrap();
+    let hint = load(written(&["empty"]), root.path()).unwrap_err().remove(0).hint.unwrap();
     assert!(hint.contains("users: []"), "{hint}");
 }
 
@@ -198,7 +206,7 @@ fn text_that_is_not_utf8_is_reported_with_its_place() {
         (b"v\0e\0r\0\xfe\xff", "1:7"),
     ] {
         fs::write(root.path().join("users.yaml"), bytes).unwrap();
-        match load(&written(&["users.yaml"]), root.path(), MAX_BYTES) {
+        match load(written(&["users.yaml"]), root.path()) {
             Ok(_) => assert_eq!(place, ""),
             Err(found) => {
                 assert_eq!(found[0].code, "not-utf8");
@@ -215,7 +223,7 @@ fn a_roster_may_have_sixteen_mebibytes_and_no_byte_more() {
     let limit = MAX_BYTES;
     assert_eq!(limit, 16 << 20);
     fs::write(&path, vec![b'#'; limit]).unwrap();
-    let sources = load(&written(&["users.yaml"]), root.path(), MAX_BYTES).unwrap();
+    let sources = load(written(&["users.yaml"]), root.path()).unwrap();
     assert_eq!(sources.iter().next().unwrap().1.text.len(), limit);
     fs::write(&path, vec![b'#'; limit + 1]).unwrap();
     assert_eq!(
@@ -227,7 +235,8 @@ fn a_roster_may_have_sixteen_mebibytes_and_no_byte_more() {
 #[test]
 fn files_have_a_limit_together() {
     let root = tree(&["teams/a.yaml", "teams/b.yaml", "teams/c.yaml"]);
-    let load = |limit| load(&written(&["teams"]), root.path(), limit);
+    let source = RosterSource::new(written(&["teams"]), root.path().to_owned());
+    let load = |max_bytes| RosterSource { max_bytes, ..source.clone() }.load();
     assert_eq!(load(3 * 15).unwrap().iter().count(), 3);
     for (limit, named) in [(3 * 15 - 1, "teams/c.yaml"), (15, "teams/b.yaml"), (1, "teams/a.yaml")]
     {
@@ -311,7 +320,7 @@ fn wildcards_in_the_base_folder_are_literal() {
 fn the_empty_base_is_the_working_directory() {
     assert_eq!(names(&["config/users.yaml"], Path::new("")), ["config/users.yaml"]);
     assert!(names(&["config/users*.yaml"], Path::new("")).contains(&"config/users.yaml".into()));
-    assert_eq!(watched(&written(&["users.yaml"]), Path::new("")), [Path::new(".")]);
+    assert_eq!(watched(written(&["users.yaml"]), Path::new("")), [Path::new(".")]);
 }
 
 #[test]
@@ -344,7 +353,7 @@ fn a_changing_list_of_files_is_read_again() {
             }
         });
         for _ in 0..2000 {
-            match load(&written(&["."]), root.path(), MAX_BYTES) {
+            match load(written(&["."]), root.path()) {
                 Ok(_) => read += 1,
                 Err(found) => told.extend(found.into_iter().map(|problem| problem.code)),
             }

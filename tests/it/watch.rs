@@ -12,6 +12,7 @@ use rosterd::clock::SystemClock;
 use rosterd::daemon::events::Event;
 use rosterd::daemon::renames::Renames;
 use rosterd::daemon::watch::{self, Watched};
+use rosterd::source::RosterSource;
 use rosterd::source::stamp;
 use tempfile::TempDir;
 use tokio::sync::mpsc;
@@ -42,7 +43,7 @@ impl Scene {
     }
 
     async fn watching(root: TempDir, users: Vec<String>, poll: Duration) -> Self {
-        let rosters = vec![(users, root.path().join("config"))];
+        let rosters = vec![RosterSource::new(users, root.path().join("config"))];
         let watched = Watched { rosters, config: None, debounce: DEBOUNCE, poll };
         let (sender, events) = mpsc::channel(16);
         let renames = Renames::default();
@@ -274,7 +275,7 @@ async fn the_poll_finds_changes_without_events() {
 async fn the_watched_folders_can_be_changed() {
     let mut scene = Scene::new(NEVER).await;
     fs::create_dir(scene.path("other")).unwrap();
-    let rosters = vec![(vec!["users.yaml".into()], scene.path("other"))];
+    let rosters = vec![RosterSource::new(vec!["users.yaml".into()], scene.path("other"))];
     let watched = Watched { rosters, config: None, debounce: DEBOUNCE, poll: NEVER };
     scene.watched.send(watched).unwrap();
     assert!(scene.hears().await, "the first look at the new folders");

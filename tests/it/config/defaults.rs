@@ -33,7 +33,7 @@ fn a_workspace_has_every_default() {
     let written = format!("version: 1\nworkspaces:\n  - name: acme\n  {text}");
     assert_eq!(acme.target.limits.budgets[&BudgetName::Disable].max, 9);
     let mut same = good(&written, &Request::default()).workspaces.remove(0);
-    same.target.base.clone_from(&acme.target.base);
+    same.target.source.base.clone_from(&acme.target.source.base);
     assert_eq!(WorkspaceConfig { store: None, ..same }, WorkspaceConfig { store: None, ..acme });
 }
 
@@ -59,7 +59,7 @@ fn a_workspace_overrides_them_key_by_key() {
     assert_eq!(acme.credentials.api_secret, SecretSource::File("/run/secret".into()));
     assert_eq!(acme.connection.workspace_uid, None, "null replaces a single value");
     let target = &acme.target;
-    assert_eq!(target.users, ["three.yaml"], "a list replaces a list");
+    assert_eq!(target.source.users, ["three.yaml"], "a list replaces a list");
     assert_eq!((target.on_removed, target.limits.suspend), (OnRemoved::Report, false));
     assert!(target.limits.required_admins.is_empty());
     let window = SignedDuration::from_hours(24);

@@ -39,8 +39,8 @@ fn the_environment_alone_configures_one_workspace() {
     assert_eq!((&config.path, config.workspaces.len()), (&None, 1));
     let workspace = &config.workspaces[0];
     assert_eq!(workspace.target.workspace, "default");
-    assert_eq!(workspace.target.users, ["mine.yaml"]);
-    assert_eq!(workspace.target.base, empty.path());
+    assert_eq!(workspace.target.source.users, ["mine.yaml"]);
+    assert_eq!(workspace.target.source.base, empty.path());
     assert_eq!(workspace.connection.endpoint.as_str(), "https://api.acme.io/graphql");
     assert_eq!(workspace.connection.workspace_uid.as_deref(), Some("uid"));
     let source = |name: &str| SecretSource::Env(name.into());

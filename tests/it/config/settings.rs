@@ -49,7 +49,10 @@ fn a_minimal_file_gives_exactly_the_defaults() {
     assert_eq!(config.retention, Duration::from_hours(400 * 24));
     let WorkspaceConfig { target, connection, credentials, store, retention, .. } = only(&config);
     assert_eq!((store, *retention), (&config.store, config.retention));
-    assert_eq!((&*target.workspace, &target.users), ("acme", &vec!["users.yaml".to_owned()]));
+    assert_eq!(
+        (&*target.workspace, &target.source.users),
+        ("acme", &vec!["users.yaml".to_owned()])
+    );
     assert_eq!((&target.zone, target.on_removed), (&TimeZone::UTC, OnRemoved::Disable));
     assert_eq!(target.sending, Sending { concurrency: 4, batch: 25 });
     let limits = Limits {
@@ -68,7 +71,7 @@ fn a_minimal_file_gives_exactly_the_defaults() {
     assert_eq!(connection.endpoint.as_str(), "https://api.acme.io/graphql");
     assert_eq!((&connection.workspace_uid, &connection.ca_file), (&None, &None));
     assert_eq!((connection.timeout, connection.rate), (Duration::from_mins(1), Some(10.0)));
-    assert_eq!((target.max_roster, connection.max_response), (16 << 20, 64 << 20));
+    assert_eq!((target.source.max_bytes, connection.max_response), (16 << 20, 64 << 20));
     assert_eq!(target.max_changes, 10_000);
     assert_eq!(credentials.api_key, Some(SecretSource::Env("KEY".into())));
     assert_eq!(credentials.api_secret, SecretSource::Env("SECRET".into()));
@@ -87,7 +90,7 @@ fn the_complete_example_equals_the_defaults() {
     assert_eq!(complete.retention, least.retention);
     let (mut complete, least) = (complete.workspaces[0].clone(), &least.workspaces[0]);
     assert_eq!(complete.connection, least.connection);
-    complete.target.base.clone_from(&least.target.base);
+    complete.target.source.base.clone_from(&least.target.source.base);
     assert_eq!(complete.target, least.target);
 }
 
@@ -129,7 +132,7 @@ retention: 30d
     let WorkspaceConfig { target, connection, .. } = only(&config);
     assert_eq!(connection.workspace_uid.as_deref(), Some("abc"));
     assert_eq!((connection.timeout, connection.rate), (Duration::from_secs(5), None));
-    assert_eq!((target.max_roster, connection.max_response), (1 << 30, 1 << 10));
+    assert_eq!((target.source.max_bytes, connection.max_response), (1 << 30, 1 << 10));
     assert_eq!(target.max_changes, 25_000);
     assert_eq!(target.sending, Sending { concurrency: 2, batch: 3 });
     assert_eq!(target.zone, TimeZone::get("Europe/Berlin").unwrap());
@@ -179,7 +182,7 @@ fn bounds_are_inclusive() {
 #[test]
 fn references_to_the_environment_are_replaced() {
     let users = |users: &str| minimal("").replace("users.yaml", users);
-    let read = |text: &str| only(&good(text, &Request::default())).target.users.clone();
+    let read = |text: &str| only(&good(text, &Request::default())).target.source.users.clone();
     assert_eq!(read(&users("${HOST}/${HOST}.yaml")), ["api.acme.io/api.acme.io.yaml"]);
     assert_eq!(read(&users("$${HOST}$$")), ["${HOST}$"]);
     assert_eq!(read(&users("[a, \"b${EMPTY}\"]")), ["a", "b"]);
@@ -221,7 +224,7 @@ fn workspaces_are_selected_by_name() {
     let users =
         |names: &[&str]| Request { path: path.clone(), users: users.clone(), ..named(names) };
     assert_eq!(codes(&text, &users(&[])), ["users-of-several"]);
-    assert_eq!(only(&good(&text, &users(&["zoo"]))).target.users, ["mine.yaml"]);
+    assert_eq!(only(&good(&text, &users(&["zoo"]))).target.source.users, ["mine.yaml"]);
 }
 
 #[test]
@@ -236,13 +239,13 @@ fn paths_are_relative_to_the_file_and_users_to_the_working_directory() {
     let mut request = Request { path: Some("sub/rosterd.yaml".into()), ..Request::default() };
     let config = load(&request, &env, root.path()).unwrap().config;
     assert_eq!(config.path.as_deref(), Some(Path::new("sub/rosterd.yaml")));
-    assert_eq!(only(&config).target.base, root.path().join("sub"));
+    assert_eq!(only(&config).target.source.base, root.path().join("sub"));
     let secret = SecretSource::File(root.path().join("sub/keys/secret"));
     assert_eq!(only(&config).credentials.api_secret, secret);
     request.users = Some("mine.yaml".into());
     let config = load(&request, &env, root.path()).unwrap().config;
-    assert_eq!(only(&config).target.base, root.path());
-    assert_eq!(only(&config).target.users, ["mine.yaml"]);
+    assert_eq!(only(&config).target.source.base, root.path());
+    assert_eq!(only(&config).target.source.users, ["mine.yaml"]);
 }
 
 #[test]

@@ -24,7 +24,7 @@ use rosterd::roster::policy::Policy;
 use rosterd::roster::{checks, raw};
 use rosterd::sandbox::world::AccountType;
 use rosterd::sandbox::{self, Options, Running};
-use rosterd::source::revision::Trust;
+use rosterd::source::RosterSource;
 
 use crate::support::run::records;
 use rosterd::failure::FailureKind;
@@ -226,14 +226,11 @@ async fn run(
 ) -> RunReport {
     let target = WorkspaceSpec {
         workspace: "acme".into(),
-        users: Vec::new(),
-        base: std::path::PathBuf::new(),
-        max_roster: rosterd::source::MAX_BYTES,
+        source: RosterSource::new(Vec::new(), std::path::PathBuf::new()),
         max_changes: rosterd::reconcile::MAX_CHANGES,
         zone: TimeZone::UTC,
         on_removed: OnRemoved::Disable,
         approvals_in_file: true,
-        trust: Trust::default(),
         limits: Limits::default(),
         policy: Policy::default(),
         sending: Sending { concurrency: 3, batch: 5 },

@@ -31,7 +31,7 @@ use rosterd::report::{Failure, RunReport, RunStatus, Trigger};
 use rosterd::role::Role;
 use rosterd::roster::policy::Policy;
 use rosterd::roster::{Digest, Member, Period, Roster};
-use rosterd::source::revision::Trust;
+use rosterd::source::RosterSource;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
@@ -207,14 +207,11 @@ pub fn workspace(name: &str) -> WorkspaceConfig {
     WorkspaceConfig {
         target: WorkspaceSpec {
             workspace: name.into(),
-            users: vec!["users.yaml".into()],
-            base: PathBuf::from("."),
-            max_roster: rosterd::source::MAX_BYTES,
+            source: RosterSource::new(vec!["users.yaml".into()], PathBuf::from(".")),
             max_changes: rosterd::reconcile::MAX_CHANGES,
             zone: TimeZone::UTC,
             on_removed: OnRemoved::Disable,
             approvals_in_file: true,
-            trust: Trust::default(),
             limits: Limits::default(),
             policy: Policy::default(),
             sending: Sending { concurrency: 1, batch: 1 },

@@ -335,8 +335,10 @@ impl SimState {
                 self.tracker.host = host.or(self.tracker.host.take());
             }
             Entry::Rename(rename) if rename.sign == RenameSign::Name => {
-                let names = rename.accounts.iter();
-                names.for_each(|uid| self.tracker.people.name_recorded(uid.as_str(), record.at));
+                let (true_now, people) = (self.clocks.true_now(), &mut self.tracker.people);
+                for uid in &rename.accounts {
+                    people.name_recorded(uid.as_str(), record.at, true_now);
+                }
             }
             Entry::Shown { of } => {
                 let intents = self.tracker.intents.iter_mut();

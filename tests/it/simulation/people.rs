@@ -12,6 +12,8 @@ use super::sim_state::{Listing, SimState, WORKSPACE};
 
 /// A day, but for the time between a listing and the end of its run.
 const NAME_HOLDS: SignedDuration = SignedDuration::from_mins(24 * 60 - 5);
+/// The longest time from a row of the ledger to the check of its run.
+const PROMPT: SignedDuration = SignedDuration::from_mins(5);
 const INVITED_WITHIN: SignedDuration = SignedDuration::from_hours(30 * 24);
 
 #[derive(Default)]
@@ -20,10 +22,11 @@ pub struct People {
     invited_as: HashMap<String, String>,
     /// By uid: whether the first listing in the ledger made it likely that it is an arrival.
     arrivals: HashMap<String, bool>,
-    /// By uid: the member with the same name, and when a run first saw the two.
-    namesakes: HashMap<String, (String, Timestamp)>,
-    /// By uid: when the ledger says that the name was first seen.
-    recorded: HashMap<String, Timestamp>,
+    /// By uid: the member with the same name, and when a run first saw the two: by the machine's
+    /// clock, and in truth.
+    namesakes: HashMap<String, (String, [Timestamp; 2])>,
+    /// By uid: when the ledger says that the name was first seen, and when that was written.
+    recorded: HashMap<String, [Timestamp; 2]>,
 }
 
 impl People {
@@ -33,8 +36,8 @@ impl People {
     }
 
     /// A run has written that it saw a name; it may have ended before its plan.
-    pub fn name_recorded(&mut self, uid: &str, at: Timestamp) {
-        self.recorded.entry(uid.to_owned()).or_insert(at);
+    pub fn name_recorded(&mut self, uid: &str, at: Timestamp, true_now: Timestamp) {
+        self.recorded.entry(uid.to_owned()).or_insert([at, true_now]);
     }
 }
 
@@ -132,11 +135,14 @@ impl SimState {
                 && own.contains(' ')
                 && member.phase(now, &self.zone) != Phase::Past
             {
+                let now = [now, self.clocks.true_now()];
                 let first = (member.email.clone(), now);
                 let recorded = self.tracker.people.recorded.get(uid).copied().unwrap_or(now);
                 let namesakes = &mut self.tracker.people.namesakes;
                 let (_, since) = namesakes.entry(uid.clone()).or_insert(first);
-                *since = (*since).min(now).min(recorded);
+                for (since, times) in since.iter_mut().zip(now.into_iter().zip(recorded)) {
+                    *since = (*since).min(times.0).min(times.1);
+                }
             }
         }
     }
@@ -151,10 +157,15 @@ impl SimState {
     ) -> Option<&'r Member> {
         let People { invited_as, arrivals, namesakes, .. } = &self.tracker.people;
         let phase = |member: &Member| member.phase(now, &self.zone);
-        // The hold of a name that once ended does not begin again with a clock that is set back.
+        // The hold of a name that once ended does not begin again with a clock that is set back, and
+        // does not end by one that is ahead.
         let latest = self.tracker.newest.map_or(now, |newest| newest.max(now));
-        let name = namesakes.get(uid);
-        let name = name.filter(|(_, first)| latest.duration_since(*first) < NAME_HOLDS);
+        let true_now = self.clocks.true_now();
+        let is_new = |now: Timestamp, first: Timestamp| now.duration_since(first) < NAME_HOLDS;
+        let name = namesakes.get(uid).filter(|(_, [machine, truth])| {
+            is_new(latest, *machine)
+                || (is_new(true_now, *truth) && truth.duration_since(*machine) < PROMPT)
+        });
         let namesake = name.and_then(|(member, _)| expected.member_for(member));
         if let Some(member) = namesake.filter(|it| phase(it) != Phase::Past) {
             return Some(member);

@@ -34,7 +34,7 @@ use rosterd::revision::Revision;
 use rosterd::roster::ApprovalState;
 use rosterd::roster::policy::{Domain, Policy};
 use rosterd::sandbox::auth;
-use rosterd::source::revision::Trust;
+use rosterd::source::RosterSource;
 use tokio_util::sync::CancellationToken;
 
 use super::network::{Api, Net, TIMEOUT};
@@ -191,14 +191,11 @@ fn workspace(state: &SimState, params: &Params) -> WorkspaceConfig {
     WorkspaceConfig {
         target: WorkspaceSpec {
             workspace: WORKSPACE.into(),
-            users: vec!["users.yaml".into()],
-            base: state.folder.clone(),
-            max_roster: rosterd::source::MAX_BYTES,
+            source: RosterSource::new(vec!["users.yaml".into()], state.folder.clone()),
             max_changes: rosterd::reconcile::MAX_CHANGES,
             zone: state.zone.clone(),
             on_removed: if params.report { OnRemoved::Report } else { OnRemoved::Disable },
             approvals_in_file: true,
-            trust: Trust::default(),
             limits: limits(params),
             policy: policy(params),
             sending: Sending { concurrency: params.concurrency, batch: params.batch },

@@ -15,7 +15,7 @@ use rosterd::reconcile::WorkspaceSpec;
 use rosterd::roster::policy::Policy;
 use rosterd::sandbox::executed::{Executed, Kind};
 use rosterd::sandbox::world::{AccountType, Workspace};
-use rosterd::source::revision::Trust;
+use rosterd::source::RosterSource;
 
 use super::invariants::role_name;
 use super::process::Process;
@@ -84,10 +84,9 @@ pub fn workspace(first: &WorkspaceConfig, second: &SecondWorkspace) -> Workspace
     };
     let target = WorkspaceSpec {
         workspace: SECOND_WORKSPACE.into(),
-        users: vec![FILE.into()],
+        source: RosterSource { users: vec![FILE.into()], ..first.target.source.clone() },
         on_removed: rosterd::plan::OnRemoved::Disable,
         approvals_in_file: true,
-        trust: Trust::default(),
         limits,
         policy: Policy::default(),
         ..first.target.clone()

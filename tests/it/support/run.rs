@@ -16,7 +16,7 @@ use rosterd::reconcile::{
     self, Evaluation, LedgerConfig, Loaded, RunOptions, RunResult, RunSession, WorkspaceSpec,
 };
 use rosterd::report::{Failure, RunReport, Trigger};
-use rosterd::source::revision::Trust;
+use rosterd::source::RosterSource;
 use tokio_util::sync::CancellationToken;
 
 use super::directory::{Fake, FrozenClock};
@@ -53,14 +53,11 @@ impl<'a> Run<'a> {
     pub fn of(world: &World) -> Self {
         let target = WorkspaceSpec {
             workspace: "acme".into(),
-            users: Vec::new(),
-            base: std::path::PathBuf::new(),
-            max_roster: rosterd::source::MAX_BYTES,
+            source: RosterSource::new(Vec::new(), std::path::PathBuf::new()),
             max_changes: rosterd::reconcile::MAX_CHANGES,
             zone: TimeZone::UTC,
             on_removed: world.on_removed,
             approvals_in_file: true,
-            trust: Trust::default(),
             limits: world.limits.clone(),
             policy: world.policy.clone(),
             sending: Sending { concurrency: 2, batch: 2 },
