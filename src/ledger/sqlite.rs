@@ -166,6 +166,10 @@ impl Store for Sqlite {
         self.one("ORDER BY seq LIMIT 1", [])
     }
 
+    fn latest(&self) -> Result<Option<Row>, LedgerError> {
+        self.one("WHERE kind <> 'anchor' ORDER BY at DESC LIMIT 1", [])
+    }
+
     fn row(&self, seq: Seq) -> Result<Option<Row>, LedgerError> {
         self.one("WHERE seq = ?1", [number(seq)])
     }

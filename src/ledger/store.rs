@@ -39,6 +39,9 @@ pub trait Store: Send + std::fmt::Debug {
     /// The number of the first row and the newest anchor, of one state.
     fn anchor(&self) -> Result<Option<(Seq, Row)>, LedgerError>;
 
+    /// The row with the latest time that is no anchor.
+    fn latest(&self) -> Result<Option<Row>, LedgerError>;
+
     /// One row.
     fn row(&self, seq: Seq) -> Result<Option<Row>, LedgerError>;
 

@@ -81,23 +81,14 @@ pub fn check_age(store: &dyn Store, now: Timestamp) -> Result<(), LedgerError> {
     let Some(first) = store.first()? else { return Ok(()) };
     let (dropped, oldest) = (first.seq.saturating_sub(1), first.time()?);
     let is_old_enough = |now| reaches(oldest, MIN_RETENTION, now);
-    // If the clock is behind, the rows know better. That is for the guard `clock`.
-    if dropped == 0 || is_old_enough(now) || newest(store)?.is_some_and(is_old_enough) {
+    if dropped == 0 || is_old_enough(now) {
         return Ok(());
     }
-    Err(ChainError::Dropped { dropped, oldest }.into())
-}
-
-/// The time of the newest row that is no anchor.
-fn newest(store: &dyn Store) -> Result<Option<Timestamp>, LedgerError> {
-    let mut seq = store.tail()?.map_or(0, |tail| tail.seq);
-    while let Some(row) = store.row(seq)? {
-        if row.kind != "anchor" {
-            return Ok(Some(row.time()?));
-        }
-        seq -= 1;
+    // If the clock is behind, the rows know better. That is for the guard `clock`.
+    match store.latest()? {
+        Some(latest) if is_old_enough(latest.time()?) => Ok(()),
+        _ => Err(ChainError::Dropped { dropped, oldest }.into()),
     }
-    Ok(None)
 }
 
 /// Whether a ledger whose oldest row is of this time reaches back as far as `retention`. Clocks

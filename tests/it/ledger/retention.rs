@@ -6,6 +6,7 @@ use std::sync::Mutex;
 use jiff::{SignedDuration, Timestamp};
 use rosterd::clock::Clock;
 use rosterd::directory::InviteStatus;
+use rosterd::failure::FailureKind;
 use rosterd::ledger::{Ledger, Location};
 use rosterd::memory::Memory;
 use rosterd::role::Role;
@@ -158,4 +159,20 @@ fn nothing_is_pruned_before_it_spans_a_day() {
     assert_eq!(ledger.verify(None).unwrap().rows, rows);
     prune(&ledger, now, span - DAY * 2);
     assert!(ledger.verify(None).unwrap().rows < rows);
+}
+
+#[test]
+fn a_clock_that_is_set_back_does_not_make_pruned_rows_missing() {
+    let (_folder, path, _) = files();
+    let ledger = at(&path);
+    let now = weeks(&ledger, 3);
+    prune(&ledger, now, DAY);
+    for back in [DAY * 12, DAY * 13] {
+        let clock = At(Mutex::new(now - back));
+        let world = World::converged();
+        let report = Run::of(&world).ledger(&ledger).clock(&clock).blocking(&Fake::new(&world));
+        // The row of this run is the newest, and older than what is left of the others.
+        let failure = report.failure().expect("a listing that lacks accounts");
+        assert_eq!(failure.kind, FailureKind::Listing, "{failure:?}");
+    }
 }

@@ -238,22 +238,25 @@ impl SimState {
         }
     }
 
-    /// Whether what a budget held together still exceeds the limit. `certain`: only what took effect
-    /// counts besides what is wanted.
+    /// Whether what a budget held together still exceeds the limit. With the intent of an effect, only
+    /// what took effect counts besides what is wanted, and only sets from before it was sent.
     pub fn is_held_together(
         &self,
         budget: &str,
         target: &str,
         limit: usize,
-        certain: bool,
+        sent: Option<u64>,
     ) -> bool {
         let Approvals { sets, wanted, .. } = &self.tracker.approvals;
-        let mut of = sets.iter().filter(|set| set.budget == budget && set.members.contains(target));
+        let mut of = sets.iter().filter(|set| {
+            let is_older = sent.is_none_or(|sent| set.seq < sent);
+            set.budget == budget && set.members.contains(target) && is_older
+        });
         of.any(|set| {
             let is_wanted =
                 |member: &&String| wanted.iter().any(|(of, it)| it == *member && *of == budget);
             let wanted: HashSet<&String> = set.members.iter().filter(is_wanted).collect();
-            let gone = if certain { &set.approved } else { &set.intended };
+            let gone = if sent.is_some() { &set.approved } else { &set.intended };
             wanted.union(&gone.iter().collect()).count() > limit
         })
     }

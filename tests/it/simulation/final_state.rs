@@ -94,7 +94,7 @@ impl SimState {
                     let (_, target, _) = short(action, held.change.email.as_str());
                     let limit = self.budget_limit(applied);
                     counted.count() + self.recent_effects(name.key()) > limit
-                        || self.is_held_together(name.key(), &target, limit, false)
+                        || self.is_held_together(name.key(), &target, limit, None)
                 }
                 Guard::EmptyRoster => self.latest_roster.members.is_empty(),
                 Guard::MinAdmins => action.takes_admin() && self.params.min_admins > 0,

@@ -115,7 +115,7 @@ impl SimState {
         let counted = counted.into_iter().map(|budget| (budget, check.limit(budget)));
         let (counted, elevates) = (counted.collect::<Vec<_>>(), check.elevates());
         for (budget, limit) in counted {
-            if self.is_held_together(budget, target, limit, true) {
+            if self.is_held_together(budget, target, limit, Some(seq)) {
                 return Err(format!("with its set it exceeds {budget}, limit {limit}"));
             }
             let within = self.tracker.use_budget(budget, BudgetUse { times, intent: seq });

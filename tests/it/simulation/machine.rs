@@ -94,6 +94,10 @@ impl Store for FaultyStore {
         self.inner.anchor()
     }
 
+    fn latest(&self) -> Result<Option<Row>, LedgerError> {
+        self.inner.latest()
+    }
+
     fn row(&self, seq: u64) -> Result<Option<Row>, LedgerError> {
         self.inner.row(seq)
     }
