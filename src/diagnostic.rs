@@ -7,6 +7,8 @@ use strum::IntoStaticStr;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sources {
     files: Vec<SourceFile>,
+    /// The commit that they were read from, if they are no files of this machine.
+    commit: Option<String>,
 }
 
 /// The name and text of one file.
@@ -78,6 +80,17 @@ pub struct InputError {
 }
 
 impl Sources {
+    /// These files, as a commit has them.
+    #[must_use]
+    pub fn at_commit(self, commit: String) -> Self {
+        Self { commit: Some(commit), ..self }
+    }
+
+    /// The commit that they were read from, if they are no files of this machine.
+    pub fn commit(&self) -> Option<&str> {
+        self.commit.as_deref()
+    }
+
     /// Adds a file. Supports up to 65,536 files.
     pub fn add(&mut self, name: impl Into<String>, text: impl Into<String>) -> FileId {
         self.push(SourceFile { name: name.into(), text: text.into(), stamp: None })

@@ -1,10 +1,14 @@
 //! Reads the files of the roster: all of them in one consistent state, or none.
 
 pub mod deadline;
+pub mod fetch;
 mod file;
 mod git;
 pub mod in_place;
+pub mod remote;
 pub mod revision;
+pub mod secret;
+pub mod tree;
 
 use std::collections::BTreeSet;
 use std::io;
@@ -12,6 +16,7 @@ use std::path::{Path, PathBuf};
 
 use self::file::{TOO_LARGE, outside, unreadable};
 pub use self::file::{file, read_limited, stamp};
+use self::remote::GitRemote;
 use self::revision::Trust;
 use crate::diagnostic::{Diagnostic, Sources};
 use crate::size;
@@ -30,6 +35,8 @@ pub struct RosterSource {
     /// Files, folders or globs, absolute or relative to `base`.
     pub users: Vec<String>,
     pub base: PathBuf,
+    /// The repository on a server that has the files; `base` is not used then.
+    pub git: Option<GitRemote>,
     /// Maximum size of all files together, in bytes.
     pub max_bytes: usize,
     /// Whose git work trees are believed.
@@ -39,7 +46,7 @@ pub struct RosterSource {
 impl RosterSource {
     /// With the usual limit, and only the work trees of this process's user and of root.
     pub fn new(users: Vec<String>, base: PathBuf) -> Self {
-        Self { users, base, max_bytes: MAX_BYTES, trust: Trust::default() }
+        Self { users, base, git: None, max_bytes: MAX_BYTES, trust: Trust::default() }
     }
 
     /// Reads `users`: files, folders (their `*.yaml` and `*.yml` files, without hidden ones) or
@@ -47,6 +54,9 @@ impl RosterSource {
     /// be the same before and after. Links are followed only below the configured folder. All
     /// errors are returned.
     pub fn load(&self) -> Result<Sources, Vec<Diagnostic>> {
+        if let Some(remote) = &self.git {
+            return self.fetched(remote);
+        }
         let Self { users, base, .. } = self;
         for _ in 0..ATTEMPTS {
             let before = list(users, base);
@@ -62,10 +72,13 @@ impl RosterSource {
         ])
     }
 
-    /// The folders to watch for changes of the files, whether or not they exist. A folder of `users`
-    /// is returned with its parent, because it may be replaced.
+    /// The folders to watch for changes of the files, whether or not they exist. A folder of
+    /// `users` is returned with its parent, because it may be replaced.
     pub fn watched(&self) -> Vec<PathBuf> {
         let Self { users, base, .. } = self;
+        if let Some(remote) = &self.git {
+            return vec![remote.clone.join("refs/rosterd")];
+        }
         let mut folders = BTreeSet::new();
         for written in users {
             let path = base.join(written);
@@ -139,8 +152,7 @@ fn list(users: &[String], base: &Path) -> Result<Vec<Listed>, Vec<Diagnostic>> {
     let mut seen = BTreeSet::new();
     files.retain(|file| seen.insert(base.join(&file.name)));
     if files.len() > MAX_FILES {
-        let message = format!("the roster has {} files, more than {MAX_FILES}", files.len());
-        problems.push(Diagnostic::error("too-many-files", message));
+        problems.push(too_many(files.len()));
     }
     if problems.is_empty() { Ok(files) } else { Err(problems) }
 }
@@ -179,10 +191,7 @@ fn real_folder(written: &str, path: &Path, base: &Path) -> Result<PathBuf, Diagn
 }
 
 fn matches(written: &str, base: &Path) -> Result<Vec<String>, Diagnostic> {
-    let paths = glob::glob(&pattern(written, base)).map_err(|error| {
-        Diagnostic::error("bad-glob", format!("`{written}` is not a valid pattern: {error}"))
-            .hint("use `*`, `?` and `[…]`, as in `teams/*.yaml`")
-    })?;
+    let paths = glob::glob(&pattern(written, base)).map_err(|error| bad_glob(written, &error))?;
     let fixed = base.join(fixed(written));
     let mut names = Vec::new();
     for path in paths.take(MAX_FILES + 1) {
@@ -238,11 +247,7 @@ fn read(files: &[Listed], base: &Path, limit: usize) -> Result<Sources, Vec<Diag
                 sources.push(file);
             }
             Err(problem) if problem.code == TOO_LARGE => {
-                let limit = size::shown(limit);
-                let message =
-                    format!("{name}: the roster is larger than {limit}, all files together");
-                let hint = "is this the right file? If it is, raise `limits.roster`";
-                problems.push(Diagnostic::error(TOO_LARGE, message).hint(hint));
+                problems.push(roster_too_large(name, limit));
                 break;
             }
             Err(problem) => problems.push(problem),
@@ -254,6 +259,23 @@ fn read(files: &[Listed], base: &Path, limit: usize) -> Result<Sources, Vec<Diag
 /// A variable of the environment; None if it is not set or is not UTF-8.
 pub fn env_var(name: &str) -> Option<String> {
     std::env::var(name).ok()
+}
+
+fn roster_too_large(name: &str, limit: usize) -> Diagnostic {
+    let limit = size::shown(limit);
+    let message = format!("{name}: the roster is larger than {limit}, all files together");
+    Diagnostic::error(TOO_LARGE, message)
+        .hint("is this the right file? If it is, raise `limits.roster`")
+}
+
+fn too_many(files: usize) -> Diagnostic {
+    let message = format!("the roster has {files} files, more than {MAX_FILES}");
+    Diagnostic::error("too-many-files", message)
+}
+
+fn bad_glob(written: &str, error: &glob::PatternError) -> Diagnostic {
+    Diagnostic::error("bad-glob", format!("`{written}` is not a valid pattern: {error}"))
+        .hint("use `*`, `?` and `[…]`, as in `teams/*.yaml`")
 }
 
 fn no_file(written: &str) -> Diagnostic {

@@ -156,6 +156,9 @@ fn save(
         return print(items, reason, None, "the first file of the roster", "there is no file");
     };
     let (name, indent) = (escape(&file.name), edit::item_indent(&file.text));
+    if workspace.target.source.git.is_some() {
+        return print(items, reason, indent, &name, "it is in a git repository");
+    }
     let Some(text) = edit::add_approvals(&file.text, items, reason) else {
         return print(items, reason, indent, &name, "it cannot be edited safely");
     };

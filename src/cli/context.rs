@@ -181,12 +181,16 @@ pub fn read_files(global: &Global) -> Result<Result<config::Loaded, InputError>,
 fn load(request: &config::Request, folder: &Path) -> Result<config::Loaded, InputError> {
     let mut loaded = config::load(request, &env_var, folder)?;
     for workspace in &mut loaded.config.workspaces {
-        let RosterSource { base, users, .. } = &mut workspace.target.source;
+        let RosterSource { base, users, git, .. } = &mut workspace.target.source;
         let Ok(within) = base.strip_prefix(folder) else { continue };
         let within = within.to_string_lossy().into_owned();
         // Relative to the root, a path would lose its slash.
         let is_root = folder.parent().is_none();
-        if is_root || within.is_empty() || within.contains(['*', '?', '[', '\u{fffd}']) {
+        if git.is_some()
+            || is_root
+            || within.is_empty()
+            || within.contains(['*', '?', '[', '\u{fffd}'])
+        {
             continue;
         }
         for path in users {

@@ -46,8 +46,12 @@ pub async fn run(global: &Global, args: &ImportArgs) -> Result<u8, CliError> {
 /// The file of the roster, relative to the working directory.
 fn destination(workspace: &WorkspaceConfig) -> Result<PathBuf, CliError> {
     let target = &workspace.target;
-    let RosterSource { users, base, .. } = &target.source;
+    let RosterSource { users, base, git, .. } = &target.source;
     match users.as_slice() {
+        _ if git.is_some() => Err(CliError::Usage(format!(
+            "the roster of {} is on a git server; name the file of a checkout with --users FILE",
+            target.workspace
+        ))),
         [one] if !one.contains(['*', '?', '[']) && !base.join(one).is_dir() => {
             let path = base.join(one);
             let here = std::env::current_dir().unwrap_or_default();

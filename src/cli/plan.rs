@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::args::{PlanFormat, RunArgs};
 use super::{CliError, Context, Global, exit, output};
+use crate::blocking::run_blocking;
 use crate::client::ReadDirectory as _;
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::WorkspaceConfig;
@@ -107,7 +108,14 @@ pub async fn load(
     context: &Context,
     workspace: &WorkspaceConfig,
 ) -> Result<Loaded, CliError> {
-    let loaded = complete(&workspace.target, context.in_place).await?;
+    if let Some(remote) = workspace.target.source.git.clone() {
+        let fetched = run_blocking(move || remote.fetch()).await;
+        fetched.map_err(|problem| failed(workspace, &problem.message))?;
+    }
+    let mut loaded = complete(&workspace.target, context.in_place).await?;
+    if let Some(outage) = loaded.outage.take() {
+        return Err(outage.into());
+    }
     let name = Some(workspace.target.workspace.as_str());
     output::problems(global, name, &loaded.sources, &loaded.warnings);
     Ok(loaded)

@@ -4,6 +4,7 @@ mod checks;
 mod credentials;
 mod defaults;
 mod environment;
+mod git;
 mod identity;
 mod literal;
 mod notify;
@@ -31,8 +32,8 @@ use crate::reconcile::WorkspaceSpec;
 use crate::schedule::Cron;
 use crate::source;
 
+pub use crate::source::secret::{SecretError, SecretSource};
 pub use schema::schema;
-pub use secrets::SecretError;
 
 /// Default paths of the configuration, in the order in which they are tried.
 pub const PATHS: [&str; 3] =
@@ -233,14 +234,6 @@ pub struct CredentialSource {
     /// Not needed if the secret is a bearer token.
     pub api_key: Option<SecretSource>,
     pub api_secret: SecretSource,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SecretSource {
-    Env(String),
-    File(PathBuf),
-    /// A public value of the embedded sandbox, not a secret.
-    Sandbox(&'static str),
 }
 
 impl Default for ScheduleSettings {

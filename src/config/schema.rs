@@ -123,10 +123,12 @@ pub(super) fn defaults() -> Value {
             "credentials": credentials(),
             "workspace_uid": nullable("Required with a company token."),
             "users": {
-                "description": "The roster: a file, a folder, or a list of them with globs.",
+                "description": "The roster: a file, a folder, or a list of them with globs; or \
+                    files on a git server.",
                 "anyOf": [
                     { "type": "string" },
                     { "type": "array", "minItems": 1, "items": { "type": "string" } },
+                    git(),
                 ],
             },
             "timezone": text("Time zone of dates in the roster.", "UTC"),
@@ -144,6 +146,29 @@ pub(super) fn defaults() -> Value {
             "limits": limits(),
         }),
     )
+}
+
+pub(super) fn git() -> Value {
+    let mut schema = section(
+        "Files of a git repository, fetched over HTTPS.",
+        &json!({
+            "git": not_shown(described("The https URL of the repository.")),
+            "ref": text("HEAD, a branch, a tag, or a name that begins with refs/.", "HEAD"),
+            "path": {
+                "description": "A file or folder in the repository, or a list of them with globs.",
+                "anyOf": [
+                    { "type": "string" },
+                    { "type": "array", "minItems": 1, "items": { "type": "string" } },
+                ],
+            },
+            "username": described("Needed only where the token does not say whose it is."),
+            "token": secret("A token or password that may read the repository."),
+            "ca_file": nullable("PEM file of a private certificate authority."),
+            "poll": duration("How often the repository is fetched without a reason.", "1m"),
+        }),
+    );
+    schema["required"] = json!(["git", "path"]);
+    schema
 }
 
 pub(super) fn credentials() -> Value {

@@ -1,29 +1,14 @@
-//! Reads secrets when they are used.
-
-use std::fmt;
+//! Reads the credentials of a workspace when they are used.
 
 use secrecy::{ExposeSecret as _, SecretString};
 
-use super::{CredentialSource, SecretSource, WorkspaceConfig};
+use super::{CredentialSource, WorkspaceConfig};
 use crate::client::Credentials;
-use crate::escape::escape;
-use crate::source;
+use crate::source::secret::SecretError;
 use crate::yaml::redact::TOKEN_PREFIX;
 
 /// Prefix of company tokens. They give access to several workspaces, so one must be named.
 const COMPANY_PREFIX: &str = "prdm_cmp_";
-/// Maximum size of a secret file.
-const MAX_BYTES: usize = 64 * 1024;
-
-/// Why a secret is not usable. It contains nothing of the value.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{source_name}: {why}")]
-pub struct SecretError {
-    /// Where the secret is read from.
-    source_name: String,
-    why: String,
-}
-
 impl WorkspaceConfig {
     /// Reads the secrets. A company token without a `workspace_uid` is an error.
     pub fn read_credentials(
@@ -59,48 +44,10 @@ impl CredentialSource {
     }
 }
 
-impl SecretSource {
-    /// Reads the secret.
-    pub fn resolve(
-        &self,
-        env: &dyn Fn(&str) -> Option<String>,
-    ) -> Result<SecretString, SecretError> {
-        self.read(env).map(SecretString::from)
-    }
-
-    fn read(&self, env: &dyn Fn(&str) -> Option<String>) -> Result<String, SecretError> {
-        let value = match self {
-            Self::Env(name) => env(name).ok_or_else(|| self.error("not set"))?,
-            Self::File(path) => {
-                let bytes =
-                    source::read_limited(path, MAX_BYTES).map_err(|error| self.error(error))?;
-                String::from_utf8(bytes).map_err(|_| self.error("not UTF-8"))?
-            }
-            Self::Sandbox(value) => (*value).to_owned(),
-        };
-        let value = value.trim_end_matches(['\n', '\r']);
-        if value.is_empty() {
-            return Err(self.error("empty"));
-        }
-        if value.chars().any(|c| c.is_control() || !c.is_ascii()) {
-            return Err(self.error("contains characters that are not allowed in a secret"));
-        }
-        Ok(value.to_owned())
-    }
-
-    fn error(&self, why: impl fmt::Display) -> SecretError {
-        let source_name = match self {
-            Self::Env(name) => format!("the environment variable {}", escape(name)),
-            Self::File(path) => format!("the file {}", escape(&path.to_string_lossy())),
-            Self::Sandbox(_) => "the sandbox".to_owned(),
-        };
-        SecretError { source_name, why: why.to_string() }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::SecretSource;
 
     fn source(key: Option<&str>, secret: SecretSource) -> CredentialSource {
         CredentialSource {

@@ -20,6 +20,7 @@ use crate::ledger::Location;
 use crate::plan::OnRemoved;
 use crate::reconcile::{self, WorkspaceSpec};
 use crate::roster::checks::invalid_address;
+use crate::source::remote::GitRemote;
 use crate::source::{self, RosterSource};
 use crate::yaml::{Fields, Node, Value, closest};
 
@@ -92,6 +93,7 @@ impl Validator<'_> {
             }
             for workspace in &mut workspaces {
                 workspace.target.source.users = vec![users.to_string_lossy().into_owned()];
+                workspace.target.source.git = None;
                 self.folder.clone_into(&mut workspace.target.source.base);
             }
         }
@@ -113,7 +115,8 @@ impl Validator<'_> {
         let credentials = fields.require("credentials", &mut self.found);
         let credentials = credentials.and_then(|node| self.credentials(node));
         let workspace_uid = fields.get("workspace_uid").and_then(|node| self.workspace_uid(node));
-        let users = fields.require("users", &mut self.found).and_then(|node| self.users(node));
+        let users = fields.require("users", &mut self.found);
+        let users = users.and_then(|node| self.users(node, store));
         let zone = self.zone(&fields);
         let on_removed = self.on_removed(&fields);
         let limits = self.limits(&fields);
@@ -125,7 +128,8 @@ impl Validator<'_> {
         connection.endpoint = endpoint?;
         self.authority(&fields, &connection);
         let (workspace, users, base, credentials) = (name?, users?, self.base(), credentials?);
-        let source = RosterSource { users, base, max_bytes, trust: self.trust.clone() };
+        let (users, git) = users;
+        let source = RosterSource { users, base, git, max_bytes, trust: self.trust.clone() };
         let target = WorkspaceSpec {
             workspace,
             source,
@@ -198,10 +202,23 @@ impl Validator<'_> {
         url.map_err(|why| self.reject(node, "endpoint", &why, "the https URL of the API")).ok()
     }
 
-    fn users(&mut self, node: &Node<'_>) -> Option<Vec<String>> {
-        if let Value::Scalar { .. } = node.value {
-            return self.expand_required(node, "`users`").map(|one| vec![one]);
+    fn users(
+        &mut self,
+        node: &Node<'_>,
+        store: Option<&Location>,
+    ) -> Option<(Vec<String>, Option<GitRemote>)> {
+        match &node.value {
+            Value::Scalar { .. } => {
+                self.expand_required(node, "`users`").map(|one| (vec![one], None))
+            }
+            Value::Map(_) => {
+                self.git_users(node, store).map(|(paths, remote)| (paths, Some(remote)))
+            }
+            _ => self.files(node).map(|files| (files, None)),
         }
+    }
+
+    fn files(&mut self, node: &Node<'_>) -> Option<Vec<String>> {
         let Value::Seq(items) = &node.value else {
             self.found.push(node.expected("`users`", "a file, a folder or a list of them"));
             return None;

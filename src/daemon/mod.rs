@@ -11,6 +11,7 @@
 //! a test runs the same loop without them.
 
 pub mod events;
+mod fetch;
 mod files;
 mod queue;
 pub mod renames;
@@ -40,6 +41,7 @@ use crate::reconcile::{
 };
 use crate::report::{Failure, RunReport, Trigger};
 use crate::roster::Digest;
+use crate::source::remote::GitRemote;
 use crate::telemetry;
 use events::Event;
 pub use events::{DaemonHandle, Inbox};
@@ -81,6 +83,10 @@ pub trait Environment: Send + Sync + 'static {
 
     /// Reads the roster.
     fn load(&self, target: &WorkspaceSpec, now: Timestamp) -> Result<Loaded, InputError> {
+        if let Some(Err(problem)) = target.source.git.as_ref().map(GitRemote::fetch_first) {
+            let diagnostics = vec![problem];
+            return Err(InputError { sources: Sources::default(), diagnostics });
+        }
         reconcile::load(target, now)
     }
 

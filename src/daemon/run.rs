@@ -38,7 +38,15 @@ impl<E: Environment> WorkspaceWorker<E> {
             files.complete(&*environment, &read, loaded, |loaded| &loaded.sources)
         });
         let unusable = match self.complete(settings, roster.await) {
-            Some(roster) => self.accept_roster(settings, roster).unwrap_or_default(),
+            Some(mut roster) => {
+                // After a restart, the last accepted commit is in force.
+                let outage = roster.as_mut().ok().and_then(|loaded| loaded.outage.take());
+                if let Some(outage) = outage {
+                    self.known.last_good = roster.ok().map(Arc::new);
+                    roster = Err(outage);
+                }
+                self.accept_roster(settings, roster).unwrap_or_default()
+            }
             None if self.known.last_good.is_none() => return None,
             None => Sources::default(),
         };

@@ -22,10 +22,10 @@ impl WorkspaceSettings {
     pub fn is_same_target(&self, other: &Self) -> bool {
         let key = |settings: &Self| {
             let WorkspaceConfig { target, connection, .. } = &settings.workspace;
-            let RosterSource { users, base, .. } = target.source.clone();
+            let RosterSource { users, base, git, .. } = target.source.clone();
+            let files = (users, base, git.map(|remote| remote.clone));
             (
-                users,
-                base,
+                files,
                 target.zone.clone(),
                 connection.endpoint.clone(),
                 connection.workspace_uid.clone(),

@@ -57,6 +57,8 @@ pub struct Loaded {
     pub revision: Option<Revision>,
     /// Whether approvals can count: the files are in a work tree, or need not be.
     pub takes_approvals: bool,
+    /// Why this is the last accepted commit, if the newest one cannot be used.
+    pub outage: Option<InputError>,
 }
 
 impl Loaded {
@@ -93,15 +95,33 @@ fn files(spec: &WorkspaceSpec) -> Result<Sources, InputError> {
         .map_err(|diagnostics| InputError { sources: Sources::default(), diagnostics })
 }
 
+/// The newest files; or, if those of a repository on a server cannot be used, the last ones that
+/// could be, which are still in force after a restart.
 fn validated(spec: &WorkspaceSpec, now: Timestamp) -> Result<Loaded, InputError> {
-    let sources = files(spec)?;
+    match files(spec).and_then(|sources| usable(spec, sources, now)) {
+        Ok(mut loaded) => {
+            let accepted = spec.source.accept(&loaded.sources);
+            loaded.warnings.extend(accepted.err());
+            Ok(loaded)
+        }
+        Err(outage) => match spec.source.last_accepted() {
+            Some(sources) => {
+                usable(spec, sources, now).map(|it| Loaded { outage: Some(outage), ..it })
+            }
+            None => Err(outage),
+        },
+    }
+}
+
+fn usable(spec: &WorkspaceSpec, sources: Sources, now: Timestamp) -> Result<Loaded, InputError> {
     let (roster, diagnostics) = checks::validate(raw::read(&sources), &sources, &spec.zone, now);
     match roster {
         Some(mut roster) => {
             approvals::judge(spec, &sources, &mut roster, now);
             let revision = spec.source.revision(&sources, &env_var);
             let takes_approvals = spec.approvals_in_file || spec.source.is_in_work_tree();
-            Ok(Loaded { roster, sources, warnings: diagnostics, revision, takes_approvals })
+            let warnings = diagnostics;
+            Ok(Loaded { roster, sources, warnings, revision, takes_approvals, outage: None })
         }
         None => Err(InputError { sources, diagnostics }),
     }

@@ -26,9 +26,7 @@ pub fn file(
             Diagnostic::error("not-a-file", format!("{name} is not a regular file"))
                 .hint("write a file, a folder of files, or a pattern")
         }
-        io::ErrorKind::FileTooLarge => {
-            Diagnostic::error(TOO_LARGE, format!("{name} is larger than {}", size::shown(limit)))
-        }
+        io::ErrorKind::FileTooLarge => too_large(name, limit),
         _ => unreadable(name, &error),
     };
     let file = open(path).map_err(failed)?;
@@ -99,7 +97,12 @@ fn read_open(mut file: File, limit: usize) -> io::Result<(Vec<u8>, Metadata)> {
     Ok((bytes, file.metadata()?))
 }
 
-fn not_text(name: &str, error: &std::string::FromUtf8Error) -> Diagnostic {
+/// A file that is larger than what is left of the limit.
+pub(super) fn too_large(name: &str, limit: usize) -> Diagnostic {
+    Diagnostic::error(TOO_LARGE, format!("{name} is larger than {}", size::shown(limit)))
+}
+
+pub(super) fn not_text(name: &str, error: &std::string::FromUtf8Error) -> Diagnostic {
     let (good, _) = error.as_bytes().split_at(error.utf8_error().valid_up_to());
     let line = good.split(|byte| *byte == b'\n').count();
     let start = good.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);

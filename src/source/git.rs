@@ -11,8 +11,8 @@ use gix::objs::tree::EntryKind;
 use gix::{Commit, ObjectId, Repository};
 use jiff::Timestamp;
 
-use super::is_visible_yaml;
 use super::revision::Trust;
+use super::{is_visible_yaml, tree};
 use crate::diagnostic::Sources;
 use crate::revision::{Revision, shortened};
 
@@ -24,7 +24,7 @@ const MAX_VERSIONS: usize = 100;
 
 /// Maximum size of an object, and of what it is computed from: a file, and twice as much for a
 /// version that is stored as a difference.
-const MAX_OBJECT: usize = 48 << 20;
+pub(super) const MAX_OBJECT: usize = 48 << 20;
 
 /// The work tree of the roster, with its files.
 pub(super) struct Checkout {
@@ -37,6 +37,8 @@ pub(super) struct Checkout {
     deadline: Instant,
     /// Maximum size of the files of a version.
     limit: usize,
+    /// What is read of a clone: all of it is committed.
+    users: Option<Vec<String>>,
 }
 
 /// A file that was read, as git would store it.
@@ -112,7 +114,24 @@ impl Checkout {
         }
         let head = repository.head_id().ok()?.detach();
         let deadline = Instant::now() + TIME_LIMIT;
-        Some(Self { repository, roots, files, head, deadline, limit })
+        Some(Self { repository, roots, files, head, deadline, limit, users: None })
+    }
+
+    /// A commit of a clone, as `users` has been read from it.
+    pub fn of_commit(
+        repository: Repository,
+        commit: &str,
+        users: Vec<String>,
+        roots: Vec<PathBuf>,
+        mut files: Vec<FileBlob>,
+        limit: usize,
+    ) -> Option<Self> {
+        let head = commit.parse().ok()?;
+        for file in &mut files {
+            file.path = PathBuf::from(&file.name);
+        }
+        let deadline = Instant::now() + TIME_LIMIT;
+        Some(Self { repository, roots, files, head, deadline, limit, users: Some(users) })
     }
 
     /// The files of the last commit, if those that were read differ. They are empty if it has not
@@ -204,6 +223,9 @@ impl Checkout {
 
     /// Whether the files differ from the commit; None if it contains none of them.
     fn is_dirty(&self) -> Option<bool> {
+        if self.users.is_some() {
+            return Some(false);
+        }
         let tree = self.commit(self.head)?.tree().ok()?;
         let states: Vec<_> = self.files.iter().map(|file| file.is_committed(&tree)).collect();
         let tracked = states.iter().any(Option::is_some);
@@ -212,6 +234,9 @@ impl Checkout {
 
     /// The names of the files that are as in the commit.
     pub fn committed(&self) -> BTreeSet<String> {
+        if self.users.is_some() {
+            return self.files.iter().map(|file| file.name.clone()).collect();
+        }
         let tree = self.commit(self.head).and_then(|commit| commit.tree().ok());
         let Some(tree) = tree else { return BTreeSet::new() };
         let same = self.files.iter().filter(|file| file.is_committed(&tree) == Some(true));
@@ -221,6 +246,12 @@ impl Checkout {
     /// The files of the roster in a commit. Files that were read keep their names; others have
     /// their paths. None if they are not text, or together too large.
     fn at(&self, commit: ObjectId) -> Option<Sources> {
+        if let Some(users) = &self.users {
+            return match tree::read(&self.repository, commit, users, self.limit) {
+                Err(problems) if problems.iter().all(tree::is_missing) => Some(Sources::default()),
+                found => found.ok(),
+            };
+        }
         let tree = self.commit(commit)?.tree().ok()?;
         let mut sources = Sources::default();
         let mut known = BTreeSet::new();
@@ -313,11 +344,15 @@ pub(super) fn repository(roots: &[PathBuf], trust: &Trust) -> Found<Repository> 
     if !is_safe && ![&git_dir, &common].into_iter().all(|path| is_owned(path, trust)) {
         return Found::Untrusted;
     }
-    // Neither variables nor settings of the user count, and no object may be huge.
+    opened(&top.join(".git")).map_or(Found::Nothing, Found::Readable)
+}
+
+/// A repository whose owner is trusted. Neither variables nor settings of the user count, and no
+/// object may be huge.
+pub(super) fn opened(git_dir: &Path) -> Option<Repository> {
     let limit = format!("gitoxide.objects.allocLimit={MAX_OBJECT}");
     let options = gix::open::Options::isolated().with(gix::sec::Trust::Full);
-    let repository = gix::open_opts(top.join(".git"), options.config_overrides([limit]));
-    repository.map_or(Found::Nothing, Found::Readable)
+    gix::open_opts(git_dir, options.config_overrides([limit])).ok()
 }
 
 /// The folder with the `.git` of the first root, on the same file system. A folder that is a

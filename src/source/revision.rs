@@ -75,7 +75,7 @@ impl RosterSource {
 
     /// Whether the files are in a git work tree, trusted or not.
     pub fn is_in_work_tree(&self) -> bool {
-        !matches!(git::repository(&self.roots(), &self.trust), Found::Nothing)
+        self.git.is_some() || !matches!(git::repository(&self.roots(), &self.trust), Found::Nothing)
     }
 
     /// The roster of the last commit.
@@ -98,21 +98,32 @@ impl RosterSource {
     }
 
     fn checkout(&self, sources: &Sources) -> Found<Checkout> {
-        Checkout::of(&self.roots(), || blobs(&self.base, sources), &self.trust, self.max_bytes)
+        self.checkout_later(sources)()
     }
 
     /// The same, to be opened in another thread.
     fn checkout_later(&self, sources: &Sources) -> impl FnOnce() -> Found<Checkout> + use<> {
-        let (roots, files, trust) = (self.roots(), blobs(&self.base, sources), self.trust.clone());
-        let limit = self.max_bytes;
-        move || Checkout::of(&roots, || files, &trust, limit)
+        let (source, roots) = (self.clone(), self.roots());
+        let (files, commit) = (blobs(&self.base, sources), sources.commit().map(str::to_owned));
+        move || match &source.git {
+            Some(remote) => {
+                let checkout = || {
+                    let repository = remote.open().ok()?.repository;
+                    let users = source.users.clone();
+                    Checkout::of_commit(repository, &commit?, users, roots, files, source.max_bytes)
+                };
+                checkout().map_or(Found::Nothing, Found::Readable)
+            }
+            None => Checkout::of(&roots, || files, &source.trust, source.max_bytes),
+        }
     }
 
     /// Each file or folder of `users`; for a pattern, the folder before its first wildcard.
     fn roots(&self) -> Vec<PathBuf> {
         let base = &self.base;
         let root = |written: &String| {
-            if is_glob(written) { base.join(super::fixed(written)) } else { base.join(written) }
+            let path = if is_glob(written) { super::fixed(written) } else { Path::new(written) };
+            if self.git.is_some() { path.to_owned() } else { base.join(path) }
         };
         self.users.iter().map(root).collect()
     }

@@ -4,6 +4,7 @@
 
 mod compose;
 mod container;
+mod git;
 mod hostile;
 mod image;
 #[cfg(feature = "otlp")]

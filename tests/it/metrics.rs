@@ -60,6 +60,7 @@ fn observation(world: &World, memory: &Memory) -> Arc<Observation> {
         warnings,
         revision,
         takes_approvals: true,
+        outage: None,
     });
     let (snapshot, plan, verdict) = (world.snapshot(), world.plan(), world.verdict());
     let evaluation = Evaluation { snapshot, plan: plan.into(), verdict: verdict.into() };

@@ -215,6 +215,7 @@ fn roster() -> Arc<Loaded> {
         warnings: Vec::new(),
         revision: None,
         takes_approvals: true,
+        outage: None,
     })
 }
 

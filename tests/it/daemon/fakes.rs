@@ -281,6 +281,7 @@ impl Environment for World {
             warnings: vec![],
             revision: None,
             takes_approvals: true,
+            outage: None,
         })
     }
 

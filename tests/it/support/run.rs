@@ -64,8 +64,14 @@ impl<'a> Run<'a> {
         };
         let roster = world.roster();
         let sources = Sources::default();
-        let loaded =
-            Loaded { roster, sources, warnings: Vec::new(), revision: None, takes_approvals: true };
+        let loaded = Loaded {
+            roster,
+            sources,
+            warnings: Vec::new(),
+            revision: None,
+            takes_approvals: true,
+            outage: None,
+        };
         let loaded = Arc::new(loaded);
         let cancel = CancellationToken::new();
         let ledger = Ledger::at(Location::Memory);
