@@ -63,7 +63,7 @@ impl GitRemote {
         if fetched.is_some() { Ok(()) } else { self.fetch() }
     }
 
-    /// Fetches what the ref names now. It may block for [`TIME_LIMIT`]. The error is why that was
+    /// Fetches what the ref names now. It may block for 5 minutes. The error is why that was
     /// not possible.
     pub fn fetch(&self) -> Result<(), Diagnostic> {
         let failed = |why: &str| {
