@@ -18,7 +18,7 @@ use crate::roster::Roster;
 
 /// Maximum number of changes and findings of a plan, unless the configuration says otherwise. Each
 /// needs about 3 KB in plan, ledger and log.
-pub const MAX_CHANGES: usize = 10_000;
+pub const MAX_CHANGES: usize = 20_000;
 
 /// What a listing means for a roster. The report and the observation of a run share it.
 #[derive(Debug)]

@@ -15,6 +15,8 @@ use super::git::MAX_OBJECT;
 
 /// Maximum size of a pack, in bytes.
 const MAX_PACK: u64 = 256 << 20;
+/// Maximum number of objects in a pack: each needs about 100 bytes of memory.
+const MAX_OBJECTS: u32 = 1_000_000;
 /// Maximum size of a list of refs, in bytes.
 const MAX_REFS: u64 = 1 << 20;
 /// Maximum length of a packet, including its length.
@@ -80,7 +82,11 @@ impl Server<'_> {
                 Packet::Flush => return Err("it sent no objects".into()),
             }
         }
-        let mut pack = BufReader::new(PackReader { inner: body, left: Vec::new(), at: 0 });
+        let mut pack = PackReader { inner: body, left: Vec::new(), at: 0 };
+        let mut head = [0; 12];
+        pack.read_exact(&mut head).map_err(broken)?;
+        check_count(head)?;
+        let mut pack = BufReader::new((&head[..]).chain(pack));
         let options = pack::bundle::write::Options {
             thread_limit: Some(1),
             alloc_limit_bytes: Some(MAX_OBJECT),
@@ -160,6 +166,18 @@ impl Server<'_> {
             status => Err(format!("answered {status}")),
         }
     }
+}
+
+/// Fails if the head of a pack announces too many objects.
+fn check_count(head: [u8; 12]) -> Result<(), String> {
+    let [.., a, b, c, d] = head;
+    let count = u32::from_be_bytes([a, b, c, d]);
+    if count <= MAX_OBJECTS {
+        return Ok(());
+    }
+    Err(format!(
+        "it sent {count} objects, more than {MAX_OBJECTS}; keep the roster in a repository of its own"
+    ))
 }
 
 /// A line in a packet.
@@ -273,6 +291,16 @@ mod tests {
             let told = found[0].as_ref().unwrap_err();
             assert!(found.len() == 1 && told.contains(why), "{told}");
         }
+    }
+
+    #[test]
+    fn a_pack_with_too_many_objects_is_refused() {
+        let head = |count: u32| {
+            let bytes = [b"PACK\0\0\0\x02", &count.to_be_bytes()[..]].concat();
+            check_count(bytes.try_into().unwrap())
+        };
+        assert_eq!(head(MAX_OBJECTS), Ok(()));
+        assert!(head(MAX_OBJECTS + 1).unwrap_err().contains("1000001 objects"));
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! A git repository on a server, and its bare clone in the state directory. Only commits that the
 //! clone has are read.
 //!
-//! The clone has two refs: the commit that was fetched last, and the last one with a usable roster.
+//! The clone has a ref for the commit that was fetched last, and for each roster one for the last
+//! commit in which it was usable.
 
 use std::collections::{BinaryHeap, HashSet};
 use std::path::{Path, PathBuf};
@@ -19,9 +20,9 @@ use super::secret::SecretSource;
 use super::{RosterSource, env_var, read_limited, tree};
 use crate::diagnostic::{Diagnostic, Sources};
 use crate::escape::escape;
+use crate::roster::Digest;
 
 const FETCHED: &str = "refs/rosterd/fetched";
-const ACCEPTED: &str = "refs/rosterd/accepted";
 /// A file in the clone that is written at every successful fetch.
 const REACHED: &str = "rosterd-reached";
 /// Maximum time of a fetch.
@@ -87,9 +88,12 @@ impl GitRemote {
         };
         let tip = server.tip(&self.reference)?;
         if commit_of(repository, FETCHED) != Some(tip) {
-            let have = [FETCHED, ACCEPTED].into_iter().filter_map(|it| commit_of(repository, it));
-            let have: Vec<_> = have.collect();
-            server.fetch(tip, &have, &repository.objects.store_ref().path().join("pack"))?;
+            let have = commit_of(repository, FETCHED);
+            server.fetch(
+                tip,
+                have.as_slice(),
+                &repository.objects.store_ref().path().join("pack"),
+            )?;
             let repository = opened(&self.clone).ok_or("the clone cannot be read")?;
             // A tag may name another kind of object.
             repository.find_commit(tip).map_err(|_| format!("{tip} is not a commit"))?;
@@ -151,7 +155,7 @@ impl GitRemote {
 
 impl BareClone {
     /// The commit to read, unless that would go back or the server has been away for long.
-    pub fn newest(&self) -> Result<ObjectId, Diagnostic> {
+    pub fn newest(&self, users: &[String]) -> Result<ObjectId, Diagnostic> {
         let fetched = commit_of(&self.repository, FETCHED).ok_or_else(|| {
             Diagnostic::error("not-fetched", "nothing was fetched of the repository yet")
                 .hint("the daemon and `rosterd --plan` fetch it")
@@ -162,7 +166,7 @@ impl BareClone {
             return Err(Diagnostic::error("git-away", message)
                 .hint("the last accepted commit stays in force; see the problem of the fetch"));
         }
-        match self.accepted() {
+        match self.accepted(users) {
             Some(accepted) if !is_ancestor(&self.repository, accepted, fetched) => {
                 let message = format!(
                     "the history was rewritten: commit {} does not follow {}, the one in force",
@@ -177,18 +181,24 @@ impl BareClone {
     }
 
     /// The last commit with a usable roster.
-    pub fn accepted(&self) -> Option<ObjectId> {
-        commit_of(&self.repository, ACCEPTED)
+    pub fn accepted(&self, users: &[String]) -> Option<ObjectId> {
+        commit_of(&self.repository, &accepted_ref(users))
     }
 
     /// A commit has a usable roster. A later run may have accepted a newer one already.
-    pub fn accept(&self, commit: ObjectId) -> Result<(), Diagnostic> {
-        if self.accepted().is_some_and(|it| is_ancestor(&self.repository, commit, it)) {
+    pub fn accept(&self, users: &[String], commit: ObjectId) -> Result<(), Diagnostic> {
+        if self.accepted(users).is_some_and(|it| is_ancestor(&self.repository, commit, it)) {
             return Ok(());
         }
-        point(&self.repository, ACCEPTED, commit)
+        point(&self.repository, &accepted_ref(users), commit)
             .map_err(|why| Diagnostic::error("clone", format!("the clone is not writable: {why}")))
     }
+}
+
+/// The ref of the last commit with a usable roster in these files.
+fn accepted_ref(users: &[String]) -> String {
+    let digest = Digest::of(users.iter().map(String::as_str)).hex();
+    format!("refs/rosterd/accepted-{}", &digest[..16])
 }
 
 /// Whether a commit is `of`, or one of those before it.
@@ -221,20 +231,20 @@ impl RosterSource {
     /// The files of the newest commit.
     pub(super) fn fetched(&self, remote: &GitRemote) -> Result<Sources, Vec<Diagnostic>> {
         let clone = remote.open().map_err(|problem| vec![problem])?;
-        let commit = clone.newest().map_err(|problem| vec![problem])?;
+        let commit = clone.newest(&self.users).map_err(|problem| vec![problem])?;
         self.of_commit(&clone, commit)
     }
 
     /// The files of the last commit with a usable roster, if the newest has none.
     pub fn last_accepted(&self) -> Option<Sources> {
         let clone = self.git.as_ref()?.open().ok()?;
-        self.of_commit(&clone, clone.accepted()?).ok()
+        self.of_commit(&clone, clone.accepted(&self.users)?).ok()
     }
 
     /// The commit of these files has a usable roster: after a restart it is still in force.
     pub fn accept(&self, sources: &Sources) -> Result<(), Diagnostic> {
         match (&self.git, sources.commit().and_then(|it| it.parse().ok())) {
-            (Some(remote), Some(commit)) => remote.open()?.accept(commit),
+            (Some(remote), Some(commit)) => remote.open()?.accept(&self.users, commit),
             _ => Ok(()),
         }
     }
@@ -247,6 +257,6 @@ impl RosterSource {
 
 /// The folder of the clone of a ref, within the folder of the ledger.
 pub fn clone_folder(state: &Path, url: &Url, reference: &str) -> PathBuf {
-    let digest = crate::roster::Digest::of([url.as_str(), reference]);
+    let digest = Digest::of([url.as_str(), reference]);
     state.join("git").join(&digest.hex()[..16])
 }

@@ -72,7 +72,7 @@ fn a_minimal_file_gives_exactly_the_defaults() {
     assert_eq!((&connection.workspace_uid, &connection.ca_file), (&None, &None));
     assert_eq!((connection.timeout, connection.rate), (Duration::from_mins(1), Some(10.0)));
     assert_eq!((target.source.max_bytes, connection.max_response), (16 << 20, 64 << 20));
-    assert_eq!(target.max_changes, 10_000);
+    assert_eq!(target.max_changes, 20_000);
     assert_eq!(credentials.api_key, Some(SecretSource::Env("KEY".into())));
     assert_eq!(credentials.api_secret, SecretSource::Env("SECRET".into()));
 }

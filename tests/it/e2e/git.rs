@@ -237,6 +237,21 @@ fn an_older_commit_or_a_rewritten_history_is_not_read() {
 }
 
 #[test]
+fn each_roster_of_a_repository_has_its_own_last_commit() {
+    let (forge, state) = (Forge::new(), tempfile::tempdir().unwrap());
+    forge.push("one.yaml", ONE, "Begin");
+    let [one, two] = ["one.yaml", "two.yaml"].map(|it| forge.source(state.path(), "main", &[it]));
+    forge.push("two.yaml", TWO, "Two");
+    fetch(&one).unwrap();
+    two.accept(&two.load().unwrap()).unwrap();
+    forge.push("two.yaml", "users: [", "Break it");
+    fetch(&one).unwrap();
+    one.accept(&one.load().unwrap()).unwrap();
+    assert_eq!(texts(&Ok(two.last_accepted().unwrap())), [("two.yaml", TWO)]);
+    assert_eq!(texts(&Ok(one.last_accepted().unwrap())), [("one.yaml", ONE)]);
+}
+
+#[test]
 fn files_are_read_only_within_the_commit() {
     let (forge, state) = (Forge::new(), tempfile::tempdir().unwrap());
     let link = |target: &str, name: &str| {
