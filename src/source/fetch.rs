@@ -176,7 +176,8 @@ fn check_count(head: [u8; 12]) -> Result<(), String> {
         return Ok(());
     }
     Err(format!(
-        "it sent {count} objects, more than {MAX_OBJECTS}; keep the roster in a repository of its own"
+        "it sent {count} objects, more than {MAX_OBJECTS}; keep the roster in a repository of its \
+         own"
     ))
 }
 
