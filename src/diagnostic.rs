@@ -162,6 +162,12 @@ impl Diagnostic {
         self
     }
 
+    /// The message and what to do, in one line.
+    pub fn with_hint(&self) -> String {
+        let hint = self.hint.iter().map(|hint| format!("; {hint}"));
+        self.message.clone() + &hint.collect::<String>()
+    }
+
     /// Hides the source lines of this diagnostic.
     #[must_use]
     pub fn redacted(mut self) -> Self {

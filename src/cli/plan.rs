@@ -110,7 +110,7 @@ pub async fn load(
 ) -> Result<Loaded, CliError> {
     if let Some(remote) = workspace.target.source.git.clone() {
         let fetched = run_blocking(move || remote.fetch()).await;
-        fetched.map_err(|problem| failed(workspace, &problem.message))?;
+        fetched.map_err(|problem| failed(workspace, &problem.with_hint()))?;
     }
     let mut loaded = complete(&workspace.target, context.in_place).await?;
     if let Some(outage) = loaded.outage.take() {

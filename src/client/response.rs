@@ -19,9 +19,9 @@ use crate::role::Role;
 /// Maximum number of rows of each list; a listing with more is refused.
 pub const MAX_ROWS: usize = 150_000;
 /// Maximum length of a display name in bytes; a longer one is cut.
-const MAX_NAME: usize = 256;
+pub const MAX_NAME: usize = 256;
 /// Maximum length of a uid, an address, a role or a status in bytes.
-const MAX_VALUE: usize = 256;
+pub const MAX_VALUE: usize = 256;
 
 /// A GraphQL response: `data`, `errors`, or both.
 #[derive(Debug)]

@@ -289,8 +289,8 @@ mod tests {
             (b"0010ERR no entry", "no entry"),
         ] {
             let found = packets(bytes);
-            let told = found[0].as_ref().unwrap_err();
-            assert!(found.len() == 1 && told.contains(why), "{told}");
+            let message = found[0].as_ref().unwrap_err();
+            assert!(found.len() == 1 && message.contains(why), "{message}");
         }
     }
 

@@ -70,6 +70,7 @@ impl GitRemote {
         let failed = |why: &str| {
             let url = escape(self.url.as_str());
             Diagnostic::error("fetch", format!("cannot fetch {url}: {}", escape(why)))
+                .hint("check `git`, `token` and the network; the daemon tries again")
         };
         let fetched = self.fetch_into(&self.open()?.repository);
         fetched.map_err(|why| failed(&why))?;

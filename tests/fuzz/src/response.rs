@@ -5,6 +5,7 @@
 //! body.
 
 use rosterd::client::answer::{ErrorContext, Response};
+use rosterd::client::response::{MAX_NAME, MAX_ROWS, MAX_VALUE};
 use rosterd::client::{Answer, ClientError, Credentials, Reply, interpret};
 use rosterd::directory::Snapshot;
 use serde::de::IgnoredAny;
@@ -80,6 +81,7 @@ fn check_listing(snapshot: &Snapshot, response: &Response, body: &Value) {
     let (active, invited) = (rows("activeUsers"), rows("invitedUsers"));
     assert_eq!(snapshot.accounts().len(), active.len());
     assert_eq!(snapshot.invitations().len(), invited.len());
+    assert!(active.len().max(invited.len()) <= MAX_ROWS);
     for row in &active {
         let is_it = |uid: &str| row["uid"] == uid;
         let account = snapshot.accounts().iter().find(|it| is_it(it.uid.as_str()));
@@ -89,7 +91,16 @@ fn check_listing(snapshot: &Snapshot, response: &Response, body: &Value) {
             (account.email.as_str(), account.role.as_str()),
             (email, text(row, "accountType"))
         );
-        assert_eq!(account.name.as_deref(), row["name"].as_str());
+        let (name, whole) = (account.name.as_deref(), row["name"].as_str());
+        match whole.filter(|whole| whole.len() > MAX_NAME) {
+            Some(whole) => assert!(
+                name.is_some_and(|it| it.len() <= MAX_NAME && whole.starts_with(it)),
+                "{name:?}"
+            ),
+            None => assert_eq!(name, whole),
+        }
+        let values = [account.uid.as_str(), account.email.as_str(), account.role.as_str()];
+        assert!(values.iter().all(|value| value.len() <= MAX_VALUE), "{values:?}");
     }
     for row in &invited {
         let email = row["email"].as_str().expect("text").trim_ascii();

@@ -4,6 +4,7 @@ use jiff::tz::TimeZone;
 use rosterd::diagnostic::{Diagnostic, Sources, any_error};
 use rosterd::directory::{Account, Snapshot, Uid};
 use rosterd::roster::{Member, Roster, checks, raw, write};
+use rosterd::yaml::MAX_VALUES;
 
 use super::{now, output};
 
@@ -24,6 +25,7 @@ pub fn check(data: &[u8]) {
     }
     output::renderings(&found, &sources);
     if let Some(roster) = roster {
+        assert!(roster.members().len() <= MAX_VALUES);
         check_import(&roster);
     }
 }

@@ -323,10 +323,10 @@ fn what_cannot_be_fetched_says_why() {
     let source = forge.source(state.path(), "main", &["users.yaml"]);
     let remote = source.git.unwrap();
     let locked = remote.url.join("/locked/.git").unwrap();
-    let told = |remote: &GitRemote| remote.fetch().map_err(|problem| problem.message);
+    let result = |remote: &GitRemote| remote.fetch().map_err(|problem| problem.message);
     let with = |url: &reqwest::Url, token: Option<SecretSource>| {
         let clone = clone_folder(state.path(), url, "main");
-        told(&GitRemote { url: url.clone(), token, clone, ..remote.clone() })
+        result(&GitRemote { url: url.clone(), token, clone, ..remote.clone() })
     };
     assert_eq!(with(&locked, Some(SecretSource::Sandbox("secret"))), Ok(()));
     for token in [None, Some(SecretSource::Sandbox("other"))] {
@@ -352,7 +352,7 @@ fn what_cannot_be_fetched_says_why() {
     let found = with(&other.url.parse().unwrap(), None).unwrap_err();
     assert!(found.contains("shallow"), "{found}");
     forge.is_up.store(false, Ordering::Relaxed);
-    assert!(told(&remote).is_err());
+    assert!(result(&remote).is_err());
 }
 
 /// The daemon applies what is pushed, and keeps the last accepted commit through restarts, without
