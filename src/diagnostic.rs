@@ -91,6 +91,15 @@ impl Sources {
         self.commit.as_deref()
     }
 
+    /// The files with other names; None keeps a name.
+    #[must_use]
+    pub fn renamed(mut self, name: impl Fn(&str) -> Option<String>) -> Self {
+        for file in &mut self.files {
+            file.name = name(&file.name).unwrap_or(std::mem::take(&mut file.name));
+        }
+        self
+    }
+
     /// Adds a file. Supports up to 65,536 files.
     pub fn add(&mut self, name: impl Into<String>, text: impl Into<String>) -> FileId {
         self.push(SourceFile { name: name.into(), text: text.into(), stamp: None })

@@ -1,14 +1,18 @@
 //! Reads the files of the roster: all of them in one consistent state, or none.
 
+mod bare_clone;
 pub mod deadline;
-pub mod fetch;
+mod fetch;
 mod file;
 mod git;
 pub mod in_place;
+mod local;
 pub mod remote;
 pub mod revision;
 pub mod secret;
-pub mod tree;
+mod signers;
+mod tree;
+mod trust;
 
 use std::collections::BTreeSet;
 use std::io;
@@ -76,8 +80,8 @@ impl RosterSource {
     /// `users` is returned with its parent, because it may be replaced.
     pub fn watched(&self) -> Vec<PathBuf> {
         let Self { users, base, .. } = self;
-        if let Some(remote) = &self.git {
-            return vec![remote.clone.join("refs/rosterd")];
+        if self.git.is_some() {
+            return Vec::new();
         }
         let mut folders = BTreeSet::new();
         for written in users {

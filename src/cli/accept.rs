@@ -23,13 +23,19 @@ pub async fn run(global: &Global, args: &AcceptArgs) -> Result<u8, CliError> {
         return Err(CliError::Usage("several workspaces: select one with --workspace".into()));
     };
     let failed = |failure: Failure| plan::failed(workspace, &failure.message);
+    let source = &workspace.target.source;
+    plan::fetch(workspace).await?;
     let Connected { directory, ledger } = context.connect(workspace).map_err(failed)?;
     let cancel = CancellationToken::new();
     let session = RunSession::acquire(&ledger, &SystemClock, &cancel).await.map_err(failed)?;
     let listed = directory.list().await;
     let snapshot = listed.map_err(|error| plan::failed(workspace, &error.message))?;
     let now = SystemClock.now();
-    let Some(hold) = session.waiting(accepted, &snapshot, now) else {
+    let hold = match accepted {
+        Acceptable::Commit => source.rewritten(),
+        _ => session.waiting(accepted, &snapshot, now),
+    };
+    let Some(hold) = hold else {
         let message = format!("nothing waits for `rosterd accept {what}`");
         return Err(plan::failed(workspace, &message));
     };
@@ -53,6 +59,10 @@ pub async fn run(global: &Global, args: &AcceptArgs) -> Result<u8, CliError> {
         return Err(plan::failed(workspace, &message));
     }
     session.accept(&hold, &args.reason, &snapshot, now).await.map_err(failed)?;
+    if accepted == Acceptable::Commit {
+        let taken = source.accept_rewritten(&hold);
+        taken.map_err(|problem| plan::failed(workspace, &problem.with_hint()))?;
+    }
     output::result(&format!("{name}: accepted the {what}\n"))?;
     Ok(exit::OK)
 }

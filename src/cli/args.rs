@@ -45,6 +45,9 @@ pub struct RunArgs {
     /// Write the plan to a file; with `--format json` it can be applied later
     #[arg(long, value_name = "FILE", requires = "plan")]
     pub out: Option<PathBuf>,
+    /// Plan another branch, tag or refs/… of the git server, such as a pull request
+    #[arg(long = "ref", value_name = "REF", requires = "plan")]
+    pub reference: Option<String>,
     /// Exit with 2 if anything can be applied, else with 3 if something is held
     #[arg(long, requires = "plan")]
     pub detailed_exitcode: bool,
@@ -66,7 +69,7 @@ pub enum Command {
     History(HistoryArgs),
     /// Review access: who has which role, since when, by which commit, until when
     Access(AccessArgs),
-    /// Accept what a run holds until an operator decides: a listing, a place or the clock
+    /// Accept what a run holds until an operator decides: a listing, a place, a clock, a commit
     Accept(AcceptArgs),
     /// Start a new ledger, or verify the existing one
     Ledger(LedgerArgs),
@@ -156,7 +159,7 @@ pub struct AccessArgs {
 
 #[derive(Args, Debug)]
 pub struct AcceptArgs {
-    /// listing, place or clock
+    /// listing, place, clock or commit
     #[arg(value_enum, hide_possible_values = true)]
     pub what: Acceptable,
     /// Why; it is kept in the ledger

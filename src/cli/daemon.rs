@@ -25,6 +25,7 @@ use crate::report::{Failure, RunReport};
 use crate::systemd;
 use crate::telemetry::{self, LogFormat};
 use crate::web::auth::Auth;
+use crate::web::hooks::{self, HookSecrets};
 use crate::web::status::{self, StatusStore};
 use crate::web::{self, AppState};
 
@@ -47,11 +48,14 @@ pub async fn run(global: &Global) -> Result<u8, CliError> {
         auth: Arc::new(Auth::new(config.web.clone())),
         notifier: Notifier::new(Arc::clone(&metrics), &notifier::RETRY_DELAYS, reach),
         metrics,
+        hook_secrets: Arc::default(),
+        hooks: config.hooks,
         listen: global.listen.or(config.listen),
     };
     let inbox = Inbox::open();
     environment.log_startup(&config);
     listen(&environment, inbox.handle()).await?;
+    listen_for_hooks(&environment, inbox.handle()).await?;
     watch_dog(inbox.handle());
     let environment = Arc::new(environment);
     let ended = daemon::serve(Arc::clone(&environment), config, Arc::new(SystemClock), inbox).await;
@@ -77,6 +81,21 @@ async fn listen(environment: &DaemonEnvironment, handle: DaemonHandle) -> Result
             return Err(CliError::Failed(format!("listen: {address}: {error}; {hint}")));
         }
     }
+    Ok(())
+}
+
+/// Starts the server for webhooks, if it has an address.
+async fn listen_for_hooks(
+    environment: &DaemonEnvironment,
+    handle: DaemonHandle,
+) -> Result<(), CliError> {
+    let Some(address) = environment.hooks else { return Ok(()) };
+    let started = hooks::start(address, Arc::clone(&environment.hook_secrets), handle).await;
+    let address = started.map_err(|error| {
+        let hint = "set another `hooks.listen`";
+        CliError::Failed(format!("hooks.listen: {address}: {error}; {hint}"))
+    })?;
+    tracing::info!(%address, "listening for webhooks");
     Ok(())
 }
 
@@ -109,6 +128,9 @@ struct DaemonEnvironment {
     auth: Arc<Auth>,
     metrics: Arc<Metrics>,
     notifier: Notifier,
+    hook_secrets: Arc<HookSecrets>,
+    /// Address for webhooks.
+    hooks: Option<SocketAddr>,
     /// Address of the web UI.
     listen: Option<SocketAddr>,
 }
@@ -187,6 +209,10 @@ impl Environment for DaemonEnvironment {
     fn adopted(&self, config: &Config) {
         let (now, all) = (SystemClock.now(), &config.workspaces);
         self.metrics.set_workspaces(all.iter().map(|workspace| &*workspace.target.workspace), now);
+        for workspace in all {
+            let git = workspace.target.source.git.as_ref();
+            self.metrics.set_git(&workspace.target.workspace, git);
+        }
         let kept = all.iter().map(|workspace| {
             let ledger = self.context.ledger(workspace).ok();
             let chain = ledger.map(|ledger| (ledger, workspace.scope()));
@@ -195,8 +221,13 @@ impl Environment for DaemonEnvironment {
         self.statuses.set_workspaces(kept, now);
         self.auth.set_settings(&config.web);
         self.notifier.set_receivers(&config.notify, config.public_url.as_ref());
-        if self.global.listen.or(config.listen) != self.listen {
-            tracing::warn!("`listen` has changed; restart the daemon to apply it");
+        self.hook_secrets.set(config);
+        if self.hook_secrets.is_empty() != config.hooks.is_none() {
+            tracing::warn!("webhooks need both `hooks.listen` and a `webhook_secret`");
+        }
+        let listen = (self.global.listen.or(config.listen), config.hooks);
+        if listen != (self.listen, self.hooks) {
+            tracing::warn!("a `listen` has changed; restart the daemon to apply it");
         }
     }
 

@@ -20,7 +20,14 @@ use crate::source::in_place;
 
 /// Plans every selected workspace. If one fails, the others are still shown.
 pub async fn run(global: &Global, args: &RunArgs) -> Result<u8, CliError> {
-    let (context, config) = Context::start(global).await?;
+    let (context, mut config) = Context::start(global).await?;
+    // It outlives the plans.
+    let folder = tempfile::tempdir().map_err(|error| CliError::Failed(error.to_string()))?;
+    if let Some(reference) = &args.reference {
+        for workspace in &mut config.workspaces {
+            preview(workspace, reference, folder.path())?;
+        }
+    }
     let mut planned = Vec::new();
     let mut codes = Vec::new();
     for workspace in &config.workspaces {
@@ -108,10 +115,7 @@ pub async fn load(
     context: &Context,
     workspace: &WorkspaceConfig,
 ) -> Result<Loaded, CliError> {
-    if let Some(remote) = workspace.target.source.git.clone() {
-        let fetched = run_blocking(move || remote.fetch()).await;
-        fetched.map_err(|problem| failed(workspace, &problem.with_hint()))?;
-    }
+    fetch(workspace).await?;
     let mut loaded = complete(&workspace.target, context.in_place).await?;
     if let Some(outage) = loaded.outage.take() {
         return Err(outage.into());
@@ -119,6 +123,27 @@ pub async fn load(
     let name = Some(workspace.target.workspace.as_str());
     output::problems(global, name, &loaded.sources, &loaded.warnings);
     Ok(loaded)
+}
+
+/// Fetches the roster, if it is on a git server.
+pub async fn fetch(workspace: &WorkspaceConfig) -> Result<(), CliError> {
+    let Some(remote) = workspace.target.source.git.clone() else { return Ok(()) };
+    let fetched = run_blocking(move || remote.fetch()).await;
+    fetched.map_err(|problem| failed(workspace, &problem.with_hint()))
+}
+
+/// Reads another ref from now on, in a clone that does not outlive the folder.
+fn preview(
+    workspace: &mut WorkspaceConfig,
+    reference: &str,
+    folder: &Path,
+) -> Result<(), CliError> {
+    let name = workspace.target.workspace.clone();
+    let Some(remote) = &mut workspace.target.source.git else {
+        return Err(CliError::Usage(format!("--ref: the roster of {name} is on no git server")));
+    };
+    *remote = remote.preview(reference, &folder.join(name));
+    Ok(())
 }
 
 /// Waits until files that may be written just now are as old as `in_place`, or have not changed

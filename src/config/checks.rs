@@ -88,6 +88,7 @@ impl Validator<'_> {
         );
         let retention = self.duration(&fields, "retention", 400 * DAY, DAY..=36_500 * DAY);
         let mut web = self.web(&fields);
+        let hooks = self.hooks(&fields);
         self.trust = self.trust(&fields);
         let public_url = self.public_url(&fields);
         web.host = public_url.as_ref().and_then(reqwest::Url::host_str).map(str::to_owned);
@@ -101,6 +102,7 @@ impl Validator<'_> {
             store,
             listen,
             web,
+            hooks,
             public_url,
             notify,
             retention,

@@ -9,7 +9,7 @@ use super::store::default_store;
 use super::workspace::{endpoint, http_defaults};
 use super::{
     Config, CredentialSource, PATHS, Request, ScheduleSettings, SecretSource, VARIABLE,
-    WatchSettings, WebSettings, WorkspaceConfig,
+    WatchSettings, WebSettings, WorkspaceConfig, git,
 };
 use crate::client;
 use crate::diagnostic::Diagnostic;
@@ -48,12 +48,23 @@ pub(super) fn config(
     let mut ignored = Vec::new();
     let missing = if request.offline { &mut ignored } else { &mut problems };
     set_endpoint(&mut connection, env, missing);
+    let hooks = git::hooks(env).unwrap_or_else(|problem| {
+        problems.push(problem);
+        None
+    });
+    let (store, retention) = (default_store(env), RETENTION);
+    let roster = git::of_command_line(users, env, store.as_ref());
+    let (users, git) = roster.unwrap_or_else(|problem| {
+        problems.push(problem);
+        (Vec::new(), None)
+    });
+    let source = RosterSource { git, ..RosterSource::new(users, folder.to_owned()) };
     if !problems.is_empty() {
         return Err(problems);
     }
     let target = WorkspaceSpec {
         workspace: NAME.to_owned(),
-        source: RosterSource::new(vec![users.to_string_lossy().into_owned()], folder.to_owned()),
+        source,
         max_changes: reconcile::MAX_CHANGES,
         zone: TimeZone::UTC,
         on_removed: OnRemoved::default(),
@@ -67,7 +78,6 @@ pub(super) fn config(
         api_key: Some(secret("PARADIME_API_KEY")),
         api_secret: secret("PARADIME_API_SECRET"),
     };
-    let (store, retention) = (default_store(env), RETENTION);
     Ok(Config {
         path: None,
         schedule: ScheduleSettings::default(),
@@ -75,6 +85,7 @@ pub(super) fn config(
         store: store.clone(),
         listen: None,
         web: web(env),
+        hooks,
         public_url: None,
         notify: Vec::new(),
         retention,

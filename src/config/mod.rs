@@ -46,7 +46,8 @@ pub const VARIABLE: &str = "ROSTERD_CONFIG";
 pub struct Request {
     /// The path of the configuration, if it is given.
     pub path: Option<PathBuf>,
-    /// The roster, instead of the configured one; relative to the working directory.
+    /// The roster, instead of the configured one: relative to the working directory, or the URL of
+    /// a repository.
     pub users: Option<PathBuf>,
     /// Only these workspaces; all if empty.
     pub workspaces: Vec<String>,
@@ -142,6 +143,8 @@ pub struct Config {
     /// Address of the web UI, API and metrics; None if there are none.
     pub listen: Option<SocketAddr>,
     pub web: WebSettings,
+    /// Address for webhooks of git servers.
+    pub hooks: Option<SocketAddr>,
     /// URL of the web UI, for links to it.
     pub public_url: Option<Url>,
     /// Webhooks that receive notifications.

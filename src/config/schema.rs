@@ -31,6 +31,7 @@ pub fn schema() -> Value {
                 "127.0.0.1:9464",
             ),
             "web": web(),
+            "hooks": hooks(),
             "public_url": not_shown(
                 described("URL of the web UI, for links in notifications."),
             ),
@@ -152,7 +153,7 @@ pub(super) fn git() -> Value {
     let mut schema = section(
         "Files of a git repository, fetched over HTTPS.",
         &json!({
-            "git": not_shown(described("The https URL of the repository.")),
+            "git": not_shown(described("The https URL of the repository; file:///PATH is local.")),
             "ref": text("HEAD, a branch, a tag, or a name that begins with refs/.", "HEAD"),
             "path": {
                 "description": "A file or folder in the repository, or a list of them with globs.",
@@ -165,10 +166,28 @@ pub(super) fn git() -> Value {
             "token": secret("A token or password that may read the repository."),
             "ca_file": nullable("PEM file of a private certificate authority."),
             "poll": duration("How often the repository is fetched without a reason.", "1m"),
+            "webhook_secret": secret("The secret of the webhook, or GitLab's token."),
+            "verify": verify(),
         }),
     );
     schema["required"] = json!(["git", "path"]);
     schema
+}
+
+pub(super) fn verify() -> Value {
+    let mut schema = section(
+        "Who must have signed a change of the roster.",
+        &json!({ "ssh_signers": described("File of allowed signers, as git and ssh-keygen read.") }),
+    );
+    schema["required"] = json!(["ssh_signers"]);
+    schema
+}
+
+pub(super) fn hooks() -> Value {
+    section(
+        "Webhooks of git servers, at /hooks/git/WORKSPACE.",
+        &json!({ "listen": described("Their address, such as 0.0.0.0:9465.") }),
+    )
 }
 
 pub(super) fn credentials() -> Value {

@@ -10,7 +10,7 @@ use reqwest::Url;
 use super::checks::Validator;
 use super::defaults::merged;
 use super::identity::Identity;
-use super::{WorkspaceConfig, schema, values};
+use super::{WorkspaceConfig, git, schema, values};
 use crate::apply::Sending;
 use crate::client::{self, Transport, endpoint_is_safe};
 use crate::diagnostic::{Diagnostic, Place};
@@ -63,7 +63,7 @@ impl Validator<'_> {
         }
         self.former_names(&workspaces, &names);
         self.same_workspaces(&identities);
-        self.selected(workspaces, node)
+        self.selected(workspaces, node, store)
     }
 
     /// Only the workspaces that the command line selects, with the roster that it gives.
@@ -71,6 +71,7 @@ impl Validator<'_> {
         &mut self,
         mut workspaces: Vec<WorkspaceConfig>,
         node: &Node<'_>,
+        store: Option<&Location>,
     ) -> Vec<WorkspaceConfig> {
         let names: Vec<String> =
             workspaces.iter().map(|workspace| workspace.target.workspace.clone()).collect();
@@ -91,10 +92,15 @@ impl Validator<'_> {
                 let message = "--users applies to one workspace";
                 self.error(node, "users-of-several", message, "select one with --workspace");
             }
-            for workspace in &mut workspaces {
-                workspace.target.source.users = vec![users.to_string_lossy().into_owned()];
-                workspace.target.source.git = None;
-                self.folder.clone_into(&mut workspace.target.source.base);
+            match git::of_command_line(users, self.env, store) {
+                Ok((users, git)) => {
+                    for workspace in &mut workspaces {
+                        let source = &mut workspace.target.source;
+                        (source.users, source.git) = (users.clone(), git.clone());
+                        self.folder.clone_into(&mut source.base);
+                    }
+                }
+                Err(problem) => self.found.push(problem),
             }
         }
         workspaces

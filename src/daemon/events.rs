@@ -29,6 +29,8 @@ pub enum Event {
     Ping(oneshot::Sender<()>),
     /// A request for a run. The answer says whether the workspace exists.
     RunRequested { workspace: String, answer: oneshot::Sender<bool> },
+    /// A webhook says that something was pushed to the repository of a workspace's roster.
+    Pushed { workspace: String },
     /// The configuration was read again, because of `trigger`.
     Reloaded { trigger: Trigger, result: Result<Box<Config>, InputError> },
 }
@@ -57,6 +59,13 @@ impl DaemonHandle {
     pub async fn request_run(&self, workspace: &str) -> Option<bool> {
         let workspace = workspace.to_owned();
         self.ask(|answer| Event::RunRequested { workspace, answer }).await
+    }
+
+    /// Fetches the roster of a workspace soon. Whether the queue of events took it within five
+    /// seconds.
+    pub async fn pushed(&self, workspace: &str) -> bool {
+        let event = Event::Pushed { workspace: workspace.to_owned() };
+        matches!(tokio::time::timeout(TIMEOUT, self.0.send(event)).await, Ok(Ok(())))
     }
 
     async fn ask<T>(&self, event: impl FnOnce(oneshot::Sender<T>) -> Event) -> Option<T> {

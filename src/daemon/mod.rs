@@ -163,6 +163,7 @@ pub async fn run<H: Environment>(
                 Some(Event::RunRequested { workspace, answer }) => {
                     let _ = answer.send(supervisor.request_run(&workspace));
                 }
+                Some(Event::Pushed { workspace }) => supervisor.pushed(&workspace),
                 Some(Event::Reloaded { trigger, result }) => {
                     if let Some(config) = supervisor.reloaded(trigger, result) {
                         on_config(config);

@@ -7,6 +7,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::events::Event;
+use super::fetch::Fetchers;
 use super::queue::{Assignment, CommandQueue};
 use super::renames::Renames;
 use super::settings::WorkspaceSettings;
@@ -29,6 +30,7 @@ pub(super) struct Supervisor<H> {
     queues: BTreeMap<String, Arc<CommandQueue>>,
     tasks: JoinSet<()>,
     events: mpsc::Sender<Event>,
+    fetchers: Fetchers,
     renames: Renames,
     reload: Reload,
     /// The digest of the invalid configuration.
@@ -59,6 +61,7 @@ impl<H: Environment> Supervisor<H> {
             queues: BTreeMap::new(),
             tasks: JoinSet::new(),
             events,
+            fetchers: Fetchers::default(),
             renames,
             reload: Reload::Idle,
             invalid: None,
@@ -75,6 +78,11 @@ impl<H: Environment> Supervisor<H> {
             queue.send(|commands| commands.request(Trigger::Http));
         }
         queue.is_some()
+    }
+
+    /// Something was pushed that may concern the roster of a workspace.
+    pub(super) fn pushed(&self, workspace: &str) {
+        self.fetchers.pushed(workspace);
     }
 
     /// Reads the configuration, then requests the runs. In this order, a roster that changed
@@ -147,6 +155,7 @@ impl<H: Environment> Supervisor<H> {
 
     fn adopt(&mut self, config: Config) {
         self.environment.adopted(&config);
+        self.fetchers.set(&config, &self.events);
         let (old, new) = (settings(&self.config), settings(&config));
         for name in old.keys().filter(|name| !new.contains_key(*name)) {
             tracing::info!(workspace = name, "the workspace was removed from the configuration");

@@ -19,7 +19,6 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc, watch};
 
 use super::events::Event;
-use super::fetch::Fetchers;
 use super::renames::Renames;
 use crate::blocking::run_blocking;
 use crate::clock::Clock;
@@ -89,10 +88,8 @@ async fn keep_watch(
     let notify = Arc::new(Notify::new());
     let mut watcher = FolderWatcher::open(&notify, renames);
     let mut before = None;
-    let mut fetchers = Fetchers::default();
     loop {
         let now = watched.borrow_and_update().clone();
-        fetchers.set(&now.rosters);
         let (debounce, poll, time) = (now.debounce, now.poll, clock.now());
         let (opened, view) = run_blocking(move || {
             let view = watcher.scan(&now, time);

@@ -20,7 +20,7 @@ pub struct OperatorHold {
 }
 
 impl OperatorHold {
-    fn new<'a>(
+    pub fn new<'a>(
         what: Acceptable,
         message: String,
         contents: impl IntoIterator<Item = &'a str>,
@@ -56,6 +56,8 @@ pub fn waiting(
 ) -> Option<OperatorHold> {
     match what {
         Acceptable::Clock => ledger_ahead(memory, now),
+        // Only the clone of the repository knows.
+        Acceptable::Commit => None,
         Acceptable::Listing | Acceptable::Place => admission.filter(|hold| hold.what == what),
     }
 }

@@ -109,6 +109,8 @@ pub enum Acceptable {
     Place,
     /// Rows of the ledger from the future.
     Clock,
+    /// A commit that does not follow the one in force.
+    Commit,
 }
 
 /// An operator's decision.

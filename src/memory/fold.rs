@@ -95,8 +95,9 @@ impl Memory {
 
     fn accept(&mut self, accepted: &Accepted, at: Timestamp) {
         match accepted.what {
-            // The accounts that are gone follow in an entry of their own.
-            Acceptable::Listing => {}
+            // The accounts that are gone follow in an entry of their own; the clone of the
+            // repository knows the commit.
+            Acceptable::Listing | Acceptable::Commit => {}
             Acceptable::Place => self.place.clone_from(&accepted.place),
             // Earlier entries were written by a clock that was ahead.
             Acceptable::Clock => self.newest = Some(at),

@@ -14,6 +14,7 @@ use crate::directory::InviteStatus;
 use crate::reconcile::Observation;
 use crate::report::RunStatus;
 use crate::role::Role;
+use crate::source::remote::GitRemote;
 
 /// Maximum number of roles with a label of their own among those that this version does not know;
 /// the others are counted as `other`, so that the API cannot create any number of series.
@@ -33,6 +34,8 @@ pub(super) struct WorkspaceGauges {
     /// When the daemon began to manage it.
     since: Timestamp,
     pub roster_errors: usize,
+    /// The repository of the roster.
+    pub git: Option<GitRemote>,
     stale: bool,
     attempt: Option<Timestamp>,
     success: Option<Timestamp>,
@@ -172,7 +175,7 @@ impl prometheus_client::collector::Collector for Collector {
 type Gauge = (&'static str, &'static str, fn(&WorkspaceGauges, Timestamp) -> Option<f64>);
 
 /// Gauges with one value for each workspace; absent if unknown.
-const GAUGES: [Gauge; 11] = [
+const GAUGES: [Gauge; 12] = [
     (
         "convergence_age_seconds",
         "Seconds since the workspace last matched the roster, or since the start",
@@ -195,6 +198,9 @@ const GAUGES: [Gauge; 11] = [
     ("members_in_sync", "Members that need no change", |it, _| it.in_sync.map(number)),
     ("roster_errors", "Number of errors in the roster files", |it, _| {
         Some(number(it.roster_errors))
+    }),
+    ("git_fetch_age_seconds", "Age of the last successful fetch of the roster", |it, _| {
+        it.git.as_ref()?.age().map(|age| age.as_secs_f64())
     }),
     (
         "roster_stale",

@@ -21,6 +21,7 @@ use crate::client::{Observer, RequestMetrics};
 use crate::daemon::RunCompleted;
 use crate::notice::Kind;
 use crate::report::{RunReport, Trigger};
+use crate::source::remote::GitRemote;
 use gauges::{Gauges, WorkspaceGauges};
 
 /// The content type of [`Metrics::text`].
@@ -115,6 +116,13 @@ impl Metrics {
     pub fn set_roster_errors(&self, workspace: &str, errors: usize) {
         if let Some(gauges) = self.gauges.lock().workspaces.get_mut(workspace) {
             gauges.roster_errors = errors;
+        }
+    }
+
+    /// Sets the repository of a roster, if it is in one.
+    pub fn set_git(&self, workspace: &str, git: Option<&GitRemote>) {
+        if let Some(gauges) = self.gauges.lock().workspaces.get_mut(workspace) {
+            gauges.git = git.cloned();
         }
     }
 

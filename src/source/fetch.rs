@@ -8,10 +8,11 @@ use std::time::{Duration, Instant};
 
 use gix::ObjectId;
 use gix_pack as pack;
-use reqwest::blocking::{Client, Response};
-use reqwest::{StatusCode, Url, header};
+use reqwest::{Client, RequestBuilder, Response, StatusCode, Url, header};
+use tokio::runtime::{Builder, Runtime};
 
 use super::git::MAX_OBJECT;
+use crate::client::cause;
 
 /// Maximum size of a pack, in bytes.
 const MAX_PACK: u64 = 256 << 20;
@@ -24,11 +25,36 @@ const MAX_PACKET: usize = 65_520;
 
 /// One repository on a server.
 pub struct Server<'a> {
-    pub url: &'a Url,
-    pub client: &'a Client,
+    url: &'a Url,
+    client: Client,
     /// The header of user and password.
-    pub authorization: Option<header::HeaderValue>,
-    pub deadline: Instant,
+    authorization: Option<header::HeaderValue>,
+    deadline: Instant,
+    /// Packs are read by code that blocks.
+    runtime: Runtime,
+}
+
+/// The body of a response.
+struct Body<'a> {
+    response: Response,
+    /// What of the last chunk was not read.
+    left: bytes::Bytes,
+    runtime: &'a Runtime,
+}
+
+impl Read for Body<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while self.left.is_empty() {
+            let chunk = self.runtime.block_on(self.response.chunk());
+            match chunk.map_err(|error| io::Error::other(said(&error)))? {
+                Some(chunk) => self.left = chunk,
+                None => return Ok(0),
+            }
+        }
+        let count = buffer.len().min(self.left.len());
+        buffer[..count].copy_from_slice(&self.left.split_to(count));
+        Ok(count)
+    }
 }
 
 /// A packet of the protocol: text or a mark.
@@ -40,7 +66,18 @@ enum Packet {
     Delimiter,
 }
 
-impl Server<'_> {
+impl<'a> Server<'a> {
+    pub fn new(
+        url: &'a Url,
+        client: Client,
+        authorization: Option<header::HeaderValue>,
+        deadline: Instant,
+    ) -> Result<Self, String> {
+        let runtime = Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(|error| error.to_string())?;
+        Ok(Self { url, client, authorization, deadline, runtime })
+    }
+
     /// The commit that a ref names: `HEAD`, a branch, a tag, or a name that begins with `refs/`.
     pub fn tip(&self, reference: &str) -> Result<ObjectId, String> {
         self.check_version()?;
@@ -129,7 +166,7 @@ impl Server<'_> {
         Ok(())
     }
 
-    fn ask(&self, command: &str, arguments: &[String]) -> Result<Response, String> {
+    fn ask(&self, command: &str, arguments: &[String]) -> Result<Body<'_>, String> {
         let mut body = line(&format!("command={command}")) + &line("object-format=sha1") + "0001";
         body.extend(arguments.iter().map(|argument| line(argument)));
         body += "0000";
@@ -142,16 +179,21 @@ impl Server<'_> {
         format!("{}/{path}", self.url.as_str().trim_end_matches('/'))
     }
 
-    fn send(&self, request: reqwest::blocking::RequestBuilder) -> Result<Response, String> {
+    fn send(&self, request: RequestBuilder) -> Result<Body<'_>, String> {
         let left = self.deadline.saturating_duration_since(Instant::now());
-        let mut request = request.header("Git-Protocol", "version=2");
+        let mut request = request
+            .header("Git-Protocol", "version=2")
+            .header(header::USER_AGENT, concat!("git/rosterd-", env!("CARGO_PKG_VERSION")));
         request = request.timeout(left.max(Duration::from_millis(1)));
         if let Some(authorization) = &self.authorization {
             request = request.header(header::AUTHORIZATION, authorization);
         }
-        let response = request.send().map_err(|error| cause(&error))?;
+        let response =
+            self.runtime.block_on(async { request.send().await }).map_err(|error| said(&error))?;
         match response.status() {
-            StatusCode::OK => Ok(response),
+            StatusCode::OK => {
+                Ok(Body { response, left: bytes::Bytes::new(), runtime: &self.runtime })
+            }
             status @ (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => {
                 Err(format!("answered {status}: check the token, and that it may read the code"))
             }
@@ -245,16 +287,8 @@ fn broken(error: io::Error) -> String {
     }
 }
 
-/// The innermost cause, without the address.
-fn cause(error: &reqwest::Error) -> String {
-    if error.is_timeout() {
-        return "did not answer in time".to_owned();
-    }
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(source) = cause.source() {
-        cause = source;
-    }
-    cause.to_string()
+fn said(error: &reqwest::Error) -> String {
+    if error.is_timeout() { "did not answer in time".to_owned() } else { cause(error) }
 }
 
 #[cfg(test)]

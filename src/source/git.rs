@@ -7,12 +7,12 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use gix::discover::path::{from_gitdir_file, from_plain_file};
-use gix::objs::tree::EntryKind;
 use gix::{Commit, ObjectId, Repository};
 use jiff::Timestamp;
 
 use super::revision::Trust;
-use super::{is_visible_yaml, tree};
+use super::tree::Tree;
+use super::{RosterSource, fixed, is_glob};
 use crate::diagnostic::Sources;
 use crate::revision::{Revision, shortened};
 
@@ -26,23 +26,23 @@ const MAX_VERSIONS: usize = 100;
 /// version that is stored as a difference.
 pub(super) const MAX_OBJECT: usize = 48 << 20;
 
-/// The work tree of the roster, with its files.
+/// The roster in a repository, with the files that were read.
 pub(super) struct Checkout {
     repository: Repository,
-    /// Files and folders of the roster, relative to the work tree.
-    roots: Vec<PathBuf>,
-    /// The files that were read; their paths are relative to the work tree.
+    /// Files, folders and globs of the roster, relative to the repository.
+    users: Vec<String>,
     files: Vec<FileBlob>,
     head: ObjectId,
     deadline: Instant,
     /// Maximum size of the files of a version.
     limit: usize,
-    /// What is read of a clone: all of it is committed.
-    users: Option<Vec<String>>,
+    /// A clone has no other files than those of its commits.
+    is_clone: bool,
 }
 
 /// A file that was read, as git would store it.
 pub(super) struct FileBlob {
+    /// The name under which it was read; relative to the repository in a [`Checkout`].
     path: PathBuf,
     name: String,
     /// Of its text, and of the text with the line endings of a commit.
@@ -58,13 +58,10 @@ pub(super) enum Found<T> {
     Readable(T),
 }
 
-/// The object of a commit at each root.
-type RootObjects = Vec<Option<ObjectId>>;
-
 /// The files as git would store them.
-pub(super) fn blobs(base: &Path, sources: &Sources) -> Vec<FileBlob> {
+pub(super) fn blobs(sources: &Sources) -> Vec<FileBlob> {
     let files = sources.iter().map(|(_, file)| FileBlob {
-        path: base.join(&file.name),
+        path: PathBuf::from(&file.name),
         name: file.name.clone(),
         ids: [Some(&*file.text), converted(&file.text).as_deref()]
             .map(|text| text.and_then(blob_id)),
@@ -82,56 +79,68 @@ fn blob_id(text: &str) -> Option<ObjectId> {
 }
 
 impl Checkout {
-    /// Nothing if the work tree has no commit. A version that is read has at most `limit` bytes.
-    pub fn of(
-        roots: &[PathBuf],
-        files: impl FnOnce() -> Vec<FileBlob>,
-        trust: &Trust,
-        limit: usize,
-    ) -> Found<Self> {
-        match repository(roots, trust) {
-            Found::Readable(repository) => Self::in_repository(repository, roots, files(), limit)
+    /// In a work tree; nothing if that has no commit.
+    pub fn of(source: &RosterSource, files: Vec<FileBlob>) -> Found<Self> {
+        match repository(&source.roots(), &source.trust) {
+            Found::Readable(repository) => Self::in_work_tree(repository, source, files)
                 .map_or(Found::Nothing, Found::Readable),
             Found::Untrusted => Found::Untrusted,
             Found::Nothing => Found::Nothing,
         }
     }
 
-    fn in_repository(
+    fn in_work_tree(
         repository: Repository,
-        roots: &[PathBuf],
+        source: &RosterSource,
         mut files: Vec<FileBlob>,
-        limit: usize,
     ) -> Option<Self> {
         let top = repository.workdir()?.canonicalize().ok()?;
-        let within = |path: &Path| {
-            let path = path.canonicalize().ok()?;
-            path.strip_prefix(&top).ok().map(Path::to_owned)
+        let within = |path: PathBuf| {
+            // A file may be a link, or deleted.
+            let real = match (path.is_dir(), path.parent(), path.file_name()) {
+                (false, Some(folder), Some(name)) => folder.canonicalize().ok()?.join(name),
+                _ => path.canonicalize().ok()?,
+            };
+            real.strip_prefix(&top).ok().map(Path::to_owned)
         };
-        let roots: Vec<PathBuf> = roots.iter().filter_map(|root| within(root)).collect();
+        let user = |written: &String| {
+            let fixed = if is_glob(written) { fixed(written) } else { Path::new(written) };
+            let wildcards = Path::new(written).strip_prefix(fixed).ok()?;
+            let path = within(source.base.join(fixed))?;
+            // An empty part would end the path of a file with a slash.
+            let whole = path.iter().chain(wildcards).collect::<PathBuf>();
+            Some(whole.to_string_lossy().into_owned())
+        };
+        let users = source.users.iter().filter_map(user).collect();
         for file in &mut files {
-            file.path = within(&file.path).unwrap_or_default();
+            file.path = within(source.base.join(&file.path)).unwrap_or_default();
         }
         let head = repository.head_id().ok()?.detach();
-        let deadline = Instant::now() + TIME_LIMIT;
-        Some(Self { repository, roots, files, head, deadline, limit, users: None })
+        Some(Self::new(repository, users, files, head, source.max_bytes))
     }
 
-    /// A commit of a clone, as `users` has been read from it.
+    /// Of a commit in a clone.
     pub fn of_commit(
         repository: Repository,
         commit: &str,
-        users: Vec<String>,
-        roots: Vec<PathBuf>,
-        mut files: Vec<FileBlob>,
-        limit: usize,
+        source: &RosterSource,
+        files: Vec<FileBlob>,
     ) -> Option<Self> {
         let head = commit.parse().ok()?;
-        for file in &mut files {
-            file.path = PathBuf::from(&file.name);
-        }
+        let users = source.users.clone();
+        let checkout = Self::new(repository, users, files, head, source.max_bytes);
+        Some(Self { is_clone: true, ..checkout })
+    }
+
+    fn new(
+        repository: Repository,
+        users: Vec<String>,
+        files: Vec<FileBlob>,
+        head: ObjectId,
+        limit: usize,
+    ) -> Self {
         let deadline = Instant::now() + TIME_LIMIT;
-        Some(Self { repository, roots, files, head, deadline, limit, users: Some(users) })
+        Self { repository, users, files, head, deadline, limit, is_clone: false }
     }
 
     /// The files of the last commit, if those that were read differ. They are empty if it has not
@@ -188,12 +197,13 @@ impl Checkout {
     /// Like `git log`, it follows a parent with the same files.
     fn last_change(&self, from: ObjectId) -> Option<ObjectId> {
         let mut current = from;
-        let objects = self.root_objects(current)?;
+        let roots = |commit| Some(self.tree(commit)?.roots(&self.users));
+        let objects = roots(current)?;
         for _ in 0..MAX_COMMITS {
             let commit = self.commit(current)?;
             let same = parents(&commit)
                 .into_iter()
-                .find(|parent| self.root_objects(*parent).as_ref() == Some(&objects));
+                .find(|parent| roots(*parent).as_ref() == Some(&objects));
             match same {
                 Some(parent) => current = parent,
                 None => return Some(current),
@@ -210,89 +220,43 @@ impl Checkout {
         self.repository.find_commit(id).ok()
     }
 
-    fn root_objects(&self, commit: ObjectId) -> Option<RootObjects> {
-        let tree = self.commit(commit)?.tree().ok()?;
-        let at = |root: &PathBuf| {
-            if root.as_os_str().is_empty() {
-                return Some(tree.id);
-            }
-            tree.lookup_entry_by_path(root).ok()?.map(|entry| entry.object_id())
-        };
-        Some(self.roots.iter().map(at).collect())
+    fn tree(&self, commit: ObjectId) -> Option<Tree<'_>> {
+        Tree::of(&self.repository, commit).ok()
     }
 
     /// Whether the files differ from the commit; None if it contains none of them.
     fn is_dirty(&self) -> Option<bool> {
-        if self.users.is_some() {
-            return Some(false);
-        }
-        let tree = self.commit(self.head)?.tree().ok()?;
-        let states: Vec<_> = self.files.iter().map(|file| file.is_committed(&tree)).collect();
-        let tracked = states.iter().any(Option::is_some);
+        let tree = self.tree(self.head)?;
+        let states: Vec<_> = self.files.iter().map(|file| self.is_committed(file, &tree)).collect();
+        let tracked = self.is_clone || states.iter().any(Option::is_some);
         tracked.then(|| states.iter().any(|state| *state != Some(true)))
+    }
+
+    /// Whether the file is as in the commit; None if it does not contain the file.
+    fn is_committed(&self, file: &FileBlob, tree: &Tree<'_>) -> Option<bool> {
+        if self.is_clone {
+            return Some(true);
+        }
+        let id = tree.blob_id(&file.path.to_string_lossy())?;
+        Some(file.ids.contains(&Some(id)))
     }
 
     /// The names of the files that are as in the commit.
     pub fn committed(&self) -> BTreeSet<String> {
-        if self.users.is_some() {
-            return self.files.iter().map(|file| file.name.clone()).collect();
-        }
-        let tree = self.commit(self.head).and_then(|commit| commit.tree().ok());
-        let Some(tree) = tree else { return BTreeSet::new() };
-        let same = self.files.iter().filter(|file| file.is_committed(&tree) == Some(true));
+        let Some(tree) = self.tree(self.head) else { return BTreeSet::new() };
+        let same = self.files.iter().filter(|file| self.is_committed(file, &tree) == Some(true));
         same.map(|file| file.name.clone()).collect()
     }
 
     /// The files of the roster in a commit. Files that were read keep their names; others have
     /// their paths. None if they are not text, or together too large.
     fn at(&self, commit: ObjectId) -> Option<Sources> {
-        if let Some(users) = &self.users {
-            return match tree::read(&self.repository, commit, users, self.limit) {
-                Err(problems) if problems.iter().all(tree::is_missing) => Some(Sources::default()),
-                found => found.ok(),
-            };
-        }
-        let tree = self.commit(commit)?.tree().ok()?;
-        let mut sources = Sources::default();
-        let mut known = BTreeSet::new();
-        let mut left = self.limit;
-        let read = self.files.iter().map(|file| (file.path.clone(), file.name.clone()));
-        let others = self.roots.iter().flat_map(|root| self.folder(&tree, root));
-        for (path, name) in
-            read.chain(others.map(|path| (path.clone(), path.display().to_string())))
-        {
-            if !known.insert(path.clone()) {
-                continue;
-            }
-            let Ok(Some(entry)) = tree.lookup_entry_by_path(&path) else { continue };
-            let text = self.text(entry.object_id(), left)?;
-            left -= text.len();
-            sources.add(name, text);
-        }
-        Some(sources)
-    }
-
-    /// The YAML files of a folder in a commit.
-    fn folder(&self, tree: &gix::Tree<'_>, root: &Path) -> Vec<PathBuf> {
-        let entry = tree.lookup_entry_by_path(root).ok().flatten();
-        let Some(entry) = entry.filter(|entry| entry.mode().is_tree()) else { return Vec::new() };
-        let Ok(folder) = self.repository.find_tree(entry.object_id()) else { return Vec::new() };
-        let mut paths = Vec::new();
-        for entry in folder.iter().flatten() {
-            let name = entry.filename().to_string();
-            if is_visible_yaml(Path::new(&name)) && entry.mode().kind() != EntryKind::Tree {
-                paths.push(root.join(name));
-            }
-        }
-        paths
-    }
-
-    /// The text of an object, if it has at most `limit` bytes.
-    fn text(&self, id: ObjectId, limit: usize) -> Option<String> {
-        let size = self.repository.find_header(id).ok()?.size();
-        let is_small = usize::try_from(size).is_ok_and(|size| size <= limit);
-        let mut blob = is_small.then(|| self.repository.find_blob(id).ok())??;
-        String::from_utf8(blob.take_data()).ok()
+        let tree = self.tree(commit)?;
+        let found = tree.read(&tree.existing(&self.users), self.limit).ok()?;
+        Some(found.renamed(|path| {
+            let read = self.files.iter().find(|file| file.path == Path::new(path));
+            read.map(|file| file.name.clone())
+        }))
     }
 
     fn describe(&self, commit: ObjectId, dirty: bool) -> Option<Revision> {
@@ -314,15 +278,6 @@ impl Checkout {
 impl<T> Found<T> {
     pub fn readable(self) -> Option<T> {
         if let Self::Readable(found) = self { Some(found) } else { None }
-    }
-}
-
-impl FileBlob {
-    /// Whether the file is as in the commit; None if it does not contain the file.
-    fn is_committed(&self, tree: &gix::Tree<'_>) -> Option<bool> {
-        let entry = tree.lookup_entry_by_path(&self.path).ok().flatten();
-        let id = entry.filter(|_| !self.path.as_os_str().is_empty())?.object_id();
-        Some(self.ids.contains(&Some(id)))
     }
 }
 

@@ -1,37 +1,31 @@
-//! A git repository on a server, and its bare clone in the state directory. Only commits that the
-//! clone has are read.
-//!
-//! The clone has a ref for the commit that was fetched last, and for each roster one for the last
-//! commit in which it was usable.
+//! A git repository elsewhere, and how its commits are fetched into the clone in the state directory.
 
-use std::collections::{BinaryHeap, HashSet};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::LazyLock;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
-use gix::refs::transaction::PreviousValue;
-use gix::{ObjectId, Repository};
-use reqwest::{Certificate, Url, header};
+use gix::Repository;
+use reqwest::{Url, header};
 use secrecy::{ExposeSecret as _, SecretString};
 
+use super::bare_clone::{FETCHED, commit_of, point};
+use super::env_var;
 use super::fetch::Server;
 use super::git::opened;
+use super::local::Local;
 use super::secret::SecretSource;
-use super::{RosterSource, env_var, read_limited, tree};
-use crate::diagnostic::{Diagnostic, Sources};
+use crate::client::{Settings, connections};
+use crate::diagnostic::Diagnostic;
 use crate::escape::escape;
+use crate::files;
 use crate::roster::Digest;
 
-const FETCHED: &str = "refs/rosterd/fetched";
 /// A file in the clone that is written at every successful fetch.
-const REACHED: &str = "rosterd-reached";
+pub(super) const REACHED: &str = "rosterd-reached";
 /// Maximum time of a fetch.
 const TIME_LIMIT: Duration = Duration::from_mins(5);
-/// How long a server may be away before that is an outage.
-const TOLERATED: Duration = Duration::from_mins(5);
-/// When this process first needed a clone. A restart may find an old one.
-static STARTED: LazyLock<Instant> = LazyLock::new(Instant::now);
-const MAX_CA_FILE: usize = 1 << 20;
+/// Scheme of a repository on this machine.
+pub const LOCAL: &str = "file";
 
 /// Which commits are read, and how they are fetched.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,17 +41,38 @@ pub struct GitRemote {
     pub ca_file: Option<PathBuf>,
     /// How often it is fetched without a reason.
     pub poll: Duration,
+    /// What a forge proves itself with when it says that something was pushed.
+    pub webhook_secret: Option<SecretSource>,
+    /// The keys that commits must be signed by.
+    pub ssh_signers: Option<PathBuf>,
     /// The folder of the clone.
     pub clone: PathBuf,
 }
 
-/// The clone as it is now.
-pub(super) struct BareClone {
-    pub repository: Repository,
-    reached: Option<Duration>,
-}
-
 impl GitRemote {
+    /// A remote with the defaults.
+    pub fn new(url: Url, reference: String, clone: PathBuf) -> Self {
+        Self {
+            url,
+            reference,
+            username: None,
+            token: None,
+            ca_file: None,
+            poll: Duration::from_mins(1),
+            webhook_secret: None,
+            ssh_signers: None,
+            clone,
+        }
+    }
+
+    /// Another ref of the repository, in a clone of its own. It need not be signed: it is only
+    /// looked at.
+    #[must_use]
+    pub fn preview(&self, reference: &str, clone: &Path) -> Self {
+        let (reference, clone) = (reference.to_owned(), clone.to_owned());
+        Self { reference, clone, ssh_signers: None, ..self.clone() }
+    }
+
     /// Fetches if nothing was fetched yet.
     pub fn fetch_first(&self) -> Result<(), Diagnostic> {
         let fetched = commit_of(&self.open()?.repository, FETCHED);
@@ -75,32 +90,44 @@ impl GitRemote {
         let fetched = self.fetch_into(&self.open()?.repository);
         fetched.map_err(|why| failed(&why))?;
         let reached = self.clone.join(REACHED);
-        std::fs::write(reached, "").map_err(|error| failed(&error.to_string()))
+        std::fs::write(reached, "").map_err(|error| failed(&error.to_string()))?;
+        self.give_away();
+        Ok(())
     }
 
     fn fetch_into(&self, repository: &Repository) -> Result<(), String> {
-        let token = self.token.as_ref().map(|token| token.resolve(&env_var)).transpose();
-        let token = token.map_err(|error| error.to_string())?;
-        let server = Server {
-            url: &self.url,
-            client: &self.client()?,
-            authorization: token.map(|token| self.authorization(&token)).transpose()?,
-            deadline: Instant::now() + TIME_LIMIT,
+        let have = commit_of(repository, FETCHED);
+        let objects = repository.objects.store_ref().path();
+        let tip = if self.url.scheme() == LOCAL {
+            let local = Local::open(&self.url)?;
+            let tip = local.tip(&self.reference)?;
+            local.copy(objects)?;
+            tip
+        } else {
+            let server = self.server()?;
+            let tip = server.tip(&self.reference)?;
+            if have != Some(tip) {
+                server.fetch(tip, have.as_slice(), &objects.join("pack"))?;
+            }
+            tip
         };
-        let tip = server.tip(&self.reference)?;
-        if commit_of(repository, FETCHED) != Some(tip) {
-            let have = commit_of(repository, FETCHED);
-            server.fetch(
-                tip,
-                have.as_slice(),
-                &repository.objects.store_ref().path().join("pack"),
-            )?;
+        if have != Some(tip) {
             let repository = opened(&self.clone).ok_or("the clone cannot be read")?;
             // A tag may name another kind of object.
             repository.find_commit(tip).map_err(|_| format!("{tip} is not a commit"))?;
             point(&repository, FETCHED, tip)?;
         }
         Ok(())
+    }
+
+    fn server(&self) -> Result<Server<'_>, String> {
+        let token = self.token.as_ref().map(|token| token.resolve(&env_var)).transpose();
+        let token = token.map_err(|error| error.to_string())?;
+        let authorization = token.map(|token| self.authorization(&token)).transpose()?;
+        let ca_file = self.ca_file.clone();
+        let settings = Settings { ca_file, ..Settings::new(self.url.clone(), TIME_LIMIT) };
+        let client = connections(&settings).map_err(|error| error.message)?;
+        Server::new(&self.url, client, authorization, Instant::now() + TIME_LIMIT)
     }
 
     /// Basic authentication, which forges expect of git, also for tokens.
@@ -115,144 +142,21 @@ impl GitRemote {
         Ok(value)
     }
 
-    fn client(&self) -> Result<reqwest::blocking::Client, String> {
-        // Fails if another part of the process has installed it already.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let mut builder = reqwest::blocking::Client::builder()
-            .redirect(reqwest::redirect::Policy::none())
-            .connect_timeout(Duration::from_secs(10))
-            .user_agent(concat!("git/rosterd-", env!("CARGO_PKG_VERSION")));
-        if let Some(path) = &self.ca_file {
-            let shown = path.to_string_lossy();
-            let shown = escape(&shown);
-            let bytes = read_limited(path, MAX_CA_FILE);
-            let bytes = bytes.map_err(|error| format!("cannot read {shown}: {error}"))?;
-            let certificates = Certificate::from_pem_bundle(&bytes);
-            let certificates = certificates.map_err(|error| format!("{shown}: {error}"))?;
-            builder = builder.tls_certs_merge(certificates);
-        }
-        builder.build().map_err(|error| error.to_string())
-    }
-
-    /// The clone; it is made if it is missing.
-    pub(super) fn open(&self) -> Result<BareClone, Diagnostic> {
-        let failed = |error: &dyn std::fmt::Display| {
-            let folder = self.clone.to_string_lossy();
-            let folder = escape(&folder);
-            Diagnostic::error("clone", format!("the clone in {folder} is not usable: {error}"))
-                .hint("delete the folder; the next fetch makes it again")
-        };
-        LazyLock::force(&STARTED);
-        if !self.clone.join("HEAD").exists() {
-            std::fs::create_dir_all(&self.clone).map_err(|error| failed(&error))?;
-            gix::init_bare(&self.clone).map_err(|error| failed(&error))?;
-        }
-        let repository = opened(&self.clone).ok_or_else(|| failed(&"it is no git repository"))?;
-        let reached = std::fs::metadata(self.clone.join(REACHED)).and_then(|it| it.modified());
-        let age = |time: SystemTime| time.elapsed().unwrap_or_default();
-        Ok(BareClone { repository, reached: reached.ok().map(age) })
-    }
-}
-
-impl BareClone {
-    /// The commit to read, unless that would go back or the server has been away for long.
-    pub fn newest(&self, users: &[String]) -> Result<ObjectId, Diagnostic> {
-        let fetched = commit_of(&self.repository, FETCHED).ok_or_else(|| {
-            Diagnostic::error("not-fetched", "nothing was fetched of the repository yet")
-                .hint("the daemon and `rosterd --plan` fetch it")
-        })?;
-        let away = self.reached.is_none_or(|age| age > TOLERATED);
-        if away && STARTED.elapsed() > TOLERATED {
-            let message = "the git server has not answered for more than 5 minutes";
-            return Err(Diagnostic::error("git-away", message)
-                .hint("the last accepted commit stays in force; see the problem of the fetch"));
-        }
-        match self.accepted(users) {
-            Some(accepted) if !is_ancestor(&self.repository, accepted, fetched) => {
-                let message = format!(
-                    "the history was rewritten: commit {} does not follow {}, the one in force",
-                    fetched.to_hex_with_len(12),
-                    accepted.to_hex_with_len(12),
-                );
-                Err(Diagnostic::error("rewritten", message)
-                    .hint("push a commit that follows it, or delete the clone to accept this one"))
+    /// What root wrote belongs to the owner of the state directory, whose daemon fetches next.
+    fn give_away(&self) {
+        let owner = self.clone.ancestors().nth(2).and_then(|state| state.metadata().ok());
+        let Some(owner) = owner else { return };
+        let mut open: Vec<PathBuf> = self.clone.ancestors().take(2).map(Path::to_owned).collect();
+        while let Some(path) = open.pop() {
+            let Ok(found) = path.symlink_metadata() else { continue };
+            if found.is_dir() && path.starts_with(&self.clone) {
+                let entries = std::fs::read_dir(&path).into_iter().flatten().flatten();
+                open.extend(entries.map(|entry| entry.path()));
             }
-            _ => Ok(fetched),
+            if found.uid() != owner.uid() && !found.is_symlink() {
+                let _ = std::fs::File::open(&path).map(|file| files::give(&file, &owner));
+            }
         }
-    }
-
-    /// The last commit with a usable roster.
-    pub fn accepted(&self, users: &[String]) -> Option<ObjectId> {
-        commit_of(&self.repository, &accepted_ref(users))
-    }
-
-    /// A commit has a usable roster. A later run may have accepted a newer one already.
-    pub fn accept(&self, users: &[String], commit: ObjectId) -> Result<(), Diagnostic> {
-        if self.accepted(users).is_some_and(|it| is_ancestor(&self.repository, commit, it)) {
-            return Ok(());
-        }
-        point(&self.repository, &accepted_ref(users), commit)
-            .map_err(|why| Diagnostic::error("clone", format!("the clone is not writable: {why}")))
-    }
-}
-
-/// The ref of the last commit with a usable roster in these files.
-fn accepted_ref(users: &[String]) -> String {
-    let digest = Digest::of(users.iter().map(String::as_str)).hex();
-    format!("refs/rosterd/accepted-{}", &digest[..16])
-}
-
-/// Whether a commit is `of`, or one of those before it.
-fn is_ancestor(repository: &Repository, commit: ObjectId, of: ObjectId) -> bool {
-    let time = |id| repository.find_commit(id).ok().and_then(|it| Some(it.time().ok()?.seconds));
-    // The newest first, so that a near ancestor is found at once.
-    let (mut open, mut seen) = (BinaryHeap::from([(time(of), of)]), HashSet::from([of]));
-    while let Some((_, id)) = open.pop() {
-        if id == commit {
-            return true;
-        }
-        let Ok(found) = repository.find_commit(id) else { continue };
-        let parents = found.parent_ids().map(gix::Id::detach).filter(|id| seen.insert(*id));
-        open.extend(parents.map(|id| (time(id), id)));
-    }
-    false
-}
-
-fn commit_of(repository: &Repository, name: &str) -> Option<ObjectId> {
-    let found = repository.try_find_reference(name).ok()??;
-    found.try_id().map(gix::Id::detach)
-}
-
-fn point(repository: &Repository, name: &str, commit: ObjectId) -> Result<(), String> {
-    let written = repository.reference(name, commit, PreviousValue::Any, "rosterd");
-    written.map(drop).map_err(|error| error.to_string())
-}
-
-impl RosterSource {
-    /// The files of the newest commit.
-    pub(super) fn fetched(&self, remote: &GitRemote) -> Result<Sources, Vec<Diagnostic>> {
-        let clone = remote.open().map_err(|problem| vec![problem])?;
-        let commit = clone.newest(&self.users).map_err(|problem| vec![problem])?;
-        self.of_commit(&clone, commit)
-    }
-
-    /// The files of the last commit with a usable roster, if the newest has none.
-    pub fn last_accepted(&self) -> Option<Sources> {
-        let clone = self.git.as_ref()?.open().ok()?;
-        self.of_commit(&clone, clone.accepted(&self.users)?).ok()
-    }
-
-    /// The commit of these files has a usable roster: after a restart it is still in force.
-    pub fn accept(&self, sources: &Sources) -> Result<(), Diagnostic> {
-        match (&self.git, sources.commit().and_then(|it| it.parse().ok())) {
-            (Some(remote), Some(commit)) => remote.open()?.accept(&self.users, commit),
-            _ => Ok(()),
-        }
-    }
-
-    fn of_commit(&self, clone: &BareClone, commit: ObjectId) -> Result<Sources, Vec<Diagnostic>> {
-        let sources = tree::read(&clone.repository, commit, &self.users, self.max_bytes)?;
-        Ok(sources.at_commit(commit.to_string()))
     }
 }
 

@@ -103,27 +103,25 @@ impl RosterSource {
 
     /// The same, to be opened in another thread.
     fn checkout_later(&self, sources: &Sources) -> impl FnOnce() -> Found<Checkout> + use<> {
-        let (source, roots) = (self.clone(), self.roots());
-        let (files, commit) = (blobs(&self.base, sources), sources.commit().map(str::to_owned));
+        let (source, files) = (self.clone(), blobs(sources));
+        let commit = sources.commit().map(str::to_owned);
         move || match &source.git {
             Some(remote) => {
                 let checkout = || {
                     let repository = remote.open().ok()?.repository;
-                    let users = source.users.clone();
-                    Checkout::of_commit(repository, &commit?, users, roots, files, source.max_bytes)
+                    Checkout::of_commit(repository, &commit?, &source, files)
                 };
                 checkout().map_or(Found::Nothing, Found::Readable)
             }
-            None => Checkout::of(&roots, || files, &source.trust, source.max_bytes),
+            None => Checkout::of(&source, files),
         }
     }
 
     /// Each file or folder of `users`; for a pattern, the folder before its first wildcard.
-    fn roots(&self) -> Vec<PathBuf> {
-        let base = &self.base;
+    pub(super) fn roots(&self) -> Vec<PathBuf> {
         let root = |written: &String| {
             let path = if is_glob(written) { super::fixed(written) } else { Path::new(written) };
-            if self.git.is_some() { path.to_owned() } else { base.join(path) }
+            self.base.join(path)
         };
         self.users.iter().map(root).collect()
     }

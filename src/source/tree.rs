@@ -21,7 +21,7 @@ const MAX_NAMES: usize = 100_000;
 const LFS: &str = "version https://git-lfs.github.com/spec/";
 
 /// The files of one commit.
-struct Tree<'r> {
+pub(super) struct Tree<'r> {
     repository: &'r Repository,
     root: ObjectId,
 }
@@ -32,39 +32,65 @@ enum Object {
     Folder(ObjectId),
 }
 
-/// Reads `users` of a commit: files, folders or globs. Together the files have at most `limit`
-/// bytes.
-pub fn read(
-    repository: &Repository,
-    commit: ObjectId,
-    users: &[String],
-    limit: usize,
-) -> Result<Sources, Vec<Diagnostic>> {
-    let commit = repository.find_commit(commit);
-    let root = commit.and_then(|commit| commit.tree_id()).map(gix::Id::detach);
-    let root = root.map_err(|error| {
-        let message = format!("the commit cannot be read: {error}");
-        vec![Diagnostic::error("unreadable-commit", message)]
-    })?;
-    let tree = Tree { repository, root };
-    let (mut sources, mut problems, mut left) = (Sources::default(), Vec::new(), limit);
-    for name in tree.names(users)? {
-        match tree.text(&name, left) {
-            Ok(text) => {
-                left -= text.len();
-                sources.add(name, text);
-            }
-            Err(problem) if problem.code == TOO_LARGE => {
-                problems.push(roster_too_large(&name, limit));
-                break;
-            }
-            Err(problem) => problems.push(problem),
-        }
+impl<'r> Tree<'r> {
+    pub fn of(repository: &'r Repository, commit: ObjectId) -> Result<Self, Diagnostic> {
+        let commit = repository.find_commit(commit);
+        let root = commit.and_then(|commit| commit.tree_id()).map(gix::Id::detach);
+        let root = root.map_err(|error| {
+            let message = format!("the commit cannot be read: {error}");
+            Diagnostic::error("unreadable-commit", message)
+        })?;
+        Ok(Self { repository, root })
     }
-    if problems.is_empty() { Ok(sources) } else { Err(problems) }
-}
 
-impl Tree<'_> {
+    /// Reads `users`: files, folders or globs. Together the files have at most `limit` bytes.
+    pub fn read(&self, users: &[String], limit: usize) -> Result<Sources, Vec<Diagnostic>> {
+        let (mut sources, mut problems, mut left) = (Sources::default(), Vec::new(), limit);
+        for name in self.names(users)? {
+            match self.text(&name, left) {
+                Ok(text) => {
+                    left -= text.len();
+                    sources.add(name, text);
+                }
+                Err(problem) if problem.code == TOO_LARGE => {
+                    problems.push(roster_too_large(&name, limit));
+                    break;
+                }
+                Err(problem) => problems.push(problem),
+            }
+        }
+        if problems.is_empty() { Ok(sources) } else { Err(problems) }
+    }
+
+    /// Those of `users` that the commit has: an earlier one may lack some.
+    pub fn existing(&self, users: &[String]) -> Vec<String> {
+        let exists = |written: &&String| self.expand(written).is_ok_and(|found| !found.is_empty());
+        users.iter().filter(exists).cloned().collect()
+    }
+
+    /// What `users` name, without what links in their folders lead to: the same objects are mostly
+    /// the same roster.
+    pub fn roots(&self, users: &[String]) -> Vec<Option<ObjectId>> {
+        let root = |written: &String| {
+            let path = if is_glob(written) { fixed(written) } else { written.as_ref() };
+            match self.object(&path.to_string_lossy()).ok()? {
+                Object::File(id) | Object::Folder(id) => Some(id),
+            }
+        };
+        users.iter().map(root).collect()
+    }
+
+    /// The contents of every file of `users`: the same contents are the same roster.
+    pub fn blobs(&self, users: &[String]) -> Vec<(String, Option<ObjectId>)> {
+        let names = self.names(&self.existing(users)).unwrap_or_default();
+        names.into_iter().map(|name| (name.clone(), self.blob_id(&name))).collect()
+    }
+
+    /// The object of a file.
+    pub fn blob_id(&self, path: &str) -> Option<ObjectId> {
+        if let Object::File(id) = self.object(path).ok()? { Some(id) } else { None }
+    }
+
     /// The paths of all files, each once, in the order of `users`, then by name.
     fn names(&self, users: &[String]) -> Result<Vec<String>, Vec<Diagnostic>> {
         let (mut names, mut problems, mut seen) = (Vec::new(), Vec::new(), BTreeSet::new());
@@ -217,11 +243,6 @@ impl Tree<'_> {
 fn join(folder: &str, name: &str) -> String {
     let folder = folder.trim_end_matches('/');
     if folder.is_empty() || folder == "." { name.to_owned() } else { format!("{folder}/{name}") }
-}
-
-/// Whether a problem says that there is no such file.
-pub fn is_missing(problem: &Diagnostic) -> bool {
-    ["missing-file", "no-file"].contains(&problem.code)
 }
 
 fn missing(path: &str) -> Diagnostic {

@@ -142,7 +142,7 @@ fn request_token(headers: &HeaderMap, reads: bool) -> Option<SecretString> {
 }
 
 /// Compares in constant time, independent of the lengths.
-fn is_equal(one: &SecretString, other: &SecretString) -> bool {
+pub(super) fn is_equal(one: &SecretString, other: &SecretString) -> bool {
     let digest = |secret: &SecretString| Sha256::digest(secret.expose_secret());
     digest(one).ct_eq(&digest(other)).into()
 }

@@ -7,6 +7,7 @@ pub mod auth;
 mod headers;
 pub mod health_client;
 mod history_cache;
+pub mod hooks;
 mod live;
 pub mod openapi;
 mod page;

@@ -192,6 +192,7 @@ pub fn config(names: &[&str]) -> Config {
         store: None,
         listen: None,
         web: WebSettings::default(),
+        hooks: None,
         public_url: None,
         notify: Vec::new(),
         retention: Duration::from_secs(1),

@@ -82,16 +82,9 @@ impl Forge {
 
     /// The source of these paths, with a new clone.
     fn source(&self, state: &Path, reference: &str, users: &[&str]) -> RosterSource {
-        let url = self.url.parse().unwrap();
-        let remote = GitRemote {
-            clone: clone_folder(state, &url, reference),
-            url,
-            reference: reference.to_owned(),
-            username: None,
-            token: None,
-            ca_file: None,
-            poll: Duration::from_secs(1),
-        };
+        let url: reqwest::Url = self.url.parse().unwrap();
+        let clone = clone_folder(state, &url, reference);
+        let remote = GitRemote::new(url, reference.to_owned(), clone);
         let users = users.iter().map(|it| (*it).to_owned()).collect();
         RosterSource { git: Some(remote), ..RosterSource::new(users, PathBuf::new()) }
     }

@@ -166,6 +166,7 @@ impl SimEnvironment {
             store: None,
             listen: None,
             web: WebSettings::default(),
+            hooks: None,
             public_url: None,
             notify: Vec::new(),
             retention: retention(&params),

@@ -1,0 +1,190 @@
+//! The bare clone of a repository in the state directory. Only commits that it has are read.
+//!
+//! It has a ref for the commit that was fetched last, and for each roster one for the last commit in
+//! which it was usable.
+
+use std::path::Path;
+use std::sync::LazyLock;
+use std::time::{Duration, Instant, SystemTime};
+
+use gix::refs::transaction::PreviousValue;
+use gix::{ObjectId, Repository};
+
+use super::RosterSource;
+use super::git::opened;
+use super::remote::{GitRemote, REACHED};
+use super::tree::Tree;
+use super::trust;
+use crate::diagnostic::{Diagnostic, Sources};
+use crate::escape::escape;
+use crate::guard::operator::OperatorHold;
+use crate::memory::entry::Acceptable;
+use crate::roster::Digest;
+
+pub(super) const FETCHED: &str = "refs/rosterd/fetched";
+/// How long a server may be away before that is an outage.
+const TOLERATED: Duration = Duration::from_mins(5);
+/// When this process first needed a clone. A restart may find an old one.
+static STARTED: LazyLock<Instant> = LazyLock::new(Instant::now);
+
+/// The clone as it is now.
+pub(super) struct BareClone {
+    pub repository: Repository,
+    /// Time since the last successful fetch.
+    reached: Option<Duration>,
+}
+
+impl GitRemote {
+    /// The clone; it is made if it is missing.
+    pub(super) fn open(&self) -> Result<BareClone, Diagnostic> {
+        let failed = |error: &dyn std::fmt::Display| {
+            let folder = self.clone.to_string_lossy();
+            let folder = escape(&folder);
+            Diagnostic::error("clone", format!("the clone in {folder} is not usable: {error}"))
+                .hint("delete the folder; the next fetch makes it again")
+        };
+        LazyLock::force(&STARTED);
+        if !self.clone.join("HEAD").exists() {
+            std::fs::create_dir_all(&self.clone).map_err(|error| failed(&error))?;
+            gix::init_bare(&self.clone).map_err(|error| failed(&error))?;
+        }
+        let repository = opened(&self.clone).ok_or_else(|| failed(&"it is no git repository"))?;
+        Ok(BareClone { repository, reached: self.age() })
+    }
+
+    /// Time since the last successful fetch; None before the first.
+    pub fn age(&self) -> Option<Duration> {
+        let reached = std::fs::metadata(self.clone.join(REACHED)).and_then(|it| it.modified());
+        reached.ok().map(|time: SystemTime| time.elapsed().unwrap_or_default())
+    }
+}
+
+impl BareClone {
+    fn fetched(&self) -> Result<ObjectId, Diagnostic> {
+        commit_of(&self.repository, FETCHED).ok_or_else(|| {
+            Diagnostic::error("not-fetched", "nothing was fetched of the repository yet")
+                .hint("the daemon and `rosterd --plan` fetch it")
+        })
+    }
+
+    /// The commit to read, unless that would go back, nobody who may has signed it, or the server
+    /// has been away for long.
+    fn newest(&self, users: &[String], ssh_signers: Option<&Path>) -> Result<ObjectId, Diagnostic> {
+        let fetched = self.fetched()?;
+        let away = self.reached.is_none_or(|age| age > TOLERATED);
+        if away && STARTED.elapsed() > TOLERATED {
+            let message = "the git server has not answered for more than 5 minutes";
+            return Err(Diagnostic::error("git-away", message)
+                .hint("the last accepted commit stays in force; see the problem of the fetch"));
+        }
+        let accepted = self.accepted(users);
+        if let Some(rewritten) = self.rewritten(users) {
+            return Err(Diagnostic::error("rewritten", rewritten.message)
+                .hint("push a commit that follows it, or accept it: `rosterd accept commit`"));
+        }
+        if let Some(file) = ssh_signers {
+            trust::check(&self.repository, users, file, accepted, fetched)?;
+        }
+        Ok(fetched)
+    }
+
+    /// The commit that was fetched, if it does not follow the one in force.
+    fn rewritten(&self, users: &[String]) -> Option<OperatorHold> {
+        let (fetched, accepted) = (self.fetched().ok()?, self.accepted(users)?);
+        if is_ancestor(&self.repository, accepted, fetched) {
+            return None;
+        }
+        let message = format!(
+            "the history was rewritten: commit {} does not follow {}, the one in force",
+            fetched.to_hex_with_len(12),
+            accepted.to_hex_with_len(12),
+        );
+        Some(OperatorHold::new(Acceptable::Commit, message, [&*fetched.to_string()]))
+    }
+
+    /// The last commit with a usable roster.
+    fn accepted(&self, users: &[String]) -> Option<ObjectId> {
+        commit_of(&self.repository, &accepted_ref(users))
+    }
+
+    fn accept(&self, users: &[String], commit: ObjectId) -> Result<(), Diagnostic> {
+        point(&self.repository, &accepted_ref(users), commit)
+            .map_err(|why| Diagnostic::error("clone", format!("the clone is not writable: {why}")))
+    }
+}
+
+/// The ref of the last commit with a usable roster in these files.
+fn accepted_ref(users: &[String]) -> String {
+    let digest = Digest::of(users.iter().map(String::as_str)).hex();
+    format!("refs/rosterd/accepted-{}", &digest[..16])
+}
+
+/// Whether a commit is `of`, or one of those before it.
+fn is_ancestor(repository: &Repository, commit: ObjectId, of: ObjectId) -> bool {
+    commit == of
+        || repository.merge_base(commit, of).is_ok_and(|base| base.is_some_and(|it| it == commit))
+}
+
+pub(super) fn commit_of(repository: &Repository, name: &str) -> Option<ObjectId> {
+    let found = repository.try_find_reference(name).ok()??;
+    found.try_id().map(gix::Id::detach)
+}
+
+pub(super) fn point(repository: &Repository, name: &str, commit: ObjectId) -> Result<(), String> {
+    let written = repository.reference(name, commit, PreviousValue::Any, "rosterd");
+    written.map(drop).map_err(|error| error.to_string())
+}
+
+impl RosterSource {
+    /// The files of the newest commit.
+    pub(super) fn fetched(&self, remote: &GitRemote) -> Result<Sources, Vec<Diagnostic>> {
+        let newest = || {
+            let clone = remote.open()?;
+            let commit = clone.newest(&self.users, remote.ssh_signers.as_deref())?;
+            Ok((clone, commit))
+        };
+        let (clone, commit) = newest().map_err(|problem| vec![problem])?;
+        self.of_commit(&clone, commit)
+    }
+
+    /// The files of the last commit with a usable roster, if the newest has none.
+    pub fn last_accepted(&self) -> Option<Sources> {
+        let clone = self.git.as_ref()?.open().ok()?;
+        self.of_commit(&clone, clone.accepted(&self.users)?).ok()
+    }
+
+    /// The commit of these files has a usable roster: after a restart it is still in force. A later
+    /// run may have accepted a newer one already.
+    pub fn accept(&self, sources: &Sources) -> Result<(), Diagnostic> {
+        let commit = sources.commit().and_then(|it| it.parse().ok());
+        let (Some(remote), Some(commit)) = (&self.git, commit) else { return Ok(()) };
+        let clone = remote.open()?;
+        let accepted = clone.accepted(&self.users);
+        if accepted.is_some_and(|it| is_ancestor(&clone.repository, commit, it)) {
+            return Ok(());
+        }
+        clone.accept(&self.users, commit)
+    }
+
+    /// The commit that was fetched, if an operator must accept it.
+    pub fn rewritten(&self) -> Option<OperatorHold> {
+        self.git.as_ref()?.open().ok()?.rewritten(&self.users)
+    }
+
+    /// Takes the commit that was fetched although it does not follow the one in force, if it is the
+    /// one that `hold` shows.
+    pub fn accept_rewritten(&self, hold: &OperatorHold) -> Result<(), Diagnostic> {
+        let Some(remote) = &self.git else { return Ok(()) };
+        let clone = remote.open()?;
+        if clone.rewritten(&self.users).as_ref() != Some(hold) {
+            return Err(Diagnostic::error("moved", "another commit was fetched meanwhile"));
+        }
+        clone.accept(&self.users, clone.fetched()?)
+    }
+
+    fn of_commit(&self, clone: &BareClone, commit: ObjectId) -> Result<Sources, Vec<Diagnostic>> {
+        let tree = Tree::of(&clone.repository, commit).map_err(|problem| vec![problem])?;
+        let sources = tree.read(&self.users, self.max_bytes)?;
+        Ok(sources.at_commit(commit.to_string()))
+    }
+}
