@@ -32,7 +32,7 @@ pub async fn run(global: &Global, args: &AcceptArgs) -> Result<u8, CliError> {
     let snapshot = listed.map_err(|error| plan::failed(workspace, &error.message))?;
     let now = SystemClock.now();
     let hold = match accepted {
-        Acceptable::Commit => source.rewritten(),
+        Acceptable::History => source.rewritten(),
         _ => session.waiting(accepted, &snapshot, now),
     };
     let Some(hold) = hold else {
@@ -59,7 +59,7 @@ pub async fn run(global: &Global, args: &AcceptArgs) -> Result<u8, CliError> {
         return Err(plan::failed(workspace, &message));
     }
     session.accept(&hold, &args.reason, &snapshot, now).await.map_err(failed)?;
-    if accepted == Acceptable::Commit {
+    if accepted == Acceptable::History {
         let taken = source.accept_rewritten(&hold);
         taken.map_err(|problem| plan::failed(workspace, &problem.with_hint()))?;
     }

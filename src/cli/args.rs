@@ -69,7 +69,7 @@ pub enum Command {
     History(HistoryArgs),
     /// Review access: who has which role, since when, by which commit, until when
     Access(AccessArgs),
-    /// Accept what a run holds until an operator decides: a listing, a place, a clock, a commit
+    /// Accept what a run holds until an operator decides: listing, place, clock, history
     Accept(AcceptArgs),
     /// Start a new ledger, or verify the existing one
     Ledger(LedgerArgs),
@@ -159,7 +159,7 @@ pub struct AccessArgs {
 
 #[derive(Args, Debug)]
 pub struct AcceptArgs {
-    /// listing, place, clock or commit
+    /// listing, place, clock or history
     #[arg(value_enum, hide_possible_values = true)]
     pub what: Acceptable,
     /// Why; it is kept in the ledger

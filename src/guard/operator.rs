@@ -57,7 +57,7 @@ pub fn waiting(
     match what {
         Acceptable::Clock => ledger_ahead(memory, now),
         // Only the clone of the repository knows.
-        Acceptable::Commit => None,
+        Acceptable::History => None,
         Acceptable::Listing | Acceptable::Place => admission.filter(|hold| hold.what == what),
     }
 }

@@ -109,8 +109,8 @@ pub enum Acceptable {
     Place,
     /// Rows of the ledger from the future.
     Clock,
-    /// A commit that does not follow the one in force.
-    Commit,
+    /// A rewritten history of a repository.
+    History,
 }
 
 /// An operator's decision.

@@ -97,7 +97,7 @@ impl Memory {
         match accepted.what {
             // The accounts that are gone follow in an entry of their own; the clone of the
             // repository knows the commit.
-            Acceptable::Listing | Acceptable::Commit => {}
+            Acceptable::Listing | Acceptable::History => {}
             Acceptable::Place => self.place.clone_from(&accepted.place),
             // Earlier entries were written by a clock that was ahead.
             Acceptable::Clock => self.newest = Some(at),

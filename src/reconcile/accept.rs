@@ -66,7 +66,7 @@ pub fn held(hold: &OperatorHold, workspace: &str) -> Failure {
     let kind = match hold.what {
         Acceptable::Listing => FailureKind::Listing,
         Acceptable::Place | Acceptable::Clock => FailureKind::Place,
-        Acceptable::Commit => FailureKind::Roster,
+        Acceptable::History => FailureKind::Roster,
     };
     let message = format!(
         "nothing is changed until this is resolved or accepted ({}): {}",

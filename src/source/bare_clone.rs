@@ -80,7 +80,7 @@ impl BareClone {
         let accepted = self.accepted(users);
         if let Some(rewritten) = self.rewritten(users) {
             return Err(Diagnostic::error("rewritten", rewritten.message)
-                .hint("push a commit that follows it, or accept it: `rosterd accept commit`"));
+                .hint("push a commit that follows it, or accept it: `rosterd accept history`"));
         }
         if let Some(file) = ssh_signers {
             trust::check(&self.repository, users, file, accepted, fetched)?;
@@ -99,7 +99,7 @@ impl BareClone {
             fetched.to_hex_with_len(12),
             accepted.to_hex_with_len(12),
         );
-        Some(OperatorHold::new(Acceptable::Commit, message, [&*fetched.to_string()]))
+        Some(OperatorHold::new(Acceptable::History, message, [&*fetched.to_string()]))
     }
 
     /// The last commit with a usable roster.
