@@ -1,13 +1,15 @@
-//! `rosterd apply PLAN.json`: applies a saved plan if it is still the plan of the workspace.
+//! `rosterd apply`: applies what somebody has seen: the plan that it shows and asks about, or a saved
+//! one if it is still the plan of the workspace.
 
 use std::io::Read as _;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use super::args::ApplyArgs;
 use super::{CliError, Context, Global, exit, once, output, shutdown};
 use crate::failure::FailureKind;
 use crate::guard::Override;
-use crate::reconcile::Evaluation;
+use crate::reconcile::{Evaluation, Loaded};
 use crate::render::json::SavedPlans;
 use crate::render::saved;
 use crate::report::Failure;
@@ -15,13 +17,25 @@ use crate::report::Failure;
 /// Maximum size of a plan. A plan with 100,000 changes is a quarter of it.
 const MAX_BYTES: u64 = 256 * 1024 * 1024;
 
-/// Plans again from the present roster and a new listing. If both plans have the same changes, the
-/// new plan is applied, never the file; otherwise the differences are reported.
+/// How long an answer counts: later the plan may be outdated.
+const ANSWER_LIMIT: Duration = Duration::from_mins(10);
+
+/// Plans from the present roster and a new listing. A saved plan must have the same changes: the
+/// new plan is applied, never the file; otherwise the differences are reported. Without a saved
+/// plan somebody must agree on the terminal, or beforehand with `--yes`. The workspace is locked
+/// meanwhile, so that no other run changes it.
 pub async fn run(global: &Global, args: &ApplyArgs) -> Result<u8, CliError> {
     if args.reason.as_ref().is_some_and(|reason| reason.trim().is_empty()) {
         return Err(CliError::Usage("--reason is empty".into()));
     }
-    let (plans, path) = (read(&args.plan)?, args.plan.display());
+    if args.plan.is_none() && !args.yes && !output::is_interactive() {
+        let message = "without a terminal, name a saved plan, or say --yes";
+        return Err(CliError::Usage(message.into()));
+    }
+    let plans = match &args.plan {
+        Some(path) => Some((read(path)?, path.display())),
+        None => None,
+    };
     let (context, config) = Context::start(global).await?;
     let cancel = shutdown::on_signal(shutdown::AT_A_BOUNDARY)?;
     // The two options require each other.
@@ -32,28 +46,57 @@ pub async fn run(global: &Global, args: &ApplyArgs) -> Result<u8, CliError> {
     let mut codes = Vec::new();
     for workspace in &config.workspaces {
         let name = &workspace.target.workspace;
-        let Some(plan) = plans.workspace(name) else {
-            if config.workspaces.len() == 1 || !global.workspace.is_empty() {
-                let message = format!("{path}: no plan for the workspace {name}");
-                codes.push(output::exit_code(global, Err(CliError::Failed(message))));
-            }
-            continue;
+        let show = |evaluation: &Evaluation, loaded: &Loaded| {
+            once::show_plan(&evaluation.view(name, loaded), global);
         };
-        let is_current = |evaluation: &Evaluation| {
-            let differences = plan.differences(&evaluation.plan);
-            if differences.is_empty() {
-                return Ok(());
-            }
-            Err(Failure::new(FailureKind::Stale, saved::stale(&differences)))
+        let run = if let Some((plans, path)) = &plans {
+            let Some(plan) = plans.workspace(name) else {
+                if config.workspaces.len() == 1 || !global.workspace.is_empty() {
+                    let message = format!("{path}: no plan for the workspace {name}");
+                    codes.push(output::exit_code(global, Err(CliError::Failed(message))));
+                }
+                continue;
+            };
+            let is_current = |evaluation: &Evaluation, loaded: &Loaded| {
+                let differences = plan.differences(&evaluation.plan);
+                if !differences.is_empty() {
+                    return Err(Failure::new(FailureKind::Stale, saved::stale(&differences)));
+                }
+                show(evaluation, loaded);
+                Ok(())
+            };
+            once::one(&context, workspace, &cancel, global, &overrides, &is_current).await
+        } else {
+            let is_agreed = |evaluation: &Evaluation, loaded: &Loaded| {
+                show(evaluation, loaded);
+                agree(evaluation, args)
+            };
+            once::one(&context, workspace, &cancel, global, &overrides, &is_agreed).await
         };
-        let run = once::one(&context, workspace, &cancel, global, &overrides, &is_current);
-        codes.push(output::exit_code(global, run.await));
+        codes.push(output::exit_code(global, run));
     }
-    if codes.is_empty() {
-        let message = format!("{path}: none of its workspaces is configured here");
-        return Err(CliError::Failed(message));
+    match &plans {
+        Some((_, path)) if codes.is_empty() => {
+            let message = format!("{path}: none of its workspaces is configured here");
+            Err(CliError::Failed(message))
+        }
+        _ => Ok(exit::worst(codes)),
     }
-    Ok(exit::worst(codes))
+}
+
+/// Asks, if there is anything to apply.
+fn agree(evaluation: &Evaluation, args: &ApplyArgs) -> Result<(), Failure> {
+    let (count, asked) = (evaluation.verdict.approved.len(), Instant::now());
+    if count == 0 || args.yes {
+        return Ok(());
+    }
+    let things = if count == 1 { "this change" } else { "these changes" };
+    let why = match output::ask(&format!("apply {things}?")) {
+        Some(true) if asked.elapsed() < ANSWER_LIMIT => return Ok(()),
+        Some(true) => "not applied: the answer came after 10 minutes; plan again",
+        _ => "not applied",
+    };
+    Err(Failure::new(FailureKind::Stale, why))
 }
 
 fn read(path: &Path) -> Result<SavedPlans, CliError> {

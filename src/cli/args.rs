@@ -17,10 +17,26 @@ roster changes. `rosterd --sandbox` tries everything on this machine, without an
 const EXIT_CODES: &str = "Exit codes: 0 done or in sync, 1 failed, 2 changes to make \
 (--detailed-exitcode), 3 something is held, 64 wrong usage, 78 invalid configuration or roster";
 
-/// The whole command line. `-h` and `--help` print the same: one line for each option.
+const EXAMPLES: &str = "Examples:
+  rosterd import -u users.yaml          Write the roster from the workspace
+  rosterd plan -u users.yaml            What differs
+  rosterd apply -u users.yaml           Show it, ask, and apply it
+  rosterd -c rosterd.yaml               Run as a daemon
+  rosterd why alice@acme.io             Who gave her access, when and why
+
+";
+
+/// Options that only `plan` and `--plan` have.
+fn is_of_plan(id: &str) -> bool {
+    ["format", "out", "reference", "detailed_exitcode"].contains(&id)
+}
+
+/// The whole command line: one line for each option.
 #[derive(Debug, Parser)]
 #[command(name = "rosterd", version, about = ABOUT, long_about = None, after_help = EXIT_CODES)]
-#[command(max_term_width = 100)]
+#[command(after_long_help = EXAMPLES.to_owned() + EXIT_CODES, max_term_width = 100)]
+// `rosterd plan --help` shows the options of a plan.
+#[command(mut_args(|arg| if is_of_plan(arg.get_id().as_str()) { arg.hide(true) } else { arg }))]
 pub struct Cli {
     #[command(flatten)]
     pub run: RunArgs,
@@ -33,30 +49,42 @@ pub struct Cli {
 /// What to do instead of running as a daemon.
 #[derive(Args, Debug, Default)]
 pub struct RunArgs {
-    /// Print what would be done, and change nothing
+    /// The same as the command `plan`
     #[arg(long, conflicts_with = "once")]
     pub plan: bool,
     /// Reconcile once and exit
     #[arg(long)]
     pub once: bool,
+    #[command(flatten)]
+    pub options: PlanArgs,
+}
+
+#[derive(Args, Debug, Default, PartialEq, Eq)]
+pub struct PlanArgs {
     /// Write the plan as text, diff, json, markdown (for a pull request) or github (annotations)
-    #[arg(long, value_enum, value_name = "FORMAT", requires = "plan", hide_possible_values = true)]
+    #[arg(short = 'o', long, value_enum, value_name = "FORMAT", hide_possible_values = true)]
     pub format: Option<PlanFormat>,
-    /// Write the plan to a file; with `--format json` it can be applied later
-    #[arg(long, value_name = "FILE", requires = "plan")]
+    /// Save the plan in a file, as its ending says; JSON can be applied later
+    #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
     /// Plan another branch, tag or refs/… of the git server, such as a pull request
-    #[arg(long = "ref", value_name = "REF", requires = "plan")]
+    #[arg(long = "ref", value_name = "REF")]
     pub reference: Option<String>,
     /// Exit with 2 if anything can be applied, else with 3 if something is held
-    #[arg(long, requires = "plan")]
+    #[arg(long)]
     pub detailed_exitcode: bool,
 }
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Apply exactly the plan in a file; refused as stale if anything has changed
+    /// Print what would be done, and change nothing
+    Plan(PlanArgs),
+    /// Plan, ask and apply; or apply exactly the plan in a file
     Apply(ApplyArgs),
+    /// Show the workspaces of the daemon on this machine
+    Status(StatusArgs),
+    /// Check what a run needs: roster, key, clock, ledger, file watching
+    Doctor,
     /// Write the approval of what is held into the roster, and show the difference
     Approve(ApproveArgs),
     /// Validate the configuration and the roster; no network
@@ -69,7 +97,7 @@ pub enum Command {
     History(HistoryArgs),
     /// Review access: who has which role, since when, by which commit, until when
     Access(AccessArgs),
-    /// Accept what a run holds until an operator decides: listing, place, clock, history
+    /// Accept what waits for an operator: a listing, a place, a clock, a history
     Accept(AcceptArgs),
     /// Start a new ledger, or verify the existing one
     Ledger(LedgerArgs),
@@ -93,9 +121,20 @@ pub struct ApplyArgs {
     /// Why it is included; it is kept in the ledger
     #[arg(long, value_name = "TEXT", requires = "include_held")]
     pub reason: Option<String>,
-    /// A plan written by `rosterd --plan --format json --out FILE`
+    /// Apply without asking
+    #[arg(long)]
+    pub yes: bool,
+    /// A plan saved by `rosterd plan --out PLAN.json`; refused as stale if anything has changed
     #[arg(value_name = "PLAN.json")]
-    pub plan: PathBuf,
+    pub plan: Option<PathBuf>,
+}
+
+#[derive(Args, Debug)]
+pub struct StatusArgs {
+    /// Write text or json
+    #[arg(short = 'o', long, value_enum, value_name = "FORMAT", default_value = "text")]
+    #[arg(hide_possible_values = true, hide_default_value = true)]
+    pub format: StatusFormat,
 }
 
 #[derive(Args, Debug)]
@@ -241,6 +280,14 @@ pub enum PlanFormat {
     Markdown,
     /// Annotations of a GitHub workflow
     Github,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum StatusFormat {
+    /// For people
+    Text,
+    /// For programs
+    Json,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -17,7 +17,7 @@ pub struct Global {
              ./config/rosterd.yaml, /etc/rosterd/rosterd.yaml]"]
     #[arg(short, long, global = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// The roster, instead of the one in the configuration: a file, or <https://…#REF:PATH>
+    /// The roster, instead of the one in the configuration: a file, or `URL#REF:PATH`
     #[arg(short, long, global = true, value_name = "FILE", env = "ROSTERD_USERS", hide_env = true)]
     pub users: Option<PathBuf>,
     /// Only this workspace; may be repeated

@@ -8,10 +8,8 @@ use crate::web::health_client;
 
 pub async fn run(global: &Global, args: &HealthArgs) -> Result<u8, CliError> {
     let path = if args.ready { "/readyz" } else { "/livez" };
-    let asked = health_client::get(address(global)?, path).await;
-    let (status, said) = asked.map_err(|why| {
-        CliError::Failed(format!("{why}; is the daemon running on this machine?"))
-    })?;
+    let (status, said) =
+        health_client::get(address(global)?, path, None).await.map_err(not_running)?;
     if status != 200 {
         return Err(CliError::Failed(output::escape_lines(said.trim_end(), "; ")));
     }
@@ -19,9 +17,14 @@ pub async fn run(global: &Global, args: &HealthArgs) -> Result<u8, CliError> {
     Ok(exit::OK)
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "for `map_err`")]
+pub fn not_running(why: String) -> CliError {
+    CliError::Failed(format!("{why}; is the daemon running on this machine?"))
+}
+
 /// `--listen` and its variable come first, as for the daemon: the configuration may have become
 /// invalid since it started.
-fn address(global: &Global) -> Result<SocketAddr, CliError> {
+pub fn address(global: &Global) -> Result<SocketAddr, CliError> {
     if let Some(address) = global.listen {
         return Ok(address);
     }

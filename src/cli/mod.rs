@@ -10,6 +10,7 @@ mod check;
 mod completions;
 mod context;
 mod daemon;
+mod doctor;
 mod exit;
 mod global;
 mod health;
@@ -23,6 +24,7 @@ mod progress;
 pub mod sandbox;
 mod schema;
 mod shutdown;
+mod status;
 mod why;
 
 use std::process::ExitCode;
@@ -30,7 +32,7 @@ use std::process::ExitCode;
 use clap::Parser as _;
 use clap::error::ErrorKind;
 
-use args::{Cli, Command};
+use args::{Cli, Command, PlanArgs};
 use context::Context;
 use exit::CliError;
 use global::Global;
@@ -66,10 +68,17 @@ async fn run(cli: Cli) -> Result<u8, CliError> {
         let flag = if run.plan { "--plan" } else { "--once" };
         return Err(CliError::Usage(format!("{flag} cannot be combined with a command")));
     }
+    if !run.plan && run.options != PlanArgs::default() {
+        let message = "--format, --out, --ref and --detailed-exitcode are of `rosterd plan`";
+        return Err(CliError::Usage(message.into()));
+    }
     match command {
-        None if run.plan => plan::run(&global, &run).await,
+        None if run.plan => plan::run(&global, &run.options).await,
         None if run.once => once::run(&global).await,
         None => daemon::run(&global).await,
+        Some(Command::Plan(args)) => plan::run(&global, &args).await,
+        Some(Command::Status(args)) => status::run(&global, &args).await,
+        Some(Command::Doctor) => doctor::run(&global).await,
         Some(Command::Apply(args)) => apply::run(&global, &args).await,
         Some(Command::Approve(args)) => approve::run(&global, &args).await,
         Some(Command::Check(args)) => check::run(&global, &args),

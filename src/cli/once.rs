@@ -12,7 +12,7 @@ use crate::config::WorkspaceConfig;
 use crate::daemon::Connected;
 use crate::diagnostic::Sources;
 use crate::guard::Override;
-use crate::reconcile::{Evaluation, Run, RunOptions, RunResult, RunSession};
+use crate::reconcile::{Evaluation, Loaded, Run, RunOptions, RunResult, RunSession};
 use crate::render::approve::ApproveBy;
 use crate::render::{self, View};
 use crate::report::{End, Failure, RunReport, RunStatus, Trigger};
@@ -33,20 +33,27 @@ pub async fn run(global: &Global) -> Result<u8, CliError> {
             codes.push(exit::FAILED);
             break;
         }
-        let run = one(&context, workspace, &cancel, global, &Override::None, &|_| Ok(()));
+        let show = |evaluation: &Evaluation, loaded: &Loaded| {
+            show_plan(&evaluation.view(&workspace.target.workspace, loaded), global);
+            Ok(())
+        };
+        let run = one(&context, workspace, &cancel, global, &Override::None, &show);
         codes.push(output::exit_code(global, run.await));
     }
     Ok(exit::worst(codes))
 }
 
-/// One run of one workspace. The precondition is checked before anything is shown or sent.
+/// What happens to a plan before anything of it is sent. An error ends the run.
+pub type OnPlan<'a> = dyn Fn(&Evaluation, &Loaded) -> Result<(), Failure> + Sync + 'a;
+
+/// One run of one workspace.
 pub async fn one(
     context: &Context,
     workspace: &WorkspaceConfig,
     cancel: &CancellationToken,
     global: &Global,
     overrides: &Override,
-    precondition: &(dyn Fn(&Evaluation) -> Result<(), Failure> + Sync),
+    on_plan: &OnPlan<'_>,
 ) -> Result<u8, CliError> {
     let failed = |failure: Failure| plan::failed(workspace, &failure.message);
     let load = async || {
@@ -72,9 +79,8 @@ pub async fn one(
         clock: &SystemClock,
         cancel,
         on_plan: &|evaluation| {
-            precondition(evaluation)?;
+            on_plan(evaluation, &loaded)?;
             planned.store(true, Ordering::Relaxed);
-            show_plan(&evaluation.view(&workspace.target.workspace, &loaded), global);
             Ok(())
         },
         on_progress: &|done, of| progress.update(done, of),

@@ -100,9 +100,14 @@ pub fn escape_lines(text: &str, separator: &str) -> String {
     text.lines().map(escape).collect::<Vec<_>>().join(separator)
 }
 
+/// Whether somebody can be asked.
+pub fn is_interactive() -> bool {
+    io::stdin().is_terminal() && io::stderr().is_terminal()
+}
+
 /// Asks a yes-or-no question on the terminal; None without a terminal.
 pub fn ask(question: &str) -> Option<bool> {
-    if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
+    if !is_interactive() {
         return None;
     }
     let mut stderr = anstream::stderr().lock();

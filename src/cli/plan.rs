@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::args::{PlanFormat, RunArgs};
+use super::args::{PlanArgs, PlanFormat};
 use super::{CliError, Context, Global, exit, output};
 use crate::blocking::run_blocking;
 use crate::client::ReadDirectory as _;
@@ -19,7 +19,7 @@ use crate::render::{self, View};
 use crate::source::in_place;
 
 /// Plans every selected workspace. If one fails, the others are still shown.
-pub async fn run(global: &Global, args: &RunArgs) -> Result<u8, CliError> {
+pub async fn run(global: &Global, args: &PlanArgs) -> Result<u8, CliError> {
     let (context, mut config) = Context::start(global).await?;
     // It outlives the plans.
     let folder = tempfile::tempdir().map_err(|error| CliError::Failed(error.to_string()))?;
@@ -43,16 +43,30 @@ pub async fn run(global: &Global, args: &RunArgs) -> Result<u8, CliError> {
         .iter()
         .map(|(workspace, loaded, it)| it.view(&workspace.target.workspace, loaded))
         .collect();
-    let text = rendered(&views, args.format.unwrap_or_default(), global.verbose > 0);
-    match &args.out {
-        Some(path) if path != Path::new("-") => {
-            if !views.is_empty() {
-                output::to_file(path, &text, Mode::Private)?;
-            }
-        }
-        _ => output::result(&text)?,
+    let is_stream = |path: &Path| path == Path::new("-") || path.starts_with("/dev");
+    let file = args.out.as_deref().filter(|path| !is_stream(path));
+    let write = |format| rendered(&views, format, global.verbose > 0);
+    if let Some(path) = file.filter(|_| !views.is_empty()) {
+        let text = write(args.format.unwrap_or_else(|| of_ending(path)));
+        output::to_file(path, &text, Mode::Private)?;
+    }
+    // What is saved is shown all the same, as people read it.
+    output::result(&write(args.format.filter(|_| file.is_none()).unwrap_or_default()))?;
+    if let Some(path) = file.filter(|_| !views.is_empty()) {
+        let path = path.to_string_lossy();
+        output::note(&format!("saved the plan in {}", escape(&path)));
     }
     Ok(exit::worst(codes))
+}
+
+/// The format of a file by its name.
+fn of_ending(path: &Path) -> PlanFormat {
+    match path.extension().and_then(|it| it.to_str()) {
+        Some("json") => PlanFormat::Json,
+        Some("md") => PlanFormat::Markdown,
+        Some("diff" | "patch") => PlanFormat::Diff,
+        _ => PlanFormat::Text,
+    }
 }
 
 fn rendered(views: &[View<'_>], format: PlanFormat, verbose: bool) -> String {

@@ -1,24 +1,34 @@
-//! The client of `rosterd health`: requests a page of a daemon on this machine.
+//! The client of `rosterd health` and `rosterd status`: requests a page of a daemon on this machine.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
+
+use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::client::{Settings, cause, connections, read_body};
 
 /// Longer than the daemon waits for its own loop.
 const TIMEOUT: Duration = Duration::from_secs(8);
 
-/// Maximum number of bytes of the body that are shown.
-const MAX_BODY: usize = 64 << 10;
+/// Maximum number of bytes of a body: about 16,000 workspaces.
+const MAX_BODY: usize = 16 << 20;
 
 /// Status and body of `path` from the daemon that listens on `address`.
-pub async fn get(address: SocketAddr, path: &str) -> Result<(u16, String), String> {
+pub async fn get(
+    address: SocketAddr,
+    path: &str,
+    token: Option<&SecretString>,
+) -> Result<(u16, String), String> {
     let url = format!("http://{}{path}", reachable(address));
     let endpoint = url.parse().map_err(|error| format!("{url}: {error}"))?;
     let settings = Settings::new(endpoint, TIMEOUT);
     let http = connections(&settings).map_err(|error| error.message)?;
     let request = async {
-        let mut response = http.get(settings.endpoint).send().await?;
+        let mut request = http.get(settings.endpoint);
+        if let Some(token) = token {
+            request = request.bearer_auth(token.expose_secret());
+        }
+        let mut response = request.send().await?;
         let (body, end) = read_body(&mut response, MAX_BODY).await;
         end?;
         Ok((response.status().as_u16(), String::from_utf8_lossy(&body).into_owned()))

@@ -1,0 +1,143 @@
+//! `rosterd doctor`: what a run needs, one line each. Nothing is changed and no mutation is tried.
+
+use jiff::Timestamp;
+use notify::{RecursiveMode, Watcher as _};
+
+use super::{CliError, Context, Global, exit, output, plan};
+use crate::client::{ClientError, ReadDirectory as _};
+use crate::clock::{Clock as _, SystemClock};
+use crate::config::WorkspaceConfig;
+use crate::daemon::Connected;
+use crate::diagnostic::Diagnostic;
+use crate::directory::Snapshot;
+use crate::escape::escape;
+use crate::failure::FailureKind;
+use crate::guard::CLOCK_TOLERANCE;
+use crate::memory::Memory;
+use crate::memory::entry::AttemptStatus;
+use crate::render::{table, time};
+
+/// What was found of one thing.
+enum Found {
+    Good(String),
+    Unknown(&'static str),
+    /// What is wrong, and what to do.
+    Bad(String),
+}
+
+impl From<Result<String, String>> for Found {
+    fn from(found: Result<String, String>) -> Self {
+        found.map_or_else(Self::Bad, Self::Good)
+    }
+}
+
+/// Checks every selected workspace. Exits with 1 if anything fails.
+pub async fn run(global: &Global) -> Result<u8, CliError> {
+    let (context, config) = Context::start(global).await?;
+    let mut code = exit::OK;
+    for workspace in &config.workspaces {
+        let checks = checks(global, &context, workspace).await;
+        let row = |(what, found): &(&str, Found)| {
+            let (mark, text) = match found {
+                Found::Good(text) => ("✓", text.as_str()),
+                Found::Unknown(why) => ("?", *why),
+                Found::Bad(text) => ("✗", text.as_str()),
+            };
+            [mark, what, text].map(str::to_owned).to_vec()
+        };
+        let rows: Vec<Vec<String>> = checks.iter().map(row).collect();
+        let name = escape(&workspace.target.workspace);
+        output::result(&format!("{name}\n{}", table::aligned(&rows)))?;
+        if checks.iter().any(|(_, found)| matches!(found, Found::Bad(_))) {
+            code = exit::FAILED;
+        }
+    }
+    Ok(code)
+}
+
+async fn checks(
+    global: &Global,
+    context: &Context,
+    workspace: &WorkspaceConfig,
+) -> Vec<(&'static str, Found)> {
+    let roster = roster(global, context, workspace).await;
+    let mut checks = vec![("roster", roster.into()), ("files", watching(workspace))];
+    let Connected { directory, ledger } = match context.connect(workspace) {
+        Ok(connected) => connected,
+        Err(failure) => {
+            let is_ledger = failure.kind == FailureKind::Ledger;
+            checks.push((if is_ledger { "ledger" } else { "key" }, Found::Bad(failure.message)));
+            return checks;
+        }
+    };
+    let listed = directory.list().await;
+    checks.push(("key", key(workspace, &listed)));
+    checks.push(("clock", clock(&listed, SystemClock.now())));
+    let (memory, place) = (ledger.ledger.read_workspace(&ledger.scope), ledger.ledger.place());
+    let read = memory.as_ref().map(|_| place.to_string()).map_err(|why| format!("{place}: {why}"));
+    checks.push(("ledger", read.into()));
+    checks.extend(memory.ok().map(|memory| ("capability", capability(&memory))));
+    checks
+}
+
+async fn roster(
+    global: &Global,
+    context: &Context,
+    workspace: &WorkspaceConfig,
+) -> Result<String, String> {
+    match plan::load(global, context, workspace).await {
+        Ok(loaded) => {
+            let members = loaded.roster.members().len();
+            let commit = loaded.revision.map(|revision| format!(", commit {revision}"));
+            Ok(format!("{members} members{}", commit.unwrap_or_default()))
+        }
+        Err(CliError::Invalid(found)) => {
+            let first = found.diagnostics.first().map(Diagnostic::with_hint).unwrap_or_default();
+            Err(format!("{first} ({} problems)", found.diagnostics.len()))
+        }
+        Err(CliError::Usage(why) | CliError::Held(why) | CliError::Failed(why)) => Err(why),
+    }
+}
+
+/// The connection and the key: DNS, TLS, proxy, status.
+fn key(workspace: &WorkspaceConfig, listed: &Result<Snapshot, ClientError>) -> Found {
+    let host = workspace.connection.endpoint.host_str().unwrap_or_default();
+    let found = listed.as_ref().map(|it| format!("{host} lists {} accounts", it.accounts().len()));
+    found.map_err(|error| error.message.clone()).into()
+}
+
+/// Whether the key may change anything, as runs learnt it.
+fn capability(memory: &Memory) -> Found {
+    let has_outcome = |status| matches!(status, AttemptStatus::Done | AttemptStatus::Rejected);
+    let last = memory.attempts().iter().rev().find(|attempt| has_outcome(attempt.status));
+    let Some(last) = last else {
+        return Found::Unknown("no run has changed anything lately; it is not tried");
+    };
+    let at = time::at(last.at);
+    if last.status == AttemptStatus::Done {
+        Found::Good(format!("a change was done at {at}"))
+    } else {
+        Found::Bad(format!("the last change was rejected at {at}; see `rosterd history`"))
+    }
+}
+
+fn clock(listed: &Result<Snapshot, ClientError>, now: Timestamp) -> Found {
+    let server = listed.as_ref().ok().and_then(Snapshot::server_time);
+    let Some(server) = server else { return Found::Unknown("no answer with a date") };
+    let skew = server.duration_since(now).abs();
+    let text = format!("{} s from the server's", skew.as_secs());
+    if skew > CLOCK_TOLERANCE { Found::Bad(text + "; correct it") } else { Found::Good(text) }
+}
+
+/// Whether changes of the roster's files are noticed at once.
+fn watching(workspace: &WorkspaceConfig) -> Found {
+    let folders = workspace.target.source.watched();
+    if folders.is_empty() {
+        return Found::Good("fetched from the git server".to_owned());
+    }
+    let watched = notify::recommended_watcher(|_| {}).and_then(|mut watcher| {
+        folders.iter().try_for_each(|it| watcher.watch(it, RecursiveMode::NonRecursive))
+    });
+    let found = watched.map(|()| "changes are noticed at once".to_owned());
+    found.map_err(|why| format!("{why}; they are polled instead, see `watch.poll`")).into()
+}
