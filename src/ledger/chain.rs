@@ -6,7 +6,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::memory::entry::{Anchor, Entry, Record, Seq};
 
-use super::LedgerError;
+use super::{LedgerError, Result};
 
 /// The hash before the first row.
 pub const ROOT: &str = "0000000000000000000000000000000000000000000000000000000000000000";
@@ -76,7 +76,7 @@ impl Row {
     }
 
     /// Parses the entry of the row.
-    pub fn read(&self) -> Result<Record, LedgerError> {
+    pub fn read(&self) -> Result<Record> {
         let unreadable = |why: String| LedgerError::Broken(ChainError::Unreadable(self.seq, why));
         let at = self.time()?;
         let entry: Entry =

@@ -7,6 +7,10 @@ use rusqlite::ErrorCode;
 use super::chain::ChainError;
 
 /// Why the ledger is not usable. Without it, no changes are made.
+/// A result of the ledger.
+pub type Result<T, E = LedgerError> = std::result::Result<T, E>;
+
+/// Why the ledger cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum LedgerError {
     #[error("there is no ledger")]

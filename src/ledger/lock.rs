@@ -12,8 +12,8 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use super::LedgerError;
 use super::sqlite::{beside, create_folder_of, folder_of};
+use super::{LedgerError, Result};
 use crate::files;
 use crate::roster::Digest;
 
@@ -34,11 +34,7 @@ struct InProcess {
 }
 
 /// Takes the lock of a ledger file, or returns the holder.
-pub fn of_file(
-    ledger: &Path,
-    scope: &str,
-    holder: &str,
-) -> Result<Result<Lock, String>, LedgerError> {
+pub fn of_file(ledger: &Path, scope: &str, holder: &str) -> Result<Result<Lock, String>> {
     let digest: String = Digest::of([scope]).hex().chars().take(12).collect();
     let path = beside(ledger, &format!("-{digest}.lock"));
     create_folder_of(&path)?;
@@ -61,7 +57,7 @@ pub fn of_file(
 }
 
 /// Opens the lock, or creates it for the owner of the ledger: root may be the first who runs.
-fn open(path: &Path, ledger: &Path) -> Result<File, LedgerError> {
+fn open(path: &Path, ledger: &Path) -> Result<File> {
     let like = if ledger.exists() { ledger } else { folder_of(ledger) };
     match files::create_new(path, like) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}

@@ -30,7 +30,7 @@ use lock::{Holders, Lock};
 use sqlite::Sqlite;
 use store::{NewRow, Store};
 
-pub use error::LedgerError;
+pub use error::{LedgerError, Result};
 pub use verify::{Verified, verify};
 pub use writer::LedgerWriter;
 
@@ -106,7 +106,7 @@ impl Ledger {
     }
 
     /// Takes the lock of a workspace, or returns the holder.
-    pub fn lock(&self, scope: &str, holder: &str) -> Result<Result<Lock, String>, LedgerError> {
+    pub fn lock(&self, scope: &str, holder: &str) -> Result<Result<Lock, String>> {
         match &self.location {
             Location::Memory => Ok(lock::in_process(&self.shared.holders, scope, holder)),
             Location::File(path) => lock::of_file(path, scope, holder),
@@ -114,7 +114,7 @@ impl Ledger {
     }
 
     /// Opens the ledger for one run. Creates it, unless this process has seen it before. Blocks.
-    pub fn open(&self, scope: &str, now: Timestamp) -> Result<LedgerWriter, LedgerError> {
+    pub fn open(&self, scope: &str, now: Timestamp) -> Result<LedgerWriter> {
         let store = self.store(now)?;
         let (head, memory) = self.memory(&*store.lock(), scope)?;
         let (ledger, scope) = (self.clone(), scope.to_owned());
@@ -122,7 +122,7 @@ impl Ledger {
     }
 
     /// The memory of a workspace; without a ledger, [`Memory::empty`]. Creates nothing. Blocks.
-    pub fn read_state(&self, scope: &str) -> Result<Memory, LedgerError> {
+    pub fn read_state(&self, scope: &str) -> Result<Memory> {
         match self.read_only() {
             Ok(store) => Ok(Arc::unwrap_or_clone(self.memory(&*store.lock(), scope)?.1)),
             Err(LedgerError::None) => Ok(Memory::empty()),
@@ -131,7 +131,7 @@ impl Ledger {
     }
 
     /// Verifies the chain, and returns all entries with their scopes.
-    pub fn entries(&self) -> Result<Vec<(String, Record)>, LedgerError> {
+    pub fn entries(&self) -> Result<Vec<(String, Record)>> {
         let store = match self.read_only() {
             Err(LedgerError::None) => return Ok(Vec::new()),
             opened => opened?,
@@ -150,7 +150,7 @@ impl Ledger {
     }
 
     /// Verifies the chain, and whether it contains the row with the hash `head`.
-    pub fn verify(&self, head: Option<&str>) -> Result<Verified, LedgerError> {
+    pub fn verify(&self, head: Option<&str>) -> Result<Verified> {
         let store = self.read_only()?;
         let store = store.lock();
         let mut verified = Err(LedgerError::None);
@@ -162,7 +162,7 @@ impl Ledger {
     }
 
     /// Creates a new ledger for an operator. An existing one is an error.
-    pub fn init(&self, now: Timestamp) -> Result<(), LedgerError> {
+    pub fn init(&self, now: Timestamp) -> Result<()> {
         if let Location::File(path) = &self.location
             && path.exists()
         {
@@ -173,7 +173,7 @@ impl Ledger {
     }
 
     /// The store for a run: the existing one, or a new one if this process has seen none.
-    fn store(&self, now: Timestamp) -> Result<Open, LedgerError> {
+    fn store(&self, now: Timestamp) -> Result<Open> {
         let known = self.shared.last.lock().clone();
         let store = match self.open_with(Sqlite::open) {
             Err(LedgerError::None) if known.is_some() => return Err(LedgerError::Gone),
@@ -198,15 +198,12 @@ impl Ledger {
         Ok(store)
     }
 
-    fn read_only(&self) -> Result<Open, LedgerError> {
+    fn read_only(&self) -> Result<Open> {
         self.open_with(Sqlite::open_read_only)
     }
 
     /// Opens the file, or the store in memory, which is created if there is none.
-    fn open_with(
-        &self,
-        open: fn(&Path) -> Result<Sqlite, LedgerError>,
-    ) -> Result<Open, LedgerError> {
+    fn open_with(&self, open: fn(&Path) -> Result<Sqlite>) -> Result<Open> {
         if let Location::File(path) = &self.location {
             return Ok(Arc::new(Mutex::new(open(path)?)));
         }
@@ -220,7 +217,7 @@ impl Ledger {
     }
 
     /// Accepts another ledger, if an operator created it.
-    fn adopt(&self, store: &dyn Store) -> Result<(), LedgerError> {
+    fn adopt(&self, store: &dyn Store) -> Result<()> {
         let first = store.row(1)?.map(|row| row.read()).transpose()?;
         match first.map(|record| record.entry) {
             Some(Entry::LedgerCreated(LedgerCreated { by_operator: true, .. })) => {
@@ -233,11 +230,7 @@ impl Ledger {
 
     /// The memory of a workspace, built from the end of its last run or from the beginning.
     /// Verifies every row that it reads.
-    fn memory(
-        &self,
-        store: &dyn Store,
-        scope: &str,
-    ) -> Result<(ChainHead, Arc<Memory>), LedgerError> {
+    fn memory(&self, store: &dyn Store, scope: &str) -> Result<(ChainHead, Arc<Memory>)> {
         let mut kept = self.shared.memories.lock().remove(scope);
         let mut found = None;
         store.read_transaction(&mut || {
@@ -273,7 +266,7 @@ impl Ledger {
 }
 
 /// The memory before the first row.
-fn beginning_of(store: &dyn Store, scope: &str) -> Result<(ChainHead, Memory), LedgerError> {
+fn beginning_of(store: &dyn Store, scope: &str) -> Result<(ChainHead, Memory)> {
     let Some(mut anchor) = verify::anchor(store)? else {
         return Ok((ChainHead::root(), Memory::of_ledger()));
     };
@@ -282,12 +275,12 @@ fn beginning_of(store: &dyn Store, scope: &str) -> Result<(ChainHead, Memory), L
 }
 
 /// Whether the row of this head is unchanged.
-fn is_unchanged(store: &dyn Store, head: &ChainHead) -> Result<bool, LedgerError> {
+fn is_unchanged(store: &dyn Store, head: &ChainHead) -> Result<bool> {
     Ok(store.row(head.seq)?.is_some_and(|row| row.hash == head.hash))
 }
 
 /// Fails if the ledger is an older copy, without the last row that this process knows.
-fn check_continuity(store: &dyn Store, last: &Last) -> Result<(), LedgerError> {
+fn check_continuity(store: &dyn Store, last: &Last) -> Result<()> {
     let seq: Seq = last.tail.seq;
     match store.row(seq)? {
         Some(row) if row.hash == last.tail.hash => Ok(()),
@@ -297,7 +290,7 @@ fn check_continuity(store: &dyn Store, last: &Last) -> Result<(), LedgerError> {
     }
 }
 
-fn begin(store: &mut dyn Store, by_operator: bool, now: Timestamp) -> Result<(), LedgerError> {
+fn begin(store: &mut dyn Store, by_operator: bool, now: Timestamp) -> Result<()> {
     let version = env!("CARGO_PKG_VERSION").to_owned();
     let entry = Entry::LedgerCreated(LedgerCreated { by_operator, version });
     store.append(&[new_row("", &entry, now)?], None)?;
@@ -305,7 +298,7 @@ fn begin(store: &mut dyn Store, by_operator: bool, now: Timestamp) -> Result<(),
 }
 
 /// The row of a new entry.
-fn new_row(scope: &str, entry: &Entry, at: Timestamp) -> Result<NewRow, LedgerError> {
+fn new_row(scope: &str, entry: &Entry, at: Timestamp) -> Result<NewRow> {
     let body = serde_json::to_string(entry).map_err(|error| LedgerError::Io(error.to_string()))?;
     Ok(NewRow {
         at: at.to_string(),

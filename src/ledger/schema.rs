@@ -9,7 +9,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::limits::Limit;
 use rusqlite::{Connection, Error};
 
-use super::LedgerError;
+use super::{LedgerError, Result};
 use crate::revision::shortened;
 
 /// Maximum size of a row in bytes. What is remembered of 100,000 people is half of it.
@@ -43,7 +43,7 @@ pub fn harden(connection: &Connection) -> Result<(), Error> {
 
 /// Compares the schema with what the migrations make. Other tables are no obstacle: some programs
 /// that copy a database keep notes in it.
-pub fn check(connection: &Connection, migrations: &[&str]) -> Result<(), LedgerError> {
+pub fn check(connection: &Connection, migrations: &[&str]) -> Result<()> {
     let (expected, found) = (model(migrations)?, objects(connection)?);
     let is_ours = |name: &str| expected.iter().any(|it| it.name.eq_ignore_ascii_case(name));
     let acts = |it: &&Object| {

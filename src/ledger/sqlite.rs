@@ -9,7 +9,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Transaction, Trans
 
 use super::chain::{ChainHead, ROOT, Row};
 use super::store::{NewRow, RowVisitor, Store};
-use super::{LedgerError, schema};
+use super::{LedgerError, Result, schema};
 use crate::files;
 use crate::memory::entry::Seq;
 
@@ -34,7 +34,7 @@ type Identity = (u64, u64);
 
 impl Sqlite {
     /// A ledger in memory.
-    pub fn in_memory() -> Result<Self, LedgerError> {
+    pub fn in_memory() -> Result<Self> {
         let mut store = Self { connection: Connection::open_in_memory()?, file: None };
         schema::harden(&store.connection)?;
         store.migrate(MIGRATIONS)?;
@@ -42,7 +42,7 @@ impl Sqlite {
     }
 
     /// Creates a new ledger, completely or not at all. An existing file is opened.
-    pub fn create(path: &Path) -> Result<Self, LedgerError> {
+    pub fn create(path: &Path) -> Result<Self> {
         create_folder_of(path)?;
         // If another process creates it at the same time, open its file.
         match files::create_new(path, folder_of(path)) {
@@ -52,7 +52,7 @@ impl Sqlite {
     }
 
     /// Opens an existing ledger for writing, and upgrades its schema.
-    pub fn open(path: &Path) -> Result<Self, LedgerError> {
+    pub fn open(path: &Path) -> Result<Self> {
         let identity = identity(path)?;
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(path, flags)?;
@@ -68,7 +68,7 @@ impl Sqlite {
 
     /// Opens an existing ledger for reading. It changes no file, so the file system may be
     /// read-only.
-    pub fn open_read_only(path: &Path) -> Result<Self, LedgerError> {
+    pub fn open_read_only(path: &Path) -> Result<Self> {
         let identity = identity(path)?;
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
             | OpenFlags::SQLITE_OPEN_NO_MUTEX
@@ -98,7 +98,7 @@ impl Sqlite {
     }
 
     /// Applies the missing migrations, all or none.
-    fn migrate(&mut self, migrations: &[&str]) -> Result<(), LedgerError> {
+    fn migrate(&mut self, migrations: &[&str]) -> Result<()> {
         if known_version(&self.connection, migrations.len())? == migrations.len() {
             return Ok(());
         }
@@ -120,17 +120,13 @@ impl Sqlite {
     }
 
     /// The first row that the end of a query selects.
-    fn one(
-        &self,
-        end: &str,
-        parameters: impl rusqlite::Params,
-    ) -> Result<Option<Row>, LedgerError> {
+    fn one(&self, end: &str, parameters: impl rusqlite::Params) -> Result<Option<Row>> {
         let sql = format!("SELECT {COLUMNS} FROM entries {end}");
         Ok(self.connection.prepare_cached(&sql)?.query_row(parameters, read).optional()?)
     }
 
     /// Checks that the file has not been removed or replaced: writes to it would be lost.
-    fn check_identity(&self) -> Result<(), LedgerError> {
+    fn check_identity(&self) -> Result<()> {
         let Some((path, opened)) = &self.file else { return Ok(()) };
         match identity(path) {
             Ok(found) if found == *opened => Ok(()),
@@ -141,16 +137,13 @@ impl Sqlite {
 }
 
 impl Store for Sqlite {
-    fn read_transaction(
-        &self,
-        read: &mut dyn FnMut() -> Result<(), LedgerError>,
-    ) -> Result<(), LedgerError> {
+    fn read_transaction(&self, read: &mut dyn FnMut() -> Result<()>) -> Result<()> {
         // Rolled back when dropped; nothing was written.
         let _transaction = self.connection.unchecked_transaction()?;
         read()
     }
 
-    fn identity(&self) -> Result<String, LedgerError> {
+    fn identity(&self) -> Result<String> {
         let sql = "SELECT value FROM meta WHERE name = 'identity'";
         self.connection
             .query_row(sql, [], |row| row.get(0))
@@ -158,23 +151,23 @@ impl Store for Sqlite {
             .ok_or(LedgerError::NotALedger)
     }
 
-    fn tail(&self) -> Result<Option<ChainHead>, LedgerError> {
+    fn tail(&self) -> Result<Option<ChainHead>> {
         tail(&self.connection)
     }
 
-    fn first(&self) -> Result<Option<Row>, LedgerError> {
+    fn first(&self) -> Result<Option<Row>> {
         self.one("ORDER BY seq LIMIT 1", [])
     }
 
-    fn latest(&self) -> Result<Option<Row>, LedgerError> {
+    fn latest(&self) -> Result<Option<Row>> {
         self.one("WHERE kind <> 'anchor' ORDER BY at DESC LIMIT 1", [])
     }
 
-    fn row(&self, seq: Seq) -> Result<Option<Row>, LedgerError> {
+    fn row(&self, seq: Seq) -> Result<Option<Row>> {
         self.one("WHERE seq = ?1", [number(seq)])
     }
 
-    fn anchor(&self) -> Result<Option<(Seq, Row)>, LedgerError> {
+    fn anchor(&self) -> Result<Option<(Seq, Row)>> {
         let sql = format!(
             "SELECT {COLUMNS}, (SELECT MIN(seq) FROM entries) FROM entries \
              WHERE kind = 'anchor' ORDER BY seq DESC LIMIT 1"
@@ -186,7 +179,7 @@ impl Store for Sqlite {
         Ok(self.connection.prepare_cached(&sql)?.query_row([], with_first).optional()?)
     }
 
-    fn rows(&self, after: Seq, visit: &mut RowVisitor<'_>) -> Result<(), LedgerError> {
+    fn rows(&self, after: Seq, visit: &mut RowVisitor<'_>) -> Result<()> {
         let sql = format!("SELECT {COLUMNS} FROM entries WHERE seq > ?1 ORDER BY seq");
         let mut statement = self.connection.prepare_cached(&sql)?;
         let rows = statement.query_map([number(after)], read)?;
@@ -196,7 +189,7 @@ impl Store for Sqlite {
         Ok(())
     }
 
-    fn append(&mut self, rows: &[NewRow], through: Option<Seq>) -> Result<Vec<Row>, LedgerError> {
+    fn append(&mut self, rows: &[NewRow], through: Option<Seq>) -> Result<Vec<Row>> {
         self.check_identity()?;
         let transaction =
             self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -216,7 +209,7 @@ impl Store for Sqlite {
 }
 
 /// The schema version of a ledger, at most `known`; 0 for an empty file.
-fn known_version(connection: &Connection, known: usize) -> Result<usize, LedgerError> {
+fn known_version(connection: &Connection, known: usize) -> Result<usize> {
     let found = version(connection)?;
     if found > known {
         return Err(LedgerError::Newer { found, known });
@@ -229,7 +222,7 @@ fn known_version(connection: &Connection, known: usize) -> Result<usize, LedgerE
 }
 
 /// The schema version that a file contains; 0 if it has none.
-fn version(connection: &Connection) -> Result<usize, LedgerError> {
+fn version(connection: &Connection) -> Result<usize> {
     let sql = "SELECT COUNT(*) FROM sqlite_master WHERE type = 'table' AND name = 'meta'";
     let tables: i64 = connection.query_row(sql, [], |row| row.get(0))?;
     if tables == 0 {
@@ -240,7 +233,7 @@ fn version(connection: &Connection) -> Result<usize, LedgerError> {
     written.unwrap_or_default().parse().map_err(|_| LedgerError::NotALedger)
 }
 
-fn insert(transaction: &Transaction<'_>, new_rows: &[NewRow]) -> Result<Vec<Row>, LedgerError> {
+fn insert(transaction: &Transaction<'_>, new_rows: &[NewRow]) -> Result<Vec<Row>> {
     let mut head = tail(transaction)?.unwrap_or_else(ChainHead::root);
     let before = head.seq;
     let sql = format!("INSERT INTO entries ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)");
@@ -262,7 +255,7 @@ fn insert(transaction: &Transaction<'_>, new_rows: &[NewRow]) -> Result<Vec<Row>
     if kept == rows { Ok(rows) } else { Err(LedgerError::NotKept) }
 }
 
-fn tail(connection: &Connection) -> Result<Option<ChainHead>, LedgerError> {
+fn tail(connection: &Connection) -> Result<Option<ChainHead>> {
     let sql = "SELECT seq, hash FROM entries ORDER BY seq DESC LIMIT 1";
     let read = |row: &rusqlite::Row<'_>| {
         let seq: i64 = row.get(0)?;
@@ -289,7 +282,7 @@ fn number(seq: Seq) -> i64 {
     i64::try_from(seq).unwrap_or(i64::MAX)
 }
 
-fn identity(path: &Path) -> Result<Identity, LedgerError> {
+fn identity(path: &Path) -> Result<Identity> {
     let metadata = fs::metadata(files::followed(path)?)?;
     if !metadata.is_file() {
         return Err(LedgerError::NotALedger);

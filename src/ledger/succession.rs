@@ -6,7 +6,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::store::{NewRow, Store};
-use super::{Ledger, LedgerError, LedgerWriter, new_row, verify};
+use super::{Ledger, LedgerError, LedgerWriter, Result, new_row, verify};
 use crate::memory::Memory;
 use crate::memory::entry::{Entry, Record};
 use crate::memory::place::{OtherChain, WorkspacePlace};
@@ -18,11 +18,7 @@ pub type Chains = BTreeMap<String, Memory>;
 impl Ledger {
     /// Opens the chain of a workspace for one run. What earlier chains of it hold is carried over,
     /// once. Blocks.
-    pub fn open_workspace(
-        &self,
-        scope: &Scope,
-        now: Timestamp,
-    ) -> Result<LedgerWriter, LedgerError> {
+    pub fn open_workspace(&self, scope: &Scope, now: Timestamp) -> Result<LedgerWriter> {
         let mut writer = self.open(&scope.key, now)?;
         let earlier = earlier(&*writer.store.lock(), scope, &writer.memory)?;
         let Some(earlier) = earlier else { return Ok(writer) };
@@ -32,13 +28,27 @@ impl Ledger {
         if locks.iter().any(Result::is_err) {
             return Err(LedgerError::Busy);
         }
-        writer.continue_chains(scope, earlier, now)?;
+        let from: Vec<String> = earlier.keys().cloned().collect();
+        let close = |key| new_row(key, &Entry::Closed { by: scope.key.clone() }, now);
+        let mut rows: Vec<NewRow> = from.iter().map(|key| close(key)).collect::<Result<_>>()?;
+        let memory = joined(scope, earlier, Memory::clone(&writer.memory));
+        let newest = memory.newest();
+        let entry = Entry::Continued { from, memory: Box::new(memory) };
+        rows.push(new_row(&scope.key, &entry, now)?);
+        let rows = writer.store.lock().append(&rows, None)?;
+        let memory = Arc::make_mut(&mut writer.memory);
+        for row in rows.iter().filter(|row| row.scope == scope.key) {
+            memory.fold(&row.read()?);
+        }
+        memory.keep_newest(newest);
+        writer.written = Some(now);
+        writer.advance(&rows);
         Ok(writer)
     }
 
     /// What [`Self::open_workspace`] would remember; without a ledger, [`Memory::empty`]. Writes
     /// nothing. Blocks.
-    pub fn read_workspace(&self, scope: &Scope) -> Result<Memory, LedgerError> {
+    pub fn read_workspace(&self, scope: &Scope) -> Result<Memory> {
         let memory = self.read_state(&scope.key)?;
         if !memory.is_known() {
             return Ok(memory);
@@ -50,7 +60,7 @@ impl Ledger {
 
     /// The open chains of other workspaces that may be of this place, if the chain of `memory` does
     /// not have one yet. Blocks.
-    pub fn others(&self, scope: &Scope, memory: &Memory) -> Result<Vec<OtherChain>, LedgerError> {
+    pub fn others(&self, scope: &Scope, memory: &Memory) -> Result<Vec<OtherChain>> {
         let place = scope.place.as_ref().filter(|_| memory.is_known() && memory.place().is_none());
         let Some(place) = place else { return Ok(Vec::new()) };
         let store = self.read_only()?;
@@ -70,39 +80,9 @@ impl Ledger {
     }
 }
 
-impl LedgerWriter {
-    fn continue_chains(
-        &mut self,
-        scope: &Scope,
-        earlier: Chains,
-        now: Timestamp,
-    ) -> Result<(), LedgerError> {
-        let from: Vec<String> = earlier.keys().cloned().collect();
-        let close = |key| new_row(key, &Entry::Closed { by: scope.key.clone() }, now);
-        let mut rows: Vec<NewRow> = from.iter().map(|key| close(key)).collect::<Result<_, _>>()?;
-        let memory = joined(scope, earlier, Memory::clone(&self.memory));
-        let newest = memory.newest();
-        let entry = Entry::Continued { from, memory: Box::new(memory) };
-        rows.push(new_row(&scope.key, &entry, now)?);
-        let rows = self.store.lock().append(&rows, None)?;
-        let memory = Arc::make_mut(&mut self.memory);
-        for row in rows.iter().filter(|row| row.scope == scope.key) {
-            memory.fold(&row.read()?);
-        }
-        memory.keep_newest(newest);
-        self.written = Some(now);
-        self.advance(&rows);
-        Ok(())
-    }
-}
-
 /// The earlier chains that this workspace continues and has not carried over; None if there is
 /// nothing to carry over.
-fn earlier(
-    store: &dyn Store,
-    scope: &Scope,
-    memory: &Memory,
-) -> Result<Option<Chains>, LedgerError> {
+fn earlier(store: &dyn Store, scope: &Scope, memory: &Memory) -> Result<Option<Chains>> {
     let is_renamed = scope.formerly.as_ref().is_some_and(|name| !memory.has_former_name(name));
     if memory.through() > 0 && !is_renamed {
         return Ok(None);
@@ -121,7 +101,7 @@ fn joined(scope: &Scope, earlier: Chains, memory: Memory) -> Memory {
 }
 
 /// The chains that have not been closed, of the keys that are wanted.
-fn open_chains(store: &dyn Store, wanted: &dyn Fn(&str) -> bool) -> Result<Chains, LedgerError> {
+fn open_chains(store: &dyn Store, wanted: &dyn Fn(&str) -> bool) -> Result<Chains> {
     let anchor = verify::anchor(store)?;
     let through = anchor.as_ref().map_or(0, |anchor| anchor.through);
     let mut chains = anchor.map(|anchor| anchor.kept).unwrap_or_default();
@@ -140,7 +120,7 @@ fn open_chains(store: &dyn Store, wanted: &dyn Fn(&str) -> bool) -> Result<Chain
 }
 
 /// The places of all chains. Rows without a place are not parsed.
-fn places(store: &dyn Store) -> Result<BTreeMap<String, WorkspacePlace>, LedgerError> {
+fn places(store: &dyn Store) -> Result<BTreeMap<String, WorkspacePlace>> {
     let anchor = verify::anchor(store)?;
     let through = anchor.as_ref().map_or(0, |anchor| anchor.through);
     let mut places = BTreeMap::new();

@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::LedgerError;
+use super::Result;
 use super::chain::{ChainError, ChainHead};
 use super::store::Store;
 use crate::memory::entry::{Anchor, Entry, Seq};
@@ -37,7 +37,7 @@ impl Verified {
 
 /// Checks every row. `known` is a hash from an earlier verification: a chain that does not contain
 /// it was truncated or rewritten.
-pub fn verify(store: &dyn Store, known: Option<&str>) -> Result<Verified, LedgerError> {
+pub fn verify(store: &dyn Store, known: Option<&str>) -> Result<Verified> {
     let mut head = beginning(store)?;
     let known = known.map(|known| known.trim().to_ascii_lowercase());
     let is_known = |hash: &str| known.as_deref().is_none_or(|known| known == hash);
@@ -65,7 +65,7 @@ pub fn verify(store: &dyn Store, known: Option<&str>) -> Result<Verified, Ledger
 }
 
 /// The last anchor, if rows have ever been dropped. It has to replace exactly the missing ones.
-pub fn anchor(store: &dyn Store) -> Result<Option<Anchor>, LedgerError> {
+pub fn anchor(store: &dyn Store) -> Result<Option<Anchor>> {
     let Some((first, row)) = store.anchor()? else { return Ok(None) };
     match row.read()?.entry {
         Entry::Anchor(anchor) if anchor.through > 0 && first == anchor.through + 1 => {
@@ -77,7 +77,7 @@ pub fn anchor(store: &dyn Store) -> Result<Option<Anchor>, LedgerError> {
 
 /// Fails if rows are missing that no `retention` drops. An anchor proves nothing: whoever can
 /// delete rows can write one. But it cannot make a younger row follow the deleted ones.
-pub fn check_age(store: &dyn Store, now: Timestamp) -> Result<(), LedgerError> {
+pub fn check_age(store: &dyn Store, now: Timestamp) -> Result<()> {
     let Some(first) = store.first()? else { return Ok(()) };
     let (dropped, oldest) = (first.seq.saturating_sub(1), first.time()?);
     let is_old_enough = |now| reaches(oldest, MIN_RETENTION, now);
@@ -98,6 +98,6 @@ fn reaches(oldest: Timestamp, retention: SignedDuration, now: Timestamp) -> bool
 }
 
 /// The chain head before the first row.
-pub fn beginning(store: &dyn Store) -> Result<ChainHead, LedgerError> {
+pub fn beginning(store: &dyn Store) -> Result<ChainHead> {
     Ok(anchor(store)?.map_or_else(ChainHead::root, |anchor| ChainHead::after(&anchor)))
 }

@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::chain::{ChainHead, Row};
 use super::store::{NewRow, Store};
 use super::succession::{self, Chains};
-use super::{Ledger, LedgerError, Open, new_row, verify};
+use super::{Ledger, LedgerError, Open, Result, new_row, verify};
 use crate::blocking::run_blocking;
 use crate::memory::Memory;
 use crate::memory::entry::{Anchor, Entry, Record, Seq};
@@ -47,11 +47,7 @@ impl LedgerWriter {
 
     /// Writes entries, all or none, and adds them to the memory. They are on disk when this
     /// returns. Returns their numbers.
-    pub async fn write(
-        &mut self,
-        entries: Vec<Entry>,
-        at: Timestamp,
-    ) -> Result<Vec<Seq>, LedgerError> {
+    pub async fn write(&mut self, entries: Vec<Entry>, at: Timestamp) -> Result<Vec<Seq>> {
         if entries.is_empty() {
             return Ok(Vec::new());
         }
@@ -62,7 +58,14 @@ impl LedgerWriter {
             let mut store = store.lock();
             let rows = store.append(&new_rows, None)?;
             let first = rows.first().map_or(after + 1, |row| row.seq);
-            Ok::<_, LedgerError>((between(&*store, after, first)?, rows))
+            let mut between = Vec::new();
+            if first > after + 1 {
+                store.rows(after, &mut |row| {
+                    between.extend((row.seq < first).then_some(row));
+                    Ok(())
+                })?;
+            }
+            Ok::<_, LedgerError>((between, rows))
         })
         .await?;
         let numbers: Vec<Seq> = rows.iter().map(|row| row.seq).collect();
@@ -95,7 +98,7 @@ impl LedgerWriter {
         now: Timestamp,
         retention: SignedDuration,
         needed: SignedDuration,
-    ) -> Result<(), LedgerError> {
+    ) -> Result<()> {
         let before = |age: SignedDuration| now.saturating_sub(age).unwrap_or(Timestamp::MIN);
         let (cut, spare) = (before(retention), before(retention + DAY));
         let needed = before(needed);
@@ -115,20 +118,6 @@ impl LedgerWriter {
     }
 }
 
-/// Rows that were written by others since: other workspaces, or a cancelled run of this one.
-fn between(store: &dyn Store, after: Seq, first: Seq) -> Result<Vec<Row>, LedgerError> {
-    let mut rows = Vec::new();
-    if first > after + 1 {
-        store.rows(after, &mut |row| {
-            if row.seq < first {
-                rows.push(row);
-            }
-            Ok(())
-        })?;
-    }
-    Ok(rows)
-}
-
 const DAY: SignedDuration = SignedDuration::from_hours(24);
 
 fn prune(
@@ -137,7 +126,7 @@ fn prune(
     spare: Timestamp,
     needed: Timestamp,
     now: Timestamp,
-) -> Result<Vec<Row>, LedgerError> {
+) -> Result<Vec<Row>> {
     // Of the old rows the last one stays: it shows how old those before it are.
     let first = store.first()?;
     let second = first.map(|row| store.row(row.seq + 1)).transpose()?.flatten();
