@@ -8,34 +8,27 @@ use super::Verdict;
 use crate::action::{ApprovalItem, BudgetName};
 use crate::directory::Uid;
 use crate::memory::Memory;
+use crate::memory::entry::{ApprovalRecord, ApprovedBy, Entry};
 use crate::plan::Plan;
 use crate::role::Role;
 use crate::roster::{Approval, Roster};
 
-/// What an approval releases, as [`crate::memory::entry::ApprovalRecord`] keeps it.
-#[derive(Debug)]
-pub struct Binding<'a> {
-    pub approval: &'a Approval,
-    pub changes: Vec<(Option<Uid>, Option<Role>)>,
-    pub ends: Vec<Timestamp>,
-}
-
-/// Binds the approvals that no earlier run has read. `verdict` was decided without them.
-pub fn bind<'a>(
-    plan: &'a Plan,
+/// Binds the approvals that no earlier run has read. `verdict` was decided without them; `by` tells
+/// where each was approved.
+pub fn bind(
+    plan: &Plan,
     verdict: &Verdict,
     roster: &Roster,
     memory: &Memory,
-) -> Vec<Binding<'a>> {
+    by: impl Fn(&Approval) -> ApprovedBy,
+) -> impl Iterator<Item = Entry> {
     let fresh = plan.pending_approvals().iter();
     let fresh = fresh.filter(|approval| memory.approval(&approval.item).is_none());
-    fresh
-        .map(|approval| {
-            let (changes, ends) =
-                (held(&approval.item, verdict), ends(&approval.item, roster, plan.now));
-            Binding { approval, changes, ends }
-        })
-        .collect()
+    fresh.map(move |approval| {
+        let (item, by) = (approval.item.clone(), by(approval));
+        let (changes, ends) = (held(&item, verdict), ends(&item, roster, plan.now));
+        Entry::Approval(Box::new(ApprovalRecord { item, by, changes, ends }))
+    })
 }
 
 fn held(item: &ApprovalItem, verdict: &Verdict) -> Vec<(Option<Uid>, Option<Role>)> {

@@ -20,7 +20,8 @@ pub(super) fn check(context: &GuardContext<'_>, decisions: &mut Decisions) {
         let (held, all) = (held.len(), context.changes.len());
         let message = format!("{held} of {all} changes depend on the time, and {why}");
         let mut hint = "correct the clock of this machine; the next run decides again".to_owned();
-        if let Some(command) = operator::accept_clock(context.memory, context.now) {
+        if let Some(hold) = operator::ledger_ahead(context.memory, context.now) {
+            let command = hold.command(context.memory.workspace());
             hint = format!("{hint} (if only an earlier clock was wrong: {command})");
         }
         (message, hint)

@@ -47,21 +47,6 @@ pub fn admission(
     place(memory, scope, others, snapshot).or_else(|| listing(memory, snapshot))
 }
 
-/// What waits for this decision.
-pub fn waiting(
-    what: Acceptable,
-    memory: &Memory,
-    admission: Option<OperatorHold>,
-    now: Timestamp,
-) -> Option<OperatorHold> {
-    match what {
-        Acceptable::Clock => ledger_ahead(memory, now),
-        // Only the clone of the repository knows.
-        Acceptable::History => None,
-        Acceptable::Listing | Acceptable::Place => admission.filter(|hold| hold.what == what),
-    }
-}
-
 fn place(
     memory: &Memory,
     scope: &Scope,
@@ -115,13 +100,9 @@ fn listing(memory: &Memory, snapshot: &Snapshot) -> Option<OperatorHold> {
 }
 
 /// Rows of the ledger from the future, which a clock that was ahead has left.
-fn ledger_ahead(memory: &Memory, now: Timestamp) -> Option<OperatorHold> {
+/// The newest row of the ledger is in the future of this machine's clock.
+pub fn ledger_ahead(memory: &Memory, now: Timestamp) -> Option<OperatorHold> {
     let newest = memory.newest()?.to_string();
     let message = clock::ahead(memory, now)?;
     Some(OperatorHold::new(Acceptable::Clock, message, [&*newest]))
-}
-
-/// The command that accepts rows from the future.
-pub(super) fn accept_clock(memory: &Memory, now: Timestamp) -> Option<String> {
-    Some(ledger_ahead(memory, now)?.command(memory.workspace()))
 }

@@ -14,10 +14,7 @@ use crate::report::Failure;
 impl RunSession {
     /// Fails if nothing of this listing may be used until an operator accepts it.
     pub(super) fn admit(&self, snapshot: &Snapshot) -> Result<(), Failure> {
-        match self.admission(snapshot) {
-            Some(hold) => Err(held(&hold, &self.scope.name)),
-            None => Ok(()),
-        }
+        self.admission(snapshot).map_or(Ok(()), |hold| Err(held(&hold, &self.scope.name)))
     }
 
     fn admission(&self, snapshot: &Snapshot) -> Option<OperatorHold> {
@@ -31,7 +28,10 @@ impl RunSession {
         snapshot: &Snapshot,
         now: Timestamp,
     ) -> Option<OperatorHold> {
-        operator::waiting(what, self.writer.memory(), self.admission(snapshot), now)
+        match what {
+            Acceptable::Clock => operator::ledger_ahead(self.writer.memory(), now),
+            _ => self.admission(snapshot).filter(|hold| hold.what == what),
+        }
     }
 
     /// Records an operator's decision. Of an accepted listing, the ledger gets the accounts that

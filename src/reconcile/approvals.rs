@@ -7,14 +7,14 @@ use jiff::Timestamp;
 use super::{Evaluation, Loaded, WorkspaceSpec};
 use crate::action::ApprovalItem;
 use crate::diagnostic::Sources;
-use crate::guard::approvals::Binding;
 use crate::guard::{self, NewSet, Verdict};
 use crate::memory::Memory;
-use crate::memory::entry::{ApprovalRecord, ApprovedBy, Entry};
+use crate::memory::entry::{ApprovedBy, Entry};
 use crate::plan::Plan;
 use crate::render;
 use crate::revision::Revision;
-use crate::roster::{Approval, ApprovalState, Roster, checks, raw};
+use crate::roster::ApprovalState::{Counts, NoWorkTree, NotCommitted, Untrusted};
+use crate::roster::{Approval, Roster, checks, raw};
 use crate::source::revision::LastCommit;
 
 /// Decides which approvals of a roster count: those that the last commit has, or outside a work
@@ -23,28 +23,21 @@ pub(super) fn judge(spec: &WorkspaceSpec, sources: &Sources, roster: &mut Roster
     if roster.approvals().is_empty() {
         return;
     }
-    match spec.source.last_commit(sources) {
-        LastCommit::Same => roster.judge_approvals(|_| ApprovalState::Counts),
+    let state = match spec.source.last_commit(sources) {
+        LastCommit::Same => Counts,
         LastCommit::Other(committed) => {
             let raw = raw::read(&committed);
             let (committed, _) = checks::validate(raw, &committed, &spec.zone, now);
             let items = committed.iter().flat_map(Roster::approvals).map(|it| it.item.clone());
             let items: HashSet<ApprovalItem> = items.collect();
-            let state = |item: &ApprovalItem| {
-                if items.contains(item) {
-                    ApprovalState::Counts
-                } else {
-                    ApprovalState::NotCommitted
-                }
-            };
-            roster.judge_approvals(state);
+            let state = |item: &_| if items.contains(item) { Counts } else { NotCommitted };
+            return roster.judge_approvals(state);
         }
-        LastCommit::Untrusted => roster.judge_approvals(|_| ApprovalState::Untrusted),
-        LastCommit::None if spec.approvals_in_file => {
-            roster.judge_approvals(|_| ApprovalState::Counts);
-        }
-        LastCommit::None => roster.judge_approvals(|_| ApprovalState::NoWorkTree),
-    }
+        LastCommit::Untrusted => Untrusted,
+        LastCommit::None if spec.approvals_in_file => Counts,
+        LastCommit::None => NoWorkTree,
+    };
+    roster.judge_approvals(|_| state);
 }
 
 /// The approvals that no run has read.
@@ -62,17 +55,13 @@ pub(super) fn bind(
     commits: &HashMap<ApprovalItem, Revision>,
 ) -> Vec<Entry> {
     let Evaluation { plan, verdict, .. } = evaluation;
-    let bindings = guard::approvals::bind(plan, verdict, &loaded.roster, memory);
-    let record = |Binding { approval, changes, ends }| {
-        let Approval { item, place, .. } = approval;
-        let by = ApprovedBy {
-            place: Some(render::at(&loaded.sources, *place)),
-            reason: item.reason.clone(),
-            revision: commits.get(item).or(loaded.revision.as_ref()).cloned(),
-        };
-        Entry::Approval(Box::new(ApprovalRecord { item: item.clone(), by, changes, ends }))
+    let by = |Approval { item, place, .. }: &Approval| ApprovedBy {
+        place: Some(render::at(&loaded.sources, *place)),
+        reason: item.reason.clone(),
+        revision: commits.get(item).or(loaded.revision.as_ref()).cloned(),
     };
-    sets(verdict).into_iter().chain(bindings.into_iter().map(record)).collect()
+    let records = guard::approvals::bind(plan, verdict, &loaded.roster, memory, by);
+    sets(verdict).into_iter().chain(records).collect()
 }
 
 /// Entries for the sets that budgets begin to hold, and for those that they do not hold any more.

@@ -5,10 +5,9 @@ use rosterd::action::{ApprovalItem, BudgetName};
 use rosterd::diagnostic::{FileId, Place};
 use rosterd::directory::{Account, Invitation, InviteStatus, Snapshot, Uid};
 use rosterd::email::Email;
-use rosterd::guard::approvals::Binding;
 use rosterd::guard::{self, Limits, Override, Verdict};
 use rosterd::memory::Memory;
-use rosterd::memory::entry::{ApprovalRecord, ApprovedBy, Entry, Intent, Record};
+use rosterd::memory::entry::{ApprovedBy, Entry, Intent, Record};
 use rosterd::memory::observe::observe;
 use rosterd::plan::change::{Action, Change};
 use rosterd::plan::{self, Finding, OnRemoved, Plan, Rules, rename};
@@ -146,23 +145,20 @@ impl World {
     pub fn bound(mut self) -> Self {
         let (plan, roster) = (self.plan(), self.roster());
         let verdict = guard::evaluate(&plan, &self.limits, &self.memory, &Override::None);
-        let bindings = guard::approvals::bind(&plan, &verdict, &roster, &self.memory);
-        if bindings.is_empty() {
+        let by = |approval: &Approval| ApprovedBy {
+            place: Some("users.yaml:90".into()),
+            reason: approval.item.reason.clone(),
+            revision: None,
+        };
+        let records = guard::approvals::bind(&plan, &verdict, &roster, &self.memory, by);
+        let records: Vec<Entry> = records.collect();
+        if records.is_empty() {
             return self;
         }
         let sets = verdict
             .new_sets
             .iter()
             .map(|set| Entry::Set { budget: set.budget, members: set.members.clone() });
-        let records = bindings.into_iter().map(|Binding { approval, changes, ends }| {
-            let item = approval.item.clone();
-            let by = ApprovedBy {
-                place: Some("users.yaml:90".into()),
-                reason: item.reason.clone(),
-                revision: None,
-            };
-            Entry::Approval(Box::new(ApprovalRecord { item, by, changes, ends }))
-        });
         let entries: Vec<Entry> = sets.chain(records).collect();
         self.memory.preview(entries, now());
         self
