@@ -11,10 +11,9 @@ use rosterd::diagnostic::Sources;
 use rosterd::directory::Snapshot;
 use rosterd::guard::Verdict;
 use rosterd::memory::entry::Entry;
-use rosterd::plan::Plan;
-use rosterd::plan::fingerprint::Fingerprint;
+use rosterd::plan::{self as plans, Plan};
 use rosterd::render;
-use rosterd::roster::Roster;
+use rosterd::roster::{Digest, Roster};
 use rosterd_benches::{Fixture, Scenario, evaluate, load, new_entries, plan, read, sources};
 
 /// Enough users to show a cost that grows faster than their number.
@@ -79,8 +78,8 @@ fn guards(fixture: Fixture) -> (Verdict, Fixture) {
 
 #[library_benchmark(config = at_most(10_000))]
 #[bench::of(setup = empty)]
-fn fingerprint(fixture: Fixture) -> (Fingerprint, Fixture) {
-    (black_box(Fingerprint::of(fixture.plan.roster, fixture.plan.changes())), fixture)
+fn fingerprint(fixture: Fixture) -> (Digest, Fixture) {
+    (black_box(plans::fingerprint(fixture.plan.roster, fixture.plan.changes())), fixture)
 }
 
 #[library_benchmark(config = at_most(13_500))]

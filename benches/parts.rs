@@ -12,7 +12,7 @@ use criterion::{
 use jiff::SignedDuration;
 use rosterd::ledger::{Ledger, Location};
 use rosterd::memory::Memory;
-use rosterd::plan::fingerprint::Fingerprint;
+use rosterd::plan;
 use rosterd::render;
 use rosterd_benches::{Fixture, Scenario, evaluate, load, new_entries, now, plan, read};
 
@@ -43,7 +43,7 @@ const EMPTY: [Part; 8] = [
     ("plan", |fixture| drop(black_box(plan(&fixture.roster, &fixture.snapshot, &Memory::empty())))),
     ("guards", |fixture| drop(black_box(evaluate(&fixture.plan, &fixture.memory)))),
     ("fingerprint", |fixture| {
-        black_box(Fingerprint::of(fixture.plan.roster, fixture.plan.changes()));
+        black_box(plan::fingerprint(fixture.plan.roster, fixture.plan.changes()));
     }),
     ("text", |fixture| drop(black_box(render::text::plan(&fixture.view(), false)))),
     ("diff", |fixture| drop(black_box(render::unified::diff(&fixture.view())))),

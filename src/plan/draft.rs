@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::change::{Action, Change, Reason};
 use super::matching::Matching;
 use super::rename::Suspect;
-use super::{Facts, Finding, FindingKind, Fingerprint, Plan, Rules};
+use super::{Facts, Finding, FindingKind, Plan, Rules, fingerprint};
 use crate::action::ApprovalItem;
 use crate::directory::{Account, Invitation, InviteStatus, Snapshot, Uid};
 use crate::memory::entry::{AttemptStatus, End, EndKind};
@@ -244,7 +244,7 @@ impl<'m> Draft<'m> {
         self.changes.sort_by(|a, b| a.sort_key().cmp(&b.sort_key()));
         self.findings.sort_by(|a, b| (&a.email, &a.kind).cmp(&(&b.email, &b.kind)));
         Plan {
-            fingerprint: Fingerprint::of(roster.digest(), &self.changes),
+            fingerprint: fingerprint(roster.digest(), &self.changes),
             roster: roster.digest(),
             changes: self.changes,
             findings: self.findings,

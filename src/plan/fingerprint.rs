@@ -1,6 +1,6 @@
 //! The fingerprint of a plan: a hash of the roster and the changes.
 
-use std::fmt::{self, Write as _};
+use std::fmt::Write as _;
 
 use sha2::{Digest as _, Sha256};
 
@@ -9,39 +9,18 @@ use crate::directory::Uid;
 use crate::role::Role;
 use crate::roster::Digest;
 
-/// SHA-256 over the roster digest and the set of (kind, address, uid, from, to).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Fingerprint(pub [u8; 32]);
-
-impl Fingerprint {
-    /// Independent of the order of the changes.
-    pub fn of(roster: Digest, changes: &[Change]) -> Self {
-        let mut rows: Vec<String> = changes.iter().map(row).collect();
-        rows.sort_unstable();
-        let mut hash = Sha256::new();
-        hash.update(roster.0);
-        for row in rows {
-            hash.update((row.len() as u64).to_be_bytes());
-            hash.update(row.as_bytes());
-        }
-        Self(hash.finalize().into())
+/// SHA-256 over the roster digest and the set of (kind, address, uid, from, to). Independent of the
+/// order of the changes.
+pub fn fingerprint(roster: Digest, changes: &[Change]) -> Digest {
+    let mut rows: Vec<String> = changes.iter().map(row).collect();
+    rows.sort_unstable();
+    let mut hash = Sha256::new();
+    hash.update(roster.0);
+    for row in rows {
+        hash.update((row.len() as u64).to_be_bytes());
+        hash.update(row.as_bytes());
     }
-
-    /// 64 hexadecimal digits.
-    pub fn hex(self) -> String {
-        Digest(self.0).hex()
-    }
-
-    /// The first eight digits, for display.
-    pub fn short(self) -> String {
-        self.hex().chars().take(8).collect()
-    }
-}
-
-impl fmt::Display for Fingerprint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.short())
-    }
+    Digest(hash.finalize().into())
 }
 
 /// The hashed text of one change, unique because each part is prefixed with its length.
@@ -100,8 +79,8 @@ mod tests {
         }
     }
 
-    fn of(changes: &[Change]) -> Fingerprint {
-        Fingerprint::of(Digest::default(), changes)
+    fn of(changes: &[Change]) -> Digest {
+        fingerprint(Digest::default(), changes)
     }
 
     #[test]
@@ -121,7 +100,7 @@ mod tests {
             assert_ne!(of(&[other, two.clone()]), expected);
         }
         let two = std::slice::from_ref(&two);
-        assert_ne!(Fingerprint::of(Digest([1; 32]), two), of(two));
+        assert_ne!(fingerprint(Digest([1; 32]), two), of(two));
         assert_eq!((expected.hex().len(), expected.short().len()), (64, 8));
     }
 }

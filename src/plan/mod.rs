@@ -25,7 +25,7 @@ use crate::roster::{Approval, ApprovalState, Digest, Roster};
 use change::Change;
 
 pub use diff::plan;
-pub use fingerprint::Fingerprint;
+pub use fingerprint::fingerprint;
 
 /// The changes and findings of one run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,7 +34,7 @@ pub struct Plan {
     findings: Vec<Finding>,
     pub facts: Facts,
     /// Identifies the plan. It approves nothing.
-    pub fingerprint: Fingerprint,
+    pub fingerprint: Digest,
     /// The digest of the roster that the plan is based on.
     pub roster: Digest,
     pending_approvals: Vec<Approval>,

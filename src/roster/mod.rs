@@ -372,11 +372,12 @@ impl Digest {
 
     /// 64 hexadecimal digits.
     pub fn hex(&self) -> String {
-        use std::fmt::Write as _;
-        self.0.iter().fold(String::with_capacity(64), |mut text, byte| {
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
+        format!("{:x}", sha2::digest::Output::<sha2::Sha256>::from(self.0))
+    }
+
+    /// The first eight digits, for display.
+    pub fn short(&self) -> String {
+        self.hex().chars().take(8).collect()
     }
 }
 
