@@ -19,7 +19,9 @@ use crate::escape::escape;
 use crate::plan::FindingCategory;
 use crate::plan::change::Change;
 use crate::render::{at, findings, time};
-use crate::report::{Applied, End, Outcome, RunCounts, RunReport, RunStatus, Verification};
+use crate::report::{
+    Applied, End, Failure, Outcome, RunCounts, RunReport, RunStatus, Verification,
+};
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum LogFormat {
@@ -158,34 +160,7 @@ macro_rules! event_at {
 pub fn log_run(report: &RunReport, sources: &Sources, next: Option<Timestamp>) {
     let workspace = report.workspace.as_str();
     match &report.end {
-        End::Failed(_) if report.is_interrupted() => tracing::info!(
-            workspace,
-            trigger = report.trigger.as_str(),
-            status = report.status().as_str(),
-            duration_ms = duration(report),
-            "run"
-        ),
-        End::Failed(failure) if failure.kind.is_held() => tracing::warn!(
-            workspace,
-            trigger = report.trigger.as_str(),
-            status = report.status().as_str(),
-            kind = failure.kind.as_str(),
-            duration_ms = duration(report),
-            next = next.map(time::exact),
-            "held: {}",
-            escape(&failure.message)
-        ),
-        End::Failed(failure) => tracing::error!(
-            workspace,
-            trigger = report.trigger.as_str(),
-            status = report.status().as_str(),
-            kind = failure.kind.as_str(),
-            duration_ms = duration(report),
-            stale = report.stale,
-            next = next.map(time::exact),
-            "run failed: {}",
-            escape(&failure.message)
-        ),
+        End::Failed(failure) => log_failed(report, failure, next),
         End::Applied(applied) => {
             for (change, outcome) in &applied.outcomes {
                 let level = match outcome {
@@ -219,7 +194,26 @@ pub fn log_run(report: &RunReport, sources: &Sources, next: Option<Timestamp>) {
     }
 }
 
-/// Logs a change with its outcome, the escaped error, and the guards that hold it.
+/// A run that ended before it applied anything.
+fn log_failed(report: &RunReport, failure: &Failure, next: Option<Timestamp>) {
+    let (level, message) = match failure.kind {
+        _ if report.is_interrupted() => (Level::INFO, "run".to_owned()),
+        kind if kind.is_held() => (Level::WARN, format!("held: {}", escape(&failure.message))),
+        _ => (Level::ERROR, format!("run failed: {}", escape(&failure.message))),
+    };
+    event_at!(
+        level,
+        workspace = report.workspace.as_str(),
+        trigger = report.trigger.as_str(),
+        status = report.status().as_str(),
+        kind = (level != Level::INFO).then_some(failure.kind.as_str()),
+        duration_ms = duration(report),
+        stale = (level == Level::ERROR).then_some(report.stale),
+        next = next.filter(|_| level != Level::INFO).map(time::exact),
+        "{message}"
+    );
+}
+
 fn log_change(
     workspace: &str,
     level: Level,
@@ -290,7 +284,7 @@ fn log_applied(report: &RunReport, applied: &Applied, next: Option<Timestamp>) {
         remaining,
         in_sync,
         duration_ms = duration(report),
-        plan = %applied.plan.fingerprint,
+        plan = %applied.plan.fingerprint.short(),
         ledger = report.ledger.as_deref(),
         stale = report.stale,
         error = error.as_deref(),
