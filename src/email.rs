@@ -12,7 +12,7 @@ pub const MAX_LEN: usize = 254;
 
 /// An email address. Equality, order and hash ignore ASCII case and nothing else. The original
 /// spelling is sent and shown. Clones share the text.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Email(Arc<str>);
 
@@ -104,13 +104,6 @@ fn is_label(label: &str) -> bool {
         && !label.starts_with('-')
         && !label.ends_with('-')
         && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
-}
-
-impl<'de> Deserialize<'de> for Email {
-    /// Verbatim, without validation.
-    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        Arc::<str>::deserialize(from).map(Self)
-    }
 }
 
 impl PartialEq for Email {

@@ -8,24 +8,18 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::entry::End;
 
-pub fn serialize<'a, M, K, V, S>(map: &'a M, to: S) -> Result<S::Ok, S::Error>
+pub fn serialize<'a, M, S: Serializer>(map: &'a M, to: S) -> Result<S::Ok, S::Error>
 where
-    &'a M: IntoIterator<Item = (&'a K, &'a V)>,
-    K: Serialize + 'a,
-    V: Serialize + 'a,
-    S: Serializer,
+    &'a M: IntoIterator<Item: Serialize>,
 {
     to.collect_seq(map)
 }
 
-pub fn deserialize<'de, M, K, V, D>(from: D) -> Result<M, D::Error>
+pub fn deserialize<'de, M, D: Deserializer<'de>>(from: D) -> Result<M, D::Error>
 where
-    M: FromIterator<(K, V)>,
-    K: DeserializeOwned,
-    V: DeserializeOwned,
-    D: Deserializer<'de>,
+    M: IntoIterator<Item: DeserializeOwned> + FromIterator<<M as IntoIterator>::Item>,
 {
-    Vec::<(K, V)>::deserialize(from).map(M::from_iter)
+    Vec::<M::Item>::deserialize(from).map(M::from_iter)
 }
 
 /// Ends of access with when they were first seen. An earlier version kept only the ends: it saw
