@@ -153,6 +153,12 @@ impl Diagnostic {
         self
     }
 
+    /// Sets the place, and the text that is shown beside it.
+    #[must_use]
+    pub fn marked(self, place: Place, text: impl Into<String>) -> Self {
+        self.at(place).label(text)
+    }
+
     #[must_use]
     pub fn label(mut self, text: impl Into<String>) -> Self {
         self.label = Some(text.into());

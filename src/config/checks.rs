@@ -115,8 +115,7 @@ impl Validator<'_> {
         if node.text("`version`", &mut self.found).is_some_and(|text| text != "1") {
             self.found.push(
                 Diagnostic::error("bad-version", "unsupported version of the format")
-                    .at(node.place)
-                    .label("supported: 1")
+                    .marked(node.place, "supported: 1")
                     .hint("write `version: 1`, or use a newer rosterd"),
             );
         }
@@ -220,8 +219,7 @@ impl Validator<'_> {
             Err(name) => {
                 self.found.push(
                     Diagnostic::error("variable-not-set", format!("${{{name}}} is not set"))
-                        .at(node.place)
-                        .label("a variable of the environment")
+                        .marked(node.place, "a variable of the environment")
                         .hint(format!("set {name}, or write the value here ($$ is a dollar sign)")),
                 );
                 None
@@ -269,8 +267,7 @@ impl Validator<'_> {
             let written = node.text("`timezone`", &mut Vec::new()).unwrap_or_default();
             self.found.push(
                 Diagnostic::error("unknown-timezone", format!("unknown time zone `{written}`"))
-                    .at(node.place)
-                    .label("unknown time zone")
+                    .marked(node.place, "unknown time zone")
                     .hint(hint),
             );
             TimeZone::UTC
@@ -350,16 +347,14 @@ impl Validator<'_> {
     fn out_of_bounds(&mut self, node: &Node<'_>, key: &str, low: &str, high: &str) {
         self.found.push(
             Diagnostic::error("out-of-bounds", format!("`{key}` must be {low} to {high}"))
-                .at(node.place)
-                .label(format!("not {low} to {high}")),
+                .marked(node.place, format!("not {low} to {high}")),
         );
     }
 
     pub fn reject(&mut self, node: &Node<'_>, key: &str, why: &dyn Display, wanted: &str) {
         self.found.push(
             Diagnostic::error("bad-value", format!("`{key}`: {why}"))
-                .at(node.place)
-                .label("not valid")
+                .marked(node.place, "not valid")
                 .hint(format!("write {wanted}")),
         );
     }

@@ -56,8 +56,7 @@ impl Validator<'_> {
             let message = format!("`{}` and `{}` are the same workspace", other.name, this.name);
             self.found.push(
                 Diagnostic::error("same-workspace", message)
-                    .at(this.place)
-                    .label("configured again")
+                    .marked(this.place, "configured again")
                     .related(other.place, "first here")
                     .hint(
                         "remove one of them, or distinguish them by `workspace_uid` or by their \
@@ -82,8 +81,7 @@ impl Validator<'_> {
                 let message = format!("`formerly: {former}` names another workspace of this file");
                 self.found.push(
                     Diagnostic::error("former-name", message)
-                        .at(*place)
-                        .label("this workspace")
+                        .marked(*place, "this workspace")
                         .related(other, "the other one")
                         .hint(
                             "a renamed workspace takes over the ledger of a name that is no \

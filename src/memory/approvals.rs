@@ -154,15 +154,13 @@ impl Memory {
     pub(super) fn spend_approvals(
         &mut self,
         uid: &Uid,
-        role: Option<&Role>,
-        addresses: &[&Email],
+        now: Option<(&Role, &Email)>,
         at: Timestamp,
     ) {
-        let shown = (Some(uid.clone()), role.cloned());
+        let shown = (Some(uid.clone()), now.map(|(role, _)| role.clone()));
         self.spend(at, |item, approval| {
             approval.changes.retain(|bound| *bound != shown);
-            let is_theirs = addresses.contains(&&item.email);
-            if role.is_some() && is_theirs {
+            if now.is_some_and(|(_, email)| item.email == *email) {
                 // An account ends all invitations.
                 approval.changes.retain(|(uid, _)| uid.is_some());
             }

@@ -150,7 +150,7 @@ impl Memory {
     }
 
     fn see_account(&mut self, email: &Email, uid: &Uid, role: &Role, at: Timestamp) {
-        self.spend_approvals(uid, Some(role), &[email], at);
+        self.spend_approvals(uid, Some((role, email)), at);
         if self.by_address.get(email) != Some(uid)
             && let Some(before) = self.by_address.insert(email.clone(), uid.clone())
         {
@@ -216,7 +216,7 @@ impl Memory {
             self.retain_sent(&email, |_, sent| sent > appeared);
             self.drop_rejected_invitations(&email);
         }
-        self.spend_approvals(uid, None, &[], at);
+        self.spend_approvals(uid, None, at);
     }
 
     fn see_invitation(&mut self, email: &Email, role: &Role, expired: bool, at: Timestamp) {

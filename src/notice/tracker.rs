@@ -225,10 +225,8 @@ impl RunView<'_> {
             })
             .collect();
         notified.needs_person = all.into_iter().map(key).collect();
-        (!people.is_empty()).then(|| {
-            let summary = format!("need action outside rosterd: {}", people.len());
-            self.notice(Kind::NeedsPerson, summary, people)
-        })
+        let summary = format!("need action outside rosterd: {}", people.len());
+        (!people.is_empty()).then(|| self.notice(Kind::NeedsPerson, summary, people))
     }
 
     fn expiring(
@@ -269,11 +267,8 @@ impl RunView<'_> {
         notified.ends = upcoming;
         people.sort_by_key(|(until, _)| *until);
         let people: Vec<Person> = people.into_iter().map(|(_, person)| person).collect();
-        (!people.is_empty()).then(|| {
-            let days = within.as_hours() / 24;
-            let summary = format!("expiring within {days} days: {}", people.len());
-            self.notice(Kind::Expiring, summary, people)
-        })
+        let summary = format!("expiring within {} days: {}", within.as_hours() / 24, people.len());
+        (!people.is_empty()).then(|| self.notice(Kind::Expiring, summary, people))
     }
 }
 

@@ -153,7 +153,7 @@ impl Draft<'_> {
             && let Some(rejected) = self.memory.rejected_invitation(&member.email)
         {
             let kind = FindingKind::ManualActionRequired { error: rejected.why.clone() };
-            return self.push(member, kind, &member.role, Some(rejected.last), None);
+            return self.push(member, kind, &member.role, (Some(rejected.last), None));
         }
         let invite = Action::Invite { role: member.role.clone() };
         let started = member.time.as_deref().is_some_and(|period| period.starts.is_some());
@@ -215,11 +215,11 @@ impl Draft<'_> {
                     Some(_) => FindingKind::InvitationExpired,
                     None => FindingKind::InvitationMissing,
                 };
-                return self.push(member, kind, &role, Some(last), Some(next));
+                return self.push(member, kind, &role, (Some(last), Some(next)));
             }
             None => FindingKind::InvitationsExhausted { times },
         };
-        self.push(member, kind, &role, Some(last), None);
+        self.push(member, kind, &role, (Some(last), None));
     }
 
     /// An invitation of a user without access.

@@ -16,6 +16,9 @@ use crate::role::Role;
 use crate::roster::{Approval, ApprovalState, Member, Roster};
 
 /// A plan under construction.
+/// When a finding began, and when something happens next.
+type Times = (Option<Timestamp>, Option<Timestamp>);
+
 pub(super) struct Draft<'m> {
     pub now: Timestamp,
     pub rules: Rules,
@@ -116,7 +119,7 @@ impl<'m> Draft<'m> {
             let next = at.saturating_add(memory::PROPAGATION_TIME).unwrap_or(at);
             self.wait_for(next);
             let kind = FindingKind::Propagating { answered };
-            return self.push_instead(&change, kind, Some(at), Some(next));
+            return self.push_instead(&change, kind, (Some(at), Some(next)));
         }
         let Some(rejected) = self.memory.rejection(&change.action, &change.email) else {
             return self.changes.push(change);
@@ -127,23 +130,17 @@ impl<'m> Draft<'m> {
             Some(next) if next <= self.now => self.changes.push(change),
             Some(next) => {
                 self.wait_for(next);
-                self.push_instead(&change, FindingKind::Rejected { error }, since, Some(next));
+                self.push_instead(&change, FindingKind::Rejected { error }, (since, Some(next)));
             }
             None => {
                 let kind = FindingKind::ManualActionRequired { error };
-                self.push_instead(&change, kind, since, None);
+                self.push_instead(&change, kind, (since, None));
             }
         }
     }
 
     /// Adds a finding in place of a change.
-    fn push_instead(
-        &mut self,
-        change: &Change,
-        kind: FindingKind,
-        since: Option<Timestamp>,
-        next: Option<Timestamp>,
-    ) {
+    fn push_instead(&mut self, change: &Change, kind: FindingKind, (since, next): Times) {
         let Some(role) = change.action.to().or(change.action.from()) else { return };
         let finding = Finding::new(kind, &change.email, role, change.place);
         self.findings.push(Finding { since, next, ..finding });
@@ -156,7 +153,7 @@ impl<'m> Draft<'m> {
             self.wait_for(until);
         }
         let kind = FindingKind::MaybeRenamed { account: account.email.clone() };
-        self.push(member, kind, member.role_at(self.now), Some(since), until);
+        self.push(member, kind, member.role_at(self.now), (Some(since), until));
     }
 
     /// Adds a finding for an invitation that was sent at `at` and is not in the snapshot yet.
@@ -169,7 +166,7 @@ impl<'m> Draft<'m> {
                 && member.addresses().any(|address| *address == attempt.email)
         });
         let kind = FindingKind::Propagating { answered };
-        self.push(member, kind, &member.role, Some(at), Some(next));
+        self.push(member, kind, &member.role, (Some(at), Some(next)));
     }
 
     /// Moves [`Plan::next`] forward to `next`, if that is earlier.
@@ -178,17 +175,10 @@ impl<'m> Draft<'m> {
     }
 
     pub fn finding(&mut self, member: &Member, kind: FindingKind) {
-        self.push(member, kind, member.role_at(self.now), None, None);
+        self.push(member, kind, member.role_at(self.now), (None, None));
     }
 
-    pub fn push(
-        &mut self,
-        member: &Member,
-        kind: FindingKind,
-        role: &Role,
-        since: Option<Timestamp>,
-        next: Option<Timestamp>,
-    ) {
+    pub fn push(&mut self, member: &Member, kind: FindingKind, role: &Role, (since, next): Times) {
         let finding = Finding::new(kind, &member.email, role, Some(member.place));
         self.findings.push(Finding { since, next, ..finding });
     }

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use crate::directory::{Account, Invitation, Snapshot, Uid};
+use crate::directory::{Account, Invitation, Snapshot};
 use crate::email::Email;
 use crate::memory::Memory;
 use crate::roster::{Member, Roster};
@@ -35,8 +35,19 @@ impl<'a> Matching<'a> {
     /// accounts and invitations are left out.
     pub fn new(roster: &'a Roster, snapshot: &'a Snapshot, memory: &Memory) -> Self {
         let members = roster.members();
-        let index = by_address(members);
-        let by_former_uid = by_uid(members, &index, snapshot, memory);
+        let mut index = HashMap::with_capacity(members.len());
+        for (position, member) in members.iter().enumerate() {
+            index.extend(member.addresses().map(|address| (address, position)));
+        }
+        // Members by the uids that earlier listings had at their addresses.
+        let mut by_former_uid = HashMap::new();
+        let has_member = |account: &Account| index.contains_key(&account.email);
+        if memory.is_known() && !snapshot.accounts().iter().all(has_member) {
+            for (position, member) in members.iter().enumerate() {
+                let uids = member.addresses().flat_map(|address| memory.uids_of(address));
+                by_former_uid.extend(uids.map(|uid| (uid, position)));
+            }
+        }
         let mut matching = Self {
             members,
             accounts: snapshot.accounts(),
@@ -94,31 +105,4 @@ impl<'a> Found<'a> {
             self.invitation = Some(invitation);
         }
     }
-}
-
-/// Members by the uids that were seen under their addresses before. Empty if every account matches
-/// by address.
-fn by_uid<'m>(
-    members: &[Member],
-    index: &HashMap<&Email, usize>,
-    snapshot: &Snapshot,
-    memory: &'m Memory,
-) -> HashMap<&'m Uid, usize> {
-    if !memory.is_known() || snapshot.accounts().iter().all(|it| index.contains_key(&it.email)) {
-        return HashMap::new();
-    }
-    let mut by_former_uid = HashMap::new();
-    for (position, member) in members.iter().enumerate() {
-        let uids = member.addresses().flat_map(|address| memory.uids_of(address));
-        by_former_uid.extend(uids.map(|uid| (uid, position)));
-    }
-    by_former_uid
-}
-
-fn by_address(members: &[Member]) -> HashMap<&Email, usize> {
-    let mut index = HashMap::with_capacity(members.len());
-    for (position, member) in members.iter().enumerate() {
-        index.extend(member.addresses().map(|address| (address, position)));
-    }
-    index
 }

@@ -88,22 +88,17 @@ impl<'a> Suspects<'a> {
             let since = since.min(now);
             let fresh = names.remove(uid).map(|(_, member)| member);
             if let (Some(member), Some(account)) = (member.or(fresh), accounts.get(uid)) {
-                suspects.add_name(account, member, since, now);
+                suspects.add_name((account, member), since, now);
             }
         }
-        for (account, member) in names.into_values() {
-            suspects.add_name(account, member, now, now);
+        for pair in names.into_values() {
+            suspects.add_name(pair, now, now);
         }
         suspects
     }
 
-    fn add_name(
-        &mut self,
-        account: &'a Account,
-        member: &'a Member,
-        since: Timestamp,
-        now: Timestamp,
-    ) {
+    fn add_name(&mut self, pair: (&'a Account, &'a Member), since: Timestamp, now: Timestamp) {
+        let (account, member) = pair;
         let until = since.saturating_add(NAME_HOLDS).unwrap_or(Timestamp::MAX);
         if now < until {
             let suspect = Suspect { account, member, since, until: Some(until) };

@@ -63,7 +63,8 @@ pub fn as_text(rows: &[Row]) -> String {
 }
 
 impl Row {
-    fn of(workspace: &str, event: &Event) -> Self {
+    /// The row of one event.
+    pub fn of(workspace: &str, event: &Event) -> Self {
         let Event { at, email, kind: what, revision, .. } = event;
         let row = Self {
             workspace: workspace.to_owned(),

@@ -58,8 +58,8 @@ pub fn plot(timeline: &Timeline, now: Timestamp) -> Option<Plot> {
          aria-labelledby=\"plot-description\">"
     );
     grid(&mut svg, top, &axis);
-    for (at, role) in roles.iter().enumerate() {
-        area(&mut svg, at, &roles[..at], role, &steps, top);
+    for at in 0..roles.len() {
+        area(&mut svg, at, &roles, &steps, top);
     }
     bars(&mut svg, timeline, &axis);
     svg.push_str("</svg>");
@@ -136,20 +136,13 @@ fn steps(timeline: &Timeline, axis: &Axis) -> Vec<BTreeMap<Role, usize>> {
 }
 
 /// Draws the area of one role, on top of the roles `below` it.
-fn area(
-    svg: &mut String,
-    at: usize,
-    below: &[Role],
-    role: &Role,
-    steps: &[BTreeMap<Role, usize>],
-    top: usize,
-) {
+fn area(svg: &mut String, at: usize, roles: &[Role], steps: &[BTreeMap<Role, usize>], top: usize) {
     let count = |counts: &BTreeMap<Role, usize>, role| counts.get(role).copied().unwrap_or(0);
     let (mut upper, mut lower) = (String::new(), Vec::new());
     for (step, counts) in steps.iter().enumerate() {
-        let base: usize = below.iter().map(|role| count(counts, role)).sum();
+        let base: usize = roles[..at].iter().map(|role| count(counts, role)).sum();
         let (from, to) = (x(step, STEPS), x(step + 1, STEPS));
-        let (low, high) = (y(base, top), y(base + count(counts, role), top));
+        let (low, high) = (y(base, top), y(base + count(counts, &roles[at]), top));
         let _ = write!(upper, "{}{from:.1} {high:.1}H{to:.1}", if step == 0 { "M" } else { "L" });
         lower.push(format!("L{to:.1} {low:.1}H{from:.1}"));
     }

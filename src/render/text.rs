@@ -51,40 +51,28 @@ pub fn plan(view: &View<'_>, verbose: bool) -> String {
 pub fn run(report: &RunReport, sources: &Sources, approve_by: ApproveBy, verbose: bool) -> String {
     let head = head(&report.workspace, sources, None);
     let stale = if report.stale { "   (last valid roster: the files have errors)" } else { "" };
-    match &report.end {
+    let applied = match &report.end {
         End::Failed(failure) => {
             let red = style(Kind::NeedsAction);
             let status = if failure.kind.is_held() { "held" } else { "failed" };
             let message = escape(&failure.message);
-            format!("{head}{stale}   {red}{status}{red:#}: {message} ({})\n", failure.kind)
+            return format!("{head}{stale}   {red}{status}{red:#}: {message} ({})\n", failure.kind);
         }
-        End::Applied(applied) => {
-            let status = report.status();
-            format!("{head}{stale}{}", result(applied, status, sources, approve_by, verbose))
-        }
-    }
-}
-
-fn result(
-    applied: &Applied,
-    status: RunStatus,
-    sources: &Sources,
-    approve_by: ApproveBy,
-    verbose: bool,
-) -> String {
+        End::Applied(applied) => applied,
+    };
     let outcomes = applied.outcomes.iter();
     let changed: Vec<Row> =
         outcomes.map(|(change, _)| rows::of_approved(change, &applied.verdict, sources)).collect();
-    let last_line = run_summary(applied, status);
+    let last_line = run_summary(applied, report.status());
     if changed.is_empty() {
-        return format!("   {last_line}\n");
+        return format!("{head}{stale}   {last_line}\n");
     }
     let held = rows::held(&applied.verdict, applied.plan.now, sources);
     let done = changed.iter().zip(&applied.outcomes);
     let mut lines: Vec<Line<'_>> =
         done.map(|(row, (_, outcome))| Line::of_outcome(row, outcome, sources)).collect();
     lines.extend(held.iter().map(|row| Line::of(row, sources, verbose)));
-    let mut text = format!("   plan {}\n\n", applied.plan.fingerprint.short());
+    let mut text = format!("{head}{stale}   plan {}\n\n", applied.plan.fingerprint.short());
     write_lines(&mut text, &lines, verbose);
     violations(&mut text, &applied.verdict, sources, approve_by);
     if let Verification::Read(residue) = &applied.verification {

@@ -39,7 +39,16 @@ pub fn diff(view: &View<'_>) -> String {
     for group in group_diff_ops(operations(&before, &after), CONTEXT) {
         let _ = writeln!(text, "{}", UnifiedHunkHeader::new(&group));
         for operation in &group {
-            write_operation(&mut text, operation, &before, &after);
+            let removed = ('-', &before, operation.old_range());
+            let sides = match operation.tag() {
+                DiffTag::Equal => &[(' ', &before, operation.old_range())][..],
+                _ => &[removed, ('+', &after, operation.new_range())],
+            };
+            for (sign, entries, range) in sides {
+                for number in range.clone() {
+                    let _ = writeln!(text, "{sign}{}", line(entries, number));
+                }
+            }
         }
     }
     text
@@ -163,23 +172,6 @@ impl Merge {
             (DiffTag::Replace, _) => DiffOp::Replace { old_index, old_len, new_index, new_len },
         };
         self.operations.push(operation);
-    }
-}
-
-fn write_operation(
-    text: &mut String,
-    operation: &DiffOp,
-    before: &[Entry<'_>],
-    after: &[Entry<'_>],
-) {
-    let sides: &[(char, _, _)] = match operation.tag() {
-        DiffTag::Equal => &[(' ', before, operation.old_range())],
-        _ => &[('-', before, operation.old_range()), ('+', after, operation.new_range())],
-    };
-    for (sign, entries, range) in sides {
-        for line in range.clone() {
-            let _ = writeln!(text, "{sign}{}", self::line(entries, line));
-        }
     }
 }
 

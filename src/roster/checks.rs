@@ -92,8 +92,7 @@ impl Validator<'_> {
         if document.is_null() {
             self.found.push(
                 Diagnostic::error("empty-file", "the file is empty")
-                    .at(document.place)
-                    .label("no content")
+                    .marked(document.place, "no content")
                     .hint("start with `version: 1` and `users:`"),
             );
             return;
@@ -118,8 +117,7 @@ impl Validator<'_> {
         if text != "1" {
             self.found.push(
                 Diagnostic::error("bad-version", format!("unsupported version `{}`", escape(text)))
-                    .at(node.place)
-                    .label("supported: 1")
+                    .marked(node.place, "supported: 1")
                     .hint("write `version: 1`, or upgrade rosterd"),
             );
         }
@@ -131,8 +129,7 @@ impl Validator<'_> {
             let Some(place) = fields.place_of(key) else { continue };
             self.found.push(
                 Diagnostic::error("not-the-first-file", format!("`{key}` in another file"))
-                    .at(place)
-                    .label("allowed only in the first file")
+                    .marked(place, "allowed only in the first file")
                     .hint("move it to the first file of the roster"),
             );
         }
@@ -146,8 +143,7 @@ impl Validator<'_> {
         if node.is_null() {
             self.found.push(
                 Diagnostic::error("users-without-value", "`users` has no value")
-                    .at(fields.place_of("users").unwrap_or(node.place))
-                    .label("no members")
+                    .marked(fields.place_of("users").unwrap_or(node.place), "no members")
                     .hint("list the members, or write `users: []` for an empty roster"),
             );
             return;
@@ -206,8 +202,7 @@ impl Validator<'_> {
                     "declared-and-unmanaged",
                     format!("{email} is both a member and unmanaged"),
                 )
-                .at(*place)
-                .label("member here")
+                .marked(*place, "member here")
                 .related(pattern.place, "unmanaged here")
                 .hint("remove one of them; rosterd ignores unmanaged addresses"),
             );
@@ -231,5 +226,5 @@ pub fn invalid_address(node: &Node<'_>, text: &str, error: EmailError) -> Diagno
         }
         _ => "not a valid email address".to_owned(),
     };
-    Diagnostic::error("bad-address", error.to_string()).at(node.place).label(label).hint(hint)
+    Diagnostic::error("bad-address", error.to_string()).marked(node.place, label).hint(hint)
 }

@@ -32,8 +32,7 @@ pub fn parse(
         let (label, hint) = explain(text);
         out.push(
             Diagnostic::error("bad-date", format!("{what} is not a date: `{}`", escape(text)))
-                .at(node.place)
-                .label(label)
+                .marked(node.place, label)
                 .hint(hint),
         );
     }

@@ -72,7 +72,7 @@ impl Policy {
                 Rule::Guests => "write `expires`, the last day of access",
             };
             let problem = Diagnostic::error("policy", format!("`{address}` {rule}"));
-            Some(problem.at(member.place).label("not allowed").hint(hint))
+            Some(problem.marked(member.place, "not allowed").hint(hint))
         });
         let mut problems: Vec<_> = broken.collect();
         problems.sort_by_key(|problem| problem.place);

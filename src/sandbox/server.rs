@@ -74,7 +74,13 @@ async fn graphql(
     }
     let before = if is_mutation { shared.copy_for_stale() } else { None };
     let response = execute(&shared, caller, query, fault, before).await;
-    Ok(fault_after(&shared, fault, &reset, response).await)
+    match fault {
+        Some(Fault::TimeoutAfter) => shared.hang(&reset).await,
+        Some(Fault::ResetAfter) => reset.reset(),
+        Some(Fault::Truncate) => return Ok(truncated(&response)),
+        _ => {}
+    }
+    Ok(axum::Json(response).into_response())
 }
 
 /// Faults that prevent the execution of a request.
@@ -99,22 +105,6 @@ async fn fault_before(
         Fault::Html => Some(Html("<html><body>A page of a proxy.</body></html>").into_response()),
         _ => None,
     }
-}
-
-/// Faults that damage or suppress the response.
-async fn fault_after(
-    shared: &Shared,
-    fault: Option<Fault>,
-    reset: &ResetHandle,
-    response: GraphqlResponse,
-) -> Response {
-    match fault {
-        Some(Fault::TimeoutAfter) => shared.hang(reset).await,
-        Some(Fault::ResetAfter) => reset.reset(),
-        Some(Fault::Truncate) => return truncated(&response),
-        _ => {}
-    }
-    axum::Json(response).into_response()
 }
 
 /// Executes the fields in order. `before` is the world before them, if stale listings need it.

@@ -8,7 +8,6 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse as _, Response};
 use axum::{Json, Router, routing};
 
-use super::AppState;
 use super::queries::{EventsQuery, PeopleQuery, RunsQuery, limit};
 use super::responses::{
     Accepted, Events, Overview, Page, People, PersonResponse, RunResponse, Runs, TimelineResponse,
@@ -16,6 +15,7 @@ use super::responses::{
 };
 use super::snapshot_view::SnapshotView;
 use super::status::WorkspaceStatus;
+use super::{AppState, Named};
 use crate::email::Email;
 use crate::reconcile::Observation;
 use crate::render::{approve, history, json, why};
@@ -44,36 +44,26 @@ async fn overview(State(app): State<AppState>) -> Json<Overview> {
     })
 }
 
-async fn workspace(
-    State(app): State<AppState>,
-    Path(name): Path<String>,
-) -> Result<Json<WorkspaceResponse>, Response> {
-    Ok(Json(WorkspaceResponse::new(&find(&app, &name)?)))
+async fn workspace(at: Named) -> Result<Json<WorkspaceResponse>, Response> {
+    Ok(Json(WorkspaceResponse::new(&at.find()?)))
 }
 
-async fn plan(State(app): State<AppState>, Path(name): Path<String>) -> Result<Response, Response> {
-    let workspace = find(&app, &name)?;
-    let text = json::write(&[snapshot(&workspace)?.observation.view(&name)]);
+async fn plan(at: Named) -> Result<Response, Response> {
+    let workspace = at.find()?;
+    let text = json::write(&[snapshot(&workspace)?.observation.view(&at.name)]);
     Ok(([(CONTENT_TYPE, "application/json")], text).into_response())
 }
 
 /// The lines of `approvals:` for the roster; empty if nothing can be approved.
-async fn approvals(
-    State(app): State<AppState>,
-    Path(name): Path<String>,
-) -> Result<Response, Response> {
-    let workspace = find(&app, &name)?;
+async fn approvals(at: Named) -> Result<Response, Response> {
+    let workspace = at.find()?;
     let Observation { evaluation, loaded, .. } = &*snapshot(&workspace)?.observation;
     let lines = approve::lines(&evaluation.verdict, &loaded.sources).unwrap_or_default();
     Ok(([(CONTENT_TYPE, "text/plain; charset=utf-8")], lines).into_response())
 }
 
-async fn people(
-    State(app): State<AppState>,
-    Path(name): Path<String>,
-    Query(query): Query<PeopleQuery>,
-) -> Result<Json<People>, Response> {
-    let workspace = find(&app, &name)?;
+async fn people(at: Named, Query(query): Query<PeopleQuery>) -> Result<Json<People>, Response> {
+    let workspace = at.find()?;
     let snapshot = snapshot(&workspace)?;
     snapshot.ensure_rendered().await;
     let (total, rows) = query.select(snapshot.access());
@@ -85,60 +75,46 @@ async fn person(
     State(app): State<AppState>,
     Path((name, email)): Path<(String, String)>,
 ) -> Result<Json<PersonResponse>, Response> {
-    let workspace = find(&app, &name)?;
+    let at = Named { app, name };
+    let workspace = at.find()?;
     let snapshot = snapshot(&workspace)?;
     let email = Email::remote(&email);
-    let view = snapshot.observation.view(&name);
+    let view = snapshot.observation.view(&at.name);
     let (_, addresses) = why::person(&view, &email);
-    let events = app.history.events(&workspace, Some(addresses)).await.map_err(ledger_error)?;
+    let events = at.app.history.events(&workspace, Some(addresses)).await.map_err(ledger_error)?;
     let sections = why::sections(&view, &snapshot.observation.memory, &email);
     let [roster, workspace, invitations, next] = sections.map(|(_, lines)| lines);
-    let history = history::rows(&name, &events);
+    let history = history::rows(&at.name, &events);
     let email = email.as_str().to_owned();
     Ok(Json(PersonResponse { email, roster, workspace, invitations, next, history }))
 }
 
-async fn runs(
-    State(app): State<AppState>,
-    Path(name): Path<String>,
-    Query(query): Query<RunsQuery>,
-) -> Result<Json<Runs>, Response> {
-    let workspace = find(&app, &name)?;
+async fn runs(at: Named, Query(query): Query<RunsQuery>) -> Result<Json<Runs>, Response> {
+    let workspace = at.find()?;
     let limit = limit(query.limit);
-    let found = app.history.runs(&workspace, query.before, limit).await.map_err(ledger_error)?;
+    let found = at.app.history.runs(&workspace, query.before, limit).await.map_err(ledger_error)?;
     let next = found.last().filter(|_| found.len() == limit).map(|run| run.seq);
-    let items = found.iter().map(|run| RunResponse::new(&name, run)).collect();
+    let items = found.iter().map(|run| RunResponse::new(&at.name, run)).collect();
     Ok(Json(Runs { items, next }))
 }
 
-async fn events(
-    State(app): State<AppState>,
-    Path(name): Path<String>,
-    Query(query): Query<EventsQuery>,
-) -> Result<Json<Events>, Response> {
-    let workspace = find(&app, &name)?;
+async fn events(at: Named, Query(query): Query<EventsQuery>) -> Result<Json<Events>, Response> {
+    let workspace = at.find()?;
     let addresses = query.email.as_deref().map(|email| vec![Email::remote(email)]);
-    let mut events = app.history.events(&workspace, addresses).await.map_err(ledger_error)?;
+    let mut events = at.app.history.events(&workspace, addresses).await.map_err(ledger_error)?;
     events.retain(|event| query.since.is_none_or(|since| event.at >= since));
     events.reverse();
     let total = events.len();
     let page: Vec<_> = events.into_iter().skip(query.offset).take(limit(query.limit)).collect();
-    Ok(Json(Page { total, offset: query.offset, items: history::rows(&name, &page) }))
+    Ok(Json(Page { total, offset: query.offset, items: history::rows(&at.name, &page) }))
 }
 
-async fn timeline(
-    State(app): State<AppState>,
-    Path(name): Path<String>,
-) -> Result<Json<TimelineResponse>, Response> {
-    let workspace = find(&app, &name)?;
-    let history = app.history.get(&workspace).await.map_err(ledger_error)?;
+async fn timeline(at: Named) -> Result<Json<TimelineResponse>, Response> {
+    let history = at.app.history.get(&at.find()?).await.map_err(ledger_error)?;
     Ok(Json(TimelineResponse::new(&history.timeline)))
 }
 
-async fn reconcile(
-    State(app): State<AppState>,
-    Path(name): Path<String>,
-) -> Result<(StatusCode, Json<Accepted>), Response> {
+async fn reconcile(Named { app, name }: Named) -> Result<(StatusCode, Json<Accepted>), Response> {
     match app.daemon.request_run(&name).await {
         Some(true) => {
             let response = Accepted { workspace: name, status: "accepted".to_owned() };
@@ -149,8 +125,10 @@ async fn reconcile(
     }
 }
 
-fn find(app: &AppState, name: &str) -> Result<WorkspaceStatus, Response> {
-    app.statuses.workspace(name).ok_or_else(|| unknown_workspace(name))
+impl Named {
+    fn find(&self) -> Result<WorkspaceStatus, Response> {
+        self.app.statuses.workspace(&self.name).ok_or_else(|| unknown_workspace(&self.name))
+    }
 }
 
 fn unknown_workspace(name: &str) -> Response {

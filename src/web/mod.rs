@@ -21,8 +21,10 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use axum::extract::{DefaultBodyLimit, State};
+use axum::extract::rejection::PathRejection;
+use axum::extract::{DefaultBodyLimit, FromRequestParts, Path, State};
 use axum::http::header::{ACCEPT, CONTENT_TYPE};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
@@ -51,6 +53,21 @@ pub struct AppState {
     clock: Arc<dyn Clock>,
     history: Arc<HistoryCache>,
     sse_slots: Arc<Semaphore>,
+}
+
+/// The workspace that a request names.
+struct Named {
+    app: AppState,
+    name: String,
+}
+
+impl FromRequestParts<AppState> for Named {
+    type Rejection = PathRejection;
+
+    async fn from_request_parts(parts: &mut Parts, app: &AppState) -> Result<Self, PathRejection> {
+        let Path(name) = Path::from_request_parts(parts, app).await?;
+        Ok(Self { app: app.clone(), name })
+    }
 }
 
 impl AppState {

@@ -72,8 +72,7 @@ impl<'t> Builder<'t, '_> {
                 Event::StreamEnd => break,
                 Event::DocumentStart(..) if document.is_some() => {
                     return Err(Diagnostic::error("several-documents", "more than one document")
-                        .at(self.place(&span))
-                        .label("a second document starts here")
+                        .marked(self.place(&span), "a second document starts here")
                         .hint("remove the `---` line, or split the file"));
                 }
                 Event::StreamStart | Event::DocumentStart(..) | Event::DocumentEnd => {}
@@ -182,8 +181,7 @@ impl<'t> Builder<'t, '_> {
         match event {
             Event::Scalar(text, ..) => Ok(Key { text, place }),
             _ => Err(Diagnostic::error("bad-key", "a key must be plain text")
-                .at(place)
-                .label("not plain text")
+                .marked(place, "not plain text")
                 .hint("quote text that begins with `[`, `{`, `*` or `?`")),
         }
     }
@@ -191,8 +189,7 @@ impl<'t> Builder<'t, '_> {
     fn repeat(&mut self, anchor: usize, place: Place) -> Result<Node<'t>, Diagnostic> {
         let Some((node, weight)) = self.anchors.get(&anchor) else {
             return Err(Diagnostic::error("bad-alias", "an alias inside its own anchor")
-                .at(place)
-                .label("recursive alias")
+                .marked(place, "recursive alias")
                 .hint("write the value out"));
         };
         let (node, weight) = (Node { place, ..node.clone() }, *weight);
@@ -212,8 +209,7 @@ impl<'t> Builder<'t, '_> {
         let too_many = || {
             let message = format!("more than {MAX_VALUES} values, all files together");
             Diagnostic::error("too-many-values", message)
-                .at(place)
-                .label("limit exceeded here")
+                .marked(place, "limit exceeded here")
                 .hint("is this the right file?")
         };
         left.map(|_| ()).ok_or_else(too_many)
@@ -227,8 +223,7 @@ impl<'t> Builder<'t, '_> {
         if error.info().contains("recursion limit") {
             let message = format!("nested more than {MAX_DEPTH} levels deep");
             return Diagnostic::error("too-deep", message)
-                .at(place)
-                .label("limit exceeded here")
+                .marked(place, "limit exceeded here")
                 .hint("is this the right file?");
         }
         Diagnostic::error("yaml-syntax", format!("invalid YAML: {}", error.info()))
@@ -265,15 +260,13 @@ impl<'t> Builder<'t, '_> {
 
 fn bomb(place: Place, message: &str) -> Diagnostic {
     Diagnostic::error("alias-bomb", message)
-        .at(place)
-        .label("limit exceeded here")
+        .marked(place, "limit exceeded here")
         .hint("write the values out")
 }
 
 fn duplicate(key: &Key<'_>, first: Place) -> Diagnostic {
     Diagnostic::error("duplicate-key", format!("duplicate key `{}`", escape(&key.text)))
-        .at(key.place)
-        .label("again here")
+        .marked(key.place, "again here")
         .related(first, "first here")
         .hint("remove one of them")
 }

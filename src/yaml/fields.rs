@@ -61,8 +61,7 @@ impl<'n, 't> Fields<'n, 't> {
             let problem = match self.place_of(key) {
                 Some(place) => no_value(key, place, "write one after the colon"),
                 None => Diagnostic::error("missing-key", format!("`{key}` is missing"))
-                    .at(self.head())
-                    .label(format!("`{key}:` is required")),
+                    .marked(self.head(), format!("`{key}:` is required")),
             };
             out.push(problem);
         }
@@ -96,15 +95,13 @@ pub(super) fn present_name(key: &str) -> Option<&'static str> {
 
 fn no_value(key: &str, place: Place, hint: &str) -> Diagnostic {
     Diagnostic::error("no-value", format!("`{key}` has no value"))
-        .at(place)
-        .label("no value")
+        .marked(place, "no value")
         .hint(hint)
 }
 
 fn renamed(key: &Key<'_>, new: &str) -> Diagnostic {
     Diagnostic::warning("renamed-key", format!("`{}` is now called `{new}`", escape(&key.text)))
-        .at(key.place)
-        .label("old name")
+        .marked(key.place, "old name")
         .hint(format!("write `{new}`; the old name will stop working in a later version"))
 }
 
@@ -119,8 +116,7 @@ fn unknown(key: &Key<'_>, what: &str, known: &[&str]) -> Diagnostic {
     };
     let name = if name.is_empty() { String::new() } else { format!(" `{}`", escape(name)) };
     Diagnostic::error("unknown-key", format!("unknown key{name} in {what}"))
-        .at(key.place)
-        .label("unknown key")
+        .marked(key.place, "unknown key")
         .hint(hint)
 }
 

@@ -155,8 +155,7 @@ impl<'t> Node<'t> {
         if self.tag.is_some() {
             out.push(
                 Diagnostic::error("unknown-tag", "a tag that is not known here")
-                    .at(self.place)
-                    .label("unknown tag")
+                    .marked(self.place, "unknown tag")
                     .hint("remove the tag; quote text that begins with `!`"),
             );
         }
@@ -172,8 +171,7 @@ impl<'t> Node<'t> {
         };
         let problem =
             Diagnostic::error("wrong-type", format!("{what} must be {kind}, not {found}"))
-                .at(self.place)
-                .label(format!("expected {kind}"));
+                .marked(self.place, format!("expected {kind}"));
         match kind {
             "a list" => problem.hint("write `[one, two]`, or `- ` before each item"),
             "a mapping" => problem.hint("write lines such as `key: value`"),
@@ -202,8 +200,7 @@ fn conflict_markers(text: &str, file: FileId) -> Vec<Diagnostic> {
         .map(|(number, start, line)| {
             let end = start + length(line.trim_end());
             Diagnostic::error("merge-conflict", "unresolved merge conflict")
-                .at(Place { file, line: number, column: 1, start, end })
-                .label("conflict marker")
+                .marked(Place { file, line: number, column: 1, start, end }, "conflict marker")
                 .hint("resolve the conflict: keep one side, and remove the markers")
         })
         .take(MAX_PER_KIND)
@@ -219,8 +216,10 @@ fn tabs(text: &str, file: FileId) -> Vec<Diagnostic> {
             let start = start + at;
             (!line.trim().is_empty()).then(|| {
                 Diagnostic::error("tab", "tab in the indentation")
-                    .at(Place { file, line: number, column: at + 1, start, end: start + 1 })
-                    .label("tab")
+                    .marked(
+                        Place { file, line: number, column: at + 1, start, end: start + 1 },
+                        "tab",
+                    )
                     .hint("indent YAML with spaces")
             })
         })

@@ -76,8 +76,7 @@ impl Validator<'_> {
         {
             self.found.push(
                 Diagnostic::error("starts-after-expires", "`expires` is not after `starts`")
-                    .at(to)
-                    .label("access ends")
+                    .marked(to, "access ends")
                     .related(from, "access starts")
                     .hint("`expires` is the last day of access"),
             );
@@ -87,8 +86,7 @@ impl Validator<'_> {
         {
             self.found.push(
                 Diagnostic::warning("already-expired", "access has already ended")
-                    .at(place)
-                    .label("in the past")
+                    .marked(place, "in the past")
                     .hint("remove the member, or set a later date"),
             );
         }
@@ -115,16 +113,14 @@ impl Validator<'_> {
                     "elevation-grants-nothing",
                     format!("{role} is not a higher role than {from}"),
                 )
-                .at(node.place)
-                .label("not a higher role")
+                .marked(node.place, "not a higher role")
                 .hint("an elevation is a temporary higher role"),
             );
         }
         if until <= self.now {
             self.found.push(
                 Diagnostic::warning("elevation-over", "the elevation has already ended")
-                    .at(place)
-                    .label("in the past")
+                    .marked(place, "in the past")
                     .hint("remove `elevate`, or set a later date"),
             );
         }

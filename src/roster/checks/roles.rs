@@ -36,8 +36,7 @@ impl Validator<'_> {
                         "role-shadowed",
                         format!("`{}` is already an account type", alias.text),
                     )
-                    .at(alias.place)
-                    .label("cannot be an alias")
+                    .marked(alias.place, "cannot be an alias")
                     .hint("choose another alias"),
                 );
                 continue;
@@ -100,8 +99,7 @@ impl Validator<'_> {
                 "bad-raw-role",
                 format!("`{}` is not a valid account type", escape(text)),
             )
-            .at(node.place)
-            .label("not a valid account type")
+            .marked(node.place, "not a valid account type")
             .hint("after `!raw`, use capitals, digits and underscores, as in NEW_ROLE"),
         );
         None
@@ -137,7 +135,6 @@ fn names() -> [&'static str; Role::KNOWN.len()] {
 
 fn unknown(node: &Node<'_>, text: &str, hint: String) -> Diagnostic {
     Diagnostic::error("unknown-role", format!("unknown role `{}`", escape(text)))
-        .at(node.place)
-        .label("unknown role")
+        .marked(node.place, "unknown role")
         .hint(hint)
 }

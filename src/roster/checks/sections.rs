@@ -59,8 +59,7 @@ impl Validator<'_> {
             };
             self.found.push(
                 Diagnostic::error("bad-approval", format!("the approval has {count} action"))
-                    .at(place)
-                    .label("expected exactly one action")
+                    .marked(place, "expected exactly one action")
                     .hint("write one of disable, demote, grant_admin or invite, with addresses"),
             );
             return None;
@@ -70,8 +69,7 @@ impl Validator<'_> {
         if items.is_empty() {
             self.found.push(
                 Diagnostic::error("bad-approval", "the approval has no addresses")
-                    .at(list.place)
-                    .label("empty list")
+                    .marked(list.place, "empty list")
                     .hint("list the addresses, or remove the approval"),
             );
         }
@@ -104,8 +102,7 @@ impl Validator<'_> {
 fn too_many_patterns(node: &Node<'_>) -> Diagnostic {
     let message = format!("more than {MAX_PATTERNS} patterns that are not `*@` and a domain");
     Diagnostic::error("too-many-patterns", message)
-        .at(node.place)
-        .label("limit exceeded here")
+        .marked(node.place, "limit exceeded here")
         .hint("write addresses, or whole domains such as *@paradime.io: they have no limit")
 }
 
@@ -122,7 +119,6 @@ fn invalid_pattern(node: &Node<'_>, text: &str, error: &PatternError) -> Diagnos
         _ => "write an address, or a glob such as *@paradime.io".into(),
     };
     Diagnostic::error("bad-pattern", format!("`{}` is not a valid pattern: {error}", escape(text)))
-        .at(node.place)
-        .label("can match no account")
+        .marked(node.place, "can match no account")
         .hint(hint)
 }

@@ -132,8 +132,7 @@ pub(super) struct EventRow {
 
 impl EventRow {
     pub fn new(workspace: &str, event: &Event) -> Self {
-        let mut rows = history::rows(workspace, std::slice::from_ref(event));
-        let row = rows.pop().unwrap_or_default();
+        let row = history::Row::of(workspace, event);
         let (class, symbol) = event_style(&event.kind);
         let text = |text: &str| escape(text).into_owned();
         let role = role_change(row.from.as_deref(), row.to.as_deref());

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use askama::Template;
-use axum::extract::{Path, State};
 use axum::response::Response;
 
 use super::overview::headline;
@@ -13,7 +12,7 @@ use crate::escape::escape;
 use crate::reconcile::Observation;
 use crate::render::plot::{Plot, plot};
 use crate::render::{Summary, approve, rows};
-use crate::web::AppState;
+use crate::web::Named;
 use crate::web::snapshot_view::SnapshotView;
 use crate::web::status::{LastRun, WorkspaceHealth, WorkspaceStatus};
 
@@ -49,10 +48,7 @@ struct Workspace {
 /// A link to some of the people: path, number of people, label.
 type PeopleLink = (String, usize, String);
 
-pub(super) async fn show(
-    State(app): State<AppState>,
-    Path(name): Path<String>,
-) -> Result<Response, Response> {
+pub(super) async fn show(Named { app, name }: Named) -> Result<Response, Response> {
     let PageContext { layout, status, now } = PageContext::new(&app, &name)?;
     let (health, since) = status.health();
     let history = app.history.get(&status).await;
