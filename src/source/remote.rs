@@ -22,7 +22,7 @@ use crate::roster::Digest;
 
 /// A file in the clone that is written at every successful fetch.
 pub(super) const REACHED: &str = "rosterd-reached";
-/// Maximum time of a fetch.
+/// Maximum time of a fetch, unless a test sets another.
 const TIME_LIMIT: Duration = Duration::from_mins(5);
 /// Scheme of a repository on this machine.
 pub const LOCAL: &str = "file";
@@ -41,6 +41,8 @@ pub struct GitRemote {
     pub ca_file: Option<PathBuf>,
     /// How often it is fetched without a reason.
     pub poll: Duration,
+    /// Maximum time of a fetch.
+    pub time_limit: Duration,
     /// What a forge proves itself with when it says that something was pushed.
     pub webhook_secret: Option<SecretSource>,
     /// The keys that commits must be signed by.
@@ -59,6 +61,7 @@ impl GitRemote {
             token: None,
             ca_file: None,
             poll: Duration::from_mins(1),
+            time_limit: TIME_LIMIT,
             webhook_secret: None,
             ssh_signers: None,
             clone,
@@ -79,7 +82,7 @@ impl GitRemote {
         if fetched.is_some() { Ok(()) } else { self.fetch() }
     }
 
-    /// Fetches what the ref names now. It may block for 5 minutes. The error is why that was
+    /// Fetches what the ref names now. It may block for `time_limit`. The error is why that was
     /// not possible.
     pub fn fetch(&self) -> Result<(), Diagnostic> {
         let failed = |why: &str| {
@@ -125,9 +128,9 @@ impl GitRemote {
         let token = token.map_err(|error| error.to_string())?;
         let authorization = token.map(|token| self.authorization(&token)).transpose()?;
         let ca_file = self.ca_file.clone();
-        let settings = Settings { ca_file, ..Settings::new(self.url.clone(), TIME_LIMIT) };
+        let settings = Settings { ca_file, ..Settings::new(self.url.clone(), self.time_limit) };
         let client = connections(&settings).map_err(|error| error.message)?;
-        Server::new(&self.url, client, authorization, Instant::now() + TIME_LIMIT)
+        Server::new(&self.url, client, authorization, Instant::now() + self.time_limit)
     }
 
     /// Basic authentication, which forges expect of git, also for tokens.
