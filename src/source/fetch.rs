@@ -119,7 +119,7 @@ impl<'a> Server<'a> {
                 Packet::Flush => return Err("it sent no objects".into()),
             }
         }
-        let mut pack = PackReader { inner: body, left: Vec::new(), at: 0 };
+        let mut pack = PackReader::new(body);
         let mut head = [0; 12];
         pack.read_exact(&mut head).map_err(broken)?;
         check_count(head)?;
@@ -255,11 +255,19 @@ struct PackReader<R> {
     inner: R,
     left: Vec<u8>,
     at: usize,
+    /// It was read to its end, and stays there: nothing is read after it.
+    has_ended: bool,
+}
+
+impl<R> PackReader<R> {
+    fn new(inner: R) -> Self {
+        Self { inner, left: Vec::new(), at: 0, has_ended: false }
+    }
 }
 
 impl<R: Read> Read for PackReader<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        while self.at == self.left.len() {
+        while self.at == self.left.len() && !self.has_ended {
             match packet(&mut self.inner)? {
                 Packet::Data(data) if data.first() == Some(&1) => (self.left, self.at) = (data, 1),
                 // Progress.
@@ -268,7 +276,7 @@ impl<R: Read> Read for PackReader<R> {
                     let why = String::from_utf8_lossy(data.get(1..).unwrap_or_default());
                     return Err(io::Error::other(why.trim().to_owned()));
                 }
-                Packet::Flush | Packet::Delimiter => return Ok(0),
+                Packet::Flush | Packet::Delimiter => self.has_ended = true,
             }
         }
         let count = buffer.len().min(self.left.len() - self.at);
@@ -342,8 +350,10 @@ mod tests {
     fn a_pack_is_what_the_first_band_holds() {
         let read = |bytes: &[u8]| {
             let mut all = Vec::new();
-            let mut reader = PackReader { inner: bytes, left: Vec::new(), at: 0 };
-            reader.read_to_end(&mut all).map(|_| all).map_err(broken)
+            let mut reader = PackReader::new(bytes);
+            let read = reader.read_to_end(&mut all).map(|_| all).map_err(broken);
+            assert!(read.is_err() || reader.read(&mut [0]).unwrap() == 0, "it has ended");
+            read
         };
         assert_eq!(
             read(b"0008\x01PAC0007\x02\xff!0005\x010006\x01K0000rest"),
