@@ -1,6 +1,7 @@
 //! Shared by several modules.
 
 pub mod directory;
+pub mod git_server;
 pub mod in_process;
 pub mod repository;
 pub mod run;
