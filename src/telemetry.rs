@@ -4,6 +4,7 @@
 mod otlp;
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 
 use anstream::{AutoStream, ColorChoice};
 use jiff::Timestamp;
@@ -22,6 +23,7 @@ use crate::render::{at, findings, time};
 use crate::report::{
     Applied, End, Failure, Outcome, RunCounts, RunReport, RunStatus, Verification,
 };
+use crate::roster::Digest;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum LogFormat {
@@ -155,9 +157,24 @@ macro_rules! event_at {
     };
 }
 
-/// Logs a run: a line for each change, done or held, a warning for each violation, and a line for
-/// the run. `sources` are the files of the roster, `next` is the time of the next scheduled run.
-pub fn log_run(report: &RunReport, sources: &Sources, next: Option<Timestamp>) {
+/// What the last run of a workspace left open, so that the log says it when it begins, changes and
+/// ends, and not at every run in between.
+#[derive(Debug, Default)]
+pub struct Standing {
+    /// Identifies the set of held changes; None if there are none.
+    held: Option<Digest>,
+    needs_action: BTreeSet<String>,
+}
+
+/// Logs a run: a line for each change that was sent, what is new among `standing`, and a line for
+/// the run. Each held change is a line of its own at the level of debugging. `sources` are the files
+/// of the roster, `next` is the time of the next scheduled run.
+pub fn log_run(
+    report: &RunReport,
+    sources: &Sources,
+    next: Option<Timestamp>,
+    standing: &mut Standing,
+) {
     let workspace = report.workspace.as_str();
     match &report.end {
         End::Failed(failure) => log_failed(report, failure, next),
@@ -174,23 +191,38 @@ pub fn log_run(report: &RunReport, sources: &Sources, next: Option<Timestamp>) {
                 let error = error.as_deref();
                 log_change(workspace, level, change, (outcome.as_str(), error, None), sources);
             }
-            for held in &applied.verdict.held {
-                let by: Vec<String> = held.by.iter().map(ToString::to_string).collect();
-                let outcome = ("held", None, Some(by.join(",")));
-                log_change(workspace, Level::INFO, &held.change, outcome, sources);
-            }
-            for violation in &applied.verdict.violations {
-                let (guard, hint) = (violation.guard.to_string(), escape(&violation.hint));
-                tracing::warn!(workspace, guard, %hint, "held: {}", escape(&violation.message));
-            }
-            log_needs_action(workspace, applied);
-            if let Some(approvals) = applied.verdict.approvals_in_short() {
-                let message = "to approve the held changes, commit these lines with a reason, or \
-                               run `rosterd approve`";
-                tracing::warn!(workspace, approvals, "{message}");
-            }
+            log_held(workspace, applied, sources, standing);
+            log_needs_action(workspace, applied, standing);
             log_applied(report, applied, next);
         }
+    }
+}
+
+fn log_held(workspace: &str, applied: &Applied, sources: &Sources, standing: &mut Standing) {
+    let verdict = &applied.verdict;
+    for held in &verdict.held {
+        let by: Vec<String> = held.by.iter().map(ToString::to_string).collect();
+        let outcome = ("held", None, Some(by.join(",")));
+        log_change(workspace, Level::DEBUG, &held.change, outcome, sources);
+    }
+    let keys = verdict.held.iter().map(|it| format!("{:?} {:?}", it.change.sort_key(), it.by));
+    let keys: Vec<String> = keys.collect();
+    let held = (!keys.is_empty()).then(|| Digest::of(keys.iter().map(String::as_str)));
+    let before = std::mem::replace(&mut standing.held, held);
+    if before == held {
+        return;
+    }
+    if held.is_none() {
+        tracing::info!(workspace, "nothing is held any more");
+    }
+    for violation in &verdict.violations {
+        let (guard, hint) = (violation.guard.to_string(), escape(&violation.hint));
+        tracing::warn!(workspace, guard, %hint, "held: {}", escape(&violation.message));
+    }
+    if let Some(approvals) = verdict.approvals_in_short() {
+        let message = "to approve the held changes, commit these lines with a reason, or \
+                       run `rosterd approve`";
+        tracing::warn!(workspace, approvals, "{message}");
     }
 }
 
@@ -242,14 +274,18 @@ fn log_change(
 /// Maximum number of lines for findings that need action; the line of the run has their number.
 const MAX_NEEDS_ACTION: usize = 20;
 
-/// Logs the findings that need action, after every run until they are resolved.
-fn log_needs_action(workspace: &str, applied: &Applied) {
+/// Logs the findings that need action and did not before.
+fn log_needs_action(workspace: &str, applied: &Applied, standing: &mut Standing) {
     let findings = applied.plan.findings().iter();
-    let needs_action =
-        findings.filter(|finding| finding.kind.category() == FindingCategory::NeedsAction);
-    for finding in needs_action.take(MAX_NEEDS_ACTION) {
-        let message = findings::message(finding, applied.plan.now);
-        tracing::warn!(workspace, email = escape(finding.email.as_str()).as_ref(), "{message}");
+    let open = findings.filter(|it| it.kind.category() == FindingCategory::NeedsAction);
+    let before = std::mem::take(&mut standing.needs_action);
+    for (position, finding) in open.enumerate() {
+        let key = format!("{} {:?}", finding.email, finding.kind);
+        if !before.contains(&key) && position < MAX_NEEDS_ACTION {
+            let message = findings::message(finding, applied.plan.now);
+            tracing::warn!(workspace, email = escape(finding.email.as_str()).as_ref(), "{message}");
+        }
+        standing.needs_action.insert(key);
     }
 }
 

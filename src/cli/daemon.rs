@@ -23,7 +23,7 @@ use crate::reconcile::{Evaluation, InputError, Loaded};
 use crate::render::listed;
 use crate::report::{Failure, RunReport};
 use crate::systemd;
-use crate::telemetry::{self, LogFormat};
+use crate::telemetry::{self, LogFormat, Standing};
 use crate::web::auth::Auth;
 use crate::web::hooks::{self, HookSecrets};
 use crate::web::status::{self, StatusStore};
@@ -144,6 +144,8 @@ struct Reported {
     bars: HashMap<String, Progress>,
     /// The key of the last plan shown, by workspace.
     plans: HashMap<String, String>,
+    /// What is logged of what stays open, by workspace.
+    standing: HashMap<String, Standing>,
     /// Warnings of the configuration.
     warnings: Vec<Diagnostic>,
 }
@@ -304,7 +306,9 @@ impl Environment for DaemonEnvironment {
         self.reported.lock().bars.remove(&report.workspace);
         systemd::status(&status_line(report, next));
         if self.logged {
-            telemetry::log_run(report, sources, next);
+            let mut reported = self.reported.lock();
+            let standing = reported.standing.entry(report.workspace.clone()).or_default();
+            telemetry::log_run(report, sources, next, standing);
         } else {
             once::show_failure(report, &self.global);
         }

@@ -16,7 +16,7 @@ use crate::reconcile::{Evaluation, Loaded, Run, RunOptions, RunResult, RunSessio
 use crate::render::approve::ApproveBy;
 use crate::render::{self, View};
 use crate::report::{End, Failure, RunReport, RunStatus, Trigger};
-use crate::telemetry::{self, LogFormat};
+use crate::telemetry::{self, LogFormat, Standing};
 
 const INTERRUPTED: &str = "interrupted before the plan; nothing was sent";
 
@@ -94,7 +94,9 @@ pub async fn one(
     };
     drop(progress);
     match global.log_format {
-        LogFormat::Json => telemetry::log_run(&report, &loaded.sources, None),
+        LogFormat::Json => {
+            telemetry::log_run(&report, &loaded.sources, None, &mut Standing::default());
+        }
         LogFormat::Text => show_failure(&report, global),
     }
     show_run(&report, &loaded.sources, loaded.approve_by(), global);

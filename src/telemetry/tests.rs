@@ -110,9 +110,35 @@ fn report() -> RunReport {
     }
 }
 
+fn log_once(report: &RunReport, next: Option<Timestamp>) {
+    log_run(report, &sources(), next, &mut Standing::default());
+}
+
+#[test]
+fn what_stays_open_is_logged_when_it_begins_changes_and_ends() {
+    let mut ended = report();
+    if let End::Applied(applied) = &mut ended.end {
+        applied.verdict = std::sync::Arc::default();
+    }
+    let mut standing = Standing::default();
+    let mut lines = |report: &RunReport| {
+        let log = logged(LogFormat::Json, None, 0, || {
+            log_run(report, &sources(), None, &mut standing);
+        });
+        let rows = rows(&log).into_iter().map(|row| row["message"].as_str().unwrap().to_owned());
+        rows.filter(|message| message != "change" && message != "run").collect::<Vec<_>>()
+    };
+    let begins = lines(&report());
+    assert_eq!(begins.len(), 2, "the guard and the approvals: {begins:?}");
+    assert!(lines(&report()).is_empty(), "nothing new");
+    assert_eq!(lines(&ended), ["nothing is held any more"]);
+    assert!(lines(&ended).is_empty());
+    assert_eq!(lines(&report()), begins);
+}
+
 #[test]
 fn a_run_logs_a_line_per_change_and_one_for_the_run() {
-    let log = logged(LogFormat::Json, None, 0, || log_run(&report(), &sources(), None));
+    let log = logged(LogFormat::Json, None, 1, || log_once(&report(), None));
     let rows = rows(&log);
     assert_eq!(rows.len(), 5, "{log}");
     let change = &rows[0];
@@ -136,8 +162,8 @@ fn a_run_logs_a_line_per_change_and_one_for_the_run() {
 
 #[test]
 fn text_format_has_the_same_lines_and_no_escape_sequences() {
-    let log = logged(LogFormat::Text, None, 0, || log_run(&report(), &sources(), None));
-    assert_eq!(log.lines().count(), 5, "{log}");
+    let log = logged(LogFormat::Text, None, 0, || log_once(&report(), None));
+    assert_eq!(log.lines().count(), 4, "{log}");
     assert!(!log.contains('\u{1b}'));
     assert!(log.contains("place=\"users.yaml:7\""), "{log}");
 }
@@ -147,7 +173,7 @@ fn a_failed_run_is_logged_as_an_error() {
     let failure = Failure { kind: FailureKind::Connect, message: "no\u{1b}connection".into() };
     let report = RunReport { end: End::Failed(failure), stale: true, ..report() };
     let rows = rows(&logged(LogFormat::Json, None, 0, || {
-        log_run(&report, &sources(), Some(NEXT.parse().unwrap()));
+        log_once(&report, Some(NEXT.parse().unwrap()));
     }));
     assert_eq!(rows.len(), 1);
     assert_eq!((&rows[0]["level"], &rows[0]["kind"]), (&"ERROR".into(), &"connect".into()));
@@ -169,7 +195,7 @@ fn rejected_changes_are_errors_and_unknown_ones_warnings() {
             applied.outcomes[0].1 = outcome;
         }
         let rows = rows(&logged(LogFormat::Json, None, 0, || {
-            log_run(&report, &sources(), Some(NEXT.parse().unwrap()));
+            log_once(&report, Some(NEXT.parse().unwrap()));
         }));
         assert_eq!(rows[0]["level"], level);
         assert!(rows[0]["error"].is_string());
@@ -186,7 +212,7 @@ fn a_stopped_run_logs_its_error_once() {
             Some(Failure { kind: FailureKind::Forbidden, message: "forbidden".into() });
     }
     let rows = |verbosity| {
-        let log = logged(LogFormat::Json, None, verbosity, || log_run(&report, &sources(), None));
+        let log = logged(LogFormat::Json, None, verbosity, || log_once(&report, None));
         rows(&log)
     };
     let at_info = rows(0);
@@ -204,7 +230,7 @@ fn an_interrupted_run_is_not_an_error() {
     }
     let failed = RunReport { end: End::Failed(failure), ..report() };
     for report in [stopped, failed] {
-        let rows = rows(&logged(LogFormat::Json, None, 0, || log_run(&report, &sources(), None)));
+        let rows = rows(&logged(LogFormat::Json, None, 0, || log_once(&report, None)));
         let run = rows.last().unwrap();
         assert_eq!((&run["message"], &run["status"]), (&"run".into(), &"interrupted".into()));
         assert_eq!(run["level"], "INFO");

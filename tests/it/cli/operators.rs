@@ -16,7 +16,9 @@ fn plan_is_a_command_and_a_flag() {
     assert_eq!(stage.run(&["plan", "-u", "users.yaml"]).expect(0).stdout(), flag);
     let json = stage.run(&["plan", "-o", "json", "-u", "users.yaml"]).expect(0).stdout();
     assert!(json.starts_with('{'), "{json}");
-    for (name, begins) in [("p.json", "{"), ("p.md", "<!-- "), ("p.diff", "--- "), ("p", "default ")] {
+    for (name, begins) in
+        [("p.json", "{"), ("p.md", "<!-- "), ("p.diff", "--- "), ("p", "default ")]
+    {
         let ran = stage.run(&["plan", "--out", name, "-u", "users.yaml"]).expect(0);
         assert_eq!(ran.stdout(), flag, "it is shown all the same");
         assert!(ran.stderr().contains(&format!("saved the plan in {name}")), "{}", ran.stderr());
