@@ -153,7 +153,7 @@ pub struct ApproveArgs {
 #[derive(Args, Debug)]
 pub struct CheckArgs {
     /// Write problems as text, json or github (annotations)
-    #[arg(long, value_enum, value_name = "FORMAT", default_value = "text")]
+    #[arg(short = 'o', long, value_enum, value_name = "FORMAT", default_value = "text")]
     #[arg(hide_possible_values = true, hide_default_value = true)]
     pub format: CheckFormat,
 }
@@ -169,6 +169,10 @@ pub struct ImportArgs {
 pub struct WhyArgs {
     #[arg(value_name = "EMAIL")]
     pub email: String,
+    /// Write text or json
+    #[arg(short = 'o', long, value_enum, value_name = "FORMAT", default_value = "text")]
+    #[arg(hide_possible_values = true, hide_default_value = true)]
+    pub format: StatusFormat,
 }
 
 #[derive(Args, Debug)]
@@ -177,7 +181,7 @@ pub struct HistoryArgs {
     #[arg(value_name = "EMAIL")]
     pub email: Option<String>,
     /// Write text, json or csv
-    #[arg(long, value_enum, value_name = "FORMAT", default_value = "text")]
+    #[arg(short = 'o', long, value_enum, value_name = "FORMAT", default_value = "text")]
     #[arg(hide_possible_values = true, hide_default_value = true)]
     pub format: TableFormat,
     /// Only what happened since: 7d, 2026-11-01 or 2026-11-01T08:00:00Z
@@ -188,7 +192,7 @@ pub struct HistoryArgs {
 #[derive(Args, Debug)]
 pub struct AccessArgs {
     /// Write text, csv or json
-    #[arg(long, value_enum, value_name = "FORMAT", default_value = "text")]
+    #[arg(short = 'o', long, value_enum, value_name = "FORMAT", default_value = "text")]
     #[arg(hide_possible_values = true, hide_default_value = true)]
     pub format: TableFormat,
     /// Mark access that ends within this number of days

@@ -1,28 +1,46 @@
 //! `rosterd why EMAIL`: explains one user's access.
 
-use super::args::WhyArgs;
+use serde_json::json;
+
+use super::args::{StatusFormat, WhyArgs};
 use super::{CliError, Context, Global, exit, history, output, plan};
 use crate::email::Email;
 use crate::memory::events::events;
-use crate::render::why;
+use crate::render::{json, why};
 
-/// Shows line and commit, live state, invitations, holds, what comes next, and what happened.
+/// Shows line and commit, live state, invitations, holds, what comes next, and what happened: of
+/// several workspaces, in those that know the person.
 pub async fn run(global: &Global, args: &WhyArgs) -> Result<u8, CliError> {
     let (context, config) = Context::start(global).await?;
     let email = Email::remote(&args.email);
     if !args.email.contains('@') {
         return Err(CliError::Usage(format!("`{}` is not a valid email address", args.email)));
     }
-    for (position, workspace) in config.workspaces.iter().enumerate() {
+    let (mut texts, mut people, mut meant) = (Vec::new(), Vec::new(), None);
+    for workspace in &config.workspaces {
         let (loaded, evaluation, memory) = plan::evaluate(global, &context, workspace).await?;
         let name = &workspace.target.workspace;
         let view = evaluation.view(name, &loaded);
         let ledger =
             context.ledger(workspace).map_err(|it| plan::failed(workspace, &it.message))?;
-        let (_, addresses) = why::person(&view, &email);
+        let addresses = why::addresses(&view, &email);
         let events = events(&history::entries(&ledger, &workspace.scope())?, Some(&addresses));
-        let gap = if position > 0 { "\n" } else { "" };
-        output::result(&format!("{gap}{}", why::text(&view, &memory, &events, &email)))?;
+        if why::is_known(&view, &events, &email) {
+            let person = why::person(&view, &memory, &events, &email);
+            texts.push(why::text(name, &person, memory.is_known()));
+            people.push(json!({ "workspace": name, "person": person }));
+        } else if let Some(closest) = why::closest_address(&view, &email) {
+            meant.get_or_insert_with(|| closest.to_owned());
+        }
     }
+    if people.is_empty() {
+        let hint = meant.map(|meant| format!("; did you mean {meant}?"));
+        let message = format!("nobody knows {}{}", args.email, hint.unwrap_or_default());
+        return Err(CliError::Failed(message));
+    }
+    output::result(&match args.format {
+        StatusFormat::Json => json::pretty(&people),
+        StatusFormat::Text => texts.join("\n"),
+    })?;
     Ok(exit::OK)
 }

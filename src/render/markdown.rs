@@ -24,7 +24,7 @@ pub fn plan(view: &View<'_>) -> String {
     let files = code(&super::files(view.sources));
     let _ = writeln!(text, "\n{files}{} · plan `{fingerprint}`", commit.unwrap_or_default());
     if summary.is_in_sync() {
-        text.push_str("\nIn sync: nothing to do.\n");
+        text.push_str("\nNo changes.\n");
     }
     let of = |wanted: fn(Kind) -> bool| rows.iter().filter(move |row| wanted(row.kind));
     table(&mut text, "Changes", of(Kind::is_change), view.sources);

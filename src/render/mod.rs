@@ -116,14 +116,14 @@ impl fmt::Display for Summary {
     }
 }
 
-/// The parts that are not zero, or `nothing to do`.
+/// The parts that are not zero, or `no changes`.
 pub(crate) fn counts<const N: usize>(parts: [(usize, &str); N]) -> String {
     let parts: Vec<String> = parts
         .iter()
         .filter(|(count, _)| *count > 0)
         .map(|(count, label)| format!("{count} {label}"))
         .collect();
-    if parts.is_empty() { "nothing to do".to_owned() } else { parts.join(", ") }
+    if parts.is_empty() { "no changes".to_owned() } else { parts.join(", ") }
 }
 
 /// `DEVELOPER`, or `ADMIN → BUSINESS`.
@@ -180,7 +180,7 @@ mod tests {
         summary = Summary { invite: 1, role: 2, disable: 1, held: 9, ..summary };
         let expected = "1 to invite, 2 roles to change, 1 to disable, 9 held, 29 in sync";
         assert_eq!(summary.to_string(), expected);
-        assert_eq!(Summary::default().to_string(), "nothing to do");
+        assert_eq!(Summary::default().to_string(), "no changes");
         assert!(Summary { pending: 3, ..Summary::default() }.is_in_sync());
         assert!(!Summary { held: 1, ..Summary::default() }.is_in_sync());
     }

@@ -35,14 +35,15 @@ pub fn plan(view: &View<'_>, verbose: bool) -> String {
     if rows.is_empty() {
         let members = members(view.plan.facts.members);
         let note = ledger_note(view);
-        return format!("{head}   in sync: {members}, nothing to do\n{note}");
+        return format!("{head}   No changes: {members} in sync\n{note}");
     }
     let mut text = format!("{head}   plan {}\n\n", view.plan.fingerprint.short());
     let lines: Vec<Line<'_>> =
         rows.iter().map(|row| Line::of(row, view.sources, verbose)).collect();
     write_lines(&mut text, &lines, verbose);
     violations(&mut text, view.verdict, view.sources, view.approve_by);
-    let _ = writeln!(text, "\n{BOLD}{summary}{BOLD:#}");
+    let note = if summary.is_in_sync() { "No changes: " } else { "" };
+    let _ = writeln!(text, "\n{BOLD}{note}{summary}{BOLD:#}");
     text + &ledger_note(view)
 }
 
@@ -109,8 +110,8 @@ fn run_summary(applied: &Applied, status: RunStatus) -> String {
             format!("not verified: {}; {counted}", escape(why))
         }
         _ if status != RunStatus::Converged => counted,
-        _ if applied.outcomes.is_empty() => format!("nothing to do: {counted}"),
-        _ => format!("in sync: {counted}"),
+        _ if applied.outcomes.is_empty() => format!("No changes: {counted}"),
+        _ => format!("applied: {counted}"),
     }
 }
 

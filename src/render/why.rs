@@ -3,6 +3,8 @@
 use std::iter;
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use super::history::{self, Row};
 use super::{View, at, findings, joined, rows, table, time};
@@ -14,53 +16,97 @@ use crate::memory::{AccountRecord, Memory, backoff};
 use crate::plan::matching::Matching;
 use crate::revision::Revision;
 use crate::roster::{Elevation, Member, Phase};
+use crate::yaml::closest;
 
-/// The member with this address or alias, and all addresses of the person.
-pub fn person<'a>(view: &View<'a>, email: &Email) -> (Option<&'a Member>, Vec<Email>) {
-    let member = view.roster.members().iter().find(|it| it.addresses().any(|a| a == email));
-    let addresses = match member {
-        Some(member) => member.addresses().cloned().collect(),
-        None => vec![email.clone()],
-    };
-    (member, addresses)
+/// One person, as a workspace, its roster and its ledger show them.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Person {
+    pub email: String,
+    /// What the roster says.
+    pub roster: Vec<String>,
+    /// What the workspace shows.
+    pub workspace: Vec<String>,
+    /// Invitations that rosterd sent.
+    pub invitations: Vec<String>,
+    /// What rosterd will do next.
+    pub next: Vec<String>,
+    /// Past events.
+    pub history: Vec<Row>,
 }
 
-/// All sections and the history, as text.
-pub fn text(view: &View<'_>, memory: &Memory, events: &[Event], email: &Email) -> String {
-    let mut text = format!("{} in {}\n\n", escape(email.as_str()), escape(view.workspace));
-    let rows = sections(view, memory, email).into_iter().flat_map(|(title, lines)| {
+/// The member with this address or alias.
+fn member<'a>(view: &View<'a>, email: &Email) -> Option<&'a Member> {
+    view.roster.members().iter().find(|it| it.addresses().any(|a| a == email))
+}
+
+/// All addresses of the person.
+pub fn addresses(view: &View<'_>, email: &Email) -> Vec<Email> {
+    let member = member(view, email);
+    member.map_or_else(|| vec![email.clone()], |it| it.addresses().cloned().collect())
+}
+
+/// Whether the roster, the workspace or the ledger has this address.
+pub fn is_known(view: &View<'_>, events: &[Event], email: &Email) -> bool {
+    let snapshot = view.snapshot;
+    member(view, email).is_some()
+        || view.roster.unmanaged_by(email).is_some()
+        || snapshot.accounts().iter().any(|account| account.email == *email)
+        || snapshot.invitations().iter().any(|invitation| invitation.email == *email)
+        || !events.is_empty()
+}
+
+/// The address of somebody that is written most like this one.
+pub fn closest_address<'a>(view: &View<'a>, email: &Email) -> Option<&'a str> {
+    let members = view.roster.members().iter().map(|it| it.email.as_str());
+    let accounts = view.snapshot.accounts().iter().map(|it| it.email.as_str());
+    closest(email.as_str(), members.chain(accounts))
+}
+
+/// All sections and the history. Not escaped.
+pub fn person(view: &View<'_>, memory: &Memory, events: &[Event], email: &Email) -> Person {
+    let (member, addresses) = (member(view, email), addresses(view, email));
+    let found = Explained { view, memory, member, addresses: &addresses, now: view.plan.now };
+    Person {
+        email: email.as_str().to_owned(),
+        roster: found.roster(email),
+        workspace: found.workspace(),
+        invitations: found.invitations(),
+        next: found.next(),
+        history: history::rows(view.workspace, events),
+    }
+}
+
+impl Person {
+    /// The sections, each a title and its lines.
+    pub fn sections(&self) -> [(&'static str, &[String]); 4] {
+        [
+            ("roster", &self.roster),
+            ("workspace", &self.workspace),
+            ("invitations", &self.invitations),
+            ("next", &self.next),
+        ]
+    }
+}
+
+/// The same as text.
+pub fn text(workspace: &str, person: &Person, has_ledger: bool) -> String {
+    let mut text = format!("{} in {}\n\n", escape(&person.email), escape(workspace));
+    let rows = person.sections().into_iter().flat_map(|(title, lines)| {
         // The title is beside the first line.
         let titles = iter::once(title.to_owned()).chain(iter::repeat(String::new()));
-        titles.zip(lines).map(|(title, line)| vec![title, line])
+        titles.zip(lines).map(|(title, line)| vec![title, line.clone()])
     });
     text.push_str(&table::aligned(&rows.collect::<Vec<_>>()));
-    let rows: Vec<Row> = history::rows(view.workspace, events);
     text.push_str("\nhistory\n");
-    if rows.is_empty() {
-        text.push_str(if memory.is_known() { "  no events recorded\n" } else { "  no ledger\n" });
+    if person.history.is_empty() {
+        text.push_str(if has_ledger { "  no events recorded\n" } else { "  no ledger\n" });
     } else {
-        text.push_str(&history::as_text(&rows));
+        text.push_str(&history::as_text(&person.history));
     }
     text
 }
 
-/// The sections, each a title and its lines. Not escaped.
-pub fn sections(
-    view: &View<'_>,
-    memory: &Memory,
-    email: &Email,
-) -> [(&'static str, Vec<String>); 4] {
-    let (member, addresses) = person(view, email);
-    let person = Person { view, memory, member, addresses: &addresses, now: view.plan.now };
-    [
-        ("roster", person.roster(email)),
-        ("workspace", person.workspace()),
-        ("invitations", person.invitations()),
-        ("next", person.next()),
-    ]
-}
-
-struct Person<'a> {
+struct Explained<'a> {
     view: &'a View<'a>,
     memory: &'a Memory,
     member: Option<&'a Member>,
@@ -68,7 +114,7 @@ struct Person<'a> {
     now: Timestamp,
 }
 
-impl Person<'_> {
+impl Explained<'_> {
     fn roster(&self, email: &Email) -> Vec<String> {
         let Some(member) = self.member else {
             let pattern = self.view.roster.unmanaged_by(email);

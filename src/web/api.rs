@@ -10,7 +10,7 @@ use axum::{Json, Router, routing};
 
 use super::queries::{EventsQuery, PeopleQuery, RunsQuery, limit};
 use super::responses::{
-    Accepted, Events, Overview, Page, People, PersonResponse, RunResponse, Runs, TimelineResponse,
+    Accepted, Events, Overview, Page, People, RunResponse, Runs, TimelineResponse,
     WorkspaceResponse, problem,
 };
 use super::snapshot_view::SnapshotView;
@@ -74,19 +74,15 @@ async fn people(at: Named, Query(query): Query<PeopleQuery>) -> Result<Json<Peop
 async fn person(
     State(app): State<AppState>,
     Path((name, email)): Path<(String, String)>,
-) -> Result<Json<PersonResponse>, Response> {
+) -> Result<Json<why::Person>, Response> {
     let at = Named { app, name };
     let workspace = at.find()?;
     let snapshot = snapshot(&workspace)?;
     let email = Email::remote(&email);
     let view = snapshot.observation.view(&at.name);
-    let (_, addresses) = why::person(&view, &email);
+    let addresses = why::addresses(&view, &email);
     let events = at.app.history.events(&workspace, Some(addresses)).await.map_err(ledger_error)?;
-    let sections = why::sections(&view, &snapshot.observation.memory, &email);
-    let [roster, workspace, invitations, next] = sections.map(|(_, lines)| lines);
-    let history = history::rows(&at.name, &events);
-    let email = email.as_str().to_owned();
-    Ok(Json(PersonResponse { email, roster, workspace, invitations, next, history }))
+    Ok(Json(why::person(&view, &snapshot.observation.memory, &events, &email)))
 }
 
 async fn runs(at: Named, Query(query): Query<RunsQuery>) -> Result<Json<Runs>, Response> {

@@ -8,10 +8,10 @@ use serde_json::{Map, Value, json};
 
 use super::queries::{EventsQuery, PeopleQuery, RunsQuery};
 use super::responses::{
-    Accepted, Events, Overview, People, PersonResponse, Problem, Runs, TimelineResponse,
-    WorkspaceResponse,
+    Accepted, Events, Overview, People, Problem, Runs, TimelineResponse, WorkspaceResponse,
 };
 use crate::render::json::{SavedPlans, pretty};
+use crate::render::why;
 
 pub(super) async fn serve() -> Response {
     ([(CONTENT_TYPE, "application/json")], document()).into_response()
@@ -48,7 +48,7 @@ pub fn document() -> String {
         "/api/v1/workspaces/{name}/people":
             writer.get::<People, PeopleQuery>("List everyone with access"),
         "/api/v1/workspaces/{name}/people/{email}":
-            writer.get::<PersonResponse, ()>("Explain the access of one person"),
+            writer.get::<why::Person, ()>("Explain the access of one person"),
         "/api/v1/workspaces/{name}/runs":
             writer.get::<Runs, RunsQuery>("List runs and their events"),
         "/api/v1/workspaces/{name}/history":

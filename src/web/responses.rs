@@ -151,23 +151,6 @@ pub struct TimelineChange {
     pub class: String,
 }
 
-/// One person.
-#[derive(Debug, Serialize, JsonSchema)]
-#[schemars(rename = "Person")]
-pub struct PersonResponse {
-    pub email: String,
-    /// What the roster says.
-    pub roster: Vec<String>,
-    /// What the workspace shows.
-    pub workspace: Vec<String>,
-    /// Invitations that rosterd sent.
-    pub invitations: Vec<String>,
-    /// What rosterd will do next.
-    pub next: Vec<String>,
-    /// Past events.
-    pub history: Vec<history::Row>,
-}
-
 /// A run was requested.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Accepted {

@@ -111,15 +111,16 @@ pub(super) async fn person(
     let (context, snapshot) = PageContext::new(&app, &name)?.with_snapshot()?;
     let email = Email::remote(&email);
     let view = snapshot.observation.view(&name);
-    let (_, addresses) = why::person(&view, &email);
+    let addresses = why::addresses(&view, &email);
     let mut events = match app.history.events(&context.status, Some(addresses)).await {
         Ok(events) => events,
         Err(why) => return Err(context.ledger_error(&why)),
     };
     events.reverse();
-    let sections = why::sections(&view, &snapshot.observation.memory, &email);
-    let sections = sections.into_iter().filter(|(_, lines)| !lines.is_empty());
-    let escaped = |lines: Vec<String>| lines.iter().map(|it| escape(it).into_owned()).collect();
+    // The events have a table of their own.
+    let found = why::person(&view, &snapshot.observation.memory, &[], &email);
+    let sections = found.sections().into_iter().filter(|(_, lines)| !lines.is_empty());
+    let escaped = |lines: &[String]| lines.iter().map(|it| escape(it).into_owned()).collect();
     let sections = sections.map(|(heading, lines)| (heading, escaped(lines))).collect();
     let caption = match events.len() {
         1 => "1 event".to_owned(),

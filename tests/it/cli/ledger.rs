@@ -265,7 +265,7 @@ fn a_second_process_waits_for_the_lock_and_names_its_holder() {
     );
     // One that waits goes on with what the first one left.
     let third = stage.run(&ONCE).expect(0).stdout();
-    assert!(third.contains("nothing to do: 3 in sync"), "{third}");
+    assert!(third.contains("No changes: 3 in sync"), "{third}");
     first.ended_within(Duration::from_secs(20)).expect(0);
 }
 

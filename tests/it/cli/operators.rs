@@ -114,3 +114,17 @@ fn doctor_says_what_a_run_lacks() {
     let ill = stage.run(&["doctor", "-u", "users.yaml"]).expect(1).stdout();
     assert!(ill.contains("✗  roster") && ill.contains("✗  key"), "{ill}");
 }
+
+#[test]
+fn why_knows_whom_is_meant() {
+    let stage = TestEnv::new();
+    let json = stage.run(&["why", "jonny@acme.io", "-o", "json", "-u", "users.yaml"]).expect(0);
+    let found: Value = serde_json::from_str(&json.stdout()).unwrap();
+    assert_eq!(found[0]["workspace"], "default");
+    assert_eq!(found[0]["person"]["email"], "jonny@acme.io");
+    assert!(found[0]["person"]["next"][0].as_str().unwrap().contains("ADMIN → BUSINESS"));
+    let typo = stage.run(&["why", "jony@acme.io", "-u", "users.yaml"]).expect(1);
+    assert!(typo.stderr().contains("did you mean jonny@acme.io?"), "{}", typo.stderr());
+    let nobody = stage.run(&["why", "somebody.else@example.com", "-u", "users.yaml"]).expect(1);
+    assert!(nobody.stderr().trim_end().ends_with("nobody knows somebody.else@example.com"));
+}

@@ -108,7 +108,7 @@ fn a_converged_run_is_in_sync_and_a_failed_run_shows_the_error() {
 
       ✓ invite        alice@acme.io  ANALYST  done   users.yaml:5
 
-    in sync: 1 done, 1 in sync
+    applied: 1 done, 1 in sync
     ");
     report.stale = true;
     report.end = End::Failed(Failure {

@@ -123,7 +123,7 @@ fn a_plan_in_sync_is_one_line() {
         vec![account("alexandra@acme.io", Role::Admin)],
         Vec::new(),
     );
-    insta::assert_snapshot!(plain(&text::plan(&world.view(), false)), @"acme   users.yaml   in sync: 1 member, nothing to do");
+    insta::assert_snapshot!(plain(&text::plan(&world.view(), false)), @"acme   users.yaml   No changes: 1 member in sync");
     assert_eq!(unified::diff(&world.view()), "");
 }
 
