@@ -102,7 +102,7 @@ impl History<'_> {
         let (id, author) = (id.to_hex_with_len(12), escape(&author));
         let message = format!("commit {id} of {author} changes the roster, and {}", escape(&why));
         Err(Diagnostic::error("not-signed", message)
-            .hint("sign it with a key of `ssh_signers`; a change that is not is undone first"))
+            .hint("undo it first; then push it again, signed with a key of `ssh_signers`"))
     }
 
     fn parents(&self, commit: ObjectId) -> Result<Vec<ObjectId>, Diagnostic> {
