@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use parking_lot::Mutex;
 
 use super::progress::Progress;
-use super::{CliError, Context, Global, exit, once, output};
+use super::{CliError, Context, Global, exit, global, once, output};
 use crate::client::Client;
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::{Config, WorkspaceConfig};
@@ -57,6 +57,9 @@ pub async fn run(global: &Global) -> Result<u8, CliError> {
     listen(&environment, inbox.handle()).await?;
     listen_for_hooks(&environment, inbox.handle()).await?;
     watch_dog(inbox.handle());
+    // A unit that waits must not wait for a roster: `/readyz` and the status show whether there is
+    // one.
+    systemd::ready();
     let environment = Arc::new(environment);
     let ended = daemon::serve(Arc::clone(&environment), config, Arc::new(SystemClock), inbox).await;
     systemd::stopping();
@@ -152,6 +155,10 @@ struct Reported {
 
 impl DaemonEnvironment {
     fn log_startup(&self, config: &Config) {
+        if self.global.listen.is_some_and(|used| config.listen.is_some_and(|it| it != used)) {
+            let variable = global::LISTEN;
+            tracing::warn!("`listen` is not used: --listen or {variable} has another address");
+        }
         let sandbox = self.context.sandbox();
         if self.logged {
             let (version, workspaces) = (env!("CARGO_PKG_VERSION"), config.workspaces.len());
@@ -201,6 +208,11 @@ fn plan_key(loaded: &Loaded, evaluation: &Evaluation) -> String {
 /// The status of a run on one line, for the service manager.
 fn status_line(report: &RunReport, next: Option<Timestamp>) -> String {
     let (name, status) = (escape(&report.workspace), report.status().as_str());
+    let status = match report.failure() {
+        Some(failure) => format!("{status}: {}", escape(&failure.message)),
+        None if report.stale => "stale: the last valid roster is in force".to_owned(),
+        None => status.to_owned(),
+    };
     let next = next.map_or_else(String::new, |next| format!(", next run {next:.0}"));
     format!("{name}: {status} at {:.0}{next}", report.finished)
 }
@@ -238,9 +250,6 @@ impl Environment for DaemonEnvironment {
             Ok(_) => {
                 self.metrics.set_roster_errors(name, 0);
                 self.statuses.roster_loaded(name);
-                if self.statuses.not_ready().is_empty() {
-                    systemd::ready();
-                }
             }
             Err(InputError { sources, diagnostics }) => {
                 self.metrics.set_roster_errors(name, status::count_errors(diagnostics));

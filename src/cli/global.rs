@@ -6,8 +6,14 @@ use std::time::Duration;
 
 use clap::Args;
 
+use super::CliError;
 use crate::config::values;
+use crate::source::env_var;
 use crate::telemetry::{Color, LogFormat};
+
+/// Variables that are used if the option is not given and they are not empty.
+const USERS: &str = "ROSTERD_USERS";
+pub const LISTEN: &str = "ROSTERD_LISTEN";
 
 /// Options of every command.
 #[derive(Args, Clone, Debug)]
@@ -18,13 +24,13 @@ pub struct Global {
     #[arg(short, long, global = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// The roster, instead of the one in the configuration: a file, or `URL#REF:PATH`
-    #[arg(short, long, global = true, value_name = "FILE", env = "ROSTERD_USERS", hide_env = true)]
+    #[arg(short, long, global = true, value_name = "FILE")]
     pub users: Option<PathBuf>,
     /// Only this workspace; may be repeated
     #[arg(long, global = true, value_name = "NAME")]
     pub workspace: Vec<String>,
     /// Address of the web UI, instead of `listen` in the configuration
-    #[arg(long, global = true, value_name = "ADDRESS", env = "ROSTERD_LISTEN", hide_env = true)]
+    #[arg(long, global = true, value_name = "ADDRESS")]
     pub listen: Option<SocketAddr>,
     /// Work on an embedded User Management API with example users
     #[arg(long, global = true)]
@@ -50,6 +56,20 @@ pub struct Global {
     /// Only errors and warnings
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub quiet: bool,
+}
+
+impl Global {
+    /// With what the environment says where the command line says nothing.
+    pub fn or_environment(self) -> Result<Self, CliError> {
+        let set = |name| env_var(name).filter(|value| !value.is_empty());
+        let listen = set(LISTEN).filter(|_| self.listen.is_none());
+        let listen = listen.map(|text| text.parse().map_err(|error| (text, error))).transpose();
+        let listen = listen.map_err(|(text, error)| {
+            CliError::Usage(format!("{LISTEN}: `{text}`: {error}; write 127.0.0.1:9464"))
+        })?;
+        let users = self.users.or_else(|| set(USERS).map(PathBuf::from));
+        Ok(Self { users, listen: self.listen.or(listen), ..self })
+    }
 }
 
 /// A time such as `20ms` or `5s`.

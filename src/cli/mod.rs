@@ -46,7 +46,11 @@ pub fn main() -> ExitCode {
         Err(error) => return usage_error(&error),
     };
     output::choose_color(cli.global.color);
-    let global = cli.global.clone();
+    let global = match cli.global.clone().or_environment() {
+        Ok(global) => global,
+        Err(error) => return ExitCode::from(output::exit_code(&cli.global, Err(error))),
+    };
+    let cli = Cli { global: global.clone(), ..cli };
     let verbosity = i8::try_from(cli.global.verbose).unwrap_or(i8::MAX);
     let verbosity = if cli.global.quiet { -1 } else { verbosity };
     let ended = runtime().and_then(|runtime| {

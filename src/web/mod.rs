@@ -118,13 +118,13 @@ async fn livez(State(app): State<AppState>) -> Response {
     }
 }
 
-/// 200 once a valid roster was loaded for every workspace.
+/// 200 once every workspace has had a valid roster, and the credentials and the ledger to use it.
 async fn readyz(State(app): State<AppState>) -> Response {
     let not_ready = app.statuses.not_ready();
     if not_ready.is_empty() {
         return "ok\n".into_response();
     }
-    let lines = not_ready.iter().map(|name| format!("{}: no roster can be used\n", escape(name)));
+    let lines = not_ready.iter().map(|(name, why)| format!("{}: {}\n", escape(name), escape(why)));
     (StatusCode::SERVICE_UNAVAILABLE, lines.collect::<String>()).into_response()
 }
 

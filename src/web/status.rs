@@ -14,6 +14,7 @@ use super::snapshot_view::SnapshotView;
 use crate::daemon::{NextRun, RunCompleted};
 use crate::diagnostic::{Diagnostic, Severity, Sources};
 use crate::escape::escape;
+use crate::failure::FailureKind;
 use crate::ledger::Ledger;
 use crate::memory::scope::Scope;
 use crate::render::diagnostics;
@@ -58,6 +59,10 @@ pub struct WorkspaceStatus {
     pub name: String,
     /// A roster was loaded since the start; the workspace stays ready when the file breaks later.
     pub is_ready: bool,
+    /// A run got as far as asking the API.
+    has_worked: bool,
+    /// Why none did yet: the credentials or the ledger of this machine.
+    unable: Option<String>,
     /// Errors in the roster files as they are now.
     pub roster_errors: Option<LoadErrors>,
     /// The result of the last completed run, and since when it has been the same.
@@ -163,11 +168,16 @@ impl StatusStore {
         self.change_workspace(&run.report.workspace, |it| it.on_run_completed(run));
     }
 
-    /// The names of workspaces without a valid roster; none if the daemon is ready.
-    pub fn not_ready(&self) -> Vec<String> {
+    /// The workspaces that never had a valid roster or could never work, each with the reason; none
+    /// if the daemon is ready.
+    pub fn not_ready(&self) -> Vec<(String, String)> {
         let state = self.state.lock();
-        let not_ready = state.workspaces.values().filter(|workspace| !workspace.is_ready);
-        not_ready.map(|workspace| workspace.name.clone()).collect()
+        let why = |workspace: &WorkspaceStatus| match workspace.is_ready {
+            true => workspace.unable.clone(),
+            false => Some("no roster can be used".to_owned()),
+        };
+        let not_ready = state.workspaces.values();
+        not_ready.filter_map(|it| Some((it.name.clone(), why(it)?))).collect()
     }
 
     pub fn workspace(&self, name: &str) -> Option<WorkspaceStatus> {
@@ -258,6 +268,11 @@ impl WorkspaceStatus {
         let report = run.report;
         self.progress = None;
         self.next_run = run.next;
+        let kind = report.failure().map(|failure| failure.kind);
+        let is_unable = matches!(kind, Some(FailureKind::Credentials | FailureKind::Ledger));
+        self.has_worked |= !is_unable && kind != Some(FailureKind::Roster);
+        let unable = report.failure().filter(|_| is_unable && !self.has_worked);
+        self.unable = unable.map(|failure| failure.message.clone());
         if let Some(observation) = &run.observation {
             self.converged = self.converged.max(observation.memory.converged());
             let snapshot = SnapshotView::new(&self.name, Arc::clone(observation));
@@ -348,10 +363,11 @@ mod tests {
         set(&["acme", "beta"]);
         store.roster_loaded("acme");
         store.roster_loaded("gone");
-        assert_eq!(store.not_ready(), ["beta"]);
+        let names = || store.not_ready().into_iter().map(|(name, _)| name).collect::<Vec<_>>();
+        assert_eq!(names(), ["beta"]);
         store.roster_loaded("beta");
-        assert!(store.not_ready().is_empty());
+        assert!(names().is_empty());
         set(&["acme", "new"]);
-        assert_eq!(store.not_ready(), ["new"], "acme keeps its roster");
+        assert_eq!(names(), ["new"], "acme keeps its roster");
     }
 }

@@ -112,11 +112,14 @@ fn systemd_gets_ready_watchdog_and_stopping() {
         assert!(told.contains(what), "{what} is not in\n{told}");
         std::mem::take(&mut told)
     };
-    let early = hears("WATCHDOG=1") + &hears("STATUS=default: failed");
-    assert!(!early.contains("READY"), "without a roster it is not ready:\n{early}");
-    stage.write("users.yaml", ROSTER);
+    // A boot does not wait for a roster.
     hears("READY=1");
+    hears("STATUS=default: failed: no valid roster yet");
+    hears("WATCHDOG=1");
+    stage.write("users.yaml", ROSTER);
     hears("STATUS=default: converged at");
+    stage.write("users.yaml", BROKEN);
+    hears("STATUS=default: stale: the last valid roster is in force at");
     daemon.signal("TERM");
     hears("STOPPING=1");
     daemon.ended_within(Duration::from_secs(8)).expect(0);
@@ -138,4 +141,32 @@ fn shells_and_man_know_every_command() {
         .collect();
     pages.sort();
     assert!(pages.contains(&"rosterd-ledger-verify.1".to_owned()), "{pages:?}");
+}
+
+#[test]
+fn what_could_never_work_is_not_ready() {
+    let mut stage = stage();
+    stage.set("PARADIME_API_SECRET", "\u{1}unusable");
+    let daemon = stage.spawn_daemon(&[]);
+    eventually(SOON, "it says why", || {
+        let ran = stage.run(&["health", "--ready"]);
+        ran.code() == 1 && ran.stderr().contains("PARADIME_API_SECRET")
+    });
+    assert!(lives(&stage), "a restart would not mend it");
+    leave(daemon);
+}
+
+#[test]
+fn an_empty_variable_is_none_and_a_wrong_one_is_named() {
+    let mut stage = TestEnv::new();
+    stage.set("ROSTERD_LISTEN", "");
+    stage.set("ROSTERD_USERS", "users.yaml");
+    stage.run(&["--plan"]).expect(0);
+    stage.set("ROSTERD_LISTEN", "9464");
+    let wrong = stage.run(&["--plan"]).expect(64);
+    assert!(
+        wrong.stderr().contains("ROSTERD_LISTEN: `9464`: invalid socket"),
+        "{}",
+        wrong.stderr()
+    );
 }
