@@ -50,8 +50,8 @@ pub fn rate(text: &str) -> Option<Option<f64>> {
     }
 }
 
-/// Replaces each `${NAME}` by the value of the variable, and `$$` by a dollar sign. The error is
-/// the name of a variable that is not set.
+/// Replaces each `${NAME}` by the value of the variable, `${NAME:-TEXT}` by the text if it is not
+/// set or empty, and `$$` by a dollar sign. The error is the name of a variable that is not set.
 pub fn expand(text: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<String, String> {
     let mut whole = String::with_capacity(text.len());
     let mut rest = text;
@@ -64,7 +64,12 @@ pub fn expand(text: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<String
         } else if let Some((name, more)) =
             after.strip_prefix('{').and_then(|inner| inner.split_once('}'))
         {
-            whole.push_str(&env(name).ok_or_else(|| name.to_owned())?);
+            whole.push_str(&match name.split_once(":-") {
+                Some((name, default)) => {
+                    env(name).filter(|it| !it.is_empty()).unwrap_or_else(|| default.to_owned())
+                }
+                None => env(name).ok_or_else(|| name.to_owned())?,
+            });
             rest = more;
         } else {
             whole.push('$');
@@ -114,6 +119,8 @@ mod tests {
         let env = |name: &str| (name == "HOST").then(|| "api.acme.io".to_owned());
         assert_eq!(expand("https://${HOST}/x", &env).unwrap(), "https://api.acme.io/x");
         assert_eq!(expand("a$$b $HOST ${", &env).unwrap(), "a$b $HOST ${");
+        assert_eq!(expand("${HOST:-b}/${GONE:-/etc}", &env).unwrap(), "api.acme.io//etc");
+        assert_eq!(expand("${EMPTY:-}x", &|_| Some(String::new())).unwrap(), "x");
         assert_eq!(expand("${GONE}", &env).unwrap_err(), "GONE");
     }
 }

@@ -43,8 +43,8 @@ fn configure(machine: &Container) {
     machine.sh(sandbox).expect(0);
     machine.sh("echo sandbox-key >/etc/rosterd/credentials/api_key").expect(0);
     machine.sh("echo sandbox-secret >/etc/rosterd/credentials/api_secret").expect(0);
-    let endpoint = "PARADIME_API_ENDPOINT=http://127.0.0.1:8787/graphql";
-    machine.sh(&format!("echo {endpoint} >/etc/default/rosterd")).expect(0);
+    let endpoint = "s|\\${PARADIME_API_ENDPOINT}|http://127.0.0.1:8787/graphql|";
+    machine.sh(&format!("sed -i '{endpoint}' /etc/rosterd/rosterd.yaml")).expect(0);
     edit(machine, "alice");
 }
 
@@ -69,8 +69,7 @@ fn shown(machine: &Container, property: &str) -> String {
 
 /// Whether the ledger has an invitation of this person.
 fn invited(machine: &Container, name: &str) -> bool {
-    let history = "runuser -u rosterd -- rosterd --config /etc/rosterd/rosterd.yaml history";
-    machine.sh(&format!("CREDENTIALS_DIRECTORY=/nowhere {history}")).out.contains(name)
+    machine.sh("cd / && rosterd history").out.contains(name)
 }
 
 #[test]
@@ -93,6 +92,11 @@ fn the_package_survives_every_systemd_operation() {
     assert_eq!(machine.exec(&["rosterd", "health", "--ready"]).code, 0);
     let owner = machine.sh("stat --format '%U %a' /var/lib/rosterd/ledger.db").expect(0);
     assert_eq!(owner.trim(), "rosterd 600");
+
+    // As an operator types it.
+    let plan = machine.sh("cd / && rosterd plan").expect(0);
+    assert!(plan.contains("acme "), "{plan}");
+    machine.sh("cd / && rosterd doctor && rosterd status").expect(0);
 
     edit(&machine, "bob");
     until(SOON, "the edit is applied", || invited(&machine, "bob@acme.io"));
