@@ -149,7 +149,8 @@ pub fn status_error(
         500..=599 => (FailureKind::Server, format!("failed ({status})")),
         _ => return None,
     };
-    let errors = errors_of(response);
+    let envelope = response::read::<IgnoredAny>(&response.body).ok();
+    let errors = envelope.map(|envelope| envelope.errors).filter(|errors| errors.total > 0);
     let lacking = |error: &GraphqlError| denial(error) == Some(Denial::Capability);
     let lacks = status == 403 && errors.iter().flat_map(|errors| &errors.list).any(lacking);
     let kind = if lacks { FailureKind::MissingCapability } else { kind };
@@ -175,12 +176,6 @@ pub fn partial(response: &Response) -> Option<String> {
 
 fn capability_hint(capability: &str) -> String {
     format!("; use a key with the capability {capability}")
-}
-
-/// The GraphQL errors in the body of an error response, if it has any.
-fn errors_of(response: &Response) -> Option<Errors> {
-    let envelope: Envelope<IgnoredAny> = response::read(&response.body).ok()?;
-    (envelope.errors.total > 0).then_some(envelope.errors)
 }
 
 /// Parses the body as a GraphQL response.

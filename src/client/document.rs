@@ -29,7 +29,16 @@ pub fn list() -> String {
 pub fn mutation<'a>(changes: impl IntoIterator<Item = (usize, &'a Change)>) -> String {
     let mut batch = Batch::default();
     for (at, change) in changes {
-        batch.add(at, change);
+        let mut arguments = match change.action.uid() {
+            Some(uid) => batch.variable("uid", at, "String!", uid.as_str()),
+            None => batch.variable("email", at, "String!", change.email.as_str()),
+        };
+        if let Some(role) = change.action.to() {
+            arguments.push(',');
+            arguments += &batch.variable("accountType", at, "UserAccountType!", role.as_str());
+        }
+        let field = field(&change.action);
+        let _ = write!(batch.fields, "{}:{field}({arguments}){{ok}} ", alias(at));
     }
     let query = format!("mutation({}){{{}}}", batch.declared.join(","), batch.fields);
     json!({ "query": query, "variables": batch.variables }).to_string()
@@ -49,19 +58,6 @@ pub fn validate_role(change: &Change) -> Option<String> {
 }
 
 impl Batch {
-    fn add(&mut self, at: usize, change: &Change) {
-        let mut arguments = match change.action.uid() {
-            Some(uid) => self.variable("uid", at, "String!", uid.as_str()),
-            None => self.variable("email", at, "String!", change.email.as_str()),
-        };
-        if let Some(role) = change.action.to() {
-            arguments.push(',');
-            arguments += &self.variable("accountType", at, "UserAccountType!", role.as_str());
-        }
-        let field = field(&change.action);
-        let _ = write!(self.fields, "{}:{field}({arguments}){{ok}} ", alias(at));
-    }
-
     fn variable(&mut self, argument: &str, at: usize, kind: &str, value: &str) -> String {
         let name = format!("{argument}{at}");
         self.declared.push(format!("${name}:{kind}"));

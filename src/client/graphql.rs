@@ -25,11 +25,8 @@ pub struct Client {
     credentials: Credentials,
 }
 
-/// A failed listing.
-struct ListError {
-    error: ClientError,
-    retry_after: Option<Duration>,
-}
+/// Why there is no listing, and the wait that the server asks for.
+type ListError = (ClientError, Option<Duration>);
 
 impl Client {
     pub fn new(transport: Arc<Transport>, credentials: Credentials) -> Self {
@@ -87,7 +84,7 @@ impl Client {
 
     async fn list_once(&self, max_wait: Duration) -> Result<Snapshot, ListError> {
         if let Err(left) = self.transport.throttle.acquire(max_wait).await {
-            return Err(ListError { error: self.throttled_error(left), retry_after: Some(left) });
+            return Err((self.throttled_error(left), Some(left)));
         }
         let began = Instant::now();
         let (error, retry_after) =
@@ -99,7 +96,7 @@ impl Client {
                 },
             };
         self.note(began, &error, retry_after);
-        Err(ListError { error, retry_after })
+        Err((error, retry_after))
     }
 
     fn throttled_error(&self, left: Duration) -> ClientError {
@@ -146,7 +143,7 @@ impl ReadDirectory for Client {
         let mut attempt = 1;
         loop {
             let max_wait = retry::DEADLINE.saturating_sub(began.elapsed());
-            let ListError { error, retry_after } = match self.list_once(max_wait).await {
+            let (error, retry_after) = match self.list_once(max_wait).await {
                 Ok(snapshot) => return Ok(snapshot),
                 Err(failed) => failed,
             };

@@ -30,23 +30,6 @@ impl Network {
         let (http, endpoint) = (connections(settings)?, settings.endpoint.clone());
         Ok(Self { http, endpoint, timeout: settings.timeout })
     }
-
-    async fn exchange(&self, request: HttpRequest) -> Result<HttpResponse, TransportError> {
-        let HttpRequest { headers, body, max_body } = request;
-        let request =
-            self.http.post(self.endpoint.clone()).headers(headers).timeout(self.timeout).body(body);
-        let mut response = request.send().await.map_err(|error| transport_error(&error))?;
-        let status = response.status();
-        let headers: HeaderMap = std::mem::take(response.headers_mut());
-        let limit = if status.is_success() { max_body } else { MAX_FAILED_BODY };
-        let (body, end) = read_body(&mut response, limit).await;
-        // A part of the body of an error response is enough.
-        if status.is_success() && !end.map_err(|error| transport_error(&error))? {
-            let (kind, cause) = (FailureKind::TooLarge, String::new());
-            return Err(TransportError { kind, cause });
-        }
-        Ok(HttpResponse { status: status.as_u16(), headers, body })
-    }
 }
 
 /// The body, decompressed, up to the chunk that exceeds `limit` bytes, and whether it is whole.
@@ -68,7 +51,22 @@ pub async fn read_body(
 
 impl HttpTransport for Network {
     fn post(&self, request: HttpRequest) -> BoxFuture<'_, Result<HttpResponse, TransportError>> {
-        Box::pin(self.exchange(request))
+        Box::pin(async move {
+            let HttpRequest { headers, body, max_body } = request;
+            let request = self.http.post(self.endpoint.clone()).timeout(self.timeout);
+            let sent = request.headers(headers).body(body).send().await;
+            let mut response = sent.map_err(|error| transport_error(&error))?;
+            let status = response.status();
+            let headers: HeaderMap = std::mem::take(response.headers_mut());
+            let limit = if status.is_success() { max_body } else { MAX_FAILED_BODY };
+            let (body, end) = read_body(&mut response, limit).await;
+            // A part of the body of an error response is enough.
+            if status.is_success() && !end.map_err(|error| transport_error(&error))? {
+                let (kind, cause) = (FailureKind::TooLarge, String::new());
+                return Err(TransportError { kind, cause });
+            }
+            Ok(HttpResponse { status: status.as_u16(), headers, body })
+        })
     }
 }
 

@@ -89,7 +89,8 @@ impl RateLimiter {
         }
         let permit = self.bucket.as_mut().map_or(Permit::Now, |bucket| bucket.take(now));
         if permit == Permit::Now {
-            self.recent.count(now);
+            self.recent.advance(now);
+            self.recent.current = self.recent.current.saturating_add(1);
         }
         permit
     }
@@ -116,11 +117,6 @@ impl RecentRate {
             self.current = 0;
             self.began += Duration::from_secs(passed);
         }
-    }
-
-    fn count(&mut self, now: Duration) {
-        self.advance(now);
-        self.current = self.current.saturating_add(1);
     }
 
     /// Requests per second.
