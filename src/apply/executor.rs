@@ -94,7 +94,10 @@ impl<'a> ClassExecutor<'a> {
         let changes = self.changes;
         let mut in_flight = FuturesUnordered::new();
         loop {
-            self.check_cancelled(cancel);
+            if cancel.is_cancelled() && self.stopped.is_none() && !self.queue.is_empty() {
+                let message = "interrupted at a batch boundary";
+                self.stopped = Some(Failure::new(FailureKind::Cancelled, message));
+            }
             while in_flight.len() < self.concurrency
                 && let Some(batch) = self.next()
                 && self.log_intents(&batch, journal).await
@@ -177,13 +180,6 @@ impl<'a> ClassExecutor<'a> {
         result.stopped = self.stopped;
         result.batching_unsupported |= self.refused.batch && !self.refused.single;
         self.outcomes.into_iter().flatten().collect()
-    }
-
-    fn check_cancelled(&mut self, cancel: &CancellationToken) {
-        if cancel.is_cancelled() && self.stopped.is_none() && !self.queue.is_empty() {
-            let message = "interrupted at a batch boundary";
-            self.stopped = Some(Failure::new(FailureKind::Cancelled, message));
-        }
     }
 
     fn is_over(&self) -> bool {

@@ -110,10 +110,31 @@ impl<H: Environment> Supervisor<H> {
         result: Result<Box<Config>, InputError>,
     ) -> Option<&Config> {
         let again = std::mem::replace(&mut self.reload, Reload::Idle);
-        let changed = match result {
-            Ok(config) => self.accept(*config),
-            Err(error) => self.reject(&error, trigger),
-        };
+        let changed = result.as_ref().is_ok_and(|config| **config != self.config);
+        match result {
+            Ok(config) => {
+                if self.invalid.take().is_some() {
+                    tracing::info!("the configuration is valid again");
+                }
+                if changed {
+                    tracing::info!(workspaces = config.workspaces.len(), "configuration reloaded");
+                    self.adopt(*config);
+                }
+            }
+            Err(error) => {
+                // The last valid one stays in force. The same problem is logged once, unless
+                // SIGHUP asked for the reload.
+                let found = Some(digest(&error.sources, &error.diagnostics));
+                if self.invalid != found || trigger == Trigger::Signal {
+                    tracing::error!(
+                        problems = error.diagnostics.len(),
+                        "the configuration is invalid; the last valid one stays in force"
+                    );
+                    self.environment.problems(None, &error.sources, &error.diagnostics);
+                }
+                self.invalid = found;
+            }
+        }
         for queue in self.queues.values() {
             queue.send(|commands| match trigger {
                 Trigger::Signal => commands.request(Trigger::Signal),
@@ -124,33 +145,6 @@ impl<H: Environment> Supervisor<H> {
             self.read_again(trigger);
         }
         changed.then_some(&self.config)
-    }
-
-    fn accept(&mut self, config: Config) -> bool {
-        if self.invalid.take().is_some() {
-            tracing::info!("the configuration is valid again");
-        }
-        let changed = config != self.config;
-        if changed {
-            tracing::info!(workspaces = config.workspaces.len(), "configuration reloaded");
-            self.adopt(config);
-        }
-        changed
-    }
-
-    /// The last valid configuration stays in force. The same problem is logged once, unless SIGHUP
-    /// asked for the reload.
-    fn reject(&mut self, error: &InputError, trigger: Trigger) -> bool {
-        let found = Some(digest(&error.sources, &error.diagnostics));
-        if self.invalid != found || trigger == Trigger::Signal {
-            tracing::error!(
-                problems = error.diagnostics.len(),
-                "the configuration is invalid; the last valid one stays in force"
-            );
-            self.environment.problems(None, &error.sources, &error.diagnostics);
-        }
-        self.invalid = found;
-        false
     }
 
     fn adopt(&mut self, config: Config) {
