@@ -109,6 +109,11 @@ impl Outcome {
     }
 
     /// Why it was not done.
+    /// Whether a request had this change.
+    pub fn was_sent(&self) -> bool {
+        !matches!(self, Self::NotSent(_))
+    }
+
     pub fn error(&self) -> Option<&str> {
         match self {
             Self::Done => None,

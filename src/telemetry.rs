@@ -3,7 +3,6 @@
 #[cfg(feature = "otlp")]
 mod otlp;
 
-use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use anstream::{AutoStream, ColorChoice};
@@ -92,6 +91,7 @@ pub fn init(format: LogFormat, verbosity: i8, color: Color) -> ShutdownGuard {
     guard
 }
 
+/// The filter of `RUST_LOG`, or the default for `verbosity` and the error in `RUST_LOG`.
 fn is_colored(color: Color) -> bool {
     match color {
         Color::Always => true,
@@ -246,6 +246,7 @@ fn log_failed(report: &RunReport, failure: &Failure, next: Option<Timestamp>) {
     );
 }
 
+/// Logs a change with its outcome, the escaped error, and the guards that hold it.
 fn log_change(
     workspace: &str,
     level: Level,
@@ -302,7 +303,13 @@ fn log_applied(report: &RunReport, applied: &Applied, next: Option<Timestamp>) {
         let findings = applied.plan.findings().iter();
         findings.filter(|finding| finding.kind.category() == category).count()
     };
-    let (remaining, error) = final_state(applied);
+    let (remaining, unverified) = match &applied.verification {
+        Verification::NotNeeded => (0, None),
+        Verification::Failed(error) => (0, Some(error.as_str())),
+        Verification::Read(residue) => (residue.applicable.len(), None),
+    };
+    let stopped = applied.stopped.as_ref().map(|failure| failure.message.as_str());
+    let error = stopped.or(unverified).map(escape);
     event_at!(
         level,
         workspace = report.workspace.as_str(),
@@ -332,17 +339,6 @@ fn log_applied(report: &RunReport, applied: &Applied, next: Option<Timestamp>) {
 /// Omits the field if the count is zero.
 fn nonzero(count: usize) -> Option<usize> {
     (count > 0).then_some(count)
-}
-
-/// The number of remaining changes, and why the run failed.
-fn final_state(applied: &Applied) -> (usize, Option<Cow<'_, str>>) {
-    let stopped = applied.stopped.as_ref().map(|failure| failure.message.as_str());
-    let (remaining, unverified) = match &applied.verification {
-        Verification::NotNeeded => (0, None),
-        Verification::Failed(error) => (0, Some(error.as_str())),
-        Verification::Read(residue) => (residue.applicable.len(), None),
-    };
-    (remaining, stopped.or(unverified).map(escape))
 }
 
 /// Logs the diagnostics of the roster of a workspace, or of the configuration.

@@ -183,17 +183,6 @@ impl DaemonEnvironment {
             output::paragraph(&format!("Web UI: http://{address}/"));
         }
     }
-
-    /// Prints which files are watched, and when the next run is.
-    fn show_waiting(&self, sources: &Sources, next: Option<Timestamp>) {
-        let config = self.path.as_deref().map(|path| path.strip_prefix("./").unwrap_or(path));
-        let rosters = sources.iter().map(|(_, file)| file.name.as_str());
-        let next = next.map_or_else(String::new, |next| {
-            format!("; next run {} UTC", next.strftime("%Y-%m-%d %H:%M:%S"))
-        });
-        let (dim, files) = (anstyle::Style::new().dimmed(), listed(rosters.chain(config), 4));
-        output::paragraph(&format!("{dim}watching {files}{next}{dim:#}"));
-    }
 }
 
 /// Identifies what a plan shows, apart from ages.
@@ -327,7 +316,13 @@ impl Environment for DaemonEnvironment {
             once::show_run(report, sources, approve_by, &self.global);
         }
         if !self.logged && !self.global.quiet {
-            self.show_waiting(sources, next);
+            let config = self.path.as_deref().map(|path| path.strip_prefix("./").unwrap_or(path));
+            let rosters = sources.iter().map(|(_, file)| file.name.as_str());
+            let next =
+                next.map(|next| next.strftime("; next run %Y-%m-%d %H:%M:%S UTC").to_string());
+            let (dim, files) = (anstyle::Style::new().dimmed(), listed(rosters.chain(config), 4));
+            let next = next.unwrap_or_default();
+            output::paragraph(&format!("{dim}watching {files}{next}{dim:#}"));
         }
     }
 }

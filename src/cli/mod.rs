@@ -43,7 +43,14 @@ use crate::telemetry;
 pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => return usage_error(&error),
+        Err(error) => {
+            // Help and version are results; anything else is wrong usage.
+            let _ = error.print();
+            return match error.kind() {
+                ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => ExitCode::SUCCESS,
+                _ => ExitCode::from(exit::USAGE),
+            };
+        }
     };
     output::choose_color(cli.global.color);
     let global = match cli.global.clone().or_environment() {
@@ -97,15 +104,6 @@ async fn run(cli: Cli) -> Result<u8, CliError> {
         Some(Command::Health(args)) => health::run(&global, &args).await,
         Some(Command::Completions(args)) => completions::completions(&args),
         Some(Command::Man(args)) => completions::man(&args),
-    }
-}
-
-/// Help and version are results; anything else is wrong usage.
-fn usage_error(error: &clap::Error) -> ExitCode {
-    let _ = error.print();
-    match error.kind() {
-        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => ExitCode::SUCCESS,
-        _ => ExitCode::from(exit::USAGE),
     }
 }
 

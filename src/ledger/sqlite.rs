@@ -85,7 +85,8 @@ impl Sqlite {
             schema::check(&connection, MIGRATIONS.get(..version).unwrap_or_default())?;
             Ok(Self { connection, file: Some((path.to_owned(), identity)) })
         };
-        let uri = format!("file:{}", escaped(path));
+        let path_of_uri = path.to_string_lossy().replace('%', "%25").replace('?', "%3f");
+        let uri = format!("file:{}", path_of_uri.replace('#', "%23"));
         let opened = open(&uri);
         // Without write access to the folder there is no shared memory for the journal.
         let journal = fs::metadata(beside(path, "-wal")).map_or(0, |metadata| metadata.len());
@@ -305,11 +306,6 @@ pub fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     name.into()
-}
-
-/// Escapes a path for a URI.
-fn escaped(path: &Path) -> String {
-    path.to_string_lossy().replace('%', "%25").replace('?', "%3f").replace('#', "%23")
 }
 
 #[cfg(test)]

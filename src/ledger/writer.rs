@@ -58,6 +58,7 @@ impl LedgerWriter {
             let mut store = store.lock();
             let rows = store.append(&new_rows, None)?;
             let first = rows.first().map_or(after + 1, |row| row.seq);
+            // Rows that others wrote since: other workspaces, or a cancelled run of this one.
             let mut between = Vec::new();
             if first > after + 1 {
                 store.rows(after, &mut |row| {

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 
 use super::entry::{
-    Acceptable, Accepted, AttemptStatus, End, EndKind, Entry, Intent, Key, OutcomeEntry, Record,
+    Acceptable, AttemptStatus, End, EndKind, Entry, Intent, Key, OutcomeEntry, Record,
     RosterRecord, RunRecord, Seen, Seq,
 };
 use super::{AccountRecord, Attempt, Hold, Invited, Memory, PROPAGATION_TIME, Rejection};
@@ -53,7 +53,14 @@ impl Memory {
             Entry::SetEnded { of } => self.sets.retain(|set| !of.contains(&set.seq)),
             Entry::Run(run) => self.add_run(run, at),
             Entry::Place(place) => self.place = Some(place.clone()),
-            Entry::Accepted(accepted) => self.accept(accepted, at),
+            Entry::Accepted(accepted) => match accepted.what {
+                // The accounts that are gone follow in an entry of their own; the clone of the
+                // repository knows the commit.
+                Acceptable::Listing | Acceptable::History => {}
+                Acceptable::Place => self.place.clone_from(&accepted.place),
+                // Earlier entries were written by a clock that was ahead.
+                Acceptable::Clock => self.newest = Some(at),
+            },
             Entry::Continued { memory, .. } => {
                 let newest = self.newest.max(memory.newest);
                 *self = Self { known: true, through: *seq, newest, ..Self::clone(memory) };
@@ -91,17 +98,6 @@ impl Memory {
         attempts.retain(|it| it.at >= before || is_open(it) || is_invited(it));
         let is_here = |uid: &Uid| accounts.get(uid).is_some_and(|account| account.gone.is_none());
         self.renames.retain(|(_, rename)| rename.accounts.iter().any(is_here));
-    }
-
-    fn accept(&mut self, accepted: &Accepted, at: Timestamp) {
-        match accepted.what {
-            // The accounts that are gone follow in an entry of their own; the clone of the
-            // repository knows the commit.
-            Acceptable::Listing | Acceptable::History => {}
-            Acceptable::Place => self.place.clone_from(&accepted.place),
-            // Earlier entries were written by a clock that was ahead.
-            Acceptable::Clock => self.newest = Some(at),
-        }
     }
 
     fn use_roster(&mut self, roster: &RosterRecord) {

@@ -107,22 +107,16 @@ pub fn seen(memory: &Memory, snapshot: &Snapshot) -> Vec<Entry> {
             invitations.push((invitation.email.clone(), invitation.role.clone(), expired));
         }
     }
-    let (gone, ended) = no_longer_listed(memory, snapshot);
-    in_parts(Seen { accounts, gone, invitations, ended })
-}
-
-/// Accounts and invitations that are no longer listed, sorted.
-fn no_longer_listed(memory: &Memory, snapshot: &Snapshot) -> (Vec<Uid>, Vec<Email>) {
     let listed: HashSet<&Uid> = snapshot.accounts().iter().map(|account| &account.uid).collect();
     let known = memory.present().map(|(uid, _)| uid);
     let mut gone: Vec<Uid> = known.filter(|uid| !listed.contains(uid)).cloned().collect();
     gone.sort();
-    let invitations = snapshot.invitations().iter();
-    let listed: HashSet<&Email> = invitations.map(|invitation| &invitation.email).collect();
+    let listed = snapshot.invitations().iter().map(|invitation| &invitation.email);
+    let listed: HashSet<&Email> = listed.collect();
     let known = memory.invitations.keys();
     let mut ended: Vec<Email> = known.filter(|email| !listed.contains(email)).cloned().collect();
     ended.sort();
-    (gone, ended)
+    in_parts(Seen { accounts, gone, invitations, ended })
 }
 
 /// Splits the difference into entries of limited size.

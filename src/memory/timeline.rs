@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use jiff::Timestamp;
 
-use super::entry::{AttemptStatus, Entry, OutcomeEntry, Record, Seen, Seq};
+use super::entry::{AttemptStatus, Entry, OutcomeEntry, Record, Seq};
 use crate::action::Class;
 use crate::directory::Uid;
 use crate::role::Role;
@@ -59,7 +59,15 @@ impl TimelineBuilder {
                     }
                 }
             }
-            Entry::Seen(seen) => self.see(seen, *at),
+            Entry::Seen(seen) if !seen.accounts.is_empty() || !seen.gone.is_empty() => {
+                for (_, uid, role) in &seen.accounts {
+                    self.set(uid, Some(role));
+                }
+                for uid in &seen.gone {
+                    self.set(uid, None);
+                }
+                self.count(*at);
+            }
             Entry::Intent(intent) => {
                 self.changes.insert(*seq, (*at, intent.action.class()));
             }
@@ -70,19 +78,6 @@ impl TimelineBuilder {
             }
             _ => {}
         }
-    }
-
-    fn see(&mut self, seen: &Seen, at: Timestamp) {
-        if seen.accounts.is_empty() && seen.gone.is_empty() {
-            return;
-        }
-        for (_, uid, role) in &seen.accounts {
-            self.set(uid, Some(role));
-        }
-        for uid in &seen.gone {
-            self.set(uid, None);
-        }
-        self.count(at);
     }
 
     fn count(&mut self, at: Timestamp) {
@@ -108,6 +103,7 @@ impl TimelineBuilder {
 
 #[cfg(test)]
 mod tests {
+    use super::super::entry::Seen;
     use super::*;
     use crate::action::Action;
     use crate::email::Email;

@@ -82,13 +82,8 @@ impl WorkspaceGauges {
             (_, Some(_)) => self.key_valid = Some(true),
             _ => {}
         }
-        if let Some(observation) = &run.observation {
-            self.update(observation);
-        }
-    }
-
-    fn update(&mut self, observation: &Observation) {
-        let Observation { loaded, evaluation, memory } = observation;
+        let Some(observation) = &run.observation else { return };
+        let Observation { loaded, evaluation, memory } = &**observation;
         self.converged = self.converged.max(memory.converged());
         self.held_since = memory.holds().values().map(|hold| hold.since).min();
         self.members = Some(loaded.roster.members().len());

@@ -103,8 +103,7 @@ impl RunView<'_> {
 
     /// The changes that were sent, with their outcomes.
     fn changes(&self, applied: &Applied) -> Option<Notice> {
-        let was_sent = |outcome: &Outcome| !matches!(outcome, Outcome::NotSent(_));
-        let sent = applied.outcomes.iter().filter(|(_, outcome)| was_sent(outcome));
+        let sent = applied.outcomes.iter().filter(|(_, outcome)| outcome.was_sent());
         let people: Vec<Person> = sent
             .map(|(change, outcome)| {
                 let row = rows::of_approved(change, &applied.verdict, self.sources);

@@ -120,15 +120,12 @@ impl Draft<'_> {
         }
         let (uid, from, to) = (account.uid.clone(), account.role.clone(), wanted.clone());
         let action = Action::UpdateRole { uid, from, to };
-        self.change(member, Some(account), action, self.reason_for_role(member, account));
-    }
-
-    fn reason_for_role(&self, member: &Member, account: &Account) -> Reason {
-        match member.elevation() {
+        let reason = match member.elevation() {
             Some(elevation) if self.now < elevation.until => Reason::Elevated,
             Some(elevation) if elevation.role == account.role => Reason::ElevationEnded,
             _ => Reason::RoleDiffers,
-        }
+        };
+        self.change(member, Some(account), action, reason);
     }
 
     fn without_account(&mut self, member: &Member, invitation: Option<&Invitation>, phase: Phase) {

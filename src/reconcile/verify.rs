@@ -24,7 +24,7 @@ impl<D: ReadDirectory + WriteDirectory> Run<'_, D> {
         let (plan, verdict) = (evaluation.plan.clone(), evaluation.verdict.clone());
         let verification = if self.cancel.is_cancelled() && stopped.is_some() {
             Verification::Failed("the run was interrupted".to_owned())
-        } else if !outcomes.iter().any(was_sent) {
+        } else if !outcomes.iter().any(|(_, outcome)| outcome.was_sent()) {
             stopped = stopped.or(self.write_holds(&evaluation).await.err());
             Verification::NotNeeded
         } else {
@@ -76,10 +76,6 @@ impl<D: ReadDirectory + WriteDirectory> Run<'_, D> {
         entries.extend(record::holds(self.memory(), verdict, plan.now));
         self.write(entries).await
     }
-}
-
-fn was_sent((_, outcome): &(Change, Outcome)) -> bool {
-    !matches!(outcome, Outcome::NotSent(_))
 }
 
 fn shows_all(snapshot: &Snapshot, outcomes: &[(Change, Outcome)]) -> bool {

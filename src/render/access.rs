@@ -109,7 +109,8 @@ impl Review<'_> {
 
     fn account(&self, account: &Account, status: &str) -> Row {
         let known = self.memory.account(&account.uid);
-        let row = Row {
+        let by = self.memory.given_by(&account.uid);
+        Row {
             workspace: self.view.workspace.to_owned(),
             email: account.email.as_str().to_owned(),
             name: account.name.as_deref().map(str::to_owned),
@@ -117,15 +118,18 @@ impl Review<'_> {
             status: status.to_owned(),
             since: known.map(|known| time::exact(known.since)),
             role_since: known.map(|known| time::exact(known.role_since)),
+            commit: by.map(Revision::full),
+            author: by.and_then(|by| by.author.clone()),
+            subject: by.and_then(|by| by.subject.clone()),
             approval: known.and_then(|known| known.approval.as_ref()).map(super::rows::approved),
             ..Row::default()
-        };
-        row.by(self.memory.given_by(&account.uid))
+        }
     }
 
     fn invitation(&self, invitation: &Invitation, member: Option<&Member>) -> Row {
         let pending = invitation.status.is_pending();
         let known = self.memory.invitation(&invitation.email);
+        let by = self.memory.invited_by(&invitation.email);
         let row = Row {
             workspace: self.view.workspace.to_owned(),
             email: invitation.email.as_str().to_owned(),
@@ -133,10 +137,12 @@ impl Review<'_> {
             role: invitation.role.as_str().to_owned(),
             status: if pending { "pending" } else { "invitation expired" }.to_owned(),
             since: known.map(|known| time::exact(known.since)),
+            commit: by.map(Revision::full),
+            author: by.and_then(|by| by.author.clone()),
+            subject: by.and_then(|by| by.subject.clone()),
             place: member.map(|member| at(self.view.sources, member.place)),
             ..Row::default()
         };
-        let row = row.by(self.memory.invited_by(&invitation.email));
         match member {
             Some(member) => self.until(row, member),
             None => row,
@@ -145,16 +151,6 @@ impl Review<'_> {
 }
 
 impl Row {
-    fn by(self, revision: Option<&Revision>) -> Self {
-        let Some(revision) = revision else { return self };
-        Self {
-            commit: Some(revision.full()),
-            author: revision.author.clone(),
-            subject: revision.subject.clone(),
-            ..self
-        }
-    }
-
     fn line(&self) -> Vec<String> {
         let day = |at: &Option<String>| {
             at.as_deref().map_or("–".to_owned(), |at| at.chars().take(10).collect())

@@ -71,25 +71,6 @@ impl Kind {
     pub fn is_change(self) -> bool {
         self <= Self::Disable
     }
-
-    fn of_action(action: &Action) -> Self {
-        match action {
-            Action::Invite { .. } => Self::Invite,
-            Action::Reinvite { .. } => Self::Reinvite,
-            Action::UpdateRole { .. } => Self::Role,
-            Action::Disable { .. } => Self::Disable,
-        }
-    }
-
-    fn of_category(category: FindingCategory) -> Self {
-        match category {
-            FindingCategory::Propagating => Self::Propagating,
-            FindingCategory::Pending => Self::Pending,
-            FindingCategory::NeedsAction => Self::NeedsAction,
-            FindingCategory::Drift => Self::Drift,
-            FindingCategory::Info => Self::Info,
-        }
-    }
 }
 
 impl Row {
@@ -120,7 +101,12 @@ pub fn of_change(change: &Change, sources: &Sources) -> Row {
     let disables = matches!(change.action, Action::Disable { .. });
     let [from, to] = [change.action.from(), change.action.to()].map(|it| it.map(Role::as_str));
     Row {
-        kind: Kind::of_action(&change.action),
+        kind: match change.action {
+            Action::Invite { .. } => Kind::Invite,
+            Action::Reinvite { .. } => Kind::Reinvite,
+            Action::UpdateRole { .. } => Kind::Role,
+            Action::Disable { .. } => Kind::Disable,
+        },
         email: escape(change.email.as_str()).into_owned(),
         what: escape(&role_change(from, to)).into_owned(),
         why: why(change, sources),
@@ -170,7 +156,13 @@ fn of_held(held: &Held, now: Timestamp, sources: &Sources) -> Row {
 
 pub fn of_finding(finding: &Finding, now: Timestamp) -> Row {
     Row {
-        kind: Kind::of_category(finding.kind.category()),
+        kind: match finding.kind.category() {
+            FindingCategory::Propagating => Kind::Propagating,
+            FindingCategory::Pending => Kind::Pending,
+            FindingCategory::NeedsAction => Kind::NeedsAction,
+            FindingCategory::Drift => Kind::Drift,
+            FindingCategory::Info => Kind::Info,
+        },
         email: escape(finding.email.as_str()).into_owned(),
         what: escape(finding.role.as_str()).into_owned(),
         why: findings::message(finding, now),

@@ -106,7 +106,14 @@ impl Validator<'_> {
             self.patterns(&fields);
             self.approvals(&fields);
         } else {
-            self.first_file_keys(&fields);
+            for key in FIRST_ONLY {
+                let Some(place) = fields.place_of(key) else { continue };
+                self.found.push(
+                    Diagnostic::error("not-the-first-file", format!("`{key}` in another file"))
+                        .marked(place, "allowed only in the first file")
+                        .hint("move it to the first file of the roster"),
+                );
+            }
         }
         self.users(&fields);
     }
@@ -119,18 +126,6 @@ impl Validator<'_> {
                 Diagnostic::error("bad-version", format!("unsupported version `{}`", escape(text)))
                     .marked(node.place, "supported: 1")
                     .hint("write `version: 1`, or upgrade rosterd"),
-            );
-        }
-    }
-
-    /// Reports keys that are allowed only in the first file.
-    fn first_file_keys(&mut self, fields: &Fields<'_, '_>) {
-        for key in FIRST_ONLY {
-            let Some(place) = fields.place_of(key) else { continue };
-            self.found.push(
-                Diagnostic::error("not-the-first-file", format!("`{key}` in another file"))
-                    .marked(place, "allowed only in the first file")
-                    .hint("move it to the first file of the roster"),
             );
         }
     }
