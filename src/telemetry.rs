@@ -167,8 +167,8 @@ pub struct Standing {
 }
 
 /// Logs a run: a line for each change that was sent, what is new among `standing`, and a line for
-/// the run. Each held change is a line of its own at the level of debugging. `sources` are the files
-/// of the roster, `next` is the time of the next scheduled run.
+/// the run. Each held change is a line of its own at the level of debugging. `sources` are the
+/// files of the roster, `next` is the time of the next scheduled run.
 pub fn log_run(
     report: &RunReport,
     sources: &Sources,
@@ -283,7 +283,7 @@ fn log_needs_action(workspace: &str, applied: &Applied, standing: &mut Standing)
     for (position, finding) in open.enumerate() {
         let key = format!("{} {:?}", finding.email, finding.kind);
         if !before.contains(&key) && position < MAX_NEEDS_ACTION {
-            let message = findings::message(finding, applied.plan.now);
+            let message = findings::message(finding, applied.plan.now, &applied.plan.zone);
             tracing::warn!(workspace, email = escape(finding.email.as_str()).as_ref(), "{message}");
         }
         standing.needs_action.insert(key);

@@ -1,5 +1,5 @@
-//! `rosterd apply`: applies what somebody has seen: the plan that it shows and asks about, or a saved
-//! one if it is still the plan of the workspace.
+//! `rosterd apply`: applies what somebody has seen: the plan that it shows and asks about, or a
+//! saved one if it is still the plan of the workspace.
 
 use std::io::Read as _;
 use std::path::Path;

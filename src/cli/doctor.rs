@@ -1,6 +1,7 @@
 //! `rosterd doctor`: what a run needs, one line each. Nothing is changed and no mutation is tried.
 
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use notify::{RecursiveMode, Watcher as _};
 
 use super::{CliError, Context, Global, exit, output, plan};
@@ -76,7 +77,9 @@ async fn checks(
     let (memory, place) = (ledger.ledger.read_workspace(&ledger.scope), ledger.ledger.place());
     let read = memory.as_ref().map(|_| place.to_string()).map_err(|why| format!("{place}: {why}"));
     checks.push(("ledger", read.into()));
-    checks.extend(memory.ok().map(|memory| ("capability", capability(&memory))));
+    checks.extend(
+        memory.ok().map(|memory| ("capability", capability(&memory, &workspace.target.zone))),
+    );
     checks
 }
 
@@ -107,13 +110,13 @@ fn key(workspace: &WorkspaceConfig, listed: &Result<Snapshot, ClientError>) -> F
 }
 
 /// Whether the key may change anything, as runs learnt it.
-fn capability(memory: &Memory) -> Found {
+fn capability(memory: &Memory, zone: &TimeZone) -> Found {
     let has_outcome = |status| matches!(status, AttemptStatus::Done | AttemptStatus::Rejected);
     let last = memory.attempts().iter().rev().find(|attempt| has_outcome(attempt.status));
     let Some(last) = last else {
         return Found::Unknown("no run has changed anything lately; it is not tried");
     };
-    let at = time::at(last.at);
+    let at = time::at(last.at, zone);
     if last.status == AttemptStatus::Done {
         Found::Good(format!("a change was done at {at}"))
     } else {

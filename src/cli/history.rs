@@ -21,20 +21,21 @@ pub fn run(global: &Global, args: &HistoryArgs) -> Result<u8, CliError> {
     let config = context::read_files(global)??.config;
     let mut rows = Vec::new();
     for workspace in &config.workspaces {
-        let name = &workspace.target.workspace;
+        let (name, zone) = (&workspace.target.workspace, &workspace.target.zone);
         let entries = entries(&context::ledger(global, workspace)?, &workspace.scope())?;
         let events = events(&entries, email.as_ref().map(std::slice::from_ref));
         rows.extend(history::rows(name, &events).into_iter().filter(|row| {
             since.is_none_or(|since| row.at.parse::<Timestamp>().is_ok_and(|at| at >= since))
         }));
-        if args.format == TableFormat::Text && config.workspaces.len() > 1 {
-            output::result(&format!("{name}\n\n{}\n", history::as_text(&rows)))?;
+        if args.format == TableFormat::Text {
+            let text = history::as_text(&rows, zone);
+            let is_one = config.workspaces.len() == 1;
+            output::result(&if is_one { text } else { format!("{name}\n\n{text}\n") })?;
             rows.clear();
         }
     }
     match args.format {
-        TableFormat::Text if config.workspaces.len() > 1 => {}
-        TableFormat::Text => output::result(&history::as_text(&rows))?,
+        TableFormat::Text => {}
         TableFormat::Json => output::result(&json::pretty(&rows))?,
         TableFormat::Csv => output::result(&table::csv(history::HEADER, &rows))?,
     }

@@ -1,6 +1,7 @@
 //! `rosterd status`: the workspaces of the daemon on this machine, as it sees them.
 
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use serde_json::Value;
 
 use super::args::{StatusArgs, StatusFormat};
@@ -65,5 +66,5 @@ fn word(value: &Value) -> String {
 
 fn instant(value: &Value) -> String {
     let instant = value.as_str().and_then(|text| text.parse::<Timestamp>().ok());
-    instant.map_or("-".to_owned(), time::at)
+    instant.map_or("-".to_owned(), |at| time::at(at, &TimeZone::UTC))
 }

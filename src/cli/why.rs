@@ -27,7 +27,7 @@ pub async fn run(global: &Global, args: &WhyArgs) -> Result<u8, CliError> {
         let events = events(&history::entries(&ledger, &workspace.scope())?, Some(&addresses));
         if why::is_known(&view, &events, &email) {
             let person = why::person(&view, &memory, &events, &email);
-            texts.push(why::text(name, &person, memory.is_known()));
+            texts.push(why::text(&view, &person, memory.is_known()));
             people.push(json!({ "workspace": name, "person": person }));
         } else if let Some(closest) = why::closest_address(&view, &email) {
             meant.get_or_insert_with(|| closest.to_owned());

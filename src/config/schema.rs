@@ -177,7 +177,7 @@ pub(super) fn git() -> Value {
 pub(super) fn verify() -> Value {
     let mut schema = section(
         "Who must have signed a change of the roster.",
-        &json!({ "ssh_signers": described("File of allowed signers, as git and ssh-keygen read.") }),
+        &json!({ "ssh_signers": described("File of allowed signers, as ssh-keygen reads it.") }),
     );
     schema["required"] = json!(["ssh_signers"]);
     schema

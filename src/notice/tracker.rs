@@ -11,7 +11,7 @@ use crate::escape::escape;
 use crate::failure::FailureKind;
 use crate::guard::{Guard, Held};
 use crate::memory::entry::{End, EndKind, Key};
-use crate::plan::{Finding, FindingCategory, FindingKind};
+use crate::plan::{Finding, FindingCategory, FindingKind, Plan};
 use crate::render::{approve, at, joined, rows, time};
 use crate::report::{Applied, Outcome, RunCounts, RunReport, RunStatus, Verification};
 use crate::revision::Revision;
@@ -70,7 +70,7 @@ impl NoticeTracker {
         if let Some(applied) = applied {
             notices.extend(run.held(applied, notified));
             notices.extend(run.needs_person(applied, notified));
-            notices.extend(run.expiring(applied.plan.now, self.within, notified));
+            notices.extend(run.expiring(&applied.plan, self.within, notified));
         }
         notices
     }
@@ -219,7 +219,7 @@ impl RunView<'_> {
         let new = all.iter().filter(|finding| !notified.needs_person.contains(&key(finding)));
         let people: Vec<Person> = new
             .map(|finding| {
-                let row = rows::of_finding(finding, applied.plan.now);
+                let row = rows::of_finding(finding, &applied.plan);
                 Person { what: finding.kind.as_str().to_owned(), ..person(row, self.sources) }
             })
             .collect();
@@ -230,10 +230,11 @@ impl RunView<'_> {
 
     fn expiring(
         &self,
-        now: Timestamp,
+        plan: &Plan,
         within: SignedDuration,
         notified: &mut Notified,
     ) -> Option<Notice> {
+        let (now, zone) = (plan.now, &plan.zone);
         let mut people = Vec::new();
         let mut upcoming = HashSet::new();
         let is_near = |until: &Timestamp| {
@@ -255,7 +256,7 @@ impl RunView<'_> {
                         email: escape(member.email.as_str()).into_owned(),
                         what: what.to_owned(),
                         role: escape(member.role_at(now).as_str()).into_owned(),
-                        why: format!("ends {}", time::at(until)),
+                        why: format!("ends {}", time::at(until, zone)),
                         place: Some(at(self.sources, member.place)),
                     };
                     people.push((until, person));

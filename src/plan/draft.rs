@@ -243,6 +243,7 @@ impl<'m> Draft<'m> {
             next: self.next,
             has_history: self.memory.is_known(),
             now: self.now,
+            zone: self.rules.zone,
         }
     }
 }

@@ -12,6 +12,7 @@ pub mod rename;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use strum::IntoStaticStr;
 
@@ -45,6 +46,8 @@ pub struct Plan {
     pub has_history: bool,
     /// The instant that the plan was made for.
     pub now: Timestamp,
+    /// The time zone of the workspace, in which people read times.
+    pub zone: TimeZone,
 }
 
 /// A fact that the plan reports without a change.
@@ -163,18 +166,21 @@ pub enum OnRemoved {
 }
 
 /// The settings of the comparison.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rules {
     pub on_removed: OnRemoved,
     /// An end of access that stood this long before it came was committed ahead: the window of the
     /// budget `scheduled`.
     pub end_window: SignedDuration,
+    /// The time zone of the workspace.
+    pub zone: TimeZone,
 }
 
 impl Default for Rules {
     /// The defaults of the configuration.
     fn default() -> Self {
-        Self { on_removed: OnRemoved::default(), end_window: SignedDuration::from_hours(24) }
+        let end_window = SignedDuration::from_hours(24);
+        Self { on_removed: OnRemoved::default(), end_window, zone: TimeZone::UTC }
     }
 }
 

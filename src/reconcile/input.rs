@@ -43,7 +43,7 @@ impl WorkspaceSpec {
     pub fn rules(&self) -> Rules {
         let scheduled = self.limits.budgets.get(&BudgetName::Scheduled);
         let end_window = scheduled.map_or(SignedDuration::MAX, |budget| budget.window);
-        Rules { on_removed: self.on_removed, end_window }
+        Rules { on_removed: self.on_removed, end_window, zone: self.zone.clone() }
     }
 }
 

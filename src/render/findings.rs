@@ -1,6 +1,7 @@
 //! The message of a finding.
 
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 
 use super::time;
 use crate::email::Email;
@@ -9,10 +10,10 @@ use crate::plan::approvals::INERT;
 use crate::plan::{Finding, FindingKind};
 use crate::role::Role;
 
-/// The message of a finding, escaped. `now` is the instant of its plan.
-pub fn message(finding: &Finding, now: Timestamp) -> String {
+/// The message of a finding, escaped. `now` is the instant of its plan, `zone` that of the reader.
+pub fn message(finding: &Finding, now: Timestamp, zone: &TimeZone) -> String {
     let ago = finding.since.map(|since| time::ago(since, now)).unwrap_or_default();
-    let next = finding.next.map(time::at).unwrap_or_default();
+    let next = finding.next.map(|next| time::at(next, zone)).unwrap_or_default();
     match &finding.kind {
         FindingKind::Invited => format!("invited{ago}, acceptance pending"),
         FindingKind::InvitedWithOtherRole { wanted } => other_role(finding, wanted, &ago),
@@ -40,9 +41,9 @@ pub fn message(finding: &Finding, now: Timestamp) -> String {
             escape(error)
         ),
         FindingKind::ActiveBeforeStart { at } => {
-            format!("access starts {}; account unchanged until then", time::at(*at))
+            format!("access starts {}; account unchanged until then", time::at(*at, zone))
         }
-        FindingKind::NotStarted { at } => format!("access starts {}", time::at(*at)),
+        FindingKind::NotStarted { at } => format!("access starts {}", time::at(*at, zone)),
         FindingKind::EmailDiffers { account } => {
             let valid = Email::parse(account.as_str()).is_ok();
             let hint = if valid { "update `email`" } else { "correct it in the workspace" };
@@ -123,7 +124,7 @@ mod tests {
             since: at("2026-11-25T11:55:00Z"),
             next: at("2026-11-25T12:05:00Z"),
         };
-        message(&finding, "2026-11-25T12:00:00Z".parse().unwrap())
+        message(&finding, "2026-11-25T12:00:00Z".parse().unwrap(), &TimeZone::UTC)
     }
 
     #[test]

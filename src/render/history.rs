@@ -1,5 +1,6 @@
 //! The history of a workspace, from the ledger.
 
+use jiff::tz::TimeZone;
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_with::skip_serializing_none;
@@ -54,11 +55,11 @@ pub fn rows(workspace: &str, events: &[Event]) -> Vec<Row> {
 }
 
 /// For people: one line for each event, with its outcome and the commit that caused it.
-pub fn as_text(rows: &[Row]) -> String {
+pub fn as_text(rows: &[Row], zone: &TimeZone) -> String {
     if rows.is_empty() {
         return "no events recorded\n".to_owned();
     }
-    let lines: Vec<Vec<String>> = rows.iter().map(Row::line).collect();
+    let lines: Vec<Vec<String>> = rows.iter().map(|row| row.line(zone)).collect();
     table::aligned(&lines)
 }
 
@@ -178,7 +179,7 @@ impl Row {
         }
     }
 
-    fn line(&self) -> Vec<String> {
+    fn line(&self, zone: &TimeZone) -> Vec<String> {
         let role = role_change(self.from.as_deref(), self.to.as_deref());
         let event = match self.event.as_str() {
             "update_role" => "role".to_owned(),
@@ -192,7 +193,6 @@ impl Row {
             let (author, subject) = (author.unwrap_or_default(), subject.unwrap_or_default());
             tail.push(format!("@ {}{author}{subject}", abbreviate(commit)));
         }
-        let at = self.at.replace('T', " ").replace('Z', "");
-        vec![at, event, self.email.clone(), role, tail.join("   ")]
+        vec![time::to_second(&self.at, zone), event, self.email.clone(), role, tail.join("   ")]
     }
 }

@@ -2,7 +2,6 @@
 
 use std::fmt::Write as _;
 
-use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_with::skip_serializing_none;
@@ -12,8 +11,8 @@ use crate::diagnostic::{Place, Sources};
 use crate::escape::is_hostile;
 use crate::guard::Held;
 use crate::memory::entry::Key;
-use crate::plan::Finding;
 use crate::plan::change::Change;
+use crate::plan::{Finding, Plan};
 use crate::revision::Revision;
 
 /// The version that is written, and the only one that is supported.
@@ -192,7 +191,7 @@ impl SavedPlan {
             let approval = release.map(|release| rows::approved(&release.by));
             SavedChange { approval, ..SavedChange::of(change, held, sources) }
         });
-        let findings = plan.findings().iter().map(|it| SavedFinding::of(it, plan.now, sources));
+        let findings = plan.findings().iter().map(|it| SavedFinding::of(it, plan, sources));
         let violations = verdict.violations.iter().map(|it| SavedViolation {
             guard: it.guard.to_string(),
             message: it.message.clone(),
@@ -239,11 +238,11 @@ impl SavedChange {
 }
 
 impl SavedFinding {
-    fn of(finding: &Finding, now: Timestamp, sources: &Sources) -> Self {
+    fn of(finding: &Finding, plan: &Plan, sources: &Sources) -> Self {
         Self {
             kind: finding.kind.as_str().to_owned(),
             status: finding.kind.category().as_str().to_owned(),
-            message: findings::message(finding, now),
+            message: findings::message(finding, plan.now, &plan.zone),
             email: finding.email.as_str().to_owned(),
             role: finding.role.as_str().to_owned(),
             since: finding.since.map(time::exact),

@@ -11,7 +11,7 @@ use crate::escape::escape;
 use crate::guard::{Held, Verdict};
 use crate::memory::entry::{ApprovedBy, Key};
 use crate::plan::change::{Action, Change, Reason};
-use crate::plan::{Finding, FindingCategory};
+use crate::plan::{Finding, FindingCategory, Plan};
 use crate::role::Role;
 
 /// The kind of a row, in order of display.
@@ -86,7 +86,7 @@ pub fn of_view(view: &View<'_>) -> Vec<Row> {
     let now = plan.now;
     let approved = verdict.approved.changes().iter();
     let approved = approved.map(|change| of_approved(change, verdict, sources));
-    let findings = plan.findings().iter().map(|finding| of_finding(finding, now));
+    let findings = plan.findings().iter().map(|finding| of_finding(finding, plan));
     let mut rows: Vec<Row> = approved.chain(held(verdict, now, sources)).chain(findings).collect();
     rows.sort_by_key(|row| row.kind);
     rows
@@ -154,7 +154,7 @@ fn of_held(held: &Held, now: Timestamp, sources: &Sources) -> Row {
     Row { kind: Kind::Held, what, why, held_by: guards.join(", "), ..row }
 }
 
-pub fn of_finding(finding: &Finding, now: Timestamp) -> Row {
+pub fn of_finding(finding: &Finding, plan: &Plan) -> Row {
     Row {
         kind: match finding.kind.category() {
             FindingCategory::Propagating => Kind::Propagating,
@@ -165,7 +165,7 @@ pub fn of_finding(finding: &Finding, now: Timestamp) -> Row {
         },
         email: escape(finding.email.as_str()).into_owned(),
         what: escape(finding.role.as_str()).into_owned(),
-        why: findings::message(finding, now),
+        why: findings::message(finding, plan.now, &plan.zone),
         warning: "",
         approval: String::new(),
         held_by: String::new(),

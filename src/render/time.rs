@@ -1,5 +1,6 @@
 //! Formats instants and durations.
 
+use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
 /// ` 3 days ago`, with a leading space; empty below a minute.
@@ -19,9 +20,17 @@ pub fn span(span: SignedDuration) -> Option<String> {
     })
 }
 
-/// `2026-12-01 18:00 UTC`.
-pub fn at(instant: Timestamp) -> String {
-    instant.strftime("%Y-%m-%d %H:%M UTC").to_string()
+/// `2026-12-01 18:00 UTC`, or `2026-12-01 19:00 CET`.
+pub fn at(instant: Timestamp, zone: &TimeZone) -> String {
+    instant.to_zoned_datetime(zone.clone()).strftime("%Y-%m-%d %H:%M %Z").to_string()
+}
+
+/// The same to the second, of a time for machines.
+pub fn to_second(exact: &str, zone: &TimeZone) -> String {
+    let instant = exact.parse::<Timestamp>();
+    let shown =
+        instant.map(|it| it.to_zoned_datetime(zone.clone()).strftime("%Y-%m-%d %H:%M:%S %Z"));
+    shown.map_or_else(|_| exact.to_owned(), |it| it.to_string())
 }
 
 /// `2026-12-01T18:00:00Z`, for machine-readable output.
@@ -32,6 +41,16 @@ pub fn exact(instant: Timestamp) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_time_is_that_of_the_zone_and_names_it() {
+        let midnight = "2026-11-30T23:00:00Z".parse().unwrap();
+        assert_eq!(at(midnight, &TimeZone::UTC), "2026-11-30 23:00 UTC");
+        let berlin = TimeZone::get("Europe/Berlin").unwrap();
+        assert_eq!(at(midnight, &berlin), "2026-12-01 00:00 CET");
+        assert_eq!(to_second("2026-07-01T10:00:09Z", &berlin), "2026-07-01 12:00:09 CEST");
+        assert_eq!(to_second("never", &berlin), "never");
+    }
 
     #[test]
     fn a_span_uses_the_largest_unit_that_fits() {

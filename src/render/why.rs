@@ -3,6 +3,7 @@
 use std::iter;
 
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -89,8 +90,8 @@ impl Person {
 }
 
 /// The same as text.
-pub fn text(workspace: &str, person: &Person, has_ledger: bool) -> String {
-    let mut text = format!("{} in {}\n\n", escape(&person.email), escape(workspace));
+pub fn text(view: &View<'_>, person: &Person, has_ledger: bool) -> String {
+    let mut text = format!("{} in {}\n\n", escape(&person.email), escape(view.workspace));
     let rows = person.sections().into_iter().flat_map(|(title, lines)| {
         // The title is beside the first line.
         let titles = iter::once(title.to_owned()).chain(iter::repeat(String::new()));
@@ -101,7 +102,7 @@ pub fn text(workspace: &str, person: &Person, has_ledger: bool) -> String {
     if person.history.is_empty() {
         text.push_str(if has_ledger { "  no events recorded\n" } else { "  no ledger\n" });
     } else {
-        text.push_str(&history::as_text(&person.history));
+        text.push_str(&history::as_text(&person.history, &view.plan.zone));
     }
     text
 }
@@ -115,6 +116,14 @@ struct Explained<'a> {
 }
 
 impl Explained<'_> {
+    fn zone(&self) -> &TimeZone {
+        &self.view.plan.zone
+    }
+
+    fn at(&self, instant: Timestamp) -> String {
+        time::at(instant, self.zone())
+    }
+
     fn roster(&self, email: &Email) -> Vec<String> {
         let Some(member) = self.member else {
             let pattern = self.view.roster.unmanaged_by(email);
@@ -131,9 +140,9 @@ impl Explained<'_> {
         if member.email != *email {
             lines.push(format!("alias of {}", member.email));
         }
-        lines.extend(dates(member, self.now));
+        lines.extend(dates(member, self.now, self.zone()));
         if let Some(revision) = self.view.revision {
-            lines.push(commit(revision));
+            lines.push(commit(revision, self.zone()));
         }
         lines
     }
@@ -162,7 +171,7 @@ impl Explained<'_> {
                 let by = if *disabled { "disabled by rosterd" } else { "removed outside rosterd" };
                 match gone {
                     Some(gone) => {
-                        format!("had an account, {role}, until {}: {by}", time::at(*gone))
+                        format!("had an account, {role}, until {}: {by}", self.at(*gone))
                     }
                     None => format!("had an account, {role}, which is now {email}"),
                 }
@@ -175,14 +184,14 @@ impl Explained<'_> {
         let Account { uid, email, role, .. } = account;
         let known = self.memory.account(uid);
         let since = known.map(|known| {
-            let since = format!(", since {}", time::at(known.since));
+            let since = format!(", since {}", self.at(known.since));
             if known.role_since == known.since {
                 return since;
             }
-            format!("{since}, with this role since {}", time::at(known.role_since))
+            format!("{since}, with this role since {}", self.at(known.role_since))
         });
         let mut lines = vec![format!("account {email}, {role}{}", since.unwrap_or_default())];
-        lines.extend(self.memory.given_by(uid).map(commit));
+        lines.extend(self.memory.given_by(uid).map(|revision| commit(revision, self.zone())));
         lines
     }
 
@@ -190,20 +199,20 @@ impl Explained<'_> {
         let Invitation { email, role, status } = invitation;
         let state = if status.is_pending() { "pending" } else { "expired" };
         let known = self.memory.invitation(email);
-        let since = known.map(|known| format!(", since {}", time::at(known.since)));
+        let since = known.map(|known| format!(", since {}", self.at(known.since)));
         let mut lines =
             vec![format!("invitation for {email}, {role}, {state}{}", since.unwrap_or_default())];
-        lines.extend(self.memory.invited_by(email).map(commit));
+        lines.extend(self.memory.invited_by(email).map(|revision| commit(revision, self.zone())));
         lines
     }
 
     fn invitations(&self) -> Vec<String> {
         let Some(sent) = self.memory.sent(self.addresses) else { return Vec::new() };
         let next = match backoff::next(&backoff::INVITATIONS, sent.times, sent.last) {
-            Some(next) => format!("if needed, next one not before {}", time::at(next)),
+            Some(next) => format!("if needed, next one not before {}", self.at(next)),
             None => "no more are sent automatically".to_owned(),
         };
-        vec![format!("{} sent, the last {}; {next}", sent.times, time::at(sent.last))]
+        vec![format!("{} sent, the last {}; {next}", sent.times, self.at(sent.last))]
     }
 
     fn next(&self) -> Vec<String> {
@@ -219,7 +228,7 @@ impl Explained<'_> {
         }
         for held in verdict.held.iter().filter(|held| held.change.addresses().any(is_theirs)) {
             let row = rows::of_change(&held.change, sources);
-            let since = held.since.map(|since| format!(" since {}", time::at(since)));
+            let since = held.since.map(|since| format!(" since {}", self.at(since)));
             let (kind, since) = (row.kind.as_str(), since.unwrap_or_default());
             let why = if row.why.is_empty() { String::new() } else { format!(" ({})", row.why) };
             lines.push(format!("{kind} {}{why}, held{since}:", row.what));
@@ -227,8 +236,8 @@ impl Explained<'_> {
             lines.extend(violations.map(|it| format!("{}: {}", it.guard, it.message)));
         }
         let found = plan.findings().iter().filter(|finding| is_theirs(&finding.email));
-        lines.extend(found.map(|finding| findings::message(finding, self.now)));
-        lines.extend(self.member.and_then(|member| next_date(member, self.now)));
+        lines.extend(found.map(|finding| findings::message(finding, self.now, &plan.zone)));
+        lines.extend(self.member.and_then(|member| next_date(member, self.now, self.zone())));
         if lines.is_empty() {
             lines.push("nothing to do".to_owned());
         }
@@ -236,10 +245,10 @@ impl Explained<'_> {
     }
 }
 
-fn dates(member: &Member, now: Timestamp) -> Vec<String> {
+fn dates(member: &Member, now: Timestamp, zone: &TimeZone) -> Vec<String> {
     let Some(period) = member.time.as_deref() else { return Vec::new() };
     let past = |at: Timestamp, note| if at <= now { note } else { "" };
-    let line = |what, at, note| format!("{what} {}{}", time::at(at), past(at, note));
+    let line = |what, at, note| format!("{what} {}{}", time::at(at, zone), past(at, note));
     let starts = period.starts.map(|at| line("access starts", at, " (started)"));
     let ends = period.ends.map(|at| line("access ends", at, " (ended)"));
     let mut lines: Vec<String> = starts.into_iter().chain(ends).collect();
@@ -252,7 +261,7 @@ fn dates(member: &Member, now: Timestamp) -> Vec<String> {
 }
 
 /// The next date at which the access of this member changes.
-fn next_date(member: &Member, now: Timestamp) -> Option<String> {
+fn next_date(member: &Member, now: Timestamp, zone: &TimeZone) -> Option<String> {
     let period = member.time.as_deref()?;
     let elevation = period.elevate.as_ref().map(|elevation| elevation.until);
     let next = [period.starts, period.ends, elevation];
@@ -262,13 +271,13 @@ fn next_date(member: &Member, now: Timestamp) -> Option<String> {
         _ if period.starts == Some(next) => "access starts",
         _ => "the elevation ends",
     };
-    Some(format!("{what} {}", time::at(next)))
+    Some(format!("{what} {}", time::at(next, zone)))
 }
 
-fn commit(revision: &Revision) -> String {
+fn commit(revision: &Revision, zone: &TimeZone) -> String {
     let author = revision.author.as_deref().map(|author| format!(" by {author}"));
     let subject = revision.subject.as_deref().map(|subject| format!(": {subject}"));
-    let when = revision.at.map(|at| format!(", {}", time::at(at)));
+    let when = revision.at.map(|at| format!(", {}", time::at(at, zone)));
     let parts = [author, when, subject].map(Option::unwrap_or_default).concat();
     format!("commit {revision}{parts}")
 }

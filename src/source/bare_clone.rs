@@ -1,7 +1,7 @@
 //! The bare clone of a repository in the state directory. Only commits that it has are read.
 //!
-//! It has a ref for the commit that was fetched last, and for each roster one for the last commit in
-//! which it was usable.
+//! It has a ref for the commit that was fetched last, and for each roster one for the last commit
+//! in which it was usable.
 
 use std::path::Path;
 use std::sync::LazyLock;

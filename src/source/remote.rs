@@ -1,4 +1,5 @@
-//! A git repository elsewhere, and how its commits are fetched into the clone in the state directory.
+//! A git repository elsewhere, and how its commits are fetched into the clone in the state
+//! directory.
 
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};

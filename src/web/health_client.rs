@@ -1,4 +1,4 @@
-//! The client of `rosterd health` and `rosterd status`: requests a page of a daemon on this machine.
+//! The client of `rosterd health` and `rosterd status`: asks a daemon on this machine.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;

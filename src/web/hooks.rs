@@ -36,7 +36,7 @@ const MAX_BODY: usize = 1 << 20;
 pub struct HookSecrets(Mutex<BTreeMap<String, SecretSource>>);
 
 #[derive(Clone)]
-struct Hooks {
+struct WebhookState {
     secrets: Arc<HookSecrets>,
     daemon: DaemonHandle,
 }
@@ -69,14 +69,14 @@ pub async fn start(
         .route("/hooks/git/{source}", post(receive))
         .fallback(async || problem(StatusCode::NOT_FOUND, "not found"))
         .layer(DefaultBodyLimit::max(MAX_BODY))
-        .with_state(Hooks { secrets, daemon });
+        .with_state(WebhookState { secrets, daemon });
     tokio::spawn(server::serve(listener, routes));
     Ok(address)
 }
 
 /// 202 if the roster of the workspace will be fetched. Which workspaces there are is not shown.
 async fn receive(
-    State(hooks): State<Hooks>,
+    State(hooks): State<WebhookState>,
     Path(source): Path<String>,
     headers: HeaderMap,
     body: Bytes,

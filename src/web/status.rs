@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use parking_lot::Mutex;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -254,6 +255,13 @@ impl WorkspaceStatus {
             changing_since: now,
             ..Self::default()
         }
+    }
+
+    /// The time zone of the workspace; UTC before the first listing.
+    pub fn zone(&self) -> TimeZone {
+        let snapshot = self.snapshot.as_deref();
+        let zone = snapshot.map(|it| it.observation.evaluation.plan.zone.clone());
+        zone.unwrap_or(TimeZone::UTC)
     }
 
     /// The current health, and since when.

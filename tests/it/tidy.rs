@@ -34,7 +34,7 @@ const RANKS: [(&str, u8); 37] = [
     ("client", 50),
     ("clock", 50),
     ("ledger", 50),
-    ("source", 50),
+    ("source", 51),
     ("apply", 60),
     ("reconcile", 70),
     ("config", 80),

@@ -7,6 +7,7 @@ mod runs;
 mod view_models;
 mod workspace;
 
+use jiff::tz::TimeZone;
 use std::sync::Arc;
 
 use askama::Template;
@@ -64,7 +65,7 @@ impl Layout {
         Self {
             version,
             release: env!("CARGO_PKG_VERSION"),
-            now: When::new(now, now),
+            now: When::new(now, now, &TimeZone::UTC),
             names: app.statuses.workspaces().into_iter().map(|it| it.name).collect(),
             current: current.to_owned(),
             config_errors: app.statuses.config_errors(),

@@ -51,8 +51,8 @@ impl Card {
         Self {
             name: status.name.clone(),
             health,
-            since: When::new(since, now),
-            next_run: status.next_run.map(|next| next_run(next, now)),
+            since: When::new(since, now, &status.zone()),
+            next_run: status.next_run.map(|next| next_run(next, now, &status.zone())),
             headline: headline(status, WorkspaceResponse::new(status).plan.as_ref()),
         }
     }

@@ -117,6 +117,7 @@ pub(super) async fn person(
         Err(why) => return Err(context.ledger_error(&why)),
     };
     events.reverse();
+    let zone = context.status.zone();
     // The events have a table of their own.
     let found = why::person(&view, &snapshot.observation.memory, &[], &email);
     let sections = found.sections().into_iter().filter(|(_, lines)| !lines.is_empty());
@@ -126,7 +127,7 @@ pub(super) async fn person(
         1 => "1 event".to_owned(),
         count => format!("{count} events, newest first"),
     };
-    let events = events.iter().map(|event| EventRow::new(&name, event)).collect();
+    let events = events.iter().map(|event| EventRow::new(&name, event, &zone)).collect();
     let email = escape(email.as_str()).into_owned();
     Ok(page(&Person { layout: context.layout, name, email, sections, events, caption }))
 }

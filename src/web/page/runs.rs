@@ -32,6 +32,7 @@ pub(super) async fn show(
         Err(why) => return Err(context.ledger_error(&why)),
     };
     let older = found.last().filter(|_| found.len() == PAGE_SIZE).map(|run| run.seq);
-    let runs = found.iter().map(|run| RunRow::new(&name, run, context.now)).collect();
+    let zone = context.status.zone();
+    let runs = found.iter().map(|run| RunRow::new(&name, run, context.now, &zone)).collect();
     Ok(page(&RunsPage { layout: context.layout, name, runs, older }))
 }

@@ -4,6 +4,7 @@
 use std::fmt::Write as _;
 
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 
 use crate::daemon::NextRun;
 use crate::diagnostic::Sources;
@@ -24,7 +25,7 @@ pub(super) struct When {
 }
 
 impl When {
-    pub fn new(at: Timestamp, now: Timestamp) -> Self {
+    pub fn new(at: Timestamp, now: Timestamp, zone: &TimeZone) -> Self {
         let relative = if at > now {
             let span = time::span(at.duration_since(now));
             span.map_or_else(|| "within a minute".to_owned(), |span| format!("in {span}"))
@@ -32,7 +33,7 @@ impl When {
             let span = time::span(now.duration_since(at));
             span.map_or_else(|| "just now".to_owned(), |span| format!("{span} ago"))
         };
-        Self { exact: time::exact(at), full: time::at(at), relative }
+        Self { exact: time::exact(at), full: time::at(at, zone), relative }
     }
 }
 
@@ -50,12 +51,12 @@ pub(super) fn trigger_description(trigger: Trigger) -> &'static str {
 }
 
 /// The time and the trigger of the next run.
-pub(super) fn next_run(next: NextRun, now: Timestamp) -> (When, &'static str) {
-    (When::new(next.at, now), trigger_description(next.trigger))
+pub(super) fn next_run(next: NextRun, now: Timestamp, zone: &TimeZone) -> (When, &'static str) {
+    (When::new(next.at, now, zone), trigger_description(next.trigger))
 }
 
 /// The end and the result of the last run.
-pub(super) fn last_run(run: &LastRun, now: Timestamp) -> (When, String) {
+pub(super) fn last_run(run: &LastRun, now: Timestamp, zone: &TimeZone) -> (When, String) {
     let status = match run.status {
         RunStatus::Converged => "succeeded".to_owned(),
         RunStatus::Held => format!("succeeded, {} held", run.held),
@@ -63,7 +64,7 @@ pub(super) fn last_run(run: &LastRun, now: Timestamp) -> (When, String) {
         RunStatus::Interrupted => "interrupted".to_owned(),
     };
     let trigger = trigger_description(run.trigger);
-    (When::new(run.finished, now), format!("{status} ({trigger})"))
+    (When::new(run.finished, now, zone), format!("{status} ({trigger})"))
 }
 
 /// A row of a plan.
@@ -131,7 +132,7 @@ pub(super) struct EventRow {
 }
 
 impl EventRow {
-    pub fn new(workspace: &str, event: &Event) -> Self {
+    pub fn new(workspace: &str, event: &Event, zone: &TimeZone) -> Self {
         let row = history::Row::of(workspace, event);
         let (class, symbol) = event_style(&event.kind);
         let text = |text: &str| escape(text).into_owned();
@@ -146,7 +147,7 @@ impl EventRow {
         });
         Self {
             exact: row.at.clone(),
-            at: time::at(event.at),
+            at: time::at(event.at, zone),
             class,
             symbol,
             kind: text(&row.event.replace('_', " ")),
@@ -189,7 +190,7 @@ pub(super) struct RunRow {
 const MAX_EVENTS: usize = 200;
 
 impl RunRow {
-    pub fn new(workspace: &str, run: &Run, now: Timestamp) -> Self {
+    pub fn new(workspace: &str, run: &Run, now: Timestamp, zone: &TimeZone) -> Self {
         let record = &run.record;
         let parts = [
             (record.counts.done, "done"),
@@ -204,14 +205,14 @@ impl RunRow {
         let text = |text: &String| escape(text).into_owned();
         Self {
             id: run.seq,
-            at: When::new(run.at, now),
+            at: When::new(run.at, now, zone),
             status: record.status.as_str(),
             summary: format!("{}{stale}", crate::render::counts(parts)),
             trigger: trigger_description(record.trigger),
             commit: record.commit.as_ref().map(text),
             plan: record.plan.as_ref().map(|plan| plan.chars().take(8).collect()),
             failure: record.failure.as_ref().map(text),
-            events: events.map(|event| EventRow::new(workspace, event)).collect(),
+            events: events.map(|event| EventRow::new(workspace, event, zone)).collect(),
         }
     }
 }
@@ -232,7 +233,7 @@ mod tests {
     #[test]
     fn an_instant_is_relative_to_now() {
         let at = |second: i64| Timestamp::from_second(1_800_000_000 + second).unwrap();
-        let relative = |second: i64| When::new(at(second), at(0)).relative;
+        let relative = |second: i64| When::new(at(second), at(0), &TimeZone::UTC).relative;
         assert_eq!(
             [relative(0), relative(-90), relative(30), relative(7_200)],
             ["just now", "1 min ago", "within a minute", "in 2 h"]

@@ -55,11 +55,12 @@ pub(super) async fn show(Named { app, name }: Named) -> Result<Response, Respons
     if let Some(snapshot) = &status.snapshot {
         snapshot.ensure_rendered().await;
     }
-    let snapshot = status.snapshot.as_deref();
+    let (snapshot, zone) = (status.snapshot.as_deref(), status.zone());
     let plan = snapshot.map(|it| PlanView::new(&name, &it.observation)).unwrap_or_default();
     let (plot, runs, ledger_error) = match &history {
         Ok(history) => {
-            let runs = history.runs.iter().take(RUNS).map(|run| RunRow::new(&name, run, now));
+            let runs =
+                history.runs.iter().take(RUNS).map(|run| RunRow::new(&name, run, now, &zone));
             (plot(&history.timeline, now), runs.collect(), None)
         }
         Err(why) => (None, Vec::new(), Some(escape(why).into_owned())),
@@ -68,10 +69,10 @@ pub(super) async fn show(Named { app, name }: Named) -> Result<Response, Respons
         layout,
         health,
         headline: headline(&status, plan.summary.as_ref()),
-        since: When::new(since, now),
-        last_run: status.last_run.as_ref().map(|run| last_run(run, now)),
-        next_run: status.next_run.map(|next| next_run(next, now)),
-        converged: status.converged.map(|at| When::new(at, now)),
+        since: When::new(since, now, &zone),
+        last_run: status.last_run.as_ref().map(|run| last_run(run, now, &zone)),
+        next_run: status.next_run.map(|next| next_run(next, now, &zone)),
+        converged: status.converged.map(|at| When::new(at, now, &zone)),
         roster: snapshot.map(|snapshot| roster(&snapshot.observation)),
         plan,
         roles: snapshot.map(people_links).unwrap_or_default(),
