@@ -1,12 +1,17 @@
-"""What a schema cannot know of the manifests: one writer, the restricted pod security standard,
-a network policy that selects the pod, probes that ask the binary, and a configuration and a roster that rosterd itself accepts."""
+"""What a schema cannot know of the manifests: one writer, the restricted pod security standard, a
+network policy that selects the pod, probes that ask the binary, webhooks that arrive, and a
+configuration that rosterd itself accepts, with the secrets that the manifests mount."""
 
 import pathlib
+import re
 import subprocess
 import sys
 import tempfile
 
 import yaml
+
+
+HOOKS = 9465
 
 
 def pod(kinds):
@@ -40,9 +45,10 @@ def is_isolated(labels, policy):
     selected = policy["podSelector"]["matchLabels"]
     assert selected and selected.items() <= labels.items(), "the policy selects another pod"
     assert sorted(policy["policyTypes"]) == ["Egress", "Ingress"]
-    [rule] = policy["ingress"]
-    assert rule["from"] and all(it["namespaceSelector"]["matchLabels"] for it in rule["from"])
-    assert rule["ports"] == [{"protocol": "TCP", "port": 9464}]
+    for rule in policy["ingress"]:
+        assert rule["from"] and all(it["namespaceSelector"]["matchLabels"] for it in rule["from"])
+    ports = [rule["ports"] for rule in policy["ingress"]]
+    assert ports == [[{"protocol": "TCP", "port": port}] for port in (9464, HOOKS)]
     [rule] = policy["egress"]
     ports = {(it["protocol"], it["port"]) for it in rule["ports"]}
     assert ports == {("UDP", 53), ("TCP", 53), ("TCP", 443)}
@@ -51,6 +57,29 @@ def is_isolated(labels, policy):
 def mounts_are_folders(container):
     for mount in container["volumeMounts"]:
         assert "subPath" not in mount, "a subPath never sees a change"
+
+
+def receives_webhooks(labels, container, service):
+    [port] = container["ports"]
+    assert port == {"name": "hooks", "containerPort": HOOKS}
+    assert service["selector"].items() <= labels.items(), "the service selects another pod"
+    assert [it["targetPort"] for it in service["ports"]] == ["hooks"]
+
+
+def has_its_secrets(text, container):
+    """Every secret of the configuration is mounted, and in the command that creates them."""
+    [folder] = [it["mountPath"] for it in container["volumeMounts"] if it["name"] == "credentials"]
+    command = pathlib.Path(__file__).parent / "../../deploy/kubernetes/daemon/kustomization.yaml"
+    created = re.findall(r"--from-file=(\w+)", command.read_text())
+    secrets = re.findall(r"\{ file: (\S+) \}", text)
+    assert sorted(secrets) == sorted(f"{folder}/{name}" for name in created), (secrets, created)
+
+
+def reads_git(text):
+    config = yaml.safe_load(text)
+    assert config["hooks"] == {"listen": f"0.0.0.0:{HOOKS}"}
+    for workspace in config["workspaces"]:
+        assert workspace["users"]["git"].startswith("https://")
 
 
 def main(rosterd, manifest):
@@ -62,16 +91,20 @@ def main(rosterd, manifest):
     container = is_restricted(template["spec"])
     is_isolated(template["metadata"]["labels"], kinds["NetworkPolicy"]["spec"])
     mounts_are_folders(container)
+    text = maps["rosterd"]["rosterd.yaml"]
+    has_its_secrets(text, container)
+    reads_git(text)
     if "Deployment" in kinds:
+        labels = template["metadata"]["labels"]
+        receives_webhooks(labels, container, kinds["Service"]["spec"])
         for probe in ["startupProbe", "livenessProbe", "readinessProbe"]:
             command = container[probe]["exec"]["command"]
             assert command[:2] == ["/usr/bin/rosterd", "health"], probe
     else:
         assert "--once" in container["args"]
     with tempfile.TemporaryDirectory() as folder:
-        for name, text in maps["rosterd"].items():
-            pathlib.Path(folder, name).write_text(text)
-        config = str(pathlib.Path(folder, "rosterd.yaml"))
+        config = pathlib.Path(folder, "rosterd.yaml")
+        config.write_text(text)
         environment = maps["rosterd-environment"]
         assert container["envFrom"] == [{"configMapRef": {"name": "rosterd-environment"}}]
         subprocess.run([rosterd, "check", "--config", config], env=environment, check=True)

@@ -4,17 +4,24 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 
+use gix::refs::transaction::PreviousValue;
 use serde_yaml::Value;
 
 use super::test_env::{ROSTER, TestEnv};
+use crate::support::repository::Repository;
 
+/// Only the variables that are named reach the container.
 const DOCKER: &str = "#!/bin/sh\n\
+    cd / && variables=\n\
     while [ \"$1\" != \"$IMAGE\" ]; do\n\
-    if [ \"$1\" = --workdir ]; then cd \"$2\"; fi\n\
+    case $1 in\n\
+    --workdir) cd \"$2\" ;;\n\
+    --env) variables=\"$variables $2=$(printenv \"$2\")\" ;;\n\
+    esac\n\
     shift\n\
     done\n\
     shift\n\
-    exec \"$ROSTERD\" \"$@\"\n";
+    exec env -i XDG_STATE_HOME=\"$RUNNER_TEMP\" $variables \"$ROSTERD\" \"$@\"\n";
 /// Notes what it is asked, and answers as if the comment with the number in `mine` were there.
 const GH: &str = "#!/bin/sh\n\
     echo \"$@\" >>calls\n\
@@ -27,20 +34,24 @@ const CURL: &str = "#!/bin/sh\n\
 /// The head of the branch below has the configuration in `base`.
 const GIT: &str = "#!/bin/sh\n\
     echo \"git $*\" >>calls\n\
-    case \"$1 $2\" in \"show FETCH_HEAD:rosterd.yaml\") cat base/rosterd.yaml ;; esac\n";
+    for folder; do :; done\n\
+    cp -R base \"$folder\"\n";
 const CONFIG: &str = "version: 1\nworkspaces:\n  - name: acme\n    endpoint: ${PARADIME_API_ENDPOINT}\n    \
     credentials: { api_key: { env: PARADIME_API_KEY }, api_secret: { env: PARADIME_API_SECRET } }\n    \
-    users: users.yaml\n";
+    users: { git: \"https://git.acme.io/access.git\", path: users.yaml, token: { env: NONE } }\n";
 
-/// A stage with a checked-out repository and the stand-ins on the path.
+/// A stage with a checked-out repository and the stand-ins on the path. The roster of the branch
+/// below is invalid, so that a plan of it fails.
 fn stage() -> TestEnv {
     let stage = TestEnv::new();
-    for name in ["pull-request", "base", "bin", "temp"] {
+    for name in ["base", "bin", "temp", "access"] {
         std::fs::create_dir_all(stage.path(name)).unwrap();
     }
-    for name in ["rosterd.yaml", "pull-request/rosterd.yaml", "base/rosterd.yaml"] {
+    for name in ["rosterd.yaml", "base/rosterd.yaml"] {
         stage.write(name, CONFIG);
     }
+    stage.write("access/users.yaml", "users: [");
+    Repository::at(&stage.path("access")).commit("Matt", "Break it");
     roster(&stage, ROSTER);
     for (name, text) in [("docker", DOCKER), ("gh", GH), ("curl", CURL), ("git", GIT)] {
         stage.write(&format!("bin/{name}"), text);
@@ -51,10 +62,21 @@ fn stage() -> TestEnv {
     stage
 }
 
-/// Writes the roster of the pull request: on GitLab, it is in the folder itself.
+/// Writes the roster of the pull request: into its checkout, and into the forge.
 fn roster(stage: &TestEnv, text: &str) {
     stage.write("users.yaml", text);
-    stage.write("pull-request/users.yaml", text);
+    stage.write("access/users.yaml", text);
+    let folder = stage.path("access");
+    let git = gix::open(&folder).unwrap();
+    let main = git.head_id().unwrap().detach();
+    let commit = Repository::at(&folder).commit("Alice", "Change it").parse().unwrap();
+    for (name, commit) in [
+        ("refs/pull/7/merge", commit),
+        ("refs/merge-requests/7/head", commit),
+        ("refs/heads/main", main),
+    ] {
+        git.reference(name, commit, PreviousValue::Any, "").unwrap();
+    }
 }
 
 /// Runs a script as a runner does; the answer is its exit code and what it wrote.
@@ -69,7 +91,11 @@ fn runs(stage: &TestEnv, script: &str) -> (i32, String) {
     // The output of an earlier step.
     let output = std::fs::read_to_string(stage.path("output")).unwrap_or_default();
     command.env("WORK", output.lines().last().unwrap_or_default().trim_start_matches("work="));
+    let users = format!("file://{}#main:users.yaml", stage.path("access").display());
+    command.env("ROSTERD_USERS", users);
     command.env("CI_PROJECT_DIR", stage.path("project"));
+    command.env("CI_MERGE_REQUEST_REF_PATH", "refs/merge-requests/7/head");
+    command.env("CI_REPOSITORY_URL", "https://forge/acme/access.git");
     command.env("CI_MERGE_REQUEST_TARGET_BRANCH_NAME", "main");
     command.env("GITHUB_REPOSITORY", "acme/access").env("NUMBER", "7");
     command.env("CI_API_V4_URL", "https://forge/api").env("CI_PROJECT_ID", "1");
@@ -147,15 +173,28 @@ fn a_pull_request_cannot_say_where_the_key_goes() {
     let stage = stage();
     let unreachable = CONFIG.replace("${PARADIME_API_ENDPOINT}", "http://127.0.0.1:9/elsewhere");
     stage.write("rosterd.yaml", &unreachable);
-    stage.write("pull-request/rosterd.yaml", &unreachable);
-    for plan in [step("plan", "Make the plan"), line("rosterd-plan", "--plan")] {
-        assert_eq!(runs(&stage, &plan).0, 0, "the configuration of the branch below counts");
+    let plans = [step("plan", "Make the plan"), line("rosterd-plan", "--plan")];
+    for plan in &plans {
+        let (code, said) = runs(&stage, plan);
+        assert_eq!(code, 0, "the configuration of the branch below counts: {said}");
+    }
+    stage.write("base/rosterd.yaml", &unreachable);
+    for plan in &plans {
+        assert_eq!(runs(&stage, plan).0, 1);
+    }
+    std::fs::remove_file(stage.path("base/rosterd.yaml")).unwrap();
+    for plan in &plans {
+        let (code, said) = runs(&stage, plan);
+        assert_eq!(code, 0, "if it has none, the variables count: {said}");
     }
     // The head, not the commit that the branch began from: an old one has an old configuration.
-    let fetch = "git fetch --quiet --depth 1 origin refs/heads/main";
-    assert!(stage.read("calls").contains(fetch), "{}", stage.read("calls"));
+    let clone = "git clone --quiet --depth 1 --branch main https://forge/acme/access.git";
+    assert!(stage.read("calls").contains(clone), "{}", stage.read("calls"));
     let steps = &template("github.yml")["jobs"]["plan"]["steps"];
-    assert_eq!(steps[1]["with"]["ref"], "${{ github.event.pull_request.base.ref }}");
+    assert_eq!(steps[0]["with"]["ref"], "${{ github.event.pull_request.base.ref }}");
+    let checkouts = steps.as_sequence().unwrap().iter().filter(|step| step["uses"].is_string());
+    assert_eq!(checkouts.count(), 1, "nothing of the pull request is checked out");
+    assert_eq!(template("gitlab.yml")["rosterd-plan"]["variables"]["GIT_STRATEGY"], "none");
     assert_eq!(template("github.yml")["on"]["pull_request"]["branches"][0], "main");
     let rule = &template("gitlab.yml")["rosterd-plan"]["rules"][0]["if"];
     let is_default = "$CI_MERGE_REQUEST_TARGET_BRANCH_NAME == $CI_DEFAULT_BRANCH";
@@ -164,6 +203,25 @@ fn a_pull_request_cannot_say_where_the_key_goes() {
     assert!(!workflow.contains("pull_request_target"));
     let condition = "github.event.pull_request.head.repo.full_name == github.repository";
     assert_eq!(template("github.yml")["jobs"]["plan"]["if"], condition);
+}
+
+/// The roster is on the forge itself, and the token of the job may read it.
+#[test]
+fn the_roster_is_fetched_with_the_token_of_the_job() {
+    let github = template("github.yml");
+    let steps = github["jobs"]["plan"]["steps"].as_sequence().unwrap();
+    let variables = &steps.iter().find(|step| step["id"] == "plan").unwrap()["env"];
+    let branch = "github.event.pull_request.base.ref";
+    let url = "${{ github.server_url }}/${{ github.repository }}.git";
+    let users = format!("{url}#${{{{ {branch} }}}}:${{{{ env.ROSTER }}}}");
+    assert_eq!(variables["ROSTERD_USERS"], users.as_str());
+    assert_eq!(variables["ROSTERD_GIT_TOKEN"], "${{ github.token }}");
+    assert_eq!(github["jobs"]["plan"]["permissions"]["contents"], "read");
+    let variables = &template("gitlab.yml")["rosterd-plan"]["variables"];
+    let users = "${CI_PROJECT_URL}.git#${CI_DEFAULT_BRANCH}:${ROSTER}";
+    assert_eq!(variables["ROSTERD_USERS"], users);
+    assert_eq!(variables["ROSTERD_GIT_USERNAME"], "gitlab-ci-token");
+    assert_eq!(variables["ROSTERD_GIT_TOKEN"], "$CI_JOB_TOKEN");
 }
 
 /// A branch can change the templates, so the key is behind an environment that can be protected.
@@ -190,11 +248,8 @@ fn the_key_is_in_an_environment_and_what_runs_is_pinned() {
 fn links_of_a_pull_request_are_not_followed() {
     let stage = stage();
     stage.write("precious", "as before");
-    for folder in ["", "pull-request/"] {
-        for name in ["plan.md", "note.md", "comment.md", ".base-rosterd.yaml", ".base"] {
-            let link = stage.path(&format!("{folder}{name}"));
-            std::os::unix::fs::symlink(stage.path("precious"), link).unwrap();
-        }
+    for name in ["plan.md", "note.md", "comment.md", ".base-rosterd.yaml", ".base"] {
+        std::os::unix::fs::symlink(stage.path("precious"), stage.path(name)).unwrap();
     }
     for script in [
         step("plan", "Make the plan"),

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::container::{IMAGE, Ran, ran, until};
 use crate::http::{free, request};
+use crate::support::repository::Repository;
 
 const SOON: Duration = Duration::from_mins(1);
 
@@ -14,7 +15,7 @@ struct Project {
     file: String,
     name: String,
     folder: tempfile::TempDir,
-    /// The port of the page.
+    /// The port of the page, or the one for webhooks.
     port: u16,
 }
 
@@ -30,9 +31,10 @@ impl Project {
         let command = &mut Command::new("docker-compose");
         let command = command.args(["--file", &self.file, "--project-name", &self.name]);
         let command = command.args(arguments).env("ROSTERD_IMAGE", IMAGE);
-        let command = command.env("ROSTER_FOLDER", self.folder.path());
-        let command = command.env("SECRETS_FOLDER", self.folder.path());
-        let command = command.env("ROSTERD_PORT", self.port.to_string());
+        let folders = ["ROSTER_FOLDER", "CONFIG_FOLDER", "SECRETS_FOLDER"];
+        let command = command.envs(folders.map(|name| (name, self.folder.path())));
+        let ports = ["ROSTERD_PORT", "ROSTERD_HOOKS_PORT"];
+        let command = command.envs(ports.map(|name| (name, self.port.to_string())));
         ran(&command.env("PARADIME_API_ENDPOINT", "https://acme.io/graphql").output().unwrap())
     }
 
@@ -77,16 +79,28 @@ fn one_command_starts_rosterd_beside_a_sandbox() {
 }
 
 #[test]
-fn the_file_for_a_real_workspace_finds_its_secrets() {
+fn the_file_for_a_real_workspace_fetches_the_roster_and_finds_its_secrets() {
     let project = Project::new("workspace.yaml", "workspace");
-    project.write("users.yaml", ROSTER);
-    project.write("api_key", "key-of-acme\n");
-    project.write("api_secret", "secret-of-acme\n");
+    for name in ["api_key", "api_secret", "git_token", "webhook_secret"] {
+        project.write(name, &format!("{name}-of-acme\n"));
+    }
+    // A repository that the container can reach: beside the configuration.
+    let mut repository = Repository::at(&project.folder.path().join("access"));
+    repository.write("users.yaml", ROSTER);
+    repository.commit("Matt", "Begin");
+    let readable = Command::new("chmod").args(["-R", "a+rX"]).arg(repository.folder()).status();
+    assert!(readable.unwrap().success());
     let config = include_str!("../../../deploy/compose/rosterd.yaml");
-    project.write("rosterd.yaml", config);
+    let (url, local) = ("https://github.com/acme/access.git", "file:///etc/rosterd/access");
+    assert!(config.contains(url), "{config}");
+    project.write("rosterd.yaml", &config.replace(url, local));
     project.compose(&["up", "--detach"]).expect(0);
-    // Nothing listens there; the request shows that configuration and secrets were found.
+    // Nothing listens there; the request shows that roster, configuration and secrets were found.
     until(SOON, "it calls the API", || project.logs().contains("acme.io"));
+    let hook = format!("http://127.0.0.1:{}/hooks/git/acme", project.port);
+    let answers = |token| request("POST", &hook, &[("X-Gitlab-Token", token)]).map(|it| it.status);
+    until(SOON, "a webhook is accepted", || answers("webhook_secret-of-acme") == Some(202));
+    assert_eq!(answers("another"), Some(401));
     let logs = project.logs();
-    assert!(!logs.contains("No such file") && !logs.contains("secret-of-acme"), "{logs}");
+    assert!(!logs.contains("No such file") && !logs.contains("-of-acme"), "{logs}");
 }
