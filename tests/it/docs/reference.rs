@@ -49,6 +49,8 @@ fn the_configuration_page_has_every_key() {
     assert_eq!(table(page, "## Top-level keys"), keys_of(&schema));
     let workspace = &schema["properties"]["workspaces"]["items"];
     assert_eq!(table(page, "## A workspace"), keys_of(workspace));
+    let git = &workspace["properties"]["users"]["anyOf"][2];
+    assert_eq!(table(page, "## A roster on a git server"), keys_of(git));
     let receiver = keys_of(&schema["properties"]["notify"]["items"]);
     let events = Kind::ALL.map(|kind| kind.as_str().to_owned());
     let all: BTreeSet<String> = receiver.into_iter().chain(events).collect();
