@@ -15,7 +15,11 @@ impl Helps {
         self.0.entry(key).or_insert_with(|| {
             let ran = rosterd_in(&root(), &[command, &["--help"]].concat());
             assert!(ran.status.success(), "there is no command {command:?}");
-            let help = String::from_utf8(ran.stdout).unwrap();
+            let mut help = String::from_utf8(ran.stdout).unwrap();
+            if command.is_empty() {
+                // `--plan` has the options of `plan`.
+                help += &stdout(&["plan", "--help"]);
+            }
             help.lines()
                 .filter(|line| line.trim_start().starts_with('-'))
                 .flat_map(|line| line.split_whitespace().take_while(|word| word.starts_with('-')))
