@@ -173,9 +173,9 @@ impl StatusStore {
     /// if the daemon is ready.
     pub fn not_ready(&self) -> Vec<(String, String)> {
         let state = self.state.lock();
-        let why = |workspace: &WorkspaceStatus| match workspace.is_ready {
-            true => workspace.unable.clone(),
-            false => Some("no roster can be used".to_owned()),
+        let why = |it: &WorkspaceStatus| {
+            let no_roster = (!it.is_ready).then(|| "no roster can be used".to_owned());
+            no_roster.or_else(|| it.unable.clone())
         };
         let not_ready = state.workspaces.values();
         not_ready.filter_map(|it| Some((it.name.clone(), why(it)?))).collect()

@@ -15,7 +15,7 @@ const SOON: Duration = Duration::from_secs(20);
 
 /// A response.
 pub struct HttpResponse {
-    status: u16,
+    pub status: u16,
     headers: reqwest::header::HeaderMap,
     pub body: String,
 }
