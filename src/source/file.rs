@@ -41,7 +41,7 @@ pub fn file(
 
 /// The path of an open file, with all links resolved. The name may lead elsewhere by now, so it is
 /// used only on systems without `/proc`.
-fn real_path(file: &File, path: &Path) -> io::Result<PathBuf> {
+pub(super) fn real_path(file: &File, path: &Path) -> io::Result<PathBuf> {
     let opened = format!("/proc/self/fd/{}", file.as_raw_fd());
     std::fs::read_link(opened).or_else(|_| path.canonicalize())
 }

@@ -1,6 +1,7 @@
 //! A git repository elsewhere, and how its commits are fetched into the clone in the state
 //! directory.
 
+use std::fs::{File, Metadata};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -12,6 +13,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use super::bare_clone::{FETCHED, commit_of, point};
 use super::env_var;
 use super::fetch::Server;
+use super::file::real_path;
 use super::git::opened;
 use super::local::Local;
 use super::secret::SecretSource;
@@ -147,9 +149,9 @@ impl GitRemote {
     }
 
     /// What root wrote belongs to the owner of the state directory, whose daemon fetches next.
-    fn give_away(&self) {
-        let owner = self.clone.ancestors().nth(2).and_then(|state| state.metadata().ok());
-        let Some(owner) = owner else { return };
+    fn give_away(&self) -> Option<()> {
+        let state = self.clone.ancestors().nth(2)?.canonicalize().ok()?;
+        let owner = state.metadata().ok()?;
         let mut open: Vec<PathBuf> = self.clone.ancestors().take(2).map(Path::to_owned).collect();
         while let Some(path) = open.pop() {
             let Ok(found) = path.symlink_metadata() else { continue };
@@ -157,10 +159,22 @@ impl GitRemote {
                 let entries = std::fs::read_dir(&path).into_iter().flatten().flatten();
                 open.extend(entries.map(|entry| entry.path()));
             }
-            if found.uid() != owner.uid() && !found.is_symlink() {
-                let _ = std::fs::File::open(&path).map(|file| files::give(&file, &owner));
+            if found.uid() != owner.uid() && (found.is_dir() || found.is_file()) {
+                give_within(&path, &state, &owner);
             }
         }
+        Some(())
+    }
+}
+
+/// Gives a file or folder away if it really is in the state directory: its owner may have put links
+/// there.
+fn give_within(path: &Path, state: &Path, owner: &Metadata) {
+    let Ok(file) = File::open(path) else { return };
+    let is_within = real_path(&file, path).is_ok_and(|real| real.starts_with(state));
+    let has_one_name = file.metadata().is_ok_and(|it| it.is_dir() || it.nlink() == 1);
+    if is_within && has_one_name {
+        files::give(&file, owner);
     }
 }
 
