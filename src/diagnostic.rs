@@ -79,6 +79,22 @@ pub struct InputError {
     pub diagnostics: Vec<Diagnostic>,
 }
 
+impl InputError {
+    /// The first error with its place, and how many more there are.
+    pub fn summary(&self) -> String {
+        let mut errors = self.diagnostics.iter().filter(|it| it.is_error());
+        let Some(first) = errors.next() else { return String::new() };
+        let place = first.place.map(|place| {
+            format!("{}:{}:{}: ", self.sources.name(place.file), place.line, place.column)
+        });
+        let more = match errors.count() {
+            0 => String::new(),
+            more => format!(" (and {more} more)"),
+        };
+        format!("{}{}{more}", place.unwrap_or_default(), first.message)
+    }
+}
+
 impl Sources {
     /// These files, as a commit has them.
     #[must_use]

@@ -58,8 +58,8 @@ pub struct Run<'a, D> {
 #[derive(Clone, Debug)]
 pub struct RunOptions {
     pub trigger: Trigger,
-    /// The roster is an earlier one, because the files cannot be used.
-    pub stale: bool,
+    /// Why the roster is an earlier one: the first problem of the files that cannot be used.
+    pub stale: Option<String>,
     pub overrides: Override,
     /// An earlier run found that the server takes changes only one at a time.
     pub batching_unsupported: bool,
@@ -67,7 +67,7 @@ pub struct RunOptions {
 
 impl RunOptions {
     pub fn new(trigger: Trigger) -> Self {
-        Self { trigger, stale: false, overrides: Override::None, batching_unsupported: false }
+        Self { trigger, stale: None, overrides: Override::None, batching_unsupported: false }
     }
 }
 

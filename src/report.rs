@@ -32,8 +32,8 @@ pub struct RunReport {
     pub trigger: Trigger,
     pub started: Timestamp,
     pub finished: Timestamp,
-    /// The roster was an earlier one, because the files could not be used.
-    pub stale: bool,
+    /// Why the roster was an earlier one: the first problem of the files that could not be used.
+    pub stale: Option<String>,
     /// The hash of the ledger's last row, for `rosterd ledger verify --head`.
     pub ledger: Option<String>,
     pub end: End,
@@ -144,6 +144,11 @@ impl Applied {
 }
 
 impl RunReport {
+    /// Whether the roster was an earlier one.
+    pub fn is_stale(&self) -> bool {
+        self.stale.is_some()
+    }
+
     pub fn status(&self) -> RunStatus {
         match &self.end {
             _ if self.is_interrupted() => RunStatus::Interrupted,

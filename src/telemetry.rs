@@ -240,7 +240,7 @@ fn log_failed(report: &RunReport, failure: &Failure, next: Option<Timestamp>) {
         status = report.status().as_str(),
         kind = (level != Level::INFO).then_some(failure.kind.as_str()),
         duration_ms = duration(report),
-        stale = (level == Level::ERROR).then_some(report.stale),
+        stale = (level == Level::ERROR).then_some(report.is_stale()),
         next = next.filter(|_| level != Level::INFO).map(time::exact),
         "{message}"
     );
@@ -295,7 +295,7 @@ fn log_applied(report: &RunReport, applied: &Applied, next: Option<Timestamp>) {
     let level = match status {
         RunStatus::Interrupted => Level::INFO,
         RunStatus::Failed => Level::ERROR,
-        _ if report.stale || status == RunStatus::Held => Level::WARN,
+        _ if report.is_stale() || status == RunStatus::Held => Level::WARN,
         _ => Level::INFO,
     };
     let RunCounts { done, rejected, unknown, not_sent, held, in_sync } = applied.counts();
@@ -329,7 +329,7 @@ fn log_applied(report: &RunReport, applied: &Applied, next: Option<Timestamp>) {
         duration_ms = duration(report),
         plan = %applied.plan.fingerprint.short(),
         ledger = report.ledger.as_deref(),
-        stale = report.stale,
+        stale = report.is_stale(),
         error = error.as_deref(),
         next = next.map(time::exact),
         "run"

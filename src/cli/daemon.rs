@@ -199,7 +199,7 @@ fn status_line(report: &RunReport, next: Option<Timestamp>) -> String {
     let (name, status) = (escape(&report.workspace), report.status().as_str());
     let status = match report.failure() {
         Some(failure) => format!("{status}: {}", escape(&failure.message)),
-        None if report.stale => "stale: the last valid roster is in force".to_owned(),
+        None if report.is_stale() => "stale: the last valid roster is in force".to_owned(),
         None => status.to_owned(),
     };
     let next = next.map_or_else(String::new, |next| format!(", next run {next:.0}"));

@@ -116,7 +116,7 @@ pub fn show_plan(view: &View<'_>, global: &Global) {
 /// Shows the outcome of every change. A run without a plan has nothing to show; with `--quiet`,
 /// neither has one that converged.
 pub fn show_run(report: &RunReport, sources: &Sources, approve_by: ApproveBy, global: &Global) {
-    let fine = report.status() == RunStatus::Converged && !report.stale;
+    let fine = report.status() == RunStatus::Converged && !report.is_stale();
     if report.applied().is_some() && !(global.quiet && fine) {
         let _ = output::result(&render::text::run(report, sources, approve_by, global.verbose > 0));
     }

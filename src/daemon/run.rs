@@ -51,11 +51,13 @@ impl<E: Environment> WorkspaceWorker<E> {
             None => Sources::default(),
         };
         let (stale, batching_unsupported) =
-            (self.known.input_failed, self.known.batching_unsupported);
-        let options = RunOptions { stale, batching_unsupported, ..RunOptions::new(trigger) };
+            (self.known.input_failed.clone(), self.known.batching_unsupported);
+        let options =
+            RunOptions { stale: stale.clone(), batching_unsupported, ..RunOptions::new(trigger) };
         let result = match (self.known.last_good.clone(), session) {
             (None, _) => {
-                let message = "no valid roster yet; runs begin when the files are valid";
+                let why = stale.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
+                let message = format!("no valid roster yet; runs begin when there is one{why}");
                 Err(Failure::new(FailureKind::Roster, message))
             }
             (Some(_), Err(failure)) => Err(failure),
@@ -116,7 +118,7 @@ impl<E: Environment> WorkspaceWorker<E> {
         match roster {
             Ok(loaded) => {
                 let found = Some(digest(&loaded.sources, &[]));
-                if std::mem::take(&mut self.known.input_failed) {
+                if self.known.input_failed.take().is_some() {
                     tracing::info!(workspace = name, "the roster is valid again");
                 }
                 if self.known.contents != found {
@@ -128,7 +130,7 @@ impl<E: Environment> WorkspaceWorker<E> {
             }
             Err(error) => {
                 let found = Some(digest(&error.sources, &error.diagnostics));
-                if !self.known.input_failed || self.known.contents != found {
+                if self.known.input_failed.is_none() || self.known.contents != found {
                     let kept = self.known.last_good.is_some();
                     let message = if kept {
                         "the roster cannot be used; the last valid one stays in force"
@@ -138,7 +140,7 @@ impl<E: Environment> WorkspaceWorker<E> {
                     tracing::error!(workspace = name, kept, "{message}");
                     self.environment.problems(name, &error.sources, &error.diagnostics);
                 }
-                self.known.input_failed = true;
+                self.known.input_failed = Some(error.summary());
                 self.known.contents = found;
                 Some(error.sources)
             }

@@ -61,7 +61,7 @@ pub(super) struct Known {
     /// When to read them again because of that.
     pub waiting: Option<Instant>,
     /// The files cannot be used.
-    pub input_failed: bool,
+    pub input_failed: Option<String>,
     /// The server takes changes only one at a time.
     pub batching_unsupported: bool,
 }

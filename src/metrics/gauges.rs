@@ -70,7 +70,7 @@ impl WorkspaceGauges {
             return;
         }
         self.attempt = Some(report.finished);
-        self.stale = report.stale;
+        self.stale = report.is_stale();
         if report.status() != RunStatus::Failed {
             self.success = Some(report.finished);
         }

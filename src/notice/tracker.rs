@@ -146,9 +146,13 @@ impl RunView<'_> {
             // There is no earlier roster to use; `failing` reports it.
             return None;
         }
-        let summary = || "the roster is invalid; the last valid one stays in use".to_owned();
-        let stale = self.report.stale;
-        self.transition(stale, &mut notified.stale, summary, "the roster is valid again")
+        let why = self.report.stale.as_deref().map(escape).unwrap_or_default();
+        let summary = || format!("the last valid roster stays in use: {why}");
+        let stale = self.report.is_stale();
+        let notice =
+            self.transition(stale, &mut notified.stale, summary, "the roster is valid again");
+        // The commit in use has not caused it.
+        notice.map(|it| Notice { commit: it.commit.filter(|_| !stale), ..it })
     }
 
     /// A notice if a failure began or ended, with the time that it lasted.

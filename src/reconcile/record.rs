@@ -102,7 +102,7 @@ fn run(report: &RunReport, loaded: &Loaded) -> Entry {
         status: report.status(),
         roster: loaded.roster.digest().hex(),
         commit: loaded.revision.as_ref().map(|revision| revision.commit.clone()),
-        stale: report.stale,
+        stale: report.is_stale(),
         plan: applied.map(|applied| applied.plan.fingerprint.hex()),
         counts: applied.map(Applied::counts).unwrap_or_default(),
         failure: report.failure().map(|failure| format!("{}: {}", failure.kind, failure.message)),

@@ -51,7 +51,8 @@ pub fn plan(view: &View<'_>, verbose: bool) -> String {
 /// shown with the plan, so a run without changes is one line.
 pub fn run(report: &RunReport, sources: &Sources, approve_by: ApproveBy, verbose: bool) -> String {
     let head = head(&report.workspace, sources, None);
-    let stale = if report.stale { "   (last valid roster: the files have errors)" } else { "" };
+    let stale =
+        if report.is_stale() { "   (last valid roster: the files have errors)" } else { "" };
     let applied = match &report.end {
         End::Failed(failure) => {
             let red = style(Kind::NeedsAction);

@@ -104,7 +104,7 @@ fn report() -> RunReport {
         trigger: Trigger::File,
         started: now,
         finished: "2026-11-25T10:00:01.5Z".parse().unwrap(),
-        stale: false,
+        stale: None,
         ledger: None,
         end: End::Applied(Box::new(applied)),
     }
@@ -171,7 +171,7 @@ fn text_format_has_the_same_lines_and_no_escape_sequences() {
 #[test]
 fn a_failed_run_is_logged_as_an_error() {
     let failure = Failure { kind: FailureKind::Connect, message: "no\u{1b}connection".into() };
-    let report = RunReport { end: End::Failed(failure), stale: true, ..report() };
+    let report = RunReport { end: End::Failed(failure), stale: Some("invalid".into()), ..report() };
     let rows = rows(&logged(LogFormat::Json, None, 0, || {
         log_once(&report, Some(NEXT.parse().unwrap()));
     }));

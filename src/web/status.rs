@@ -286,7 +286,7 @@ impl WorkspaceStatus {
             let snapshot = SnapshotView::new(&self.name, Arc::clone(observation));
             self.snapshot = Some(Arc::new(snapshot));
         }
-        let Some(found) = Health::of(report.status(), report.stale) else { return };
+        let Some(found) = Health::of(report.status(), report.is_stale()) else { return };
         let health = found.into();
         // The ledger also knows the runs before this process started.
         let memory = run.observation.as_ref().map(|observation| &observation.memory);
@@ -324,7 +324,7 @@ mod tests {
             trigger: Trigger::Retry,
             started: at(second - 1),
             finished: at(second),
-            stale: false,
+            stale: None,
             ledger: None,
             end: End::Failed(Failure { kind, message: "no\u{1b}".into() }),
         }

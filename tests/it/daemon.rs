@@ -184,17 +184,17 @@ async fn an_input_error_keeps_the_last_valid_roster_and_its_dates() {
     let kept = world.state().places.get_mut("acme").unwrap().roster.take();
     daemon.send(Event::FilesChanged).await;
     daemon.pass(1).await;
-    assert!(daemon.last().stale);
+    assert!(daemon.last().is_stale());
     assert_eq!(daemon.last().status(), RunStatus::Converged);
     daemon.pass(500).await;
     assert_eq!(daemon.triggers(), [Trigger::Start, Trigger::File, Trigger::Date]);
-    assert!(daemon.last().stale);
+    assert!(daemon.last().is_stale());
     assert_eq!(world.state().places["acme"].accounts.len(), 1);
 
     world.acme(|acme| acme.roster = kept);
     daemon.send(Event::FilesChanged).await;
     daemon.pass(1).await;
-    assert!(!daemon.last().stale);
+    assert!(!daemon.last().is_stale());
 }
 
 #[tokio::test(start_paused = true)]

@@ -23,7 +23,7 @@ fn report(end: End) -> RunReport {
         trigger: Trigger::File,
         started: now(),
         finished: now() + SignedDuration::from_secs(2),
-        stale: false,
+        stale: None,
         ledger: None,
         end,
     }

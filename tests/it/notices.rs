@@ -35,7 +35,7 @@ fn run_with(world: &World, outcome: &Outcome) -> RunReport {
         trigger: Trigger::Schedule,
         started: now(),
         finished: now() + SignedDuration::from_secs(2),
-        stale: false,
+        stale: None,
         ledger: None,
         end,
     }
@@ -190,8 +190,12 @@ fn the_summary_says_why_runs_fail() {
 #[test]
 fn an_invalid_roster_is_reported_while_runs_go_on() {
     let (world, mut tracker) = (World::converged(), TestTracker::new());
-    let stale = RunReport { stale: true, ..succeeded(&world) };
-    assert_eq!(tracker.kinds(&world, &stale), [Kind::Failing]);
+    let stale =
+        RunReport { stale: Some("users.yaml:3:5: unknown key".into()), ..succeeded(&world) };
+    let notices = tracker.notices(&world, &stale);
+    assert_eq!((notices.len(), notices[0].event, &notices[0].commit), (1, Kind::Failing, &None));
+    let summary = "the last valid roster stays in use: users.yaml:3:5: unknown key";
+    assert_eq!(notices[0].summary, summary);
     assert_eq!(tracker.notices(&world, &stale), []);
     assert_eq!(tracker.kinds(&world, &succeeded(&world)), [Kind::Recovered]);
 }
@@ -199,7 +203,10 @@ fn an_invalid_roster_is_reported_while_runs_go_on() {
 #[test]
 fn one_notice_reports_that_there_is_no_roster() {
     let (world, mut tracker) = (World::converged(), TestTracker::new());
-    let without = RunReport { stale: true, ..failed(FailureKind::Roster) };
+    let without = RunReport {
+        stale: Some("users.yaml:3:5: unknown key".into()),
+        ..failed(FailureKind::Roster)
+    };
     assert_eq!(tracker.kinds(&world, &without), [Kind::Failing]);
     assert_eq!(tracker.notices(&world, &without), []);
     assert_eq!(tracker.kinds(&world, &succeeded(&world)), [Kind::Recovered]);

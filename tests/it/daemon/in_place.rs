@@ -54,7 +54,7 @@ async fn runs_go_on_with_the_last_good_roster_while_a_file_is_written() {
         .await;
     daemon.pass(1).await;
     assert_eq!(daemon.triggers(), [Trigger::Start, Trigger::Http]);
-    assert!(!daemon.last().stale, "it is not late yet");
+    assert!(!daemon.last().is_stale(), "it is not late yet");
     assert_eq!(world.state().places["acme"].accounts.len(), 2);
     world.acme(|acme| acme.roster = Some(all));
     write(&daemon, ("matt@acme.io", "ANALYST", None)).await;
@@ -86,10 +86,10 @@ async fn files_that_never_stand_still_are_an_input_error() {
     daemon.pass(6).await;
     keep_writing(&daemon).await;
     assert_eq!(daemon.triggers(), [Trigger::Start, Trigger::File]);
-    assert!(daemon.last().stale);
+    assert!(daemon.last().is_stale());
     daemon.pass(3).await;
     assert_eq!(daemon.triggers()[2..], [Trigger::File]);
-    assert!(!daemon.last().stale);
+    assert!(!daemon.last().is_stale());
 }
 
 #[tokio::test(start_paused = true)]

@@ -25,7 +25,7 @@ fn report(world: &World, outcomes: &[Outcome], verification: Verification) -> Ru
         trigger: Trigger::Start,
         started: now(),
         finished: now(),
-        stale: false,
+        stale: None,
         ledger: None,
         end,
     }
@@ -110,7 +110,7 @@ fn a_converged_run_is_in_sync_and_a_failed_run_shows_the_error() {
 
     applied: 1 done, 1 in sync
     ");
-    report.stale = true;
+    report.stale = Some("invalid".into());
     report.end = End::Failed(Failure {
         kind: FailureKind::Unauthorized,
         message: "the key is not accepted".into(),

@@ -268,7 +268,7 @@ impl SimState {
         }
         self.count(&format!("trigger {}", report.trigger.as_str()));
         self.count(&format!("run {}", report.status().as_str()));
-        if report.stale {
+        if report.is_stale() {
             self.count("run on an earlier roster");
         }
         self.log_event("finished", &format!("by {}: {end}", report.trigger.as_str()));
