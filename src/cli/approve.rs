@@ -195,12 +195,7 @@ fn print(
     name: &str,
     why: &str,
 ) -> Result<u8, CliError> {
-    let reason = scalar(reason);
-    let lines = items
-        .iter()
-        .map(|(action, people)| write::approval(*action, people, &reason, indent.unwrap_or(2)));
-    let key = if indent.is_none() { "approvals:\n" } else { "" };
-    output::result(&format!("{key}{}", lines.collect::<String>()))?;
+    output::result(&write::approvals(items, &scalar(reason), indent))?;
     let place = if indent.is_none() { "at the end of" } else { "below `approvals:` in" };
     let message = format!("not written: {why}; add these lines {place} {name}, and commit it");
     Err(CliError::Failed(message))

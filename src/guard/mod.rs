@@ -184,11 +184,7 @@ impl Verdict {
     /// `indent`, to paste them below existing items that are indented like this; else with the key.
     pub fn approvals(&self, indent: Option<usize>) -> Option<String> {
         let people = self.releasable();
-        let items = people.iter().map(|(action, people)| {
-            write::approval(*action, people, "\"\" # write why", indent.unwrap_or(2))
-        });
-        let key = if indent.is_none() { "approvals:\n" } else { "" };
-        (!people.is_empty()).then(|| format!("{key}{}", items.collect::<String>()))
+        (!people.is_empty()).then(|| write::approvals(&people, "\"\" # write why", indent))
     }
 
     /// The same on one line.

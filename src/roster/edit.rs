@@ -143,10 +143,7 @@ impl Edit<'_> {
     }
 
     fn block(&self, indent: usize) -> String {
-        let items = self.items.iter();
-        items
-            .map(|(action, people)| write::approval(*action, people, &self.reason, indent))
-            .collect()
+        write::approvals(self.items, &self.reason, Some(indent))
     }
 
     /// The items in flow style. More than [`ON_ONE_LINE`] people get a line each.

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::fmt::Write as _;
 
+use super::edit::Items;
 use super::{Pattern, Unmanaged, compile};
 use crate::action::BudgetName;
 use crate::directory::Snapshot;
@@ -95,7 +96,7 @@ fn is_valid(entry: &Entry<'_>) -> bool {
 }
 
 /// An item of `approvals:` in block style, its dash after `indent` spaces. `reason` is YAML.
-pub fn approval(action: BudgetName, people: &[&Email], reason: &str, indent: usize) -> String {
+fn approval(action: BudgetName, people: &[&Email], reason: &str, indent: usize) -> String {
     let pad = " ".repeat(indent);
     let people: Vec<String> = people.iter().map(|email| scalar(email.as_str())).collect();
     let people = if people.len() > ON_ONE_LINE {
@@ -104,6 +105,15 @@ pub fn approval(action: BudgetName, people: &[&Email], reason: &str, indent: usi
         format!(" [{}]", people.join(", "))
     };
     format!("{pad}- {}:{people}\n{pad}  reason: {reason}\n", action.key())
+}
+
+/// The items of `approvals:`: with `indent`, to stand below others that are indented like this; else
+/// with the key.
+pub fn approvals(items: &Items<'_>, reason: &str, indent: Option<usize>) -> String {
+    let key = if indent.is_none() { "approvals:\n" } else { "" };
+    let indent = indent.unwrap_or(2);
+    let items = items.iter().map(|(action, people)| approval(*action, people, reason, indent));
+    key.to_owned() + &items.collect::<String>()
 }
 
 fn text(entries: &[Entry<'_>], patterns: &[String]) -> String {
