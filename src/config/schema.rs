@@ -66,41 +66,32 @@ pub(super) fn keys(section: &Value) -> Vec<&str> {
 }
 
 pub(super) fn schedule() -> Value {
-    section(
-        "When scheduled runs start.",
-        &json!({
-            "cron": text("Five fields, Unix weekdays, or @daily and the like.", "*/15 * * * *"),
-            "timezone": text("Time zone of the schedule.", "UTC"),
-            "jitter": duration("Maximum random delay of a run.", "30s"),
-        }),
-    )
+    Section("When scheduled runs start.").of(json!({
+        "cron": text("Five fields, Unix weekdays, or @daily and the like.", "*/15 * * * *"),
+        "timezone": text("Time zone of the schedule.", "UTC"),
+        "jitter": duration("Maximum random delay of a run.", "30s"),
+    }))
 }
 
 pub(super) fn watch() -> Value {
-    section(
-        "How changes of the files are detected.",
-        &json!({
-            "debounce": duration("How long files must be unchanged before a run.", "1s"),
-            "poll": duration("How often contents are compared, in case events are missing.", "30s"),
-            "in_place": duration(
-                "How long a roster that was written in place must be unchanged. 0s is off.",
-                "5s",
-            ),
-        }),
-    )
+    Section("How changes of the files are detected.").of(json!({
+        "debounce": duration("How long files must be unchanged before a run.", "1s"),
+        "poll": duration("How often contents are compared, in case events are missing.", "30s"),
+        "in_place": duration(
+            "How long a roster that was written in place must be unchanged. 0s is off.",
+            "5s",
+        ),
+    }))
 }
 
 pub(super) fn web() -> Value {
-    section(
-        "Access to the web UI and the API.",
-        &json!({
-            "token": secret("Grants reading everything and requesting runs."),
-            "anonymous": {
-                "type": "boolean",
-                "description": "Reading needs no token. Not set, only loopback needs none.",
-            },
-        }),
-    )
+    Section("Access to the web UI and the API.").of(json!({
+        "token": secret("Grants reading everything and requesting runs."),
+        "anonymous": {
+            "type": "boolean",
+            "description": "Reading needs no token. Not set, only loopback needs none.",
+        },
+    }))
 }
 
 pub(super) fn workspace() -> Value {
@@ -115,106 +106,92 @@ pub(super) fn workspace() -> Value {
 }
 
 pub(super) fn defaults() -> Value {
-    section(
-        "Settings of all workspaces. A workspace overrides them key by key.",
-        &json!({
-            "endpoint": not_shown(described(
-                "The https URL of the API; ${NAME} is a variable of the environment.",
-            )),
-            "credentials": credentials(),
-            "workspace_uid": nullable("Required with a company token."),
-            "users": {
-                "description": "The roster: a file, a folder, or a list of them with globs; or \
-                    files on a git server.",
-                "anyOf": [
-                    { "type": "string" },
-                    { "type": "array", "minItems": 1, "items": { "type": "string" } },
-                    git(),
-                ],
-            },
-            "timezone": text("Time zone of dates in the roster.", "UTC"),
-            "on_removed": {
-                "enum": ["disable", "report"],
-                "default": "disable",
-                "description": "What happens to accounts that are not in the roster.",
-            },
-            "suspend": {
-                "type": "boolean", "default": false, "description": "Hold every change.",
-            },
-            "guard": guard(),
-            "policy": policy(),
-            "http": http(),
-            "limits": limits(),
-        }),
-    )
+    Section("Settings of all workspaces. A workspace overrides them key by key.").of(json!({
+        "endpoint": not_shown(described(
+            "The https URL of the API; ${NAME} is a variable of the environment.",
+        )),
+        "credentials": credentials(),
+        "workspace_uid": nullable("Required with a company token."),
+        "users": {
+            "description": "The roster: a file, a folder, or a list of them with globs; or \
+                files on a git server.",
+            "anyOf": [
+                { "type": "string" },
+                { "type": "array", "minItems": 1, "items": { "type": "string" } },
+                git(),
+            ],
+        },
+        "timezone": text("Time zone of dates in the roster.", "UTC"),
+        "on_removed": {
+            "enum": ["disable", "report"],
+            "default": "disable",
+            "description": "What happens to accounts that are not in the roster.",
+        },
+        "suspend": {
+            "type": "boolean", "default": false, "description": "Hold every change.",
+        },
+        "guard": guard(),
+        "policy": policy(),
+        "http": http(),
+        "limits": limits(),
+    }))
 }
 
 pub(super) fn git() -> Value {
-    let mut schema = section(
-        "Files of a git repository, fetched over HTTPS.",
-        &json!({
-            "git": not_shown(described("The https URL of the repository; file:///PATH is local.")),
-            "ref": text("HEAD, a branch, a tag, or a name that begins with refs/.", "HEAD"),
-            "path": {
-                "description": "A file or folder in the repository, or a list of them with globs.",
-                "anyOf": [
-                    { "type": "string" },
-                    { "type": "array", "minItems": 1, "items": { "type": "string" } },
-                ],
-            },
-            "username": described("Needed only where the token does not say whose it is."),
-            "token": secret("A token or password that may read the repository."),
-            "ca_file": nullable("PEM file of a private certificate authority."),
-            "poll": duration("How often the repository is fetched without a reason.", "1m"),
-            "webhook_secret": secret("The secret of the webhook, or GitLab's token."),
-            "verify": verify(),
-        }),
-    );
+    let mut schema = Section("Files of a git repository, fetched over HTTPS.").of(json!({
+        "git": not_shown(described("The https URL of the repository; file:///PATH is local.")),
+        "ref": text("HEAD, a branch, a tag, or a name that begins with refs/.", "HEAD"),
+        "path": {
+            "description": "A file or folder in the repository, or a list of them with globs.",
+            "anyOf": [
+                { "type": "string" },
+                { "type": "array", "minItems": 1, "items": { "type": "string" } },
+            ],
+        },
+        "username": described("Needed only where the token does not say whose it is."),
+        "token": secret("A token or password that may read the repository."),
+        "ca_file": nullable("PEM file of a private certificate authority."),
+        "poll": duration("How often the repository is fetched without a reason.", "1m"),
+        "webhook_secret": secret("The secret of the webhook, or GitLab's token."),
+        "verify": verify(),
+    }));
     schema["required"] = json!(["git", "path"]);
     schema
 }
 
 pub(super) fn verify() -> Value {
-    let mut schema = section(
-        "Who must have signed a change of the roster.",
-        &json!({ "ssh_signers": described("File of allowed signers, as ssh-keygen reads it.") }),
-    );
+    let mut schema = Section("Who must have signed a change of the roster.").of(json!({
+        "ssh_signers": described("File of allowed signers, as ssh-keygen reads it."),
+    }));
     schema["required"] = json!(["ssh_signers"]);
     schema
 }
 
 pub(super) fn hooks() -> Value {
-    section(
-        "Webhooks of git servers, at /hooks/git/WORKSPACE.",
-        &json!({ "listen": described("Their address, such as 0.0.0.0:9465.") }),
-    )
+    Section("Webhooks of git servers, at /hooks/git/WORKSPACE.").of(json!({
+        "listen": described("Their address, such as 0.0.0.0:9465."),
+    }))
 }
 
 pub(super) fn credentials() -> Value {
-    section(
-        "Where the secrets are; never the secrets themselves.",
-        &json!({
-            "api_key": secret("Not needed with a token."),
-            "api_secret": secret("A value that begins with prdm_ is a bearer token."),
-        }),
-    )
+    Section("Where the secrets are; never the secrets themselves.").of(json!({
+        "api_key": secret("Not needed with a token."),
+        "api_secret": secret("A value that begins with prdm_ is a bearer token."),
+    }))
 }
 
 pub(super) fn notify_target() -> Value {
-    let mut schema = section(
-        "A webhook that receives notifications.",
-        &json!({
-            "url": not_shown(json!({
-                "description": "The https URL of the webhook, or where it is, if it is secret.",
-                "oneOf": [{ "type": "string" }, secret("Where the URL is.")],
-            })),
-            "format": { "enum": ["json", "slack"], "default": "json" },
-            "secret": secret("Key that signs notifications."),
-            "events": list(&json!({ "enum": Kind::ALL.map(Kind::as_str) }), ONLY_THESE),
-            "workspaces": list(&json!({ "type": "string" }), ONLY_THESE),
-            "expiring": duration("How long before access ends a notification is sent.", "14d"),
-        }),
-    );
+    let mut schema = Section("A webhook that receives notifications.").of(json!({
+        "url": not_shown(json!({
+            "description": "The https URL of the webhook, or where it is, if it is secret.",
+            "oneOf": [{ "type": "string" }, secret("Where the URL is.")],
+        })),
+        "format": { "enum": ["json", "slack"], "default": "json" },
+        "secret": secret("Key that signs notifications."),
+        "events": list(&json!({ "enum": Kind::ALL.map(Kind::as_str) }), ONLY_THESE),
+        "workspaces": list(&json!({ "type": "string" }), ONLY_THESE),
+        "expiring": duration("How long before access ends a notification is sent.", "14d"),
+    }));
     schema["required"] = json!(["url"]);
     schema
 }
@@ -225,97 +202,86 @@ pub(super) fn guard() -> Value {
     for name in BudgetName::ALL {
         let Some(budget) = limits.budgets.get(&name) else { continue };
         let window = format!("{}h", budget.window.as_hours());
-        budgets.insert(
-            name.key().into(),
-            section(
-                "At most the larger of floor and percent of the accounts, and never more than max.",
-                &json!({
-                    "percent": {
-                        "type": "integer", "minimum": 0, "maximum": 100, "default": budget.percent,
-                    },
-                    "floor": { "type": "integer", "minimum": 0, "default": budget.floor },
-                    "max": { "type": "integer", "minimum": 0, "default": budget.max },
-                    "window": duration("Time window of the budget.", &window),
-                }),
-            ),
-        );
+        let about =
+            "At most the larger of floor and percent of the accounts, and never more than max.";
+        let budget = Section(about).of(json!({
+            "percent": {
+                "type": "integer", "minimum": 0, "maximum": 100, "default": budget.percent,
+            },
+            "floor": { "type": "integer", "minimum": 0, "default": budget.floor },
+            "max": { "type": "integer", "minimum": 0, "default": budget.max },
+            "window": duration("Time window of the budget.", &window),
+        }));
+        budgets.insert(name.key().into(), budget);
     }
-    section(
-        "The safety rules.",
-        &json!({
-            "min_admins": {
-                "type": "integer", "minimum": 0, "default": limits.min_admins,
-                "description": "Minimum number of admins.",
-            },
-            "required_admins": list(
-                &json!({ "type": "string" }),
-                "Email addresses that stay ADMIN whatever the roster says.",
-            ),
-            "approvals": {
-                "enum": ["git", "file"],
-                "default": "git",
-                "description": "Outside a git work tree, `file` lets approvals count as the file \
-                    has them. In one, they count once they are committed.",
-            },
-            "budgets": section("Maximum number of changes of a kind.", &Value::Object(budgets)),
-        }),
-    )
+    Section("The safety rules.").of(json!({
+        "min_admins": {
+            "type": "integer", "minimum": 0, "default": limits.min_admins,
+            "description": "Minimum number of admins.",
+        },
+        "required_admins": list(
+            &json!({ "type": "string" }),
+            "Email addresses that stay ADMIN whatever the roster says.",
+        ),
+        "approvals": {
+            "enum": ["git", "file"],
+            "default": "git",
+            "description": "Outside a git work tree, `file` lets approvals count as the file \
+                has them. In one, they count once they are committed.",
+        },
+        "budgets": Section("Maximum number of changes of a kind.").of(budgets.into()),
+    }))
 }
 
 pub(super) fn policy() -> Value {
     let domains = |description| list(&json!({ "type": "string", "minLength": 1 }), description);
-    section(
-        "Which addresses the roster may have, aliases included.",
-        &json!({
-            "domains": domains(
-                "acme.io, or *.acme.io for its subdomains. Empty allows every domain.",
-            ),
-            "guests": domains("Other domains, whose members need `expires`."),
-        }),
-    )
+    Section("Which addresses the roster may have, aliases included.").of(json!({
+        "domains": domains(
+            "acme.io, or *.acme.io for its subdomains. Empty allows every domain.",
+        ),
+        "guests": domains("Other domains, whose members need `expires`."),
+    }))
 }
 
 pub(super) fn http() -> Value {
-    section(
-        "Connection to the API.",
-        &json!({
-            "timeout": duration("Timeout of one request.", "60s"),
-            "concurrency": {
-                "type": "integer", "minimum": 1, "maximum": 64, "default": 4,
-                "description": "Maximum number of requests in flight.",
-            },
-            "batch": {
-                "type": "integer", "minimum": 1, "maximum": 1000, "default": 25,
-                "description": "Maximum number of changes in one request.",
-            },
-            "rate": text("Maximum request rate: 10/s, 600/m, or off.", "10/s"),
-            "ca_file": nullable("PEM file of a private certificate authority."),
-        }),
-    )
+    Section("Connection to the API.").of(json!({
+        "timeout": duration("Timeout of one request.", "60s"),
+        "concurrency": {
+            "type": "integer", "minimum": 1, "maximum": 64, "default": 4,
+            "description": "Maximum number of requests in flight.",
+        },
+        "batch": {
+            "type": "integer", "minimum": 1, "maximum": 1000, "default": 25,
+            "description": "Maximum number of changes in one request.",
+        },
+        "rate": text("Maximum request rate: 10/s, 600/m, or off.", "10/s"),
+        "ca_file": nullable("PEM file of a private certificate authority."),
+    }))
 }
 
 pub(super) fn limits() -> Value {
-    section(
-        "Maximum sizes of what is read and planned.",
-        &json!({
-            "changes": {
-                "type": "integer", "minimum": 1, "maximum": 1_000_000,
-                "default": reconcile::MAX_CHANGES,
-                "description": "Changes and findings of a plan.",
-            },
-            "roster": bytes("All files of the roster together.", source::MAX_BYTES),
-            "response": bytes("A response of the API, decompressed.", client::MAX_RESPONSE),
-        }),
-    )
+    Section("Maximum sizes of what is read and planned.").of(json!({
+        "changes": {
+            "type": "integer", "minimum": 1, "maximum": 1_000_000,
+            "default": reconcile::MAX_CHANGES,
+            "description": "Changes and findings of a plan.",
+        },
+        "roster": bytes("All files of the roster together.", source::MAX_BYTES),
+        "response": bytes("A response of the API, decompressed.", client::MAX_RESPONSE),
+    }))
 }
 
-fn section(description: &str, properties: &Value) -> Value {
-    json!({
-        "description": description,
-        "type": "object",
-        "additionalProperties": false,
-        "properties": properties,
-    })
+/// An object of settings, by its description.
+struct Section<'a>(&'a str);
+
+impl Section<'_> {
+    /// With these keys and no others.
+    fn of(self, properties: Value) -> Value {
+        let mut schema =
+            json!({ "description": self.0, "type": "object", "additionalProperties": false });
+        schema["properties"] = properties;
+        schema
+    }
 }
 
 fn nullable(description: &str) -> Value {
