@@ -206,6 +206,11 @@ impl Diagnostic {
         self
     }
 
+    /// Adds it to those that were found.
+    pub fn emit(self, to: &mut Vec<Self>) {
+        to.push(self);
+    }
+
     pub fn is_error(&self) -> bool {
         self.severity == Severity::Error
     }

@@ -113,11 +113,10 @@ impl Validator<'_> {
     fn version(&mut self, fields: &Fields<'_, '_>) {
         let Some(node) = fields.require("version", &mut self.found) else { return };
         if node.text("`version`", &mut self.found).is_some_and(|text| text != "1") {
-            self.found.push(
-                Diagnostic::error("bad-version", "unsupported version of the format")
-                    .marked(node.place, "supported: 1")
-                    .hint("write `version: 1`, or use a newer rosterd"),
-            );
+            Diagnostic::error("bad-version", "unsupported version of the format")
+                .marked(node.place, "supported: 1")
+                .hint("write `version: 1`, or use a newer rosterd")
+                .emit(&mut self.found);
         }
     }
 
@@ -217,11 +216,10 @@ impl Validator<'_> {
             }
             Ok(text) => Some(text),
             Err(name) => {
-                self.found.push(
-                    Diagnostic::error("variable-not-set", format!("${{{name}}} is not set"))
-                        .marked(node.place, "a variable of the environment")
-                        .hint(format!("set {name}, or write the value here ($$ is a dollar sign)")),
-                );
+                Diagnostic::error("variable-not-set", format!("${{{name}}} is not set"))
+                    .marked(node.place, "a variable of the environment")
+                    .hint(format!("set {name}, or write the value here ($$ is a dollar sign)"))
+                    .emit(&mut self.found);
                 None
             }
         }
@@ -265,11 +263,10 @@ impl Validator<'_> {
                 |meant| format!("did you mean `{meant}`?"),
             );
             let written = node.text("`timezone`", &mut Vec::new()).unwrap_or_default();
-            self.found.push(
-                Diagnostic::error("unknown-timezone", format!("unknown time zone `{written}`"))
-                    .marked(node.place, "unknown time zone")
-                    .hint(hint),
-            );
+            Diagnostic::error("unknown-timezone", format!("unknown time zone `{written}`"))
+                .marked(node.place, "unknown time zone")
+                .hint(hint)
+                .emit(&mut self.found);
             TimeZone::UTC
         })
     }
@@ -345,17 +342,15 @@ impl Validator<'_> {
     }
 
     fn out_of_bounds(&mut self, node: &Node<'_>, key: &str, low: &str, high: &str) {
-        self.found.push(
-            Diagnostic::error("out-of-bounds", format!("`{key}` must be {low} to {high}"))
-                .marked(node.place, format!("not {low} to {high}")),
-        );
+        Diagnostic::error("out-of-bounds", format!("`{key}` must be {low} to {high}"))
+            .marked(node.place, format!("not {low} to {high}"))
+            .emit(&mut self.found);
     }
 
     pub fn reject(&mut self, node: &Node<'_>, key: &str, why: &dyn Display, wanted: &str) {
-        self.found.push(
-            Diagnostic::error("bad-value", format!("`{key}`: {why}"))
-                .marked(node.place, "not valid")
-                .hint(format!("write {wanted}")),
-        );
+        Diagnostic::error("bad-value", format!("`{key}`: {why}"))
+            .marked(node.place, "not valid")
+            .hint(format!("write {wanted}"))
+            .emit(&mut self.found);
     }
 }

@@ -12,10 +12,7 @@ impl Validator<'_> {
         let api_key = fields.get("api_key").map(|node| self.secret(node, "api_key"));
         let api_secret = fields.require("api_secret", &mut self.found);
         let api_secret = api_secret.and_then(|node| self.secret(node, "api_secret"));
-        let api_key = match api_key {
-            Some(key) => Some(key?),
-            None => None,
-        };
+        let api_key = api_key.map_or(Some(None), |key| key.map(Some))?;
         Some(CredentialSource { api_key, api_secret: api_secret? })
     }
 
@@ -52,12 +49,11 @@ impl Validator<'_> {
                 Some(SecretSource::File(self.base().join(path)))
             }
             _ => {
-                self.found.push(
-                    Diagnostic::error("bad-secret", format!("`{key}` needs exactly one source"))
-                        .at(node.place)
-                        .hint("write { env: NAME } or { file: PATH }")
-                        .redacted(),
-                );
+                Diagnostic::error("bad-secret", format!("`{key}` needs exactly one source"))
+                    .at(node.place)
+                    .hint("write { env: NAME } or { file: PATH }")
+                    .redacted()
+                    .emit(&mut self.found);
                 None
             }
         }

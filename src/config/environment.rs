@@ -38,10 +38,9 @@ pub(super) fn config(
     let Some(users) = &request.users else { return Err(vec![no_configuration()]) };
     let mut problems = Vec::new();
     if let Some(name) = request.workspaces.iter().find(|name| *name != NAME) {
-        problems.push(
-            Diagnostic::error("unknown-workspace", format!("there is no workspace `{name}`"))
-                .hint("without a configuration file, the only workspace is `default`"),
-        );
+        Diagnostic::error("unknown-workspace", format!("there is no workspace `{name}`"))
+            .hint("without a configuration file, the only workspace is `default`")
+            .emit(&mut problems);
     }
     let (mut connection, sending) = http_defaults();
     // Offline, only the ledger is asked for the host.

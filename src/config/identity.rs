@@ -54,15 +54,14 @@ impl Validator<'_> {
             let is_same = |other: &&Identity| this.is_same(other) && this.name != other.name;
             let Some(other) = identities[..position].iter().find(is_same) else { continue };
             let message = format!("`{}` and `{}` are the same workspace", other.name, this.name);
-            self.found.push(
-                Diagnostic::error("same-workspace", message)
-                    .marked(this.place, "configured again")
-                    .related(other.place, "first here")
-                    .hint(
-                        "remove one of them, or distinguish them by `workspace_uid` or by their \
+            Diagnostic::error("same-workspace", message)
+                .marked(this.place, "configured again")
+                .related(other.place, "first here")
+                .hint(
+                    "remove one of them, or distinguish them by `workspace_uid` or by their \
                          keys",
-                    ),
-            );
+                )
+                .emit(&mut self.found);
         }
     }
 
@@ -79,15 +78,14 @@ impl Validator<'_> {
             let by = names.get(former).copied().or_else(|| used.insert(former, *place));
             if let Some(other) = by {
                 let message = format!("`formerly: {former}` names another workspace of this file");
-                self.found.push(
-                    Diagnostic::error("former-name", message)
-                        .marked(*place, "this workspace")
-                        .related(other, "the other one")
-                        .hint(
-                            "a renamed workspace takes over the ledger of a name that is no \
+                Diagnostic::error("former-name", message)
+                    .marked(*place, "this workspace")
+                    .related(other, "the other one")
+                    .hint(
+                        "a renamed workspace takes over the ledger of a name that is no \
                                longer used, once",
-                        ),
-                );
+                    )
+                    .emit(&mut self.found);
             }
         }
     }

@@ -54,10 +54,7 @@ impl Validator<'_> {
         let workspaces = self.words(&fields, "workspaces", &known);
         let within = self.duration(&fields, "expiring", 14 * DAY, DAY..=366 * DAY);
         let within = SignedDuration::try_from(within).unwrap_or(SignedDuration::MAX);
-        let secret = match secret {
-            Some(secret) => Some(secret?),
-            None => None,
-        };
+        let secret = secret.map_or(Some(None), |secret| secret.map(Some))?;
         Some(NotifyTarget { url: url?, format, secret, events, workspaces, within })
     }
 

@@ -90,11 +90,10 @@ struct Validator<'a> {
 impl Validator<'_> {
     fn file(&mut self, document: &Node<'_>, is_first: bool) {
         if document.is_null() {
-            self.found.push(
-                Diagnostic::error("empty-file", "the file is empty")
-                    .marked(document.place, "no content")
-                    .hint("start with `version: 1` and `users:`"),
-            );
+            Diagnostic::error("empty-file", "the file is empty")
+                .marked(document.place, "no content")
+                .hint("start with `version: 1` and `users:`")
+                .emit(&mut self.found);
             return;
         }
         let Some(fields) = Fields::of(document, "the roster", &FILE, &mut self.found) else {
@@ -108,11 +107,10 @@ impl Validator<'_> {
         } else {
             for key in FIRST_ONLY {
                 let Some(place) = fields.place_of(key) else { continue };
-                self.found.push(
-                    Diagnostic::error("not-the-first-file", format!("`{key}` in another file"))
-                        .marked(place, "allowed only in the first file")
-                        .hint("move it to the first file of the roster"),
-                );
+                Diagnostic::error("not-the-first-file", format!("`{key}` in another file"))
+                    .marked(place, "allowed only in the first file")
+                    .hint("move it to the first file of the roster")
+                    .emit(&mut self.found);
             }
         }
         self.users(&fields);
@@ -122,11 +120,10 @@ impl Validator<'_> {
         let Some(node) = fields.require("version", &mut self.found) else { return };
         let Some(text) = node.text("`version`", &mut self.found) else { return };
         if text != "1" {
-            self.found.push(
-                Diagnostic::error("bad-version", format!("unsupported version `{}`", escape(text)))
-                    .marked(node.place, "supported: 1")
-                    .hint("write `version: 1`, or upgrade rosterd"),
-            );
+            Diagnostic::error("bad-version", format!("unsupported version `{}`", escape(text)))
+                .marked(node.place, "supported: 1")
+                .hint("write `version: 1`, or upgrade rosterd")
+                .emit(&mut self.found);
         }
     }
 
@@ -136,11 +133,10 @@ impl Validator<'_> {
             return;
         };
         if node.is_null() {
-            self.found.push(
-                Diagnostic::error("users-without-value", "`users` has no value")
-                    .marked(fields.place_of("users").unwrap_or(node.place), "no members")
-                    .hint("list the members, or write `users: []` for an empty roster"),
-            );
+            Diagnostic::error("users-without-value", "`users` has no value")
+                .marked(fields.place_of("users").unwrap_or(node.place), "no members")
+                .hint("list the members, or write `users: []` for an empty roster")
+                .emit(&mut self.found);
             return;
         }
         for item in node.items("`users`", &mut self.found).unwrap_or_default() {
@@ -192,15 +188,14 @@ impl Validator<'_> {
             if self.found.len() >= MAX_PROBLEMS {
                 break;
             }
-            self.found.push(
-                Diagnostic::error(
-                    "declared-and-unmanaged",
-                    format!("{email} is both a member and unmanaged"),
-                )
-                .marked(*place, "member here")
-                .related(pattern.place, "unmanaged here")
-                .hint("remove one of them; rosterd ignores unmanaged addresses"),
-            );
+            Diagnostic::error(
+                "declared-and-unmanaged",
+                format!("{email} is both a member and unmanaged"),
+            )
+            .marked(*place, "member here")
+            .related(pattern.place, "unmanaged here")
+            .hint("remove one of them; rosterd ignores unmanaged addresses")
+            .emit(&mut self.found);
         }
         self.unmanaged = unmanaged.patterns;
     }

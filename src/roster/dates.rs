@@ -30,11 +30,10 @@ pub fn parse(
     let instant = text.parse::<Timestamp>().ok().or_else(|| parse_date(text, boundary, zone));
     if instant.is_none() {
         let (label, hint) = explain(text);
-        out.push(
-            Diagnostic::error("bad-date", format!("{what} is not a date: `{}`", escape(text)))
-                .marked(node.place, label)
-                .hint(hint),
-        );
+        Diagnostic::error("bad-date", format!("{what} is not a date: `{}`", escape(text)))
+            .marked(node.place, label)
+            .hint(hint)
+            .emit(out);
     }
     instant
 }

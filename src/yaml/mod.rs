@@ -153,11 +153,10 @@ impl<'t> Node<'t> {
     /// Reports a tag where none is allowed.
     pub fn reject_tag(&self, out: &mut Vec<Diagnostic>) {
         if self.tag.is_some() {
-            out.push(
-                Diagnostic::error("unknown-tag", "a tag that is not known here")
-                    .marked(self.place, "unknown tag")
-                    .hint("remove the tag; quote text that begins with `!`"),
-            );
+            Diagnostic::error("unknown-tag", "a tag that is not known here")
+                .marked(self.place, "unknown tag")
+                .hint("remove the tag; quote text that begins with `!`")
+                .emit(out);
         }
     }
 

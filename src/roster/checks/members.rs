@@ -74,21 +74,19 @@ impl Validator<'_> {
         if let (Some((start, from)), Some((end, to))) = (starts, ends)
             && start >= end
         {
-            self.found.push(
-                Diagnostic::error("starts-after-expires", "`expires` is not after `starts`")
-                    .marked(to, "access ends")
-                    .related(from, "access starts")
-                    .hint("`expires` is the last day of access"),
-            );
+            Diagnostic::error("starts-after-expires", "`expires` is not after `starts`")
+                .marked(to, "access ends")
+                .related(from, "access starts")
+                .hint("`expires` is the last day of access")
+                .emit(&mut self.found);
         }
         if let Some((end, place)) = ends
             && end <= self.now
         {
-            self.found.push(
-                Diagnostic::warning("already-expired", "access has already ended")
-                    .marked(place, "in the past")
-                    .hint("remove the member, or set a later date"),
-            );
+            Diagnostic::warning("already-expired", "access has already ended")
+                .marked(place, "in the past")
+                .hint("remove the member, or set a later date")
+                .emit(&mut self.found);
         }
         let elevate = fields.optional("elevate", &mut self.found);
         let elevate = elevate.and_then(|node| self.elevation(node, role));
@@ -108,21 +106,19 @@ impl Validator<'_> {
         if let (Some(from), Some(node)) = (from, role_node)
             && !from.grows_to(&role)
         {
-            self.found.push(
-                Diagnostic::warning(
-                    "elevation-grants-nothing",
-                    format!("{role} is not a higher role than {from}"),
-                )
-                .marked(node.place, "not a higher role")
-                .hint("an elevation is a temporary higher role"),
-            );
+            Diagnostic::warning(
+                "elevation-grants-nothing",
+                format!("{role} is not a higher role than {from}"),
+            )
+            .marked(node.place, "not a higher role")
+            .hint("an elevation is a temporary higher role")
+            .emit(&mut self.found);
         }
         if until <= self.now {
-            self.found.push(
-                Diagnostic::warning("elevation-over", "the elevation has already ended")
-                    .marked(place, "in the past")
-                    .hint("remove `elevate`, or set a later date"),
-            );
+            Diagnostic::warning("elevation-over", "the elevation has already ended")
+                .marked(place, "in the past")
+                .hint("remove `elevate`, or set a later date")
+                .emit(&mut self.found);
         }
         Some(Elevation { role, until, reason })
     }

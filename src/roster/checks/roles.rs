@@ -31,14 +31,13 @@ impl Validator<'_> {
                 break;
             }
             if Role::known(&alias.text).is_some() {
-                self.found.push(
-                    Diagnostic::error(
-                        "role-shadowed",
-                        format!("`{}` is already an account type", alias.text),
-                    )
-                    .marked(alias.place, "cannot be an alias")
-                    .hint("choose another alias"),
-                );
+                Diagnostic::error(
+                    "role-shadowed",
+                    format!("`{}` is already an account type", alias.text),
+                )
+                .marked(alias.place, "cannot be an alias")
+                .hint("choose another alias")
+                .emit(&mut self.found);
                 continue;
             }
             let role = self.account_type(node);
@@ -94,14 +93,13 @@ impl Validator<'_> {
         if is_raw_role(text) {
             return Some(Ok(Role::from_api(text)));
         }
-        self.found.push(
-            Diagnostic::error(
-                "bad-raw-role",
-                format!("`{}` is not a valid account type", escape(text)),
-            )
-            .marked(node.place, "not a valid account type")
-            .hint("after `!raw`, use capitals, digits and underscores, as in NEW_ROLE"),
-        );
+        Diagnostic::error(
+            "bad-raw-role",
+            format!("`{}` is not a valid account type", escape(text)),
+        )
+        .marked(node.place, "not a valid account type")
+        .hint("after `!raw`, use capitals, digits and underscores, as in NEW_ROLE")
+        .emit(&mut self.found);
         None
     }
 

@@ -57,21 +57,19 @@ impl Validator<'_> {
                 Some((_, second)) => ("more than one", *second),
                 None => ("no", fields.head()),
             };
-            self.found.push(
-                Diagnostic::error("bad-approval", format!("the approval has {count} action"))
-                    .marked(place, "expected exactly one action")
-                    .hint("write one of disable, demote, grant_admin or invite, with addresses"),
-            );
+            Diagnostic::error("bad-approval", format!("the approval has {count} action"))
+                .marked(place, "expected exactly one action")
+                .hint("write one of disable, demote, grant_admin or invite, with addresses")
+                .emit(&mut self.found);
             return None;
         };
         let list = fields.optional(action.key(), &mut self.found)?;
         let items = list.items(&format!("`{}`", action.key()), &mut self.found)?;
         if items.is_empty() {
-            self.found.push(
-                Diagnostic::error("bad-approval", "the approval has no addresses")
-                    .marked(list.place, "empty list")
-                    .hint("list the addresses, or remove the approval"),
-            );
+            Diagnostic::error("bad-approval", "the approval has no addresses")
+                .marked(list.place, "empty list")
+                .hint("list the addresses, or remove the approval")
+                .emit(&mut self.found);
         }
         for item in items {
             if self.is_full() {
