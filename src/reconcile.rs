@@ -9,7 +9,6 @@ mod record;
 mod session;
 mod verify;
 
-use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -24,12 +23,11 @@ use crate::client::{ReadDirectory, TRACE, WriteDirectory};
 use crate::clock::Clock;
 use crate::directory::Snapshot;
 use crate::guard::{Override, Verdict};
-use crate::memory::entry::{AttemptStatus, Entry, Key};
+use crate::memory::entry::{AttemptStatus, Entry};
 
 use crate::memory::{self, Memory};
 use crate::plan::change::Change;
 use crate::report::{Failure, Outcome, RunReport, Trigger};
-use crate::revision::Revision;
 
 pub use accept::held;
 pub use evaluation::{Evaluation, MAX_CHANGES, Observation, check_size, dry_run};
@@ -81,13 +79,6 @@ pub struct RunResult {
     pub batching_unsupported: bool,
 }
 
-/// A complete listing, once the ledger has what is new in it.
-struct Listing {
-    snapshot: Snapshot,
-    /// The number of earlier changes that the API acknowledged and that this listing lacks.
-    lost: usize,
-}
-
 /// The plan after apply, with the outcome of each approved change.
 struct Sent {
     evaluation: Evaluation,
@@ -109,7 +100,7 @@ impl<D: ReadDirectory + WriteDirectory> Run<'_, D> {
         let steps = async {
             let started = self.clock.now();
             let converged = async {
-                let Listing { snapshot, lost } = self.snapshot(started).await?;
+                let (snapshot, lost) = self.snapshot(started).await?;
                 let evaluation = self.evaluate(snapshot, started).await?;
                 (self.on_plan)(&evaluation)?;
                 let sent = self.apply(evaluation).await;
@@ -124,8 +115,9 @@ impl<D: ReadDirectory + WriteDirectory> Run<'_, D> {
     }
 
     /// Lists the users, and writes what is new: the roster, accounts and invitations, and what
-    /// became of the changes that earlier runs left open.
-    async fn snapshot(&mut self, now: Timestamp) -> Result<Listing, Failure> {
+    /// became of the changes that earlier runs left open. Also returns the number of earlier changes
+    /// that the API acknowledged and that this listing lacks.
+    async fn snapshot(&mut self, now: Timestamp) -> Result<(Snapshot, usize), Failure> {
         let snapshot = self.directory.list().await?;
         check_size(&snapshot, &self.loaded.roster, self.spec.max_changes)?;
         self.session.admit(&snapshot)?;
@@ -141,7 +133,7 @@ impl<D: ReadDirectory + WriteDirectory> Run<'_, D> {
         };
         let lost = entries.iter().filter(is_lost).count();
         self.write(entries).await?;
-        Ok(Listing { snapshot, lost })
+        Ok((snapshot, lost))
     }
 
     /// Plans, and lets the guards decide. Approvals that no run has read are bound before to what
@@ -170,7 +162,10 @@ impl<D: ReadDirectory + WriteDirectory> Run<'_, D> {
     /// Sends what the guards approved. The guards evaluate again on the way, and may hold more.
     async fn apply(&mut self, mut evaluation: Evaluation) -> Sent {
         let Evaluation { plan, verdict, .. } = &evaluation;
-        let asked_by = self.attribute(verdict, plan.now).await;
+        let (spec, loaded, now) = (self.spec.clone(), Arc::clone(self.loaded), plan.now);
+        let changes = verdict.approved.changes().to_vec();
+        let attribute = move || attribution::attribute(&spec, &loaded, &changes, now);
+        let asked_by = in_background(attribute).await;
         let context = ApplyContext {
             plan,
             limits: &self.spec.limits,
@@ -185,14 +180,6 @@ impl<D: ReadDirectory + WriteDirectory> Run<'_, D> {
         self.options.batching_unsupported |= applied.batching_unsupported;
         Arc::make_mut(&mut evaluation.verdict).add(applied.held, applied.violations);
         Sent { evaluation, outcomes: applied.outcomes, stopped: applied.stopped }
-    }
-
-    /// The commit that asked for each approved change. A history that cannot be read costs the
-    /// commit's name, not the run.
-    async fn attribute(&self, verdict: &Verdict, now: Timestamp) -> HashMap<Key, Revision> {
-        let (spec, loaded) = (self.spec.clone(), Arc::clone(self.loaded));
-        let changes = verdict.approved.changes().to_vec();
-        in_background(move || attribution::attribute(&spec, &loaded, &changes, now)).await
     }
 
     /// The configured batch size, or less after trouble: one change at a time if the server takes

@@ -6,7 +6,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use parking_lot::Mutex;
 
 use super::progress::Progress;
@@ -22,7 +21,7 @@ use crate::notifier::{self, AllowedHosts, Notifier};
 use crate::reconcile::{Evaluation, InputError, Loaded};
 use crate::render::listed;
 use crate::report::{Failure, RunReport};
-use crate::systemd;
+use crate::systemd::{self, NotifyState};
 use crate::telemetry::{self, LogFormat, Standing};
 use crate::web::auth::Auth;
 use crate::web::hooks::{self, HookSecrets};
@@ -59,10 +58,10 @@ pub async fn run(global: &Global) -> Result<u8, CliError> {
     watch_dog(inbox.handle());
     // A unit that waits must not wait for a roster: `/readyz` and the status show whether there is
     // one.
-    systemd::ready();
+    systemd::notify(&NotifyState::Ready);
     let environment = Arc::new(environment);
     let ended = daemon::serve(Arc::clone(&environment), config, Arc::new(SystemClock), inbox).await;
-    systemd::stopping();
+    systemd::notify(&NotifyState::Stopping);
     environment.notifier.shutdown(NOTIFY_FLUSH_TIMEOUT).await;
     ended.map_err(|failure| CliError::Failed(failure.message))?;
     Ok(exit::OK)
@@ -108,7 +107,7 @@ fn watch_dog(handle: DaemonHandle) {
     tokio::spawn(async move {
         loop {
             if handle.is_alive().await {
-                systemd::alive();
+                systemd::notify(&NotifyState::Watchdog);
             }
             tokio::time::sleep(every).await;
         }
@@ -302,7 +301,7 @@ impl Environment for DaemonEnvironment {
         }
         self.notifier.on_run_completed(run);
         self.reported.lock().bars.remove(&report.workspace);
-        systemd::status(&status_line(report, next));
+        systemd::notify(&NotifyState::Status(&status_line(report, next)));
         if self.logged {
             let mut reported = self.reported.lock();
             let standing = reported.standing.entry(report.workspace.clone()).or_default();

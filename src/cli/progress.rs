@@ -3,7 +3,7 @@
 use std::io::IsTerminal;
 use std::sync::OnceLock;
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressFinish, ProgressStyle};
 
 /// Minimum number of changes for a bar; fewer are done before it could be read.
 const MIN_CHANGES: usize = 50;
@@ -20,27 +20,18 @@ impl Progress {
         if total < MIN_CHANGES || !std::io::stderr().is_terminal() {
             return;
         }
-        let bar = self.bar.get_or_init(|| new_bar(total as u64));
+        let bar = self.bar.get_or_init(|| {
+            let bar = ProgressBar::new(total as u64).with_finish(ProgressFinish::AndClear);
+            let template =
+                "applying {bar:30} {pos}/{len}  {elapsed} elapsed, about {eta} remaining";
+            match ProgressStyle::with_template(template) {
+                Ok(style) => bar.with_style(style),
+                Err(_) => bar,
+            }
+        });
         bar.set_position(done as u64);
         if done >= total {
             bar.finish_and_clear();
         }
     }
-}
-
-impl Drop for Progress {
-    fn drop(&mut self) {
-        if let Some(bar) = self.bar.get() {
-            bar.finish_and_clear();
-        }
-    }
-}
-
-fn new_bar(total: u64) -> ProgressBar {
-    let bar = ProgressBar::new(total);
-    let template = "applying {bar:30} {pos}/{len}  {elapsed} elapsed, about {eta} remaining";
-    if let Ok(style) = ProgressStyle::with_template(template) {
-        bar.set_style(style);
-    }
-    bar
 }

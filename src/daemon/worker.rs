@@ -123,9 +123,15 @@ impl<E: Environment> WorkspaceWorker<E> {
             let now = self.clock.now();
             self.update_timers(now);
             if let Some(settings) = self.settings.clone() {
-                let changed = std::mem::take(&mut self.commands.files_changed);
-                if changed && self.has_new_contents(&settings).await {
-                    self.commands.request(Trigger::File);
+                if std::mem::take(&mut self.commands.files_changed) {
+                    let found = self.contents(&settings).await;
+                    let found = self.complete(&settings, found);
+                    if self.known.contents.is_some()
+                        && found.is_some()
+                        && found != self.known.contents
+                    {
+                        self.commands.request(Trigger::File);
+                    }
                 }
                 if let Some(due) = self.timers.due(now) {
                     self.commands.request(due);
@@ -181,14 +187,6 @@ impl<E: Environment> WorkspaceWorker<E> {
     /// The next date of the roster after `now`.
     fn next_date(&self, now: Timestamp) -> Option<Timestamp> {
         self.known.last_good.as_ref().and_then(|loaded| loaded.roster.next_boundary(now))
-    }
-
-    /// Whether the files are complete and differ from what was read last. The first run is due
-    /// anyway.
-    async fn has_new_contents(&mut self, settings: &Arc<WorkspaceSettings>) -> bool {
-        let found = self.contents(settings).await;
-        let found = self.complete(settings, found);
-        self.known.contents.is_some() && found.is_some() && found != self.known.contents
     }
 
     /// The digest of the files as they are now, if they are complete.

@@ -228,7 +228,8 @@ impl DeliveryWorker {
             Format::Json => json::body(&delivery.notice),
             Format::Slack => slack::body(&delivery.notice, delivery.page.as_deref()),
         };
-        let http = http(&url)?;
+        let settings = client::Settings::new(url.clone(), TIMEOUT);
+        let http = client::connections(&settings).map_err(|error| retryable(error.message))?;
         let mut request = http.post(url).header(CONTENT_TYPE, "application/json");
         if let Some(secret) = &self.receiver.secret {
             let secret =
@@ -272,12 +273,6 @@ impl DeliveryWorker {
 /// Unreadable secrets are retryable too: an operator can fix them meanwhile.
 fn retryable(why: impl Into<String>) -> DeliveryError {
     DeliveryError::Retryable(why.into(), None)
-}
-
-/// An HTTP client with the same TLS roots and limits as the API client.
-fn http(url: &Url) -> Result<reqwest::Client, DeliveryError> {
-    let settings = client::Settings::new(url.clone(), TIMEOUT);
-    client::connections(&settings).map_err(|error| retryable(error.message))
 }
 
 #[cfg(test)]

@@ -137,11 +137,6 @@ impl Running {
         Arc::clone(&self.shared.world)
     }
 
-    /// Replaces the fault rates.
-    pub fn set_faults(&self, rates: impl IntoIterator<Item = FaultRate>) {
-        self.shared.faults.lock().set(rates);
-    }
-
     /// Stops the server; connections that stay open for more than 200 ms are dropped.
     pub async fn stop(mut self) {
         self.shared.stop.cancel();
