@@ -88,11 +88,7 @@ pub enum Credentials {
 
 /// Whether credentials may be sent to this URL: HTTPS, or plain HTTP to loopback.
 pub fn endpoint_is_safe(endpoint: &reqwest::Url) -> bool {
-    match endpoint.scheme() {
-        "https" => true,
-        "http" => is_loopback(endpoint),
-        _ => false,
-    }
+    endpoint.scheme() == "https" || endpoint.scheme() == "http" && is_loopback(endpoint)
 }
 
 /// Whether the host is `localhost` or a loopback address.

@@ -98,7 +98,10 @@ impl RateLimiter {
     /// A request that began at `began` failed with 429 or 5xx, or timed out.
     pub fn on_throttle(&mut self, began: Duration, now: Duration, retry_after: Option<Duration>) {
         let recent = self.recent.rate(now);
-        let bucket = self.bucket.get_or_insert_with(|| Bucket::learned(recent, now));
+        let bucket = self.bucket.get_or_insert_with(|| {
+            let rate = recent.max(2.0 * MIN_LEARNED);
+            Bucket { configured: None, rate, tokens: 0.0, at: now, halved_at: None }
+        });
         bucket.halve(began, now);
         if let Some(wait) = retry_after {
             self.paused_until = self.paused_until.max(now.saturating_add(wait));
@@ -127,12 +130,6 @@ impl RecentRate {
 }
 
 impl Bucket {
-    /// For a server that was overloaded by `rate` requests per second.
-    fn learned(rate: f64, now: Duration) -> Self {
-        let rate = rate.max(2.0 * MIN_LEARNED);
-        Self { configured: None, rate, tokens: 0.0, at: now, halved_at: None }
-    }
-
     /// Whether the rate is learned, and the server has recovered.
     fn is_expired(&self, now: Duration) -> bool {
         self.configured.is_none()

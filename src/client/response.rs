@@ -95,10 +95,10 @@ impl Item for InvitedUser {
 /// Parses a whole body.
 pub fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<Envelope<T>, Malformed> {
     match serde_json::from_slice::<Object<Keys<T, Errors>>>(body) {
-        Ok(Object(keys)) if keys.data.is_present || keys.errors.is_present => {
-            Ok(Envelope { data: keys.data.value, errors: keys.errors.value.unwrap_or_default() })
+        Ok(Object(Keys { data: None, errors: None })) => Err(Malformed::NotGraphql),
+        Ok(Object(Keys { data, errors })) => {
+            Ok(Envelope { data: data.flatten(), errors: errors.flatten().unwrap_or_default() })
         }
-        Ok(_) => Err(Malformed::NotGraphql),
         Err(error) => Err(malformed(body, &error)),
     }
 }
@@ -107,39 +107,27 @@ fn malformed(body: &[u8], error: &serde_json::Error) -> Malformed {
     match serde_json::from_slice::<Object<Keys<IgnoredAny, IgnoredAny>>>(body) {
         Err(why) if why.is_eof() => Malformed::CutShort,
         Err(why) if why.is_syntax() => Malformed::NotJson(why.to_string()),
-        Ok(Object(keys)) if keys.data.is_present || keys.errors.is_present => {
-            Malformed::Shape(error.to_string())
-        }
-        _ => Malformed::NotGraphql,
+        Ok(Object(Keys { data: None, errors: None })) | Err(_) => Malformed::NotGraphql,
+        Ok(_) => Malformed::Shape(error.to_string()),
     }
 }
 
 /// The two keys of a response.
 #[derive(Deserialize)]
 #[serde(bound(deserialize = "T: Deserialize<'de>, E: Deserialize<'de>"))]
+#[expect(clippy::option_option, reason = "a key may be missing, null, or have a value")]
 struct Keys<T, E> {
-    #[serde(default)]
-    data: Key<T>,
-    #[serde(default)]
-    errors: Key<E>,
+    #[serde(default, deserialize_with = "or_null")]
+    data: Option<Option<T>>,
+    #[serde(default, deserialize_with = "or_null")]
+    errors: Option<Option<E>>,
 }
 
-/// A key that may be missing, null, or have a value.
-struct Key<T> {
-    is_present: bool,
-    value: Option<T>,
-}
-
-impl<T> Default for Key<T> {
-    fn default() -> Self {
-        Self { is_present: false, value: None }
-    }
-}
-
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Key<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Ok(Self { is_present: true, value: Option::deserialize(deserializer)? })
-    }
+#[expect(clippy::option_option, reason = "a key may be missing, null, or have a value")]
+fn or_null<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Option<T>>, D::Error> {
+    Option::deserialize(deserializer).map(Some)
 }
 
 /// A JSON object. `derive` alone would also accept a list of the values in order.

@@ -52,7 +52,10 @@ impl Transport {
 
     /// Uses another transport instead of the network.
     pub fn over(http: Box<dyn HttpTransport>, settings: &Settings) -> Result<Self, ClientError> {
-        let workspace = settings.workspace_uid.as_deref().map(workspace).transpose()?;
+        let uid = settings.workspace_uid.as_deref();
+        let workspace = uid.map(HeaderValue::from_str).transpose().map_err(|_| {
+            unusable("`workspace_uid` contains a character that a header cannot carry".into())
+        })?;
         Ok(Self {
             http,
             endpoint: redacted_url(&settings.endpoint),
@@ -158,12 +161,6 @@ fn check(endpoint: &Url) -> Result<(), ClientError> {
         )));
     }
     Ok(())
-}
-
-fn workspace(uid: &str) -> Result<HeaderValue, ClientError> {
-    HeaderValue::from_str(uid).map_err(|_| {
-        unusable("`workspace_uid` contains a character that a header cannot carry".into())
-    })
 }
 
 fn secret_value(what: &str, text: &str) -> Result<HeaderValue, ClientError> {

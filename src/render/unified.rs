@@ -67,7 +67,18 @@ fn before_and_after<'a>(
     view: &View<'a>,
     changes: &'a [Change],
 ) -> (Vec<Entry<'a>>, Vec<Entry<'a>>) {
-    let before = directory(view);
+    let accounts = view.snapshot.accounts();
+    let has_account =
+        |email: &Email| accounts.binary_search_by(|account| account.email.cmp(email)).is_ok();
+    let active =
+        accounts.iter().map(|it| Entry { email: &it.email, role: &it.role, uid: Some(&it.uid) });
+    let pending = view.snapshot.invitations().iter();
+    let pending = pending
+        .filter(|it| it.status.is_pending() && !has_account(&it.email))
+        .map(|it| Entry { email: &it.email, role: &it.role, uid: None });
+    let mut before: Vec<Entry<'a>> =
+        active.chain(pending).filter(|entry| !view.roster.is_unmanaged(entry.email)).collect();
+    before.sort_by_key(|entry| (entry.email, entry.uid));
     let by_uid: HashMap<&Uid, &Change> =
         changes.iter().filter_map(|change| Some((change.action.uid()?, change))).collect();
     let mut after = Vec::with_capacity(before.len());
@@ -85,23 +96,6 @@ fn before_and_after<'a>(
     }
     after.sort_by_key(|entry| (entry.email, entry.uid));
     (before, after)
-}
-
-/// The managed accounts, and the invitations that can still be accepted.
-fn directory<'a>(view: &View<'a>) -> Vec<Entry<'a>> {
-    let accounts = view.snapshot.accounts();
-    let has_account =
-        |email: &Email| accounts.binary_search_by(|account| account.email.cmp(email)).is_ok();
-    let active =
-        accounts.iter().map(|it| Entry { email: &it.email, role: &it.role, uid: Some(&it.uid) });
-    let pending = view.snapshot.invitations().iter();
-    let pending = pending
-        .filter(|it| it.status.is_pending() && !has_account(&it.email))
-        .map(|it| Entry { email: &it.email, role: &it.role, uid: None });
-    let mut entries: Vec<Entry<'a>> =
-        active.chain(pending).filter(|entry| !view.roster.is_unmanaged(entry.email)).collect();
-    entries.sort_by_key(|entry| (entry.email, entry.uid));
-    entries
 }
 
 /// The lines before the entries.
