@@ -7,6 +7,7 @@ mod file;
 mod git;
 pub mod in_place;
 mod local;
+mod pack;
 pub mod remote;
 pub mod revision;
 pub mod secret;

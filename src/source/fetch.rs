@@ -1,23 +1,19 @@
 //! Fetches a ref of a git server over HTTP, with version 2 of git's protocol
 //! (<https://git-scm.com/docs/protocol-v2>). The whole history comes in one pack.
 
-use std::io::{self, BufReader, Read};
+use std::io::{self, Read};
 use std::path::Path;
-use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use gix::ObjectId;
-use gix_pack as pack;
 use reqwest::{Client, RequestBuilder, Response, StatusCode, Url, header};
 use tokio::runtime::{Builder, Runtime};
 
-use super::git::MAX_OBJECT;
+use super::pack;
 use crate::client::cause;
 
 /// Maximum size of a pack, in bytes.
 const MAX_PACK: u64 = 256 << 20;
-/// Maximum number of objects in a pack: each needs about 100 bytes of memory.
-const MAX_OBJECTS: u32 = 1_000_000;
 /// Maximum size of a list of refs, in bytes.
 const MAX_REFS: u64 = 1 << 20;
 /// Maximum length of a packet, including its length.
@@ -119,28 +115,7 @@ impl<'a> Server<'a> {
                 Packet::Flush => return Err("it sent no objects".into()),
             }
         }
-        let mut pack = PackReader::new(body);
-        let mut head = [0; 12];
-        pack.read_exact(&mut head).map_err(broken)?;
-        check_count(head)?;
-        let mut pack = BufReader::new((&head[..]).chain(pack));
-        let options = pack::bundle::write::Options {
-            thread_limit: Some(1),
-            alloc_limit_bytes: Some(MAX_OBJECT),
-            ..Default::default()
-        };
-        let written = pack::Bundle::write_to_directory(
-            &mut pack,
-            Some(packs),
-            &mut gix::progress::Discard,
-            &AtomicBool::new(false),
-            None::<gix::objs::find::Never>,
-            gix::hash::Kind::Sha1,
-            options,
-        );
-        let written = written.map_err(|error| format!("its objects are not usable: {error}"))?;
-        // Nothing else removes packs here.
-        written.keep_path.map_or(Ok(()), std::fs::remove_file).map_err(|error| error.to_string())
+        pack::store(&mut PackReader::new(body), packs, self.deadline)
     }
 
     /// Asks for version 2 of the protocol, and for names of objects by SHA-1.
@@ -210,19 +185,6 @@ impl<'a> Server<'a> {
     }
 }
 
-/// Fails if the head of a pack announces too many objects.
-fn check_count(head: [u8; 12]) -> Result<(), String> {
-    let [.., a, b, c, d] = head;
-    let count = u32::from_be_bytes([a, b, c, d]);
-    if count <= MAX_OBJECTS {
-        return Ok(());
-    }
-    Err(format!(
-        "it sent {count} objects, more than {MAX_OBJECTS}; keep the roster in a repository of its \
-         own"
-    ))
-}
-
 /// A line in a packet.
 fn line(text: &str) -> String {
     format!("{:04x}{text}\n", text.len() + 5)
@@ -287,7 +249,7 @@ impl<R: Read> Read for PackReader<R> {
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "for `map_err`")]
-fn broken(error: io::Error) -> String {
+pub(super) fn broken(error: io::Error) -> String {
     if error.kind() == io::ErrorKind::UnexpectedEof {
         "its answer is cut off, or too large".to_owned()
     } else {
@@ -334,16 +296,6 @@ mod tests {
             let message = found[0].as_ref().unwrap_err();
             assert!(found.len() == 1 && message.contains(why), "{message}");
         }
-    }
-
-    #[test]
-    fn a_pack_with_too_many_objects_is_refused() {
-        let head = |count: u32| {
-            let bytes = [b"PACK\0\0\0\x02", &count.to_be_bytes()[..]].concat();
-            check_count(bytes.try_into().unwrap())
-        };
-        assert_eq!(head(MAX_OBJECTS), Ok(()));
-        assert!(head(MAX_OBJECTS + 1).unwrap_err().contains("1000001 objects"));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 use std::fs::{File, Metadata};
 use std::os::unix::fs::MetadataExt as _;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -93,7 +94,10 @@ impl GitRemote {
             Diagnostic::error("fetch", format!("cannot fetch {url}: {}", escape(why)))
                 .hint("check `git`, `token` and the network; the daemon tries again")
         };
-        let fetched = self.fetch_into(&self.open()?.repository);
+        let repository = self.open()?.repository;
+        // Whatever a server sends must not end the thread that fetches.
+        let fetched = catch_unwind(AssertUnwindSafe(|| self.fetch_into(&repository)));
+        let fetched = fetched.unwrap_or_else(|_| Err("its answer is not usable".into()));
         fetched.map_err(|why| failed(&why))?;
         let reached = self.clone.join(REACHED);
         std::fs::write(reached, "").map_err(|error| failed(&error.to_string()))?;

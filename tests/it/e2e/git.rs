@@ -1,5 +1,7 @@
 //! Rosters of a git server: a real `git http-backend` behind a small HTTP server.
 
+mod memory;
+
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};

@@ -46,7 +46,7 @@ pub struct GitServer {
     pub replies: Arc<Mutex<Replies>>,
     /// The heads of all requests.
     pub requests: Arc<Mutex<Vec<String>>>,
-    /// Number of bytes of an endless answer that were sent.
+    /// Number of bytes of the longest endless answer.
     pub sent: Arc<AtomicUsize>,
     /// Number of endless answers that nobody reads any more.
     pub given_up: Arc<AtomicUsize>,
@@ -148,9 +148,11 @@ fn answer(stream: &mut TcpStream, reply: Reply, sent: &AtomicUsize) -> std::io::
         Reply::Endless(first, rest) => {
             stream.write_all(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n")?;
             stream.write_all(&first)?;
+            let mut count = first.len();
             loop {
                 stream.write_all(&rest)?;
-                sent.fetch_add(rest.len(), Ordering::Relaxed);
+                count += rest.len();
+                sent.fetch_max(count, Ordering::Relaxed);
             }
         }
         Reply::Drip(body, pause) => {
