@@ -39,9 +39,11 @@ fn problems(global: &Global) -> Result<Vec<Checked>, CliError> {
     let (sources, diagnostics) = (loaded.sources, loaded.warnings);
     let mut found = vec![Checked { sources, diagnostics, members: None }];
     for workspace in &loaded.config.workspaces {
-        if workspace.target.source.git.is_some() {
+        if let Some(remote) = &workspace.target.source.git {
             let name = &workspace.target.workspace;
             output::note(&format!("{name}: `rosterd --plan` reads the roster on the git server"));
+            let diagnostics = remote.check_signers().err().into_iter().collect();
+            found.push(Checked { sources: Sources::default(), diagnostics, members: None });
             continue;
         }
         found.push(match reconcile::load(&workspace.target, SystemClock.now()) {

@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::time::Duration;
 
+use tempfile::TempDir;
+
 use super::args::{PlanArgs, PlanFormat};
 use super::{CliError, Context, Global, exit, output};
 use crate::blocking::run_blocking;
@@ -21,11 +23,11 @@ use crate::source::in_place;
 /// Plans every selected workspace. If one fails, the others are still shown.
 pub async fn run(global: &Global, args: &PlanArgs) -> Result<u8, CliError> {
     let (context, mut config) = Context::start(global).await?;
-    // It outlives the plans.
-    let folder = tempfile::tempdir().map_err(|error| CliError::Failed(error.to_string()))?;
+    // They outlive the plans.
+    let mut clones = Vec::new();
     if let Some(reference) = &args.reference {
         for workspace in &mut config.workspaces {
-            preview(workspace, reference, folder.path())?;
+            clones.push(preview(workspace, reference)?);
         }
     }
     let mut planned = Vec::new();
@@ -146,18 +148,19 @@ pub async fn fetch(workspace: &WorkspaceConfig) -> Result<(), CliError> {
     fetched.map_err(|problem| failed(workspace, &problem.with_hint()))
 }
 
-/// Reads another ref from now on, in a clone that does not outlive the folder.
-fn preview(
-    workspace: &mut WorkspaceConfig,
-    reference: &str,
-    folder: &Path,
-) -> Result<(), CliError> {
+/// Reads another ref from now on, in a clone in the state directory that is removed in the end.
+fn preview(workspace: &mut WorkspaceConfig, reference: &str) -> Result<TempDir, CliError> {
     let name = workspace.target.workspace.clone();
     let Some(remote) = &mut workspace.target.source.git else {
         return Err(CliError::Usage(format!("--ref: the roster of {name} is on no git server")));
     };
-    *remote = remote.preview(reference, &folder.join(name));
-    Ok(())
+    let clones = remote.clone.parent().unwrap_or(Path::new("."));
+    let folder = std::fs::create_dir_all(clones).and_then(|()| TempDir::new_in(clones));
+    let folder = folder.map_err(|error| {
+        CliError::Failed(format!("a clone in {} is not possible: {error}", clones.display()))
+    })?;
+    *remote = remote.preview(reference, folder.path());
+    Ok(folder)
 }
 
 /// Waits until files that may be written just now are as old as `in_place`, or have not changed

@@ -72,7 +72,8 @@ pub(super) fn config(
         policy: Policy::default(),
         sending,
     };
-    let secret = |name: &str| SecretSource::Env(name.to_owned());
+    let secret =
+        |name: &str| git::secret(env, name).unwrap_or_else(|| SecretSource::Env(name.to_owned()));
     let credentials = CredentialSource {
         api_key: Some(secret("PARADIME_API_KEY")),
         api_secret: secret("PARADIME_API_SECRET"),
@@ -132,11 +133,16 @@ fn set_endpoint(
         problems.push(Diagnostic::error("variable-not-set", message).hint(hint));
     };
     match set("PARADIME_API_SECRET") {
+        // Its first letters, which say whether it is a token, are read with it.
+        None if git::secret(env, "PARADIME_API_SECRET").is_some() => {}
         None => missing(
             "PARADIME_API_SECRET",
             "set it together with PARADIME_API_KEY, or to a token (prdm_…)",
         ),
-        Some(secret) if !secret.starts_with(TOKEN_PREFIX) && set("PARADIME_API_KEY").is_none() => {
+        Some(secret)
+            if !secret.starts_with(TOKEN_PREFIX)
+                && git::secret(env, "PARADIME_API_KEY").is_none() =>
+        {
             missing("PARADIME_API_KEY", "set it, or set PARADIME_API_SECRET to a token (prdm_…)");
         }
         Some(_) => {}

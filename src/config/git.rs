@@ -7,8 +7,8 @@ use std::time::Duration;
 use reqwest::Url;
 
 use super::checks::Validator;
-use super::workspace::endpoint;
-use super::{SecretSource, schema};
+use super::workspace::{endpoint, placeholder_endpoint};
+use super::{SecretSource, schema, values};
 use crate::diagnostic::Diagnostic;
 use crate::ledger::Location;
 use crate::source::remote::{GitRemote, LOCAL, clone_folder};
@@ -30,7 +30,8 @@ fn set(env: &dyn Fn(&str) -> Option<String>, name: &str) -> Option<String> {
     env(name).filter(|value| !value.is_empty())
 }
 
-fn secret(env: &dyn Fn(&str) -> Option<String>, name: &str) -> Option<SecretSource> {
+/// A secret in the environment: its value, or the path of a file in `NAME_FILE`.
+pub(super) fn secret(env: &dyn Fn(&str) -> Option<String>, name: &str) -> Option<SecretSource> {
     let file = || set(env, &format!("{name}_FILE")).map(|path| SecretSource::File(path.into()));
     set(env, name).map(|_| SecretSource::Env(name.to_owned())).or_else(file)
 }
@@ -148,8 +149,9 @@ impl Validator<'_> {
             poll,
             webhook_secret: webhook_secret?,
             ssh_signers: match (verify, signers) {
-                (None, _) => None,
-                (Some(_), path) => Some(self.base().join(path?)),
+                (Some(_), Some(path)) => Some(self.base().join(path)),
+                (Some(_), None) if !self.request.offline => return None,
+                _ => None,
             },
             ..GitRemote::new(url, reference, clone)
         };
@@ -157,6 +159,10 @@ impl Validator<'_> {
     }
 
     fn repository_url(&mut self, node: &Node<'_>) -> Option<Url> {
+        let text = node.text("`git`", &mut self.found)?;
+        if self.request.offline && values::expand(text, self.env).is_err() {
+            return Some(placeholder_endpoint());
+        }
         let text = self.expanded(node, "`git`")?;
         if let Some(https) = https_form(&text) {
             let hint = format!("write {https}, and a token under `token`");

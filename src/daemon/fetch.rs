@@ -16,14 +16,14 @@ use crate::source::remote::GitRemote;
 /// Minimum time between two fetches because of webhooks: a flood of them is one fetch.
 const PAUSE: Duration = Duration::from_secs(5);
 
-/// One for each clone; they end when this is dropped.
+/// One for each repository and way to fetch it; they end when this is dropped.
 #[derive(Debug, Default)]
 pub(super) struct Fetchers(Vec<Fetcher>);
 
 #[derive(Debug)]
 struct Fetcher {
     remote: GitRemote,
-    /// Whose rosters the clone has.
+    /// Whose rosters it has.
     workspaces: Vec<String>,
     pushed: Arc<Notify>,
     _task: AbortOnDropHandle<()>,
@@ -36,7 +36,7 @@ impl Fetchers {
         for workspace in &config.workspaces {
             let Some(remote) = &workspace.target.source.git else { continue };
             let name = workspace.target.workspace.clone();
-            if let Some(same) = self.0.iter_mut().find(|it| it.remote.clone == remote.clone) {
+            if let Some(same) = self.0.iter_mut().find(|it| it.remote == *remote) {
                 same.workspaces.push(name);
             } else if let Some(at) = before.iter().position(|it| it.remote == *remote) {
                 let kept = before.swap_remove(at);

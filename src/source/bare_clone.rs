@@ -3,7 +3,6 @@
 //! It has a ref for the commit that was fetched last, and for each roster one for the last commit
 //! in which it was usable.
 
-use std::path::Path;
 use std::sync::LazyLock;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -22,7 +21,7 @@ use crate::memory::entry::Acceptable;
 use crate::roster::Digest;
 
 pub(super) const FETCHED: &str = "refs/rosterd/fetched";
-/// How long a server may be away before that is an outage.
+/// How long a server may be away before that is an outage, besides the time between two fetches.
 const TOLERATED: Duration = Duration::from_mins(5);
 /// When this process first needed a clone. A restart may find an old one.
 static STARTED: LazyLock<Instant> = LazyLock::new(Instant::now);
@@ -69,9 +68,9 @@ impl BareClone {
 
     /// The commit to read, unless that would go back, nobody who may has signed it, or the server
     /// has been away for long.
-    fn newest(&self, users: &[String], ssh_signers: Option<&Path>) -> Result<ObjectId, Diagnostic> {
+    fn newest(&self, users: &[String], remote: &GitRemote) -> Result<ObjectId, Diagnostic> {
         let fetched = self.fetched()?;
-        let away = self.reached.is_none_or(|age| age > TOLERATED);
+        let away = self.reached.is_none_or(|age| age > remote.poll + TOLERATED);
         if away && STARTED.elapsed() > TOLERATED {
             let message = "the git server has not answered for more than 5 minutes";
             return Err(Diagnostic::error("git-away", message)
@@ -82,7 +81,7 @@ impl BareClone {
             return Err(Diagnostic::error("rewritten", rewritten.message)
                 .hint("push a commit that follows it, or accept it: `rosterd accept history`"));
         }
-        if let Some(file) = ssh_signers {
+        if let Some(file) = &remote.ssh_signers {
             trust::check(&self.repository, users, file, accepted, fetched)?;
         }
         Ok(fetched)
@@ -140,7 +139,7 @@ impl RosterSource {
     pub(super) fn fetched(&self, remote: &GitRemote) -> Result<Sources, Vec<Diagnostic>> {
         let newest = || {
             let clone = remote.open()?;
-            let commit = clone.newest(&self.users, remote.ssh_signers.as_deref())?;
+            let commit = clone.newest(&self.users, remote)?;
             Ok((clone, commit))
         };
         let (clone, commit) = newest().map_err(|problem| vec![problem])?;

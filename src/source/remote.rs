@@ -18,6 +18,7 @@ use super::file::real_path;
 use super::git::opened;
 use super::local::Local;
 use super::secret::SecretSource;
+use super::signers::Signers;
 use crate::client::{Settings, connections};
 use crate::diagnostic::Diagnostic;
 use crate::escape::escape;
@@ -78,6 +79,11 @@ impl GitRemote {
     pub fn preview(&self, reference: &str, clone: &Path) -> Self {
         let (reference, clone) = (reference.to_owned(), clone.to_owned());
         Self { reference, clone, ssh_signers: None, ..self.clone() }
+    }
+
+    /// Whether the keys that commits must be signed by can be read.
+    pub fn check_signers(&self) -> Result<(), Diagnostic> {
+        self.ssh_signers.as_deref().map_or(Ok(()), |path| Signers::read(path).map(drop))
     }
 
     /// Fetches if nothing was fetched yet.

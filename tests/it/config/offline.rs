@@ -162,3 +162,63 @@ fn offline_literal_errors_are_still_reported() {
     let missing = Request { path: Some(Path::new("gone.yaml").into()), ..offline };
     assert_eq!(codes("", &missing), ["missing-file"]);
 }
+
+/// The one workspace of these variables; `--users` is a repository.
+fn of_repository(users: &str, variables: &[(&str, &str)]) -> rosterd::config::WorkspaceConfig {
+    let (empty, state) = (tempfile::tempdir().unwrap(), ("STATE_DIRECTORY", "/var/lib/rosterd"));
+    let all = [&VARIABLES[..1], &[state], variables].concat();
+    let env = |name: &str| {
+        all.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
+    };
+    let request = Request { users: Some(users.into()), ..Request::default() };
+    load(&request, &env, empty.path()).unwrap().config.workspaces.remove(0)
+}
+
+#[test]
+fn a_repository_and_its_secrets_need_no_configuration() {
+    let files = [
+        ("PARADIME_API_KEY_FILE", "/run/secrets/key"),
+        ("PARADIME_API_SECRET_FILE", "/run/secrets/secret"),
+        ("ROSTERD_GIT_TOKEN_FILE", "/run/secrets/token"),
+        ("ROSTERD_WEBHOOK_SECRET", "hush"),
+    ];
+    let url = "https://git.acme.io/access.git";
+    let workspace = of_repository(&format!("{url}#main:users.yaml,teams/*.yaml"), &files);
+    let file = |path: &str| Some(SecretSource::File(path.into()));
+    assert_eq!(workspace.credentials.api_key, file("/run/secrets/key"));
+    assert_eq!(Some(workspace.credentials.api_secret), file("/run/secrets/secret"));
+    let source = workspace.target.source;
+    assert_eq!(source.users, ["users.yaml", "teams/*.yaml"]);
+    let remote = source.git.unwrap();
+    assert_eq!((remote.url.as_str(), remote.reference.as_str()), (url, "main"));
+    assert_eq!(remote.token, file("/run/secrets/token"));
+    assert_eq!(remote.webhook_secret, Some(SecretSource::Env("ROSTERD_WEBHOOK_SECRET".into())));
+    assert!(remote.clone.starts_with("/var/lib/rosterd/git"), "{}", remote.clone.display());
+    let secrets = &VARIABLES[1..3];
+    let at_head = of_repository("file:///srv/access#:users.yaml", secrets);
+    assert_eq!(at_head.target.source.git.unwrap().reference, "HEAD");
+    for (users, why) in [
+        (url, "it names no file in the repository"),
+        ("https://git.acme.io/access.git#main", "it names no file in the repository"),
+        ("http://git.acme.io/access.git#main:users.yaml", "would send the key unencrypted"),
+        ("https://matt:hush@git.acme.io/a.git#main:users.yaml", "contains a user or a password"),
+        ("ftp://git.acme.io/access.git#main:users.yaml", "does not begin with https://"),
+    ] {
+        let request = Request { users: Some(users.into()), ..Request::default() };
+        let said = said(&VARIABLES, &request).join("\n");
+        assert!(said.contains(why) && !said.contains("hush"), "{users}: {said}");
+    }
+}
+
+#[test]
+fn offline_a_repository_may_be_a_variable_that_is_not_set() {
+    let users =
+        "users: { git: \"${NOWHERE}\", path: users.yaml, verify: { ssh_signers: \"${NO}\" } }";
+    let text = minimal("").replace("users: users.yaml", users);
+    assert!(text.contains("NOWHERE"), "{text}");
+    let written = folder(&text);
+    let offline = Request { offline: true, ..Request::default() };
+    let config = load(&offline, &|_| None, written.path()).unwrap().config;
+    assert!(config.workspaces[0].target.source.git.is_some());
+    assert!(load(&Request::default(), &|_| None, written.path()).is_err());
+}
