@@ -141,6 +141,37 @@ impl Applied {
         }
         counts
     }
+
+    fn status(&self) -> RunStatus {
+        let unverified = match &self.verification {
+            Verification::NotNeeded => false,
+            Verification::Read(residue) => !residue.applicable.is_empty(),
+            Verification::Failed(_) => true,
+        };
+        let failed = self.outcomes.iter().any(|(_, outcome)| *outcome != Outcome::Done);
+        if unverified || failed || self.lost > 0 || self.stopped.is_some() {
+            RunStatus::Failed
+        } else if self.verdict.held.is_empty() {
+            RunStatus::Converged
+        } else {
+            RunStatus::Held
+        }
+    }
+
+    /// Whether anything but what the API rejected is still to be done.
+    fn is_unfinished(&self) -> bool {
+        let left = match &self.verification {
+            Verification::NotNeeded => false,
+            Verification::Failed(_) => true,
+            Verification::Read(residue) => !residue.applicable.iter().all(|change| {
+                self.outcomes.iter().any(|(tried, outcome)| {
+                    matches!(outcome, Outcome::Rejected(_)) && tried.sort_key() == change.sort_key()
+                })
+            }),
+        };
+        let is_open = |outcome| matches!(outcome, &Outcome::Unknown(_) | &Outcome::NotSent(_));
+        left || self.outcomes.iter().any(|(_, outcome)| is_open(outcome))
+    }
 }
 
 impl RunReport {
@@ -203,38 +234,5 @@ impl RunReport {
             End::Applied(applied) => Some(applied),
             End::Failed(_) => None,
         }
-    }
-}
-
-impl Applied {
-    fn status(&self) -> RunStatus {
-        let unverified = match &self.verification {
-            Verification::NotNeeded => false,
-            Verification::Read(residue) => !residue.applicable.is_empty(),
-            Verification::Failed(_) => true,
-        };
-        let failed = self.outcomes.iter().any(|(_, outcome)| *outcome != Outcome::Done);
-        if unverified || failed || self.lost > 0 || self.stopped.is_some() {
-            RunStatus::Failed
-        } else if self.verdict.held.is_empty() {
-            RunStatus::Converged
-        } else {
-            RunStatus::Held
-        }
-    }
-
-    /// Whether anything but what the API rejected is still to be done.
-    fn is_unfinished(&self) -> bool {
-        let left = match &self.verification {
-            Verification::NotNeeded => false,
-            Verification::Failed(_) => true,
-            Verification::Read(residue) => !residue.applicable.iter().all(|change| {
-                self.outcomes.iter().any(|(tried, outcome)| {
-                    matches!(outcome, Outcome::Rejected(_)) && tried.sort_key() == change.sort_key()
-                })
-            }),
-        };
-        let is_open = |outcome| matches!(outcome, &Outcome::Unknown(_) | &Outcome::NotSent(_));
-        left || self.outcomes.iter().any(|(_, outcome)| is_open(outcome))
     }
 }

@@ -20,12 +20,8 @@ pub struct OperatorHold {
 }
 
 impl OperatorHold {
-    pub fn new<'a>(
-        what: Acceptable,
-        message: String,
-        contents: impl IntoIterator<Item = &'a str>,
-    ) -> Self {
-        let contents = std::iter::once(what.as_str()).chain(contents);
+    pub fn new(what: Acceptable, message: String, contents: &[&str]) -> Self {
+        let contents = std::iter::once(what.as_str()).chain(contents.iter().copied());
         let digest = Digest::of(contents).hex().chars().take(12).collect();
         Self { what, message, digest }
     }
@@ -76,8 +72,8 @@ fn place(
             (message, name.clone())
         }
     };
-    let contents = [scope.key.clone(), place.to_string(), known];
-    Some(OperatorHold::new(Acceptable::Place, message, contents.iter().map(String::as_str)))
+    let contents = [&*scope.key, &*place.to_string(), &*known];
+    Some(OperatorHold::new(Acceptable::Place, message, &contents))
 }
 
 /// Compares the accounts with those of the last accepted listing, without those that rosterd may
@@ -96,7 +92,7 @@ fn listing(memory: &Memory, snapshot: &Snapshot) -> Option<OperatorHold> {
         expected.len()
     );
     listed.sort_unstable();
-    Some(OperatorHold::new(Acceptable::Listing, message, listed))
+    Some(OperatorHold::new(Acceptable::Listing, message, &listed))
 }
 
 /// Rows of the ledger from the future, which a clock that was ahead has left.
@@ -104,5 +100,5 @@ fn listing(memory: &Memory, snapshot: &Snapshot) -> Option<OperatorHold> {
 pub fn ledger_ahead(memory: &Memory, now: Timestamp) -> Option<OperatorHold> {
     let newest = memory.newest()?.to_string();
     let message = clock::ahead(memory, now)?;
-    Some(OperatorHold::new(Acceptable::Clock, message, [&*newest]))
+    Some(OperatorHold::new(Acceptable::Clock, message, &[&newest]))
 }

@@ -73,6 +73,8 @@ pub enum Rejection {
     Disabled,
 }
 
+type Result<T = (), E = Rejection> = std::result::Result<T, E>;
+
 impl Rejection {
     /// The value of `extensions.code` of the GraphQL error.
     pub fn code(self) -> &'static str {
@@ -103,7 +105,7 @@ impl World {
         self.workspaces.iter().find(|it| it.uid == which || it.name == which)
     }
 
-    fn workspace_mut(&mut self, which: &str) -> Result<&mut Workspace, Rejection> {
+    fn workspace_mut(&mut self, which: &str) -> Result<&mut Workspace> {
         let found = self.workspaces.iter_mut().find(|it| it.uid == which || it.name == which);
         found.ok_or(Rejection::NoWorkspace)
     }
@@ -115,7 +117,7 @@ impl World {
         email: &str,
         account_type: AccountType,
         now: Timestamp,
-    ) -> Result<(), Rejection> {
+    ) -> Result {
         let email = email.trim();
         let workspace = self.workspace_mut(workspace)?;
         if !is_email(email) {
@@ -144,7 +146,7 @@ impl World {
         uid: &str,
         account_type: AccountType,
         now: Timestamp,
-    ) -> Result<(), Rejection> {
+    ) -> Result {
         let (workspace, account) = self.active_account(workspace, uid)?;
         account.account_type = account_type;
         self.record(now, workspace, Kind::UpdateUserAccountType, uid, Some(account_type));
@@ -152,7 +154,7 @@ impl World {
     }
 
     /// `disableUser`.
-    pub fn disable(&mut self, workspace: &str, uid: &str, now: Timestamp) -> Result<(), Rejection> {
+    pub fn disable(&mut self, workspace: &str, uid: &str, now: Timestamp) -> Result {
         let (workspace, account) = self.active_account(workspace, uid)?;
         account.disabled = true;
         self.record(now, workspace, Kind::DisableUser, uid, None);
@@ -160,11 +162,7 @@ impl World {
     }
 
     /// Finds an active account; returns it with the uid of its workspace.
-    fn active_account(
-        &mut self,
-        which: &str,
-        uid: &str,
-    ) -> Result<(String, &mut Account), Rejection> {
+    fn active_account(&mut self, which: &str, uid: &str) -> Result<(String, &mut Account)> {
         let workspace = self.workspace_mut(which)?;
         let mut accounts = workspace.accounts.iter_mut();
         let found = accounts.find(|account| account.uid == uid && !account.disabled);
@@ -187,7 +185,7 @@ impl World {
 /// Actions of people outside the API.
 impl World {
     /// The invited person accepts.
-    pub fn accept(&mut self, which: &str, email: &str, now: Timestamp) -> Result<(), Rejection> {
+    pub fn accept(&mut self, which: &str, email: &str, now: Timestamp) -> Result {
         let is_pending = |it: &Invitation| same_email(&it.email, email) && !it.is_expired(now);
         let invitations = &self.workspace_mut(which)?.invitations;
         let at = invitations.iter().position(is_pending).ok_or(Rejection::UnknownEmail)?;
@@ -201,7 +199,7 @@ impl World {
     }
 
     /// An invitation expires early.
-    pub fn expire(&mut self, which: &str, email: &str) -> Result<(), Rejection> {
+    pub fn expire(&mut self, which: &str, email: &str) -> Result {
         let invitations = &mut self.workspace_mut(which)?.invitations;
         let found = invitations.iter_mut().find(|it| same_email(&it.email, email));
         found.ok_or(Rejection::UnknownEmail)?.expired = true;
@@ -215,7 +213,7 @@ impl World {
         email: &str,
         name: Option<String>,
         account_type: AccountType,
-    ) -> Result<(), Rejection> {
+    ) -> Result {
         let uid = self.new_uid(which, email);
         let workspace = self.workspace_mut(which)?;
         workspace.invitations.retain(|it| !same_email(&it.email, email));
@@ -225,12 +223,12 @@ impl World {
     }
 
     /// A user by email address, to be edited.
-    pub fn by_email(&mut self, which: &str, email: &str) -> Result<&mut Account, Rejection> {
+    pub fn by_email(&mut self, which: &str, email: &str) -> Result<&mut Account> {
         self.workspace_mut(which)?.account(email).ok_or(Rejection::UnknownEmail)
     }
 
     /// Removes the accounts and invitations of an email address.
-    pub fn remove(&mut self, which: &str, email: &str) -> Result<(), Rejection> {
+    pub fn remove(&mut self, which: &str, email: &str) -> Result {
         let workspace = self.workspace_mut(which)?;
         let before = workspace.accounts.len() + workspace.invitations.len();
         workspace.accounts.retain(|it| !same_email(&it.email, email));

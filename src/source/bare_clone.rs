@@ -98,7 +98,7 @@ impl BareClone {
             fetched.to_hex_with_len(12),
             accepted.to_hex_with_len(12),
         );
-        Some(OperatorHold::new(Acceptable::History, message, [&*fetched.to_string()]))
+        Some(OperatorHold::new(Acceptable::History, message, &[&fetched.to_string()]))
     }
 
     /// The last commit with a usable roster.

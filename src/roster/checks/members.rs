@@ -16,7 +16,7 @@ impl Validator<'_> {
         let email = fields.require("email", &mut self.found);
         let email = email.and_then(|node| Some((self.address(node, "`email`")?, node.place)));
         let role = fields.require("role", &mut self.found).and_then(|node| self.role(node));
-        let name = self.optional_text(&fields, "name");
+        let name = self.text(&fields, "name");
         let aliases = self.aliases(&fields);
         let time = self.period(&fields, role.as_ref());
         if let (Some((email, place)), Some(role)) = (email, role) {
@@ -25,11 +25,7 @@ impl Validator<'_> {
         }
     }
 
-    pub(super) fn optional_text<'n>(
-        &mut self,
-        fields: &Fields<'n, '_>,
-        key: &str,
-    ) -> Option<&'n str> {
+    pub(super) fn text<'n>(&mut self, fields: &Fields<'n, '_>, key: &str) -> Option<&'n str> {
         let node = fields.optional(key, &mut self.found)?;
         node.text(format_args!("`{key}`"), &mut self.found)
     }
@@ -101,7 +97,7 @@ impl Validator<'_> {
         let role = role_node.and_then(|node| self.role(node));
         let until = fields.require("until", &mut self.found);
         let until = until.and_then(|_| self.date(&fields, "until", DayBoundary::End));
-        let reason = self.optional_text(&fields, "reason").map(str::to_owned);
+        let reason = self.text(&fields, "reason").map(str::to_owned);
         let (role, (until, place)) = (role?, until?);
         if let (Some(from), Some(node)) = (from, role_node)
             && !from.grows_to(&role)

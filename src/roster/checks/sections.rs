@@ -47,7 +47,7 @@ impl Validator<'_> {
 
     fn approval(&mut self, node: &Node<'_>) -> Option<()> {
         let fields = Fields::of(node, "an approval", &APPROVAL, &mut self.found)?;
-        let reason = self.optional_text(&fields, "reason").unwrap_or_default().trim().to_owned();
+        let reason = self.text(&fields, "reason").unwrap_or_default().trim().to_owned();
         let actions: Vec<(BudgetName, Place)> = BudgetName::ACTIONS
             .into_iter()
             .filter_map(|action| fields.place_of(action.key()).map(|place| (action, place)))
