@@ -15,9 +15,7 @@ use crate::escape::escape;
 use crate::guard::{Verdict, Violation};
 use crate::plan::change::Change;
 use crate::plan::{Finding, FindingCategory};
-use crate::report::{
-    Applied, End, Outcome, Residue, RunCounts, RunReport, RunStatus, Verification,
-};
+use crate::report::{Applied, End, Outcome, RunCounts, RunReport, RunStatus, Verification};
 use crate::revision::Revision;
 
 /// Maximum number of rows of a kind that is not a change, without `verbose`.
@@ -77,8 +75,23 @@ pub fn run(report: &RunReport, sources: &Sources, approve_by: ApproveBy, verbose
     let mut text = format!("{head}{stale}   plan {}\n\n", applied.plan.fingerprint.short());
     write_lines(&mut text, &lines, verbose);
     violations(&mut text, &applied.verdict, sources, approve_by);
+    // What the plan after the run has, without what the table shows.
     if let Verification::Read(residue) = &applied.verification {
-        remaining(&mut text, residue, &applied.outcomes, sources);
+        let tried = applied.outcomes.iter().map(|(change, _)| change.sort_key());
+        let tried: BTreeSet<_> = tried.collect();
+        let new = residue.applicable.iter().filter(|change| !tried.contains(&change.sort_key()));
+        let lists: [(Vec<&Change>, &str); 2] = [
+            (new.collect(), "new changes, for the next run"),
+            (residue.released.iter().collect(), "no longer held, for the next run"),
+        ];
+        for (changes, title) in lists.into_iter().filter(|(changes, _)| !changes.is_empty()) {
+            let rows: Vec<Row> =
+                changes.into_iter().map(|it| rows::of_change(it, sources)).collect();
+            let lines: Vec<Line<'_>> =
+                rows.iter().map(|row| Line::of(row, sources, false)).collect();
+            let _ = writeln!(text, "\n{title}:");
+            write_lines(&mut text, &lines, false);
+        }
     }
     let _ = writeln!(text, "\n{BOLD}{last_line}{BOLD:#}");
     text
@@ -113,27 +126,6 @@ fn run_summary(applied: &Applied, status: RunStatus) -> String {
         _ if status != RunStatus::Converged => counted,
         _ if applied.outcomes.is_empty() => format!("No changes: {counted}"),
         _ => format!("applied: {counted}"),
-    }
-}
-
-/// The changes that the plan after the run has, without those that the table shows.
-fn remaining(
-    text: &mut String,
-    residue: &Residue,
-    outcomes: &[(Change, Outcome)],
-    sources: &Sources,
-) {
-    let tried: BTreeSet<_> = outcomes.iter().map(|(change, _)| change.sort_key()).collect();
-    let new = residue.applicable.iter().filter(|change| !tried.contains(&change.sort_key()));
-    let lists: [(Vec<&Change>, &str); 2] = [
-        (new.collect(), "new changes, for the next run"),
-        (residue.released.iter().collect(), "no longer held, for the next run"),
-    ];
-    for (changes, title) in lists.into_iter().filter(|(changes, _)| !changes.is_empty()) {
-        let rows: Vec<Row> = changes.into_iter().map(|it| rows::of_change(it, sources)).collect();
-        let lines: Vec<Line<'_>> = rows.iter().map(|row| Line::of(row, sources, false)).collect();
-        let _ = writeln!(text, "\n{title}:");
-        write_lines(text, &lines, false);
     }
 }
 
