@@ -115,8 +115,8 @@ impl<D: ReadDirectory + WriteDirectory> Run<'_, D> {
     }
 
     /// Lists the users, and writes what is new: the roster, accounts and invitations, and what
-    /// became of the changes that earlier runs left open. Also returns the number of earlier changes
-    /// that the API acknowledged and that this listing lacks.
+    /// became of the changes that earlier runs left open. Also returns the number of earlier
+    /// changes that the API acknowledged and that this listing lacks.
     async fn snapshot(&mut self, now: Timestamp) -> Result<(Snapshot, usize), Failure> {
         let snapshot = self.directory.list().await?;
         check_size(&snapshot, &self.loaded.roster, self.spec.max_changes)?;

@@ -107,8 +107,8 @@ fn approval(action: BudgetName, people: &[&Email], reason: &str, indent: usize) 
     format!("{pad}- {}:{people}\n{pad}  reason: {reason}\n", action.key())
 }
 
-/// The items of `approvals:`: with `indent`, to stand below others that are indented like this; else
-/// with the key.
+/// The items of `approvals:`: with `indent`, to stand below others that are indented like this;
+/// else with the key.
 pub fn approvals(items: &Items<'_>, reason: &str, indent: Option<usize>) -> String {
     let key = if indent.is_none() { "approvals:\n" } else { "" };
     let indent = indent.unwrap_or(2);
