@@ -141,10 +141,7 @@ pub fn approved(by: &ApprovedBy) -> String {
 fn of_held(held: &Held, now: Timestamp, sources: &Sources) -> Row {
     let row = of_change(&held.change, sources);
     let guards: Vec<String> = held.by.iter().map(ToString::to_string).collect();
-    let what = match row.kind {
-        Kind::Disable => row.kind.as_str().to_owned(),
-        kind => format!("{} {}", kind.as_str(), row.what),
-    };
+    let what = format!("{} {}", row.kind.as_str(), row.what);
     let age = held.since.and_then(|since| time::span(now.duration_since(since)));
     let why = match (age, row.why.as_str()) {
         (None, why) => why.to_owned(),

@@ -25,7 +25,7 @@ const WIDEST: usize = 44;
 const BOLD: Style = Style::new().bold();
 const DIM: Style = Style::new().dimmed();
 
-/// One plan. `verbose` shows every row, and the guards of held rows.
+/// One plan. `verbose` shows every row.
 pub fn plan(view: &View<'_>, verbose: bool) -> String {
     let rows = rows::of_view(view);
     let summary = Summary::of(view.plan, &rows);
@@ -36,8 +36,7 @@ pub fn plan(view: &View<'_>, verbose: bool) -> String {
         return format!("{head}   No changes: {members} in sync\n{note}");
     }
     let mut text = format!("{head}   plan {}\n\n", view.plan.fingerprint.short());
-    let lines: Vec<Line<'_>> =
-        rows.iter().map(|row| Line::of(row, view.sources, verbose)).collect();
+    let lines: Vec<Line<'_>> = rows.iter().map(|row| Line::of(row, view.sources)).collect();
     write_lines(&mut text, &lines, verbose);
     violations(&mut text, view.verdict, view.sources, view.approve_by);
     let note = if summary.is_in_sync() { "No changes: " } else { "" };
@@ -71,7 +70,7 @@ pub fn run(report: &RunReport, sources: &Sources, approve_by: ApproveBy, verbose
     let done = changed.iter().zip(&applied.outcomes);
     let mut lines: Vec<Line<'_>> =
         done.map(|(row, (_, outcome))| Line::of_outcome(row, outcome, sources)).collect();
-    lines.extend(held.iter().map(|row| Line::of(row, sources, verbose)));
+    lines.extend(held.iter().map(|row| Line::of(row, sources)));
     let mut text = format!("{head}{stale}   plan {}\n\n", applied.plan.fingerprint.short());
     write_lines(&mut text, &lines, verbose);
     violations(&mut text, &applied.verdict, sources, approve_by);
@@ -87,8 +86,7 @@ pub fn run(report: &RunReport, sources: &Sources, approve_by: ApproveBy, verbose
         for (changes, title) in lists.into_iter().filter(|(changes, _)| !changes.is_empty()) {
             let rows: Vec<Row> =
                 changes.into_iter().map(|it| rows::of_change(it, sources)).collect();
-            let lines: Vec<Line<'_>> =
-                rows.iter().map(|row| Line::of(row, sources, false)).collect();
+            let lines: Vec<Line<'_>> = rows.iter().map(|row| Line::of(row, sources)).collect();
             let _ = writeln!(text, "\n{title}:");
             write_lines(&mut text, &lines, false);
         }
@@ -150,14 +148,13 @@ struct Line<'a> {
 }
 
 impl<'a> Line<'a> {
-    fn of(row: &'a Row, sources: &Sources, verbose: bool) -> Self {
-        let held_by = if verbose { row.held_by.as_str() } else { "" };
+    fn of(row: &'a Row, sources: &Sources) -> Self {
         let place = row.at(sources).unwrap_or_default();
         Self {
             symbol: row.kind.symbol(),
             style: style(row.kind),
             row,
-            tail: joined(&[&*row.why, &row.approval, row.warning, held_by, &place], "   "),
+            tail: joined(&[&*row.why, &row.approval, row.warning, &row.held_by, &place], "   "),
             folds: !row.kind.is_change(),
         }
     }

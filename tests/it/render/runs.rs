@@ -48,14 +48,14 @@ fn a_run_shows_outcomes_and_remaining_changes() {
       ✓ role          matt@acme.io    DEVELOPER → ADMIN  done   elevated   users.yaml:7
       × role          jonny@acme.io   ADMIN → BUSINESS   rejected: no\u{1b}[2J such user   users.yaml:5
       ? invite        alice@acme.io   DEVELOPER          unknown: no answer in 60 s   users.yaml:9
-      ! held          user10@acme.io  disable            not in users.yaml   cannot be undone through the API
-      ! held          user11@acme.io  disable            not in users.yaml   cannot be undone through the API
-      ! held          user12@acme.io  disable            not in users.yaml   cannot be undone through the API
-      ! held          user1@acme.io   disable            not in users.yaml   cannot be undone through the API
-      ! held          user2@acme.io   disable            not in users.yaml   cannot be undone through the API
-      ! held          user3@acme.io   disable            not in users.yaml   cannot be undone through the API
-      ! held          user4@acme.io   disable            not in users.yaml   cannot be undone through the API
-      ! held          user5@acme.io   disable            not in users.yaml   cannot be undone through the API
+      ! held          user10@acme.io  disable DEVELOPER  not in users.yaml   cannot be undone through the API   disable-budget
+      ! held          user11@acme.io  disable DEVELOPER  not in users.yaml   cannot be undone through the API   disable-budget
+      ! held          user12@acme.io  disable DEVELOPER  not in users.yaml   cannot be undone through the API   disable-budget
+      ! held          user1@acme.io   disable DEVELOPER  not in users.yaml   cannot be undone through the API   disable-budget
+      ! held          user2@acme.io   disable DEVELOPER  not in users.yaml   cannot be undone through the API   disable-budget
+      ! held          user3@acme.io   disable DEVELOPER  not in users.yaml   cannot be undone through the API   disable-budget
+      ! held          user4@acme.io   disable DEVELOPER  not in users.yaml   cannot be undone through the API   disable-budget
+      ! held          user5@acme.io   disable DEVELOPER  not in users.yaml   cannot be undone through the API   disable-budget
       ! held          …               4 more
 
     held by disable-budget: 12 of 15 accounts within 24 h, limit 3 (guard.budgets.disable in rosterd.yaml)

@@ -19,14 +19,14 @@ fn text_shows_every_row_once_and_folds_held_rows() {
       ~ role          jonny@acme.io   ADMIN → BUSINESS   users.yaml:5
       … pending       john@acme.io    ADMIN              invited, acceptance pending   users.yaml:11
       … pending       max@acme.io     ADMIN              invited with a HIGHER role than BUSINESS; can be changed once accepted   users.yaml:13
-      ! held          user10@acme.io  disable            not in users.yaml   cannot be undone through the API
-      ! held          user11@acme.io  disable            not in users.yaml   cannot be undone through the API
-      ! held          user12@acme.io  disable            not in users.yaml   cannot be undone through the API
-      ! held          user1@acme.io   disable            not in users.yaml   cannot be undone through the API
-      ! held          user2@acme.io   disable            not in users.yaml   cannot be undone through the API
-      ! held          user3@acme.io   disable            not in users.yaml   cannot be undone through the API
-      ! held          user4@acme.io   disable            not in users.yaml   cannot be undone through the API
-      ! held          user5@acme.io   disable            not in users.yaml   cannot be undone through the API
+      ! held          user10@acme.io  disable DEVELOPER  not in users.yaml   cannot be undone through the API   disable-budget
+      ! held          user11@acme.io  disable DEVELOPER  not in users.yaml   cannot be undone through the API   disable-budget
+      ! held          user12@acme.io  disable DEVELOPER  not in users.yaml   cannot be undone through the API   disable-budget
+      ! held          user1@acme.io   disable DEVELOPER  not in users.yaml   cannot be undone through the API   disable-budget
+      ! held          user2@acme.io   disable DEVELOPER  not in users.yaml   cannot be undone through the API   disable-budget
+      ! held          user3@acme.io   disable DEVELOPER  not in users.yaml   cannot be undone through the API   disable-budget
+      ! held          user4@acme.io   disable DEVELOPER  not in users.yaml   cannot be undone through the API   disable-budget
+      ! held          user5@acme.io   disable DEVELOPER  not in users.yaml   cannot be undone through the API   disable-budget
       ! held          …               4 more
       × needs action  zoe@acme.io     DEVELOPER          invited, but not in the roster; the API cannot withdraw the invitation; if accepted, treated as any account
       · info          max@acme.io     ADMIN              unknown invitation status QUEUED, treated as pending   users.yaml:13
@@ -112,7 +112,7 @@ fn a_comment_for_many_people_fits_and_cuts_no_address() {
 fn verbose_text_shows_every_row_and_its_guard() {
     let shown = plain(&text::plan(&rich().view(), true));
     let row = shown.lines().find(|line| line.contains("user12@acme.io")).unwrap();
-    insta::assert_snapshot!(row, @"  ! held          user12@acme.io  disable            not in users.yaml   cannot be undone through the API   disable-budget");
+    insta::assert_snapshot!(row, @"  ! held          user12@acme.io  disable DEVELOPER  not in users.yaml   cannot be undone through the API   disable-budget");
     assert!(!shown.contains(" more\n"));
 }
 
@@ -218,18 +218,18 @@ fn markdown_shows_the_plan_and_the_approvals() {
 
     | | Who | What | Why | Where |
     |---|---|---|---|---|
-    | `!` held | `user10@acme.io` | `disable` | not in users.yaml; cannot be undone through the API; disable-budget |  |
-    | `!` held | `user11@acme.io` | `disable` | not in users.yaml; cannot be undone through the API; disable-budget |  |
-    | `!` held | `user12@acme.io` | `disable` | not in users.yaml; cannot be undone through the API; disable-budget |  |
-    | `!` held | `user1@acme.io` | `disable` | not in users.yaml; cannot be undone through the API; disable-budget |  |
-    | `!` held | `user2@acme.io` | `disable` | not in users.yaml; cannot be undone through the API; disable-budget |  |
-    | `!` held | `user3@acme.io` | `disable` | not in users.yaml; cannot be undone through the API; disable-budget |  |
-    | `!` held | `user4@acme.io` | `disable` | not in users.yaml; cannot be undone through the API; disable-budget |  |
-    | `!` held | `user5@acme.io` | `disable` | not in users.yaml; cannot be undone through the API; disable-budget |  |
-    | `!` held | `user6@acme.io` | `disable` | not in users.yaml; cannot be undone through the API; disable-budget |  |
-    | `!` held | `user7@acme.io` | `disable` | not in users.yaml; cannot be undone through the API; disable-budget |  |
-    | `!` held | `user8@acme.io` | `disable` | not in users.yaml; cannot be undone through the API; disable-budget |  |
-    | `!` held | `user9@acme.io` | `disable` | not in users.yaml; cannot be undone through the API; disable-budget |  |
+    | `!` held | `user10@acme.io` | `disable DEVELOPER` | not in users.yaml; cannot be undone through the API; disable-budget |  |
+    | `!` held | `user11@acme.io` | `disable DEVELOPER` | not in users.yaml; cannot be undone through the API; disable-budget |  |
+    | `!` held | `user12@acme.io` | `disable DEVELOPER` | not in users.yaml; cannot be undone through the API; disable-budget |  |
+    | `!` held | `user1@acme.io` | `disable DEVELOPER` | not in users.yaml; cannot be undone through the API; disable-budget |  |
+    | `!` held | `user2@acme.io` | `disable DEVELOPER` | not in users.yaml; cannot be undone through the API; disable-budget |  |
+    | `!` held | `user3@acme.io` | `disable DEVELOPER` | not in users.yaml; cannot be undone through the API; disable-budget |  |
+    | `!` held | `user4@acme.io` | `disable DEVELOPER` | not in users.yaml; cannot be undone through the API; disable-budget |  |
+    | `!` held | `user5@acme.io` | `disable DEVELOPER` | not in users.yaml; cannot be undone through the API; disable-budget |  |
+    | `!` held | `user6@acme.io` | `disable DEVELOPER` | not in users.yaml; cannot be undone through the API; disable-budget |  |
+    | `!` held | `user7@acme.io` | `disable DEVELOPER` | not in users.yaml; cannot be undone through the API; disable-budget |  |
+    | `!` held | `user8@acme.io` | `disable DEVELOPER` | not in users.yaml; cannot be undone through the API; disable-budget |  |
+    | `!` held | `user9@acme.io` | `disable DEVELOPER` | not in users.yaml; cannot be undone through the API; disable-budget |  |
 
     > **held by disable-budget**: 12 of 15 accounts within 24 h, limit 3 (guard.budgets.disable in rosterd.yaml)
     >
@@ -357,5 +357,6 @@ fn the_rows_of_a_lookalike_and_of_its_member_name_each_other() {
     let row = |what: &str| shown.lines().find(|line| line.contains(what)).unwrap();
     assert!(row("  disable").contains("zoe@acme.io\\u{a0}  disable"), "{shown}");
     assert!(row("  disable").contains("not in users.yaml, resembles zoe@acme.io  "), "{shown}");
-    assert!(row("invite DEVELOPER").ends_with("resembles zoe@acme.io\\u{a0}   users.yaml:5"));
+    let ending = "resembles zoe@acme.io\\u{a0}   lookalike   users.yaml:5";
+    assert!(row("invite DEVELOPER").ends_with(ending), "{shown}");
 }
