@@ -1,5 +1,6 @@
 //! Reads the files of the roster: all of them in one consistent state, or none.
 
+mod ancestry;
 mod bare_clone;
 pub mod deadline;
 mod fetch;

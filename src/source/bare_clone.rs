@@ -10,6 +10,7 @@ use gix::refs::transaction::PreviousValue;
 use gix::{ObjectId, Repository};
 
 use super::RosterSource;
+use super::ancestry::is_ancestor;
 use super::git::opened;
 use super::remote::{GitRemote, REACHED};
 use super::tree::Tree;
@@ -116,12 +117,6 @@ impl BareClone {
 fn accepted_ref(users: &[String]) -> String {
     let digest = Digest::of(users.iter().map(String::as_str)).hex();
     format!("refs/rosterd/accepted-{}", &digest[..16])
-}
-
-/// Whether a commit is `of`, or one of those before it.
-fn is_ancestor(repository: &Repository, commit: ObjectId, of: ObjectId) -> bool {
-    commit == of
-        || repository.merge_base(commit, of).is_ok_and(|base| base.is_some_and(|it| it == commit))
 }
 
 pub(super) fn commit_of(repository: &Repository, name: &str) -> Option<ObjectId> {

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use gix::{ObjectId, Repository};
 
+use super::ancestry::{ancestors, merge_bases, parents};
 use super::signers::Signers;
 use super::tree::Tree;
 use crate::clock::{Clock as _, SystemClock};
@@ -44,9 +45,8 @@ pub(super) fn check(
     if history.contents(accepted)? == history.contents(commit)? {
         return Ok(());
     }
-    let since = repository.rev_walk([commit]).with_hidden([accepted]).all().map_err(broken)?;
-    for found in since {
-        let id = found.map_err(broken)?.id;
+    let before = ancestors(repository, accepted, end).map_err(broken)?;
+    for id in ancestors(repository, commit, end).map_err(broken)?.difference(&before).copied() {
         if history.carried(id)?.is_none() {
             history.check_signature(id)?;
         }
@@ -67,7 +67,8 @@ impl History<'_> {
     /// on one only if the others have changed nothing since they parted, because it would undo
     /// that.
     fn carried(&self, commit: ObjectId) -> Result<Option<ObjectId>, Diagnostic> {
-        let (roster, parents) = (self.contents(commit)?, self.parents(commit)?);
+        let roster = self.contents(commit)?;
+        let parents = parents(self.repository, commit).map_err(broken)?;
         for parent in &parents {
             if self.contents(*parent)? != roster {
                 continue;
@@ -86,9 +87,9 @@ impl History<'_> {
 
     /// Whether a roster is still as it was where its history and another one parted.
     fn unchanged(&self, commit: ObjectId, other: ObjectId) -> Result<bool, Diagnostic> {
-        let bases = self.repository.merge_bases_many(commit, &[other]).map_err(broken)?;
+        let bases = merge_bases(self.repository, commit, other, self.end).map_err(broken)?;
         for base in &bases {
-            if self.contents(base.detach())? != self.contents(commit)? {
+            if self.contents(*base)? != self.contents(commit)? {
                 return Ok(false);
             }
         }
@@ -103,11 +104,6 @@ impl History<'_> {
         let message = format!("commit {id} of {author} changes the roster, and {}", escape(&why));
         Err(Diagnostic::error("not-signed", message)
             .hint("undo it first; then push it again, signed with a key of `ssh_signers`"))
-    }
-
-    fn parents(&self, commit: ObjectId) -> Result<Vec<ObjectId>, Diagnostic> {
-        let commit = self.repository.find_commit(commit).map_err(broken)?;
-        Ok(commit.parent_ids().map(gix::Id::detach).collect())
     }
 
     fn contents(&self, commit: ObjectId) -> Result<Contents, Diagnostic> {
