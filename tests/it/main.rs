@@ -13,6 +13,7 @@ mod daemon;
 mod docs;
 #[cfg(feature = "e2e")]
 mod e2e;
+mod git_history;
 mod git_server;
 mod guards;
 mod http;
