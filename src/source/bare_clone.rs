@@ -71,8 +71,7 @@ impl BareClone {
     /// has been away for long.
     fn newest(&self, users: &[String], remote: &GitRemote) -> Result<ObjectId, Diagnostic> {
         let fetched = self.fetched()?;
-        let away = self.reached.is_none_or(|age| age > remote.poll + TOLERATED);
-        if away && STARTED.elapsed() > TOLERATED {
+        if is_away(self.reached, STARTED.elapsed(), remote.poll) {
             let message = "the git server has not answered for more than 5 minutes";
             return Err(Diagnostic::error("git-away", message)
                 .hint("the last accepted commit stays in force; see the problem of the fetch"));
@@ -117,6 +116,11 @@ impl BareClone {
 fn accepted_ref(users: &[String]) -> String {
     let digest = Digest::of(users.iter().map(String::as_str)).hex();
     format!("refs/rosterd/accepted-{}", &digest[..16])
+}
+
+/// Whether the server has been away for long: after a restart, that is not known at once.
+fn is_away(reached: Option<Duration>, running: Duration, poll: Duration) -> bool {
+    running > TOLERATED && reached.is_none_or(|age| age > poll + TOLERATED)
 }
 
 pub(super) fn commit_of(repository: &Repository, name: &str) -> Option<ObjectId> {
@@ -180,5 +184,21 @@ impl RosterSource {
         let tree = Tree::of(&clone.repository, commit).map_err(|problem| vec![problem])?;
         let sources = tree.read(&self.users, self.max_bytes)?;
         Ok(sources.at_commit(commit.to_string()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_is_away_after_five_minutes_in_which_it_could_have_been_reached() {
+        let [short, long] = [Duration::from_mins(5), Duration::from_secs(301)];
+        let is_away = |reached, running| is_away(reached, running, Duration::from_hours(1));
+        let [old, young] = [3_901, 3_900].map(|age| Some(Duration::from_secs(age)));
+        assert!(is_away(old, long) && is_away(None, long));
+        assert!(!is_away(young, long), "the next fetch is not late");
+        assert!(!is_away(Some(Duration::from_hours(9)), short), "after a restart");
+        assert!(!is_away(None, short), "the first fetch is under way");
     }
 }
