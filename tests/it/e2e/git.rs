@@ -4,6 +4,7 @@ mod daemon;
 mod forge;
 mod history;
 mod memory;
+mod signed;
 mod webhooks;
 
 use std::sync::atomic::Ordering;
