@@ -229,6 +229,7 @@ impl Running {
     }
 
     /// The most memory that it has had, in bytes.
+    #[cfg(feature = "e2e")]
     pub fn peak(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.0.id())).unwrap();
         let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
