@@ -1,12 +1,17 @@
 //! A git repository on this machine, such as the clone of a sidecar.
 
 use std::fs;
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
+use gix::zlib::Decompress;
+use gix::zlib::stream::inflate;
 use gix::{ObjectId, Repository};
 use reqwest::Url;
 
-use super::git::opened;
+use super::git::{MAX_OBJECT, opened};
+use super::pack;
 
 /// Maximum size of its objects together, in bytes.
 const MAX_OBJECTS: u64 = 256 << 20;
@@ -34,22 +39,21 @@ impl Local {
         Ok(id.detach())
     }
 
-    /// Copies the objects that the folder lacks.
-    pub fn copy(&self, objects: &Path) -> Result<(), String> {
-        let source = self.0.objects.store_ref().path();
+    /// Copies the objects that the folder lacks. Each is compared with its name, which signatures
+    /// rely on: a server's objects have no other name either.
+    pub fn copy(&self, objects: &Path, deadline: Instant) -> Result<(), String> {
         let mut left = MAX_OBJECTS;
-        for folder in entries(source).into_iter().filter(|path| path.is_dir()) {
+        for folder in entries(self.0.objects.store_ref().path()) {
             let name = folder.file_name().unwrap_or_default();
-            let (target, mut files) = (objects.join(name), entries(&folder));
-            if name == "info" {
-                continue;
-            }
-            // An index is of use only with its pack.
-            files.sort_by_key(|path| path.extension().is_some_and(|it| it == "idx"));
-            for file in files {
+            let target = objects.join(name);
+            for file in entries(&folder) {
                 let size = file.metadata().map_or(0, |it| it.len());
                 left = left.checked_sub(size).ok_or("it is larger than 256 MiB")?;
-                copy(&file, &target).map_err(|error| error.to_string())?;
+                if name == "pack" {
+                    copy_pack(&file, &target, deadline)?;
+                } else {
+                    copy(&file, &target).map_err(|error| error.to_string())?;
+                }
             }
         }
         Ok(())
@@ -61,14 +65,57 @@ fn entries(folder: &Path) -> Vec<PathBuf> {
     entries.map(|entry| entry.path()).collect()
 }
 
-/// Completely or not at all: the other repository may write it just now.
-fn copy(file: &Path, folder: &Path) -> std::io::Result<()> {
-    let target = folder.join(file.file_name().unwrap_or_default());
-    if target.exists() || !file.is_file() {
+/// Its index is made again.
+fn copy_pack(file: &Path, packs: &Path, deadline: Instant) -> Result<(), String> {
+    if file.extension().is_none_or(|it| it != "pack") {
         return Ok(());
+    }
+    let open = || {
+        let mut pack = fs::File::open(file)?;
+        let mut checksum = [0; 20];
+        pack.seek(SeekFrom::End(-20))?;
+        pack.read_exact(&mut checksum)?;
+        pack.rewind()?;
+        Ok((pack, ObjectId::from(checksum)))
+    };
+    let (mut pack, checksum) = open().map_err(|error: io::Error| error.to_string())?;
+    if packs.join(format!("pack-{checksum}.idx")).exists() {
+        return Ok(());
+    }
+    pack::store(&mut pack, packs, deadline)
+}
+
+/// Completely or not at all: the other repository may write it just now. One that is too large to
+/// be read is left out.
+fn copy(file: &Path, folder: &Path) -> io::Result<()> {
+    let [folder_name, file_name] = [folder, file].map(|path| path.file_name().unwrap_or_default());
+    let target = folder.join(file_name);
+    let name = [folder_name, file_name].map(|name| name.to_string_lossy()).concat();
+    let Ok(id) = name.parse::<ObjectId>() else { return Ok(()) };
+    let size = file.metadata().map_or(u64::MAX, |it| it.len());
+    if target.exists() || !file.is_file() || size > MAX_OBJECT as u64 {
+        return Ok(());
+    }
+    let bytes = fs::read(file)?;
+    if digest(&bytes)? != Some(id) {
+        return Err(io::Error::other(format!("the object {id} has other contents")));
     }
     fs::create_dir_all(folder)?;
     let mut beside = tempfile::NamedTempFile::new_in(folder)?;
-    std::io::copy(&mut fs::File::open(file)?, &mut beside)?;
+    beside.write_all(&bytes)?;
     beside.persist(target).map(drop).map_err(|error| error.error)
+}
+
+/// The name of an object that is stored so. None if it is too large.
+fn digest(mut bytes: &[u8]) -> io::Result<Option<ObjectId>> {
+    let (mut state, mut chunk, mut size) = (Decompress::default(), vec![0; 64 << 10], 0);
+    let mut hasher = gix::hash::hasher(gix::hash::Kind::Sha1);
+    while size <= MAX_OBJECT {
+        match inflate::read(&mut bytes, &mut state, &mut chunk)? {
+            0 => return hasher.try_finalize().map(Some).map_err(io::Error::other),
+            count => hasher.update(&chunk[..count]),
+        }
+        size += chunk.len();
+    }
+    Ok(None)
 }

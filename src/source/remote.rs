@@ -117,7 +117,7 @@ impl GitRemote {
         let tip = if self.url.scheme() == LOCAL {
             let local = Local::open(&self.url)?;
             let tip = local.tip(&self.reference)?;
-            local.copy(objects)?;
+            local.copy(objects, Instant::now() + self.time_limit)?;
             tip
         } else {
             let server = self.server()?;
