@@ -6,13 +6,22 @@ mod graph;
 use std::path::PathBuf;
 
 use gix::ObjectId;
+use jiff::tz::TimeZone;
 use proptest::prelude::*;
 use proptest::sample::Index;
+use rosterd::apply::Sending;
+use rosterd::guard::Limits;
+use rosterd::plan::OnRemoved;
+use rosterd::reconcile::{self, WorkspaceSpec};
+use rosterd::role::Role;
+use rosterd::roster::policy::Policy;
 use rosterd::source::RosterSource;
 use rosterd::source::remote::{GitRemote, clone_folder};
 use tempfile::TempDir;
 
 use self::graph::{Commit, Graph, Signature};
+use crate::support::repository::Repository;
+use crate::support::world::{World, lines};
 
 /// What happens to the branch `main`.
 #[derive(Clone, Debug)]
@@ -305,5 +314,67 @@ fn the_dates_of_commits_do_not_count() {
         let made = add(&mut signed, parents, Some(roster), Signature::Listed, 1);
         signed.fetch().unwrap();
         assert_eq!(signed.accepted, Some(made));
+    }
+}
+
+/// Whoever may write the objects of a local repository must not change what somebody has signed.
+#[test]
+fn an_object_of_a_local_repository_is_what_its_name_says() {
+    let mut simulation = Simulation::new(true);
+    let first = Commit { parents: vec![], roster: Some(1), signature: Signature::Listed };
+    let made = simulation.graph.commit(first, 0);
+    simulation.point(Some(made));
+    simulation.graph.forge_roster(1, "version: 1\nusers: [] # forged\n");
+    let fetched = simulation.source.git.as_ref().unwrap().fetch().unwrap_err();
+    assert!(fetched.message.contains("has other contents"), "{}", fetched.message);
+    assert_eq!(simulation.source.load().unwrap_err()[0].code, "not-fetched");
+}
+
+/// A restart with a newest commit that cannot be used: the one in force is planned as of today.
+#[test]
+fn dates_of_the_last_accepted_commit_fall_due() {
+    let (mut repository, state) = (Repository::new(), tempfile::tempdir().unwrap());
+    let alice = "{ email: alice@acme.io, role: DEVELOPER, expires: 2026-11-30 }";
+    let text = "version: 1\nusers:\n  - { email: alexandra@acme.io, role: ADMIN }\n";
+    repository.write("users.yaml", &format!("{text}  - {alice}\n"));
+    let first = repository.commit("Matt", "Begin");
+    let url: reqwest::Url = format!("file://{}", repository.folder().display()).parse().unwrap();
+    let clone = clone_folder(state.path(), &url, "HEAD");
+    let remote = GitRemote::new(url, "HEAD".to_owned(), clone);
+    let users = vec!["users.yaml".to_owned()];
+    let source = RosterSource { git: Some(remote), ..RosterSource::new(users, PathBuf::new()) };
+    let world = World::default().account("alexandra", Role::Admin);
+    let world = world.account("alice", Role::Developer);
+    let spec = WorkspaceSpec { source, ..spec() };
+    let plan = |at: &str| {
+        spec.source.git.as_ref().unwrap().fetch().unwrap();
+        let at = at.parse().unwrap();
+        let loaded = reconcile::load(&spec, at).unwrap();
+        let (snapshot, memory) = (world.snapshot(), world.memory.clone());
+        let planned = reconcile::dry_run(snapshot, &spec, &loaded, memory, at).unwrap().0;
+        let outage = loaded.outage.map(|outage| outage.diagnostics[0].code);
+        (loaded.revision.unwrap().commit, outage, lines(planned.plan.changes()))
+    };
+    let (commit, outage, changes) = plan("2026-11-30T23:59:59Z");
+    assert_eq!((commit, outage, changes), (first.clone(), None, Vec::new()));
+    repository.write("users.yaml", "version: 2\nusers: []\n");
+    repository.commit("Matt", "Break it");
+    let (commit, outage, changes) = plan("2026-12-01T00:00:00Z");
+    assert!(commit == first && outage.is_some(), "{commit} {outage:?}");
+    assert_eq!(changes.len(), 1, "{changes:?}");
+    assert!(changes[0].starts_with("disable alice@acme.io"), "{changes:?}");
+}
+
+fn spec() -> WorkspaceSpec {
+    WorkspaceSpec {
+        workspace: "acme".into(),
+        source: RosterSource::new(Vec::new(), PathBuf::new()),
+        max_changes: reconcile::MAX_CHANGES,
+        zone: TimeZone::UTC,
+        on_removed: OnRemoved::Disable,
+        approvals_in_file: true,
+        limits: Limits::default(),
+        policy: Policy::default(),
+        sending: Sending { concurrency: 1, batch: 25 },
     }
 }

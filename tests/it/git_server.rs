@@ -181,7 +181,7 @@ fn a_wrong_pack_is_refused() {
             with(&sealed([&pack_head(1)[..], b"\x34\x78\x20\0\0\0\0"].concat())),
             "usable",
         ),
-        ("cut within an object", with(&good[..40]), "usable"),
+        ("cut within an object", with(&good[..40]), "as large as it says"),
         ("more than it says", one_object(3, 3, b"four"), "as large as it says"),
         ("an unknown kind", one_object(5, 4, b"four"), "usable"),
         ("no base", with(&sealed([pack_head(1), reference].concat())), "usable"),
