@@ -228,6 +228,7 @@ impl Running {
         status.flatten().map(|status| of(&status)).sum()
     }
 
+    #[cfg(feature = "e2e")]
     /// The most memory that it has had, in bytes.
     #[cfg(feature = "e2e")]
     pub fn peak(&self) -> u64 {

@@ -88,11 +88,11 @@ impl Replies {
     /// A branch `main` whose commit has this file.
     pub fn of(name: &str, text: &str) -> Self {
         let (tip, objects) = commit(name, text);
-        Self::with(tip, pack(&objects))
+        Self::with(tip, &pack(&objects))
     }
 
     /// A branch `main` with this pack.
-    pub fn with(tip: ObjectId, pack: Vec<u8>) -> Self {
+    pub fn with(tip: ObjectId, pack: &[u8]) -> Self {
         let abilities = "version 2\n|ls-refs\n|fetch\n|object-format=sha1\n";
         let abilities =
             abilities.split('|').map(|text| packet(text.as_bytes())).collect::<Vec<_>>();
@@ -104,7 +104,7 @@ impl Replies {
         Self {
             abilities: Reply::Body([&abilities.concat()[..], b"0000"].concat()),
             refs: Reply::Body([&refs[..], b"0000"].concat()),
-            pack: Reply::Body(packfile(&pack)),
+            pack: Reply::Body(packfile(pack)),
         }
     }
 

@@ -9,7 +9,7 @@ use crate::cli::test_env::{ROSTER, TestEnv, eventually};
 use crate::http::config;
 use crate::support::scripted::{Scripted, answer};
 
-const SOON: Duration = Duration::from_secs(60);
+const SOON: Duration = Duration::from_mins(1);
 
 fn with(roster: &str, name: &str) -> String {
     format!("{roster}  - {{ email: {name}@acme.io, role: BUSINESS }}\n")

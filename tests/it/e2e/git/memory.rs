@@ -32,8 +32,8 @@ fn endless() -> [(&'static str, Reply); 3] {
     let object = [object_head(3, 10 << 30), begin].concat();
     [
         ("an object of 10 GiB", Reply::Endless(start(1, &object), band(&block))),
-        ("progress", Reply::Endless(start(1, b""), packet(&[2; 60_000]))),
-        ("no pack", Reply::Endless(Vec::new(), packet(&[b'x'; 60_000]))),
+        ("progress", Reply::Endless(start(1, b""), packet(&vec![2; 60_000]))),
+        ("no pack", Reply::Endless(Vec::new(), packet(&vec![b'x'; 60_000]))),
     ]
 }
 

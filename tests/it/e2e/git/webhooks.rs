@@ -11,7 +11,7 @@ use super::forge::Forge;
 use crate::cli::test_env::{ROSTER, Running, TestEnv, eventually};
 use crate::http::{config, free};
 
-const SOON: Duration = Duration::from_secs(60);
+const SOON: Duration = Duration::from_mins(1);
 /// Two fetches because of webhooks are at least this far apart.
 const PAUSE: Duration = Duration::from_secs(5);
 const SECRET: &str = "It's a Secret to Everybody";
