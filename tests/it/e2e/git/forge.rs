@@ -48,10 +48,9 @@ impl Forge {
         let counted = Arc::clone(&fetches);
         std::thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
-                if up.load(Ordering::Relaxed) {
-                    let (root, counted) = (root.clone(), Arc::clone(&counted));
-                    std::thread::spawn(move || serve(&stream, &root, &counted));
-                }
+                let (root, counted) = (root.clone(), Arc::clone(&counted));
+                let is_up = up.load(Ordering::Relaxed);
+                std::thread::spawn(move || serve(&stream, &root, &counted, is_up));
             }
         });
         Self { folder, url, is_up, fetches }
@@ -85,12 +84,14 @@ impl Forge {
 }
 
 /// One request, then the connection ends. `/locked` needs the token `secret`.
-fn serve(stream: &TcpStream, root: &Path, fetches: &AtomicUsize) -> Option<()> {
+fn serve(stream: &TcpStream, root: &Path, fetches: &AtomicUsize, is_up: bool) -> Option<()> {
     let mut reader = BufReader::new(stream);
     let mut head = String::new();
     while !head.ends_with("\r\n\r\n") {
         (reader.read_line(&mut head).ok()? > 0).then_some(())?;
     }
+    // It was read, so that the connection always ends in the same way.
+    is_up.then_some(())?;
     let header = |name: &str| {
         let found = head.lines().filter_map(|line| line.split_once(": "));
         found.into_iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|it| it.1)
