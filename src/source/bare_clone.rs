@@ -3,6 +3,7 @@
 //! It has a ref for the commit that was fetched last, and for each roster one for the last commit
 //! in which it was usable.
 
+use std::path::Path;
 use std::sync::LazyLock;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -24,6 +25,8 @@ use crate::roster::Digest;
 pub(super) const FETCHED: &str = "refs/rosterd/fetched";
 /// How long a server may be away before that is an outage, besides the time between two fetches.
 const TOLERATED: Duration = Duration::from_mins(5);
+/// A lock of a ref is held for much less than this.
+const LOCK_AGE: Duration = Duration::from_mins(1);
 /// When this process first needed a clone. A restart may find an old one.
 static STARTED: LazyLock<Instant> = LazyLock::new(Instant::now);
 
@@ -48,6 +51,7 @@ impl GitRemote {
             std::fs::create_dir_all(&self.clone).map_err(|error| failed(&error))?;
             gix::init_bare(&self.clone).map_err(|error| failed(&error))?;
         }
+        remove_old_locks(&self.clone.join("refs/rosterd"));
         let repository = opened(&self.clone).ok_or_else(|| failed(&"it is no git repository"))?;
         Ok(BareClone { repository, reached: self.age() })
     }
@@ -109,6 +113,18 @@ impl BareClone {
     fn accept(&self, users: &[String], commit: ObjectId) -> Result<(), Diagnostic> {
         point(&self.repository, &accepted_ref(users), commit)
             .map_err(|why| Diagnostic::error("clone", format!("the clone is not writable: {why}")))
+    }
+}
+
+/// A process that was killed while it wrote a ref has left its lock.
+fn remove_old_locks(refs: &Path) {
+    for entry in std::fs::read_dir(refs).into_iter().flatten().flatten() {
+        let path = entry.path();
+        let written = entry.metadata().and_then(|it| it.modified());
+        let age = written.ok().and_then(|time| time.elapsed().ok());
+        if path.extension().is_some_and(|it| it == "lock") && age > Some(LOCK_AGE) {
+            let _ = std::fs::remove_file(path);
+        }
     }
 }
 
@@ -190,6 +206,27 @@ impl RosterSource {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_a_lock_that_nobody_holds_is_removed() {
+        let refs = tempfile::tempdir().unwrap();
+        let [old, young, commit] =
+            ["old.lock", "young.lock", "fetched"].map(|it| refs.path().join(it));
+        for path in [&old, &young, &commit] {
+            std::fs::write(path, "").unwrap();
+        }
+        let long_ago = SystemTime::UNIX_EPOCH;
+        for path in [&old, &commit] {
+            std::fs::File::options()
+                .write(true)
+                .open(path)
+                .unwrap()
+                .set_modified(long_ago)
+                .unwrap();
+        }
+        remove_old_locks(refs.path());
+        assert!(!old.exists() && young.exists() && commit.exists());
+    }
 
     #[test]
     fn a_server_is_away_after_five_minutes_in_which_it_could_have_been_reached() {

@@ -24,7 +24,11 @@ impl Local {
         let path = url.to_file_path().map_err(|()| "write file:// and an absolute path")?;
         let inner = path.join(".git");
         let folder = if inner.is_dir() { inner } else { path };
-        opened(&folder).map(Self).ok_or_else(|| "there is no git repository".to_owned())
+        let repository = opened(&folder).ok_or("there is no git repository")?;
+        if repository.is_shallow().unwrap_or(true) {
+            return Err("it is a shallow clone; fetch its whole history".into());
+        }
+        Ok(Self(repository))
     }
 
     /// The commit that a ref names: `HEAD`, a branch, a tag, or a name that begins with `refs/`.
