@@ -83,11 +83,7 @@ pub trait Environment: Send + Sync + 'static {
 
     /// Reads the roster.
     fn load(&self, target: &WorkspaceSpec, now: Timestamp) -> Result<Loaded, InputError> {
-        if let Some(Err(problem)) = target.source.git.as_ref().map(GitRemote::fetch_first) {
-            let diagnostics = vec![problem];
-            return Err(InputError { sources: Sources::default(), diagnostics });
-        }
-        reconcile::load(target, now)
+        load(target, now)
     }
 
     /// A configuration is in force.
@@ -119,6 +115,15 @@ pub trait Environment: Send + Sync + 'static {
 
     /// A run has ended.
     fn finished(&self, run: &RunCompleted<'_>);
+}
+
+/// Reads the roster. A repository of which nothing was fetched yet is fetched first.
+pub fn load(target: &WorkspaceSpec, now: Timestamp) -> Result<Loaded, InputError> {
+    if let Some(Err(problem)) = target.source.git.as_ref().map(GitRemote::fetch_first) {
+        let diagnostics = vec![problem];
+        return Err(InputError { sources: Sources::default(), diagnostics });
+    }
+    reconcile::load(target, now)
 }
 
 /// Runs until SIGTERM or SIGINT. Runs that fail are reported and retried; an error is one of the
