@@ -88,8 +88,13 @@ impl GitRemote {
 
     /// Fetches if nothing was fetched yet.
     pub fn fetch_first(&self) -> Result<(), Diagnostic> {
-        let fetched = commit_of(&self.open()?.repository, FETCHED);
-        if fetched.is_some() { Ok(()) } else { self.fetch() }
+        // The usual case, without opening the clone.
+        let is_fetched = self.clone.join(FETCHED).exists();
+        if is_fetched || commit_of(&self.open()?.repository, FETCHED).is_some() {
+            Ok(())
+        } else {
+            self.fetch()
+        }
     }
 
     /// Fetches what the ref names now. It may block for `time_limit`. The error is why that was
