@@ -1,7 +1,7 @@
 //! The bare clone of a repository in the state directory. Only commits that it has are read.
 //!
-//! It has a ref for the commit that was fetched last, and for each roster one for the last commit
-//! in which it was usable.
+//! It has a ref for the commit that was fetched last, for each roster one for the last commit in
+//! which it was usable, and one for a rewritten history that an operator accepted.
 
 use std::path::Path;
 use std::sync::LazyLock;
@@ -23,6 +23,10 @@ use crate::memory::entry::Acceptable;
 use crate::roster::Digest;
 
 pub(super) const FETCHED: &str = "refs/rosterd/fetched";
+/// The last commit with a usable roster.
+const ACCEPTED: &str = "accepted";
+/// The commit of a rewritten history that an operator accepted.
+const REWRITTEN: &str = "rewritten";
 /// How long a server may be away before that is an outage, besides the time between two fetches.
 const TOLERATED: Duration = Duration::from_mins(5);
 /// A lock of a ref is held for much less than this.
@@ -80,25 +84,24 @@ impl BareClone {
             return Err(Diagnostic::error("git-away", message)
                 .hint("the last accepted commit stays in force; see the problem of the fetch"));
         }
-        let accepted = self.accepted(users);
         if let Some(rewritten) = self.rewritten(users) {
             return Err(Diagnostic::error("rewritten", rewritten.message)
                 .hint("push a commit that follows it, or accept it: `rosterd accept history`"));
         }
         if let Some(file) = &remote.ssh_signers {
-            trust::check(&self.repository, users, file, accepted, fetched)?;
+            trust::check(&self.repository, users, file, self.base(users), fetched)?;
         }
         Ok(fetched)
     }
 
-    /// The commit that was fetched, if it does not follow the one in force.
+    /// The commit that was fetched, if it does not follow the last accepted one.
     fn rewritten(&self, users: &[String]) -> Option<OperatorHold> {
-        let (fetched, accepted) = (self.fetched().ok()?, self.accepted(users)?);
+        let (fetched, accepted) = (self.fetched().ok()?, self.base(users)?);
         if is_ancestor(&self.repository, accepted, fetched) {
             return None;
         }
         let message = format!(
-            "the history was rewritten: commit {} does not follow {}, the one in force",
+            "the history was rewritten: commit {} does not follow {}, the last accepted one",
             fetched.to_hex_with_len(12),
             accepted.to_hex_with_len(12),
         );
@@ -107,11 +110,21 @@ impl BareClone {
 
     /// The last commit with a usable roster.
     fn accepted(&self, users: &[String]) -> Option<ObjectId> {
-        commit_of(&self.repository, &accepted_ref(users))
+        commit_of(&self.repository, &reference(ACCEPTED, users))
     }
 
-    fn accept(&self, users: &[String], commit: ObjectId) -> Result<(), Diagnostic> {
-        point(&self.repository, &accepted_ref(users), commit)
+    /// The commit that the next one must follow: the last one with a usable roster, or of a
+    /// rewritten history the one that an operator accepted, whose roster may not be usable.
+    fn base(&self, users: &[String]) -> Option<ObjectId> {
+        self.accepted_rewritten(users).or_else(|| self.accepted(users))
+    }
+
+    fn accepted_rewritten(&self, users: &[String]) -> Option<ObjectId> {
+        commit_of(&self.repository, &reference(REWRITTEN, users))
+    }
+
+    fn point(&self, kind: &str, users: &[String], commit: ObjectId) -> Result<(), Diagnostic> {
+        point(&self.repository, &reference(kind, users), commit)
             .map_err(|why| Diagnostic::error("clone", format!("the clone is not writable: {why}")))
     }
 }
@@ -128,10 +141,10 @@ fn remove_old_locks(refs: &Path) {
     }
 }
 
-/// The ref of the last commit with a usable roster in these files.
-fn accepted_ref(users: &[String]) -> String {
+/// The ref of a roster in these files.
+fn reference(kind: &str, users: &[String]) -> String {
     let digest = Digest::of(users.iter().map(String::as_str)).hex();
-    format!("refs/rosterd/accepted-{}", &digest[..16])
+    format!("refs/rosterd/{kind}-{}", &digest[..16])
 }
 
 /// Whether the server has been away for long: after a restart, that is not known at once.
@@ -173,11 +186,15 @@ impl RosterSource {
         let commit = sources.commit().and_then(|it| it.parse().ok());
         let (Some(remote), Some(commit)) = (&self.git, commit) else { return Ok(()) };
         let clone = remote.open()?;
-        let accepted = clone.accepted(&self.users);
-        if accepted.is_some_and(|it| is_ancestor(&clone.repository, commit, it)) {
+        let (accepted, base) = (clone.accepted(&self.users), clone.base(&self.users));
+        let is_older = |it| it != commit && is_ancestor(&clone.repository, commit, it);
+        if accepted == Some(commit) || base.is_some_and(is_older) {
             return Ok(());
         }
-        clone.accept(&self.users, commit)
+        if clone.accepted_rewritten(&self.users).is_some() {
+            clone.point(REWRITTEN, &self.users, commit)?;
+        }
+        clone.point(ACCEPTED, &self.users, commit)
     }
 
     /// The commit that was fetched, if an operator must accept it.
@@ -185,15 +202,15 @@ impl RosterSource {
         self.git.as_ref()?.open().ok()?.rewritten(&self.users)
     }
 
-    /// Takes the commit that was fetched although it does not follow the one in force, if it is the
-    /// one that `hold` shows.
+    /// Takes the commit that was fetched although it does not follow the last accepted one, if it
+    /// is the one that `hold` shows. It comes into force when its roster is found usable.
     pub fn accept_rewritten(&self, hold: &OperatorHold) -> Result<(), Diagnostic> {
         let Some(remote) = &self.git else { return Ok(()) };
         let clone = remote.open()?;
         if clone.rewritten(&self.users).as_ref() != Some(hold) {
             return Err(Diagnostic::error("moved", "another commit was fetched meanwhile"));
         }
-        clone.accept(&self.users, clone.fetched()?)
+        clone.point(REWRITTEN, &self.users, clone.fetched()?)
     }
 
     fn of_commit(&self, clone: &BareClone, commit: ObjectId) -> Result<Sources, Vec<Diagnostic>> {

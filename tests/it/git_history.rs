@@ -107,6 +107,8 @@ struct Simulation {
     tip: Option<usize>,
     fetched: Option<usize>,
     accepted: Option<usize>,
+    /// The commit that the next one must follow.
+    base: Option<usize>,
     /// Every tip at a fetch.
     tips: Vec<usize>,
     /// Every accepted commit since an operator has accepted a history.
@@ -131,6 +133,7 @@ impl Simulation {
             tip: None,
             fetched: None,
             accepted: None,
+            base: None,
             tips: Vec::new(),
             since: Vec::new(),
         }
@@ -200,8 +203,8 @@ impl Simulation {
     }
 
     fn is_rewritten(&self) -> bool {
-        let both = self.fetched.zip(self.accepted);
-        both.is_some_and(|(fetched, accepted)| !self.graph.is_ancestor(accepted, fetched))
+        let both = self.fetched.zip(self.base);
+        both.is_some_and(|(fetched, base)| !self.graph.is_ancestor(base, fetched))
     }
 
     /// What a load must return: a commit, or the code of the error.
@@ -210,7 +213,7 @@ impl Simulation {
         if self.is_rewritten() {
             return Err("rewritten");
         }
-        if self.is_signed() && !self.graph.is_believed(self.accepted, fetched) {
+        if self.is_signed() && !self.graph.is_believed(self.base, fetched) {
             return Err("not-signed");
         }
         self.graph.commits[fetched].roster.map(|_| fetched).ok_or("missing-file")
@@ -231,7 +234,7 @@ impl Simulation {
             let follows = |earlier: &usize| self.graph.is_ancestor(*earlier, commit);
             prop_assert!(self.since.iter().all(follows), "older never undoes newer");
             self.source.accept(sources).unwrap();
-            self.accepted = Some(commit);
+            (self.accepted, self.base) = (Some(commit), Some(commit));
             self.since.push(commit);
         }
         self.check_accepted()
@@ -244,8 +247,9 @@ impl Simulation {
             self.source.accept_rewritten(&hold).unwrap();
             prop_assert!(self.source.rewritten().is_none());
             prop_assert!(self.source.accept_rewritten(&hold).is_err(), "only once");
-            self.accepted = self.fetched;
-            self.since = self.accepted.into_iter().collect();
+            // What was in force stays so until a commit of the accepted history can be used.
+            self.base = self.fetched;
+            self.since = self.base.into_iter().collect();
         }
         self.check_accepted()
     }
