@@ -13,6 +13,8 @@ mod coverage;
 mod expected_roster;
 mod final_state;
 mod generate;
+mod git_process;
+mod git_server;
 mod invariants;
 mod machine;
 mod network;
@@ -23,6 +25,7 @@ mod scenario;
 mod second_workspace;
 mod sim_state;
 mod simulate;
+mod source_checks;
 
 use std::collections::BTreeMap;
 use std::io::Write as _;

@@ -130,6 +130,7 @@ impl SimState {
             params,
             key: self.key,
             version: None,
+            generation: None,
             complete: false,
             listing: None,
             order: None,
@@ -179,6 +180,7 @@ impl SimState {
         self.runs[run].approved =
             approved.map(|change| short(&change.action, change.email.as_str())).collect();
         (self.runs[run].now, self.runs[run].true_now) = (now, self.clocks.true_now());
+        self.check_planned_commit(run);
         if !self.runs[run].complete {
             self.fail(format!("run {run} plans without a complete listing"));
         }

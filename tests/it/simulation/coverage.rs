@@ -1,7 +1,7 @@
 //! Events that the seeds of every `cargo test` must cover: each fault, guard, row of the plan and
 //! outcome.
 
-pub const REQUIRED: [&str; 108] = [
+pub const REQUIRED: [&str; 121] = [
     "accepted listing",
     "accepted place",
     "key Rotated",
@@ -110,4 +110,17 @@ pub const REQUIRED: [&str; 108] = [
     "trigger signal",
     "trigger start",
     "EFFECT in the second workspace",
+    "git PushBack",
+    "git PushParallel",
+    "git MergeOlder",
+    "git DeleteBranch",
+    "git branch made again",
+    "git several commits",
+    "git LoseClone",
+    "git late",
+    "git outage invalid",
+    "git outage nothing",
+    "git outage rewritten",
+    "git in force after a restart",
+    "accepted commit",
 ];

@@ -5,8 +5,8 @@ use std::time::Duration;
 use fastrand::Rng;
 
 use super::scenario::{
-    Disk, ENDPOINTS, Edit, Fault, Key, Operation, OperatorAction, Param, Params, Scenario, Server,
-    Step,
+    Disk, ENDPOINTS, Edit, Fault, GitEvent, Key, Operation, OperatorAction, Param, Params,
+    Scenario, Server, Step,
 };
 
 const EDITS: [(Edit, u8); 30] = [
@@ -58,6 +58,14 @@ const ACTIONS: [(OperatorAction, u8); 15] = [
     (OperatorAction::SecondAccount, 10),
     (OperatorAction::InviteOutsider, 3),
     (OperatorAction::AddLookalike, 2),
+];
+
+const GIT_EVENTS: [(GitEvent, u8); 5] = [
+    (GitEvent::PushBack, 5),
+    (GitEvent::PushParallel, 5),
+    (GitEvent::MergeOlder, 4),
+    (GitEvent::DeleteBranch, 3),
+    (GitEvent::LoseClone, 2),
 ];
 
 const FAULTS: [Fault; 25] = [
@@ -125,7 +133,7 @@ impl Scenario {
             max_batch: if random.u8(..5) == 0 { 1 } else { 100 },
             sent: random.bool(),
         };
-        let params = Params {
+        let mut params = Params {
             min_admins: random.usize(..3),
             require_first: random.u8(..4) == 0,
             budget: *random
@@ -145,6 +153,13 @@ impl Scenario {
             let at = random.usize(..steps.len());
             steps.splice(at..at, sequence(&mut random));
         }
+        let git = seed % 3 == 1;
+        if git {
+            // A run takes longer: fewer of them.
+            params.cron = CRONS[1];
+            steps.truncate(25);
+            add_git_events(&mut steps, seed);
+        }
         Self {
             seed,
             start: random.choice(&STARTS).unwrap().parse().unwrap(),
@@ -153,6 +168,7 @@ impl Scenario {
             server,
             params,
             second_workspace: random.u8(..4) == 0,
+            git,
             steps,
         }
     }
@@ -231,6 +247,24 @@ fn operation(random: &mut Rng) -> Operation {
         _ => Operation::SetDisk(
             *random.choice(&[Disk::Healthy, Disk::Full, Disk::Unreadable]).unwrap(),
         ),
+    }
+}
+
+/// Inserts what happens to the history of the roster. Numbers of its own, so that the other steps
+/// of a seed are the same with a file.
+fn add_git_events(steps: &mut Vec<Step>, seed: u64) {
+    let mut random = Rng::with_seed(seed ^ 0x617);
+    for _ in 0..random.usize(3..10) {
+        let operation = match random.u8(..100) {
+            0..65 => Operation::Git {
+                event: weighted_choice(&mut random, &GIT_EVENTS),
+                which: random.usize(..1_000),
+                missed: random.u8(..4) == 0,
+            },
+            _ => Operation::AcceptCommit,
+        };
+        let delay = Duration::from_secs(*random.choice(&DELAYS[..10]).unwrap());
+        steps.insert(random.usize(..=steps.len()), Step { delay, operation });
     }
 }
 

@@ -31,6 +31,7 @@ impl BlockingExecutor for SimulatedExecutor {
             tokio::time::sleep(before).await;
             shared.crash_point(epoch, "before the disk").await;
             work();
+            shared.state().check_fetched();
             tokio::time::sleep(after).await;
             shared.crash_point(epoch, "after the disk").await;
         })

@@ -191,7 +191,7 @@ impl SimState {
     }
 
     /// The text of the file after an edit, and what it asks for.
-    fn edited(&mut self, edit: Edit, which: usize) -> (Option<String>, Option<ExpectedRoster>) {
+    pub fn edited(&mut self, edit: Edit, which: usize) -> (Option<String>, Option<ExpectedRoster>) {
         let now = self.clocks.machine_now();
         match edit {
             Edit::Truncate => {
@@ -224,13 +224,16 @@ impl SimState {
         }
     }
 
-    /// Writes the file, or removes it, and registers the version.
+    /// Writes the file, or removes it, and registers the version; or pushes it as a commit.
     pub fn write(
         &mut self,
         text: Option<String>,
         expected: Option<ExpectedRoster>,
         written: Written,
     ) {
+        if self.git.is_some() {
+            return self.push_versions(vec![Version { text, expected, written }]);
+        }
         let path = self.folder.join("users.yaml");
         match &text {
             Some(text) => std::fs::write(path, text).unwrap(),

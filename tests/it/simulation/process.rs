@@ -1,7 +1,7 @@
 //! One process of rosterd on the simulated machine: the real daemon, or one real run.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -51,7 +51,7 @@ pub struct Process {
     run: AtomicUsize,
     /// The version of the roster that was read last, and the one in force.
     loaded: AtomicUsize,
-    last_good: Mutex<Option<usize>>,
+    pub last_good: Mutex<Option<usize>>,
 }
 
 /// The environment of the real daemon and the real run.
@@ -123,18 +123,24 @@ impl SimEnvironment {
         let workspace = &config.workspaces[0];
         let cancel = CancellationToken::new();
         let Ok(Connected { directory, ledger }) = self.connect(workspace) else { return };
+        let is_git = workspace.target.source.git.is_some();
+        let mut loaded = None;
+        if is_git {
+            loaded = self.fetch_and_load(&workspace.target).await;
+            if loaded.is_none() {
+                return;
+            }
+        }
         let Ok(session) = RunSession::acquire(&ledger, &clock, &cancel).await else {
             shared.state().count("concurrent process did not get the lock");
             return;
         };
-        // It waits as the command line does: by the time of writing.
-        while shared.state().is_partly_written() {
-            tokio::time::sleep(WatchSettings::default().in_place).await;
+        if !is_git {
+            loaded = self.load_complete(&workspace.target).await;
+        } else if session.waited {
+            loaded = self.fetch_and_load(&workspace.target).await;
         }
-        let roster = self.load(&workspace.target, self.now());
-        self.roster_read(WORKSPACE, &roster);
-        let Ok(loaded) = roster else { return };
-        let loaded = Arc::new(loaded);
+        let Some(loaded) = loaded.map(Arc::new) else { return };
         let run = Run {
             directory: &directory,
             spec: &workspace.target,
@@ -154,7 +160,17 @@ impl SimEnvironment {
         self.finished(&RunCompleted { report: &report, sources, next: None, observation });
     }
 
-    fn now(&self) -> Timestamp {
+    /// Loads the files. It waits as the command line does: by the time of writing.
+    async fn load_complete(&self, target: &WorkspaceSpec) -> Option<Loaded> {
+        while self.process.shared.state().is_partly_written() {
+            tokio::time::sleep(WatchSettings::default().in_place).await;
+        }
+        let roster = self.load(target, self.now());
+        self.roster_read(WORKSPACE, &roster);
+        roster.ok()
+    }
+
+    pub fn now(&self) -> Timestamp {
         self.process.shared.state().clocks.machine_now()
     }
 
@@ -192,7 +208,10 @@ fn workspace(state: &SimState, params: &Params) -> WorkspaceConfig {
     WorkspaceConfig {
         target: WorkspaceSpec {
             workspace: WORKSPACE.into(),
-            source: RosterSource::new(vec!["users.yaml".into()], state.folder.clone()),
+            source: RosterSource {
+                git: state.git.as_ref().map(|git| git.remote.clone()),
+                ..RosterSource::new(vec!["users.yaml".into()], state.folder.clone())
+            },
             max_changes: rosterd::reconcile::MAX_CHANGES,
             zone: state.zone.clone(),
             on_removed: if params.report { OnRemoved::Report } else { OnRemoved::Disable },
@@ -291,8 +310,11 @@ impl Environment for SimEnvironment {
         Ok(self.config())
     }
 
-    /// Loads the real files.
+    /// Loads the real files, or the real commit.
     fn load(&self, target: &WorkspaceSpec, now: Timestamp) -> Result<Loaded, InputError> {
+        if target.source.git.is_some() {
+            return self.load_commit(target, now);
+        }
         let loaded = reconcile::load(target, now);
         if target.workspace == SECOND_WORKSPACE {
             return loaded;
@@ -317,6 +339,9 @@ impl Environment for SimEnvironment {
     }
 
     fn committed(&self, target: &WorkspaceSpec, sources: &Sources) -> BTreeSet<String> {
+        if target.source.git.is_some() {
+            return target.source.committed(sources);
+        }
         let state = self.process.shared.state();
         let is_committed = target.workspace == SECOND_WORKSPACE
             || state.versions.last().unwrap().written == Written::Commit;
@@ -326,7 +351,8 @@ impl Environment for SimEnvironment {
 
     /// A file must be accepted exactly if it is valid, and never before it is written completely.
     fn roster_read(&self, workspace: &str, roster: &Result<Loaded, InputError>) {
-        if workspace == SECOND_WORKSPACE {
+        // `load_commit` has checked a commit.
+        if workspace == SECOND_WORKSPACE || self.process.shared.state().git.is_some() {
             return;
         }
         let mut state = self.process.shared.state();
@@ -423,7 +449,9 @@ impl Drop for InFlightGuard<'_> {
 
 /// A temporary folder for the files of a simulation, and its path.
 pub fn folder() -> (tempfile::TempDir, PathBuf) {
-    let folder = tempfile::tempdir().unwrap();
+    let memory = Path::new("/dev/shm");
+    let folder = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
+    let folder = folder.unwrap();
     let path = folder.path().to_owned();
     (folder, path)
 }

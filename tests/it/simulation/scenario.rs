@@ -25,6 +25,8 @@ pub struct Scenario {
     pub params: Params,
     /// Whether there is a second workspace.
     pub second_workspace: bool,
+    /// Whether the roster is read from a git server, not from a file.
+    pub git: bool,
     pub steps: Vec<Step>,
 }
 
@@ -118,6 +120,15 @@ pub enum Operation {
     /// A second process makes a run.
     ConcurrentProcess,
     SetDisk(Disk),
+    /// Something happens to the repository of the roster or to its clone; the daemon may not be
+    /// told.
+    Git {
+        event: GitEvent,
+        which: usize,
+        missed: bool,
+    },
+    /// An operator accepts a rewritten history.
+    AcceptCommit,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -156,6 +167,21 @@ pub enum Edit {
     ElevateMany,
     RemoveApprovals,
     Repair,
+}
+
+/// What happens to the repository of the roster besides commits that follow each other.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum GitEvent {
+    /// The branch is set back to a commit that it named before.
+    PushBack,
+    /// The branch is set to a new commit that follows one that it named before.
+    PushParallel,
+    /// A merge that brings back an earlier roster.
+    MergeOlder,
+    /// The next commit makes the branch again.
+    DeleteBranch,
+    /// The clone in the state directory is deleted.
+    LoseClone,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -84,7 +84,7 @@ pub fn workspace(first: &WorkspaceConfig, second: &SecondWorkspace) -> Workspace
     };
     let target = WorkspaceSpec {
         workspace: SECOND_WORKSPACE.into(),
-        source: RosterSource { users: vec![FILE.into()], ..first.target.source.clone() },
+        source: RosterSource::new(vec![FILE.into()], first.target.source.base.clone()),
         on_removed: rosterd::plan::OnRemoved::Disable,
         approvals_in_file: true,
         limits,

@@ -17,8 +17,10 @@ use tokio::time::Instant;
 
 use super::checks::Tracker;
 use super::expected_roster::ExpectedRoster;
+use super::git_server::GitServer;
 use super::scenario::{Disk, Fault, Key, Params, Scenario};
 use super::second_workspace::SecondWorkspace;
+use super::source_checks::SourceTracker;
 
 pub const WORKSPACE: &str = "acme";
 
@@ -80,7 +82,7 @@ pub struct FaultProfile {
     pub all: Vec<(Fault, u8)>,
 }
 
-/// A version of the roster file on disk.
+/// A version of the roster: a file on disk, or a commit.
 pub struct Version {
     /// None if there is no file.
     pub text: Option<String>,
@@ -130,6 +132,8 @@ pub struct Run {
     pub params: Params,
     pub key: Key,
     pub version: Option<usize>,
+    /// Of the history of the roster, if that was read from the clone.
+    pub generation: Option<usize>,
     /// Whether the last listing it received was complete.
     pub complete: bool,
     pub listing: Option<Listing>,
@@ -181,6 +185,9 @@ pub struct SimState {
     pub world: Arc<parking_lot::Mutex<World>>,
     pub tracker: Tracker,
     pub second_workspace: Option<SecondWorkspace>,
+    /// The repository of the roster, if that is no file.
+    pub git: Option<GitServer>,
+    pub source: SourceTracker,
     pub counts: BTreeMap<String, u64>,
     pub log: Vec<String>,
     /// The first violation of an invariant.
@@ -223,6 +230,8 @@ impl Shared {
             world,
             tracker: Tracker::default(),
             second_workspace: None,
+            git: None,
+            source: SourceTracker::default(),
             counts: BTreeMap::new(),
             log: Vec::new(),
             violation: None,

@@ -17,6 +17,7 @@ use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinHandle;
 
 use super::expected_roster::{ExpectedRoster, Member};
+use super::git_server::GitServer;
 use super::machine::{FaultyStore, SimulatedExecutor};
 use super::network::Api;
 use super::people::name_of;
@@ -140,6 +141,7 @@ impl Simulation {
             world.add(WORKSPACE, bot, None, AccountType::Admin).unwrap();
         }
         state.latest_roster = expected;
+        state.git = scenario.git.then(|| GitServer::new(&state.folder));
         if scenario.second_workspace {
             state.add_second_workspace();
         }
@@ -156,7 +158,9 @@ impl Simulation {
         let clock = Arc::new(MachineClock(Arc::clone(&self.clocks)));
         let run = daemon::run(Arc::new(environment), config, clock, inbox, |_| {});
         self.daemon = Some(Daemon { events: sender, task: tokio::spawn(run) });
-        self.shared.state().reset_deadlines();
+        let mut state = self.shared.state();
+        state.reset_deadlines();
+        state.reset_fetch_deadline();
     }
 
     /// Lets time pass; the power may fail meanwhile.
@@ -173,6 +177,7 @@ impl Simulation {
         self.check_daemon().await;
         let mut state = self.shared.state();
         state.check_schedule();
+        state.check_fetch_deadline();
         state.check_second_workspace();
     }
 
@@ -220,14 +225,17 @@ impl Simulation {
         match operation {
             Operation::Commit { edit, which, missed } => {
                 self.shared.state().commit(edit, which);
-                if !missed {
-                    self.send(Event::FilesChanged).await;
-                }
+                self.announce(missed).await;
             }
             Operation::WriteInPlace { edit, which, parts, pause } => {
                 let versions = self.shared.state().versions_in_place(edit, which, parts);
                 self.write_in_place(versions, Duration::from_secs(pause)).await;
             }
+            Operation::Git { event, which, missed } => {
+                let is_pushed = self.shared.state().git_event(event, which);
+                self.announce(missed || !is_pushed).await;
+            }
+            Operation::AcceptCommit => self.accept_later(),
             Operation::Operator { action, which } => self.shared.state().operate(action, which),
             Operation::EditSecondWorkspace { which } => {
                 self.shared.state().edit_second_workspace(which);
@@ -284,7 +292,40 @@ impl Simulation {
         }
     }
 
+    /// An operator accepts a rewritten history.
+    fn accept_later(&mut self) {
+        let process = Process::start(&self.shared, &self.api, &self.ledger);
+        let accept = async move { process.accept_commit().await };
+        self.concurrent_processes.push(tokio::spawn(accept));
+    }
+
+    /// The roster has changed: a webhook of a git server, or an event of files.
+    async fn announce(&mut self, missed: bool) {
+        let is_git = self.shared.state().git.is_some();
+        if missed {
+            self.shared.state().expect_fetch(false);
+        } else if is_git {
+            self.announce_commit().await;
+        } else {
+            self.send(Event::FilesChanged).await;
+        }
+    }
+
+    /// A webhook, if the roster is on a git server.
+    async fn announce_commit(&mut self) {
+        let is_git = self.shared.state().git.is_some();
+        if is_git {
+            self.shared.state().expect_fetch(true);
+            self.send(Event::Pushed { workspace: WORKSPACE.into() }).await;
+        }
+    }
+
     async fn write_in_place(&mut self, versions: Vec<Version>, pause: Duration) {
+        let is_git = self.shared.state().git.is_some();
+        if is_git {
+            self.shared.state().push_versions(versions);
+            return self.announce_commit().await;
+        }
         for Version { text, expected, written } in versions {
             self.shared.state().write(text, expected, written);
             self.send(Event::FilesChanged).await;
@@ -368,6 +409,10 @@ impl Simulation {
 
     /// An operator accepts what the last run waits for.
     async fn accept(&self) {
+        let is_rewritten = self.shared.state().is_rewritten();
+        if is_rewritten {
+            Process::start(&self.shared, &self.api, &self.ledger).accept_commit().await;
+        }
         let waits = {
             let state = self.shared.state();
             let failure = state.reports.last().and_then(|report| report.failure().cloned());
@@ -391,6 +436,7 @@ impl Simulation {
         self.clocks.reset();
         self.shared.state().reset_deadlines();
         self.send(Event::Reload).await;
+        self.announce_commit().await;
         let before = self.shared.state().reports.len();
         for _ in 0..QUIESCENCE_DAYS {
             self.wait(Duration::from_hours(24)).await;
