@@ -122,5 +122,5 @@ pub const REQUIRED: [&str; 121] = [
     "git outage nothing",
     "git outage rewritten",
     "git in force after a restart",
-    "accepted commit",
+    "accepted history",
 ];

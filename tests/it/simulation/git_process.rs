@@ -41,7 +41,7 @@ impl SimEnvironment {
         run_blocking(move || remote.fetch()).await.is_ok()
     }
 
-    /// `rosterd accept commit`.
+    /// `rosterd accept history`.
     pub async fn accept_commit(&self) {
         let shared = &self.process.shared;
         let clock = MachineClock(shared.state().clocks.clone());

@@ -171,20 +171,18 @@ impl SimState {
         if self.runs[run].generation != Some(self.source.generation) {
             return;
         }
-        let before = self.source.planned.replace(now);
-        // The accepted history is in force as soon as it has a valid roster.
-        let begins = |before| {
-            self.source
-                .begins
-                .is_some_and(|first| !git.is_ancestor(first, before) && git.is_ancestor(first, now))
-        };
-        let is_later = |before: &usize| git.is_ancestor(*before, now) || begins(*before);
-        if let Some(before) = before.filter(|before| !is_later(before)) {
-            self.fail(format!("run {run} plans with commit {now} after one with {before}"));
+        let before = self.source.planned.replace(now).filter(|before| *before != now);
+        // The accepted history comes into force with its first valid roster, and only once.
+        let begins = self.source.begins.filter(|first| git.is_ancestor(*first, now));
+        let is_later = before.is_none_or(|before| git.is_ancestor(before, now));
+        if before.is_some() && begins.is_some() {
+            self.source.begins = None;
+        } else if !is_later {
+            self.fail(format!("run {run} plans with commit {now} after one with {before:?}"));
         }
     }
 
-    /// Whether `rosterd accept commit` has something to accept.
+    /// Whether `rosterd accept history` has something to accept.
     pub fn check_rewritten(&mut self, found: bool) {
         self.check_fetched();
         let expected = self.is_rewritten();
@@ -195,7 +193,7 @@ impl SimState {
 
     /// An operator has accepted the commit that was fetched.
     pub fn commit_accepted(&mut self) {
-        self.log_event("accepted commit", &format!("{:?}", self.source.fetched));
+        self.log_event("accepted history", &format!("{:?}", self.source.fetched));
         self.history_begins(self.source.fetched);
         self.source.accepted = self.source.fetched;
     }
