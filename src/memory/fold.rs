@@ -85,10 +85,10 @@ impl Memory {
         self.newest = newest;
     }
 
-    /// Drops finished attempts that are older than `before`, and signs of another address of
-    /// accounts that are gone.
+    /// Drops finished attempts that are older than `before`. The signs of another address stay: an
+    /// account that is gone may come back.
     pub fn prune(&mut self, before: Timestamp) {
-        let Self { attempts, sent, accounts, .. } = self;
+        let Self { attempts, sent, .. } = self;
         // A later listing may still show the effect, or the invitation may still be accepted.
         let is_open = |attempt: &Attempt| !attempt.shown && attempt.status.may_have_happened();
         let is_invited = |attempt: &Attempt| {
@@ -96,8 +96,6 @@ impl Memory {
             sent.map(|(seq, _)| *seq).any(|seq| seq == attempt.seq)
         };
         attempts.retain(|it| it.at >= before || is_open(it) || is_invited(it));
-        let is_here = |uid: &Uid| accounts.get(uid).is_some_and(|account| account.gone.is_none());
-        self.renames.retain(|(_, rename)| rename.accounts.iter().any(is_here));
     }
 
     fn use_roster(&mut self, roster: &RosterRecord) {

@@ -3,9 +3,12 @@
 use std::collections::BTreeMap;
 
 use rosterd::action::Action;
+use rosterd::directory::Uid;
+use rosterd::email::Email;
 use rosterd::memory::Memory;
 use rosterd::memory::entry::{
-    Anchor, AttemptStatus, Entry, OutcomeEntry, Record, RosterRecord, RunRecord,
+    Anchor, AttemptStatus, Entry, OutcomeEntry, Record, Rename, RenameSign, RosterRecord,
+    RunRecord, Seen,
 };
 use rosterd::memory::events::{EventKind, events, of_workspace};
 use rosterd::memory::runs::runs;
@@ -146,4 +149,23 @@ fn an_anchor_keeps_what_is_needed_of_dropped_entries() {
     assert_eq!(people, [5, 6], "those who were there before are counted");
     let appeared = events(&ours, Some(&[crate::support::world::email("alexandra")]));
     assert!(appeared.is_empty(), "alexandra is not new: {appeared:?}");
+}
+
+/// Somebody disabled the account by hand and enables it again: it still may be the member's.
+#[test]
+fn the_sign_of_another_address_outlives_the_account() {
+    let (uid, zoe) = (Uid("elsewhere".into()), Email::parse("zoe@acme.io").unwrap());
+    let account = (Email::parse("else@acme.io").unwrap(), uid.clone(), Role::Business);
+    let seen =
+        |accounts: Vec<_>, gone: Vec<Uid>| Entry::Seen(Seen { accounts, gone, ..Seen::default() });
+    let sign = RenameSign::Arrival;
+    let rename = Rename { sign, accounts: vec![uid.clone()], members: vec![zoe] };
+    let mut memory = Memory::of_ledger();
+    for record in
+        records([seen(vec![account], vec![]), Entry::Rename(rename), seen(vec![], vec![uid])])
+    {
+        memory.fold(&record);
+    }
+    memory.prune(hours(24 * 500));
+    assert_eq!(memory.renames().len(), 1);
 }
