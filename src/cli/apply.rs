@@ -1,4 +1,4 @@
-//! `rosterd apply`: applies what somebody has seen: the plan that it shows and asks about, or a
+//! `rosterd apply`: applies what was seen: the plan that it shows and asks about, or a
 //! saved one if it is still the plan of the workspace.
 
 use std::io::Read as _;
@@ -22,7 +22,7 @@ const ANSWER_LIMIT: Duration = Duration::from_mins(10);
 
 /// Plans from the present roster and a new listing. A saved plan must have the same changes: the
 /// new plan is applied, never the file; otherwise the differences are reported. Without a saved
-/// plan somebody must agree on the terminal, or beforehand with `--yes`. The workspace is locked
+/// plan, the terminal must agree, or `--yes` says so beforehand. The workspace is locked
 /// meanwhile, so that no other run changes it.
 pub async fn run(global: &Global, args: &ApplyArgs) -> Result<u8, CliError> {
     if args.reason.as_ref().is_some_and(|reason| reason.trim().is_empty()) {

@@ -100,7 +100,7 @@ pub fn escape_lines(text: &str, separator: &str) -> String {
     text.lines().map(escape).collect::<Vec<_>>().join(separator)
 }
 
-/// Whether somebody can be asked.
+/// Whether a question can be asked.
 pub fn is_interactive() -> bool {
     io::stdin().is_terminal() && io::stderr().is_terminal()
 }

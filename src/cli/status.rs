@@ -12,7 +12,7 @@ use crate::source::env_var;
 use crate::web::health_client;
 
 const HEADER: [&str; 6] = ["WORKSPACE", "STATE", "SINCE", "HELD", "LAST RUN", "NEXT RUN"];
-/// States that need somebody.
+/// States that need attention.
 const BAD: [&str; 2] = ["failing", "stale"];
 
 /// Asks the daemon; neither the API nor the ledger. Exits with 1 if anything fails.

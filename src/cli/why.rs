@@ -35,7 +35,7 @@ pub async fn run(global: &Global, args: &WhyArgs) -> Result<u8, CliError> {
     }
     if people.is_empty() {
         let hint = meant.map(|meant| format!("; did you mean {meant}?"));
-        let message = format!("nobody knows {}{}", args.email, hint.unwrap_or_default());
+        let message = format!("no user has the address {}{}", args.email, hint.unwrap_or_default());
         return Err(CliError::Failed(message));
     }
     output::result(&match args.format {

@@ -117,7 +117,7 @@ pub trait Environment: Send + Sync + 'static {
     fn finished(&self, run: &RunCompleted<'_>);
 }
 
-/// Reads the roster. A repository of which nothing was fetched yet is fetched first.
+/// Reads the roster. A repository is fetched first if it never was.
 pub fn load(target: &WorkspaceSpec, now: Timestamp) -> Result<Loaded, InputError> {
     if let Some(Err(problem)) = target.source.git.as_ref().map(GitRemote::fetch_first) {
         let diagnostics = vec![problem];

@@ -13,7 +13,7 @@ use crate::plan::Plan;
 use crate::role::Role;
 use crate::roster::{Approval, Roster};
 
-/// Binds the approvals that no earlier run has read. `verdict` was decided without them; `by` tells
+/// Binds the approvals that no earlier run has read. `verdict` was decided without them; `by` shows
 /// where each was approved.
 pub fn bind(
     plan: &Plan,

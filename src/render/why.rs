@@ -56,7 +56,7 @@ pub fn is_known(view: &View<'_>, events: &[Event], email: &Email) -> bool {
         || !events.is_empty()
 }
 
-/// The address of somebody that is written most like this one.
+/// The known address that is written most like this one.
 pub fn closest_address<'a>(view: &View<'a>, email: &Email) -> Option<&'a str> {
     let members = view.roster.members().iter().map(|it| it.email.as_str());
     let accounts = view.snapshot.accounts().iter().map(|it| it.email.as_str());

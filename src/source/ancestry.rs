@@ -1,4 +1,4 @@
-//! Which commits are before which. Dates do not count: whoever writes a commit chooses its date,
+//! Which commits are before which. Dates do not count: the author of a commit chooses its date,
 //! and searches that are faster because of dates find wrong answers.
 
 use std::collections::{HashSet, VecDeque};

@@ -75,7 +75,7 @@ impl BareClone {
         })
     }
 
-    /// The commit to read, unless that would go back, nobody who may has signed it, or the server
+    /// The commit to read, unless that would go back, a signature is missing, or the server
     /// has been away for long.
     fn newest(&self, users: &[String], remote: &GitRemote) -> Result<ObjectId, Diagnostic> {
         let fetched = self.fetched()?;

@@ -83,7 +83,7 @@ impl Signers {
     /// The principals of the key that has signed the commit, as the file has them. The error is
     /// why the commit does not count as signed, for example "it has no signature".
     ///
-    /// A key must be valid at `now`: whoever writes a commit chooses its date.
+    /// A key must be valid at `now`: the author of a commit chooses its date.
     pub fn check(&self, commit: &gix::Commit<'_>, now: Timestamp) -> Result<String, String> {
         let broken = |error: gix::Error| format!("it cannot be read: {error}");
         let decoded = commit.decode().map_err(broken)?;

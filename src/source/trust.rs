@@ -1,4 +1,4 @@
-//! Which commits of a repository are believed: those whose rosters somebody who may has signed.
+//! Which commits of a repository are accepted: changes of the roster need a listed signature.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -15,7 +15,7 @@ use crate::clock::{Clock as _, SystemClock};
 use crate::diagnostic::Diagnostic;
 use crate::escape::escape;
 
-/// Maximum time to look for commits that nobody has signed.
+/// Maximum time to look for commits without a signature.
 const TIME_LIMIT: Duration = Duration::from_secs(20);
 
 /// The contents of every file of a roster.
@@ -30,8 +30,8 @@ struct History<'r> {
     end: Instant,
 }
 
-/// Fails unless the roster of a commit is that of the accepted one, or everybody who changed it
-/// since has signed. If none is accepted yet, that is asked of its last change.
+/// Fails unless the roster of a commit is that of the accepted one, or every change of it since
+/// is signed. If none is accepted yet, its last change must be signed.
 pub(super) fn check(
     repository: &Repository,
     users: &[String],
