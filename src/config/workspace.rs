@@ -52,8 +52,7 @@ impl Validator<'_> {
                 let message = format!("duplicate workspace `{name}`");
                 self.found.push(
                     Diagnostic::error("duplicate-workspace", message)
-                        .at(place)
-                        .label("repeated here")
+                        .marked(place, "repeated here")
                         .related(first, "first here")
                         .hint("give each workspace a unique name"),
                 );
