@@ -21,6 +21,7 @@ RUN mkdir src && echo 'fn main() {}' >src/main.rs && touch src/lib.rs \
     && rm -r src
 
 COPY src src
+COPY config config
 COPY deploy/image-files /usr/local/bin/
 RUN touch src/main.rs src/lib.rs && image-files /layout
 

@@ -80,6 +80,11 @@ pub struct InputError {
 }
 
 impl InputError {
+    /// Whether a diagnostic has this code.
+    pub fn has(&self, code: &str) -> bool {
+        self.diagnostics.iter().any(|it| it.code == code)
+    }
+
     /// The first error with its place, and how many more there are.
     pub fn summary(&self) -> String {
         let mut errors = self.diagnostics.iter().filter(|it| it.is_error());

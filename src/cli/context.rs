@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 use parking_lot::Mutex;
+use tempfile::TempDir;
 
 use super::{CliError, Global, output};
 use crate::client::{Client, Settings, Transport};
@@ -28,6 +29,8 @@ pub struct Context {
     request: config::Request,
     folder: PathBuf,
     sandbox: Option<sandbox::Running>,
+    /// The example files, if `--sandbox` runs where there is no configuration.
+    example: Option<TempDir>,
     /// Warnings of the configuration at the start, already reported.
     pub warnings: Vec<Diagnostic>,
     /// The ledger of the embedded sandbox; None if the configuration decides.
@@ -52,6 +55,7 @@ impl Context {
             request,
             folder,
             sandbox: None,
+            example: None,
             warnings: Vec::new(),
             store: store(global),
             lock_timeout: global.lock_timeout,
@@ -64,7 +68,15 @@ impl Context {
             let message = "--state needs --sandbox, or the command `rosterd sandbox`";
             return Err(CliError::Usage(message.into()));
         }
-        let config::Loaded { mut config, sources, warnings } = context.reload()?;
+        let loaded = match context.reload() {
+            Err(error) if global.sandbox && error.has(config::NO_CONFIGURATION) => {
+                let failed = |why| CliError::Failed(format!("the example files: {why}"));
+                context.use_example().map_err(failed)?;
+                context.reload()?
+            }
+            loaded => loaded?,
+        };
+        let config::Loaded { mut config, sources, warnings } = loaded;
         output::problems(global, None, &sources, &warnings);
         // If the file is removed later, no other file replaces it. If there was none, a file that
         // is created later is not used.
@@ -80,6 +92,18 @@ impl Context {
             context.use_sandbox(&mut config);
         }
         Ok((context, config))
+    }
+
+    /// Uses the example configuration and roster of the binary, in files of this process.
+    fn use_example(&mut self) -> std::io::Result<()> {
+        let folder = tempfile::Builder::new().prefix("rosterd-example-").tempdir()?;
+        let config = folder.path().join("rosterd.yaml");
+        std::fs::write(&config, include_str!("../../config/rosterd.yaml"))?;
+        std::fs::write(folder.path().join("users.yaml"), include_str!("../../config/users.yaml"))?;
+        tracing::info!("no configuration found; using the example in {}", folder.path().display());
+        self.request.path = Some(config);
+        self.example = Some(folder);
+        Ok(())
     }
 
     /// Reads the configuration again.

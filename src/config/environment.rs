@@ -101,13 +101,16 @@ pub(super) fn config(
     })
 }
 
+/// The code of the diagnostic if there is neither a configuration nor `--users`.
+pub const NO_CONFIGURATION: &str = "no-configuration";
+
 fn no_configuration() -> Diagnostic {
     let message =
         format!("no configuration found: tried --config, ${VARIABLE}, {}", PATHS.join(", "));
-    Diagnostic::error("no-configuration", message).hint(
+    Diagnostic::error(NO_CONFIGURATION, message).hint(
         "write one (`rosterd schema config` prints its schema), or pass --users and set \
          PARADIME_API_ENDPOINT, PARADIME_API_KEY and PARADIME_API_SECRET; \
-         --sandbox --users FILE needs neither",
+         --sandbox needs neither",
     )
 }
 

@@ -33,6 +33,7 @@ use crate::schedule::Cron;
 use crate::source;
 
 pub use crate::source::secret::{SecretError, SecretSource};
+pub use environment::NO_CONFIGURATION;
 pub use schema::schema;
 
 /// Default paths of the configuration, in the order in which they are tried.

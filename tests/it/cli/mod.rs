@@ -347,6 +347,9 @@ fn the_embedded_sandbox_needs_nothing_around_it() {
     assert!(plan.stdout().contains("alice@acme.io"));
     stage.run(&["--sandbox", "--once", "-u", "users.yaml"]).expect(0);
     assert!(!stage.knows("alice@acme.io"), "the other sandbox is another workspace");
+    std::fs::remove_file(stage.path("users.yaml")).unwrap();
+    let example = stage.run(&["--sandbox", "--plan", "--detailed-exitcode"]).expect(2);
+    assert!(example.stdout().contains("alice@acme.io"), "the example needs no file");
 }
 
 #[test]
