@@ -18,12 +18,10 @@ use crate::config::ScheduleSettings;
 use crate::diagnostic::Sources;
 use crate::escape::escape;
 use crate::reconcile::{InputError, Loaded};
+use crate::render::time;
 use crate::report::{RunReport, Trigger};
 use crate::roster::Digest;
 use crate::{retry, schedule};
-
-/// Runs back off 10 times slower than requests.
-const RUN_BACKOFF_FACTOR: u32 = 10;
 
 /// A key that is denied backs off from this step on: about two minutes.
 const DENIED_BACKOFF_STEP: u32 = 6;
@@ -105,8 +103,11 @@ impl<E: Environment> WorkspaceWorker<E> {
             self.timers.date = self.next_date(now);
             self.timers.retry = self.timers.retry.into_iter().chain(report.next()).min();
             let sources = self.known.last_good.as_ref().map_or(&sources, |loaded| &loaded.sources);
-            let next = self.timers.next();
-            let report = &report;
+            let (next, report) = (self.timers.next(), &report);
+            let Timers { schedule, date, retry, .. } = self.timers;
+            let [schedule, date, retry] = [schedule, date, retry].map(|at| at.map(time::exact));
+            let workspace = &report.workspace;
+            tracing::trace!(workspace, schedule, date, retry, "next runs");
             self.environment.finished(&RunCompleted { report, sources, next, observation });
         }
     }
@@ -239,7 +240,7 @@ impl<E: Environment> WorkspaceWorker<E> {
             self.failures = self.failures.max(DENIED_BACKOFF_STEP);
         }
         self.timers.retry = (self.failures > 0).then(|| {
-            let wait = retry::delay(self.failures, None, fastrand::f64()) * RUN_BACKOFF_FACTOR;
+            let wait = retry::run_delay(self.failures, fastrand::f64());
             report.finished.saturating_add(wait).unwrap_or(report.finished)
         });
         if self.failures == 0 && report.has_released() && self.follow_ups < FOLLOW_UPS {
