@@ -17,14 +17,20 @@ roster changes. `rosterd --sandbox` tries everything on this machine, without an
 const EXIT_CODES: &str = "Exit codes: 0 done or in sync, 1 failed, 2 changes to make \
 (--detailed-exitcode), 3 something is held, 64 wrong usage, 78 invalid configuration or roster";
 
-const EXAMPLES: &str = "Examples:
-  rosterd import -u users.yaml          Write the roster from the workspace
-  rosterd plan -u users.yaml            What differs
-  rosterd apply -u users.yaml           Show it, ask, and apply it
-  rosterd -c rosterd.yaml               Run as a daemon
-  rosterd why alice@acme.io             Who gave her access, when and why
+/// Commands, and what each shows or does.
+pub const EXAMPLES: [(&str, &str); 5] = [
+    ("rosterd import -u users.yaml", "Write the roster from the workspace"),
+    ("rosterd plan -u users.yaml", "What differs"),
+    ("rosterd apply -u users.yaml", "Show it, ask, and apply it"),
+    ("rosterd -c rosterd.yaml", "Run as a daemon"),
+    ("rosterd why alice@acme.io", "Who gave her access, when and why"),
+];
 
-";
+/// What follows the options of `--help`.
+fn after_help() -> String {
+    let lines = EXAMPLES.map(|(command, text)| format!("  {command:36}  {text}\n"));
+    format!("Examples:\n{}\n{EXIT_CODES}", lines.concat())
+}
 
 /// Options that only `plan` and `--plan` have.
 fn is_of_plan(id: &str) -> bool {
@@ -34,7 +40,7 @@ fn is_of_plan(id: &str) -> bool {
 /// The whole command line: one line for each option.
 #[derive(Debug, Parser)]
 #[command(name = "rosterd", version, about = ABOUT, long_about = None, after_help = EXIT_CODES)]
-#[command(after_long_help = EXAMPLES.to_owned() + EXIT_CODES, max_term_width = 100)]
+#[command(after_long_help = after_help(), max_term_width = 100)]
 // `rosterd plan --help` shows the options of a plan.
 #[command(mut_args(|arg| if is_of_plan(arg.get_id().as_str()) { arg.hide(true) } else { arg }))]
 pub struct Cli {

@@ -17,6 +17,7 @@ mod health;
 mod history;
 mod import;
 mod ledger;
+mod man;
 mod once;
 mod output;
 mod plan;
@@ -103,7 +104,7 @@ async fn run(cli: Cli) -> Result<u8, CliError> {
         Some(Command::Schema(args)) => schema::run(&args),
         Some(Command::Health(args)) => health::run(&global, &args).await,
         Some(Command::Completions(args)) => completions::completions(&args),
-        Some(Command::Man(args)) => completions::man(&args),
+        Some(Command::Man(args)) => man::man(&args),
     }
 }
 

@@ -8,7 +8,7 @@ use rosterd::metrics::Metrics;
 use rosterd::notice::Kind;
 use serde_json::Value;
 
-use super::{document, root, rows};
+use super::{document, root, rows, stdout};
 
 fn schema(name: &str) -> Value {
     serde_json::from_str(&document(&format!("config/{name}.schema.json"))).unwrap()
@@ -89,8 +89,16 @@ fn the_configuration_page_has_every_environment_variable() {
         let ours = word.starts_with("ROSTERD_") || word.starts_with("PARADIME_");
         assert!(!ours || documented.contains(word), "{word} is not documented");
     }
+    let page = stdout(&["man"]);
     for name in &documented {
         assert!(source.contains(name.as_str()), "{name} is not in src");
+        assert!(page.contains(&format!("\\fB{name}\\fR")), "{name} is not in the manual page");
+    }
+    for section in ["EXIT STATUS", "FILES", "EXAMPLES"] {
+        assert!(
+            page.contains(&format!(".SH \"{section}\""))
+                || page.contains(&format!(".SH {section}"))
+        );
     }
 }
 
