@@ -129,7 +129,8 @@ impl Context {
             retention: SignedDuration::try_from(workspace.retention).unwrap_or(SignedDuration::MAX),
             lock_timeout: self.lock_timeout,
         };
-        let directory = Client::new(self.transport(workspace)?, credentials);
+        let origin = workspace.credentials.describe(&credentials);
+        let directory = Client::new(self.transport(workspace)?, credentials).with_origin(origin);
         Ok(Connected { directory, ledger })
     }
 

@@ -3,9 +3,10 @@
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use notify::{RecursiveMode, Watcher as _};
+use reqwest::Url;
 
 use super::{CliError, Context, Global, exit, output, plan};
-use crate::client::{ClientError, ReadDirectory as _};
+use crate::client::{self, ClientError, ReadDirectory as _};
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::WorkspaceConfig;
 use crate::daemon::Connected;
@@ -21,7 +22,7 @@ use crate::render::{table, time};
 /// What was found of one thing.
 enum Found {
     Good(String),
-    Unknown(&'static str),
+    Unknown(String),
     /// What is wrong, and what to do.
     Bad(String),
 }
@@ -41,7 +42,7 @@ pub async fn run(global: &Global) -> Result<u8, CliError> {
         let row = |(what, found): &(&str, Found)| {
             let (mark, text) = match found {
                 Found::Good(text) => ("✓", text.as_str()),
-                Found::Unknown(why) => ("?", *why),
+                Found::Unknown(why) => ("?", why.as_str()),
                 Found::Bad(text) => ("✗", text.as_str()),
             };
             [mark, what, text].map(str::to_owned).to_vec()
@@ -71,8 +72,16 @@ async fn checks(
             return checks;
         }
     };
+    let endpoint = &workspace.connection.endpoint;
+    let proxy = client::proxy(endpoint);
+    let dns = match &proxy {
+        Some(proxy) => Found::Good(format!("left to the proxy {proxy}")),
+        None => resolve(endpoint).await.into(),
+    };
     let listed = directory.list().await;
-    checks.push(("key", key(workspace, &listed)));
+    let connection = connection(endpoint, proxy.as_deref(), &listed);
+    let key = key(&connection, &listed);
+    checks.extend([("dns", dns), ("connection", connection), ("key", key)]);
     checks.push(("clock", clock(&listed, SystemClock.now())));
     let (memory, place) = (ledger.ledger.read_workspace(&ledger.scope), ledger.ledger.place());
     let read = memory.as_ref().map(|_| place.to_string()).map_err(|why| format!("{place}: {why}"));
@@ -102,11 +111,46 @@ async fn roster(
     }
 }
 
-/// The connection and the key: DNS, TLS, proxy, status.
-fn key(workspace: &WorkspaceConfig, listed: &Result<Snapshot, ClientError>) -> Found {
-    let host = workspace.connection.endpoint.host_str().unwrap_or_default();
-    let found = listed.as_ref().map(|it| format!("{host} lists {} accounts", it.accounts().len()));
-    found.map_err(|error| error.message.clone()).into()
+/// The addresses of the endpoint's host.
+async fn resolve(endpoint: &Url) -> Result<String, String> {
+    let host = endpoint.host_str().unwrap_or_default().trim_matches(['[', ']']);
+    let port = endpoint.port_or_known_default().unwrap_or_default();
+    let found = tokio::net::lookup_host((host, port)).await;
+    let addresses: Vec<String> = found
+        .map_err(|why| format!("{host}: {why}; check the endpoint, and the DNS of this machine"))?
+        .map(|address| address.ip().to_string())
+        .collect();
+    Ok(format!("{host} is {}", addresses.join(", ")))
+}
+
+/// Whether the server was reached, through which proxy, and with TLS.
+fn connection(
+    endpoint: &Url,
+    proxy: Option<&str>,
+    listed: &Result<Snapshot, ClientError>,
+) -> Found {
+    use FailureKind::{Connect, Reset, Settings, Timeout, Tls};
+    if let Err(error) = listed
+        && matches!(error.kind, Connect | Reset | Settings | Timeout | Tls)
+    {
+        return Found::Bad(error.message.clone());
+    }
+    let port = endpoint.port_or_known_default().unwrap_or_default();
+    let tls = if endpoint.scheme() == "https" { "TLS verified" } else { "without TLS" };
+    let proxy = proxy.map(|proxy| format!(", through the proxy {proxy}")).unwrap_or_default();
+    Found::Good(format!("port {port}, {tls}{proxy}"))
+}
+
+/// Whether the API lists the users.
+fn key(connection: &Found, listed: &Result<Snapshot, ClientError>) -> Found {
+    match (connection, listed) {
+        (_, Ok(snapshot)) => {
+            let (active, invited) = (snapshot.accounts().len(), snapshot.invitations().len());
+            Found::Good(format!("listUsers works: {active} active, {invited} invited"))
+        }
+        (Found::Bad(_), Err(_)) => Found::Unknown("the server was not reached".to_owned()),
+        (_, Err(error)) => Found::Bad(error.message.clone()),
+    }
 }
 
 /// Whether the key may change anything, as runs learnt it.
@@ -115,13 +159,17 @@ fn capability(memory: &Memory, zone: &TimeZone) -> Found {
     let done = memory.attempts().iter().rev().find(|it| it.status == AttemptStatus::Done);
     match done {
         Some(done) => Found::Good(format!("a change was done at {}", time::at(done.at, zone))),
-        None => Found::Unknown("the ledger has no recent change; `doctor` does not try one"),
+        None => Found::Unknown(
+            "no run has changed anything since the ledger began; `doctor` does not try".to_owned(),
+        ),
     }
 }
 
 fn clock(listed: &Result<Snapshot, ClientError>, now: Timestamp) -> Found {
     let server = listed.as_ref().ok().and_then(Snapshot::server_time);
-    let Some(server) = server else { return Found::Unknown("no answer with a date") };
+    let Some(server) = server else {
+        return Found::Unknown("no answer with a date".to_owned());
+    };
     let skew = server.duration_since(now).abs();
     let text = format!("{} s from the server's", skew.as_secs());
     if skew > CLOCK_TOLERANCE { Found::Bad(text + "; correct it") } else { Found::Good(text) }

@@ -42,6 +42,8 @@ pub struct Response {
 pub struct ErrorContext<'a> {
     pub endpoint: &'a str,
     secrets: Vec<&'a str>,
+    /// Where the credentials come from.
+    origin: &'a str,
 }
 
 /// What an error says about the credentials.
@@ -63,7 +65,13 @@ impl<'a> ErrorContext<'a> {
         };
         let long = |text: &&str| text.len() >= MIN_SECRET;
         let secrets = secrets.into_iter().map(ExposeSecret::expose_secret).filter(long).collect();
-        Self { endpoint, secrets }
+        Self { endpoint, secrets, origin: "" }
+    }
+
+    /// Names the origin of the credentials where they are rejected.
+    #[must_use]
+    pub fn with_origin(self, origin: &'a str) -> Self {
+        Self { origin, ..self }
     }
 
     /// The beginning of a remote text, without secrets, escaped.
@@ -78,6 +86,10 @@ impl<'a> ErrorContext<'a> {
             masked.truncate(masked.floor_char_boundary(masked.len().saturating_sub(longest)));
         }
         escape(&masked).into_owned()
+    }
+
+    fn origin_hint(&self) -> String {
+        if self.origin.is_empty() { String::new() } else { format!("; check {}", self.origin) }
     }
 
     /// An error whose message begins with the endpoint.
@@ -130,7 +142,9 @@ pub fn status_error(
     let (kind, message) = match status {
         300..=399 => {
             let target = context.sanitize(response.location.as_deref().unwrap_or("nowhere"));
-            let message = format!("redirects ({status}) to {target}; redirects are not followed");
+            let message = format!(
+                "redirects ({status}) to {target}, which is not followed; check the endpoint"
+            );
             (FailureKind::Redirect, message)
         }
         401 | 403 if !is_from_api(response) => {
@@ -155,7 +169,11 @@ pub fn status_error(
     let lacks = status == 403 && errors.iter().flat_map(|errors| &errors.list).any(lacking);
     let kind = if lacks { FailureKind::MissingCapability } else { kind };
     let detail = errors.map(|errors| format!(": {}", context.errors(&errors))).unwrap_or_default();
-    let hint = if status == 403 { capability_hint(capability) } else { String::new() };
+    let hint = match status {
+        401 => context.origin_hint(),
+        403 => capability_hint(capability),
+        _ => String::new(),
+    };
     Some(context.error(kind, &format!("{message}{detail}{hint}")))
 }
 
@@ -178,6 +196,15 @@ fn capability_hint(capability: &str) -> String {
     format!("; use a key with the capability {capability}")
 }
 
+/// What to check after a response that is not of the API.
+fn status_hint(status: u16) -> &'static str {
+    match status {
+        413 => "; a proxy limits the size of requests: lower `http.batch`",
+        400..=499 => "; check the path of the endpoint, and whether a proxy answers for it",
+        _ => "; check the endpoint",
+    }
+}
+
 /// Parses the body as a GraphQL response.
 pub fn envelope<'a, T: Deserialize<'a>>(
     response: &'a Response,
@@ -187,7 +214,11 @@ pub fn envelope<'a, T: Deserialize<'a>>(
     let excerpt = || context.excerpt(&response.body);
     if let Some(kind) = response.content_type.as_deref().filter(|kind| !is_json(kind)) {
         let kind = context.sanitize(kind);
-        let message = format!("answered ({status}) with {kind} instead of JSON: {}", excerpt());
+        let message = format!(
+            "answered ({status}) with {kind} instead of JSON: {}{}",
+            excerpt(),
+            status_hint(status)
+        );
         return Err(context.error(FailureKind::NotJson, &message));
     }
     if has_long_value(&response.body) {
@@ -265,7 +296,8 @@ pub fn denied(
     let denials = denials.filter(|all| !all.is_empty() && all.len() == errors.total)?;
     let messages = context.errors(errors);
     if denials.contains(&Denial::Credentials) {
-        let message = format!("rejected the credentials: {messages}");
+        let hint = context.origin_hint();
+        let message = format!("rejected the credentials: {messages}{hint}");
         return Some(context.error(FailureKind::Unauthorized, &message));
     }
     let lacks = denials.contains(&Denial::Capability);

@@ -23,6 +23,8 @@ use crate::retry;
 pub struct Client {
     transport: Arc<Transport>,
     credentials: Credentials,
+    /// Where the credentials come from, for messages.
+    origin: String,
 }
 
 /// Why there is no listing, and the wait that the server asks for.
@@ -30,11 +32,18 @@ type ListError = (ClientError, Option<Duration>);
 
 impl Client {
     pub fn new(transport: Arc<Transport>, credentials: Credentials) -> Self {
-        Self { transport, credentials }
+        Self { transport, credentials, origin: String::new() }
+    }
+
+    /// Names the origin of the credentials in errors.
+    #[must_use]
+    pub fn with_origin(self, origin: String) -> Self {
+        Self { origin, ..self }
     }
 
     fn context(&self) -> ErrorContext<'_> {
-        ErrorContext::new(self.transport.endpoint(), &self.credentials)
+        let context = ErrorContext::new(self.transport.endpoint(), &self.credentials);
+        context.with_origin(&self.origin)
     }
 
     /// Sends one request, and reports its metrics. `field` is the GraphQL field.
@@ -44,7 +53,7 @@ impl Client {
         count: usize,
         body: String,
     ) -> Result<Response, ExchangeError> {
-        let began = Instant::now();
+        let (began, sent) = (Instant::now(), body.len());
         let span = tracing::info_span!(
             target: TRACE,
             "request",
@@ -71,6 +80,8 @@ impl Client {
         let ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
         let kind = error.map_or("answered", FailureKind::as_str);
         tracing::debug!(operation, status, kind, ms, count, "request");
+        let received = result.as_ref().map_or(0, |response| response.body.len());
+        tracing::trace!(operation, sent, received, "bytes of the request and of its response");
         result
     }
 
@@ -152,7 +163,8 @@ impl ReadDirectory for Client {
                 return Err(error);
             };
             let kind = error.kind.as_str();
-            tracing::info!(kind, %error, ?wait, attempt, "request failed, retrying");
+            let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+            tracing::info!(kind, %error, wait_ms, attempt, "request failed, retrying");
             tokio::time::sleep(wait).await;
             attempt += 1;
         }

@@ -32,7 +32,7 @@ pub const MAX_RESPONSE: usize = 64 << 20;
 pub const TRACE: &str = "rosterd::trace";
 
 pub use graphql::Client;
-pub use network::{cause, connections, read_body};
+pub use network::{cause, connections, proxy, read_body};
 pub use transport::Transport;
 
 /// Connection settings of one workspace.

@@ -1,10 +1,12 @@
 //! [`HttpTransport`] over the network: connections, TLS roots, proxy.
 
-use std::error::Error as _;
+use std::error::Error;
+use std::io::ErrorKind;
 use std::path::Path;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+use hyper_util::client::proxy::matcher::Matcher;
 use reqwest::header::HeaderMap;
 use reqwest::{Certificate, ClientBuilder, Url};
 
@@ -55,7 +57,7 @@ impl HttpTransport for Network {
             let HttpRequest { headers, body, max_body } = request;
             let request = self.http.post(self.endpoint.clone()).timeout(self.timeout);
             let sent = request.headers(headers).body(body).send().await;
-            let mut response = sent.map_err(|error| transport_error(&error))?;
+            let mut response = sent.map_err(|error| self.connect_error(&error))?;
             let status = response.status();
             let headers: HeaderMap = std::mem::take(response.headers_mut());
             let limit = if status.is_success() { max_body } else { MAX_FAILED_BODY };
@@ -70,6 +72,27 @@ impl HttpTransport for Network {
     }
 }
 
+impl Network {
+    /// An error before the response; names the proxy if there is one.
+    fn connect_error(&self, failed: &reqwest::Error) -> TransportError {
+        let TransportError { kind, mut cause } = transport_error(failed);
+        if let Some(proxy) = proxy(&self.endpoint).filter(|_| kind == FailureKind::Connect) {
+            cause = format!("{cause} (through the proxy {proxy}; check HTTPS_PROXY and NO_PROXY)");
+        }
+        TransportError { kind, cause }
+    }
+}
+
+/// The proxy of requests to this URL, as the environment says: its scheme, host and port. Requests
+/// to loopback addresses use none.
+pub fn proxy(url: &Url) -> Option<String> {
+    let uri = url.as_str().parse().ok().filter(|_| !is_loopback(url))?;
+    let found = Matcher::from_system().intercept(&uri)?;
+    let (scheme, host) = (found.uri().scheme_str()?, found.uri().host()?);
+    let port = found.uri().port_u16().map(|port| format!(":{port}")).unwrap_or_default();
+    Some(format!("{scheme}://{host}{port}"))
+}
+
 fn transport_error(failed: &reqwest::Error) -> TransportError {
     let kind = if failed.is_connect() && is_certificate(failed) {
         FailureKind::Tls
@@ -82,7 +105,26 @@ fn transport_error(failed: &reqwest::Error) -> TransportError {
     } else {
         FailureKind::Reset
     };
-    TransportError { kind, cause: cause(failed) }
+    let cause = cause(failed);
+    let advice = if kind == FailureKind::Connect { advice(failed) } else { "" };
+    TransportError { kind, cause: format!("{cause}{advice}") }
+}
+
+/// What to check after a failed connection.
+fn advice(failed: &reqwest::Error) -> &'static str {
+    let advice = |error: &(dyn Error + 'static)| {
+        // The type is private to the library.
+        if error.to_string() == "dns error" {
+            return Some("; check the host of the endpoint, and the DNS of this machine");
+        }
+        if let Some(rustls::Error::InvalidMessage(_)) = error.downcast_ref() {
+            return Some("; the server does not speak TLS there: check the scheme and the port");
+        }
+        let refused =
+            error.downcast_ref::<std::io::Error>()?.kind() == ErrorKind::ConnectionRefused;
+        refused.then_some("; check the port, and whether the server runs")
+    };
+    find(failed, &advice).unwrap_or_default()
 }
 
 /// An HTTP client that verifies certificates, follows no redirect and retries nothing. It trusts
@@ -143,7 +185,7 @@ fn bundled() -> impl Iterator<Item = Certificate> {
 
 /// The message of the innermost error, without the URL.
 pub fn cause(failed: &reqwest::Error) -> String {
-    let mut innermost: &dyn std::error::Error = failed;
+    let mut innermost: &dyn Error = failed;
     while let Some(source) = innermost.source() {
         innermost = source;
     }
@@ -151,14 +193,22 @@ pub fn cause(failed: &reqwest::Error) -> String {
     if failed.source().is_none() { "no reason given".into() } else { innermost.to_string() }
 }
 
-/// Whether the cause is an invalid certificate. An I/O error may wrap another error that its
-/// `source` does not return.
-fn is_certificate(error: &(dyn std::error::Error + 'static)) -> bool {
-    if let Some(rustls::Error::InvalidCertificate(_)) = error.downcast_ref() {
-        return true;
-    }
+/// Whether the cause is an invalid certificate.
+fn is_certificate(error: &reqwest::Error) -> bool {
+    let invalid = |error: &(dyn Error + 'static)| {
+        matches!(error.downcast_ref()?, rustls::Error::InvalidCertificate(_)).then_some(())
+    };
+    find(error, &invalid).is_some()
+}
+
+/// The first answer along the causes. An I/O error may wrap another error that its `source` does
+/// not return.
+fn find<T>(
+    error: &(dyn Error + 'static),
+    answer: &dyn Fn(&(dyn Error + 'static)) -> Option<T>,
+) -> Option<T> {
     let inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-    inner.is_some_and(|inner| is_certificate(inner)) || error.source().is_some_and(is_certificate)
+    answer(error).or_else(|| find(inner?, answer)).or_else(|| find(error.source()?, answer))
 }
 
 #[cfg(test)]

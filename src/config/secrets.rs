@@ -4,11 +4,12 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 use super::{CredentialSource, WorkspaceConfig};
 use crate::client::Credentials;
-use crate::source::secret::SecretError;
+use crate::source::secret::{SecretError, SecretSource};
 use crate::yaml::redact::TOKEN_PREFIX;
 
 /// Prefix of company tokens. They give access to several workspaces, so one must be named.
 const COMPANY_PREFIX: &str = "prdm_cmp_";
+
 impl WorkspaceConfig {
     /// Reads the secrets. A company token without a `workspace_uid` is an error.
     pub fn read_credentials(
@@ -30,6 +31,32 @@ impl WorkspaceConfig {
 }
 
 impl CredentialSource {
+    /// Where the secrets come from, and what looks wrong with them, without their text.
+    pub fn describe(&self, credentials: &Credentials) -> String {
+        let mut parts = Vec::new();
+        let mut add = |source: &SecretSource, secret: &SecretString| {
+            let text = secret.expose_secret();
+            let oddity = if text.starts_with(['"', '\'']) && text.ends_with(['"', '\'']) {
+                ", which is in quotes"
+            } else if text.trim() != text {
+                ", which begins or ends with a blank"
+            } else {
+                ""
+            };
+            parts.push(format!("{}{oddity}", source.name()));
+        };
+        match (credentials, &self.api_key) {
+            (Credentials::KeyPair { key, secret }, Some(api_key)) => {
+                add(api_key, key);
+                add(&self.api_secret, secret);
+            }
+            (Credentials::Token(secret) | Credentials::KeyPair { secret, .. }, _) => {
+                add(&self.api_secret, secret);
+            }
+        }
+        parts.join(", and ")
+    }
+
     /// Reads the secrets. A secret that begins with `prdm_` is a token; any other needs a key.
     pub fn read(&self, env: &dyn Fn(&str) -> Option<String>) -> Result<Credentials, SecretError> {
         let secret = self.api_secret.read(env)?;
@@ -47,7 +74,6 @@ impl CredentialSource {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::SecretSource;
 
     fn source(key: Option<&str>, secret: SecretSource) -> CredentialSource {
         CredentialSource {

@@ -60,11 +60,15 @@ impl SecretSource {
 
     /// A problem with the secret.
     pub fn error(&self, why: impl fmt::Display) -> SecretError {
-        let source_name = match self {
+        SecretError { source_name: self.name(), why: why.to_string() }
+    }
+
+    /// The variable or file, for messages.
+    pub fn name(&self) -> String {
+        match self {
             Self::Env(name) => format!("the environment variable {}", escape(name)),
             Self::File(path) => format!("the file {}", escape(&path.to_string_lossy())),
             Self::Sandbox(_) => "the sandbox".to_owned(),
-        };
-        SecretError { source_name, why: why.to_string() }
+        }
     }
 }

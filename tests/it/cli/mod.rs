@@ -272,7 +272,11 @@ fn a_viewer_key_plans_and_names_the_missing_capability() {
         let ran = stage.run(&[mode, "-u", "users.yaml"]).expect(1);
         assert!(ran.stdout().is_empty(), "{}", ran.stdout());
         assert!(ran.stderr().contains("credentials (401)"), "{}", ran.stderr());
+        assert!(ran.stderr().contains("and the environment variable PARADIME_API_SECRET\n"));
     }
+    stage.key("sandbox-key", "\"sandbox-secret\"");
+    let ran = stage.run(&["--plan", "-u", "users.yaml"]).expect(1);
+    assert!(ran.stderr().contains("PARADIME_API_SECRET, which is in quotes"), "{}", ran.stderr());
 }
 
 #[test]

@@ -101,10 +101,10 @@ fn status_is_what_the_daemon_says() {
 fn doctor_says_what_a_run_lacks() {
     let mut stage = TestEnv::new();
     let well = stage.run(&["doctor", "-u", "users.yaml"]).expect(0).stdout();
-    for line in ["✓  roster", "✓  files", "✓  key", "✓  clock", "✓  ledger", "?  capability"]
-    {
-        assert!(well.contains(line), "{line}: {well}");
+    for what in ["roster", "files", "dns", "connection", "key", "clock", "ledger"] {
+        assert!(well.contains(&format!("✓  {what} ")), "{what}: {well}");
     }
+    assert!(well.contains("?  capability"), "{well}");
     assert!(!stage.knows("alice@acme.io"), "no mutation is tried");
     stage.run(&["--once", "-u", "users.yaml"]).expect(0);
     let known = stage.run(&["doctor", "-u", "users.yaml"]).expect(0).stdout();
@@ -113,6 +113,9 @@ fn doctor_says_what_a_run_lacks() {
     stage.key("key", "wrong");
     let ill = stage.run(&["doctor", "-u", "users.yaml"]).expect(1).stdout();
     assert!(ill.contains("✗  roster") && ill.contains("✗  key"), "{ill}");
+    stage.set("PARADIME_API_ENDPOINT", "http://127.0.0.1:1/graphql");
+    let away = stage.run(&["doctor", "-u", "users.yaml"]).expect(1).stdout();
+    assert!(away.contains("✗  connection") && away.contains("?  key"), "{away}");
 }
 
 #[test]

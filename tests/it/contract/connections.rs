@@ -209,13 +209,43 @@ async fn child_lists() {
     }
 }
 
-/// Likewise.
+/// Likewise. A change is sent, because it is not sent again.
 #[tokio::test]
 async fn child_cannot_connect() {
-    if let Ok(endpoint) = std::env::var(CHILD) {
-        let client =
-            Client::new(Arc::new(Transport::new(&settings(&endpoint)).unwrap()), key_pair());
-        let listing = tokio::time::timeout(Duration::from_millis(400), client.list()).await;
-        assert!(listing.is_err() || listing.unwrap().unwrap_err().kind == FailureKind::Connect);
+    let Ok(endpoint) = std::env::var(CHILD) else { return };
+    let proxied = std::env::var("NO_PROXY").is_err();
+    let message = tokio::time::timeout(Duration::from_secs(5), not_connected(&endpoint)).await;
+    let message = message.unwrap_or_default();
+    assert_eq!(message.contains("through the proxy http://127.0.0.1:"), proxied, "{message}");
+}
+
+/// The error of a connection that fails.
+async fn not_connected(endpoint: &str) -> String {
+    let client = Client::new(Arc::new(Transport::new(&settings(endpoint)).unwrap()), key_pair());
+    match client.send(&[&invite("a@acme.io", Role::Developer)]).await {
+        Reply::NotExecuted { error, .. } if error.kind == FailureKind::Connect => error.message,
+        reply => panic!("{reply:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_failed_connection_says_what_to_check() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    drop(listener);
+    let plain = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let no_tls = format!("https://{}/", plain.local_addr().unwrap());
+    tokio::spawn(async move {
+        let (mut connection, _) = plain.accept().await.unwrap();
+        connection.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await.unwrap();
+    });
+    for (endpoint, advice) in [
+        (format!("http://{address}/"), "check the port, and whether the server runs"),
+        (no_tls, "does not speak TLS there"),
+        ("https://api.acme.invalid/".to_owned(), "check the host of the endpoint"),
+    ] {
+        let message = not_connected(&endpoint).await;
+        let no_dns_server = message.ends_with("operation timed out");
+        assert!(message.contains(advice) || no_dns_server, "{message}");
     }
 }

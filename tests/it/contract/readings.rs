@@ -109,6 +109,9 @@ async fn a_part_of_a_listing_is_an_error() {
 async fn responses_that_are_not_graphql_are_errors() {
     let html = answer(200, &["Content-Type: text/html"], b"<html>\x1b[31mSign in</html>");
     fails_at_once(html, FailureKind::NotJson, "<html>\\u{1b}[31mSign in").await;
+    let html = |status| answer(status, &["Content-Type: text/html"], b"<html>");
+    fails_at_once(html(404), FailureKind::NotJson, "check the path of the endpoint").await;
+    fails_at_once(html(413), FailureKind::NotJson, "lower `http.batch`").await;
     let typed_wrong = answer(200, &["Content-Type: text/plain"], EMPTY.as_bytes());
     fails_at_once(typed_wrong, FailureKind::NotJson, "text/plain").await;
     fails_at_once(json("hello"), FailureKind::NotJson, "hello").await;
