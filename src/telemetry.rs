@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use anstream::{AutoStream, ColorChoice};
 use jiff::Timestamp;
 use tracing::{Level, Metadata, Subscriber};
-use tracing_subscriber::filter::{EnvFilter, FilterExt as _, filter_fn};
+use tracing_subscriber::filter::{EnvFilter, FilterExt as _, LevelFilter, filter_fn};
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
 use tracing_subscriber::registry::LookupSpan;
@@ -126,10 +126,15 @@ fn subscriber<W>(
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
-    let layer = tracing_subscriber::fmt::layer().with_writer(writer).with_ansi(colored);
     let layer = match format {
-        LogFormat::Text => layer.with_target(false).boxed(),
-        LogFormat::Json => layer.json().flatten_event(true).with_target(false).boxed(),
+        LogFormat::Text => {
+            let builder = tracing_logfmt::builder().with_target(false).with_ansi_color(colored);
+            builder.layer().with_writer(writer).boxed()
+        }
+        LogFormat::Json => {
+            let layer = tracing_subscriber::fmt::layer().with_writer(writer).json();
+            layer.flatten_event(true).with_target(false).boxed()
+        }
     };
     let layer = layer.with_filter(filter.and(filter_fn(is_ours_or_quiet)));
     tracing_subscriber::registry().with(layer)
@@ -191,10 +196,22 @@ pub fn log_run(
                 let error = error.as_deref();
                 log_change(workspace, level, change, (outcome.as_str(), error, None), sources);
             }
+            if LevelFilter::current() == LevelFilter::TRACE {
+                log_findings(workspace, applied);
+            }
             log_held(workspace, applied, sources, standing);
             log_needs_action(workspace, applied, standing);
             log_applied(report, applied, next);
         }
+    }
+}
+
+/// Every finding; most of them are logged only on request.
+fn log_findings(workspace: &str, applied: &Applied) {
+    for finding in applied.plan.findings() {
+        let message = findings::message(finding, applied.plan.now, &applied.plan.zone);
+        let email = escape(finding.email.as_str());
+        tracing::trace!(workspace, %email, "{message}");
     }
 }
 

@@ -50,7 +50,7 @@ pub struct Global {
     #[arg(long, global = true, value_enum, value_name = "WHEN", default_value = "auto")]
     #[arg(hide_possible_values = true, hide_default_value = true)]
     pub color: Color,
-    /// More output (-vv: everything); `RUST_LOG` overrides it
+    /// Log requests and held changes (-vv: findings, timers); see `RUST_LOG`
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub verbose: u8,
     /// Only errors and warnings

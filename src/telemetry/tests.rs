@@ -165,7 +165,11 @@ fn text_format_has_the_same_lines_and_no_escape_sequences() {
     let log = logged(LogFormat::Text, None, 0, || log_once(&report(), None));
     assert_eq!(log.lines().count(), 4, "{log}");
     assert!(!log.contains('\u{1b}'));
-    assert!(log.contains("place=\"users.yaml:7\""), "{log}");
+    let change = log.lines().next().unwrap();
+    assert!(change.starts_with("ts=2"), "{log}");
+    let fields = " level=info message=change workspace=acme change=invite email=matt@acme.io \
+                  to=ANALYST outcome=done reason=\"not in the workspace\" place=users.yaml:7";
+    assert!(change.ends_with(fields), "{log}");
 }
 
 #[test]
