@@ -34,6 +34,8 @@ pub struct RunReport {
     pub finished: Timestamp,
     /// Why the roster was an earlier one: the first problem of the files that could not be used.
     pub stale: Option<String>,
+    /// Identifies the key of the API: the start of a hash.
+    pub key: Option<String>,
     /// The hash of the ledger's last row, for `rosterd ledger verify --head`.
     pub ledger: Option<String>,
     pub end: End,

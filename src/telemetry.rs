@@ -14,7 +14,7 @@ use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
-use crate::diagnostic::{Diagnostic, Severity, Sources};
+use crate::diagnostic::Sources;
 use crate::escape::escape;
 use crate::plan::FindingCategory;
 use crate::plan::change::Change;
@@ -162,6 +162,9 @@ macro_rules! event_at {
     };
 }
 
+mod diagnostics;
+pub use diagnostics::log_diagnostics;
+
 /// What the last run of a workspace left open, so that the log says it when it begins, changes and
 /// ends, and not at every run in between.
 #[derive(Debug, Default)]
@@ -169,6 +172,8 @@ pub struct Standing {
     /// Identifies the set of held changes; None if there are none.
     held: Option<Digest>,
     needs_action: BTreeSet<String>,
+    /// The start of the first of the runs that failed.
+    failing: Option<Timestamp>,
 }
 
 /// Logs a run: a line for each change that was sent, what is new among `standing`, and a line for
@@ -182,7 +187,10 @@ pub fn log_run(
 ) {
     let workspace = report.workspace.as_str();
     match &report.end {
-        End::Failed(failure) => log_failed(report, failure, next),
+        End::Failed(failure) => {
+            log_failed(report, failure, next);
+            log_recovery(report, standing);
+        }
         End::Applied(applied) => {
             for (change, outcome) in &applied.outcomes {
                 let level = match outcome {
@@ -202,6 +210,7 @@ pub fn log_run(
             log_held(workspace, applied, sources, standing);
             log_needs_action(workspace, applied, standing);
             log_applied(report, applied, next);
+            log_recovery(report, standing);
         }
     }
 }
@@ -243,6 +252,23 @@ fn log_held(workspace: &str, applied: &Applied, sources: &Sources, standing: &mu
     }
 }
 
+/// Logs the first run that did not fail after others that did.
+fn log_recovery(report: &RunReport, standing: &mut Standing) {
+    match report.status() {
+        RunStatus::Interrupted => {}
+        RunStatus::Failed => {
+            standing.failing.get_or_insert(report.started);
+        }
+        RunStatus::Converged | RunStatus::Held => {
+            if let Some(since) = standing.failing.take() {
+                let lasted = report.finished.duration_since(since);
+                let after = time::span(lasted).unwrap_or_else(|| format!("{} s", lasted.as_secs()));
+                tracing::info!(workspace = report.workspace, "recovered after {after}");
+            }
+        }
+    }
+}
+
 /// A run that ended before it applied anything.
 fn log_failed(report: &RunReport, failure: &Failure, next: Option<Timestamp>) {
     let (level, message) = match failure.kind {
@@ -257,6 +283,7 @@ fn log_failed(report: &RunReport, failure: &Failure, next: Option<Timestamp>) {
         status = report.status().as_str(),
         kind = (level != Level::INFO).then_some(failure.kind.as_str()),
         duration_ms = duration(report),
+        key = report.key.as_deref(),
         stale = (level == Level::ERROR).then_some(report.is_stale()),
         next = next.filter(|_| level != Level::INFO).map(time::exact),
         "{message}"
@@ -344,6 +371,7 @@ fn log_applied(report: &RunReport, applied: &Applied, next: Option<Timestamp>) {
         remaining,
         in_sync,
         duration_ms = duration(report),
+        key = report.key.as_deref(),
         plan = %applied.plan.fingerprint.short(),
         ledger = report.ledger.as_deref(),
         stale = report.is_stale(),
@@ -356,27 +384,6 @@ fn log_applied(report: &RunReport, applied: &Applied, next: Option<Timestamp>) {
 /// Omits the field if the count is zero.
 fn nonzero(count: usize) -> Option<usize> {
     (count > 0).then_some(count)
-}
-
-/// Logs the diagnostics of the roster of a workspace, or of the configuration.
-pub fn log_diagnostics(workspace: Option<&str>, sources: &Sources, diagnostics: &[Diagnostic]) {
-    for diagnostic in diagnostics {
-        let level = match diagnostic.severity {
-            Severity::Error => Level::ERROR,
-            Severity::Warning => Level::WARN,
-        };
-        let place = diagnostic.place.map(|it| format!("{}:{}", at(sources, it), it.column));
-        let hint = diagnostic.hint.as_deref().map(escape);
-        event_at!(
-            level,
-            workspace,
-            code = diagnostic.code,
-            place,
-            hint = hint.as_deref(),
-            "{}",
-            escape(&diagnostic.message)
-        );
-    }
 }
 
 /// In milliseconds; 0 if the clock was set back during the run.

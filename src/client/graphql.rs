@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use secrecy::ExposeSecret;
 use tokio::time::Instant;
 use tracing::Instrument as _;
 
@@ -17,6 +18,7 @@ use crate::directory::Snapshot;
 use crate::failure::FailureKind;
 use crate::plan::change::Change;
 use crate::retry;
+use crate::roster::Digest;
 
 /// The directory of one workspace, with the credentials of one run.
 #[derive(Clone, Debug)]
@@ -168,6 +170,15 @@ impl ReadDirectory for Client {
             tokio::time::sleep(wait).await;
             attempt += 1;
         }
+    }
+
+    /// The first eight digits of a hash of the key and its secret.
+    fn key(&self) -> Option<String> {
+        let secrets = match &self.credentials {
+            Credentials::KeyPair { key, secret } => vec![key, secret],
+            Credentials::Token(token) => vec![token],
+        };
+        Some(Digest::of(secrets.into_iter().map(ExposeSecret::expose_secret)).short())
     }
 }
 

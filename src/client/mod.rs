@@ -116,6 +116,11 @@ fn unusable(message: String) -> ClientError {
 pub trait ReadDirectory: Send + Sync {
     /// One complete listing. Transient failures are retried, up to the limits of `retry`.
     fn list(&self) -> impl Future<Output = Result<Snapshot, ClientError>> + Send;
+
+    /// Identifies the key in the log, so that a rotation can be followed.
+    fn key(&self) -> Option<String> {
+        None
+    }
 }
 
 /// Changes the directory.

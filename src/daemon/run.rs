@@ -77,6 +77,7 @@ impl<E: Environment> WorkspaceWorker<E> {
                     started: now,
                     finished: self.clock.now(),
                     stale,
+                    key: None,
                     ledger: None,
                     end: End::Failed(failure),
                 };

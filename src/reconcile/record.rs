@@ -21,7 +21,7 @@ impl<D: ReadDirectory + WriteDirectory> Run<'_, D> {
         started: Timestamp,
         converged: Result<(Applied, Evaluation), Failure>,
     ) -> RunResult {
-        let Self { spec, loaded, session, options, clock, .. } = self;
+        let Self { directory, spec, loaded, session, options, clock, .. } = self;
         let RunSession { mut writer, lock, retention, .. } = session;
         let (end, evaluation) = match converged {
             Ok((applied, evaluation)) => (End::Applied(Box::new(applied)), Some(evaluation)),
@@ -33,6 +33,7 @@ impl<D: ReadDirectory + WriteDirectory> Run<'_, D> {
             started,
             finished: clock.now(),
             stale: options.stale,
+            key: directory.key(),
             ledger: None,
             end,
         };

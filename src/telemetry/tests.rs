@@ -1,7 +1,7 @@
 use std::sync::{Arc, Mutex};
 
 use super::*;
-use crate::diagnostic::{FileId, Place};
+use crate::diagnostic::{Diagnostic, FileId, Place};
 use crate::directory::{Account, Snapshot, Uid};
 use crate::email::Email;
 use crate::failure::FailureKind;
@@ -105,6 +105,7 @@ fn report() -> RunReport {
         started: now,
         finished: "2026-11-25T10:00:01.5Z".parse().unwrap(),
         stale: None,
+        key: None,
         ledger: None,
         end: End::Applied(Box::new(applied)),
     }
@@ -134,6 +135,13 @@ fn what_stays_open_is_logged_when_it_begins_changes_and_ends() {
     assert_eq!(lines(&ended), ["nothing is held any more"]);
     assert!(lines(&ended).is_empty());
     assert_eq!(lines(&report()), begins);
+
+    let failure = Failure { kind: FailureKind::Connect, message: "refused".into() };
+    let failed = RunReport { end: End::Failed(failure), ..report() };
+    assert_eq!(lines(&failed), ["run failed: refused"]);
+    assert_eq!(lines(&failed).len(), 1, "each run that fails has its line");
+    assert_eq!(lines(&report()), ["recovered after 1 s"]);
+    assert!(lines(&report()).is_empty());
 }
 
 #[test]

@@ -325,6 +325,7 @@ mod tests {
             started: at(second - 1),
             finished: at(second),
             stale: None,
+            key: None,
             ledger: None,
             end: End::Failed(Failure { kind, message: "no\u{1b}".into() }),
         }

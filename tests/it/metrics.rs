@@ -24,6 +24,7 @@ fn report(end: End) -> RunReport {
         started: now(),
         finished: now() + SignedDuration::from_secs(2),
         stale: None,
+        key: None,
         ledger: None,
         end,
     }

@@ -36,6 +36,7 @@ fn run_with(world: &World, outcome: &Outcome) -> RunReport {
         started: now(),
         finished: now() + SignedDuration::from_secs(2),
         stale: None,
+        key: None,
         ledger: None,
         end,
     }

@@ -119,3 +119,19 @@ async fn the_log_at_trace_level_holds_no_secret_and_no_body() {
     assert!(!text.contains(SECRET) && !text.contains(KEY), "{text}");
     assert_hidden(&ours.join("\n"));
 }
+
+#[tokio::test]
+async fn a_key_in_the_log_changes_with_each_part_and_shows_neither() {
+    let transport = Arc::new(Transport::new(&settings("https://api.acme.invalid/")).unwrap());
+    let of = |credentials| Client::new(Arc::clone(&transport), credentials).key().unwrap();
+    let pair = |key: &str, secret: &str| {
+        of(Credentials::KeyPair { key: key.into(), secret: secret.into() })
+    };
+    let keys = [pair(KEY, SECRET), pair(KEY, "another"), pair("another", SECRET)];
+    let token = of(Credentials::Token(TOKEN.into()));
+    for (at, key) in keys.iter().enumerate() {
+        assert_eq!(key.len(), 8);
+        assert!(!keys[..at].contains(key) && *key != token);
+    }
+    assert_eq!(keys[0], pair(KEY, SECRET), "it is the same after a restart");
+}

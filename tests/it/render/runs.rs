@@ -26,6 +26,7 @@ fn report(world: &World, outcomes: &[Outcome], verification: Verification) -> Ru
         started: now(),
         finished: now(),
         stale: None,
+        key: None,
         ledger: None,
         end,
     }
