@@ -4,6 +4,7 @@
 //! executed; an unknown outcome is left to the next listing. Before each class that takes access
 //! away, the guards evaluate the remaining changes again.
 
+mod batch_size;
 mod executor;
 pub mod journal;
 
@@ -53,8 +54,8 @@ pub struct ApplyResult {
     pub violations: Vec<Violation>,
     /// Why the apply ended early, if it did.
     pub stopped: Option<Failure>,
-    /// The server refused a batch and then accepted its changes one at a time.
-    pub batching_unsupported: bool,
+    /// The number of changes that the server accepts in one request, if it refused more.
+    pub max_batch: Option<usize>,
 }
 
 /// Sends what `verdict` approved. Only the guards can make a [`Verdict`] with approved changes.
@@ -79,9 +80,7 @@ pub async fn apply<W: WriteDirectory>(
         let mut executor = ClassExecutor::new(&allowed, sending, result.stopped.take(), not_before);
         executor.run(writer, context.cancel, journal, &on_progress).await;
         not_before = executor.not_before;
-        if executor.refused.batch {
-            sending.batch = 1;
-        }
+        sending.batch = executor.max_batch().unwrap_or(sending.batch);
         let outcomes = executor.into_outcomes(&mut result);
         result.outcomes.extend(allowed.into_iter().zip(outcomes));
     }

@@ -59,13 +59,13 @@ pub struct RunOptions {
     /// Why the roster is an earlier one: the first problem of the files that cannot be used.
     pub stale: Option<String>,
     pub overrides: Override,
-    /// An earlier run found that the server takes changes only one at a time.
-    pub batching_unsupported: bool,
+    /// The number of changes that the server accepts in one request, if it refused more earlier.
+    pub max_batch: Option<usize>,
 }
 
 impl RunOptions {
     pub fn new(trigger: Trigger) -> Self {
-        Self { trigger, stale: None, overrides: Override::None, batching_unsupported: false }
+        Self { trigger, stale: None, overrides: Override::None, max_batch: None }
     }
 }
 
@@ -76,7 +76,7 @@ pub struct RunResult {
     /// None if there was no complete listing.
     pub observation: Option<Arc<Observation>>,
     /// For the options of the next run.
-    pub batching_unsupported: bool,
+    pub max_batch: Option<usize>,
 }
 
 /// The plan after apply, with the outcome of each approved change.
@@ -177,24 +177,23 @@ impl<D: ReadDirectory + WriteDirectory> Run<'_, D> {
         let (writer, sources) = (&mut self.session.writer, &self.loaded.sources);
         let mut journal = Journal::new(writer, self.clock, sources, &verdict.overridden, &asked_by);
         let applied = apply::apply(self.directory, verdict, &context, &mut journal).await;
-        self.options.batching_unsupported |= applied.batching_unsupported;
+        self.options.max_batch = applied.max_batch.or(self.options.max_batch);
         Arc::make_mut(&mut evaluation.verdict).add(applied.held, applied.violations);
         Sent { evaluation, outcomes: applied.outcomes, stopped: applied.stopped }
     }
 
-    /// The configured batch size, or less after trouble: one change at a time if the server takes
-    /// no batches; half of a batch that had no answer, when its changes are sent again.
+    /// The configured batch size, or less: what the server accepts, and half of a batch that had no
+    /// answer, when its changes are sent again.
     fn sending(&self, verdict: &Verdict) -> Sending {
         let configured = self.spec.sending;
-        if self.options.batching_unsupported {
-            return Sending { batch: 1, ..configured };
-        }
         let unknown = self.memory().unknown_batches();
         let targets = verdict.approved.changes().iter();
         let targets = targets.map(|change| memory::target(&change.action, &change.email));
         let sizes = targets.filter_map(|target| unknown.get(&target));
-        let half = sizes.min().map_or(configured.batch, |size| (size / 2).max(1));
-        Sending { batch: half.min(configured.batch), ..configured }
+        let half = sizes.min().map(|size| (size / 2).max(1));
+        let limits = [Some(configured.batch), half, self.options.max_batch];
+        let batch = limits.into_iter().flatten().min().unwrap_or(1);
+        Sending { batch, ..configured }
     }
 
     fn memory(&self) -> &Memory {

@@ -10,6 +10,7 @@ use futures_util::stream::FuturesUnordered;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::batch_size::BatchSize;
 use super::journal::Journal;
 use super::{ApplyResult, GIVE_UP_AFTER, Sending};
 use crate::client::{Answer, ClientError, Reply, WriteDirectory};
@@ -20,11 +21,10 @@ use crate::report::{Failure, Outcome};
 use crate::retry;
 
 /// The state of one order class. One loop changes it, so nothing is shared.
-#[derive(Default)]
 pub(super) struct ClassExecutor<'a> {
     changes: &'a [Change],
     concurrency: usize,
-    /// Batches that have not been sent, as positions.
+    /// Positions that have not been sent. A request carries at most one of the ranges.
     queue: VecDeque<Range<usize>>,
     outcomes: Vec<Option<Outcome>>,
     /// The number of outcomes that are known.
@@ -43,16 +43,9 @@ pub(super) struct ClassExecutor<'a> {
     throttled_since: Option<Instant>,
     /// The number of consecutive waits of the whole class.
     attempt: u32,
-    pub refused: Refused,
-}
-
-/// What the server refused as a whole document.
-#[derive(Default)]
-pub(super) struct Refused {
-    /// A batch, so that later changes are sent one at a time.
-    pub batch: bool,
-    /// The documents are at fault, not their size.
-    single: bool,
+    size: BatchSize,
+    /// The server refused a single change, so that earlier refusals may not be about the size.
+    refused_single: bool,
 }
 
 impl<'a> ClassExecutor<'a> {
@@ -66,11 +59,10 @@ impl<'a> ClassExecutor<'a> {
         let concurrency = sending.concurrency.max(1);
         // Spread evenly over the connections, so that a large last batch leaves none idle.
         let size = sending.batch.min(changes.len().div_ceil(concurrency)).max(1);
-        let starts = (0..changes.len()).step_by(size);
         Self {
             changes,
             concurrency,
-            queue: starts.map(|start| start..(start + size).min(changes.len())).collect(),
+            queue: Some(0..changes.len()).filter(|all| !all.is_empty()).into_iter().collect(),
             outcomes: vec![None; changes.len()],
             intents: vec![None; changes.len()],
             stopped,
@@ -78,7 +70,12 @@ impl<'a> ClassExecutor<'a> {
                 .filter(|until| *until > Instant::now() + GIVE_UP_AFTER)
                 .map(|_| "the server asked for a longer wait than a run allows".to_owned()),
             not_before,
-            ..Self::default()
+            throttled_since: None,
+            attempt: 0,
+            known: 0,
+            unwritten: Vec::new(),
+            size: BatchSize::new(size),
+            refused_single: false,
         }
     }
 
@@ -98,7 +95,7 @@ impl<'a> ClassExecutor<'a> {
                 let message = "interrupted at a batch boundary";
                 self.stopped = Some(Failure::new(FailureKind::Cancelled, message));
             }
-            while in_flight.len() < self.concurrency
+            while in_flight.len() < self.allowed_in_flight()
                 && let Some(batch) = self.next()
                 && self.log_intents(&batch, journal).await
             {
@@ -177,9 +174,18 @@ impl<'a> ClassExecutor<'a> {
 
     /// One outcome for each change, in order. What concerns the whole apply goes into `result`.
     pub fn into_outcomes(self, result: &mut ApplyResult) -> Vec<Outcome> {
+        result.max_batch = self.max_batch().or(result.max_batch);
         result.stopped = self.stopped;
-        result.batching_unsupported |= self.refused.batch && !self.refused.single;
         self.outcomes.into_iter().flatten().collect()
+    }
+
+    /// The number of changes that the server accepts in one request, if it refused more.
+    pub fn max_batch(&self) -> Option<usize> {
+        self.size.learned().filter(|_| !self.refused_single)
+    }
+
+    fn allowed_in_flight(&self) -> usize {
+        if self.size.is_trial() { 1 } else { self.concurrency }
     }
 
     fn is_over(&self) -> bool {
@@ -188,8 +194,15 @@ impl<'a> ClassExecutor<'a> {
 
     /// The next batch, if one may be sent at this instant.
     fn next(&mut self) -> Option<Range<usize>> {
-        let may_send = !self.is_over() && self.pause().is_none();
-        may_send.then(|| self.queue.pop_front()).flatten()
+        if self.is_over() || self.pause().is_some() {
+            return None;
+        }
+        let Range { start, end } = self.queue.pop_front()?;
+        let middle = end.min(start + self.size.next());
+        if middle < end {
+            self.queue.push_front(middle..end);
+        }
+        Some(start..middle)
     }
 
     /// When the queue may go on, if it has to wait.
@@ -207,9 +220,9 @@ impl<'a> ClassExecutor<'a> {
         match reply {
             Reply::Answered(answers) => self.answered(batch, answers),
             Reply::Refused(error) if ends_the_run(&error) => self.stop(batch, error),
-            Reply::Refused(error) if batch.len() > 1 => self.split_batches(batch, &error),
+            Reply::Refused(error) if batch.len() > 1 => self.refused(batch, &error),
             Reply::Refused(error) => {
-                self.refused.single = true;
+                self.refused_single = true;
                 self.all(batch, &Outcome::Rejected(error.message));
             }
             Reply::Unknown(error) => self.unknown(batch, error),
@@ -218,6 +231,7 @@ impl<'a> ClassExecutor<'a> {
     }
 
     fn answered(&mut self, batch: Range<usize>, answers: Vec<Answer>) {
+        self.size.accept(batch.len());
         let mut answers = answers.into_iter();
         for at in batch {
             let outcome = match answers.next() {
@@ -248,13 +262,18 @@ impl<'a> ClassExecutor<'a> {
         self.stopped.get_or_insert(error.into());
     }
 
-    /// The server accepts no batches: the rest of the queue is sent one change at a time.
-    fn split_batches(&mut self, batch: Range<usize>, error: &ClientError) {
-        tracing::info!(error = %error, "the server refused a batch; sending one change at a time");
-        self.refused.batch = true;
-        let waiting = std::mem::take(&mut self.queue);
-        let positions = std::iter::once(batch).chain(waiting).flatten();
-        self.queue = positions.map(|at| at..at + 1).collect();
+    /// The server refused the document of a batch: for its size, or for one of its changes. It
+    /// comes last, so that others show which.
+    fn refused(&mut self, batch: Range<usize>, error: &ClientError) {
+        let Range { start, end } = batch;
+        if self.size.refuse(end - start) {
+            let size = self.size.next();
+            tracing::info!(%error, size, "the server refused a batch; sending smaller ones");
+            self.queue.push_back(batch);
+        } else {
+            let middle = start.midpoint(end);
+            self.queue.extend([start..middle, middle..end]);
+        }
     }
 
     /// Nothing waits for it: the listing after the run shows what happened.

@@ -138,7 +138,7 @@ pub enum Reply {
     /// server sent it.
     NotExecuted { error: ClientError, retry_after: Option<Duration> },
     /// The server rejected the whole document before it executed any of it. The changes of a batch
-    /// can be sent one by one; a single change is rejected.
+    /// can be sent in smaller ones; a single change is rejected.
     Refused(ClientError),
     /// Unknown whether any of it was executed; the next listing decides.
     Unknown(ClientError),

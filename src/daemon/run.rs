@@ -50,10 +50,8 @@ impl<E: Environment> WorkspaceWorker<E> {
             None if self.known.last_good.is_none() => return None,
             None => Sources::default(),
         };
-        let (stale, batching_unsupported) =
-            (self.known.input_failed.clone(), self.known.batching_unsupported);
-        let options =
-            RunOptions { stale: stale.clone(), batching_unsupported, ..RunOptions::new(trigger) };
+        let (stale, max_batch) = (self.known.input_failed.clone(), self.known.max_batch);
+        let options = RunOptions { stale: stale.clone(), max_batch, ..RunOptions::new(trigger) };
         let result = match (self.known.last_good.clone(), session) {
             (None, _) => {
                 let why = stale.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
@@ -66,8 +64,8 @@ impl<E: Environment> WorkspaceWorker<E> {
             }
         };
         Some(match result {
-            Ok(RunResult { report, observation, batching_unsupported }) => {
-                self.known.batching_unsupported = batching_unsupported;
+            Ok(RunResult { report, observation, max_batch }) => {
+                self.known.max_batch = max_batch;
                 (report, observation, unusable)
             }
             Err(failure) => {

@@ -60,8 +60,8 @@ pub(super) struct Known {
     pub waiting: Option<Instant>,
     /// The files cannot be used.
     pub input_failed: Option<String>,
-    /// The server takes changes only one at a time.
-    pub batching_unsupported: bool,
+    /// The number of changes that the server accepts in one request, if it refused more.
+    pub max_batch: Option<usize>,
 }
 
 impl Known {

@@ -57,7 +57,7 @@ impl<D: ReadDirectory + WriteDirectory> Run<'_, D> {
         let loaded = Arc::clone(loaded);
         let observation =
             evaluation.map(|evaluation| Arc::new(Observation { loaded, evaluation, memory }));
-        RunResult { report, observation, batching_unsupported: options.batching_unsupported }
+        RunResult { report, observation, max_batch: options.max_batch }
     }
 }
 

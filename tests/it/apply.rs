@@ -9,7 +9,7 @@ use rosterd::apply::journal::Journal;
 use rosterd::apply::{self, ApplyContext, ApplyResult, GIVE_UP_AFTER, Sending};
 use rosterd::client::{Answer, Reply};
 use rosterd::diagnostic::Sources;
-use rosterd::guard::{Override, Verdict};
+use rosterd::guard::{BudgetName, Override, Verdict};
 use rosterd::ledger::{Ledger, Location};
 use rosterd::plan::change::{Change, Class};
 use rosterd::report::Outcome;
@@ -255,9 +255,24 @@ async fn a_server_without_batches_gets_single_changes() {
     });
     let effects = TestEnv::new(1, 5).apply(&world, &fake).await;
     assert_eq!(count(&effects, is_done), 14);
-    assert!(effects.batching_unsupported);
-    let batches = fake.sizes().iter().filter(|size| **size > 1).count();
-    assert_eq!(batches, 1, "it is asked once, and the next class knows");
+    assert_eq!(effects.max_batch, Some(1));
+    let batches: Vec<usize> = fake.sizes().into_iter().filter(|size| *size > 1).collect();
+    assert_eq!(batches, [2], "the next class knows it");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_largest_size_that_the_server_accepts_is_searched() {
+    let world = invitations(1_000).limits(|limits| {
+        let budget = limits.budgets.get_mut(&BudgetName::Invite).unwrap();
+        (budget.floor, budget.max) = (1_000, 1_000);
+    });
+    let fake = Fake::new(&world).answer(|_, batch, world| match batch.len() {
+        ..=10 => done(batch, world),
+        _ => refused(),
+    });
+    let effects = TestEnv::new(8, 50).apply(&world, &fake).await;
+    assert_eq!((count(&effects, is_done), effects.max_batch), (1_000, Some(10)));
+    assert!(fake.sent().len() <= 170, "{} requests", fake.sent().len());
 }
 
 #[tokio::test(start_paused = true)]
@@ -270,7 +285,7 @@ async fn one_invalid_change_does_not_end_batches() {
     let effects = TestEnv::new(1, 5).apply(&world, &fake).await;
     assert_eq!(count(&effects, is_done), 2);
     assert!(matches!(effects.outcomes[1].1, Outcome::Rejected(_)));
-    assert!(!effects.batching_unsupported);
+    assert_eq!(effects.max_batch, None);
 }
 
 #[tokio::test(start_paused = true)]

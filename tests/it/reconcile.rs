@@ -315,21 +315,22 @@ fn boundless(limits: &mut Limits) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_server_without_batches_is_remembered() {
+async fn the_size_that_a_server_accepts_is_remembered() {
     let world = (0..6)
         .fold(World::converged(), |world, n| world.member(&format!("user{n}"), Role::Business));
     let fake = || {
         Fake::new(&world).answer(
             |_, batch, world| {
-                if batch.len() > 1 { refused() } else { done(batch, world) }
+                if batch.len() > 2 { refused() } else { done(batch, world) }
             },
         )
     };
     let (first, second) = (fake(), fake());
     let result = Run::of(&world).sending(1, 4).attempt(&first).await.unwrap();
-    assert!(result.batching_unsupported);
-    Run::of(&world).sending(1, 4).without_batches().go(&second).await;
-    assert_eq!((first.sizes()[0], second.sizes()), (4, vec![1; 6]));
+    assert_eq!(result.max_batch, Some(2));
+    assert_eq!(first.sizes(), [4, 2, 3, 1, 2, 1]);
+    Run::of(&world).sending(1, 4).max_batch(2).go(&second).await;
+    assert_eq!(second.sizes(), [2; 3]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -120,9 +120,9 @@ impl<'a> Run<'a> {
         self
     }
 
-    /// The server is known to take changes only one at a time.
-    pub fn without_batches(mut self) -> Self {
-        self.options.batching_unsupported = true;
+    /// The number of changes that the server is known to accept in one request.
+    pub fn max_batch(mut self, size: usize) -> Self {
+        self.options.max_batch = Some(size);
         self
     }
 
