@@ -187,8 +187,10 @@ impl RosterSource {
         let (Some(remote), Some(commit)) = (&self.git, commit) else { return Ok(()) };
         let clone = remote.open()?;
         let (accepted, base) = (clone.accepted(&self.users), clone.base(&self.users));
-        let is_older = |it| it != commit && is_ancestor(&clone.repository, commit, it);
-        if accepted == Some(commit) || base.is_some_and(is_older) {
+        let precedes = |one, other| one != other && is_ancestor(&clone.repository, one, other);
+        // The last accepted commit may also follow the history that an operator accepted since.
+        let moves = base.is_none_or(|base| precedes(base, commit));
+        if accepted == Some(commit) && !moves || base.is_some_and(|base| precedes(commit, base)) {
             return Ok(());
         }
         if clone.accepted_rewritten(&self.users).is_some() {

@@ -321,6 +321,31 @@ fn the_dates_of_commits_do_not_count() {
     }
 }
 
+/// An accepted history that goes back opens nothing for what is pushed after it came forward again.
+#[test]
+fn an_accepted_history_is_used_once() {
+    let mut simulation = Simulation::new(false);
+    let add = |simulation: &mut Simulation, parent: Option<usize>, roster| {
+        let parents = parent.into_iter().collect();
+        let commit = Commit { parents, roster: Some(roster), signature: Signature::Missing };
+        let made = simulation.graph.commit(commit, 0);
+        simulation.point(Some(made));
+        made
+    };
+    let first = add(&mut simulation, None, 0);
+    let second = add(&mut simulation, Some(first), 1);
+    simulation.fetch().unwrap();
+    simulation.point(Some(first));
+    simulation.fetch().unwrap();
+    simulation.accept().unwrap();
+    simulation.point(Some(second));
+    simulation.fetch().unwrap();
+    assert_eq!(simulation.base, Some(second));
+    add(&mut simulation, Some(first), 2);
+    simulation.fetch().unwrap();
+    assert!(simulation.is_rewritten());
+}
+
 /// Whoever may write the objects of a local repository must not change what somebody has signed.
 #[test]
 fn an_object_of_a_local_repository_is_what_its_name_says() {
