@@ -1,5 +1,6 @@
 //! Logs to standard error, with a line for each change and each run; and spans for a collector.
 
+pub mod journal;
 #[cfg(feature = "otlp")]
 mod otlp;
 
@@ -65,7 +66,8 @@ impl ShutdownGuard {
 pub fn init(format: LogFormat, verbosity: i8, color: Color) -> ShutdownGuard {
     let directives = std::env::var("RUST_LOG").ok().filter(|it| !it.trim().is_empty());
     let (filter, problem) = filter(directives.as_deref(), verbosity);
-    let subscriber = subscriber(format, filter, is_colored(color), std::io::stderr);
+    let (is_colored, is_journal) = (is_colored(color), journal::is_stderr());
+    let subscriber = subscriber(format, filter, is_colored, is_journal, std::io::stderr);
     #[cfg(feature = "otlp")]
     let (subscriber, guard, export_error) = {
         let (exported, export_error) = match otlp::layer() {
@@ -91,7 +93,6 @@ pub fn init(format: LogFormat, verbosity: i8, color: Color) -> ShutdownGuard {
     guard
 }
 
-/// The filter of `RUST_LOG`, or the default for `verbosity` and the error in `RUST_LOG`.
 fn is_colored(color: Color) -> bool {
     match color {
         Color::Always => true,
@@ -121,6 +122,7 @@ fn subscriber<W>(
     format: LogFormat,
     filter: EnvFilter,
     colored: bool,
+    is_journal: bool,
     writer: W,
 ) -> impl Subscriber + for<'s> LookupSpan<'s> + Send + Sync
 where
@@ -129,7 +131,8 @@ where
     let layer = match format {
         LogFormat::Text => {
             let builder = tracing_logfmt::builder().with_target(false).with_ansi_color(colored);
-            builder.layer().with_writer(writer).boxed()
+            let layer = builder.layer().with_writer(writer);
+            layer.map_event_format(|text| journal::Format { text, is_journal }).boxed()
         }
         LogFormat::Json => {
             let layer = tracing_subscriber::fmt::layer().with_writer(writer).json();

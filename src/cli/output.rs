@@ -57,13 +57,18 @@ pub fn paragraph(text: &str) {
     let _ = writeln!(anstream::stderr().lock());
 }
 
-/// Reports problems of a roster or of the configuration: with the source lines as text, one line
-/// each as JSON.
+/// Whether errors are log lines: as JSON, or for the journal, which then knows their priority.
+fn is_logged(global: &Global) -> bool {
+    global.log_format == LogFormat::Json || telemetry::journal::is_stderr()
+}
+
+/// Reports problems of a roster or of the configuration: with the source lines as text, or as one
+/// log line each.
 pub fn problems(global: &Global, workspace: Option<&str>, sources: &Sources, found: &[Diagnostic]) {
-    match global.log_format {
-        LogFormat::Json => telemetry::log_diagnostics(workspace, sources, found),
-        LogFormat::Text if found.is_empty() => {}
-        LogFormat::Text => note(&render::diagnostics::text(found, sources, true)),
+    if is_logged(global) {
+        telemetry::log_diagnostics(workspace, sources, found);
+    } else if !found.is_empty() {
+        note(&render::diagnostics::text(found, sources, true));
     }
 }
 
@@ -78,12 +83,11 @@ pub fn error(global: &Global, error: &CliError) {
             escape_lines(message, "\n")
         }
     };
-    match global.log_format {
-        LogFormat::Json => tracing::error!("{message}"),
-        LogFormat::Text => {
-            let style = anstyle::AnsiColor::Red.on_default().bold();
-            note(&format!("{style}error{style:#}: {message}"));
-        }
+    if is_logged(global) {
+        tracing::error!("{message}");
+    } else {
+        let style = anstyle::AnsiColor::Red.on_default().bold();
+        note(&format!("{style}error{style:#}: {message}"));
     }
 }
 

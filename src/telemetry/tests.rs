@@ -38,7 +38,7 @@ fn logged(
     let buffer = Buffer::default();
     let writer = buffer.clone();
     let (filter, _) = filter(directives, verbosity);
-    let subscriber = subscriber(format, filter, false, move || writer.clone());
+    let subscriber = subscriber(format, filter, false, true, move || writer.clone());
     // With a single subscriber, tracing caches the interest of the thread that reaches an event
     // first, and the threads of other tests have no subscriber.
     let _second = tracing::Dispatch::new(tracing_subscriber::registry());
@@ -174,7 +174,7 @@ fn text_format_has_the_same_lines_and_no_escape_sequences() {
     assert_eq!(log.lines().count(), 4, "{log}");
     assert!(!log.contains('\u{1b}'));
     let change = log.lines().next().unwrap();
-    assert!(change.starts_with("ts=2"), "{log}");
+    assert!(change.starts_with("<6>ts=2"), "{log}");
     let fields = " level=info message=change workspace=acme change=invite email=matt@acme.io \
                   to=ANALYST outcome=done reason=\"not in the workspace\" place=users.yaml:7";
     assert!(change.ends_with(fields), "{log}");
@@ -289,6 +289,21 @@ fn debug_events_of_libraries_are_never_logged() {
     assert!(default.contains("worth knowing") && !default.contains("watch"), "{default}");
     let all = logged(LogFormat::Text, Some("trace"), 0, log_events);
     assert!(all.contains("ours too") && all.contains("worth knowing"), "{all}");
+}
+
+#[test]
+fn lines_for_the_journal_begin_with_their_priority() {
+    let log = logged(LogFormat::Text, None, 2, || {
+        tracing::error!("e");
+        tracing::warn!("w");
+        tracing::info!("i");
+        tracing::debug!("d");
+        tracing::trace!("t");
+    });
+    let priorities: Vec<&str> = log.lines().map(|line| &line[..3]).collect();
+    assert_eq!(priorities, ["<3>", "<4>", "<6>", "<7>", "<7>"]);
+    let json = logged(LogFormat::Json, None, 0, || tracing::error!("e"));
+    assert!(json.starts_with('{'), "{json}");
 }
 
 #[test]
