@@ -112,6 +112,36 @@ pub fn followed(path: &Path) -> io::Result<PathBuf> {
     Err(io::Error::other("too many links"))
 }
 
+/// What this user may not read, or not write if `writes`, of a file and its folder: its owner, and
+/// what to do. None if nothing is denied.
+pub fn denied(path: &Path, writes: bool) -> Option<String> {
+    let is_denied = |tried: io::Result<()>| {
+        tried.is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied)
+    };
+    let found = path.ancestors().find(|it| it.symlink_metadata().is_ok())?;
+    let opened = || OpenOptions::new().read(true).write(writes).open(path).map(drop);
+    // A pipe might never open.
+    let blamed = if path.is_file() && is_denied(opened()) {
+        path
+    } else {
+        let folder = if found == path { path.parent()? } else { found };
+        let made = || tempfile::tempfile_in(folder).map(drop);
+        let reached = || path.symlink_metadata().map(drop);
+        is_denied(if writes { made() } else { reached() }).then_some(folder)?
+    };
+    let (is, shown) = (fs::metadata(blamed).ok()?, blamed.display());
+    let (user, owner, mode) = (fs::metadata("/proc/self").ok()?.uid(), is.uid(), is.mode() & 0o777);
+    let mend = match owner {
+        _ if owner == user => "chmod u+rwX".to_owned(),
+        0 => format!("chown {user}"),
+        _ => format!("run it as that user, or chown {user}"),
+    };
+    Some(format!(
+        "{shown} is owned by uid {owner} (mode {mode:o}); rosterd runs as uid {user}: \
+         {mend} {shown}"
+    ))
+}
+
 fn stream(path: &Path, bytes: &[u8]) -> io::Result<()> {
     OpenOptions::new().append(true).open(path)?.write_all(bytes)
 }

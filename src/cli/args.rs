@@ -61,6 +61,9 @@ pub struct RunArgs {
     /// Reconcile once and exit
     #[arg(long)]
     pub once: bool,
+    /// With --once: exit with 0 instead of 3 if something is held and nothing failed
+    #[arg(long, requires = "once", hide_short_help = true)]
+    pub tolerate_held: bool,
     #[command(flatten)]
     pub options: PlanArgs,
 }
@@ -105,7 +108,7 @@ pub enum Command {
     Access(AccessArgs),
     /// Accept what waits for an operator: a listing, a place, a clock, a history
     Accept(AcceptArgs),
-    /// Start a new ledger, or verify the existing one
+    /// Start a new ledger, verify it, back it up or restore it
     Ledger(LedgerArgs),
     /// Check whether the daemon on this machine is alive
     Health(HealthArgs),
@@ -257,6 +260,18 @@ pub enum LedgerCommand {
         /// The shortest `retention` of the last months, if it is longer now, such as 30d
         #[arg(long, value_name = "TIME", value_parser = duration)]
         retention: Option<Duration>,
+    },
+    /// Copy it into a new file, also while the daemon runs; the copy is verified
+    Backup {
+        /// The new file; `-` is standard output
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
+    /// Replace it by a backup; the old one is kept beside it. Then restart the daemon
+    Restore {
+        /// The backup; `-` is standard input
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
     },
 }
 

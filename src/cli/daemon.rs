@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use parking_lot::Mutex;
 
 use super::progress::Progress;
-use super::{CliError, Context, Global, exit, global, once, output};
+use super::{CliError, Context, Global, exit, global, health, once, output};
 use crate::client::Client;
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::{Config, WorkspaceConfig};
@@ -50,7 +50,7 @@ pub async fn run(global: &Global) -> Result<u8, CliError> {
         metrics,
         hook_secrets: Arc::default(),
         hooks: config.hooks,
-        listen: global.listen.or(config.listen),
+        listen: global.listen().or(config.listen),
     };
     let inbox = Inbox::open();
     environment.log_startup(&config);
@@ -63,6 +63,7 @@ pub async fn run(global: &Global) -> Result<u8, CliError> {
     let environment = Arc::new(environment);
     let ended = daemon::serve(Arc::clone(&environment), config, Arc::new(SystemClock), inbox).await;
     systemd::notify(&NotifyState::Stopping);
+    health::announce(&environment.global, None);
     environment.notifier.shutdown(NOTIFY_FLUSH_TIMEOUT).await;
     ended.map_err(|failure| CliError::Failed(failure.message))?;
     Ok(exit::OK)
@@ -71,11 +72,15 @@ pub async fn run(global: &Global) -> Result<u8, CliError> {
 /// Starts the web UI, if it has an address. With `--sandbox` an address in use is only a warning,
 /// because another daemon may run beside it.
 async fn listen(environment: &DaemonEnvironment, handle: DaemonHandle) -> Result<(), CliError> {
+    health::announce(&environment.global, None);
     let Some(address) = environment.listen else { return Ok(()) };
     let (statuses, metrics) = (Arc::clone(&environment.statuses), Arc::clone(&environment.metrics));
     let app = AppState::new(statuses, handle, metrics, Arc::new(SystemClock));
     match web::start(address, app, Arc::clone(&environment.auth)).await {
-        Ok(address) => environment.log_address(address),
+        Ok(address) => {
+            health::announce(&environment.global, Some(address));
+            environment.log_address(address);
+        }
         Err(error) if environment.global.sandbox => {
             tracing::warn!(%address, %error, "the web UI is not available");
         }
@@ -155,7 +160,7 @@ struct Reported {
 
 impl DaemonEnvironment {
     fn log_startup(&self, config: &Config) {
-        if self.global.listen.is_some_and(|used| config.listen.is_some_and(|it| it != used)) {
+        if self.global.listen().is_some_and(|used| config.listen.is_some_and(|it| it != used)) {
             let variable = global::LISTEN;
             tracing::warn!("`listen` is not used: --listen or {variable} has another address");
         }
@@ -228,7 +233,7 @@ impl Environment for DaemonEnvironment {
         if self.hook_secrets.is_empty() != config.hooks.is_none() {
             tracing::warn!("webhooks need both `hooks.listen` and a `webhook_secret`");
         }
-        let listen = (self.global.listen.or(config.listen), config.hooks);
+        let listen = (self.global.listen().or(config.listen), config.hooks);
         if listen != (self.listen, self.hooks) {
             tracing::warn!("a `listen` has changed; restart the daemon to apply it");
         }

@@ -32,6 +32,9 @@ pub struct Global {
     /// Address of the web UI, instead of `listen` in the configuration
     #[arg(long, global = true, value_name = "ADDRESS")]
     pub listen: Option<SocketAddr>,
+    /// The address in the environment
+    #[arg(skip)]
+    pub listen_of_environment: Option<SocketAddr>,
     /// Work on an embedded User Management API with example users
     #[arg(long, global = true)]
     pub sandbox: bool,
@@ -62,13 +65,18 @@ impl Global {
     /// With what the environment says where the command line says nothing.
     pub fn or_environment(self) -> Result<Self, CliError> {
         let set = |name| env_var(name).filter(|value| !value.is_empty());
-        let listen = set(LISTEN).filter(|_| self.listen.is_none());
-        let listen = listen.map(|text| text.parse().map_err(|error| (text, error))).transpose();
+        let listen =
+            set(LISTEN).map(|text| text.parse().map_err(|error| (text, error))).transpose();
         let listen = listen.map_err(|(text, error)| {
             CliError::Usage(format!("{LISTEN}: `{text}`: {error}; write 127.0.0.1:9464"))
         })?;
         let users = self.users.or_else(|| set(USERS).map(PathBuf::from));
-        Ok(Self { users, listen: self.listen.or(listen), ..self })
+        Ok(Self { users, listen_of_environment: listen, ..self })
+    }
+
+    /// The address that takes precedence over `listen` in the configuration.
+    pub fn listen(&self) -> Option<SocketAddr> {
+        self.listen.or(self.listen_of_environment)
     }
 }
 

@@ -54,11 +54,7 @@ pub fn main() -> ExitCode {
         }
     };
     output::choose_color(cli.global.color);
-    let global = match cli.global.clone().or_environment() {
-        Ok(global) => global,
-        Err(error) => return ExitCode::from(output::exit_code(&cli.global, Err(error))),
-    };
-    let cli = Cli { global: global.clone(), ..cli };
+    let global = cli.global.clone();
     let verbosity = i8::try_from(cli.global.verbose).unwrap_or(i8::MAX);
     let verbosity = if cli.global.quiet { -1 } else { verbosity };
     let ended = runtime().and_then(|runtime| {
@@ -76,6 +72,7 @@ pub fn main() -> ExitCode {
 
 async fn run(cli: Cli) -> Result<u8, CliError> {
     let Cli { global, run, command } = cli;
+    let global = global.or_environment()?;
     if command.is_some() && (run.plan || run.once) {
         let flag = if run.plan { "--plan" } else { "--once" };
         return Err(CliError::Usage(format!("{flag} cannot be combined with a command")));
@@ -86,7 +83,10 @@ async fn run(cli: Cli) -> Result<u8, CliError> {
     }
     match command {
         None if run.plan => plan::run(&global, &run.options).await,
-        None if run.once => once::run(&global).await,
+        None if run.once => {
+            let code = once::run(&global).await?;
+            Ok(if run.tolerate_held && code == exit::HELD { exit::OK } else { code })
+        }
         None => daemon::run(&global).await,
         Some(Command::Plan(args)) => plan::run(&global, &args).await,
         Some(Command::Status(args)) => status::run(&global, &args).await,

@@ -35,6 +35,7 @@ use crate::source;
 pub use crate::source::secret::{SecretError, SecretSource};
 pub use environment::NO_CONFIGURATION;
 pub use schema::schema;
+pub use store::default_store;
 
 /// Default paths of the configuration, in the order in which they are tried.
 pub const PATHS: [&str; 3] =

@@ -1,7 +1,5 @@
 //! Errors of the ledger, and what to do about them.
 
-use std::path::PathBuf;
-
 use rusqlite::ErrorCode;
 
 use super::chain::ChainError;
@@ -59,13 +57,6 @@ pub enum LedgerError {
          a backup"
     )]
     TooLarge,
-    #[error(
-        "the lock {} cannot be opened ({error}): it belongs to uid {uid}, and the ledger to uid \
-         {owner}; give it to the owner of the ledger with `chown`, or remove it while no rosterd \
-         runs",
-        path.display()
-    )]
-    Lock { path: PathBuf, error: std::io::Error, uid: u32, owner: u32 },
     #[error("not a ledger of rosterd; set `store` to another file")]
     NotALedger,
     #[error(

@@ -6,7 +6,6 @@
 use std::collections::HashMap;
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Read as _, Seek as _, Write as _};
-use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -64,8 +63,9 @@ fn open(path: &Path, ledger: &Path) -> Result<File> {
         created => return Ok(created?),
     }
     let file = files::open_regular(path).map_err(|error| {
-        let uid = |path: &Path| fs::symlink_metadata(path).map_or(0, |it| it.uid());
-        LedgerError::Lock { path: path.to_owned(), error, uid: uid(path), owner: uid(like) }
+        let why = files::denied(path, true).unwrap_or_else(|| error.to_string());
+        let lock = format!("the lock {} cannot be opened: {why}", path.display());
+        LedgerError::Io(lock + "; or remove it while no rosterd runs")
     })?;
     files::give(&file, &fs::metadata(like)?);
     Ok(file)
@@ -101,7 +101,7 @@ impl Drop for InProcess {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::chown;
+    use std::os::unix::fs::{MetadataExt as _, chown};
     use std::path::PathBuf;
 
     use super::*;

@@ -4,6 +4,7 @@
 //! memory of its workspace. [`store`] is the interface of a database, [`sqlite`] implements it.
 //! `memory` defines the entries.
 
+mod backup;
 pub mod chain;
 mod error;
 pub mod lock;
@@ -23,6 +24,7 @@ use jiff::Timestamp;
 use parking_lot::Mutex;
 
 use crate::email::Email;
+use crate::files;
 use crate::memory::Memory;
 use crate::memory::entry::{Entry, LedgerCreated, Record, Seq};
 use chain::{ChainHead, Row};
@@ -109,7 +111,9 @@ impl Ledger {
     pub fn lock(&self, scope: &str, holder: &str) -> Result<Result<Lock, String>> {
         match &self.location {
             Location::Memory => Ok(lock::in_process(&self.shared.holders, scope, holder)),
-            Location::File(path) => lock::of_file(path, scope, holder),
+            Location::File(path) => {
+                lock::of_file(path, scope, holder).map_err(|error| named(path, error))
+            }
         }
     }
 
@@ -205,7 +209,8 @@ impl Ledger {
     /// Opens the file, or the store in memory, which is created if there is none.
     fn open_with(&self, open: fn(&Path) -> Result<Sqlite>) -> Result<Open> {
         if let Location::File(path) = &self.location {
-            return Ok(Arc::new(Mutex::new(open(path)?)));
+            let opened = open(path).map_err(|error| named(path, error))?;
+            return Ok(Arc::new(Mutex::new(opened)));
         }
         let mut kept = self.shared.in_memory.lock();
         if let Some(store) = &*kept {
@@ -262,6 +267,16 @@ impl Ledger {
         {
             last.tail.clone_from(tail);
         }
+    }
+}
+
+/// The error with what the user of this process may not use, if that may be the cause.
+fn named(path: &Path, error: LedgerError) -> LedgerError {
+    match error {
+        LedgerError::ReadOnly | LedgerError::Io(_) => {
+            files::denied(path, true).map_or(error, LedgerError::Io)
+        }
+        error => error,
     }
 }
 

@@ -98,6 +98,12 @@ impl Sqlite {
         }
     }
 
+    /// Copies everything into an empty file, as of now and without a journal.
+    pub fn copy_into(&self, path: &Path) -> Result<()> {
+        self.connection.execute("VACUUM INTO ?1", [path.to_string_lossy()])?;
+        Ok(())
+    }
+
     /// Applies the missing migrations, all or none.
     fn migrate(&mut self, migrations: &[&str]) -> Result<()> {
         if known_version(&self.connection, migrations.len())? == migrations.len() {

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 
 use crate::diagnostic::{Diagnostic, SourceFile, Stamp};
+use crate::files::denied;
 use crate::size;
 
 /// Code of the problem of a file with too many bytes.
@@ -27,7 +28,10 @@ pub fn file(
                 .hint("write a file, a folder of files, or a pattern")
         }
         io::ErrorKind::FileTooLarge => too_large(name, limit),
-        _ => unreadable(name, &error),
+        _ => match denied(path, false) {
+            Some(hint) => unreadable(name, &error).hint(hint),
+            None => unreadable(name, &error),
+        },
     };
     let file = open(path).map_err(failed)?;
     if !is_allowed(&real_path(&file, path).map_err(failed)?, folder) {

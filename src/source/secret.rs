@@ -7,6 +7,7 @@ use secrecy::SecretString;
 
 use super::read_limited;
 use crate::escape::escape;
+use crate::files::denied;
 
 /// Maximum size of a secret file.
 const MAX_BYTES: usize = 64 * 1024;
@@ -43,7 +44,9 @@ impl SecretSource {
         let value = match self {
             Self::Env(name) => env(name).ok_or_else(|| self.error("not set"))?,
             Self::File(path) => {
-                let bytes = read_limited(path, MAX_BYTES).map_err(|error| self.error(error))?;
+                let bytes = read_limited(path, MAX_BYTES).map_err(|error| {
+                    self.error(denied(path, false).unwrap_or_else(|| error.to_string()))
+                })?;
                 String::from_utf8(bytes).map_err(|_| self.error("not UTF-8"))?
             }
             Self::Sandbox(value) => (*value).to_owned(),

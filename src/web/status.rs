@@ -64,6 +64,8 @@ pub struct WorkspaceStatus {
     has_worked: bool,
     /// Why none did yet: the credentials or the ledger of this machine.
     unable: Option<String>,
+    /// Why a file of the roster cannot be read.
+    unreadable: Option<String>,
     /// Errors in the roster files as they are now.
     pub roster_errors: Option<LoadErrors>,
     /// The result of the last completed run, and since when it has been the same.
@@ -141,7 +143,12 @@ impl StatusStore {
         };
         match name {
             _ if known == errors => {}
-            Some(name) => self.change_workspace(name, |it| it.roster_errors = errors),
+            Some(name) => self.change_workspace(name, |it| {
+                it.roster_errors = errors;
+                // Messages of other problems may quote the roster.
+                let unreadable = found.iter().find(|it| it.code == "unreadable-file");
+                it.unreadable = unreadable.map(Diagnostic::with_hint);
+            }),
             None => self.change(|state| state.config_errors = errors),
         }
     }
@@ -174,7 +181,10 @@ impl StatusStore {
     pub fn not_ready(&self) -> Vec<(String, String)> {
         let state = self.state.lock();
         let why = |it: &WorkspaceStatus| {
-            let no_roster = (!it.is_ready).then(|| "no roster can be used".to_owned());
+            let no_roster = (!it.is_ready).then(|| match &it.unreadable {
+                Some(why) => format!("no roster can be used: {why}"),
+                None => "no roster can be used".to_owned(),
+            });
             no_roster.or_else(|| it.unable.clone())
         };
         let not_ready = state.workspaces.values();

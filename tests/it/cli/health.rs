@@ -92,6 +92,69 @@ fn the_address_may_be_written_in_the_configuration() {
 }
 
 #[test]
+fn health_finds_a_daemon_whose_address_is_only_on_its_command_line() {
+    let stage = stage();
+    let daemon = stage.spawn_daemon(&["--listen", "127.0.0.1:0"]);
+    eventually(SOON, "it is ready", || is_ready(&stage));
+    let written = stage.path("state/rosterd/ledger.db-address");
+    let address = std::fs::read_to_string(&written).unwrap();
+    let given = stage.run(&["health", "--listen", "127.0.0.1:1"]).expect(1);
+    assert!(given.stderr().contains("127.0.0.1:1/livez"), "{}", given.stderr());
+    // The configuration is invalid meanwhile.
+    stage.write("rosterd.yaml", "version: 2\n");
+    assert!(lives(&stage));
+    // A machine that is not this one is not asked.
+    std::fs::write(&written, "192.0.2.1:9464").unwrap();
+    let other = stage.run(&["health"]).expect(1).stderr();
+    assert!(!other.contains("192.0.2.1"), "{other}");
+    std::fs::write(&written, &address).unwrap();
+    leave(daemon);
+    assert!(!lives(&stage));
+    std::fs::remove_file(stage.path("rosterd.yaml")).unwrap();
+    leave({
+        let daemon = stage.spawn_daemon(&[]);
+        eventually(SOON, "the next one is asked", || is_ready(&stage));
+        daemon
+    });
+}
+
+/// Needs root, who can choose another user for the daemon.
+#[test]
+fn what_it_may_not_use_is_named_with_its_owner() {
+    use std::os::unix::fs::{MetadataExt as _, chown};
+    use std::os::unix::process::CommandExt as _;
+    let stage = stage();
+    let open = |path: &std::path::Path, mode| {
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(mode);
+        std::fs::set_permissions(path, mode).unwrap();
+    };
+    if std::fs::metadata("/proc/self").unwrap().uid() != 0 {
+        return;
+    }
+    let state = stage.path("state/rosterd");
+    std::fs::create_dir_all(&state).unwrap();
+    for path in [stage.path(""), stage.path("state"), state.clone(), stage.path("users.yaml")] {
+        open(&path, 0o755);
+    }
+    let once = || {
+        let mut command = stage.command(&["--once", "-u", "users.yaml"]);
+        let ran = command.uid(65_532).gid(65_532).output().unwrap();
+        String::from_utf8(ran.stderr).unwrap() + &String::from_utf8(ran.stdout).unwrap()
+    };
+    let said = once();
+    let state = state.display();
+    let expected = format!(
+        "{state} is owned by uid 0 (mode 755); rosterd runs as uid 65532: chown 65532 {state}"
+    );
+    assert!(said.contains(&expected), "{said}");
+    chown(state.to_string(), Some(65_532), None).unwrap();
+    assert!(once().contains("invite"));
+    open(&stage.path("users.yaml"), 0o600);
+    let said = once();
+    assert!(said.contains("users.yaml is owned by uid 0 (mode 600); rosterd runs as"), "{said}");
+}
+
+#[test]
 fn systemd_gets_ready_watchdog_and_stopping() {
     let mut stage = TestEnv::new();
     let socket = stage.path("notify");

@@ -6,7 +6,7 @@ use rosterd::clock::{Clock as _, SystemClock};
 use rosterd::ledger::chain::Row;
 use serde_json::Value;
 
-use super::test_env::{ROSTER, TestEnv, eventually};
+use super::test_env::{ROSTER, TestEnv, daemon_config, eventually};
 use crate::support::repository::Repository;
 
 const ONCE: [&str; 3] = ["--once", "-u", "users.yaml"];
@@ -331,6 +331,76 @@ fn a_forged_anchor_is_found_with_and_without_a_head_and_no_run_goes_on_from_it()
     let refused = stage.run(&ONCE).expect(1);
     let refused = refused.stdout() + &refused.stderr();
     assert!(refused.contains(&format!("the rows up to {through} are missing")), "{refused}");
+}
+
+#[test]
+fn a_ledger_is_backed_up_while_it_is_written_and_restored() {
+    let stage = TestEnv::new();
+    stage.run(&ONCE).expect(0);
+    let ledger = |more: &[&str]| stage.run(&[&["ledger"], more, &["-u", "users.yaml"]].concat());
+    let head = |ran: String| ran.lines().last().unwrap().to_owned();
+    // A writer that is in the middle of a transaction, as the daemon may be.
+    let database = stage.path("state/rosterd/ledger.db");
+    let writer = rusqlite::Connection::open(&database).unwrap();
+    writer.execute_batch("BEGIN IMMEDIATE; DELETE FROM entries").unwrap();
+    let saved = ledger(&["backup", "saved"]).expect(0).stderr();
+    writer.execute_batch("ROLLBACK").unwrap();
+    assert!(saved.starts_with("saved: ") && saved.contains("chain verified"), "{saved}");
+    assert_eq!(head(saved.clone()), head(ledger(&["verify"]).expect(0).stdout()));
+    let mode = std::fs::metadata(stage.path("saved")).unwrap().permissions();
+    assert_eq!(std::os::unix::fs::PermissionsExt::mode(&mode) & 0o777, 0o600);
+
+    let again = ledger(&["backup", "saved"]).expect(1).stderr();
+    assert!(again.contains("saved: File exists"), "{again}");
+    let nowhere = ledger(&["backup", "missing/folder"]).expect(1).stderr();
+    assert!(nowhere.contains("No such file or directory"), "{nowhere}");
+    let piped = stage.command(&["ledger", "backup", "-", "-u", "users.yaml"]).output().unwrap();
+    assert_eq!(piped.stdout, std::fs::read(stage.path("saved")).unwrap());
+
+    // Rows that are only in the journal must not reach the restored ledger.
+    drop(writer);
+    let reader = rusqlite::Connection::open(&database).unwrap();
+    reader.query_row("SELECT COUNT(*) FROM entries", [], |row| row.get::<_, i64>(0)).unwrap();
+    stage.run(&ONCE).expect(0);
+    assert!(database.with_extension("db-wal").metadata().unwrap().len() > 0);
+    stage.write("damaged", "no ledger");
+    let damaged = ledger(&["restore", "damaged"]).expect(1).stderr();
+    assert!(damaged.contains("damaged: not restored"), "{damaged}");
+    let restored = ledger(&["restore", "saved"]).expect(0).stderr();
+    assert!(restored.contains(&head(saved.clone())), "{restored}");
+    let kept = restored.trim().rsplit("the replaced ledger is ").next().unwrap();
+    let file = rusqlite::Connection::open(kept).unwrap();
+    let rows = |file: &rusqlite::Connection| -> i64 {
+        file.query_row("SELECT COUNT(*) FROM entries", [], |row| row.get(0)).unwrap()
+    };
+    assert!(rows(&file) > rows(&rusqlite::Connection::open(stage.path("saved")).unwrap()));
+    let head_of = saved.lines().last().unwrap().rsplit(' ').next().unwrap();
+    ledger(&["verify", "--head", head_of]).expect(0);
+    stage.run(&ONCE).expect(0);
+    assert!(ledger(&["verify", "--head", head_of]).expect(0).stdout().contains("verified"));
+}
+
+#[test]
+fn a_running_daemon_changes_nothing_on_a_restored_ledger_until_it_is_restarted() {
+    let stage = TestEnv::new();
+    stage.write("daemon.yaml", &daemon_config("0s"));
+    let once = ["--once", "-c", "daemon.yaml"];
+    stage.run(&once).expect(0);
+    let ledger = |what: &str| stage.run(&["ledger", what, "saved", "-c", "daemon.yaml"]);
+    ledger("backup").expect(0);
+    let daemon = stage.spawn_daemon(&[]);
+    let history = || stage.run(&["history", "-c", "daemon.yaml"]).expect(0).stdout();
+    stage.write("users.yaml", &format!("{ROSTER}  - {{ email: bob@acme.io, role: ANALYST }}\n"));
+    eventually(Duration::from_secs(20), "it invites", || history().contains("bob@acme.io"));
+    eventually(Duration::from_secs(20), "no run holds the lock", || ledger("restore").code() == 0);
+    stage.write("users.yaml", &format!("{ROSTER}  - {{ email: eve@acme.io, role: ANALYST }}\n"));
+    std::thread::sleep(Duration::from_secs(4));
+    assert!(!stage.knows("eve@acme.io"));
+    daemon.signal("TERM");
+    let log = daemon.ended_within(Duration::from_secs(8)).expect(0).stderr();
+    assert!(log.contains("is missing"), "{log}");
+    stage.run(&once).expect(0);
+    assert!(stage.knows("eve@acme.io"));
 }
 
 #[test]
