@@ -4,6 +4,7 @@
 
 mod compose;
 mod container;
+mod engine;
 mod git;
 mod hostile;
 mod image;
