@@ -11,7 +11,7 @@ import tempfile
 import yaml
 
 
-HOOKS = 9465
+WEB, HOOKS = 9464, 9465
 
 
 def pod(kinds):
@@ -48,7 +48,7 @@ def is_isolated(labels, policy):
     for rule in policy["ingress"]:
         assert rule["from"] and all(it["namespaceSelector"]["matchLabels"] for it in rule["from"])
     ports = [rule["ports"] for rule in policy["ingress"]]
-    assert ports == [[{"protocol": "TCP", "port": port}] for port in (9464, HOOKS)]
+    assert ports == [[{"protocol": "TCP", "port": port}] for port in (WEB, HOOKS)]
     [rule] = policy["egress"]
     ports = {(it["protocol"], it["port"]) for it in rule["ports"]}
     assert ports == {("UDP", 53), ("TCP", 53), ("TCP", 443)}
@@ -59,11 +59,33 @@ def mounts_are_folders(container):
         assert "subPath" not in mount, "a subPath never sees a change"
 
 
-def receives_webhooks(labels, container, service):
-    [port] = container["ports"]
-    assert port == {"name": "hooks", "containerPort": HOOKS}
-    assert service["selector"].items() <= labels.items(), "the service selects another pod"
-    assert [it["targetPort"] for it in service["ports"]] == ["hooks"]
+def is_reached(labels, container, services):
+    """Webhooks and the web UI, each on a service of its own: only one of them is public."""
+    ports = {it["name"]: it["containerPort"] for it in container["ports"]}
+    assert ports == {"hooks": HOOKS, "web": WEB}
+    assert {"name": "ROSTERD_LISTEN", "value": f"0.0.0.0:{WEB}"} in container["env"]
+    targets = {name: [it["targetPort"] for it in spec["ports"]] for name, spec in services.items()}
+    assert targets == {"rosterd-hooks": ["hooks"], "rosterd": ["web"]}
+    for service in services.values():
+        assert service["selector"].items() <= labels.items(), "the service selects another pod"
+
+
+def is_scraped(labels, container, monitor, text):
+    """With the token that the configuration reads."""
+    assert monitor["selector"]["matchLabels"].items() <= labels.items()
+    [endpoint] = monitor["podMetricsEndpoints"]
+    assert endpoint["port"] in [it["name"] for it in container["ports"]]
+    credentials = endpoint["authorization"]["credentials"]
+    token = yaml.safe_load(text)["web"]["token"]["file"]
+    assert credentials == {"name": "rosterd-credentials", "key": token.rsplit("/", 1)[1]}
+
+
+def starts_with_its_environment(container, maps):
+    """A change of the environment is another name, so it starts a new pod."""
+    [source] = container["envFrom"]
+    name = source["configMapRef"]["name"]
+    assert re.fullmatch(r"rosterd-environment-[a-z0-9]{10}", name), name
+    return maps[name]
 
 
 def has_its_secrets(text, container):
@@ -96,17 +118,19 @@ def main(rosterd, manifest):
     reads_git(text)
     if "Deployment" in kinds:
         labels = template["metadata"]["labels"]
-        receives_webhooks(labels, container, kinds["Service"]["spec"])
+        services = [it for it in documents if it["kind"] == "Service"]
+        is_reached(labels, container, {it["metadata"]["name"]: it["spec"] for it in services})
+        if "PodMonitor" in kinds:
+            is_scraped(labels, container, kinds["PodMonitor"]["spec"], text)
         for probe in ["startupProbe", "livenessProbe", "readinessProbe"]:
             command = container[probe]["exec"]["command"]
             assert command[:2] == ["/usr/bin/rosterd", "health"], probe
     else:
-        assert "--once" in container["args"]
+        assert {"--once", "--tolerate-held"} <= set(container["args"])
     with tempfile.TemporaryDirectory() as folder:
         config = pathlib.Path(folder, "rosterd.yaml")
         config.write_text(text)
-        environment = maps["rosterd-environment"]
-        assert container["envFrom"] == [{"configMapRef": {"name": "rosterd-environment"}}]
+        environment = starts_with_its_environment(container, maps)
         subprocess.run([rosterd, "check", "--config", config], env=environment, check=True)
 
 
