@@ -29,7 +29,7 @@ const GH: &str = "#!/bin/sh\n\
     for argument; do case $argument in body=@*) cp \"${argument#body=@}\" body ;; esac; done\n";
 const CURL: &str = "#!/bin/sh\n\
     echo \"$@\" >>calls\n\
-    case \"$*\" in *per_page*) cat mine; exit ;; esac\n\
+    case \"$*\" in *per_page*) cat mine; exit ;; */user) echo '{\"id\":9}'; exit ;; esac\n\
     for argument; do case $argument in body@*) cp \"${argument#body@}\" body ;; esac; done\n";
 /// The head of the branch below has the configuration in `base`.
 const GIT: &str = "#!/bin/sh\n\
@@ -88,6 +88,8 @@ fn runs(stage: &TestEnv, script: &str) -> (i32, String) {
     command.env("ROSTERD", env!("CARGO_BIN_EXE_rosterd")).env("IMAGE", "the-image");
     command.env("ROSTER", "users.yaml").env("RUNNER_TEMP", stage.path("temp"));
     command.env("GITHUB_OUTPUT", stage.path("output"));
+    let (ca, forge) = ("/etc/ssl/certs/ca-certificates.crt", "https://git.acme.io");
+    command.env("WORKSPACE", "").env("CA", ca).env("GITHUB_SERVER_URL", forge);
     // The output of an earlier step.
     let output = std::fs::read_to_string(stage.path("output")).unwrap_or_default();
     command.env("WORK", output.lines().last().unwrap_or_default().trim_start_matches("work="));
@@ -262,6 +264,60 @@ fn links_of_a_pull_request_are_not_followed() {
     }
 }
 
+/// The configuration of the daemon has files, and so has the pipeline.
+#[test]
+fn one_configuration_serves_the_daemon_and_the_pipeline() {
+    let stage = stage();
+    let file = |name: &str| format!("{{ file: \"${{ROSTERD_SECRETS:-/run/secrets}}/{name}\" }}");
+    let config = CONFIG
+        .replace("{ env: PARADIME_API_KEY }", &file("api_key"))
+        .replace("{ env: PARADIME_API_SECRET }", &file("api_secret"));
+    let (_, acme) = config.split_once("  - name: acme").unwrap();
+    let other = acme.replace("${PARADIME_API_ENDPOINT}", "https://other.acme.io/graphql");
+    let several = format!("{config}  - name: other{other}");
+    stage.write("base/rosterd.yaml", &several);
+    for plan in [step("plan", "Make the plan"), line("rosterd-plan", "--plan")] {
+        let (code, said) = runs(&stage, &format!("WORKSPACE=acme\n{plan}"));
+        assert_eq!(code, 0, "{said}");
+        let left = std::fs::read_dir(stage.path("temp")).unwrap();
+        let left = left.filter(|it| it.as_ref().unwrap().path().join("secrets").exists());
+        assert_eq!(left.count(), 0, "no secret is left");
+    }
+}
+
+/// A repository that begins to have a roster.
+#[test]
+fn the_first_pull_request_is_planned() {
+    let stage = stage();
+    std::fs::remove_file(stage.path("base/rosterd.yaml")).unwrap();
+    let git = gix::open(stage.path("access")).unwrap();
+    std::fs::remove_file(stage.path("access/users.yaml")).unwrap();
+    stage.write("access/README.md", "Access\n");
+    let empty = Repository::at(&stage.path("access")).commit("Matt", "Begin").parse().unwrap();
+    let empty: gix::ObjectId = empty;
+    git.reference("refs/heads/main", empty, PreviousValue::Any, "").unwrap();
+    for plan in [step("plan", "Make the plan"), line("rosterd-plan", "--plan")] {
+        let (code, said) = runs(&stage, &plan);
+        assert_eq!(code, 0, "{said}");
+    }
+}
+
+#[test]
+fn a_runner_without_docker_uses_the_binary() {
+    let stage = stage();
+    stage.write("bin/docker", "#!/bin/sh\nexit 1\n");
+    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_rosterd"), stage.path("bin/rosterd")).unwrap();
+    for script in [
+        step("check", "Check the configuration and the roster"),
+        line("rosterd-check", "check"),
+        step("plan", "Make the plan"),
+        line("rosterd-plan", "--plan"),
+    ] {
+        let (code, said) = runs(&stage, &script);
+        assert_eq!(code, 0, "{said}");
+    }
+}
+
 /// It needs `jq`.
 #[cfg(feature = "e2e")]
 #[test]
@@ -273,7 +329,11 @@ fn a_merge_request_has_one_note_that_is_updated_in_place() {
     assert_eq!(code, 0, "{said}");
     assert!(stage.read("body").contains("alice@acme.io"));
     assert!(stage.read("calls").contains("--request POST"), "{}", stage.read("calls"));
-    stage.write("mine", r#"[{ "id": 5, "body": "<!-- rosterd -->\nold" }]"#);
+    let old = r#""body": "<!-- rosterd -->\nold""#;
+    let notes = format!(
+        r#"[{{ "id": 4, {old}, "author": {{ "id": 8 }} }}, {{ "id": 5, {old}, "author": {{ "id": 9 }} }}]"#
+    );
+    stage.write("mine", &notes);
     assert_eq!(runs(&stage, &show).0, 0);
     let update = "merge_requests/7/notes/5";
     assert!(stage.read("calls").contains("--request PUT"), "{}", stage.read("calls"));
