@@ -96,7 +96,13 @@ fn the_package_survives_every_systemd_operation() {
     // As an operator types it.
     let plan = machine.sh("cd / && rosterd plan").expect(0);
     assert!(plan.contains("acme "), "{plan}");
-    machine.sh("cd / && rosterd doctor && rosterd status").expect(0);
+    machine.sh("cd / && rosterd --plan && rosterd doctor && rosterd status").expect(0);
+    let why = machine.sh("cd / && rosterd why alice@acme.io").expect(0);
+    assert!(why.contains("/etc/rosterd/users.yaml:4"), "{why}");
+    machine.sh("cd / && rosterd ledger backup /root/saved").expect(0);
+    let guide = "cd /usr/share/doc/rosterd && test -s docs/operations.md -a -s CHANGELOG.md* \
+        -a -s deploy/prometheus/alerts.yaml -a -s deploy/ci/github.yml";
+    machine.sh(guide).expect(0);
 
     edit(&machine, "bob");
     until(SOON, "the edit is applied", || invited(&machine, "bob@acme.io"));
@@ -116,6 +122,11 @@ fn the_package_survives_every_systemd_operation() {
     machine.sh("dpkg --remove rosterd").expect(0);
     assert_eq!(shown(&machine, "LoadState"), "masked");
     machine.sh("test -s /var/lib/rosterd/ledger.db && test -s /etc/rosterd/rosterd.yaml").expect(0);
+    let purged = machine.sh("dpkg --purge rosterd").expect(0);
+    assert!(purged.contains("kept are the ledger in /var/lib/rosterd"), "{purged}");
+    let kept = "test -s /var/lib/rosterd/ledger.db -a -s /etc/rosterd/users.yaml \
+        -a -s /etc/rosterd/credentials/api_key && id rosterd && test ! -e /etc/rosterd/rosterd.yaml";
+    machine.sh(kept).expect(0);
 }
 
 #[test]
@@ -143,6 +154,9 @@ fn a_hanging_daemon_is_restarted_and_a_misconfigured_one_is_not() {
     assert_eq!(shown(&machine, "ActiveState"), "failed");
     let log = machine.sh("journalctl --no-pager --unit rosterd | tail -n 20").out;
     assert!(log.contains("/etc/rosterd/rosterd.yaml:"), "the log has the location:\n{log}");
+    let errors = machine.sh("journalctl --no-pager --unit rosterd --identifier rosterd -p err").out;
+    assert!(errors.contains("unsupported version"), "{errors}");
+    assert!(!errors.contains("has started"), "{errors}");
 
     machine.sh("sed -i '/^version: 2/d' /etc/rosterd/rosterd.yaml").expect(0);
     machine.sh(&format!("mv {ROSTER} {ROSTER}.away; timeout 20 systemctl start rosterd")).expect(0);
