@@ -135,9 +135,17 @@ fn the_daemon_applies_edits_is_healthy_keeps_its_ledger_and_stops() {
     assert!(!daemon.logs().contains("sandbox-secret"), "{}", daemon.logs());
 
     // A second container continues with the ledger of the first.
-    let next = Container::run(&[&options[..], &[IMAGE]].concat());
+    let elsewhere = [IMAGE, "--listen", "0.0.0.0:9777"];
+    let next = Container::run(&[&options[..], &elsewhere].concat());
     until(SOON, "the next one runs", || next.logs().contains("status=\"converged\""));
     assert_eq!(history().matches("bob@acme.io").count(), 1, "{}", history());
+    until(SOON, "it is healthy too", || next.inspect("{{.State.Health.Status}}") == "healthy");
+    // Without `sqlite3`, without a shell, and while it runs.
+    let ledger =
+        |what: &str| next.exec(&["/usr/bin/rosterd", "ledger", what, "/var/lib/rosterd/saved"]);
+    ledger("backup").expect(0);
+    until(SOON, "no run holds the lock", || ledger("restore").code == 0);
+    next.exec(&["/usr/bin/rosterd", "ledger", "verify"]).expect(0);
     drop(next);
     drop(daemon);
     docker(&["volume", "rm", volume.trim()]).expect(0);
