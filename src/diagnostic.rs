@@ -3,12 +3,15 @@
 use jiff::Timestamp;
 use strum::IntoStaticStr;
 
+use crate::link::Links;
+
 /// The files that were read. Diagnostics quote lines from them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sources {
     files: Vec<SourceFile>,
     /// The commit that they were read from, if they are no files of this machine.
     commit: Option<String>,
+    links: Option<Links>,
 }
 
 /// The name and text of one file.
@@ -110,6 +113,22 @@ impl Sources {
     /// The commit that they were read from, if they are no files of this machine.
     pub fn commit(&self) -> Option<&str> {
         self.commit.as_deref()
+    }
+
+    /// With links to the pages of their repository.
+    #[must_use]
+    pub fn linked(self, links: Option<Links>) -> Self {
+        Self { links, ..self }
+    }
+
+    /// The page of a commit of their repository, if it has pages.
+    pub fn commit_url(&self, id: &str) -> Option<String> {
+        self.links.as_ref()?.repo.commit(id)
+    }
+
+    /// The page of a line, if a commit has it as it was read.
+    pub fn line_url(&self, place: Place) -> Option<String> {
+        self.links.as_ref()?.line(usize::from(place.file.0), place.line)
     }
 
     /// The files with other names; None keeps a name.

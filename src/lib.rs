@@ -20,6 +20,7 @@ pub mod diagnostic;
 pub mod email;
 pub mod escape;
 pub mod failure;
+pub mod link;
 pub mod revision;
 pub mod role;
 pub mod size;

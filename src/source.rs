@@ -25,6 +25,7 @@ pub use self::file::{file, read_limited, stamp};
 use self::remote::GitRemote;
 use self::revision::Trust;
 use crate::diagnostic::{Diagnostic, Sources};
+use crate::link::RepoUrl;
 use crate::size;
 
 /// Maximum size of a roster in bytes, unless the configuration sets another, and of the
@@ -47,12 +48,15 @@ pub struct RosterSource {
     pub max_bytes: usize,
     /// Whose git work trees are believed.
     pub trust: Trust,
+    /// The pages of the repository; None if its remote says where they are.
+    pub repo_url: Option<RepoUrl>,
 }
 
 impl RosterSource {
     /// With the usual limit, and only the work trees of this process's user and of root.
     pub fn new(users: Vec<String>, base: PathBuf) -> Self {
-        Self { users, base, git: None, max_bytes: MAX_BYTES, trust: Trust::default() }
+        let trust = Trust::default();
+        Self { users, base, git: None, max_bytes: MAX_BYTES, trust, repo_url: None }
     }
 
     /// Reads `users`: files, folders (their `*.yaml` and `*.yml` files, without hidden ones) or

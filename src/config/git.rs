@@ -11,6 +11,7 @@ use super::workspace::{endpoint, placeholder_endpoint};
 use super::{SecretSource, schema, values};
 use crate::diagnostic::Diagnostic;
 use crate::ledger::Location;
+use crate::link::https_form;
 use crate::source::remote::{GitRemote, LOCAL, clone_folder};
 use crate::yaml::{Fields, Node, Value};
 
@@ -182,35 +183,5 @@ impl Validator<'_> {
             paths.extend(self.expand_required(item, "an entry of `path`"));
         }
         (!paths.is_empty()).then_some(paths)
-    }
-}
-
-/// The HTTPS form of an SSH address, such as `git@github.com:acme/access.git`.
-fn https_form(text: &str) -> Option<String> {
-    let rest = match text.strip_prefix("ssh://") {
-        Some(rest) => rest.split_once('/').map(|(host, path)| (host.to_owned(), path))?,
-        None if text.contains("://") => return None,
-        None => text.split_once(':').map(|(host, path)| (host.to_owned(), path))?,
-    };
-    let (host, path) = rest;
-    let host = host.rsplit('@').next()?.split(':').next()?;
-    Some(format!("https://{host}/{path}"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ssh_addresses_have_an_https_form() {
-        for (ssh, https) in [
-            ("git@github.com:acme/access.git", "https://github.com/acme/access.git"),
-            ("ssh://git@git.acme.io:22/acme/access", "https://git.acme.io/acme/access"),
-            ("git.acme.io:access", "https://git.acme.io/access"),
-        ] {
-            assert_eq!(https_form(ssh).as_deref(), Some(https));
-        }
-        assert_eq!(https_form("https://github.com/acme/access.git"), None);
-        assert_eq!(https_form("http://localhost:80/x"), None);
     }
 }

@@ -121,6 +121,9 @@ pub(super) fn defaults() -> Value {
                 git(),
             ],
         },
+        "repo_url": not_shown(described(
+            "Template of the page of a line of the roster, with {commit}, {file} and {line}.",
+        )),
         "timezone": text("Time zone of dates in the roster.", "UTC"),
         "on_removed": {
             "enum": ["disable", "report"],

@@ -122,6 +122,9 @@ impl Validator<'_> {
         let workspace_uid = fields.get("workspace_uid").and_then(|node| self.workspace_uid(node));
         let users = fields.require("users", &mut self.found);
         let users = users.and_then(|node| self.users(node, store));
+        let wanted =
+            "a template, such as https://git.acme.io/acme/access/blob/{commit}/{file}#L{line}";
+        let repo_url = self.parsed(&fields, "repo_url", wanted);
         let zone = self.zone(&fields);
         let on_removed = self.on_removed(&fields);
         let limits = self.limits(&fields);
@@ -134,7 +137,8 @@ impl Validator<'_> {
         self.authority(&fields, &connection);
         let (workspace, users, base, credentials) = (name?, users?, self.base(), credentials?);
         let (users, git) = users;
-        let source = RosterSource { users, base, git, max_bytes, trust: self.trust.clone() };
+        let trust = self.trust.clone();
+        let source = RosterSource { users, base, git, max_bytes, trust, repo_url };
         let target = WorkspaceSpec {
             workspace,
             source,

@@ -114,11 +114,13 @@ fn validated(spec: &WorkspaceSpec, now: Timestamp) -> Result<Loaded, InputError>
 }
 
 fn usable(spec: &WorkspaceSpec, sources: Sources, now: Timestamp) -> Result<Loaded, InputError> {
+    let revision = spec.source.revision(&sources, &env_var);
+    let links = spec.source.links(&sources, revision.as_ref());
+    let sources = sources.linked(links);
     let (roster, diagnostics) = checks::validate(raw::read(&sources), &sources, &spec.zone, now);
     match roster {
         Some(mut roster) => {
             approvals::judge(spec, &sources, &mut roster, now);
-            let revision = spec.source.revision(&sources, &env_var);
             let takes_approvals = spec.approvals_in_file || spec.source.is_in_work_tree();
             let warnings = diagnostics;
             Ok(Loaded { roster, sources, warnings, revision, takes_approvals, outage: None })

@@ -65,6 +65,8 @@ pub struct SavedRoster {
     /// The last commit that changed the files, if known, followed by `+` if they have uncommitted
     /// changes.
     pub commit: Option<String>,
+    /// The page of the commit at the git forge.
+    pub commit_url: Option<String>,
 }
 
 /// One change.
@@ -122,6 +124,7 @@ pub struct SavedFinding {
 }
 
 /// A place in a file of the roster.
+#[skip_serializing_none]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SavedPlace {
     pub file: String,
@@ -129,6 +132,8 @@ pub struct SavedPlace {
     pub line: u32,
     /// From 1, in characters.
     pub column: u32,
+    /// Its page at the git forge, if a commit has the line.
+    pub url: Option<String>,
 }
 
 /// Why one guard holds changes.
@@ -203,6 +208,7 @@ impl SavedPlan {
                 digest: plan.roster.hex(),
                 files: sources.iter().map(|(_, file)| file.name.clone()).collect(),
                 commit: view.revision.map(Revision::full),
+                commit_url: view.revision.and_then(|it| sources.commit_url(&it.commit)),
             },
             fingerprint: plan.fingerprint.hex(),
             made_at: plan.now.to_string(),
@@ -255,6 +261,7 @@ impl SavedFinding {
 impl SavedPlace {
     fn of(place: Place, sources: &Sources) -> Self {
         let Place { file, line, column, .. } = place;
-        Self { file: sources.name(file).to_owned(), line, column }
+        let url = sources.line_url(place);
+        Self { file: sources.name(file).to_owned(), line, column, url }
     }
 }

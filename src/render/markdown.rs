@@ -20,7 +20,10 @@ pub fn plan(view: &View<'_>) -> String {
     let mut text = marker(view.workspace);
     let fingerprint = view.plan.fingerprint.short();
     let _ = writeln!(text, "### rosterd plan for {}: {summary}", code(view.workspace));
-    let commit = view.revision.map(|revision| format!(" @ {}", code(&revision.to_string())));
+    let commit = view.revision.map(|revision| {
+        let url = view.sources.commit_url(&revision.commit);
+        format!(" @ {}", linked(&code(&revision.to_string()), url))
+    });
     let files = code(&super::files(view.sources));
     let _ = writeln!(text, "\n{files}{} · plan `{fingerprint}`", commit.unwrap_or_default());
     if summary.is_in_sync() {
@@ -81,10 +84,16 @@ fn table<'a>(
 
 fn table_row(row: &Row, sources: &Sources) -> String {
     let why = joined(&[&*row.why, &row.approval, row.warning, &row.held_by].map(prose), "; ");
-    let place = row.at(sources).map(|at| code(&at)).unwrap_or_default();
+    let url = row.place.and_then(|place| sources.line_url(place));
+    let place = row.at(sources).map(|at| linked(&code(&at), url)).unwrap_or_default();
     let (symbol, kind) = (row.kind.symbol(), row.kind.as_str());
     let (email, what) = (code(&row.email), code(&row.what));
     format!("| `{symbol}` {kind} | {email} | {what} | {why} | {place} |\n")
+}
+
+/// A link, if there is a page. Its URL has no character that could end it.
+fn linked(text: &str, url: Option<String>) -> String {
+    url.map_or_else(|| text.to_owned(), |url| format!("[{text}]({url})"))
 }
 
 /// A code span. Backticks and pipes are escaped.

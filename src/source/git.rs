@@ -241,6 +241,16 @@ impl Checkout {
         Some(file.ids.contains(&Some(id)))
     }
 
+    /// The URL of the remote `origin`.
+    pub fn origin(&self) -> Option<String> {
+        Some(self.repository.config_snapshot().string("remote.origin.url")?.to_string())
+    }
+
+    /// The path of each file in the repository.
+    pub fn paths(&self) -> Vec<Option<String>> {
+        self.files.iter().map(|file| file.path.to_str().map(str::to_owned)).collect()
+    }
+
     /// The names of the files that are as in the commit.
     pub fn committed(&self) -> BTreeSet<String> {
         let Some(tree) = self.tree(self.head) else { return BTreeSet::new() };

@@ -13,6 +13,7 @@ use super::deadline::{self, TIME_LIMIT, within};
 use super::git::{self, Checkout, Found, blobs};
 use super::{RosterSource, is_glob, read_limited};
 use crate::diagnostic::Sources;
+use crate::link::{Links, RepoUrl};
 use crate::revision::{Revision, shortened};
 
 /// The commit, if the files are not in a git work tree.
@@ -52,6 +53,22 @@ impl RosterSource {
         env: &dyn Fn(&str) -> Option<String>,
     ) -> Option<Revision> {
         from_env(env).or_else(|| self.checkout(sources).readable()?.revision())
+    }
+
+    /// Links to the files that were read, if a forge shows them. Lines have links in `revision`,
+    /// unless there are uncommitted changes.
+    pub fn links(&self, sources: &Sources, revision: Option<&Revision>) -> Option<Links> {
+        let checkout = self.checkout(sources).readable();
+        let remote = || match &self.git {
+            Some(remote) => Some(remote.url.to_string()),
+            None => checkout.as_ref()?.origin(),
+        };
+        let derived = || RepoUrl::of_remote(&remote()?);
+        Some(Links {
+            repo: self.repo_url.clone().or_else(derived)?,
+            commit: revision.filter(|it| !it.dirty).map(|it| it.commit.clone()),
+            files: checkout.as_ref().map(Checkout::paths).unwrap_or_default(),
+        })
     }
 
     /// The earlier versions of the roster, each with the commit that replaced it, newest first, one

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use jiff::tz::TimeZone;
 use rosterd::apply::Sending;
-use rosterd::diagnostic::Sources;
+use rosterd::diagnostic::{FileId, Place, Sources};
 use rosterd::guard::Limits;
 use rosterd::ledger::{Ledger, Location};
 use rosterd::memory::entry::Record;
@@ -54,6 +54,39 @@ fn the_revision_is_the_last_commit_that_changed_the_files() {
     assert_eq!((found.to_string(), found.dirty), (second[..7].to_owned(), false));
     assert_eq!(commit(of(repository.folder(), "team")), second, "the folder");
     assert_eq!(commit(of(repository.folder(), "team/*.yaml")), second, "a pattern");
+}
+
+#[test]
+fn files_have_links_at_the_forge_of_the_remote() {
+    let mut repository = Repository::new();
+    repository.write("team/users.yaml", ONE);
+    let commit = repository.commit("Alexandra", "Begin");
+    let place = Place { file: FileId(0), line: 3, column: 1, start: 0, end: 0 };
+    let links = |base: &str, users: &str, repo_url: Option<&str>| {
+        let source = RosterSource::new(vec![users.to_owned()], repository.path(base));
+        let source = RosterSource { repo_url: repo_url.map(|it| it.parse().unwrap()), ..source };
+        let sources = source.load().unwrap();
+        let revision = source.revision(&sources, &|_| None);
+        let links = source.links(&sources, revision.as_ref());
+        let sources = sources.linked(links);
+        (sources.commit_url(&commit), sources.line_url(place))
+    };
+    assert_eq!(links("", "team", None), (None, None), "there is no remote");
+    let settings = fs::read_to_string(repository.path(".git/config")).unwrap();
+    let remote = "\n[remote \"origin\"]\n\turl = https://x:secret@github.com/acme/access.git\n";
+    fs::write(repository.path(".git/config"), settings + remote).unwrap();
+    let page = "https://github.com/acme/access";
+    let expected = (
+        Some(format!("{page}/commit/{commit}")),
+        Some(format!("{page}/blob/{commit}/team/users.yaml#L3")),
+    );
+    assert_eq!(links("", "team", None), expected);
+    assert_eq!(links("team", "users.yaml", None), expected, "the path is that in the repository");
+    let own = "https://git.acme.io/{commit}/{file}";
+    let line = Some(format!("https://git.acme.io/{commit}/team/users.yaml"));
+    assert_eq!(links("", "team", Some(own)), (None, line));
+    repository.write("team/users.yaml", &format!("{ONE}# not committed\n"));
+    assert_eq!(links("", "team", None), (expected.0, None), "the commit has other lines");
 }
 
 #[test]

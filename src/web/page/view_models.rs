@@ -1,14 +1,13 @@
 //! Values for the templates. Control and bidirectional characters in their text are escaped; the
 //! templates escape HTML.
 
-use std::fmt::Write as _;
-
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use crate::daemon::NextRun;
 use crate::diagnostic::Sources;
 use crate::escape::escape;
+pub(super) use crate::link::encoded;
 use crate::memory::events::{Event, EventKind};
 use crate::memory::runs::Run;
 use crate::render::{history, joined, role_change, rows, time};
@@ -102,19 +101,6 @@ impl PlanRow {
 /// The path of the page of one person.
 pub(super) fn link(workspace: &str, email: &str) -> String {
     format!("/workspaces/{workspace}/people/{}", encoded(email))
-}
-
-/// Percent-encodes a part of a URL (RFC 3986).
-pub(super) fn encoded(text: &str) -> String {
-    let mut encoded = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~@".contains(&byte) {
-            encoded.push(char::from(byte));
-        } else {
-            let _ = write!(encoded, "%{byte:02X}");
-        }
-    }
-    encoded
 }
 
 pub(super) struct EventRow {

@@ -2,9 +2,11 @@
 
 use rosterd::diagnostic::Sources;
 use rosterd::guard::Limits;
+use rosterd::link::{Links, RepoUrl};
 use rosterd::plan::OnRemoved;
 use rosterd::render::approve::{ApproveBy, COMMAND};
-use rosterd::render::{View, github, markdown, text, unified};
+use rosterd::render::{View, github, json, markdown, saved, text, unified};
+use rosterd::revision::Revision;
 use rosterd::role::Role;
 
 use super::{World, account, member, plain, rich};
@@ -281,6 +283,29 @@ fn markdown_shows_the_plan_and_the_approvals() {
 
     </details>
     "#);
+}
+
+#[test]
+fn where_the_repository_has_pages_commit_and_places_are_links() {
+    let mut world = rich();
+    let links = Links {
+        repo: RepoUrl::of_remote("git@github.com:acme/access.git").unwrap(),
+        commit: Some("3f2c1abd".into()),
+        files: vec![Some("teams/users.yaml".into())],
+    };
+    world.sources = world.sources.linked(Some(links));
+    let revision =
+        Revision { commit: "3f2c1abd".into(), author: None, subject: None, at: None, dirty: false };
+    let view = View { revision: Some(&revision), ..world.view() };
+    let commit = "https://github.com/acme/access/commit/3f2c1abd";
+    let line = "https://github.com/acme/access/blob/3f2c1abd/teams/users.yaml#L9";
+    let comment = markdown::plan(&view);
+    assert!(comment.contains(&format!("`users.yaml` @ [`3f2c1ab`]({commit}) · plan")), "{comment}");
+    assert!(comment.contains(&format!("|  | [`users.yaml:9`]({line}) |\n")), "{comment}");
+    let saved = saved::read(&json::write(&[view])).unwrap().workspaces.remove(0);
+    assert_eq!(saved.roster.commit_url.as_deref(), Some(commit));
+    let mut urls = saved.changes.into_iter().filter_map(|change| change.place?.url);
+    assert!(urls.any(|url| url == line));
 }
 
 #[test]
