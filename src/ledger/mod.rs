@@ -134,6 +134,19 @@ impl Ledger {
         }
     }
 
+    /// A value that [`Ledger::remember`] has set. Blocks.
+    pub fn remembered(&self, name: &str) -> Result<Option<String>> {
+        match self.read_only() {
+            Err(LedgerError::None) => Ok(None),
+            opened => opened?.lock().remembered(name),
+        }
+    }
+
+    /// Keeps a value beside the chain, which records nothing that was done. Blocks.
+    pub fn remember(&self, name: &str, value: &str) -> Result<()> {
+        self.open_with(Sqlite::open)?.lock().remember(name, value)
+    }
+
     /// Verifies the chain, and returns all entries with their scopes.
     pub fn entries(&self) -> Result<Vec<(String, Record)>> {
         let store = match self.read_only() {

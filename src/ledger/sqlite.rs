@@ -151,11 +151,19 @@ impl Store for Sqlite {
     }
 
     fn identity(&self) -> Result<String> {
-        let sql = "SELECT value FROM meta WHERE name = 'identity'";
-        self.connection
-            .query_row(sql, [], |row| row.get(0))
-            .optional()?
-            .ok_or(LedgerError::NotALedger)
+        self.remembered("identity")?.ok_or(LedgerError::NotALedger)
+    }
+
+    fn remembered(&self, name: &str) -> Result<Option<String>> {
+        let sql = "SELECT value FROM meta WHERE name = ?1";
+        Ok(self.connection.query_row(sql, [name], |row| row.get(0)).optional()?)
+    }
+
+    fn remember(&mut self, name: &str, value: &str) -> Result<()> {
+        self.check_identity()?;
+        let sql = "INSERT OR REPLACE INTO meta VALUES (?1, ?2)";
+        self.connection.execute(sql, [name, value])?;
+        Ok(())
     }
 
     fn tail(&self) -> Result<Option<ChainHead>> {
@@ -348,6 +356,27 @@ mod tests {
         );
         let error = Sqlite::open(&path).unwrap_err();
         assert!(matches!(error, LedgerError::Newer { found: 2, known: 1 }), "{error}");
+    }
+
+    #[test]
+    fn what_is_remembered_is_not_in_the_chain() {
+        let (_folder, path) = file();
+        let mut store = Sqlite::create(&path).unwrap();
+        let (identity, tail) =
+            (store.identity().unwrap(), store.append(&[new_row()], None).unwrap());
+        for value in ["one", "two"] {
+            assert_ne!(store.remembered("a name").unwrap().as_deref(), Some(value));
+            store.remember("a name", value).unwrap();
+        }
+        let again = Sqlite::open_read_only(&path).unwrap();
+        assert_eq!(again.remembered("a name").unwrap().as_deref(), Some("two"));
+        assert_eq!(again.remembered("another").unwrap(), None);
+        assert_eq!(
+            (again.identity().unwrap(), again.row(1).unwrap()),
+            (identity, tail.into_iter().next())
+        );
+        std::fs::remove_file(&path).unwrap();
+        assert!(matches!(store.remember("a name", "lost"), Err(LedgerError::Gone)));
     }
 
     #[test]

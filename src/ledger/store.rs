@@ -27,6 +27,12 @@ pub trait Store: Send + std::fmt::Debug {
     /// A random identifier of this ledger.
     fn identity(&self) -> Result<String>;
 
+    /// A value that is not in the chain: it records nothing that was done.
+    fn remembered(&self, name: &str) -> Result<Option<String>>;
+
+    /// Sets such a value.
+    fn remember(&mut self, name: &str, value: &str) -> Result<()>;
+
     /// The last row.
     fn tail(&self) -> Result<Option<ChainHead>>;
 

@@ -82,6 +82,14 @@ impl Store for FaultyStore {
         self.inner.identity()
     }
 
+    fn remembered(&self, name: &str) -> Result<Option<String>, LedgerError> {
+        self.inner.remembered(name)
+    }
+
+    fn remember(&mut self, name: &str, value: &str) -> Result<(), LedgerError> {
+        self.inner.remember(name, value)
+    }
+
     fn tail(&self) -> Result<Option<ChainHead>, LedgerError> {
         self.check_disk()?;
         self.inner.tail()
