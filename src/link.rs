@@ -4,37 +4,20 @@
 use std::fmt::Write as _;
 use std::str::FromStr;
 
-/// A forge, as the words in its host's name, and its pages below that of a repository. GitLab's
-/// are before those of GitHub, which they end like.
-struct Forge {
-    names: &'static [&'static str],
-    commit: &'static str,
-    line: &'static str,
-}
-
-const FORGES: [Forge; 5] = [
-    Forge {
-        names: &["gitlab"],
-        commit: "/-/commit/{commit}",
-        line: "/-/blob/{commit}/{file}#L{line}",
-    },
-    Forge { names: &["github"], commit: "/commit/{commit}", line: "/blob/{commit}/{file}#L{line}" },
-    Forge {
-        names: &["gitea", "forgejo", "codeberg"],
-        commit: "/commit/{commit}",
-        line: "/src/commit/{commit}/{file}#L{line}",
-    },
-    BITBUCKET_CLOUD,
-    BITBUCKET_DATA_CENTER,
+/// Of each forge: the words in its host's name, and its pages of a commit and of a line, below that
+/// of a repository. GitLab's are before those of GitHub, which they end like. Bitbucket's are
+/// those of its cloud, then those of a server.
+const FORGES: [(&[&str], &str, &str); 5] = [
+    (&["gitlab"], "/-/commit/{commit}", "/-/blob/{commit}/{file}#L{line}"),
+    (&["github"], "/commit/{commit}", "/blob/{commit}/{file}#L{line}"),
+    (&["gitea", "forgejo", "codeberg"], "/commit/{commit}", "/src/commit/{commit}/{file}#L{line}"),
+    (&["bitbucket"], "/commits/{commit}", "/src/{commit}/{file}#lines-{line}"),
+    (&[], "/commits/{commit}", "/browse/{file}?at={commit}#{line}"),
 ];
-const BITBUCKET_CLOUD: Forge = Forge {
-    names: &["bitbucket"],
-    commit: "/commits/{commit}",
-    line: "/src/{commit}/{file}#lines-{line}",
-};
-const BITBUCKET_DATA_CENTER: Forge =
-    Forge { names: &[], commit: "/commits/{commit}", line: "/browse/{file}?at={commit}#{line}" };
 
+/// The hint for a template that is not valid.
+pub const WANTED: &str =
+    "a template, such as https://git.acme.io/acme/access/blob/{commit}/{file}#L{line}";
 const PLACEHOLDERS: [&str; 3] = ["{commit}", "{file}", "{line}"];
 
 /// The pages of a repository, as templates.
@@ -75,19 +58,20 @@ impl RepoUrl {
         let path = path.trim_matches('/');
         let path = kept(path.strip_suffix(".git").unwrap_or(path), "/-._~");
         let is_host = is_host(host) && host.contains('.');
-        let named = |forge: &&Forge| host.split(['.', '-']).any(|it| forge.names.contains(&it));
-        let forge = FORGES.iter().find(named).filter(|_| is_host && is_path(&path))?;
-        let is_data_center = forge.names == BITBUCKET_CLOUD.names && host != "bitbucket.org";
-        let (forge, path) = match path.trim_start_matches("scm/").split_once('/') {
-            Some((project, repository)) if is_data_center => {
-                let user = project.strip_prefix('~').map(|user| format!("users/{user}"));
-                let owner = user.unwrap_or_else(|| format!("projects/{project}"));
-                (&BITBUCKET_DATA_CENTER, format!("{owner}/repos/{repository}"))
-            }
-            _ => (forge, path),
+        let named = |(names, ..): &(&[&str], _, _)| {
+            host.split(['.', '-']).any(|word| names.contains(&word))
         };
+        let mut forge = FORGES.iter().position(named).filter(|_| is_host && is_path(&path))?;
+        let mut path = path;
+        if FORGES[forge].0 == ["bitbucket"] && host != "bitbucket.org" {
+            let (project, repository) = path.trim_start_matches("scm/").split_once('/')?;
+            let user = project.strip_prefix('~').map(|user| format!("users/{user}"));
+            let owner = user.unwrap_or_else(|| format!("projects/{project}"));
+            (forge, path) = (FORGES.len() - 1, format!("{owner}/repos/{repository}"));
+        }
+        let (_, commit, line) = FORGES[forge];
         let page = |of: &str| Some(format!("{scheme}://{host}/{path}{of}"));
-        Some(Self { commit: page(forge.commit), line: page(forge.line) })
+        Some(Self { commit: page(commit), line: page(line) })
     }
 
     /// The page of a commit, by its id in hexadecimal.
@@ -135,8 +119,10 @@ impl FromStr for RepoUrl {
         if !file {
             return Ok(Self { commit: Some(text.to_owned()), line: None });
         }
-        let commit = |it: &Forge| Some(text.strip_suffix(it.line)?.to_owned() + it.commit);
-        Ok(Self { commit: FORGES.iter().find_map(commit), line: Some(text.to_owned()) })
+        let mut forges = FORGES.iter();
+        let commit =
+            forges.find_map(|(_, commit, line)| Some(text.strip_suffix(line)?.to_owned() + commit));
+        Ok(Self { commit, line: Some(text.to_owned()) })
     }
 }
 
@@ -310,8 +296,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn hostile_text_stays_in_its_place(remote in ".*", commit in ".*", file in ".*", path in ".*") {
-            let repo: RepoUrl = "https://git.acme.io/a/blob/{commit}/{file}#L{line}".parse().unwrap();
+        fn hostile_text_stays_in_its_place(
+            (remote, commit, file, path) in (".*", ".*", ".*", ".*"),
+        ) {
+            let template = "https://git.acme.io/a/blob/{commit}/{file}#L{line}";
+            let repo: RepoUrl = template.parse().unwrap();
             let of_path = RepoUrl::of_remote(&format!("https://u:secret@github.com/acme/{path}"));
             let derived = [RepoUrl::of_remote(&remote), of_path].into_iter().flatten();
             for repo in derived.chain([repo]) {

@@ -122,9 +122,7 @@ impl Validator<'_> {
         let workspace_uid = fields.get("workspace_uid").and_then(|node| self.workspace_uid(node));
         let users = fields.require("users", &mut self.found);
         let users = users.and_then(|node| self.users(node, store));
-        let wanted =
-            "a template, such as https://git.acme.io/acme/access/blob/{commit}/{file}#L{line}";
-        let repo_url = self.parsed(&fields, "repo_url", wanted);
+        let repo_url = self.parsed(&fields, "repo_url", crate::link::WANTED);
         let zone = self.zone(&fields);
         let on_removed = self.on_removed(&fields);
         let limits = self.limits(&fields);
@@ -135,9 +133,8 @@ impl Validator<'_> {
         connection.workspace_uid = workspace_uid;
         connection.endpoint = endpoint?;
         self.authority(&fields, &connection);
-        let (workspace, users, base, credentials) = (name?, users?, self.base(), credentials?);
-        let (users, git) = users;
-        let trust = self.trust.clone();
+        let (workspace, (users, git), credentials) = (name?, users?, credentials?);
+        let (base, trust) = (self.base(), self.trust.clone());
         let source = RosterSource { users, base, git, max_bytes, trust, repo_url };
         let target = WorkspaceSpec {
             workspace,

@@ -63,9 +63,8 @@ impl RosterSource {
             Some(remote) => Some(remote.url.to_string()),
             None => checkout.as_ref()?.origin(),
         };
-        let derived = || RepoUrl::of_remote(&remote()?);
         Some(Links {
-            repo: self.repo_url.clone().or_else(derived)?,
+            repo: self.repo_url.clone().or_else(|| RepoUrl::of_remote(&remote()?))?,
             commit: revision.filter(|it| !it.dirty).map(|it| it.commit.clone()),
             files: checkout.as_ref().map(Checkout::paths).unwrap_or_default(),
         })
