@@ -9,6 +9,7 @@ mod record;
 mod session;
 mod verify;
 
+use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -23,11 +24,12 @@ use crate::client::{ReadDirectory, TRACE, WriteDirectory};
 use crate::clock::Clock;
 use crate::directory::Snapshot;
 use crate::guard::{Override, Verdict};
-use crate::memory::entry::{AttemptStatus, Entry};
+use crate::memory::entry::{AttemptStatus, Entry, Key};
 
 use crate::memory::{self, Memory};
 use crate::plan::change::Change;
-use crate::report::{Failure, Outcome, RunReport, Trigger};
+use crate::report::{Failure, Outcome, RunReport, Stale, Trigger};
+use crate::revision::Revision;
 
 pub use accept::held;
 pub use evaluation::{Evaluation, MAX_CHANGES, Observation, check_size, dry_run};
@@ -57,7 +59,7 @@ pub struct Run<'a, D> {
 pub struct RunOptions {
     pub trigger: Trigger,
     /// Why the roster is an earlier one: the first problem of the files that cannot be used.
-    pub stale: Option<String>,
+    pub stale: Option<Stale>,
     pub overrides: Override,
     /// The number of changes that the server accepts in one request, if it refused more earlier.
     pub max_batch: Option<usize>,
@@ -83,6 +85,7 @@ pub struct RunResult {
 struct Sent {
     evaluation: Evaluation,
     outcomes: Vec<(Change, Outcome)>,
+    asked_by: HashMap<Key, Revision>,
     stopped: Option<Failure>,
 }
 
@@ -179,7 +182,7 @@ impl<D: ReadDirectory + WriteDirectory> Run<'_, D> {
         let applied = apply::apply(self.directory, verdict, &context, &mut journal).await;
         self.options.max_batch = applied.max_batch.or(self.options.max_batch);
         Arc::make_mut(&mut evaluation.verdict).add(applied.held, applied.violations);
-        Sent { evaluation, outcomes: applied.outcomes, stopped: applied.stopped }
+        Sent { evaluation, outcomes: applied.outcomes, asked_by, stopped: applied.stopped }
     }
 
     /// The configured batch size, or less: what the server accepts, and half of a batch that had no

@@ -1,14 +1,18 @@
 //! The report of a run: what was wanted, what was done, what is left.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use strum::IntoStaticStr;
 
+use crate::diagnostic::InputError;
 use crate::failure::FailureKind;
 use crate::guard::Verdict;
+use crate::memory::entry::Key;
 use crate::plan::Plan;
 use crate::plan::change::Change;
+use crate::revision::Revision;
 
 pub use crate::status::{RunCounts, RunStatus, Trigger};
 
@@ -32,13 +36,21 @@ pub struct RunReport {
     pub trigger: Trigger,
     pub started: Timestamp,
     pub finished: Timestamp,
-    /// Why the roster was an earlier one: the first problem of the files that could not be used.
-    pub stale: Option<String>,
+    /// Why the roster was an earlier one.
+    pub stale: Option<Stale>,
     /// Identifies the key of the API: the start of a hash.
     pub key: Option<String>,
     /// The hash of the ledger's last row, for `rosterd ledger verify --head`.
     pub ledger: Option<String>,
     pub end: End,
+}
+
+/// The first problem of the files that could not be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stale {
+    pub why: String,
+    /// The page of its line at the git forge.
+    pub url: Option<String>,
 }
 
 /// How far the run came.
@@ -57,6 +69,10 @@ pub struct Applied {
     pub verdict: Arc<Verdict>,
     /// Every approved change with its outcome, in the order sent.
     pub outcomes: Vec<(Change, Outcome)>,
+    /// The commit that asked for each approved change, if the history of the files has it.
+    pub asked_by: HashMap<Key, Revision>,
+    /// The commit of the files.
+    pub revision: Option<Revision>,
     /// What the listing after the changes shows.
     pub verification: Verification,
     /// Number of changes of earlier runs that the API acknowledged and no listing has shown.
@@ -104,18 +120,26 @@ impl Failure {
     }
 }
 
+impl From<&InputError> for Stale {
+    fn from(error: &InputError) -> Self {
+        let first = error.diagnostics.iter().find(|it| it.is_error());
+        let url = first.and_then(|it| error.sources.line_url(it.place?));
+        Self { why: error.summary(), url }
+    }
+}
+
 impl Outcome {
     /// The name in logs and metrics.
     pub fn as_str(&self) -> &'static str {
         self.into()
     }
 
-    /// Why it was not done.
     /// Whether a request had this change.
     pub fn was_sent(&self) -> bool {
         !matches!(self, Self::NotSent(_))
     }
 
+    /// Why it was not done.
     pub fn error(&self) -> Option<&str> {
         match self {
             Self::Done => None,
@@ -125,6 +149,12 @@ impl Outcome {
 }
 
 impl Applied {
+    /// The commit that asked for a change; if that is not known, the commit of the files.
+    pub fn asked_by(&self, change: &Change) -> Option<&Revision> {
+        let key = Key::of(&change.action, &change.email);
+        self.asked_by.get(&key).or(self.revision.as_ref())
+    }
+
     /// The run in numbers. The members in sync are those of the last listing.
     pub fn counts(&self) -> RunCounts {
         let in_sync = match &self.verification {

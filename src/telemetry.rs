@@ -23,6 +23,7 @@ use crate::render::{at, findings, time};
 use crate::report::{
     Applied, End, Failure, Outcome, RunCounts, RunReport, RunStatus, Verification,
 };
+use crate::revision::Revision;
 use crate::roster::Digest;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -205,7 +206,8 @@ pub fn log_run(
                 };
                 let error = outcome.error().filter(|_| level != Level::DEBUG).map(escape);
                 let error = error.as_deref();
-                log_change(workspace, level, change, (outcome.as_str(), error, None), sources);
+                let by = applied.asked_by(change);
+                log_change(workspace, level, change, (outcome.as_str(), error, None), by, sources);
             }
             if LevelFilter::current() == LevelFilter::TRACE {
                 log_findings(workspace, applied);
@@ -232,7 +234,8 @@ fn log_held(workspace: &str, applied: &Applied, sources: &Sources, standing: &mu
     for held in &verdict.held {
         let by: Vec<String> = held.by.iter().map(ToString::to_string).collect();
         let outcome = ("held", None, Some(by.join(",")));
-        log_change(workspace, Level::DEBUG, &held.change, outcome, sources);
+        let asked_by = applied.asked_by(&held.change);
+        log_change(workspace, Level::DEBUG, &held.change, outcome, asked_by, sources);
     }
     let keys = verdict.held.iter().map(|it| format!("{:?} {:?}", it.change.sort_key(), it.by));
     let keys: Vec<String> = keys.collect();
@@ -293,12 +296,14 @@ fn log_failed(report: &RunReport, failure: &Failure, next: Option<Timestamp>) {
     );
 }
 
-/// Logs a change with its outcome, the escaped error, and the guards that hold it.
+/// Logs a change with its outcome, the escaped error, the guards that hold it, and the commit that
+/// asked for it.
 fn log_change(
     workspace: &str,
     level: Level,
     change: &Change,
     (outcome, error, by): (&str, Option<&str>, Option<String>),
+    asked_by: Option<&Revision>,
     sources: &Sources,
 ) {
     let [from, to] =
@@ -313,6 +318,8 @@ fn log_change(
         outcome,
         reason = change.reason.description(),
         place = change.place.map(|place| at(sources, place)),
+        commit = asked_by.map(|it| escape(&it.full()).into_owned()),
+        author = asked_by.and_then(|it| Some(escape(it.author.as_deref()?).into_owned())),
         error,
         by,
         "change"

@@ -226,9 +226,11 @@ impl Environment for DaemonEnvironment {
             let chain = ledger.map(|ledger| (ledger, workspace.scope()));
             (workspace.target.workspace.clone(), chain)
         });
+        let kept: Vec<_> = kept.collect();
+        let ledgers = kept.iter().filter_map(|(name, chain)| Some((name.clone(), chain.clone()?)));
+        self.notifier.set_receivers(&config.notify, config.public_url.as_ref(), ledgers.collect());
         self.statuses.set_workspaces(kept, now);
         self.auth.set_settings(&config.web);
-        self.notifier.set_receivers(&config.notify, config.public_url.as_ref());
         self.hook_secrets.set(config);
         if self.hook_secrets.is_empty() != config.hooks.is_none() {
             tracing::warn!("webhooks need both `hooks.listen` and a `webhook_secret`");

@@ -15,7 +15,7 @@ use crate::blocking::run_blocking;
 use crate::diagnostic::Sources;
 use crate::failure::FailureKind;
 use crate::reconcile::{InputError, Loaded, Observation, Run, RunOptions, RunResult, RunSession};
-use crate::report::{End, Failure, RunReport, Trigger};
+use crate::report::{End, Failure, RunReport, Stale, Trigger};
 use crate::roster::Digest;
 
 impl<E: Environment> WorkspaceWorker<E> {
@@ -54,7 +54,7 @@ impl<E: Environment> WorkspaceWorker<E> {
         let options = RunOptions { stale: stale.clone(), max_batch, ..RunOptions::new(trigger) };
         let result = match (self.known.last_good.clone(), session) {
             (None, _) => {
-                let why = stale.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
+                let why = stale.as_ref().map(|it| format!(": {}", it.why)).unwrap_or_default();
                 let message = format!("no valid roster yet; runs begin when there is one{why}");
                 Err(Failure::new(FailureKind::Roster, message))
             }
@@ -139,7 +139,7 @@ impl<E: Environment> WorkspaceWorker<E> {
                     tracing::error!(workspace = name, kept, "{message}");
                     self.environment.problems(name, &error.sources, &error.diagnostics);
                 }
-                self.known.input_failed = Some(error.summary());
+                self.known.input_failed = Some(Stale::from(&error));
                 self.known.contents = found;
                 Some(error.sources)
             }

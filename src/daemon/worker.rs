@@ -19,7 +19,7 @@ use crate::diagnostic::Sources;
 use crate::escape::escape;
 use crate::reconcile::{InputError, Loaded};
 use crate::render::time;
-use crate::report::{RunReport, Trigger};
+use crate::report::{RunReport, Stale, Trigger};
 use crate::roster::Digest;
 use crate::{retry, schedule};
 
@@ -59,7 +59,7 @@ pub(super) struct Known {
     /// When to read them again because of that.
     pub waiting: Option<Instant>,
     /// The files cannot be used.
-    pub input_failed: Option<String>,
+    pub input_failed: Option<Stale>,
     /// The number of changes that the server accepts in one request, if it refused more.
     pub max_batch: Option<usize>,
 }

@@ -7,10 +7,13 @@ pub mod json;
 pub mod slack;
 pub mod tracker;
 
+use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_with::skip_serializing_none;
 use strum::IntoStaticStr;
+
+use crate::render::time;
 
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, IntoStaticStr, JsonSchema, Serialize,
@@ -30,6 +33,8 @@ pub enum Kind {
     Expiring,
     /// People need an action that rosterd cannot take.
     NeedsPerson,
+    /// `rosterd doctor --notify` tries the receiver.
+    Test,
 }
 
 /// One notice. Fields that do not apply are absent; all text is escaped.
@@ -46,14 +51,21 @@ pub struct Notice {
     pub plan: Option<String>,
     /// The commit of the roster in use.
     pub commit: Option<Commit>,
-    /// The people concerned, at most [`MAX_PEOPLE`].
+    /// The page of the workspace in the web UI.
+    pub page: Option<String>,
+    /// The page of the line that makes the roster invalid, at the git forge.
+    pub url: Option<String>,
+    /// The people concerned, at most 50.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub people: Vec<Person>,
     /// Number of further people.
     #[serde(skip_serializing_if = "is_zero")]
     pub more: usize,
+    /// What to do about what is held.
+    pub hint: Option<String>,
     /// The lines for the roster that approve the held changes: with the key `approvals:`, or, if
-    /// the roster has it, only the new items.
+    /// the roster has it, only the new items. Absent if they are longer than 128 KiB: then run
+    /// `rosterd approve`.
     pub approvals: Option<String>,
     /// Number of people whom `approvals` names.
     #[serde(skip)]
@@ -64,6 +76,12 @@ pub struct Notice {
 
 /// Maximum number of people in one notice.
 pub const MAX_PEOPLE: usize = 50;
+/// Maximum size of these people together, in bytes of JSON; the others are counted.
+const MAX_PEOPLE_BYTES: usize = 64 * 1024;
+/// Maximum length of a message in characters.
+const MAX_MESSAGE: usize = 2_000;
+/// Maximum length of `approvals` in bytes.
+const MAX_APPROVALS: usize = 128 * 1024;
 
 /// A commit of the roster.
 #[skip_serializing_none]
@@ -72,6 +90,8 @@ pub struct Commit {
     pub id: String,
     pub author: Option<String>,
     pub subject: Option<String>,
+    /// Its page at the git forge.
+    pub url: Option<String>,
 }
 
 /// One person of a notice.
@@ -84,10 +104,12 @@ pub struct Person {
     /// The role, or its change.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub role: String,
-    /// The outcome, the reason of a hold, or the end of access.
+    /// Why it changes, with the outcome or the guards that hold it; or the end of access.
     pub why: String,
     /// File and line of the roster.
     pub place: Option<String>,
+    /// The page of that line at the git forge.
+    pub url: Option<String>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde requires a reference")]
@@ -95,7 +117,43 @@ fn is_zero(count: &usize) -> bool {
     *count == 0
 }
 
+/// Cuts a text between two words.
+fn shortened(text: String, max: usize) -> String {
+    let Some((end, _)) = text.char_indices().nth(max) else { return text };
+    let end = text[..end].rfind(char::is_whitespace).unwrap_or(end);
+    format!("{} …", text[..end].trim_end())
+}
+
+impl Notice {
+    /// A notice of no person.
+    fn new(event: Kind, workspace: &str, at: Timestamp, summary: String) -> Self {
+        Self {
+            event,
+            workspace: workspace.to_owned(),
+            at: time::exact(at),
+            summary: shortened(summary, MAX_MESSAGE),
+            plan: None,
+            commit: None,
+            page: None,
+            url: None,
+            people: Vec::new(),
+            more: 0,
+            hint: None,
+            approvals: None,
+            approvable: 0,
+            since: None,
+        }
+    }
+
+    /// For a receiver to try: it concerns no workspace.
+    pub fn test(at: Timestamp) -> Self {
+        let summary = "this is a test of rosterd's notifications; nothing has happened".to_owned();
+        Self::new(Kind::Test, "test", at, summary)
+    }
+}
+
 impl Kind {
+    /// Those that a receiver can choose.
     pub const ALL: [Self; 6] = [
         Self::Applied,
         Self::Held,

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::json;
 
-use super::{Commit, Kind, Notice, Person};
+use super::{Commit, Kind, Notice, Person, shortened};
 use crate::render::approve;
 
 /// Maximum length of the text of a block in characters, without fences; Slack accepts 3000
@@ -21,17 +21,24 @@ const FENCE: &str = "```";
 /// (<https://docs.slack.dev/reference/block-kit/composition-objects/text-object>). Slack's three
 /// control characters are escaped (<https://docs.slack.dev/messaging/formatting-message-text>).
 ///
-/// `page` is the URL of the workspace's page.
-pub fn body(notice: &Notice, page: Option<&str>) -> String {
+/// Links lead only to the web UI and to the git forge, under names that are ours.
+pub fn body(notice: &Notice) -> String {
     let (workspace, summary) = (&notice.workspace, &notice.summary);
-    let title = shortened(escape(&format!("{} {workspace}: {summary}", symbol(notice.event))));
-    let plain = |text: &str| json!({ "type": "plain_text", "text": text, "emoji": true });
-    let mut blocks = vec![json!({ "type": "section", "text": plain(&title) })];
-    blocks.extend(people(notice).into_iter().chain(approvals(notice, page)).map(|text| {
+    let title = escape(&format!("{} {workspace}: {summary}", symbol(notice.event)));
+    let title = shortened(title, MAX_LENGTH);
+    let plain = |text: &str| json!({ "type": "plain_text", "text": text, "emoji": false });
+    let marked = |text: String| {
         let text = json!({ "type": "mrkdwn", "text": text, "verbatim": true });
         json!({ "type": "section", "text": text })
-    }));
-    let context = shortened(escape(&context(notice)));
+    };
+    let mut blocks = vec![json!({ "type": "section", "text": plain(&title) })];
+    blocks.extend(people(notice).map(marked));
+    if let Some(hint) = &notice.hint {
+        let hint = shortened(escape(&format!("What to do: {hint}")), MAX_LENGTH);
+        blocks.push(json!({ "type": "section", "text": plain(&hint) }));
+    }
+    blocks.extend(approvals(notice).into_iter().chain(links(notice)).map(marked));
+    let context = shortened(escape(&context(notice)), MAX_LENGTH);
     if !context.is_empty() {
         blocks.push(json!({ "type": "context", "elements": [plain(&context)] }));
     }
@@ -41,16 +48,17 @@ pub fn body(notice: &Notice, page: Option<&str>) -> String {
 
 fn symbol(kind: Kind) -> &'static str {
     match kind {
-        Kind::Applied | Kind::Recovered => ":white_check_mark:",
-        Kind::Held => ":raised_hand:",
-        Kind::Failing => ":rotating_light:",
-        Kind::Expiring => ":hourglass_flowing_sand:",
-        Kind::NeedsPerson => ":bust_in_silhouette:",
+        Kind::Applied | Kind::Recovered => "✅",
+        Kind::Held => "✋",
+        Kind::Failing => "🚨",
+        Kind::Expiring => "⏳",
+        Kind::NeedsPerson => "👤",
+        Kind::Test => "👋",
     }
 }
 
 fn line(person: &Person) -> String {
-    let Person { email, what, role, why, place } = person;
+    let Person { email, what, role, why, place, .. } = person;
     let place = place.as_deref().map(|place| format!("  ({place})")).unwrap_or_default();
     format!("{what:<9} {email}  {role}  {why}{place}")
 }
@@ -74,28 +82,52 @@ fn people(notice: &Notice) -> Option<String> {
 }
 
 /// How to approve what is held: the lines for the roster, complete, or the command.
-fn approvals(notice: &Notice, page: Option<&str>) -> Vec<String> {
-    let Some(lines) = &notice.approvals else { return Vec::new() };
+fn approvals(notice: &Notice) -> Vec<String> {
+    if notice.approvable == 0 {
+        return Vec::new();
+    }
+    let lines = notice.approvals.as_deref().unwrap_or_default();
     let block = escape(lines);
-    if block.chars().count() <= MAX_LENGTH && !block.contains(FENCE) {
+    if !block.is_empty() && block.chars().count() <= MAX_LENGTH && !block.contains(FENCE) {
         let instruction = format!("To approve, {}:", approve::instruction(lines));
         return vec![instruction, format!("{FENCE}\n{block}{FENCE}")];
     }
     let (people, command) = (crate::render::people(notice.approvable), approve::COMMAND);
-    let page = page.map(|url| {
-        // A bar would end the URL.
-        let url = escape(&url.replace('|', "%7C"));
-        format!(", or see <{url}|the page of the workspace>")
-    });
-    let page = page.unwrap_or_default();
+    let page = notice.page.as_deref().map(|url| link(url, "the page of the workspace"));
+    let page = page.map(|link| format!(", or see {link}")).unwrap_or_default();
     let why = format!("The lines that approve {people} are too long for a message");
     vec![format!("{why}: run `{command}`{page}.")]
+}
+
+/// Links to the page of the workspace, the commit, and lines of the roster: as many as fit.
+fn links(notice: &Notice) -> Option<String> {
+    let commit = notice.commit.as_ref().and_then(|commit| commit.url.as_ref());
+    let urls = [(&notice.page, "web UI"), (&notice.url, "the line that is not valid")];
+    let urls = urls.into_iter().filter_map(|(url, name)| Some((url.as_ref()?, name.to_owned())));
+    let urls = urls.chain(commit.map(|url| (url, "commit".to_owned())));
+    let lines = notice.people.iter().take(MAX_PEOPLE).filter_map(|person| {
+        let (_, line) = person.place.as_ref()?.rsplit_once(':')?;
+        Some((person.url.as_ref()?, format!("line {line}")))
+    });
+    let mut text = String::new();
+    for link in urls.chain(lines).map(|(url, name)| link(url, &name)) {
+        let separator = if text.is_empty() { "" } else { " · " };
+        if !text.contains(&link) && text.len() + separator.len() + link.len() <= MAX_LENGTH {
+            text = text + separator + &link;
+        }
+    }
+    (!text.is_empty()).then_some(text)
+}
+
+/// A bar would end the URL.
+fn link(url: &str, text: &str) -> String {
+    format!("<{}|{text}>", escape(&url.replace('|', "%7C")))
 }
 
 /// Commit, plan and start of a failure.
 fn context(notice: &Notice) -> String {
     let mut parts = Vec::new();
-    if let Some(Commit { id, author, subject }) = &notice.commit {
+    if let Some(Commit { id, author, subject, .. }) = &notice.commit {
         let author = author.as_ref().map(|author| format!(" {author}")).unwrap_or_default();
         let subject = subject.as_ref().map(|subject| format!(": {subject}")).unwrap_or_default();
         parts.push(format!("@ {id}{author}{subject}"));
@@ -108,11 +140,4 @@ fn context(notice: &Notice) -> String {
 
 fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
-}
-
-/// Shortens a line to the maximum length, between two words.
-fn shortened(text: String) -> String {
-    let Some((end, _)) = text.char_indices().nth(MAX_LENGTH) else { return text };
-    let end = text[..end].rfind(char::is_whitespace).unwrap_or_default();
-    format!("{} …", text[..end].trim_end())
 }

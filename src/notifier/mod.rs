@@ -1,32 +1,32 @@
 //! Delivers notices to webhooks. A run never waits for a delivery; a failed one is logged and
-//! counted.
+//! counted. The ledger keeps what a receiver knows, once that was delivered or given up.
 
+mod delivery;
 mod sign;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
 use reqwest::{StatusCode, Url};
-use secrecy::ExposeSecret as _;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use crate::client::{self, endpoint_is_safe, is_loopback};
+use self::delivery::{DeliveryError, DeliveryWorker};
+use crate::blocking::run_blocking;
 use crate::clock::{Clock as _, SystemClock};
-use crate::config::{Format, NotifyTarget, SecretSource, WebhookUrl};
+use crate::config::{NotifyTarget, SecretSource, WebhookUrl};
 use crate::daemon::RunCompleted;
-use crate::escape::escape;
+use crate::ledger::Ledger;
+use crate::memory::scope::Scope;
 use crate::metrics::Metrics;
-use crate::notice::tracker::{NoticeTracker, RunView};
-use crate::notice::{Notice, json, slack};
-use crate::source::env_var;
+use crate::notice::Notice;
+use crate::notice::tracker::{NoticeTracker, Notified, RunView};
+use crate::roster::Digest;
 
 /// Maximum number of queued notices for one receiver; further ones are dropped.
 const QUEUE_SIZE: usize = 100;
-/// Timeout of one attempt.
-const TIMEOUT: Duration = Duration::from_secs(10);
 /// Delays after failed attempts. `Retry-After` can extend them, up to the longest.
 pub const RETRY_DELAYS: [Duration; 5] = [
     Duration::from_secs(1),
@@ -43,8 +43,13 @@ pub struct Notifier {
     allowed_hosts: AllowedHosts,
     /// URL of the web UI.
     public_url: Mutex<Option<Url>>,
+    /// The ledger of each workspace, where what was sent is remembered.
+    ledgers: Mutex<Ledgers>,
     subscriptions: Mutex<Vec<Subscription>>,
 }
+
+/// By the name of the workspace.
+pub type Ledgers = BTreeMap<String, (Ledger, Scope)>;
 
 /// The hosts that may receive notices.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,13 +68,19 @@ struct Subscription {
     worker: JoinHandle<()>,
 }
 
-/// A notice to deliver. All attempts share the id, so that the receiver can detect duplicates.
+/// What a worker does, in this order.
 #[derive(Debug)]
-struct Delivery {
-    id: String,
-    notice: Notice,
-    /// The page of the workspace.
-    page: Option<String>,
+enum Delivery {
+    Notice(Box<Notice>),
+    Remember(Remembered),
+}
+
+/// What a receiver knows after a run, and the ledger that keeps it.
+#[derive(Debug)]
+struct Remembered {
+    ledger: Ledger,
+    name: String,
+    value: String,
 }
 
 impl Notifier {
@@ -78,20 +89,34 @@ impl Notifier {
         retry_delays: &'static [Duration],
         allowed_hosts: AllowedHosts,
     ) -> Self {
-        let (public_url, subscriptions) = Default::default();
-        Self { metrics, retry_delays, allowed_hosts, public_url, subscriptions }
+        let (public_url, ledgers, subscriptions) = Default::default();
+        Self { metrics, retry_delays, allowed_hosts, public_url, ledgers, subscriptions }
     }
 
-    /// Replaces the receivers. One that stays keeps its queue and what it was notified of.
-    pub fn set_receivers(&self, receivers: &[NotifyTarget], public_url: Option<&Url>) {
+    /// Replaces the receivers. One that stays keeps its queue and what it was notified of; of
+    /// another, and of another workspace, the ledger may know that. Blocks for that.
+    pub fn set_receivers(
+        &self,
+        receivers: &[NotifyTarget],
+        public_url: Option<&Url>,
+        ledgers: Ledgers,
+    ) {
         *self.public_url.lock() = public_url.cloned();
         let mut subscriptions = self.subscriptions.lock();
         let mut known = std::mem::take(&mut *subscriptions);
         for receiver in receivers {
             let position = known.iter().position(|it| it.receiver == *receiver);
             let subscription = position.map(|at| known.swap_remove(at));
-            subscriptions.push(subscription.unwrap_or_else(|| self.subscribe(receiver)));
+            let mut subscription = subscription.unwrap_or_else(|| self.subscribe(receiver));
+            for (workspace, (ledger, scope)) in &ledgers {
+                subscription.tracker.restore(workspace, || {
+                    let kept = ledger.remembered(&remembered_name(scope, receiver));
+                    serde_json::from_str(&kept.ok()??).ok()
+                });
+            }
+            subscriptions.push(subscription);
         }
+        *self.ledgers.lock() = ledgers;
     }
 
     fn subscribe(&self, receiver: &NotifyTarget) -> Subscription {
@@ -106,7 +131,7 @@ impl Notifier {
         };
         Subscription {
             receiver: receiver.clone(),
-            tracker: NoticeTracker::new(receiver.within),
+            tracker: NoticeTracker::new(&receiver.events, receiver.within),
             queue,
             worker: tokio::spawn(worker.run(deliveries)),
         }
@@ -121,25 +146,33 @@ impl Notifier {
             roster: loaded.map(|loaded| &loaded.roster),
             revision: loaded.and_then(|loaded| loaded.revision.as_ref()),
         };
-        let page = self.public_url.lock().as_ref().and_then(|url| page(url, &run.report.workspace));
-        for Subscription { receiver, tracker, queue, .. } in self.subscriptions.lock().iter_mut() {
+        let workspace = &run.report.workspace;
+        let page = self.public_url.lock().as_ref().and_then(|url| page(url, workspace));
+        let ledger = self.ledgers.lock().get(workspace).cloned();
+        for subscription in self.subscriptions.lock().iter_mut() {
+            let Subscription { receiver, tracker, .. } = subscription;
             let workspaces = receiver.workspaces.as_ref();
-            if workspaces.is_some_and(|names| !names.contains(&run.report.workspace)) {
+            if workspaces.is_some_and(|names| !names.contains(workspace)) {
                 continue;
             }
-            for notice in tracker.on_run_completed(&view) {
-                if !receiver.events.contains(&notice.event) {
-                    continue;
-                }
-                let event = notice.event;
-                let id = format!("msg_{:032x}", fastrand::u128(..));
-                let delivery = Delivery { id, notice, page: page.clone() };
-                if queue.try_send(delivery).is_err() {
-                    let receiver = name(receiver);
-                    self.metrics.count_notice(&receiver, event, "dropped");
-                    tracing::warn!(receiver, event = event.as_str(), "queue full, notice dropped");
-                }
+            let (notices, known) = tracker.on_run_completed(&view);
+            for notice in notices {
+                let notice = Notice { page: page.clone(), ..notice };
+                self.queue(subscription, Delivery::Notice(notice.into()));
             }
+            if let (Some(known), Some((ledger, scope))) = (known, &ledger) {
+                let kept = Remembered::new(ledger, scope, &subscription.receiver, &known);
+                self.queue(subscription, Delivery::Remember(kept));
+            }
+        }
+    }
+
+    fn queue(&self, to: &Subscription, delivery: Delivery) {
+        let dropped = to.queue.try_send(delivery).map_err(mpsc::error::TrySendError::into_inner);
+        if let Err(Delivery::Notice(notice)) = dropped {
+            let (receiver, event) = (name(&to.receiver), notice.event);
+            self.metrics.count_notice(&receiver, event, "dropped");
+            tracing::warn!(receiver, event = event.as_str(), "queue full, notice dropped");
         }
     }
 
@@ -152,8 +185,26 @@ impl Notifier {
     }
 }
 
+/// Sends a test to a receiver, once. The error says what to do.
+pub async fn test(
+    receiver: &NotifyTarget,
+    allowed_hosts: AllowedHosts,
+) -> Result<StatusCode, String> {
+    let now = SystemClock.now();
+    let worker = DeliveryWorker {
+        receiver: receiver.clone(),
+        name: name(receiver),
+        metrics: Arc::new(Metrics::new(now)),
+        retry_delays: &[],
+        allowed_hosts,
+    };
+    worker.attempt(&delivery::new_id(), &Notice::test(now)).await.map_err(|error| match error {
+        DeliveryError::Retryable(why, _) | DeliveryError::Permanent(why) => why,
+    })
+}
+
 /// The name of a receiver in logs and metrics. It never contains a secret URL.
-fn name(receiver: &NotifyTarget) -> String {
+pub fn name(receiver: &NotifyTarget) -> String {
     match &receiver.url {
         WebhookUrl::Plain(url) => url.host_str().unwrap_or("webhook").to_owned(),
         WebhookUrl::Secret(SecretSource::Env(name)) => name.clone(),
@@ -162,117 +213,34 @@ fn name(receiver: &NotifyTarget) -> String {
     }
 }
 
+impl Remembered {
+    fn new(ledger: &Ledger, scope: &Scope, receiver: &NotifyTarget, known: &Notified) -> Self {
+        let value = serde_json::to_string(known).unwrap_or_default();
+        Self { ledger: ledger.clone(), name: remembered_name(scope, receiver), value }
+    }
+
+    async fn keep(self) {
+        let Self { ledger, name, value } = self;
+        if let Err(error) = run_blocking(move || ledger.remember(&name, &value)).await {
+            tracing::warn!("the ledger does not keep what was notified: {error}");
+        }
+    }
+}
+
+/// The name of what a receiver knows of a workspace. Its URL may be secret.
+fn remembered_name(scope: &Scope, receiver: &NotifyTarget) -> String {
+    let url = match &receiver.url {
+        WebhookUrl::Plain(url) => url.to_string(),
+        WebhookUrl::Secret(_) => name(receiver),
+    };
+    format!("notified {} {}", Digest::of([&*url]).short(), scope.key)
+}
+
 /// The URL of a workspace's page.
 fn page(public_url: &Url, workspace: &str) -> Option<String> {
     let mut url = public_url.clone();
     url.path_segments_mut().ok()?.pop_if_empty().extend(["workspaces", workspace]);
     Some(url.into())
-}
-
-struct DeliveryWorker {
-    receiver: NotifyTarget,
-    name: String,
-    metrics: Arc<Metrics>,
-    retry_delays: &'static [Duration],
-    allowed_hosts: AllowedHosts,
-}
-
-/// Why an attempt failed.
-#[derive(Debug, PartialEq, Eq)]
-enum DeliveryError {
-    /// With the time in `Retry-After`.
-    Retryable(String, Option<Duration>),
-    Permanent(String),
-}
-
-impl DeliveryWorker {
-    async fn run(self, mut deliveries: mpsc::Receiver<Delivery>) {
-        while let Some(delivery) = deliveries.recv().await {
-            let outcome = self.deliver(&delivery).await;
-            self.metrics.count_notice(&self.name, delivery.notice.event, outcome);
-        }
-    }
-
-    /// Attempts the delivery until it succeeds, fails permanently, or has no retries left.
-    async fn deliver(&self, delivery: &Delivery) -> &'static str {
-        let (receiver, event) = (&self.name, delivery.notice.event.as_str());
-        let mut delays = self.retry_delays.iter();
-        loop {
-            let (error, delay) = match self.attempt(delivery).await {
-                Ok(()) => {
-                    tracing::debug!(receiver, event, "notice delivered");
-                    return "delivered";
-                }
-                Err(DeliveryError::Retryable(error, retry_after)) => {
-                    (error, delays.next().map(|delay| (*delay, retry_after)))
-                }
-                Err(DeliveryError::Permanent(error)) => (error, None),
-            };
-            let Some((delay, retry_after)) = delay else {
-                tracing::warn!(receiver, event, "notice not delivered: {error}");
-                return "failed";
-            };
-            tracing::info!(receiver, event, "notice not delivered, retrying: {error}");
-            let longest = self.retry_delays.last().copied().unwrap_or(delay);
-            tokio::time::sleep(delay.max(retry_after.unwrap_or_default().min(longest))).await;
-        }
-    }
-
-    async fn attempt(&self, delivery: &Delivery) -> Result<(), DeliveryError> {
-        let url = self.url()?;
-        if self.allowed_hosts == AllowedHosts::Loopback && !is_loopback(&url) {
-            let message = "with --sandbox, notices are sent only to loopback addresses";
-            return Err(DeliveryError::Permanent(message.to_owned()));
-        }
-        let body = match self.receiver.format {
-            Format::Json => json::body(&delivery.notice),
-            Format::Slack => slack::body(&delivery.notice, delivery.page.as_deref()),
-        };
-        let settings = client::Settings::new(url.clone(), TIMEOUT);
-        let http = client::connections(&settings).map_err(|error| retryable(error.message))?;
-        let mut request = http.post(url).header(CONTENT_TYPE, "application/json");
-        if let Some(secret) = &self.receiver.secret {
-            let secret =
-                secret.resolve(&env_var).map_err(|problem| retryable(problem.to_string()))?;
-            let signed = sign::headers(&secret, &delivery.id, SystemClock.now(), &body);
-            let signed =
-                signed.ok_or_else(|| retryable("invalid secret: no valid base64 after whsec_"))?;
-            for (name, value) in signed {
-                request = request.header(name, value);
-            }
-        }
-        let sent = request.body(body).send().await;
-        let response = sent.map_err(|error| retryable(escape(&client::cause(&error))))?;
-        let status = response.status();
-        if status.is_success() {
-            return Ok(());
-        }
-        let error = format!("the receiver returned {status}");
-        let is_retryable = status.is_server_error()
-            || [StatusCode::TOO_MANY_REQUESTS, StatusCode::REQUEST_TIMEOUT].contains(&status);
-        if !is_retryable {
-            return Err(DeliveryError::Permanent(error));
-        }
-        let retry_after = response.headers().get(RETRY_AFTER);
-        let retry_after = retry_after.and_then(|value| value.to_str().ok()?.parse().ok());
-        Err(DeliveryError::Retryable(error, retry_after.map(Duration::from_secs)))
-    }
-
-    fn url(&self) -> Result<Url, DeliveryError> {
-        let source = match &self.receiver.url {
-            WebhookUrl::Plain(url) => return Ok(url.clone()),
-            WebhookUrl::Secret(source) => source,
-        };
-        let text = source.resolve(&env_var).map_err(|problem| retryable(problem.to_string()))?;
-        let url: Url =
-            text.expose_secret().trim().parse().map_err(|_| retryable("not a valid URL"))?;
-        if endpoint_is_safe(&url) { Ok(url) } else { Err(retryable("the URL is not https")) }
-    }
-}
-
-/// Unreadable secrets are retryable too: an operator can fix them meanwhile.
-fn retryable(why: impl Into<String>) -> DeliveryError {
-    DeliveryError::Retryable(why.into(), None)
 }
 
 #[cfg(test)]

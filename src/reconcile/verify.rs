@@ -20,7 +20,7 @@ pub const REREAD_DELAY: Duration = Duration::from_secs(2);
 impl<D: ReadDirectory + WriteDirectory> Run<'_, D> {
     /// Lists again if anything was sent, and settles unknown outcomes by what the listing shows.
     pub(super) async fn verify(&mut self, sent: Sent, lost: usize) -> (Applied, Evaluation) {
-        let Sent { mut evaluation, mut outcomes, mut stopped } = sent;
+        let Sent { mut evaluation, mut outcomes, asked_by, mut stopped } = sent;
         let (plan, verdict) = (evaluation.plan.clone(), evaluation.verdict.clone());
         let verification = if self.cancel.is_cancelled() && stopped.is_some() {
             Verification::Failed("the run was interrupted".to_owned())
@@ -40,8 +40,19 @@ impl<D: ReadDirectory + WriteDirectory> Run<'_, D> {
                 }
             }
         };
-        let next = evaluation.next();
-        (Applied { plan, verdict, outcomes, verification, lost, stopped, next }, evaluation)
+        let (revision, next) = (self.loaded.revision.clone(), evaluation.next());
+        let applied = Applied {
+            plan,
+            verdict,
+            outcomes,
+            asked_by,
+            revision,
+            verification,
+            lost,
+            stopped,
+            next,
+        };
+        (applied, evaluation)
     }
 
     async fn evaluate_again(

@@ -1,3 +1,4 @@
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use super::*;
@@ -7,8 +8,9 @@ use crate::email::Email;
 use crate::failure::FailureKind;
 use crate::guard::{self, Limits, Override};
 use crate::memory::Memory;
+use crate::memory::entry::Key;
 use crate::plan::Rules;
-use crate::report::{Failure, Trigger};
+use crate::report::{Failure, Stale, Trigger};
 use crate::role::Role;
 use crate::roster::{Digest, Member, Roster};
 
@@ -94,6 +96,8 @@ fn report() -> RunReport {
         plan: plan.into(),
         verdict: verdict.into(),
         outcomes,
+        asked_by: HashMap::new(),
+        revision: Some(by("9d0e3f2c", "Zoe <zoe@acme.io>")),
         verification,
         lost: 0,
         stopped: None,
@@ -109,6 +113,11 @@ fn report() -> RunReport {
         ledger: None,
         end: End::Applied(Box::new(applied)),
     }
+}
+
+fn by(commit: &str, author: &str) -> Revision {
+    let author = Some(author.to_owned());
+    Revision { commit: commit.to_owned(), author, subject: None, at: None, dirty: false }
 }
 
 fn log_once(report: &RunReport, next: Option<Timestamp>) {
@@ -169,6 +178,23 @@ fn a_run_logs_a_line_per_change_and_one_for_the_run() {
 }
 
 #[test]
+fn a_change_is_logged_with_the_commit_that_asked_for_it() {
+    let mut report = report();
+    let End::Applied(applied) = &mut report.end else { panic!("no plan") };
+    let changes = |report: &RunReport| {
+        let rows = rows(&logged(LogFormat::Json, None, 1, || log_once(report, None)));
+        let rows = rows.into_iter().filter(|row| row["message"] == "change");
+        rows.map(|row| (row["commit"].clone(), row["author"].clone())).collect::<Vec<_>>()
+    };
+    let (change, _) = &applied.outcomes[0];
+    let key = Key::of(&change.action, &change.email);
+    applied.asked_by.insert(key, by("3f2c1abd", "Matt\u{1b} <matt@acme.io>"));
+    let of_files = ("9d0e3f2c".into(), "Zoe <zoe@acme.io>".into());
+    let asked = ("3f2c1abd".into(), "Matt\\u{1b} <matt@acme.io>".into());
+    assert_eq!(changes(&report), [asked, of_files], "the held one has only the file's");
+}
+
+#[test]
 fn text_format_has_the_same_lines_and_no_escape_sequences() {
     let log = logged(LogFormat::Text, None, 0, || log_once(&report(), None));
     assert_eq!(log.lines().count(), 4, "{log}");
@@ -183,7 +209,8 @@ fn text_format_has_the_same_lines_and_no_escape_sequences() {
 #[test]
 fn a_failed_run_is_logged_as_an_error() {
     let failure = Failure { kind: FailureKind::Connect, message: "no\u{1b}connection".into() };
-    let report = RunReport { end: End::Failed(failure), stale: Some("invalid".into()), ..report() };
+    let stale = Stale { why: "invalid".into(), url: None };
+    let report = RunReport { end: End::Failed(failure), stale: Some(stale), ..report() };
     let rows = rows(&logged(LogFormat::Json, None, 0, || {
         log_once(&report, Some(NEXT.parse().unwrap()));
     }));

@@ -1,5 +1,6 @@
 //! Metrics of completed runs.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use jiff::SignedDuration;
@@ -45,6 +46,8 @@ fn succeeded(world: &World) -> RunReport {
         plan: plan.into(),
         verdict: verdict.into(),
         outcomes,
+        asked_by: HashMap::new(),
+        revision: None,
         verification,
         lost,
         stopped,

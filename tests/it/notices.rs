@@ -1,13 +1,14 @@
 //! Notices: each event once, with escaped text.
 
-use std::collections::BTreeSet;
+mod limits;
+mod restart;
 
 use jiff::SignedDuration;
 use rosterd::diagnostic::Sources;
-use rosterd::guard::BudgetName;
-use rosterd::notice::tracker::{NoticeTracker, RunView};
-use rosterd::notice::{Kind, MAX_PEOPLE, Notice, json, slack};
-use rosterd::report::{Applied, End, Failure, Outcome, RunReport, Trigger, Verification};
+use rosterd::link::{Links, RepoUrl};
+use rosterd::notice::tracker::{NoticeTracker, Notified, RunView};
+use rosterd::notice::{Kind, Notice, json, slack};
+use rosterd::report::{Applied, End, Failure, Outcome, RunReport, Stale, Trigger, Verification};
 use rosterd::revision::Revision;
 use rosterd::role::Role;
 use serde_json::Value;
@@ -25,6 +26,8 @@ fn run_with(world: &World, outcome: &Outcome) -> RunReport {
         plan: plan.into(),
         verdict: verdict.into(),
         outcomes,
+        asked_by: std::collections::HashMap::new(),
+        revision: None,
         verification,
         lost: 0,
         stopped: None,
@@ -51,8 +54,19 @@ fn failed(kind: FailureKind) -> RunReport {
     RunReport { end: End::Failed(failure), ..succeeded(&World::converged()) }
 }
 
+const WITHIN: SignedDuration = SignedDuration::from_hours(14 * 24);
+
+/// A run with the last valid roster.
+fn stale(report: RunReport) -> RunReport {
+    let url = Some("https://github.com/acme/access/blob/9d0e3f2/users.yaml#L3".to_owned());
+    let stale = Stale { why: "users.yaml:3:5: unknown key".into(), url };
+    RunReport { stale: Some(stale), ..report }
+}
+
 struct TestTracker {
     tracker: NoticeTracker,
+    /// What the ledger would keep.
+    known: Option<Notified>,
     sources: Sources,
 }
 
@@ -60,7 +74,13 @@ impl TestTracker {
     fn new() -> Self {
         let mut sources = Sources::default();
         sources.add("users.yaml", "");
-        Self { tracker: NoticeTracker::new(SignedDuration::from_hours(14 * 24)), sources }
+        let links = Links {
+            repo: RepoUrl::of_remote("git@github.com:acme/access.git").unwrap(),
+            commit: Some("3f2c1abd".into()),
+            files: vec![Some("users.yaml".into())],
+        };
+        let sources = sources.linked(Some(links));
+        Self { tracker: NoticeTracker::new(&Kind::ALL, WITHIN), known: None, sources }
     }
 
     fn notices(&mut self, world: &World, report: &RunReport) -> Vec<Notice> {
@@ -71,12 +91,15 @@ impl TestTracker {
             at: None,
             dirty: false,
         };
-        self.tracker.on_run_completed(&RunView {
+        let run = RunView {
             report,
             sources: &self.sources,
             roster: Some(&world.roster()),
             revision: Some(&revision),
-        })
+        };
+        let (notices, known) = self.tracker.on_run_completed(&run);
+        self.known = known.or(self.known.take());
+        notices
     }
 
     fn kinds(&mut self, world: &World, report: &RunReport) -> Vec<Kind> {
@@ -106,10 +129,26 @@ fn applied_changes_have_their_plan_and_commit() {
             ("zoe@acme.io", "invite", "done")
         );
         assert_eq!(notice.plan, Some(world.plan().fingerprint.hex()));
-        assert_eq!(notice.commit.as_ref().unwrap().id, "3f2c1ab");
+        let commit = notice.commit.as_ref().unwrap();
+        let page = "https://github.com/acme/access";
+        assert_eq!(commit.id, "3f2c1ab");
+        assert_eq!(commit.url, Some(format!("{page}/commit/3f2c1abd")));
+        let line = person.place.as_ref().unwrap().rsplit(':').next().unwrap();
+        assert_eq!(person.url, Some(format!("{page}/blob/3f2c1abd/users.yaml#L{line}")));
     }
     let lost = run_with(&world, &Outcome::NotSent("the key is rejected".into()));
     assert_eq!(tracker.kinds(&world, &lost), [Kind::Failing], "no change was sent");
+}
+
+#[test]
+fn an_elevation_that_has_ended_says_so() {
+    let world = World::converged().account("zoe", Role::Admin).member_with(
+        "zoe",
+        Role::Business,
+        elevated(Role::Admin, -1),
+    );
+    let notices = TestTracker::new().notices(&world, &succeeded(&world));
+    assert_eq!(notices[0].people[0].why, "done, elevation ended");
 }
 
 #[test]
@@ -120,6 +159,9 @@ fn held_changes_are_reported_when_new() {
     let notices = tracker.notices(&world, &succeeded(&world));
     assert_eq!((notices.len(), notices[0].event, notices[0].people.len()), (1, Kind::Held, 1));
     assert_eq!(notices[0].people[0].why, "held by suspend");
+    let hint = "set `suspend: false` to let rosterd change this workspace";
+    assert_eq!(notices[0].hint.as_deref(), Some(hint));
+    assert!(slack::body(&notices[0]).contains(&format!("What to do: {hint}")));
     assert_eq!(tracker.notices(&world, &succeeded(&world)), [], "not after every run");
     world = world.member("yan", Role::Business);
     let notices = tracker.notices(&world, &succeeded(&world));
@@ -140,7 +182,7 @@ fn a_held_notice_has_the_approvals_block() {
     let notices = TestTracker::new().notices(&world, &succeeded(&world));
     let approvals = notices[0].approvals.as_deref().unwrap();
     assert!(approvals.contains("- ada@acme.io"), "{approvals}");
-    let body: Value = serde_json::from_str(&slack::body(&notices[0], None)).unwrap();
+    let body: Value = serde_json::from_str(&slack::body(&notices[0])).unwrap();
     assert!(body.to_string().contains("- ada@acme.io"), "{body}");
 }
 
@@ -191,12 +233,16 @@ fn the_summary_says_why_runs_fail() {
 #[test]
 fn an_invalid_roster_is_reported_while_runs_go_on() {
     let (world, mut tracker) = (World::converged(), TestTracker::new());
-    let stale =
-        RunReport { stale: Some("users.yaml:3:5: unknown key".into()), ..succeeded(&world) };
+    let stale = stale(succeeded(&world));
     let notices = tracker.notices(&world, &stale);
     assert_eq!((notices.len(), notices[0].event, &notices[0].commit), (1, Kind::Failing, &None));
-    let summary = "the last valid roster stays in use: users.yaml:3:5: unknown key";
+    let summary = "the roster is not valid, the last valid one stays in use: users.yaml:3:5: \
+                   unknown key";
     assert_eq!(notices[0].summary, summary);
+    let line = "https://github.com/acme/access/blob/9d0e3f2/users.yaml#L3";
+    assert_eq!(notices[0].url.as_deref(), Some(line));
+    let link = format!("<{line}|the line that is not valid>");
+    assert!(slack::body(&notices[0]).contains(&link), "{notices:?}");
     assert_eq!(tracker.notices(&world, &stale), []);
     assert_eq!(tracker.kinds(&world, &succeeded(&world)), [Kind::Recovered]);
 }
@@ -204,10 +250,7 @@ fn an_invalid_roster_is_reported_while_runs_go_on() {
 #[test]
 fn one_notice_reports_that_there_is_no_roster() {
     let (world, mut tracker) = (World::converged(), TestTracker::new());
-    let without = RunReport {
-        stale: Some("users.yaml:3:5: unknown key".into()),
-        ..failed(FailureKind::Roster)
-    };
+    let without = stale(failed(FailureKind::Roster));
     assert_eq!(tracker.kinds(&world, &without), [Kind::Failing]);
     assert_eq!(tracker.notices(&world, &without), []);
     assert_eq!(tracker.kinds(&world, &succeeded(&world)), [Kind::Recovered]);
@@ -230,6 +273,7 @@ fn expiring_access_is_reported_once() {
     let people: Vec<(&str, &str)> =
         notices[0].people.iter().map(|it| (&*it.email, &*it.what)).collect();
     assert_eq!(people, [("yan@acme.io", "elevation"), ("zoe@acme.io", "access")]);
+    assert_eq!(notices[0].summary, "access or elevation of 2 people ends within 14 days");
     assert!(notices[0].people[1].why.starts_with("ends 2026-12-08"), "{notices:?}");
     assert!(!tracker.kinds(&near, &succeeded(&near)).contains(&Kind::Expiring));
 }
@@ -242,6 +286,7 @@ fn needed_actions_are_reported_once() {
     let notices = tracker.notices(&world, &succeeded(&world));
     assert_eq!((notices.len(), notices[0].event), (1, Kind::NeedsPerson));
     assert_eq!(notices[0].people[0].what, "unexpected_invitation");
+    assert_eq!(notices[0].summary, "action outside rosterd needed for 1 person");
     assert_eq!(tracker.notices(&world, &succeeded(&world)), []);
 }
 
@@ -260,7 +305,7 @@ fn text_from_outside_is_escaped() {
     let mut world = World::converged().account("<!here>`*evil*\u{1b}[2J\u{202e}", Role::Developer);
     world.limits.suspend = true;
     let notices = TestTracker::new().notices(&world, &succeeded(&world));
-    let body = slack::body(&notices[0], None);
+    let body = slack::body(&notices[0]);
     let read: Value = serde_json::from_str(&body).unwrap();
     for (text, what) in [("<!", "a mention"), ("\u{1b}", "ANSI"), ("\u{202e}", "bidi")] {
         let everything = read.to_string();
@@ -268,18 +313,7 @@ fn text_from_outside_is_escaped() {
         assert!(!everything.contains(text) && fences.is_multiple_of(2), "{what} in {everything}");
     }
     assert!(body.contains("&lt;!here&gt;"), "{body}");
-    // Formatted text is ours, preformatted, and makes no link of an address.
-    for block in read["blocks"].as_array().unwrap() {
-        let text = block.get("text").unwrap_or(&block["elements"][0]);
-        let said = text["text"].as_str().unwrap();
-        if text["type"] == "mrkdwn" {
-            assert_eq!(text["verbatim"], true, "{block}");
-            assert!(said.starts_with("```\n") || said.starts_with("To approve, "), "{said}");
-        } else {
-            assert_eq!(text["type"], "plain_text", "{block}");
-        }
-    }
-    assert_eq!(read["mrkdwn"], false);
+    limits::assert_slack_accepts(&body);
     let read: Value = serde_json::from_str(&json::body(&notices[0])).unwrap();
     assert_eq!((&read["version"], &read["event"]), (&1.into(), &"held".into()));
     assert!(!read.to_string().contains('\u{202e}'));
@@ -293,7 +327,7 @@ fn a_subject_neither_formats_nor_links() {
     let subject = "*bold* _x_ `code` https://acme.io @channel <!here> <https://acme.io|click>";
     notice.commit.as_mut().unwrap().subject = Some(subject.to_owned());
     notice.summary = subject.to_owned();
-    let read: Value = serde_json::from_str(&slack::body(&notice, None)).unwrap();
+    let read: Value = serde_json::from_str(&slack::body(&notice)).unwrap();
     let blocks = read["blocks"].as_array().unwrap();
     let shown: Vec<&Value> = [&blocks[0]["text"], &blocks.last().unwrap()["elements"][0]].into();
     for text in shown {
@@ -301,92 +335,4 @@ fn a_subject_neither_formats_nor_links() {
         assert!(text["text"].as_str().unwrap().contains("*bold* _x_ `code` https://acme.io"));
         assert!(!text["text"].as_str().unwrap().contains('<'), "{text}");
     }
-}
-
-#[test]
-fn the_size_of_a_notice_is_bounded() {
-    let mut world = World::converged().crowd(2_000);
-    world.members.truncate(5);
-    let notices = TestTracker::new().notices(&world, &succeeded(&world));
-    assert_eq!((notices[0].people.len(), notices[0].more), (MAX_PEOPLE, 2_000 - MAX_PEOPLE));
-    let read: Value = serde_json::from_str(&slack::body(&notices[0], None)).unwrap();
-    for block in read["blocks"].as_array().unwrap() {
-        let text = block["text"]["text"].as_str().or(block["elements"][0]["text"].as_str());
-        let length = text.unwrap().chars().count();
-        assert!((1..=3000).contains(&length), "{length}");
-    }
-    assert!(json::body(&notices[0]).len() < 100_000);
-}
-
-/// Every word of a text that could be an address, or a part of one, is one of these addresses.
-#[track_caller]
-fn assert_whole(text: &str, addresses: &BTreeSet<String>) {
-    let text = text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&");
-    let text = text.replace("\\\\", "\\");
-    let words = text.split([' ', '\n', '[', ']', '"', '(', ')', '|', ',']);
-    for word in words.filter(|word| word.contains('@') || word.contains("xxx")) {
-        assert!(addresses.contains(word), "{word} in\n{text}");
-    }
-}
-
-/// A notice of held accounts with these addresses, and the addresses.
-fn notice_of_held(count: usize, address: &dyn Fn(usize) -> String) -> (Notice, BTreeSet<String>) {
-    let mut world = World::converged();
-    let addresses: BTreeSet<String> = (0..count).map(address).collect();
-    for name in &addresses {
-        world = world.account(name.trim_end_matches("@acme.io"), Role::Developer);
-    }
-    world = world.limits(|limits| limits.budgets.get_mut(&BudgetName::Disable).unwrap().floor = 0);
-    let notices = TestTracker::new().notices(&world, &succeeded(&world));
-    (notices.into_iter().find(|it| it.event == Kind::Held).unwrap(), addresses)
-}
-
-#[test]
-fn no_address_is_ever_cut() {
-    let long = |n: usize| format!("{n:03}&{}@acme.io", "x".repeat(242));
-    let odd = |n: usize| format!("user{n}&x<`{n}@acme.io");
-    let short = |n: usize| format!("user{n}@acme.io");
-    assert_eq!(long(0).len(), 254);
-    for (count, address) in [
-        (150, &short as &dyn Fn(usize) -> String),
-        (150, &odd),
-        (150, &long),
-        (12, &long),
-        (9, &long),
-        (20, &odd),
-        (10, &short),
-    ] {
-        let (notice, mut addresses) = notice_of_held(count, address);
-        let body: Value = serde_json::from_str(&slack::body(&notice, None)).unwrap();
-        let blocks = body["blocks"].as_array().unwrap().iter();
-        let texts: Vec<&str> = blocks
-            .map(|it| it["text"]["text"].as_str().or(it["elements"][0]["text"].as_str()).unwrap())
-            .collect();
-        // Of the commit.
-        addresses.extend(["<alexandra@acme.io>:".to_owned(), "@".to_owned()]);
-        for text in &texts {
-            assert!((1..=3000).contains(&text.chars().count()), "{text}");
-            assert_whole(text, &addresses);
-        }
-        let all = texts.concat();
-        let block = notice.approvals.as_deref().unwrap();
-        let is_complete = all.contains(&block.replace('&', "&amp;").replace('<', "&lt;"));
-        assert_eq!(is_complete, count < 12 || (count == 20), "{all}");
-        let people = format!("approve {count} people are too long for a message: run `rosterd ");
-        assert_eq!(all.contains(&people), !is_complete, "{all}");
-        let json: Value = serde_json::from_str(&json::body(&notice)).unwrap();
-        assert_eq!(json["approvals"], block, "the JSON has all of it");
-        assert_eq!(block.matches("@acme.io").count(), count);
-        assert_whole(block, &addresses);
-    }
-}
-
-#[test]
-fn a_long_block_is_replaced_by_a_link() {
-    let (notice, _) = notice_of_held(150, &|n| format!("user{n}@acme.io"));
-    let body = slack::body(&notice, Some("https://rosterd.acme.io/workspaces/a&b|c"));
-    let link = "<https://rosterd.acme.io/workspaces/a&amp;b%7Cc|the page of the workspace>";
-    assert!(body.contains(link), "{body}");
-    let (notice, _) = notice_of_held(10, &|n| format!("user{n}@acme.io"));
-    assert!(!slack::body(&notice, Some("https://rosterd.acme.io/")).contains("the page"));
 }

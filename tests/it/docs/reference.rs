@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use rosterd::guard::{Budget, BudgetName, Guard, Limits};
 use rosterd::metrics::Metrics;
-use rosterd::notice::Kind;
+use rosterd::notice::{Kind, Notice, json};
 use serde_json::Value;
 
 use super::{document, root, rows, stdout};
@@ -142,6 +142,25 @@ fn the_monitoring_page_has_every_metric_with_its_type() {
         let row = format!("| `{name}` | {kind} |");
         assert!(documented.contains(name) && text.contains(&row), "no row {row}");
     }
+}
+
+#[test]
+fn the_monitoring_page_has_every_field_of_a_notification() {
+    let schema = schemars::schema_for!(Notice).to_value();
+    let mut fields = BTreeSet::from(["version".to_owned()]);
+    for (name, of) in [
+        ("", &schema),
+        ("commit.", &schema["$defs"]["Commit"]),
+        ("people.", &schema["$defs"]["Person"]),
+    ] {
+        let keys = of["properties"].as_object().unwrap().keys();
+        fields.extend(keys.map(|key| format!("{name}{key}")));
+    }
+    assert_eq!(table("docs/monitoring.md", "### The JSON of a notification"), fields);
+    let test = json::body(&Notice::test(Timestamp::UNIX_EPOCH));
+    let test: Value = serde_json::from_str(&test).unwrap();
+    assert_eq!((&test["version"], &test["event"]), (&1.into(), &"test".into()));
+    assert!(test.as_object().unwrap().keys().all(|key| fields.contains(key)), "{test}");
 }
 
 #[test]

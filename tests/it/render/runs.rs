@@ -1,9 +1,13 @@
 //! The result of a run, as text.
 
+use std::collections::HashMap;
+
 use rosterd::failure::FailureKind;
 use rosterd::render::approve::ApproveBy;
 use rosterd::render::text;
-use rosterd::report::{Applied, End, Failure, Outcome, Residue, RunReport, Trigger, Verification};
+use rosterd::report::{
+    Applied, End, Failure, Outcome, Residue, RunReport, Stale, Trigger, Verification,
+};
 use rosterd::role::Role;
 
 use super::{World, account, member, now, plain, rich};
@@ -14,6 +18,8 @@ fn report(world: &World, outcomes: &[Outcome], verification: Verification) -> Ru
         plan: world.plan.clone().into(),
         verdict: world.verdict.clone().into(),
         outcomes: approved.zip(outcomes.iter().cloned()).collect(),
+        asked_by: HashMap::new(),
+        revision: None,
         verification,
         lost: 0,
         stopped: None,
@@ -111,7 +117,7 @@ fn a_converged_run_is_in_sync_and_a_failed_run_shows_the_error() {
 
     applied: 1 done, 1 in sync
     ");
-    report.stale = Some("invalid".into());
+    report.stale = Some(Stale { why: "invalid".into(), url: None });
     report.end = End::Failed(Failure {
         kind: FailureKind::Unauthorized,
         message: "the key is not accepted".into(),
