@@ -93,7 +93,7 @@ pub enum Command {
     /// Show the workspaces of the daemon on this machine
     Status(StatusArgs),
     /// Check what a run needs: roster, key, clock, ledger, file watching
-    Doctor,
+    Doctor(DoctorArgs),
     /// Write the approval of what is held into the roster, and show the difference
     Approve(ApproveArgs),
     /// Validate the configuration and the roster; no network
@@ -136,6 +136,13 @@ pub struct ApplyArgs {
     /// A plan saved by `rosterd plan --out PLAN.json`; refused as stale if anything has changed
     #[arg(value_name = "PLAN.json")]
     pub plan: Option<PathBuf>,
+}
+
+#[derive(Args, Debug)]
+pub struct DoctorArgs {
+    /// Send a test notification to each receiver
+    #[arg(long)]
+    pub notify: bool,
 }
 
 #[derive(Args, Debug)]

@@ -1,10 +1,12 @@
 //! `rosterd doctor`: what a run needs, one line each. Nothing is changed and no mutation is tried.
+//! With `--notify`, each receiver of notifications gets a test.
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use notify::{RecursiveMode, Watcher as _};
 use reqwest::Url;
 
+use super::args::DoctorArgs;
 use super::{CliError, Context, Global, exit, output, plan};
 use crate::client::{self, ClientError, ReadDirectory as _};
 use crate::clock::{Clock as _, SystemClock};
@@ -17,6 +19,7 @@ use crate::failure::FailureKind;
 use crate::guard::CLOCK_TOLERANCE;
 use crate::memory::Memory;
 use crate::memory::entry::AttemptStatus;
+use crate::notifier::{self, AllowedHosts};
 use crate::render::{table, time};
 
 /// What was found of one thing.
@@ -34,27 +37,43 @@ impl From<Result<String, String>> for Found {
 }
 
 /// Checks every selected workspace. Exits with 1 if anything fails.
-pub async fn run(global: &Global) -> Result<u8, CliError> {
+pub async fn run(global: &Global, args: &DoctorArgs) -> Result<u8, CliError> {
     let (context, config) = Context::start(global).await?;
-    let mut code = exit::OK;
+    if args.notify && config.notify.is_empty() {
+        let message = "there are no receivers to try: `notify` is not configured";
+        return Err(CliError::Usage(message.to_owned()));
+    }
+    let mut is_good = true;
     for workspace in &config.workspaces {
         let checks = checks(global, &context, workspace).await;
-        let row = |(what, found): &(&str, Found)| {
-            let (mark, text) = match found {
-                Found::Good(text) => ("✓", text.as_str()),
-                Found::Unknown(why) => ("?", why.as_str()),
-                Found::Bad(text) => ("✗", text.as_str()),
-            };
-            [mark, what, text].map(str::to_owned).to_vec()
-        };
-        let rows: Vec<Vec<String>> = checks.iter().map(row).collect();
-        let name = escape(&workspace.target.workspace);
-        output::result(&format!("{name}\n{}", table::aligned(&rows)))?;
-        if checks.iter().any(|(_, found)| matches!(found, Found::Bad(_))) {
-            code = exit::FAILED;
-        }
+        is_good &= show(&workspace.target.workspace, &checks)?;
     }
-    Ok(code)
+    if args.notify {
+        let allowed = if global.sandbox { AllowedHosts::Loopback } else { AllowedHosts::Any };
+        let mut checks = Vec::new();
+        for receiver in &config.notify {
+            let sent = notifier::test(receiver, allowed).await;
+            let sent = sent.map(|status| format!("accepted a test notification: {status}"));
+            checks.push((notifier::name(receiver), sent.into()));
+        }
+        is_good &= show("notify", &checks)?;
+    }
+    Ok(if is_good { exit::OK } else { exit::FAILED })
+}
+
+/// Prints checks under their title. Whether none has failed.
+fn show(title: &str, checks: &[(impl AsRef<str>, Found)]) -> Result<bool, CliError> {
+    let row = |(what, found): &(_, Found)| {
+        let (mark, text) = match found {
+            Found::Good(text) => ("✓", text.as_str()),
+            Found::Unknown(why) => ("?", why.as_str()),
+            Found::Bad(text) => ("✗", text.as_str()),
+        };
+        [mark, AsRef::as_ref(what), text].map(str::to_owned).to_vec()
+    };
+    let rows: Vec<Vec<String>> = checks.iter().map(row).collect();
+    output::result(&format!("{}\n{}", escape(title), table::aligned(&rows)))?;
+    Ok(!checks.iter().any(|(_, found)| matches!(found, Found::Bad(_))))
 }
 
 async fn checks(

@@ -90,7 +90,7 @@ async fn run(cli: Cli) -> Result<u8, CliError> {
         None => daemon::run(&global).await,
         Some(Command::Plan(args)) => plan::run(&global, &args).await,
         Some(Command::Status(args)) => status::run(&global, &args).await,
-        Some(Command::Doctor) => doctor::run(&global).await,
+        Some(Command::Doctor(args)) => doctor::run(&global, &args).await,
         Some(Command::Apply(args)) => apply::run(&global, &args).await,
         Some(Command::Approve(args)) => approve::run(&global, &args).await,
         Some(Command::Check(args)) => check::run(&global, &args),

@@ -121,6 +121,89 @@ fn a_sandbox_notifies_only_loopback_addresses() {
     );
 }
 
+/// What the ledger keeps of what the receivers know.
+fn remembered(env: &TestEnv) -> String {
+    let ledger = env.path("state/rosterd/ledger.db");
+    let read = || {
+        let connection = rusqlite::Connection::open(ledger)?;
+        let sql = "SELECT group_concat(value) FROM meta WHERE name LIKE 'notified %'";
+        connection.query_row(sql, [], |row| row.get::<_, Option<String>>(0))
+    };
+    read().ok().flatten().unwrap_or_default()
+}
+
+/// Ends the daemon without any last words.
+fn killed(web: WebDaemon) -> TestEnv {
+    web.daemon.signal("KILL");
+    web.daemon.ended_within(Duration::from_secs(8));
+    web.env
+}
+
+#[test]
+fn a_restart_repeats_nothing_and_reports_what_recovered_meanwhile() {
+    let runtime = runtime();
+    let server = runtime.block_on(Scripted::start(vec![answer(200, &[], b"")]));
+    let more = format!("defaults: {{ suspend: true }}\nnotify: [{{ url: {} }}]", server.url());
+    let ran = |web: &WebDaemon, status: &str| {
+        let line = format!("trigger=\"start\",outcome=\"{status}\"}} 1");
+        eventually(SOON, "the first run has ended", || web.get("/metrics").body.contains(&line));
+    };
+    let web = WebDaemon::new(&more);
+    eventually(SOON, "what is held is sent", || events(&server) == ["held"]);
+    eventually(SOON, "that is remembered", || !remembered(&web.env).is_empty());
+    let mut env = killed(web);
+    env.key("sandbox-key", "wrong");
+    let web = WebDaemon::with_env(env, &more);
+    eventually(SOON, "a failure is sent", || events(&server) == ["held", "failing"]);
+    eventually(SOON, "that is remembered", || remembered(&web.env).contains("\"failing\":\""));
+    let web = WebDaemon::with_env(killed(web), &more);
+    ran(&web, "failed");
+    let mut env = killed(web);
+    env.key("sandbox-key", "sandbox-secret");
+    let web = WebDaemon::with_env(env, &more);
+    let all = ["held", "failing", "recovered"];
+    eventually(SOON, "the recovery is sent", || events(&server) == all);
+    let is_over = || remembered(&web.env).contains("\"failing\":null");
+    eventually(SOON, "that is remembered", is_over);
+    let web = WebDaemon::with_env(killed(web), &more);
+    ran(&web, "held");
+    let env = killed(web);
+    assert_eq!(events(&server), all, "what is still held is not sent again");
+    env.run(&["ledger", "verify"]).expect(0);
+    let once = env.run(&["--once", "-w", "acme"]).stderr();
+    assert_eq!(events(&server), all, "`--once` sends none: {once}");
+}
+
+#[test]
+fn doctor_tries_every_receiver() {
+    let runtime = runtime();
+    let accepts = runtime.block_on(Scripted::start(vec![answer(200, &[], b"ok")]));
+    let gone = runtime.block_on(Scripted::start(vec![answer(404, &[], b"no")]));
+    let mut env = TestEnv::new();
+    env.write("rosterd.yaml", &super::config("listen: 127.0.0.1:0"));
+    let none = env.run(&["doctor", "--notify"]).expect(64).stderr();
+    assert!(none.contains("`notify` is not configured"), "{none}");
+    env.set("CHAT", &accepts.url());
+    let more = format!(
+        "notify:\n  - {{ url: {{ env: CHAT }}, format: slack, events: [held] }}\n  - url: {}\n  - url: \
+         {{ env: NOT_SET }}",
+        gone.url()
+    );
+    env.write("rosterd.yaml", &super::config(&more));
+    let shown = env.run(&["doctor", "--notify"]).expect(1).stdout();
+    for line in [
+        "✓  CHAT       accepted a test notification: 200 OK",
+        "✗  127.0.0.1  the receiver returned 404 Not Found; check `url`: the webhook may",
+        "✗  NOT_SET    ",
+    ] {
+        assert!(shown.contains(line), "{line}: {shown}");
+    }
+    assert_eq!((accepts.count(), events(&gone)), (1, vec!["test".to_owned()]), "each once");
+    assert!(accepts.seen()[0].json()["text"].as_str().unwrap().contains("this is a test"));
+    env.run(&["doctor"]).expect(0);
+    assert_eq!(accepts.count(), 1, "only if asked to");
+}
+
 #[test]
 fn failing_is_sent_once() {
     let runtime = runtime();
