@@ -228,8 +228,9 @@ impl Environment for DaemonEnvironment {
         });
         let kept: Vec<_> = kept.collect();
         let ledgers = kept.iter().filter_map(|(name, chain)| Some((name.clone(), chain.clone()?)));
-        self.notifier.set_receivers(&config.notify, config.public_url.as_ref(), ledgers.collect());
+        let ledgers = ledgers.collect();
         self.statuses.set_workspaces(kept, now);
+        self.notifier.set_receivers(&config.notify, config.public_url.as_ref(), ledgers);
         self.auth.set_settings(&config.web);
         self.hook_secrets.set(config);
         if self.hook_secrets.is_empty() != config.hooks.is_none() {

@@ -203,7 +203,7 @@ fn text_format_has_the_same_lines_and_no_escape_sequences() {
     assert!(change.starts_with("<6>ts=2"), "{log}");
     let fields = " level=info message=change workspace=acme change=invite email=matt@acme.io \
                   to=ANALYST outcome=done reason=\"not in the workspace\" place=users.yaml:7";
-    assert!(change.ends_with(fields), "{log}");
+    assert!(change.contains(fields), "{log}");
 }
 
 #[test]

@@ -177,9 +177,12 @@ impl StatusStore {
     }
 
     /// The workspaces that never had a valid roster or could never work, each with the reason; none
-    /// if the daemon is ready.
+    /// if the daemon is ready. A daemon that has not adopted its configuration is not.
     pub fn not_ready(&self) -> Vec<(String, String)> {
         let state = self.state.lock();
+        if state.workspaces.is_empty() {
+            return vec![("daemon".to_owned(), "starting".to_owned())];
+        }
         let why = |it: &WorkspaceStatus| {
             let no_roster = (!it.is_ready).then(|| match &it.unreadable {
                 Some(why) => format!("no roster can be used: {why}"),
@@ -379,10 +382,11 @@ mod tests {
             let names = names.iter().map(|name| ((*name).to_owned(), None));
             store.set_workspaces(names, Timestamp::UNIX_EPOCH);
         };
+        let names = || store.not_ready().into_iter().map(|(name, _)| name).collect::<Vec<_>>();
+        assert_eq!(names(), ["daemon"], "it has adopted no configuration yet");
         set(&["acme", "beta"]);
         store.roster_loaded("acme");
         store.roster_loaded("gone");
-        let names = || store.not_ready().into_iter().map(|(name, _)| name).collect::<Vec<_>>();
         assert_eq!(names(), ["beta"]);
         store.roster_loaded("beta");
         assert!(names().is_empty());
