@@ -21,6 +21,7 @@ pub mod email;
 pub mod escape;
 pub mod failure;
 pub mod link;
+pub mod order;
 pub mod revision;
 pub mod role;
 pub mod size;

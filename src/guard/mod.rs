@@ -25,6 +25,7 @@ use strum::IntoStaticStr;
 use crate::action::Subject;
 use crate::email::Email;
 use crate::memory::entry::{ApprovedBy, Key, Seq};
+use crate::order::natural;
 use crate::plan::change::{Change, Class};
 use crate::roster::write;
 use crate::yaml::scalar;
@@ -174,7 +175,7 @@ impl Verdict {
             }
         }
         for emails in people.values_mut() {
-            emails.sort();
+            emails.sort_by(|a, b| natural(a.as_str(), b.as_str()));
             emails.dedup();
         }
         people

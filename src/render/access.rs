@@ -8,6 +8,7 @@ use serde_with::skip_serializing_none;
 use super::{View, at, table, time};
 use crate::directory::{Account, Invitation};
 use crate::memory::Memory;
+use crate::order::natural;
 use crate::plan::matching::Matching;
 use crate::revision::{Revision, abbreviate};
 use crate::roster::{Member, Phase};
@@ -170,9 +171,11 @@ impl Row {
 
 /// For people: one line for each user, and the count of each status.
 pub fn as_text(workspace: &str, rows: &[Row], within: SignedDuration) -> String {
-    let lines: Vec<Vec<String>> = rows.iter().map(Row::line).collect();
+    let mut rows: Vec<&Row> = rows.iter().collect();
+    rows.sort_by(|a, b| natural(&a.email, &b.email));
+    let lines: Vec<Vec<String>> = rows.iter().map(|row| row.line()).collect();
     let mut counts = std::collections::BTreeMap::<&str, usize>::new();
-    for row in rows {
+    for row in &rows {
         *counts.entry(&row.status).or_default() += 1;
     }
     let mut summary: Vec<String> =

@@ -10,6 +10,7 @@ use crate::diagnostic::{Place, Sources};
 use crate::escape::escape;
 use crate::guard::{Held, Verdict};
 use crate::memory::entry::{ApprovedBy, Key};
+use crate::order::natural;
 use crate::plan::change::{Action, Change, Reason};
 use crate::plan::{Finding, FindingCategory, Plan};
 use crate::role::Role;
@@ -80,7 +81,7 @@ impl Row {
     }
 }
 
-/// All rows of the plan: by kind, and within a kind in the order of the plan.
+/// All rows of the plan: by kind, and within a kind by address, in natural order.
 pub fn of_view(view: &View<'_>) -> Vec<Row> {
     let View { plan, verdict, sources, .. } = *view;
     let now = plan.now;
@@ -88,13 +89,15 @@ pub fn of_view(view: &View<'_>) -> Vec<Row> {
     let approved = approved.map(|change| of_approved(change, verdict, sources));
     let findings = plan.findings().iter().map(|finding| of_finding(finding, plan));
     let mut rows: Vec<Row> = approved.chain(held(verdict, now, sources)).chain(findings).collect();
-    rows.sort_by_key(|row| row.kind);
+    rows.sort_by(|a, b| a.kind.cmp(&b.kind).then_with(|| natural(&a.email, &b.email)));
     rows
 }
 
-/// The rows of the held changes.
+/// The rows of the held changes, in natural order.
 pub(super) fn held(verdict: &Verdict, now: Timestamp, sources: &Sources) -> Vec<Row> {
-    verdict.held.iter().map(|held| of_held(held, now, sources)).collect()
+    let mut rows: Vec<Row> = verdict.held.iter().map(|held| of_held(held, now, sources)).collect();
+    rows.sort_by(|a, b| natural(&a.email, &b.email));
+    rows
 }
 
 pub fn of_change(change: &Change, sources: &Sources) -> Row {

@@ -55,14 +55,14 @@ fn a_run_shows_outcomes_and_remaining_changes() {
       ✓ role          matt@acme.io    DEVELOPER → ADMIN  done   elevated   users.yaml:7
       × role          jonny@acme.io   ADMIN → BUSINESS   rejected: no\u{1b}[2J such user   users.yaml:5
       ? invite        alice@acme.io   DEVELOPER          unknown: no answer in 60 s   users.yaml:9
-      ! held          user10@acme.io  disable DEVELOPER  not in users.yaml   cannot be undone through the API   disable-budget
-      ! held          user11@acme.io  disable DEVELOPER  not in users.yaml   cannot be undone through the API   disable-budget
-      ! held          user12@acme.io  disable DEVELOPER  not in users.yaml   cannot be undone through the API   disable-budget
       ! held          user1@acme.io   disable DEVELOPER  not in users.yaml   cannot be undone through the API   disable-budget
       ! held          user2@acme.io   disable DEVELOPER  not in users.yaml   cannot be undone through the API   disable-budget
       ! held          user3@acme.io   disable DEVELOPER  not in users.yaml   cannot be undone through the API   disable-budget
       ! held          user4@acme.io   disable DEVELOPER  not in users.yaml   cannot be undone through the API   disable-budget
       ! held          user5@acme.io   disable DEVELOPER  not in users.yaml   cannot be undone through the API   disable-budget
+      ! held          user6@acme.io   disable DEVELOPER  not in users.yaml   cannot be undone through the API   disable-budget
+      ! held          user7@acme.io   disable DEVELOPER  not in users.yaml   cannot be undone through the API   disable-budget
+      ! held          user8@acme.io   disable DEVELOPER  not in users.yaml   cannot be undone through the API   disable-budget
       ! held          …               4 more
 
     held by disable-budget: 12 of 15 accounts within 24 h, limit 3 (guard.budgets.disable in rosterd.yaml)
@@ -72,9 +72,6 @@ fn a_run_shows_outcomes_and_remaining_changes() {
 
       approvals:
         - disable:
-            - user10@acme.io
-            - user11@acme.io
-            - user12@acme.io
             - user1@acme.io
             - user2@acme.io
             - user3@acme.io
@@ -84,6 +81,9 @@ fn a_run_shows_outcomes_and_remaining_changes() {
             - user7@acme.io
             - user8@acme.io
             - user9@acme.io
+            - user10@acme.io
+            - user11@acme.io
+            - user12@acme.io
           reason: "" # write why
 
     1 done, 1 rejected, 1 unknown, 12 held, 2 remaining, 2 in sync

@@ -17,18 +17,18 @@ fn text_shows_every_row_once_and_folds_held_rows() {
     acme   users.yaml   plan 80d4a020
 
       + invite        alice@acme.io   DEVELOPER          users.yaml:9
-      ~ role          matt@acme.io    DEVELOPER → ADMIN  elevated   users.yaml:7
       ~ role          jonny@acme.io   ADMIN → BUSINESS   users.yaml:5
+      ~ role          matt@acme.io    DEVELOPER → ADMIN  elevated   users.yaml:7
       … pending       john@acme.io    ADMIN              invited, acceptance pending   users.yaml:11
       … pending       max@acme.io     ADMIN              invited with a HIGHER role than BUSINESS; can be changed once accepted   users.yaml:13
-      ! held          user10@acme.io  disable DEVELOPER  not in users.yaml   cannot be undone through the API   disable-budget
-      ! held          user11@acme.io  disable DEVELOPER  not in users.yaml   cannot be undone through the API   disable-budget
-      ! held          user12@acme.io  disable DEVELOPER  not in users.yaml   cannot be undone through the API   disable-budget
       ! held          user1@acme.io   disable DEVELOPER  not in users.yaml   cannot be undone through the API   disable-budget
       ! held          user2@acme.io   disable DEVELOPER  not in users.yaml   cannot be undone through the API   disable-budget
       ! held          user3@acme.io   disable DEVELOPER  not in users.yaml   cannot be undone through the API   disable-budget
       ! held          user4@acme.io   disable DEVELOPER  not in users.yaml   cannot be undone through the API   disable-budget
       ! held          user5@acme.io   disable DEVELOPER  not in users.yaml   cannot be undone through the API   disable-budget
+      ! held          user6@acme.io   disable DEVELOPER  not in users.yaml   cannot be undone through the API   disable-budget
+      ! held          user7@acme.io   disable DEVELOPER  not in users.yaml   cannot be undone through the API   disable-budget
+      ! held          user8@acme.io   disable DEVELOPER  not in users.yaml   cannot be undone through the API   disable-budget
       ! held          …               4 more
       × needs action  zoe@acme.io     DEVELOPER          invited, but not in the roster; the API cannot withdraw the invitation; if accepted, treated as any account
       · info          max@acme.io     ADMIN              unknown invitation status QUEUED, treated as pending   users.yaml:13
@@ -41,9 +41,6 @@ fn text_shows_every_row_once_and_folds_held_rows() {
 
       approvals:
         - disable:
-            - user10@acme.io
-            - user11@acme.io
-            - user12@acme.io
             - user1@acme.io
             - user2@acme.io
             - user3@acme.io
@@ -53,6 +50,9 @@ fn text_shows_every_row_once_and_folds_held_rows() {
             - user7@acme.io
             - user8@acme.io
             - user9@acme.io
+            - user10@acme.io
+            - user11@acme.io
+            - user12@acme.io
           reason: "" # write why
 
     1 to invite, 2 roles to change, 12 held, 2 pending, 1 needs action, 2 info, 1 in sync
@@ -64,7 +64,7 @@ fn where_the_roster_has_approvals_only_the_new_items_are_shown() {
     let mut world = rich();
     world.sources = Sources::default();
     world.sources.add("users.yaml", "version: 1\napprovals:\n- invite: [a@acme.io]\n");
-    let items = "\n- disable:\n    - user10@acme.io\n";
+    let items = "\n- disable:\n    - user1@acme.io\n";
     let shown = plain(&text::plan(&world.view(), false));
     assert!(shown.contains(&items.replace('\n', "\n  ")), "{shown}");
     let shown = shown + &markdown::plan(&world.view());
@@ -213,16 +213,13 @@ fn markdown_shows_the_plan_and_the_approvals() {
     | | Who | What | Why | Where |
     |---|---|---|---|---|
     | `+` invite | `alice@acme.io` | `DEVELOPER` |  | `users.yaml:9` |
-    | `~` role | `matt@acme.io` | `DEVELOPER → ADMIN` | elevated | `users.yaml:7` |
     | `~` role | `jonny@acme.io` | `ADMIN → BUSINESS` |  | `users.yaml:5` |
+    | `~` role | `matt@acme.io` | `DEVELOPER → ADMIN` | elevated | `users.yaml:7` |
 
     #### Held
 
     | | Who | What | Why | Where |
     |---|---|---|---|---|
-    | `!` held | `user10@acme.io` | `disable DEVELOPER` | not in users.yaml; cannot be undone through the API; disable-budget |  |
-    | `!` held | `user11@acme.io` | `disable DEVELOPER` | not in users.yaml; cannot be undone through the API; disable-budget |  |
-    | `!` held | `user12@acme.io` | `disable DEVELOPER` | not in users.yaml; cannot be undone through the API; disable-budget |  |
     | `!` held | `user1@acme.io` | `disable DEVELOPER` | not in users.yaml; cannot be undone through the API; disable-budget |  |
     | `!` held | `user2@acme.io` | `disable DEVELOPER` | not in users.yaml; cannot be undone through the API; disable-budget |  |
     | `!` held | `user3@acme.io` | `disable DEVELOPER` | not in users.yaml; cannot be undone through the API; disable-budget |  |
@@ -232,6 +229,9 @@ fn markdown_shows_the_plan_and_the_approvals() {
     | `!` held | `user7@acme.io` | `disable DEVELOPER` | not in users.yaml; cannot be undone through the API; disable-budget |  |
     | `!` held | `user8@acme.io` | `disable DEVELOPER` | not in users.yaml; cannot be undone through the API; disable-budget |  |
     | `!` held | `user9@acme.io` | `disable DEVELOPER` | not in users.yaml; cannot be undone through the API; disable-budget |  |
+    | `!` held | `user10@acme.io` | `disable DEVELOPER` | not in users.yaml; cannot be undone through the API; disable-budget |  |
+    | `!` held | `user11@acme.io` | `disable DEVELOPER` | not in users.yaml; cannot be undone through the API; disable-budget |  |
+    | `!` held | `user12@acme.io` | `disable DEVELOPER` | not in users.yaml; cannot be undone through the API; disable-budget |  |
 
     > **held by disable-budget**: 12 of 15 accounts within 24 h, limit 3 (guard.budgets.disable in rosterd.yaml)
     >
@@ -242,9 +242,6 @@ fn markdown_shows_the_plan_and_the_approvals() {
     ```yaml
     approvals:
       - disable:
-          - user10@acme.io
-          - user11@acme.io
-          - user12@acme.io
           - user1@acme.io
           - user2@acme.io
           - user3@acme.io
@@ -254,6 +251,9 @@ fn markdown_shows_the_plan_and_the_approvals() {
           - user7@acme.io
           - user8@acme.io
           - user9@acme.io
+          - user10@acme.io
+          - user11@acme.io
+          - user12@acme.io
         reason: "" # write why
     ```
 
@@ -315,8 +315,8 @@ fn github_annotations_are_at_the_lines_of_the_roster() {
     let some: Vec<&str> = shown.lines().filter(|line| !line.contains("@acme.io disable")).collect();
     insta::assert_snapshot!(some.join("\n"), @"
     ::notice file=users.yaml,line=9,col=12,title=acme%3A invite::alice@acme.io DEVELOPER
-    ::notice file=users.yaml,line=7,col=12,title=acme%3A role::matt@acme.io DEVELOPER → ADMIN; elevated
     ::notice file=users.yaml,line=5,col=12,title=acme%3A role::jonny@acme.io ADMIN → BUSINESS
+    ::notice file=users.yaml,line=7,col=12,title=acme%3A role::matt@acme.io DEVELOPER → ADMIN; elevated
     ::notice file=users.yaml,line=11,col=12,title=acme%3A pending::john@acme.io ADMIN; invited, acceptance pending
     ::notice file=users.yaml,line=13,col=12,title=acme%3A pending::max@acme.io ADMIN; invited with a HIGHER role than BUSINESS; can be changed once accepted
     ::warning title=acme%3A needs action::zoe@acme.io DEVELOPER; invited, but not in the roster; the API cannot withdraw the invitation; if accepted, treated as any account
