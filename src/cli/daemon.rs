@@ -75,8 +75,9 @@ async fn listen(environment: &DaemonEnvironment, handle: DaemonHandle) -> Result
     health::announce(&environment.global, None);
     let Some(address) = environment.listen else { return Ok(()) };
     let (statuses, metrics) = (Arc::clone(&environment.statuses), Arc::clone(&environment.metrics));
-    let app = AppState::new(statuses, handle, metrics, Arc::new(SystemClock));
-    match web::start(address, app, Arc::clone(&environment.auth)).await {
+    let auth = Arc::clone(&environment.auth);
+    let app = AppState::new(statuses, handle, metrics, Arc::new(SystemClock), auth);
+    match web::start(address, app).await {
         Ok(address) => {
             health::announce(&environment.global, Some(address));
             environment.log_address(address);

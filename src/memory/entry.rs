@@ -313,6 +313,13 @@ pub struct RunRecord {
     pub failure: Option<String>,
 }
 
+impl RunRecord {
+    /// Whether it changed the workspace, or may have.
+    pub fn has_changed(&self) -> bool {
+        self.counts.done + self.counts.unknown > 0
+    }
+}
+
 /// What is still needed of dropped entries.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Anchor {

@@ -17,25 +17,29 @@ pub struct Run {
     pub events: Vec<Event>,
 }
 
-/// The last `limit` runs before the entry `before`, newest first. Events of a run that was killed
-/// belong to the next one.
-pub fn runs(entries: &[Record], before: Option<Seq>, limit: usize) -> Vec<Run> {
+/// The last `limit` runs before the entry `before` that are `wanted`, newest first. Events of a run
+/// that was killed belong to the next one.
+pub fn runs(
+    entries: &[Record],
+    before: Option<Seq>,
+    limit: usize,
+    wanted: impl Fn(&RunRecord) -> bool,
+) -> Vec<Run> {
+    let mut last = 0;
     let ended = entries.iter().filter_map(|record| match &record.entry {
-        Entry::Run(run) => Some((record.seq, record.at, run)),
+        Entry::Run(run) => Some((std::mem::replace(&mut last, record.seq), record, run)),
         _ => None,
     });
-    let ended: Vec<_> =
-        ended.filter(|(seq, ..)| before.is_none_or(|before| *seq < before)).collect();
+    let is_before = |seq| before.is_none_or(|before| seq < before);
+    let found: Vec<_> =
+        ended.filter(|(_, record, run)| is_before(record.seq) && wanted(run)).collect();
     let events = events(entries, None);
-    let skipped = ended.len().saturating_sub(limit);
-    let mut found = Vec::new();
-    for (position, (seq, at, run)) in ended.iter().enumerate().skip(skipped) {
-        let after = position.checked_sub(1).map_or(0, |earlier| ended[earlier].0);
-        let first = events.partition_point(|event| event.seq <= after);
-        let last = events.partition_point(|event| event.seq <= *seq);
+    let newest = found.into_iter().rev().take(limit);
+    let newest = newest.map(|(earlier, record, run)| {
+        let first = events.partition_point(|event| event.seq <= earlier);
+        let last = events.partition_point(|event| event.seq <= record.seq);
         let events = events[first..last].to_vec();
-        found.push(Run { seq: *seq, at: *at, record: RunRecord::clone(run), events });
-    }
-    found.reverse();
-    found
+        Run { seq: record.seq, at: record.at, record: RunRecord::clone(run), events }
+    });
+    newest.collect()
 }

@@ -43,6 +43,9 @@ pub struct Row {
     pub expiring: bool,
     /// The place in the roster.
     pub place: Option<String>,
+    /// There is no account, only an invitation.
+    #[serde(skip)]
+    pub is_invitation: bool,
 }
 
 /// The columns of the CSV.
@@ -142,11 +145,25 @@ impl Review<'_> {
             author: by.and_then(|by| by.author.clone()),
             subject: by.and_then(|by| by.subject.clone()),
             place: member.map(|member| at(self.view.sources, member.place)),
+            is_invitation: true,
             ..Row::default()
         };
         match member {
             Some(member) => self.until(row, member),
             None => row,
+        }
+    }
+}
+
+/// `3 accounts, 2 invitations`: without the part that is zero.
+pub fn count<'a>(rows: impl Iterator<Item = &'a Row>) -> String {
+    let (invitations, accounts): (Vec<_>, Vec<_>) = rows.partition(|row| row.is_invitation);
+    let of = |count, one| format!("{count} {one}{}", if count == 1 { "" } else { "s" });
+    match (accounts.len(), invitations.len()) {
+        (accounts, 0) => of(accounts, "account"),
+        (0, invitations) => of(invitations, "invitation"),
+        (accounts, invitations) => {
+            format!("{}, {}", of(accounts, "account"), of(invitations, "invitation"))
         }
     }
 }
@@ -187,4 +204,21 @@ pub fn as_text(workspace: &str, rows: &[Row], within: SignedDuration) -> String 
     let summary = if summary.is_empty() { "no users".to_owned() } else { summary.join(", ") };
     let name = crate::escape::escape(workspace);
     format!("{name}\n\n{}\n{summary}\n", table::aligned(&lines))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn accounts_and_invitations_are_counted_apart() {
+        let [account, invitation] =
+            [false, true].map(|is_invitation| Row { is_invitation, ..Row::default() });
+        assert_eq!(count([].iter()), "0 accounts");
+        assert_eq!(count([invitation.clone()].iter()), "1 invitation");
+        assert_eq!(
+            count([account.clone(), account, invitation].iter()),
+            "2 accounts, 1 invitation"
+        );
+    }
 }

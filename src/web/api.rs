@@ -66,9 +66,9 @@ async fn people(at: Named, Query(query): Query<PeopleQuery>) -> Result<Json<Peop
     let workspace = at.find()?;
     let snapshot = snapshot(&workspace)?;
     snapshot.ensure_rendered().await;
-    let (total, rows) = query.select(snapshot.access());
-    let items = rows.into_iter().cloned().collect();
-    Ok(Json(Page { total, offset: query.offset, items }))
+    let found = query.matches(snapshot.access());
+    let items = found.iter().skip(query.offset).take(limit(query.limit)).copied().cloned();
+    Ok(Json(Page { total: found.len(), offset: query.offset, items: items.collect() }))
 }
 
 async fn person(
@@ -88,7 +88,9 @@ async fn person(
 async fn runs(at: Named, Query(query): Query<RunsQuery>) -> Result<Json<Runs>, Response> {
     let workspace = at.find()?;
     let limit = limit(query.limit);
-    let found = at.app.history.runs(&workspace, query.before, limit).await.map_err(ledger_error)?;
+    let RunsQuery { before, changed, .. } = query;
+    let found = at.app.history.runs(&workspace, before, changed, limit).await;
+    let found = found.map_err(ledger_error)?;
     let next = found.last().filter(|_| found.len() == limit).map(|run| run.seq);
     let items = found.iter().map(|run| RunResponse::new(&at.name, run)).collect();
     Ok(Json(Runs { items, next }))

@@ -2,7 +2,8 @@
 //!
 //! `/livez` and `/readyz` are public. Reading anything else needs the token, unless
 //! `web.anonymous` is true; if it is not set, reads on a loopback address are anonymous.
-//! Requesting a run always needs the token.
+//! Requesting a run always needs the token: in its header, or in the form of the page. So no page of
+//! another site can request one.
 //!
 //! Anonymous reads need a host name that nobody else can point at this machine (DNS rebinding).
 
@@ -71,6 +72,17 @@ impl Auth {
         settings.token.is_some() || is_anonymous(&settings, address)
     }
 
+    /// Whether a token is configured, so that runs can be requested.
+    pub(super) fn has_token(&self) -> bool {
+        self.settings.lock().token.is_some()
+    }
+
+    /// Whether this is the token.
+    pub(super) fn is_token(&self, presented: SecretString) -> bool {
+        let settings = self.settings.lock().clone();
+        self.check_token(&settings, Some(presented)).is_ok()
+    }
+
     fn authorize(
         &self,
         method: &Method,
@@ -79,7 +91,7 @@ impl Auth {
     ) -> Result<(), AuthError> {
         let settings = self.settings.lock().clone();
         let reads = matches!(*method, Method::GET | Method::HEAD);
-        let with_token = || self.check_token(&settings, headers, reads);
+        let with_token = || self.check_token(&settings, request_token(headers, reads));
         if !reads || !is_anonymous(&settings, address) {
             return with_token();
         }
@@ -94,8 +106,7 @@ impl Auth {
     fn check_token(
         &self,
         settings: &WebSettings,
-        headers: &HeaderMap,
-        reads: bool,
+        presented: Option<SecretString>,
     ) -> Result<(), AuthError> {
         let Some(source) = &settings.token else { return Err(AuthError::NoToken) };
         let token = source.resolve(&env_var);
@@ -105,7 +116,7 @@ impl Auth {
             tracing::warn!(%problem, "cannot read `web.token`");
         }
         let token = token.map_err(|_| AuthError::UnreadableToken)?;
-        match request_token(headers, reads) {
+        match presented {
             Some(presented) if is_equal(&token, &presented) => Ok(()),
             _ => Err(AuthError::WrongToken),
         }

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::status::WorkspaceStatus;
 use crate::blocking::run_blocking;
 use crate::email::Email;
-use crate::memory::entry::{Record, Seq};
+use crate::memory::entry::{Record, RunRecord, Seq};
 use crate::memory::events::{Event, events, of_workspace};
 use crate::memory::runs::{Run, runs};
 use crate::memory::timeline::{Timeline, timeline};
@@ -43,22 +43,25 @@ impl HistoryCache {
         }
         let history = read(workspace, |entries| History {
             timeline: timeline(&entries),
-            runs: runs(&entries, None, CACHED_RUNS),
+            runs: runs(&entries, None, CACHED_RUNS, |_| true),
         });
         let history = Arc::new(history.await?);
         cache.insert(workspace.name.clone(), (last, Arc::clone(&history)));
         Ok(history)
     }
 
-    /// The last runs, or the last before a row of the ledger; the newest first.
+    /// The last runs, or the last before a row of the ledger; the newest first. With `changed`, only
+    /// those that changed the workspace.
     pub async fn runs(
         &self,
         workspace: &WorkspaceStatus,
         before: Option<Seq>,
+        changed: bool,
         limit: usize,
     ) -> Result<Vec<Run>, String> {
         let _sequential = self.0.lock().await;
-        read(workspace, move |entries| runs(&entries, before, limit)).await
+        let wanted = move |run: &RunRecord| !changed || run.has_changed();
+        read(workspace, move |entries| runs(&entries, before, limit, wanted)).await
     }
 
     /// All events, or those of the person with these addresses; the oldest first.

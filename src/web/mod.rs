@@ -25,7 +25,7 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{DefaultBodyLimit, FromRequestParts, Path, State};
 use axum::http::header::{ACCEPT, CONTENT_TYPE};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use axum::{Router, middleware};
@@ -51,6 +51,7 @@ pub struct AppState {
     daemon: DaemonHandle,
     metrics: Arc<Metrics>,
     clock: Arc<dyn Clock>,
+    auth: Arc<Auth>,
     history: Arc<HistoryCache>,
     sse_slots: Arc<Semaphore>,
 }
@@ -76,18 +77,20 @@ impl AppState {
         daemon: DaemonHandle,
         metrics: Arc<Metrics>,
         clock: Arc<dyn Clock>,
+        auth: Arc<Auth>,
     ) -> Self {
         let sse_slots = Arc::new(Semaphore::new(live::MAX_STREAMS));
-        Self { statuses, daemon, metrics, clock, history: Arc::default(), sse_slots }
+        Self { statuses, daemon, metrics, clock, auth, history: Arc::default(), sse_slots }
     }
 }
 
 /// Serves on `address` until the process exits. Returns the bound address, which has the actual
 /// port if 0 was requested.
-pub async fn start(address: SocketAddr, app: AppState, auth: Arc<Auth>) -> io::Result<SocketAddr> {
+pub async fn start(address: SocketAddr, app: AppState) -> io::Result<SocketAddr> {
     let listener = TcpListener::bind(address).await?;
     let address = listener.local_addr()?;
-    tokio::spawn(server::serve(listener, routes(app, AuthState { auth, address })));
+    let auth = AuthState { auth: Arc::clone(&app.auth), address };
+    tokio::spawn(server::serve(listener, routes(app, auth)));
     Ok(address)
 }
 
@@ -96,11 +99,12 @@ fn routes(app: AppState, auth: AuthState) -> Router {
         .route("/metrics", get(serve_metrics))
         .merge(api::routes())
         .merge(page::routes())
-        .fallback(async || problem(StatusCode::NOT_FOUND, "not found"))
+        .fallback(not_found)
         .layer(middleware::from_fn_with_state(auth, auth::require_auth));
     Router::new()
         .route("/livez", get(livez))
         .route("/readyz", get(readyz))
+        .merge(page::public_routes())
         .merge(protected)
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(middleware::from_fn(auth::require_one_host))
@@ -128,10 +132,23 @@ async fn readyz(State(app): State<AppState>) -> Response {
     (StatusCode::SERVICE_UNAVAILABLE, lines.collect::<String>()).into_response()
 }
 
+/// A page for browsers, JSON for others.
+async fn not_found(State(app): State<AppState>, uri: Uri, headers: HeaderMap) -> Response {
+    if accepts(&headers, "text/html") && !uri.path().starts_with("/api/") {
+        page::not_found(&app)
+    } else {
+        problem(StatusCode::NOT_FOUND, "not found")
+    }
+}
+
+fn accepts(headers: &HeaderMap, kind: &str) -> bool {
+    let accept = headers.get(ACCEPT).and_then(|accept| accept.to_str().ok());
+    accept.is_some_and(|accept| accept.contains(kind))
+}
+
 async fn serve_metrics(State(app): State<AppState>, headers: HeaderMap) -> Response {
-    let accept = headers.get(ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
     let now = app.clock.now();
-    let (content_type, text) = if accept.contains("application/openmetrics-text") {
+    let (content_type, text) = if accepts(&headers, "application/openmetrics-text") {
         (metrics::OPEN_METRICS, app.metrics.open_metrics(now))
     } else {
         (metrics::TEXT, app.metrics.text(now))

@@ -34,6 +34,9 @@ pub struct PeopleQuery {
 pub struct RunsQuery {
     /// Only runs before this one.
     pub before: Option<u64>,
+    /// Only runs that changed the workspace.
+    #[serde(deserialize_with = "flag")]
+    pub changed: bool,
     /// Maximum number of items, 1 to 1000; 100 by default.
     pub limit: Option<usize>,
 }
@@ -54,8 +57,8 @@ pub struct EventsQuery {
 }
 
 impl PeopleQuery {
-    /// The total number of matches, and the requested part of them.
-    pub fn select<'a>(&self, rows: &'a [access::Row]) -> (usize, Vec<&'a access::Row>) {
+    /// All matches.
+    pub fn matches<'a>(&self, rows: &'a [access::Row]) -> Vec<&'a access::Row> {
         let text = self.q.trim().to_lowercase();
         let contains = |field: &str| field.to_lowercase().contains(&text);
         let matches = |row: &&access::Row| {
@@ -64,9 +67,7 @@ impl PeopleQuery {
                 && (self.status.is_empty() || row.status == self.status)
                 && (!self.expiring || row.expiring)
         };
-        let all: Vec<&access::Row> = rows.iter().filter(matches).collect();
-        let page = all.iter().copied().skip(self.offset).take(limit(self.limit));
-        (all.len(), page.collect())
+        rows.iter().filter(matches).collect()
     }
 }
 

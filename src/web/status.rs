@@ -18,6 +18,7 @@ use crate::escape::escape;
 use crate::failure::FailureKind;
 use crate::ledger::Ledger;
 use crate::memory::scope::Scope;
+use crate::plan::FindingCategory;
 use crate::render::diagnostics;
 use crate::report::{RunStatus, Trigger};
 use crate::status::Health;
@@ -102,6 +103,7 @@ pub struct LastRun {
     /// Number of held changes.
     pub held: usize,
     pub failure: Option<String>,
+    pub failure_kind: Option<FailureKind>,
 }
 
 impl StatusStore {
@@ -285,6 +287,16 @@ impl WorkspaceStatus {
         }
     }
 
+    /// The health, or `Held` if only a finding needs a person.
+    pub fn urgency(&self) -> WorkspaceHealth {
+        let needs_action = self.snapshot.as_deref().is_some_and(|snapshot| {
+            let mut findings = snapshot.observation.evaluation.plan.findings().iter();
+            findings.any(|it| it.kind.category() == FindingCategory::NeedsAction)
+        });
+        let floor = if needs_action { WorkspaceHealth::Held } else { WorkspaceHealth::InSync };
+        self.health().0.max(floor)
+    }
+
     fn on_run_completed(&mut self, run: &RunCompleted<'_>) {
         let report = run.report;
         self.progress = None;
@@ -313,6 +325,7 @@ impl WorkspaceStatus {
             status: report.status(),
             held: report.applied().map_or(0, |applied| applied.verdict.held.len()),
             failure: report.failure().map(|failure| escape(&failure.message).into_owned()),
+            failure_kind: kind,
         });
     }
 }

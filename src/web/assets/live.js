@@ -20,6 +20,9 @@
 
   function update(fresh) {
     document.title = fresh.title;
+    const icon = document.getElementById("icon");
+    const fetched = fresh.getElementById("icon");
+    if (icon.getAttribute("href") !== fetched.getAttribute("href")) { icon.replaceWith(fetched); }
     root.dataset.version = fresh.documentElement.dataset.version;
     for (const part of document.querySelectorAll("[data-live]")) {
       const replacement = fresh.getElementById(part.id);
@@ -42,6 +45,29 @@
     }
     part.className = replacement.className;
     part.replaceChildren(...replacement.childNodes);
+  }
+
+  // Buttons that copy a block appear only with this script.
+  root.classList.add("script");
+  document.addEventListener("click", async (event) => {
+    const button = event.target.closest("button[data-copy]");
+    if (!button) { return; }
+    const block = document.getElementById(button.dataset.copy);
+    try {
+      await navigator.clipboard.writeText(block.textContent);
+      button.textContent = "Copied";
+    } catch {
+      // The clipboard needs HTTPS or localhost.
+      getSelection().selectAllChildren(block);
+      button.textContent = "Selected: copy it with the keyboard";
+    }
+  });
+
+  // The result of a request is shown once.
+  const url = new URL(location.href);
+  if (url.searchParams.has("run")) {
+    url.searchParams.delete("run");
+    history.replaceState(null, "", url);
   }
 
   const source = new EventSource("/api/v1/events");

@@ -12,15 +12,16 @@ use std::sync::Arc;
 
 use askama::Template;
 use axum::Router;
+use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::response::{Html, IntoResponse as _, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use jiff::Timestamp;
 
 use super::AppState;
 use super::snapshot_view::SnapshotView;
-use super::status::{LoadErrors, WorkspaceStatus};
+use super::status::{LoadErrors, WorkspaceHealth, WorkspaceStatus};
 use crate::escape::escape;
 use view_models::When;
 
@@ -29,16 +30,36 @@ pub(super) fn routes() -> Router<AppState> {
         .route("/", get(overview::show))
         .route("/workspaces/{name}", get(workspace::show))
         .route("/workspaces/{name}/people", get(people::list))
+        .route("/workspaces/{name}/people.csv", get(people::csv))
         .route("/workspaces/{name}/people/{email}", get(people::person))
-        .route("/workspaces/{name}/runs", get(runs::show))
+        .route("/workspaces/{name}/runs", get(runs::list))
+        .route("/workspaces/{name}/runs/{id}", get(runs::one))
         .route("/assets/style.css", get(async || asset("text/css; charset=utf-8", STYLE)))
         .route("/assets/live.js", get(async || asset("text/javascript; charset=utf-8", LIVE)))
-        .route("/assets/icon.svg", get(async || asset("image/svg+xml", ICON)))
+        .route("/assets/icon/{state}", get(icon))
+}
+
+/// Routes that check the token themselves.
+pub(super) fn public_routes() -> Router<AppState> {
+    Router::new().route("/workspaces/{name}/run", post(runs::request))
 }
 
 const STYLE: &str = include_str!("../assets/style.css");
 const LIVE: &str = include_str!("../assets/live.js");
-const ICON: &str = include_str!("../assets/icon.svg");
+/// The icon of each state.
+const ICONS: [(&str, &str); 6] = [
+    ("starting", include_str!("../assets/icon/starting.svg")),
+    ("in_sync", include_str!("../assets/icon/in_sync.svg")),
+    ("changing", include_str!("../assets/icon/changing.svg")),
+    ("held", include_str!("../assets/icon/held.svg")),
+    ("stale", include_str!("../assets/icon/stale.svg")),
+    ("failing", include_str!("../assets/icon/failing.svg")),
+];
+
+async fn icon(State(app): State<AppState>, Path(state): Path<String>) -> Response {
+    let found = ICONS.into_iter().find(|(name, _)| *name == state);
+    found.map_or_else(|| not_found(&app), |(_, icon)| asset("image/svg+xml", icon))
+}
 
 fn asset(kind: &'static str, text: &'static str) -> Response {
     ([(CONTENT_TYPE, kind), (CACHE_CONTROL, "no-cache")], text).into_response()
@@ -50,6 +71,10 @@ struct Layout {
     version: u64,
     release: &'static str,
     now: When,
+    /// The time zone of all times of this page.
+    zone: TimeZone,
+    /// What the icon and the title show: the most urgent state of the workspaces of this page.
+    urgency: WorkspaceHealth,
     /// The workspaces, by name.
     names: Vec<String>,
     /// The workspace of this page, if it has one.
@@ -62,14 +87,32 @@ impl Layout {
     fn new(app: &AppState, current: &str) -> Self {
         let version = *app.statuses.subscribe().borrow();
         let now = app.clock.now();
+        let config_errors = app.statuses.config_errors();
+        let statuses = app.statuses.workspaces();
+        let shown = statuses.iter().find(|status| status.name == current);
+        let zone = shown.map_or(TimeZone::UTC, WorkspaceStatus::zone);
+        let urgency = match shown {
+            Some(status) => status.urgency(),
+            None => {
+                let errors = config_errors.as_ref().map(|_| WorkspaceHealth::Stale);
+                let all = statuses.iter().map(WorkspaceStatus::urgency).chain(errors);
+                all.max().unwrap_or_default()
+            }
+        };
         Self {
             version,
             release: env!("CARGO_PKG_VERSION"),
-            now: When::new(now, now, &TimeZone::UTC),
-            names: app.statuses.workspaces().into_iter().map(|it| it.name).collect(),
-            current: current.to_owned(),
-            config_errors: app.statuses.config_errors(),
+            now: When::new(now, now, &zone),
+            zone,
+            urgency,
+            current: shown.map(|status| status.name.clone()).unwrap_or_default(),
+            names: statuses.into_iter().map(|it| it.name).collect(),
+            config_errors,
         }
+    }
+
+    fn zone_name(&self) -> &str {
+        self.zone.iana_name().unwrap_or("UTC")
     }
 }
 
@@ -93,6 +136,11 @@ fn page(template: &impl Template) -> Response {
 
 fn error_page(layout: Layout, status: StatusCode, heading: &str, message: &str) -> Response {
     (status, page(&ErrorPage { layout, heading, message })).into_response()
+}
+
+pub(super) fn not_found(app: &AppState) -> Response {
+    let message = "There is no page at this address.";
+    error_page(Layout::new(app, ""), StatusCode::NOT_FOUND, "Page not found", message)
 }
 
 /// The layout and the workspace of a page.

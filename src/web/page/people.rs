@@ -4,17 +4,21 @@ use std::collections::BTreeSet;
 
 use askama::Template;
 use axum::extract::{Path, Query, State};
-use axum::response::Response;
+use axum::http::StatusCode;
+use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
+use axum::response::{IntoResponse as _, Response};
+use jiff::tz::TimeZone;
 
-use super::view_models::{EventRow, encoded, link};
-use super::{Layout, PageContext, page};
+use super::view_models::{EventRow, EventsPage, Paged, encoded, link};
+use super::{Layout, PageContext, error_page, page};
+use crate::blocking::run_blocking;
 use crate::email::Email;
 use crate::escape::escape;
-use crate::render::{access, why};
-use crate::web::AppState;
+use crate::render::{access, table, time, why};
 use crate::web::queries::PeopleQuery;
+use crate::web::{AppState, Named};
 
-/// Number of people on one page.
+/// Number of people, or of events of one person, on one page.
 const PAGE_SIZE: usize = 100;
 
 #[derive(Template)]
@@ -25,10 +29,9 @@ struct People {
     query: PeopleQuery,
     roles: BTreeSet<String>,
     statuses: BTreeSet<String>,
-    caption: String,
+    paged: Paged,
+    csv: String,
     rows: Vec<Row>,
-    previous: Option<String>,
-    next: Option<String>,
 }
 
 struct Row {
@@ -44,39 +47,54 @@ struct Row {
 }
 
 pub(super) async fn list(
-    State(app): State<AppState>,
-    Path(name): Path<String>,
+    Named { app, name }: Named,
     Query(query): Query<PeopleQuery>,
 ) -> Result<Response, Response> {
     let (PageContext { layout, .. }, snapshot) = PageContext::new(&app, &name)?.with_snapshot()?;
-    let query = PeopleQuery { limit: Some(PAGE_SIZE), ..query };
     snapshot.ensure_rendered().await;
     let all = snapshot.access();
-    let (total, found) = query.select(all);
-    let rows: Vec<Row> = found.into_iter().map(|row| Row::new(&name, row)).collect();
-    let first = query.offset.min(total);
-    let caption = match rows.len() {
-        0 => format!("0 of {} people", all.len()),
-        count if count == all.len() => format!("{count} people"),
-        count => format!("{} to {} of {total} people", first + 1, first + count),
-    };
-    let page_link = |offset: usize| {
-        let PeopleQuery { q, role, status, expiring, .. } = &query;
-        let filters = [("q", q), ("role", role), ("status", status)];
-        let filters = filters.map(|(key, value)| format!("{key}={}", encoded(value))).join("&");
-        format!("/workspaces/{name}/people?{filters}&expiring={expiring}&offset={offset}")
-    };
-    let previous = (first > 0).then(|| page_link(first.saturating_sub(PAGE_SIZE)));
-    let next = (first + rows.len() < total).then(|| page_link(first + rows.len()));
-    let roles = all.iter().map(|row| escape(&row.role).into_owned()).collect();
-    let statuses = all.iter().map(|row| row.status.clone()).collect();
-    Ok(page(&People { layout, name, query, roles, statuses, caption, rows, previous, next }))
+    let found = query.matches(all);
+    let noun = format!("people: {}", access::count(found.iter().copied()));
+    let page_link =
+        |offset| format!("/workspaces/{name}/people?{}&offset={offset}", filters(&query));
+    let paged = Paged::new((query.offset, PAGE_SIZE, found.len()), &noun, page_link);
+    let rows = found.iter().skip(query.offset).take(PAGE_SIZE);
+    Ok(page(&People {
+        rows: rows.map(|row| Row::new(&name, row, &layout.zone)).collect(),
+        roles: all.iter().map(|row| escape(&row.role).into_owned()).collect(),
+        statuses: all.iter().map(|row| row.status.clone()).collect(),
+        csv: format!("/workspaces/{name}/people.csv?{}", filters(&query)),
+        layout,
+        name,
+        query,
+        paged,
+    }))
+}
+
+/// The query without its page.
+fn filters(PeopleQuery { q, role, status, expiring, .. }: &PeopleQuery) -> String {
+    let [q, role, status] = [q, role, status].map(|value| encoded(value));
+    format!("q={q}&role={role}&status={status}&expiring={expiring}")
+}
+
+/// All people that match, as `rosterd access --format csv` writes them.
+pub(super) async fn csv(
+    Named { app, name }: Named,
+    Query(query): Query<PeopleQuery>,
+) -> Result<Response, Response> {
+    let (_, snapshot) = PageContext::new(&app, &name)?.with_snapshot()?;
+    let text = run_blocking(move || table::csv(access::HEADER, &query.matches(snapshot.access())));
+    let file = format!("attachment; filename=\"access-{name}.csv\"");
+    let headers = [(CONTENT_TYPE, "text/csv; charset=utf-8"), (CONTENT_DISPOSITION, &file)];
+    Ok((headers, text.await).into_response())
 }
 
 impl Row {
-    fn new(workspace: &str, row: &access::Row) -> Self {
+    fn new(workspace: &str, row: &access::Row, zone: &TimeZone) -> Self {
         let text = |text: &Option<String>| escape(text.as_deref().unwrap_or_default()).into_owned();
-        let day = |at: &Option<String>| at.iter().flat_map(|at| at.chars().take(10)).collect();
+        let local = |at: &Option<String>, form| {
+            at.as_ref().map(|at| time::local(at, zone, form)).unwrap_or_default()
+        };
         let commit: String = row.commit.iter().flat_map(|id| id.chars().take(7)).collect();
         let author = text(&row.author);
         Self {
@@ -85,8 +103,8 @@ impl Row {
             name: text(&row.name),
             role: escape(&row.role).into_owned(),
             status: row.status.clone(),
-            since: day(&row.since),
-            until: day(&row.until),
+            since: local(&row.since, "%Y-%m-%d"),
+            until: local(&row.until, "%Y-%m-%d %H:%M"),
             commit: format!("{commit} {author}").trim().to_owned(),
             place: text(&row.place),
         }
@@ -101,12 +119,13 @@ struct Person {
     email: String,
     sections: Vec<(&'static str, Vec<String>)>,
     events: Vec<EventRow>,
-    caption: String,
+    paged: Paged,
 }
 
 pub(super) async fn person(
     State(app): State<AppState>,
     Path((name, email)): Path<(String, String)>,
+    Query(query): Query<EventsPage>,
 ) -> Result<Response, Response> {
     let (context, snapshot) = PageContext::new(&app, &name)?.with_snapshot()?;
     let email = Email::remote(&email);
@@ -117,17 +136,29 @@ pub(super) async fn person(
         Err(why) => return Err(context.ledger_error(&why)),
     };
     events.reverse();
-    let zone = context.status.zone();
+    if !why::is_known(&view, &events, &email) {
+        let near = why::closest_address(&view, &email);
+        let near = near.map(|near| format!(" Did you mean {}?", escape(near)));
+        let message = "The roster, the workspace and the ledger do not have this address.";
+        let message = [message, &near.unwrap_or_default()].concat();
+        return Err(error_page(
+            context.layout,
+            StatusCode::NOT_FOUND,
+            "Person not found",
+            &message,
+        ));
+    }
     // The events have a table of their own.
     let found = why::person(&view, &snapshot.observation.memory, &[], &email);
     let sections = found.sections().into_iter().filter(|(_, lines)| !lines.is_empty());
     let escaped = |lines: &[String]| lines.iter().map(|it| escape(it).into_owned()).collect();
     let sections = sections.map(|(heading, lines)| (heading, escaped(lines))).collect();
-    let caption = match events.len() {
-        1 => "1 event".to_owned(),
-        count => format!("{count} events, newest first"),
-    };
-    let events = events.iter().map(|event| EventRow::new(&name, event, &zone)).collect();
+    let page_link = |offset| format!("{}?offset={offset}", link(&name, email.as_str()));
+    let part = (query.offset, PAGE_SIZE, events.len());
+    let paged = Paged::new(part, "events, newest first", page_link);
+    let zone = &context.layout.zone;
+    let events = events.iter().skip(query.offset).take(PAGE_SIZE);
+    let events = events.map(|event| EventRow::new(&name, event, zone)).collect();
     let email = escape(email.as_str()).into_owned();
-    Ok(page(&Person { layout: context.layout, name, email, sections, events, caption }))
+    Ok(page(&Person { layout: context.layout, name, email, sections, events, paged }))
 }

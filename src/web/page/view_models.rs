@@ -3,10 +3,12 @@
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use serde::Deserialize;
 
 use crate::daemon::NextRun;
 use crate::diagnostic::Sources;
 use crate::escape::escape;
+use crate::failure::FailureKind;
 pub(super) use crate::link::encoded;
 use crate::memory::events::{Event, EventKind};
 use crate::memory::runs::Run;
@@ -17,8 +19,8 @@ use crate::web::status::LastRun;
 pub(super) struct When {
     /// `2026-12-01T18:00:00Z`
     pub exact: String,
-    /// `2026-12-01 18:00 UTC`
-    pub full: String,
+    /// `2026-12-01 19:00:05`
+    pub local: String,
     /// `3 days ago`, `in 5 min`
     pub relative: String,
 }
@@ -32,7 +34,67 @@ impl When {
             let span = time::span(now.duration_since(at));
             span.map_or_else(|| "just now".to_owned(), |span| format!("{span} ago"))
         };
-        Self { exact: time::exact(at), full: time::at(at, zone), relative }
+        let exact = time::exact(at);
+        Self { local: local(&exact, zone), exact, relative }
+    }
+}
+
+/// `2026-12-01 19:00:05`: each page names the zone once.
+fn local(exact: &str, zone: &TimeZone) -> String {
+    time::local(exact, zone, "%Y-%m-%d %H:%M:%S")
+}
+
+/// The query of a page of events.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(super) struct EventsPage {
+    pub offset: usize,
+}
+
+/// One page of a long list.
+pub(super) struct Paged {
+    /// `23 held`, or `101 to 200 of 2000 held`.
+    pub caption: String,
+    pub previous: Option<String>,
+    pub next: Option<String>,
+}
+
+impl Paged {
+    /// The page at `offset`, with up to `size` of `total` items, and how to link to another offset.
+    pub fn new(
+        (offset, size, total): (usize, usize, usize),
+        noun: &str,
+        mut link: impl FnMut(usize) -> String,
+    ) -> Self {
+        let first = offset.min(total);
+        let last = first.saturating_add(size).min(total);
+        Self {
+            caption: match (first, last) {
+                (0, all) if all == total => format!("{total} {noun}"),
+                (none, _) if none == total => format!("none of {total} {noun}"),
+                _ => format!("{} to {last} of {total} {noun}", first + 1),
+            },
+            previous: (first > 0).then(|| link(first.saturating_sub(size))),
+            next: (last < total).then(|| link(last)),
+        }
+    }
+}
+
+/// What to do about a failure, besides what its message says.
+pub(super) fn advice(kind: FailureKind) -> &'static str {
+    use FailureKind::{Blocked, Credentials, Ledger, Roster};
+    match kind {
+        _ if kind.is_denial() => {
+            "Replace the key, or give it the capability that the message names. No restart is \
+             needed."
+        }
+        Credentials => "Correct the variable or the file that the message names.",
+        Blocked => "Let the requests of rosterd pass the proxy or the firewall.",
+        Ledger => "Check the disk and the permissions, then run `rosterd ledger verify`.",
+        Roster => "Run `rosterd check`, and correct the files.",
+        _ if kind.is_held() => "An operator decides: see `rosterd accept --help`.",
+        _ if kind.is_transient() => "rosterd retries by itself.",
+        _ => "",
     }
 }
 
@@ -69,6 +131,10 @@ pub(super) fn last_run(run: &LastRun, now: Timestamp, zone: &TimeZone) -> (When,
 /// A row of a plan.
 pub(super) struct PlanRow {
     pub row: rows::Row,
+    /// What is done or was found; for a held row, what is held.
+    pub kind: String,
+    /// The role or its change.
+    pub role: String,
     pub link: String,
     pub why: String,
     pub place: String,
@@ -82,7 +148,12 @@ impl PlanRow {
         };
         let why = joined(&[&*row.why, &row.approval, row.warning, &held_by], "; ");
         let place = row.at(sources).unwrap_or_default();
-        Self { link: link(workspace, &row.email), why, place, row }
+        let (kind, role) = match row.kind {
+            rows::Kind::Held => row.what.split_once(' ').unwrap_or((&row.what, "")),
+            kind => (kind.as_str(), &*row.what),
+        };
+        let (kind, role) = (kind.to_owned(), role.to_owned());
+        Self { kind, role, link: link(workspace, &row.email), why, place, row }
     }
 
     /// The class in the style sheet.
@@ -133,7 +204,7 @@ impl EventRow {
         });
         Self {
             exact: row.at.clone(),
-            at: time::at(event.at, zone),
+            at: local(&row.at, zone),
             class,
             symbol,
             kind: text(&row.event.replace('_', " ")),
@@ -162,7 +233,9 @@ fn event_style(kind: &EventKind) -> (&'static str, char) {
 
 pub(super) struct RunRow {
     pub id: u64,
+    pub link: String,
     pub at: When,
+    pub duration: String,
     pub status: &'static str,
     pub summary: String,
     pub trigger: &'static str,
@@ -170,13 +243,21 @@ pub(super) struct RunRow {
     pub plan: Option<String>,
     pub failure: Option<String>,
     pub events: Vec<EventRow>,
+    pub paged: Paged,
 }
 
-/// Maximum number of events shown for one run.
-const MAX_EVENTS: usize = 200;
+/// Maximum number of events of one run in a list of runs; its own page has all.
+pub(super) const FEW_EVENTS: usize = 20;
 
 impl RunRow {
-    pub fn new(workspace: &str, run: &Run, now: Timestamp, zone: &TimeZone) -> Self {
+    /// With `size` events from `offset` on.
+    pub fn new(
+        workspace: &str,
+        run: &Run,
+        (offset, size): (usize, usize),
+        now: Timestamp,
+        zone: &TimeZone,
+    ) -> Self {
         let record = &run.record;
         let parts = [
             (record.counts.done, "done"),
@@ -186,12 +267,16 @@ impl RunRow {
             (record.counts.held, "held"),
             (record.counts.in_sync, "in sync"),
         ];
-        let events = run.events.iter().take(MAX_EVENTS);
+        let events = run.events.iter().skip(offset).take(size);
+        let link = format!("/workspaces/{workspace}/runs/{}", run.seq);
+        let page = |offset| format!("{link}?offset={offset}");
         let stale = if record.stale { ", earlier roster in use" } else { "" };
         let text = |text: &String| escape(text).into_owned();
         Self {
             id: run.seq,
+            paged: Paged::new((offset, size, run.events.len()), "events", page),
             at: When::new(run.at, now, zone),
+            duration: time::duration(run.at.duration_since(record.started)),
             status: record.status.as_str(),
             summary: format!("{}{stale}", crate::render::counts(parts)),
             trigger: trigger_description(record.trigger),
@@ -199,6 +284,7 @@ impl RunRow {
             plan: record.plan.as_ref().map(|plan| plan.chars().take(8).collect()),
             failure: record.failure.as_ref().map(text),
             events: events.map(|event| EventRow::new(workspace, event, zone)).collect(),
+            link,
         }
     }
 }
@@ -217,9 +303,25 @@ mod tests {
     }
 
     #[test]
+    fn a_long_list_has_pages() {
+        let of = |offset, total| {
+            let Paged { caption, previous, next } =
+                Paged::new((offset, 100, total), "held", |offset| offset.to_string());
+            [Some(caption), previous, next].map(Option::unwrap_or_default)
+        };
+        assert_eq!(of(0, 0), ["0 held", "", ""]);
+        assert_eq!(of(0, 100), ["100 held", "", ""]);
+        assert_eq!(of(0, 101), ["1 to 100 of 101 held", "", "100"]);
+        assert_eq!(of(100, 101), ["101 to 101 of 101 held", "0", ""]);
+        assert_eq!(of(50, 300), ["51 to 150 of 300 held", "0", "150"]);
+        assert_eq!(of(usize::MAX, 300), ["none of 300 held", "200", ""]);
+    }
+
+    #[test]
     fn an_instant_is_relative_to_now() {
         let at = |second: i64| Timestamp::from_second(1_800_000_000 + second).unwrap();
         let relative = |second: i64| When::new(at(second), at(0), &TimeZone::UTC).relative;
+        assert_eq!(When::new(at(0), at(0), &TimeZone::UTC).local, "2027-01-15 08:00:00");
         assert_eq!(
             [relative(0), relative(-90), relative(30), relative(7_200)],
             ["just now", "1 min ago", "within a minute", "in 2 h"]

@@ -1,23 +1,28 @@
 //! The page of one workspace: health, held changes, plan, access, timeline and runs.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use askama::Template;
+use axum::extract::Query;
 use axum::response::Response;
+use serde::Deserialize;
 
 use super::overview::headline;
-use super::view_models::{PlanRow, RunRow, When, encoded, last_run, next_run};
+use super::view_models::{
+    FEW_EVENTS, Paged, PlanRow, RunRow, When, advice, encoded, last_run, next_run,
+};
 use super::{Layout, PageContext, page};
 use crate::escape::escape;
 use crate::reconcile::Observation;
 use crate::render::plot::{Plot, plot};
-use crate::render::{Summary, approve, rows};
+use crate::render::rows::{self, Kind};
+use crate::render::{Summary, access, approve};
 use crate::web::Named;
 use crate::web::snapshot_view::SnapshotView;
 use crate::web::status::{LastRun, WorkspaceHealth, WorkspaceStatus};
 
-/// Maximum number of plan rows; the API has all of them.
-const MAX_ROWS: usize = 200;
+/// Number of rows on one page of the held changes, of what needs action, and of the plan.
+const PAGE_SIZE: usize = 25;
 /// Maximum length in bytes of the `approvals:` block; a longer one is linked instead.
 const MAX_APPROVALS: usize = 8_000;
 /// Number of recent runs.
@@ -33,35 +38,55 @@ struct Workspace {
     headline: String,
     since: When,
     last_run: Option<(When, String)>,
+    /// What to do about its failure.
+    advice: &'static str,
     next_run: Option<(When, &'static str)>,
     converged: Option<When>,
     /// None before the first listing.
     roster: Option<String>,
     plan: PlanView,
-    roles: Vec<PeopleLink>,
+    can_request: bool,
+    /// The result of a request for a run.
+    requested: &'static str,
+    access: String,
+    people: Vec<PeopleLink>,
     plot: Option<Plot>,
     /// Why the ledger cannot be read.
     ledger_error: Option<String>,
     runs: Vec<RunRow>,
 }
 
-/// A link to some of the people: path, number of people, label.
-type PeopleLink = (String, usize, String);
+/// A link to some of the people: path, label, and how many they are.
+type PeopleLink = (String, String, String);
 
-pub(super) async fn show(Named { app, name }: Named) -> Result<Response, Response> {
+/// Which page of each list is shown, and the result of a request for a run.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(super) struct WorkspaceQuery {
+    held: usize,
+    action: usize,
+    plan: usize,
+    run: String,
+}
+
+pub(super) async fn show(
+    Named { app, name }: Named,
+    Query(query): Query<WorkspaceQuery>,
+) -> Result<Response, Response> {
     let PageContext { layout, status, now } = PageContext::new(&app, &name)?;
     let (health, since) = status.health();
     let history = app.history.get(&status).await;
     if let Some(snapshot) = &status.snapshot {
         snapshot.ensure_rendered().await;
     }
-    let (snapshot, zone) = (status.snapshot.as_deref(), status.zone());
-    let plan = snapshot.map(|it| PlanView::new(&name, &it.observation)).unwrap_or_default();
+    let (snapshot, zone) = (status.snapshot.as_deref(), layout.zone.clone());
+    let plan = snapshot.map(|it| PlanView::new(&name, &it.observation, &query));
+    let plan = plan.unwrap_or_default();
     let (plot, runs, ledger_error) = match &history {
         Ok(history) => {
-            let runs =
-                history.runs.iter().take(RUNS).map(|run| RunRow::new(&name, run, now, &zone));
-            (plot(&history.timeline, now), runs.collect(), None)
+            let row = |run| RunRow::new(&name, run, (0, FEW_EVENTS), now, &zone);
+            let runs = history.runs.iter().take(RUNS).map(row).collect();
+            (plot(&history.timeline, now, &zone), runs, None)
         }
         Err(why) => (None, Vec::new(), Some(escape(why).into_owned())),
     };
@@ -75,7 +100,16 @@ pub(super) async fn show(Named { app, name }: Named) -> Result<Response, Respons
         converged: status.converged.map(|at| When::new(at, now, &zone)),
         roster: snapshot.map(|snapshot| roster(&snapshot.observation)),
         plan,
-        roles: snapshot.map(people_links).unwrap_or_default(),
+        advice: status.last_run.as_ref().and_then(|it| it.failure_kind).map_or("", advice),
+        can_request: app.auth.has_token(),
+        requested: match query.run.as_str() {
+            "requested" => "A run was requested. It starts now, or after the run in progress.",
+            "denied" => "No run was requested: the token is wrong or cannot be read.",
+            "unavailable" => "No run was requested: the daemon does not respond.",
+            _ => "",
+        },
+        access: snapshot.map(|it| access::count(it.access().iter())).unwrap_or_default(),
+        people: snapshot.map(people_links).unwrap_or_default(),
         plot,
         ledger_error,
         runs,
@@ -84,35 +118,41 @@ pub(super) async fn show(Named { app, name }: Named) -> Result<Response, Respons
     }))
 }
 
-/// The plan, with at most [`MAX_ROWS`] rows of each kind.
+/// The plan. What needs a person is apart.
 #[derive(Default)]
 struct PlanView {
     summary: Option<Summary>,
-    caption: String,
-    rows: Vec<PlanRow>,
-    held: Vec<PlanRow>,
-    held_caption: String,
+    rows: Rows,
+    held: Rows,
+    needs_action: Rows,
     /// Guard, message and hint.
     violations: Vec<[String; 3]>,
+    /// The lines that approve what is held, and what to do with them.
     approvals: Option<String>,
-    /// What to do with them.
     instruction: String,
 }
 
+/// One page of some rows of the plan.
+type Rows = Option<(Vec<PlanRow>, Paged)>;
+
 impl PlanView {
-    fn new(name: &str, observation: &Observation) -> Self {
+    fn new(name: &str, observation: &Observation, query: &WorkspaceQuery) -> Self {
         let view = observation.view(name);
         let all = rows::of_view(&view);
         let summary = Summary::of(view.plan, &all);
-        let (held, others): (Vec<_>, Vec<_>) =
-            all.into_iter().partition(|row| row.kind == rows::Kind::Held);
-        let held_caption = match held.len() {
-            count if count > MAX_ROWS => format!("{MAX_ROWS} of {count} held"),
-            count => format!("{count} held"),
-        };
-        let rows = |rows: Vec<rows::Row>| -> Vec<PlanRow> {
-            let rows = rows.into_iter().take(MAX_ROWS);
-            rows.map(|row| PlanRow::new(name, row, view.sources)).collect()
+        let of = |kind| all.iter().filter(|row| row.kind == kind).collect();
+        let others = all.iter().filter(|row| !matches!(row.kind, Kind::Held | Kind::NeedsAction));
+        let page = |part: usize, noun, rows: Vec<&rows::Row>| {
+            let mut offsets = [query.held, query.action, query.plan];
+            let shown = rows.iter().skip(offsets[part]).take(PAGE_SIZE);
+            let shown = shown.map(|row| PlanRow::new(name, (*row).clone(), view.sources));
+            let shown: Vec<PlanRow> = shown.collect();
+            let paged = Paged::new((offsets[part], PAGE_SIZE, rows.len()), noun, |offset| {
+                offsets[part] = offset;
+                let ([held, action, plan], anchor) = (offsets, ["held", "action", "plan"][part]);
+                format!("/workspaces/{name}?held={held}&action={action}&plan={plan}#{anchor}")
+            });
+            (!rows.is_empty()).then_some((shown, paged))
         };
         let violations = view.verdict.violations.iter().map(|violation| {
             let [message, hint] = [&violation.message, &violation.hint].map(|it| escape(it));
@@ -120,11 +160,10 @@ impl PlanView {
         });
         let approvals = approve::lines(view.verdict, view.sources);
         Self {
-            caption: summary.to_string(),
+            held: page(0, "held", of(Kind::Held)),
+            needs_action: page(1, "to act on", of(Kind::NeedsAction)),
+            rows: page(2, "changes and findings", others.collect()),
             summary: Some(summary),
-            rows: rows(others),
-            held: rows(held),
-            held_caption,
             violations: violations.collect(),
             instruction: approvals.as_deref().map(approve::instruction).unwrap_or_default(),
             approvals,
@@ -150,24 +189,26 @@ fn roster(observation: &Observation) -> String {
     format!("{files}{}, {members} members", commit.unwrap_or_default())
 }
 
-/// Links by role, and to people with a pending invitation or expiring access.
+/// Links by role, and to people with an invitation or expiring access.
 fn people_links(snapshot: &SnapshotView) -> Vec<PeopleLink> {
     let people = snapshot.access();
-    let mut roles: BTreeMap<&str, usize> = BTreeMap::new();
-    for person in people {
-        *roles.entry(&person.role).or_default() += 1;
-    }
-    let pending = people.iter().filter(|person| person.status == "pending").count();
-    let expiring = people.iter().filter(|person| person.expiring).count();
-    let roles = roles.into_iter().map(|(role, count)| ("role", role, count, escape(role)));
+    let roles: BTreeSet<&str> = people.iter().map(|person| &*person.role).collect();
+    let roles = roles.into_iter().map(|role| ("role", role, escape(role)));
     let others = [
-        ("status", "pending", pending, "pending".into()),
-        ("expiring", "true", expiring, "expiring within 14 days".into()),
+        ("status", "pending", "pending".into()),
+        ("status", "invitation expired", "expired".into()),
+        ("expiring", "true", "ending within 14 days".into()),
     ];
-    let links = roles.chain(others).filter(|(_, _, count, _)| *count > 0);
-    let links = links.map(|(key, value, count, label)| {
+    let links = roles.chain(others).filter_map(|(key, value, label)| {
+        let is_one = |person: &&access::Row| match key {
+            "role" => person.role == value,
+            "status" => person.status == value,
+            _ => person.expiring,
+        };
+        let mut found = people.iter().filter(is_one).peekable();
+        found.peek()?;
         let path = format!("/workspaces/{}/people?{key}={}", snapshot.workspace, encoded(value));
-        (path, count, label.into_owned())
+        Some((path, label.into_owned(), access::count(found)))
     });
     links.collect()
 }

@@ -71,7 +71,7 @@ fn each_run_has_its_events() {
             });
             done.map(|event| event.email.folded()).collect()
         };
-        runs(&entries, before, most).iter().map(|it| (it.seq, names(it))).collect()
+        runs(&entries, before, most, |_| true).iter().map(|it| (it.seq, names(it))).collect()
     };
     let name = |name: &str| format!("{name}@acme.io");
     let all = [(8, vec![]), (7, vec![name("yan"), name("ada")]), (3, vec![name("zoe")])];
@@ -79,6 +79,9 @@ fn each_run_has_its_events() {
     assert_eq!(listed(None, 2), all[..2]);
     assert_eq!(listed(Some(8), 1), all[1..2], "what it did does not depend on how many are asked");
     assert_eq!(listed(Some(3), 5), []);
+    let held = runs(&entries, None, 50, |run| run.status == Held);
+    assert_eq!((held.len(), held[0].seq), (1, 7));
+    assert_eq!(held[0].events, runs(&entries, Some(8), 1, |_| true)[0].events);
 }
 
 #[test]
