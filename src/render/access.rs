@@ -6,6 +6,7 @@ use serde::Serialize;
 use serde_with::skip_serializing_none;
 
 use super::{View, at, table, time};
+use crate::diagnostic::Place;
 use crate::directory::{Account, Invitation};
 use crate::memory::Memory;
 use crate::order::natural;
@@ -43,6 +44,8 @@ pub struct Row {
     pub expiring: bool,
     /// The place in the roster.
     pub place: Option<String>,
+    #[serde(skip)]
+    pub member: Option<Place>,
     /// There is no account, only an invitation.
     #[serde(skip)]
     pub is_invitation: bool,
@@ -100,7 +103,8 @@ impl Review<'_> {
         };
         let row = self.until(self.account(account, status), member);
         let name = row.name.or_else(|| member.name.as_deref().map(str::to_owned));
-        Row { name, place: Some(at(self.view.sources, member.place)), ..row }
+        let place = Some(at(self.view.sources, member.place));
+        Row { name, place, member: Some(member.place), ..row }
     }
 
     fn until(&self, row: Row, member: &Member) -> Row {
@@ -145,6 +149,7 @@ impl Review<'_> {
             author: by.and_then(|by| by.author.clone()),
             subject: by.and_then(|by| by.subject.clone()),
             place: member.map(|member| at(self.view.sources, member.place)),
+            member: member.map(|member| member.place),
             is_invitation: true,
             ..Row::default()
         };

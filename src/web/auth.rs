@@ -2,8 +2,8 @@
 //!
 //! `/livez` and `/readyz` are public. Reading anything else needs the token, unless
 //! `web.anonymous` is true; if it is not set, reads on a loopback address are anonymous.
-//! Requesting a run always needs the token: in its header, or in the form of the page. So no page of
-//! another site can request one.
+//! Requesting a run always needs the token: in its header, or in the form of the page. So no page
+//! of another site can request one.
 //!
 //! Anonymous reads need a host name that nobody else can point at this machine (DNS rebinding).
 

@@ -50,8 +50,8 @@ impl HistoryCache {
         Ok(history)
     }
 
-    /// The last runs, or the last before a row of the ledger; the newest first. With `changed`, only
-    /// those that changed the workspace.
+    /// The last runs, or the last before a row of the ledger; the newest first. With `changed`,
+    /// only those that changed the workspace.
     pub async fn runs(
         &self,
         workspace: &WorkspaceStatus,

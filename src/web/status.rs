@@ -19,9 +19,12 @@ use crate::failure::FailureKind;
 use crate::ledger::Ledger;
 use crate::memory::scope::Scope;
 use crate::plan::FindingCategory;
-use crate::render::diagnostics;
+use crate::render::{at, diagnostics};
 use crate::report::{RunStatus, Trigger};
 use crate::status::Health;
+
+/// Maximum number of links to lines with errors.
+const MAX_LINKS: usize = 10;
 
 /// The status of all workspaces. Subscribers are notified of every change.
 #[derive(Debug, Default)]
@@ -91,6 +94,9 @@ pub struct LoadErrors {
     pub errors: usize,
     /// The output of `rosterd check`, without colours. Text from the files is escaped.
     pub text: String,
+    /// The first lines with errors, and their pages at the git forge.
+    #[serde(skip)]
+    pub links: Vec<(String, String)>,
 }
 
 /// The last completed run.
@@ -138,7 +144,10 @@ impl StatusStore {
     /// The roster of a workspace, or the configuration if there is no name, is invalid.
     pub fn load_failed(&self, name: Option<&str>, sources: &Sources, found: &[Diagnostic]) {
         let text = diagnostics::text(found, sources, false);
-        let errors = Some(LoadErrors { errors: count_errors(found), text });
+        let places = found.iter().filter(|it| it.is_error()).filter_map(|it| it.place);
+        let links = places.filter_map(|place| Some((at(sources, place), sources.line_url(place)?)));
+        let links = links.take(MAX_LINKS).collect();
+        let errors = Some(LoadErrors { errors: count_errors(found), text, links });
         let known = match name {
             Some(name) => self.workspace(name).and_then(|workspace| workspace.roster_errors),
             None => self.config_errors(),
@@ -335,75 +344,4 @@ pub fn count_errors(found: &[Diagnostic]) -> usize {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::failure::FailureKind;
-    use crate::report::{End, Failure, RunReport};
-
-    fn at(second: i64) -> Timestamp {
-        Timestamp::from_second(1_800_000_000 + second).unwrap()
-    }
-
-    fn failed(kind: FailureKind, second: i64) -> RunReport {
-        RunReport {
-            workspace: "acme".into(),
-            trigger: Trigger::Retry,
-            started: at(second - 1),
-            finished: at(second),
-            stale: None,
-            key: None,
-            ledger: None,
-            end: End::Failed(Failure { kind, message: "no\u{1b}".into() }),
-        }
-    }
-
-    #[test]
-    fn health_keeps_the_time_when_it_began() {
-        let store = StatusStore::default();
-        store.set_workspaces([("acme".to_owned(), None)], at(0));
-        let changes = store.subscribe();
-        let health = || store.workspace("acme").unwrap().health();
-        let complete = |report: &RunReport| {
-            let sources = Sources::default();
-            store.on_run_completed(&RunCompleted {
-                report,
-                sources: &sources,
-                next: None,
-                observation: None,
-            });
-        };
-        assert_eq!(health(), (WorkspaceHealth::Starting, at(0)));
-        store.apply_started("acme", 3, at(5));
-        assert_eq!(health(), (WorkspaceHealth::Changing, at(5)));
-        store.on_progress("acme", 1, 3);
-        assert_eq!(store.workspace("acme").unwrap().progress, Some((1, 3)));
-        complete(&failed(FailureKind::Cancelled, 7));
-        let starting = (WorkspaceHealth::Starting, at(0));
-        assert_eq!(health(), starting, "an interrupted run changes no health");
-        complete(&failed(FailureKind::Connect, 9));
-        complete(&failed(FailureKind::Connect, 20));
-        assert_eq!(health(), (WorkspaceHealth::Failing, at(9)), "since the first failure");
-        let last = store.workspace("acme").unwrap().last_run.unwrap();
-        assert_eq!((last.finished, last.failure.as_deref()), (at(20), Some("no\\u{1b}")));
-        assert!(changes.has_changed().unwrap());
-    }
-
-    #[test]
-    fn the_daemon_is_ready_once_every_workspace_has_a_roster() {
-        let store = StatusStore::default();
-        let set = |names: &[&str]| {
-            let names = names.iter().map(|name| ((*name).to_owned(), None));
-            store.set_workspaces(names, Timestamp::UNIX_EPOCH);
-        };
-        let names = || store.not_ready().into_iter().map(|(name, _)| name).collect::<Vec<_>>();
-        assert_eq!(names(), ["daemon"], "it has adopted no configuration yet");
-        set(&["acme", "beta"]);
-        store.roster_loaded("acme");
-        store.roster_loaded("gone");
-        assert_eq!(names(), ["beta"]);
-        store.roster_loaded("beta");
-        assert!(names().is_empty());
-        set(&["acme", "new"]);
-        assert_eq!(names(), ["new"], "acme keeps its roster");
-    }
-}
+mod tests;

@@ -2,6 +2,7 @@
 
 mod limits;
 mod notify;
+mod page;
 
 use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
@@ -88,10 +89,15 @@ impl WebDaemon {
 }
 
 pub fn request(method: &str, url: &str, headers: &[(&str, &str)]) -> Option<HttpResponse> {
+    send(method, url, headers, "")
+}
+
+fn send(method: &str, url: &str, headers: &[(&str, &str)], body: &str) -> Option<HttpResponse> {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
-        let mut request = reqwest::Client::new().request(method.parse().unwrap(), url);
+        let request = reqwest::Client::new().request(method.parse().unwrap(), url);
+        let mut request = if body.is_empty() { request } else { request.body(body.to_owned()) };
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
@@ -114,7 +120,7 @@ fn the_page_shows_the_state_of_the_workspace() {
         assert!(page.contains(part), "{part} is missing in\n{page}");
     }
     let page = web.get("/workspaces/acme/people?q=MATT&role=DEVELOPER").body;
-    assert!(page.contains("1 to 1 of 1 people") && page.contains("matt@acme.io"), "{page}");
+    assert!(page.contains("1 person: 1 account") && page.contains("matt@acme.io"), "{page}");
     assert!(!page.contains("john@acme.io"), "{page}");
     let page = web.get("/workspaces/acme/people/jonny@acme.io").body;
     for part in ["users.yaml:4", "BUSINESS", "update role", "done; role differs from the roster"] {

@@ -23,7 +23,7 @@ use super::AppState;
 use super::snapshot_view::SnapshotView;
 use super::status::{LoadErrors, WorkspaceHealth, WorkspaceStatus};
 use crate::escape::escape;
-use view_models::When;
+use view_models::{Shown, When};
 
 pub(super) fn routes() -> Router<AppState> {
     Router::new()
@@ -73,6 +73,7 @@ struct Layout {
     now: When,
     /// The time zone of all times of this page.
     zone: TimeZone,
+    snapshot: Option<Arc<SnapshotView>>,
     /// What the icon and the title show: the most urgent state of the workspaces of this page.
     urgency: WorkspaceHealth,
     /// The workspaces, by name.
@@ -104,11 +105,17 @@ impl Layout {
             release: env!("CARGO_PKG_VERSION"),
             now: When::new(now, now, &zone),
             zone,
+            snapshot: shown.and_then(|status| status.snapshot.clone()),
             urgency,
             current: shown.map(|status| status.name.clone()).unwrap_or_default(),
             names: statuses.into_iter().map(|it| it.name).collect(),
             config_errors,
         }
+    }
+
+    fn shown(&self) -> Shown<'_> {
+        let sources = self.snapshot.as_deref().map(|it| &it.observation.loaded.sources);
+        Shown { zone: &self.zone, sources }
     }
 
     fn zone_name(&self) -> &str {

@@ -9,11 +9,13 @@ use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use axum::response::{IntoResponse as _, Response};
 use jiff::tz::TimeZone;
 
-use super::view_models::{EventRow, EventsPage, Paged, encoded, link};
+use super::view_models::{EventRow, EventsPage, Linked, Paged, encoded, link};
 use super::{Layout, PageContext, error_page, page};
 use crate::blocking::run_blocking;
+use crate::diagnostic::Sources;
 use crate::email::Email;
 use crate::escape::escape;
+use crate::order::natural;
 use crate::render::{access, table, time, why};
 use crate::web::queries::PeopleQuery;
 use crate::web::{AppState, Named};
@@ -42,8 +44,8 @@ struct Row {
     status: String,
     since: String,
     until: String,
-    commit: String,
-    place: String,
+    commit: Linked,
+    place: Linked,
 }
 
 pub(super) async fn list(
@@ -53,14 +55,17 @@ pub(super) async fn list(
     let (PageContext { layout, .. }, snapshot) = PageContext::new(&app, &name)?.with_snapshot()?;
     snapshot.ensure_rendered().await;
     let all = snapshot.access();
-    let found = query.matches(all);
-    let noun = format!("people: {}", access::count(found.iter().copied()));
+    let mut found = query.matches(all);
+    let noun = if found.len() == 1 { "person" } else { "people" };
+    let noun = format!("{noun}: {}", access::count(found.iter().copied()));
     let page_link =
         |offset| format!("/workspaces/{name}/people?{}&offset={offset}", filters(&query));
     let paged = Paged::new((query.offset, PAGE_SIZE, found.len()), &noun, page_link);
+    found.sort_by(|a, b| natural(&a.email, &b.email));
+    let sources = &snapshot.observation.loaded.sources;
     let rows = found.iter().skip(query.offset).take(PAGE_SIZE);
     Ok(page(&People {
-        rows: rows.map(|row| Row::new(&name, row, &layout.zone)).collect(),
+        rows: rows.map(|row| Row::new(&name, row, &layout.zone, sources)).collect(),
         roles: all.iter().map(|row| escape(&row.role).into_owned()).collect(),
         statuses: all.iter().map(|row| row.status.clone()).collect(),
         csv: format!("/workspaces/{name}/people.csv?{}", filters(&query)),
@@ -90,13 +95,13 @@ pub(super) async fn csv(
 }
 
 impl Row {
-    fn new(workspace: &str, row: &access::Row, zone: &TimeZone) -> Self {
+    fn new(workspace: &str, row: &access::Row, zone: &TimeZone, sources: &Sources) -> Self {
         let text = |text: &Option<String>| escape(text.as_deref().unwrap_or_default()).into_owned();
         let local = |at: &Option<String>, form| {
             at.as_ref().map(|at| time::local(at, zone, form)).unwrap_or_default()
         };
-        let commit: String = row.commit.iter().flat_map(|id| id.chars().take(7)).collect();
-        let author = text(&row.author);
+        let commit = row.commit.as_deref();
+        let commit = commit.map(|it| Linked::commit(it, &[&row.author], Some(sources)));
         Self {
             link: link(workspace, &row.email),
             email: escape(&row.email).into_owned(),
@@ -105,8 +110,8 @@ impl Row {
             status: row.status.clone(),
             since: local(&row.since, "%Y-%m-%d"),
             until: local(&row.until, "%Y-%m-%d %H:%M"),
-            commit: format!("{commit} {author}").trim().to_owned(),
-            place: text(&row.place),
+            commit: commit.unwrap_or_default(),
+            place: Linked::place(row.member, sources),
         }
     }
 }
@@ -156,9 +161,9 @@ pub(super) async fn person(
     let page_link = |offset| format!("{}?offset={offset}", link(&name, email.as_str()));
     let part = (query.offset, PAGE_SIZE, events.len());
     let paged = Paged::new(part, "events, newest first", page_link);
-    let zone = &context.layout.zone;
+    let shown = context.layout.shown();
     let events = events.iter().skip(query.offset).take(PAGE_SIZE);
-    let events = events.map(|event| EventRow::new(&name, event, zone)).collect();
+    let events = events.map(|event| EventRow::new(&name, event, shown)).collect();
     let email = escape(email.as_str()).into_owned();
     Ok(page(&Person { layout: context.layout, name, email, sections, events, paged }))
 }

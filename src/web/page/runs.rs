@@ -40,7 +40,7 @@ pub(super) async fn list(
     };
     let older = found.last().filter(|_| found.len() == PAGE_SIZE).map(|run| run.seq);
     let PageContext { layout, now, .. } = context;
-    let row = |run| RunRow::new(&name, run, (0, FEW_EVENTS), now, &layout.zone);
+    let row = |run| RunRow::new(&name, run, (0, FEW_EVENTS), now, layout.shown());
     let runs = found.iter().map(row).collect();
     Ok(page(&RunsPage { layout, name, changed, runs, older }))
 }
@@ -68,7 +68,7 @@ pub(super) async fn one(
         let message = "The ledger has no run with this number.";
         return Err(error_page(layout, StatusCode::NOT_FOUND, "Run not found", message));
     };
-    let run = RunRow::new(&name, &found, (query.offset, EVENTS), now, &layout.zone);
+    let run = RunRow::new(&name, &found, (query.offset, EVENTS), now, layout.shown());
     Ok(page(&RunPage { layout, name, run }))
 }
 

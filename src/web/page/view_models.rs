@@ -6,14 +6,15 @@ use jiff::tz::TimeZone;
 use serde::Deserialize;
 
 use crate::daemon::NextRun;
-use crate::diagnostic::Sources;
+use crate::diagnostic::{FileId, Place, Sources};
 use crate::escape::escape;
 use crate::failure::FailureKind;
 pub(super) use crate::link::encoded;
 use crate::memory::events::{Event, EventKind};
 use crate::memory::runs::Run;
-use crate::render::{history, joined, role_change, rows, time};
+use crate::render::{at, history, joined, role_change, rows, time};
 use crate::report::{RunStatus, Trigger};
+use crate::revision::abbreviate;
 use crate::web::status::LastRun;
 
 pub(super) struct When {
@@ -137,7 +138,7 @@ pub(super) struct PlanRow {
     pub role: String,
     pub link: String,
     pub why: String,
-    pub place: String,
+    pub place: Linked,
 }
 
 impl PlanRow {
@@ -147,7 +148,7 @@ impl PlanRow {
             guards => format!("held by {guards}"),
         };
         let why = joined(&[&*row.why, &row.approval, row.warning, &held_by], "; ");
-        let place = row.at(sources).unwrap_or_default();
+        let place = Linked::place(row.place, sources);
         let (kind, role) = match row.kind {
             rows::Kind::Held => row.what.split_once(' ').unwrap_or((&row.what, "")),
             kind => (kind.as_str(), &*row.what),
@@ -169,9 +170,52 @@ impl PlanRow {
     }
 }
 
+/// A text, and the page of the git forge about it, if there is one.
+#[derive(Default)]
+pub(super) struct Linked {
+    pub text: String,
+    pub url: Option<String>,
+}
+
+impl Linked {
+    /// A commit by its full id, with author and subject if they are known.
+    pub fn commit(full: &str, details: &[&Option<String>], sources: Option<&Sources>) -> Self {
+        let details = details.iter().filter_map(|it| it.as_deref());
+        let parts: Vec<&str> = details.collect();
+        let text = format!("{} {}", abbreviate(full), parts.join(" "));
+        Self {
+            text: escape(text.trim_end()).into_owned(),
+            url: sources.and_then(|it| it.commit_url(full)),
+        }
+    }
+
+    pub fn text(text: String) -> Self {
+        Self { text, url: None }
+    }
+
+    /// The first line of a file.
+    pub fn file(file: FileId, sources: &Sources) -> Self {
+        let url = sources.line_url(Place { file, line: 1, column: 1, start: 0, end: 0 });
+        Self { text: escape(sources.name(file)).into_owned(), url }
+    }
+
+    /// A place in the roster.
+    pub fn place(place: Option<Place>, sources: &Sources) -> Self {
+        let text = place.map(|place| at(sources, place)).unwrap_or_default();
+        Self { text, url: place.and_then(|place| sources.line_url(place)) }
+    }
+}
+
 /// The path of the page of one person.
 pub(super) fn link(workspace: &str, email: &str) -> String {
     format!("/workspaces/{workspace}/people/{}", encoded(email))
+}
+
+/// How events are shown: their zone, and the roster in use, whose repository has their commits.
+#[derive(Clone, Copy)]
+pub(super) struct Shown<'a> {
+    pub zone: &'a TimeZone,
+    pub sources: Option<&'a Sources>,
 }
 
 pub(super) struct EventRow {
@@ -185,23 +229,19 @@ pub(super) struct EventRow {
     pub email: String,
     pub role: String,
     pub outcome: String,
-    pub commit: String,
+    pub commit: Linked,
 }
 
 impl EventRow {
-    pub fn new(workspace: &str, event: &Event, zone: &TimeZone) -> Self {
+    pub fn new(workspace: &str, event: &Event, Shown { zone, sources }: Shown<'_>) -> Self {
         let row = history::Row::of(workspace, event);
         let (class, symbol) = event_style(&event.kind);
         let text = |text: &str| escape(text).into_owned();
         let role = role_change(row.from.as_deref(), row.to.as_deref());
         let outcome = [&row.outcome, &row.reason, &row.detail, &row.approval, &row.place];
         let outcome: Vec<&str> = outcome.into_iter().flatten().map(String::as_str).collect();
-        let commit = row.commit.as_deref().map(|commit| {
-            let short = crate::revision::abbreviate(commit);
-            let author = row.author.as_deref().unwrap_or_default();
-            let subject = row.subject.as_deref().unwrap_or_default();
-            format!("{short} {author} {subject}").trim_end().to_owned()
-        });
+        let commit = row.commit.as_deref();
+        let commit = commit.map(|it| Linked::commit(it, &[&row.author, &row.subject], sources));
         Self {
             exact: row.at.clone(),
             at: local(&row.at, zone),
@@ -212,7 +252,7 @@ impl EventRow {
             email: text(&row.email),
             role: text(&role),
             outcome: text(&outcome.join("; ")),
-            commit: text(&commit.unwrap_or_default()),
+            commit: commit.unwrap_or_default(),
         }
     }
 }
@@ -239,7 +279,7 @@ pub(super) struct RunRow {
     pub status: &'static str,
     pub summary: String,
     pub trigger: &'static str,
-    pub commit: Option<String>,
+    pub commit: Option<Linked>,
     pub plan: Option<String>,
     pub failure: Option<String>,
     pub events: Vec<EventRow>,
@@ -256,7 +296,7 @@ impl RunRow {
         run: &Run,
         (offset, size): (usize, usize),
         now: Timestamp,
-        zone: &TimeZone,
+        shown: Shown<'_>,
     ) -> Self {
         let record = &run.record;
         let parts = [
@@ -275,15 +315,15 @@ impl RunRow {
         Self {
             id: run.seq,
             paged: Paged::new((offset, size, run.events.len()), "events", page),
-            at: When::new(run.at, now, zone),
+            at: When::new(run.at, now, shown.zone),
             duration: time::duration(run.at.duration_since(record.started)),
             status: record.status.as_str(),
             summary: format!("{}{stale}", crate::render::counts(parts)),
             trigger: trigger_description(record.trigger),
-            commit: record.commit.as_ref().map(text),
+            commit: record.commit.as_ref().map(|it| Linked::commit(it, &[], shown.sources)),
             plan: record.plan.as_ref().map(|plan| plan.chars().take(8).collect()),
             failure: record.failure.as_ref().map(text),
-            events: events.map(|event| EventRow::new(workspace, event, zone)).collect(),
+            events: events.map(|event| EventRow::new(workspace, event, shown)).collect(),
             link,
         }
     }

@@ -9,11 +9,11 @@ use serde::Deserialize;
 
 use super::overview::headline;
 use super::view_models::{
-    FEW_EVENTS, Paged, PlanRow, RunRow, When, advice, encoded, last_run, next_run,
+    FEW_EVENTS, Linked, Paged, PlanRow, RunRow, When, advice, encoded, last_run, next_run,
 };
 use super::{Layout, PageContext, page};
 use crate::escape::escape;
-use crate::reconcile::Observation;
+use crate::reconcile::{Loaded, Observation};
 use crate::render::plot::{Plot, plot};
 use crate::render::rows::{self, Kind};
 use crate::render::{Summary, access, approve};
@@ -42,8 +42,8 @@ struct Workspace {
     advice: &'static str,
     next_run: Option<(When, &'static str)>,
     converged: Option<When>,
-    /// None before the first listing.
-    roster: Option<String>,
+    /// Files, commit and number of members; empty before the first listing.
+    roster: Vec<Linked>,
     plan: PlanView,
     can_request: bool,
     /// The result of a request for a run.
@@ -84,7 +84,7 @@ pub(super) async fn show(
     let plan = plan.unwrap_or_default();
     let (plot, runs, ledger_error) = match &history {
         Ok(history) => {
-            let row = |run| RunRow::new(&name, run, (0, FEW_EVENTS), now, &zone);
+            let row = |run| RunRow::new(&name, run, (0, FEW_EVENTS), now, layout.shown());
             let runs = history.runs.iter().take(RUNS).map(row).collect();
             (plot(&history.timeline, now, &zone), runs, None)
         }
@@ -98,7 +98,7 @@ pub(super) async fn show(
         last_run: status.last_run.as_ref().map(|run| last_run(run, now, &zone)),
         next_run: status.next_run.map(|next| next_run(next, now, &zone)),
         converged: status.converged.map(|at| When::new(at, now, &zone)),
-        roster: snapshot.map(|snapshot| roster(&snapshot.observation)),
+        roster: snapshot.map(|snapshot| roster(&snapshot.observation)).unwrap_or_default(),
         plan,
         advice: status.last_run.as_ref().and_then(|it| it.failure_kind).map_or("", advice),
         can_request: app.auth.has_token(),
@@ -172,21 +172,18 @@ impl PlanView {
 }
 
 /// The files, the commit and the number of members.
-fn roster(observation: &Observation) -> String {
-    let loaded = &observation.loaded;
-    let files: Vec<_> = loaded.sources.iter().map(|(_, file)| escape(&file.name)).collect();
-    let files = match files.len() {
-        0..=3 => files.join(", "),
-        more => format!("{more} files"),
+fn roster(observation: &Observation) -> Vec<Linked> {
+    let Loaded { sources, roster, revision, .. } = &*observation.loaded;
+    let mut parts: Vec<Linked> = match sources.iter().count() {
+        0..=3 => sources.iter().map(|(file, _)| Linked::file(file, sources)).collect(),
+        more => vec![Linked::text(format!("{more} files"))],
     };
-    let commit = loaded.revision.as_ref().map(|revision| {
-        let author = revision.author.as_deref().map(|author| format!(" by {author}"));
-        let subject = revision.subject.as_deref().map(|subject| format!(": {subject}"));
-        let details = [author, subject].map(Option::unwrap_or_default).concat();
-        escape(&format!(" @ {revision}{details}")).into_owned()
-    });
-    let members = loaded.roster.members().len();
-    format!("{files}{}, {members} members", commit.unwrap_or_default())
+    let commit = revision.as_ref();
+    parts.extend(
+        commit.map(|it| Linked::commit(&it.full(), &[&it.author, &it.subject], Some(sources))),
+    );
+    parts.push(Linked::text(format!("{} members", roster.members().len())));
+    parts
 }
 
 /// Links by role, and to people with an invitation or expiring access.

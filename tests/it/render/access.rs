@@ -121,6 +121,10 @@ fn a_row_tells_everything_that_is_known_of_a_person() {
         memory.fold(&Record { seq: memory.through() + 1, at: hours(-48), entry });
     }
     let since = || Some("2026-11-23T12:00:00Z".to_owned());
+    let members = world.roster.members();
+    let place_of = |email: &str| {
+        members.iter().find(|it| it.email.as_str() == email).map(|member| member.place)
+    };
     let row = |email: &str, role: &str, status: &str, line: u32| Row {
         workspace: "acme".into(),
         email: email.into(),
@@ -128,10 +132,11 @@ fn a_row_tells_everything_that_is_known_of_a_person() {
         status: status.into(),
         since: since(),
         place: Some(format!("users.yaml:{line}")),
+        member: place_of(email),
         ..Row::default()
     };
     let matt = row("matt@acme.io", "DEVELOPER", "member", 3);
     let matt = Row { name: Some("matt".into()), role_since: since(), ..matt };
-    let zoe = row("zoe@acme.io", "ANALYST", "pending", 4);
+    let zoe = Row { is_invitation: true, ..row("zoe@acme.io", "ANALYST", "pending", 4) };
     assert_eq!(rows(&world.view(), &memory, SignedDuration::ZERO), [matt, zoe]);
 }
