@@ -85,7 +85,7 @@ fn fingerprint(fixture: Fixture) -> (Digest, Fixture) {
 #[library_benchmark(config = at_most(13_500))]
 #[bench::of(setup = empty)]
 fn text(fixture: Fixture) -> (String, Fixture) {
-    (black_box(render::text::plan(&fixture.view(), false)), fixture)
+    (black_box(render::text::plan(&fixture.view(), render::table::Screen::default())), fixture)
 }
 
 #[library_benchmark(config = at_most(37_000))]

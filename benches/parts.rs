@@ -30,10 +30,17 @@ const CONVERGED: [Part; 8] = [
     ("copy", |fixture| drop(black_box(fixture.memory.clone()))),
     ("plan", |fixture| drop(black_box(plan(&fixture.roster, &fixture.snapshot, &fixture.memory)))),
     ("guards", |fixture| drop(black_box(evaluate(&fixture.plan, &fixture.memory)))),
-    ("text", |fixture| drop(black_box(render::text::plan(&fixture.view(), false)))),
+    ("text", |fixture| {
+        drop(black_box(render::text::plan(&fixture.view(), render::table::Screen::default())))
+    }),
     ("access", |fixture| {
         let within = SignedDuration::from_hours(14 * 24);
-        let rows = render::access::rows(&fixture.view(), &fixture.memory, within);
+        let rows = render::access::rows(
+            &fixture.view(),
+            &fixture.memory,
+            &render::access::Lines::new(),
+            within,
+        );
         drop(black_box(render::json::pretty(&rows)));
     }),
 ];
@@ -45,7 +52,9 @@ const EMPTY: [Part; 8] = [
     ("fingerprint", |fixture| {
         black_box(plan::fingerprint(fixture.plan.roster, fixture.plan.changes()));
     }),
-    ("text", |fixture| drop(black_box(render::text::plan(&fixture.view(), false)))),
+    ("text", |fixture| {
+        drop(black_box(render::text::plan(&fixture.view(), render::table::Screen::default())))
+    }),
     ("diff", |fixture| drop(black_box(render::unified::diff(&fixture.view())))),
     ("json", |fixture| drop(black_box(render::json::write(&[fixture.view()])))),
     ("markdown", |fixture| drop(black_box(render::markdown::plan(&fixture.view())))),

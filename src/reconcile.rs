@@ -32,6 +32,7 @@ use crate::report::{Failure, Outcome, RunReport, Stale, Trigger};
 use crate::revision::Revision;
 
 pub use accept::held;
+pub use attribution::lines;
 pub use evaluation::{Evaluation, MAX_CHANGES, Observation, check_size, dry_run};
 pub use input::{InputError, Loaded, WorkspaceSpec, contents, load, load_within};
 pub use record::holds;

@@ -4,6 +4,7 @@ use jiff::SignedDuration;
 
 use super::args::{AccessArgs, TableFormat};
 use super::{CliError, Context, Global, exit, output, plan};
+use crate::reconcile;
 use crate::render::{access, json, table};
 
 /// Reviews a new listing and the ledger. Without a complete listing there is no review.
@@ -14,10 +15,15 @@ pub async fn run(global: &Global, args: &AccessArgs) -> Result<u8, CliError> {
     for (position, workspace) in config.workspaces.iter().enumerate() {
         let (loaded, evaluation, memory) = plan::evaluate(global, &context, workspace).await?;
         let name = &workspace.target.workspace;
-        let found = access::rows(&evaluation.view(name, &loaded), &memory, within);
+        let (members, now) = (loaded.roster.members(), evaluation.plan.now);
+        let lines = reconcile::lines(&workspace.target, &loaded, members, now);
+        let view = evaluation.view(name, &loaded);
+        let found = access::rows(&view, &memory, &lines, within);
         if args.format == TableFormat::Text {
             let gap = if position > 0 { "\n" } else { "" };
-            output::result(&format!("{gap}{}", access::as_text(name, &found, within)))?;
+            let screen = output::screen(global, false);
+            let text = access::as_text(&view, &found, within, screen);
+            output::result(&format!("{gap}{text}"))?;
         }
         rows.extend(found);
     }

@@ -43,11 +43,12 @@ pub async fn run(global: &Global, args: &ApplyArgs) -> Result<u8, CliError> {
         Some(reason) => Override::All { reason: reason.trim().to_owned() },
         None => Override::None,
     };
-    let mut codes = Vec::new();
+    let screen = output::screen(global, args.all);
+    let (shown, mut codes) = ((global, screen), Vec::new());
     for workspace in &config.workspaces {
         let name = &workspace.target.workspace;
         let show = |evaluation: &Evaluation, loaded: &Loaded| {
-            once::show_plan(&evaluation.view(name, loaded), global);
+            once::show_plan(&evaluation.view(name, loaded), global, screen);
         };
         let run = if let Some((plans, path)) = &plans {
             let Some(plan) = plans.workspace(name) else {
@@ -65,13 +66,13 @@ pub async fn run(global: &Global, args: &ApplyArgs) -> Result<u8, CliError> {
                 show(evaluation, loaded);
                 Ok(())
             };
-            once::one(&context, workspace, &cancel, global, &overrides, &is_current).await
+            once::one(&context, workspace, &cancel, shown, &overrides, &is_current).await
         } else {
             let is_agreed = |evaluation: &Evaluation, loaded: &Loaded| {
                 show(evaluation, loaded);
                 agree(evaluation, args)
             };
-            once::one(&context, workspace, &cancel, global, &overrides, &is_agreed).await
+            once::one(&context, workspace, &cancel, shown, &overrides, &is_agreed).await
         };
         codes.push(output::exit_code(global, run));
     }

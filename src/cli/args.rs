@@ -34,7 +34,7 @@ fn after_help() -> String {
 
 /// Options that only `plan` and `--plan` have.
 fn is_of_plan(id: &str) -> bool {
-    ["format", "out", "reference", "detailed_exitcode"].contains(&id)
+    ["format", "out", "reference", "detailed_exitcode", "all"].contains(&id)
 }
 
 /// The whole command line: one line for each option.
@@ -82,6 +82,9 @@ pub struct PlanArgs {
     /// Exit with 2 if anything can be applied, else with 3 if something is held
     #[arg(long)]
     pub detailed_exitcode: bool,
+    /// Show every row of long lists
+    #[arg(long)]
+    pub all: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -133,6 +136,9 @@ pub struct ApplyArgs {
     /// Apply without asking
     #[arg(long)]
     pub yes: bool,
+    /// Show every row of long lists
+    #[arg(long)]
+    pub all: bool,
     /// A plan saved by `rosterd plan --out PLAN.json`; refused as stale if anything has changed
     #[arg(value_name = "PLAN.json")]
     pub plan: Option<PathBuf>,

@@ -293,7 +293,8 @@ impl Environment for DaemonEnvironment {
         let plan_key = plan_key(loaded, evaluation);
         let before = self.reported.lock().plans.insert(workspace.to_owned(), plan_key.clone());
         if before.as_ref() != Some(&plan_key) {
-            once::show_plan(&evaluation.view(workspace, loaded), &self.global);
+            let screen = output::screen(&self.global, false);
+            once::show_plan(&evaluation.view(workspace, loaded), &self.global, screen);
         }
     }
 
@@ -322,7 +323,8 @@ impl Environment for DaemonEnvironment {
         if self.shown {
             let loaded = run.observation.as_ref().map(|observation| &observation.loaded);
             let approve_by = loaded.map(|loaded| loaded.approve_by()).unwrap_or_default();
-            once::show_run(report, sources, approve_by, &self.global);
+            let screen = output::screen(&self.global, false);
+            once::show_run(report, sources, approve_by, &self.global, screen);
         }
         if !self.logged && !self.global.quiet {
             let config = self.path.as_deref().map(|path| path.strip_prefix("./").unwrap_or(path));

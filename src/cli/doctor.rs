@@ -20,7 +20,7 @@ use crate::guard::CLOCK_TOLERANCE;
 use crate::memory::Memory;
 use crate::memory::entry::AttemptStatus;
 use crate::notifier::{self, AllowedHosts};
-use crate::render::{table, time};
+use crate::render::{self, table, time};
 
 /// What was found of one thing.
 enum Found {
@@ -120,11 +120,13 @@ async fn roster(
         Ok(loaded) => {
             let members = loaded.roster.members().len();
             let commit = loaded.revision.map(|revision| format!(", commit {revision}"));
-            Ok(format!("{members} members{}", commit.unwrap_or_default()))
+            let members = render::members(members);
+            Ok(format!("{members}{}", commit.unwrap_or_default()))
         }
         Err(CliError::Invalid(found)) => {
             let first = found.diagnostics.first().map(Diagnostic::with_hint).unwrap_or_default();
-            Err(format!("{first} ({} problems)", found.diagnostics.len()))
+            let count = found.diagnostics.len();
+            Err(format!("{first} ({count} problem{})", if count == 1 { "" } else { "s" }))
         }
         Err(CliError::Usage(why) | CliError::Held(why) | CliError::Failed(why)) => Err(why),
     }

@@ -77,14 +77,15 @@ async fn run(cli: Cli) -> Result<u8, CliError> {
         let flag = if run.plan { "--plan" } else { "--once" };
         return Err(CliError::Usage(format!("{flag} cannot be combined with a command")));
     }
-    if !run.plan && run.options != PlanArgs::default() {
-        let message = "--format, --out, --ref and --detailed-exitcode are of `rosterd plan`";
+    let of_once = PlanArgs { all: run.once && run.options.all, ..PlanArgs::default() };
+    if !run.plan && run.options != of_once {
+        let message = "--format, --out, --ref, --detailed-exitcode and --all are of `rosterd plan`";
         return Err(CliError::Usage(message.into()));
     }
     match command {
         None if run.plan => plan::run(&global, &run.options).await,
         None if run.once => {
-            let code = once::run(&global).await?;
+            let code = once::run(&global, output::screen(&global, of_once.all)).await?;
             Ok(if run.tolerate_held && code == exit::HELD { exit::OK } else { code })
         }
         None => daemon::run(&global).await,

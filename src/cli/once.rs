@@ -14,6 +14,7 @@ use crate::diagnostic::Sources;
 use crate::guard::Override;
 use crate::reconcile::{Evaluation, Loaded, Run, RunOptions, RunResult, RunSession};
 use crate::render::approve::ApproveBy;
+use crate::render::table::Screen;
 use crate::render::{self, View};
 use crate::report::{End, Failure, RunReport, RunStatus, Trigger};
 use crate::telemetry::{self, LogFormat, Standing};
@@ -21,7 +22,7 @@ use crate::telemetry::{self, LogFormat, Standing};
 const INTERRUPTED: &str = "interrupted before the plan; nothing was sent";
 
 /// Reconciles once and exits. A workspace that fails does not stop the others.
-pub async fn run(global: &Global) -> Result<u8, CliError> {
+pub async fn run(global: &Global, screen: Screen) -> Result<u8, CliError> {
     let (context, config) = Context::start(global).await?;
     let cancel = shutdown::on_signal(shutdown::AT_A_BOUNDARY)?;
     let mut codes = Vec::new();
@@ -34,10 +35,10 @@ pub async fn run(global: &Global) -> Result<u8, CliError> {
             break;
         }
         let show = |evaluation: &Evaluation, loaded: &Loaded| {
-            show_plan(&evaluation.view(&workspace.target.workspace, loaded), global);
+            show_plan(&evaluation.view(&workspace.target.workspace, loaded), global, screen);
             Ok(())
         };
-        let run = one(&context, workspace, &cancel, global, &Override::None, &show);
+        let run = one(&context, workspace, &cancel, (global, screen), &Override::None, &show);
         codes.push(output::exit_code(global, run.await));
     }
     Ok(exit::worst(codes))
@@ -51,7 +52,7 @@ pub async fn one(
     context: &Context,
     workspace: &WorkspaceConfig,
     cancel: &CancellationToken,
-    global: &Global,
+    (global, screen): (&Global, Screen),
     overrides: &Override,
     on_plan: &OnPlan<'_>,
 ) -> Result<u8, CliError> {
@@ -99,26 +100,32 @@ pub async fn one(
         }
         LogFormat::Text => show_failure(&report, global),
     }
-    show_run(&report, &loaded.sources, loaded.approve_by(), global);
+    show_run(&report, &loaded.sources, loaded.approve_by(), global, screen);
     Ok(report.status().exit_code())
 }
 
 /// Shows the plan before anything of it is sent.
-pub fn show_plan(view: &View<'_>, global: &Global) {
+pub fn show_plan(view: &View<'_>, global: &Global, screen: Screen) {
     if global.quiet {
         return;
     }
-    let text = render::text::plan(view, global.verbose > 0);
+    let text = render::text::plan(view, screen);
     // A closed stdout must not stop the run.
     let _ = output::result(&format!("{text}\n"));
 }
 
 /// Shows the outcome of every change. A run without a plan has nothing to show; with `--quiet`,
 /// neither has one that converged.
-pub fn show_run(report: &RunReport, sources: &Sources, approve_by: ApproveBy, global: &Global) {
+pub fn show_run(
+    report: &RunReport,
+    sources: &Sources,
+    approve_by: ApproveBy,
+    global: &Global,
+    screen: Screen,
+) {
     let fine = report.status() == RunStatus::Converged && !report.is_stale();
     if report.applied().is_some() && !(global.quiet && fine) {
-        let _ = output::result(&render::text::run(report, sources, approve_by, global.verbose > 0));
+        let _ = output::result(&render::text::run(report, sources, approve_by, screen));
     }
 }
 

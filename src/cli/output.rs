@@ -3,11 +3,14 @@
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 
+use terminal_size::terminal_size_of;
+
 use super::{CliError, Global};
 use crate::diagnostic::{Diagnostic, Sources};
 use crate::escape::escape;
 use crate::files::{self, Mode};
 use crate::render;
+use crate::render::table::Screen;
 use crate::telemetry::{self, Color, LogFormat};
 
 /// Sets for the whole process whether output is coloured.
@@ -29,6 +32,13 @@ pub fn result(text: &str) -> Result<(), CliError> {
         }
         _ => Ok(()),
     }
+}
+
+/// Where results are read. `--verbose` shows all rows, too.
+pub fn screen(global: &Global, all: bool) -> Screen {
+    let terminal = terminal_size_of(io::stdout());
+    let width = terminal.map(|(width, _)| usize::from(width.0)).filter(|width| *width > 0);
+    Screen { width, all: all || global.verbose > 0 }
 }
 
 /// Writes a result to a file: completely or not at all.

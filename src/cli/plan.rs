@@ -17,6 +17,7 @@ use crate::files::Mode;
 use crate::guard::operator;
 use crate::memory::Memory;
 use crate::reconcile::{self, Evaluation, InputError, LedgerConfig, Loaded, WorkspaceSpec};
+use crate::render::table::Screen;
 use crate::render::{self, View};
 use crate::source::in_place;
 
@@ -47,13 +48,15 @@ pub async fn run(global: &Global, args: &PlanArgs) -> Result<u8, CliError> {
         .collect();
     let is_stream = |path: &Path| path == Path::new("-") || path.starts_with("/dev");
     let file = args.out.as_deref().filter(|path| !is_stream(path));
-    let write = |format| rendered(&views, format, global.verbose > 0);
+    let screen = output::screen(global, args.all);
     if let Some(path) = file.filter(|_| !views.is_empty()) {
-        let text = write(args.format.unwrap_or_else(|| of_ending(path)));
+        let format = args.format.unwrap_or_else(|| of_ending(path));
+        let text = rendered(&views, format, Screen { width: None, all: true });
         output::to_file(path, &text, Mode::Private)?;
     }
     // What is saved is shown all the same, as people read it.
-    output::result(&write(args.format.filter(|_| file.is_none()).unwrap_or_default()))?;
+    let format = args.format.filter(|_| file.is_none()).unwrap_or_default();
+    output::result(&rendered(&views, format, screen))?;
     if let Some(path) = file.filter(|_| !views.is_empty()) {
         let path = path.to_string_lossy();
         output::note(&format!("saved the plan in {}", escape(&path)));
@@ -71,12 +74,12 @@ fn of_ending(path: &Path) -> PlanFormat {
     }
 }
 
-fn rendered(views: &[View<'_>], format: PlanFormat, verbose: bool) -> String {
+fn rendered(views: &[View<'_>], format: PlanFormat, screen: Screen) -> String {
     let each = |one: &dyn Fn(&View<'_>) -> String, between: &str| {
         views.iter().map(one).collect::<Vec<_>>().join(between)
     };
     match format {
-        PlanFormat::Text => each(&|view| render::text::plan(view, verbose), "\n"),
+        PlanFormat::Text => each(&|view| render::text::plan(view, screen), "\n"),
         PlanFormat::Diff => each(&render::unified::diff, ""),
         PlanFormat::Json => render::json::write(views),
         PlanFormat::Markdown => each(&render::markdown::plan, "\n"),

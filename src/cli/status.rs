@@ -6,12 +6,13 @@ use serde_json::Value;
 
 use super::args::{StatusArgs, StatusFormat};
 use super::{CliError, Global, context, exit, health, output};
-use crate::escape::escape;
-use crate::render::{table, time};
+use crate::order::natural;
+use crate::render::table::{self, Line, Screen};
+use crate::render::time;
 use crate::source::env_var;
 use crate::web::health_client;
 
-const HEADER: [&str; 6] = ["WORKSPACE", "STATE", "SINCE", "HELD", "LAST RUN", "NEXT RUN"];
+const HEADER: [&str; 7] = ["WORKSPACE", "STATE", "SINCE", "HELD", "LAST RUN", "NEXT RUN", "ERROR"];
 /// States that need attention.
 const BAD: [&str; 2] = ["failing", "stale"];
 
@@ -33,38 +34,38 @@ pub async fn run(global: &Global, args: &StatusArgs) -> Result<u8, CliError> {
     };
     output::result(&match args.format {
         StatusFormat::Json => said.clone() + "\n",
-        StatusFormat::Text => as_text(workspaces),
+        StatusFormat::Text => as_text(workspaces, output::screen(global, false)),
     })?;
     let failing = workspaces.iter().any(is_bad) || !overview["config_problems"].is_null();
     Ok(if failing { exit::FAILED } else { exit::OK })
 }
 
-fn as_text(workspaces: &[Value]) -> String {
-    let mut rows = vec![HEADER.map(str::to_owned).to_vec()];
-    rows.extend(workspaces.iter().map(|it| {
+fn as_text(workspaces: &[Value], screen: Screen) -> String {
+    let lines = workspaces.iter().map(|it| {
+        let zone = TimeZone::get(&word(&it["zone"])).unwrap_or(TimeZone::UTC);
+        let instant = |value: &Value| instant(value, &zone);
         let (last, next) = (&it["last_run"], &it["next_run"]);
         let held = it["plan"]["held"].as_u64().map_or("-".to_owned(), |held| held.to_string());
-        let failure = last["failure"].as_str().map(|why| format!(": {}", escape(why)));
-        vec![
+        let cells = [
             word(&it["name"]),
             word(&it["state"]).replace('_', " "),
             instant(&it["since"]),
             held,
-            instant(&last["finished"])
-                + " "
-                + &word(&last["status"])
-                + &failure.unwrap_or_default(),
+            instant(&last["finished"]) + " " + &word(&last["status"]),
             instant(&next["at"]),
-        ]
-    }));
-    table::aligned(&rows)
+        ];
+        Line::new(&cells, last["failure"].as_str().map(str::to_owned).as_slice())
+    });
+    let mut lines: Vec<Line> = lines.collect();
+    lines.sort_by(|a, b| natural(&a.cells[0], &b.cells[0]));
+    table::table(&HEADER, lines, screen)
 }
 
 fn word(value: &Value) -> String {
     value.as_str().unwrap_or_default().to_owned()
 }
 
-fn instant(value: &Value) -> String {
+fn instant(value: &Value, zone: &TimeZone) -> String {
     let instant = value.as_str().and_then(|text| text.parse::<Timestamp>().ok());
-    instant.map_or("-".to_owned(), |at| time::at(at, &TimeZone::UTC))
+    instant.map_or("-".to_owned(), |at| time::at(at, zone))
 }

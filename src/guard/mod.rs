@@ -185,7 +185,7 @@ impl Verdict {
     /// `indent`, to paste them below existing items that are indented like this; else with the key.
     pub fn approvals(&self, indent: Option<usize>) -> Option<String> {
         let people = self.releasable();
-        (!people.is_empty()).then(|| write::approvals(&people, "\"\" # write why", indent))
+        (!people.is_empty()).then(|| write::approvals(&people, write::REASON, indent))
     }
 
     /// The same on one line.

@@ -266,6 +266,11 @@ impl Memory {
         self.by_address.get(email).into_iter().chain(before)
     }
 
+    /// When accounts were first listed: those were there before rosterd.
+    pub fn first_listing(&self) -> Option<Timestamp> {
+        self.accounts.values().map(|account| account.since).min()
+    }
+
     pub fn account(&self, uid: &Uid) -> Option<&AccountRecord> {
         self.accounts.get(uid)
     }

@@ -12,7 +12,7 @@ use crate::memory::entry::Key;
 use crate::plan::change::Change;
 use crate::revision::Revision;
 use crate::role::Role;
-use crate::roster::{Digest, Period, Roster, checks, raw};
+use crate::roster::{Digest, Member, Period, Roster, checks, raw};
 
 /// The commit behind each change, if the history of the files has it. It may block.
 pub fn attribute<'c>(
@@ -27,10 +27,32 @@ pub fn attribute<'c>(
     let wanted = index(&loaded.roster);
     let changed = |roster: &Roster, open: &mut Vec<&'c Change>| {
         let before = index(roster);
-        open.extract_if(.., |change| says(&before, change) != says(&wanted, change)).collect()
+        let differs = |it: &Change| says(&before, it.addresses()) != says(&wanted, it.addresses());
+        open.extract_if(.., |change| differs(change)).collect()
     };
     let found = walk(rosters(spec, loaded, now), changes.iter().collect(), changed).into_iter();
     found.map(|(change, by)| (Key::of(&change.action, &change.email), by)).collect()
+}
+
+/// The commit of each member's line, if the history of the files has it: since when the roster says
+/// of the member what it says now. It may block.
+pub fn lines<'m>(
+    spec: &WorkspaceSpec,
+    loaded: &Loaded,
+    members: &'m [Member],
+    now: Timestamp,
+) -> HashMap<Email, Revision> {
+    if loaded.revision.is_none() {
+        return HashMap::new();
+    }
+    let wanted = index(&loaded.roster);
+    let changed = |roster: &Roster, open: &mut Vec<&'m Member>| {
+        let before = index(roster);
+        let differs = |it: &Member| says(&before, it.addresses()) != says(&wanted, it.addresses());
+        open.extract_if(.., |member| differs(member)).collect()
+    };
+    let found = walk(rosters(spec, loaded, now), members.iter().collect(), changed).into_iter();
+    found.map(|(member, by)| (member.email.clone(), by)).collect()
 }
 
 /// The commit that added each approval, if the history of the files has it. It may block.
@@ -97,8 +119,11 @@ fn walk<'a, T>(
 /// What a roster says of each address: role and dates.
 type Index<'a> = HashMap<&'a Email, (&'a Role, Option<&'a Period>)>;
 
-fn says<'a>(index: &Index<'a>, change: &Change) -> Option<(&'a Role, Option<&'a Period>)> {
-    change.addresses().find_map(|address| index.get(address).copied())
+fn says<'a, 'e>(
+    index: &Index<'a>,
+    mut addresses: impl Iterator<Item = &'e Email>,
+) -> Option<(&'a Role, Option<&'a Period>)> {
+    addresses.find_map(|address| index.get(address).copied())
 }
 
 fn index(roster: &Roster) -> Index<'_> {

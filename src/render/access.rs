@@ -1,13 +1,19 @@
 //! The access review: the role of each user, since when, until when, and the commit that gave it.
 
+use std::collections::{BTreeMap, HashMap};
+
+use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_with::skip_serializing_none;
 
-use super::{View, at, table, time};
+use super::table::{self, Line, Screen, paragraph};
+use super::{View, at, time, users};
 use crate::diagnostic::Place;
 use crate::directory::{Account, Invitation};
+use crate::email::Email;
+use crate::escape::escape;
 use crate::memory::Memory;
 use crate::order::natural;
 use crate::plan::matching::Matching;
@@ -32,7 +38,7 @@ pub struct Row {
     pub since: Option<String>,
     /// When it was first seen with this role.
     pub role_since: Option<String>,
-    /// The commit of the roster that gave the role; absent if rosterd did not.
+    /// The commit of the roster that gave the role, or that wrote the member's line.
     pub commit: Option<String>,
     pub author: Option<String>,
     pub subject: Option<String>,
@@ -49,6 +55,9 @@ pub struct Row {
     /// There is no account, only an invitation.
     #[serde(skip)]
     pub is_invitation: bool,
+    /// It was there in the first listing, so `since` is not when access began.
+    #[serde(skip)]
+    pub was_there: bool,
 }
 
 /// The columns of the CSV.
@@ -57,9 +66,13 @@ pub const HEADER: &str = concat!(
     "approval,until,expiring,place",
 );
 
+/// The commit of each member's line, where the history of the roster has it.
+pub type Lines = HashMap<Email, Revision>;
+
 /// All users, sorted by address. `expiring` is set if access ends within `within` of the plan.
-pub fn rows(view: &View<'_>, memory: &Memory, within: SignedDuration) -> Vec<Row> {
-    let review = Review { view, memory, now: view.plan.now, within };
+pub fn rows(view: &View<'_>, memory: &Memory, lines: &Lines, within: SignedDuration) -> Vec<Row> {
+    let (now, first) = (view.plan.now, memory.first_listing());
+    let review = Review { view, memory, lines, now, first, within };
     let matching = Matching::new(view.roster, view.snapshot, memory);
     let mut rows = Vec::new();
     for (member, found) in matching.members() {
@@ -87,7 +100,10 @@ pub fn rows(view: &View<'_>, memory: &Memory, within: SignedDuration) -> Vec<Row
 struct Review<'a> {
     view: &'a View<'a>,
     memory: &'a Memory,
+    lines: &'a Lines,
     now: Timestamp,
+    /// The first listing.
+    first: Option<Timestamp>,
     within: SignedDuration,
 }
 
@@ -102,9 +118,15 @@ impl Review<'_> {
             Phase::Present => "member",
         };
         let row = self.until(self.account(account, status), member);
-        let name = row.name.or_else(|| member.name.as_deref().map(str::to_owned));
+        let name = row.name.clone().or_else(|| member.name.as_deref().map(str::to_owned));
+        Row { name, ..self.of_line(row, member) }
+    }
+
+    /// The place of the member's line, and its commit if nothing else gave the role.
+    fn of_line(&self, row: Row, member: &Member) -> Row {
         let place = Some(at(self.view.sources, member.place));
-        Row { name, place, member: Some(member.place), ..row }
+        let line = self.lines.get(&member.email).filter(|_| row.commit.is_none());
+        Row { place, member: Some(member.place), ..row.by(line) }
     }
 
     fn until(&self, row: Row, member: &Member) -> Row {
@@ -118,20 +140,19 @@ impl Review<'_> {
     fn account(&self, account: &Account, status: &str) -> Row {
         let known = self.memory.account(&account.uid);
         let by = self.memory.given_by(&account.uid);
-        Row {
+        let row = Row {
             workspace: self.view.workspace.to_owned(),
             email: account.email.as_str().to_owned(),
             name: account.name.as_deref().map(str::to_owned),
             role: account.role.as_str().to_owned(),
             status: status.to_owned(),
             since: known.map(|known| time::exact(known.since)),
+            was_there: known.is_some_and(|known| Some(known.since) == self.first),
             role_since: known.map(|known| time::exact(known.role_since)),
-            commit: by.map(Revision::full),
-            author: by.and_then(|by| by.author.clone()),
-            subject: by.and_then(|by| by.subject.clone()),
             approval: known.and_then(|known| known.approval.as_ref()).map(super::rows::approved),
             ..Row::default()
-        }
+        };
+        row.by(by)
     }
 
     fn invitation(&self, invitation: &Invitation, member: Option<&Member>) -> Row {
@@ -145,16 +166,13 @@ impl Review<'_> {
             role: invitation.role.as_str().to_owned(),
             status: if pending { "pending" } else { "invitation expired" }.to_owned(),
             since: known.map(|known| time::exact(known.since)),
-            commit: by.map(Revision::full),
-            author: by.and_then(|by| by.author.clone()),
-            subject: by.and_then(|by| by.subject.clone()),
-            place: member.map(|member| at(self.view.sources, member.place)),
-            member: member.map(|member| member.place),
             is_invitation: true,
+            was_there: known.is_some_and(|known| Some(known.since) == self.first),
             ..Row::default()
         };
+        let row = row.by(by);
         match member {
-            Some(member) => self.until(row, member),
+            Some(member) => self.until(self.of_line(row, member), member),
             None => row,
         }
     }
@@ -174,41 +192,60 @@ pub fn count<'a>(rows: impl Iterator<Item = &'a Row>) -> String {
 }
 
 impl Row {
-    fn line(&self) -> Vec<String> {
-        let day = |at: &Option<String>| {
-            at.as_deref().map_or("–".to_owned(), |at| at.chars().take(10).collect())
-        };
+    fn by(self, revision: Option<&Revision>) -> Self {
+        let Some(Revision { author, subject, .. }) = revision else { return self };
+        let commit = revision.map(Revision::full);
+        Self { commit, author: author.clone(), subject: subject.clone(), ..self }
+    }
+
+    fn line(&self, zone: &TimeZone) -> Line {
+        let instant = |at: &Option<String>| at.as_deref()?.parse::<Timestamp>().ok();
+        let since = instant(&self.since).map_or_else(String::new, |at| {
+            let day = at.to_zoned_datetime(zone.clone()).date();
+            format!("{}{day}", if self.was_there { "first seen " } else { "" })
+        });
         let mark = if self.expiring { " !" } else { "" };
-        let until = self.until.as_ref().map(|_| format!("until {}{mark}", day(&self.until)));
+        let until = instant(&self.until).map(|at| time::last_day(at, zone) + mark);
         let commit = self.commit.as_deref().map(|commit| {
             let author = self.author.as_deref().unwrap_or_default();
             format!("@ {} {author}", abbreviate(commit)).trim_end().to_owned()
         });
-        let tail = [until, commit, self.approval.clone(), self.place.clone()];
-        let tail: Vec<String> = tail.into_iter().flatten().collect();
-        let (email, role) = (self.email.clone(), self.role.clone());
-        vec![email, role, self.status.clone(), day(&self.since), tail.join("   ")]
+        let details = [self.place.clone(), commit, self.approval.clone()];
+        let details: Vec<String> = details.into_iter().flatten().collect();
+        let (email, role, status) = (self.email.clone(), self.role.clone(), self.status.clone());
+        Line::new(&[email, role, status, since, until.unwrap_or_default()], &details)
     }
 }
 
 /// For people: one line for each user, and the count of each status.
-pub fn as_text(workspace: &str, rows: &[Row], within: SignedDuration) -> String {
+pub fn as_text(view: &View<'_>, rows: &[Row], within: SignedDuration, screen: Screen) -> String {
     let mut rows: Vec<&Row> = rows.iter().collect();
     rows.sort_by(|a, b| natural(&a.email, &b.email));
-    let lines: Vec<Vec<String>> = rows.iter().map(|row| row.line()).collect();
-    let mut counts = std::collections::BTreeMap::<&str, usize>::new();
+    let zone = &view.plan.zone;
+    let mut lines: Vec<Line> = rows.iter().map(|row| row.line(zone)).collect();
+    let said = table::said_once(&mut lines);
+    let mut counts = BTreeMap::<&str, usize>::new();
     for row in &rows {
         *counts.entry(&row.status).or_default() += 1;
     }
-    let mut summary: Vec<String> =
+    let mut statuses: Vec<String> =
         counts.iter().map(|(status, count)| format!("{count} {status}")).collect();
     let expiring = rows.iter().filter(|row| row.expiring).count();
     if expiring > 0 {
-        summary.push(format!("{expiring} ending within {} days (!)", within.as_hours() / 24));
+        let days = within.as_hours() / 24;
+        let s = if days == 1 { "" } else { "s" };
+        statuses.push(format!("{expiring} ending within {days} day{s} (!)"));
     }
-    let summary = if summary.is_empty() { "no users".to_owned() } else { summary.join(", ") };
-    let name = crate::escape::escape(workspace);
-    format!("{name}\n\n{}\n{summary}\n", table::aligned(&lines))
+    let name = escape(view.workspace);
+    if rows.is_empty() {
+        return format!("{name}   no users\n");
+    }
+    let zone = zone.iana_name().unwrap_or("UTC");
+    let header = ["WHO", "ROLE", "STATUS", "SINCE", "UNTIL", "WHY"];
+    let head = paragraph(["", "  "], &format!("{name}   {}; days in {zone}", users(view)), screen);
+    let table = table::condensed(&header, lines, said, screen);
+    let statuses = paragraph(["", ""], &statuses.join(", "), screen);
+    format!("{head}\n{table}\n{statuses}")
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use crate::diagnostic::{FileId, Sources};
 use crate::guard::Verdict;
-use crate::roster::edit;
+use crate::roster::{edit, write};
 
 /// How a person approves what is held.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -26,8 +26,13 @@ rosterd apply PLAN.json --include-held --reason \"...\"
 /// The items that would release what is held: with the key `approvals:`, or, if the first file has
 /// it already, to paste below its last item.
 pub fn lines(verdict: &Verdict, sources: &Sources) -> Option<String> {
-    let first = sources.get(FileId(0));
-    verdict.approvals(first.and_then(|file| edit::item_indent(&file.text)))
+    items(&verdict.releasable(), sources)
+}
+
+/// The items that approve these actions.
+pub fn items(people: &edit::Items<'_>, sources: &Sources) -> Option<String> {
+    let indent = sources.get(FileId(0)).and_then(|file| edit::item_indent(&file.text));
+    (!people.is_empty()).then(|| write::approvals(people, write::REASON, indent))
 }
 
 /// What to do with the lines; it is followed by a colon.

@@ -5,7 +5,8 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_with::skip_serializing_none;
 
-use super::{role_change, table, time};
+use super::table::{self, Line, Screen};
+use super::{role_change, time};
 use crate::action::Action;
 use crate::memory::events::{Change, Event, EventKind};
 use crate::revision::{Revision, abbreviate};
@@ -55,12 +56,23 @@ pub fn rows(workspace: &str, events: &[Event]) -> Vec<Row> {
 }
 
 /// For people: one line for each event, with its outcome and the commit that caused it.
-pub fn as_text(rows: &[Row], zone: &TimeZone) -> String {
+pub fn as_text(rows: &[Row], zone: &TimeZone, screen: Screen) -> String {
     if rows.is_empty() {
         return "no events recorded\n".to_owned();
     }
-    let lines: Vec<Vec<String>> = rows.iter().map(|row| row.line(zone)).collect();
-    table::aligned(&lines)
+    let mut lines: Vec<Line> = rows.iter().map(|row| row.line(zone)).collect();
+    // The zone is said once, if it is the same in winter and summer.
+    let name = |line: &Line| line.cells[0].rsplit(' ').next().map(str::to_owned);
+    let zone =
+        name(&lines[0]).filter(|zone| lines.iter().all(|it| name(it).as_ref() == Some(zone)));
+    let mut when = "WHEN".to_owned();
+    if let Some(zone) = zone {
+        let cells = lines.iter_mut().map(|line| &mut line.cells[0]);
+        cells.for_each(|cell| cell.truncate(cell.len() - zone.len() - 1));
+        when = format!("WHEN ({zone})");
+    }
+    let said = table::said_once(&mut lines);
+    table::condensed(&[&when, "EVENT", "WHO", "ROLE", "DETAILS"], lines, said, screen)
 }
 
 impl Row {
@@ -179,7 +191,7 @@ impl Row {
         }
     }
 
-    fn line(&self, zone: &TimeZone) -> Vec<String> {
+    fn line(&self, zone: &TimeZone) -> Line {
         let role = role_change(self.from.as_deref(), self.to.as_deref());
         let event = match self.event.as_str() {
             "update_role" => "role".to_owned(),
@@ -193,6 +205,6 @@ impl Row {
             let (author, subject) = (author.unwrap_or_default(), subject.unwrap_or_default());
             tail.push(format!("@ {}{author}{subject}", abbreviate(commit)));
         }
-        vec![time::to_second(&self.at, zone), event, self.email.clone(), role, tail.join("   ")]
+        Line::new(&[time::to_second(&self.at, zone), event, self.email.clone(), role], &tail)
     }
 }

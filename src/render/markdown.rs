@@ -26,6 +26,7 @@ pub fn plan(view: &View<'_>) -> String {
     });
     let files = code(&super::files(view.sources));
     let _ = writeln!(text, "\n{files}{} · plan `{fingerprint}`", commit.unwrap_or_default());
+    let _ = writeln!(text, "\n{}", prose(&super::users(view)));
     if summary.is_in_sync() {
         text.push_str("\nNo changes.\n");
     }

@@ -20,6 +20,7 @@ pub mod time;
 pub mod unified;
 pub mod why;
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use schemars::JsonSchema;
@@ -27,10 +28,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::diagnostic::{Place, Sources};
 use crate::directory::Snapshot;
+use crate::email::Email;
 use crate::escape::escape;
 use crate::guard::Verdict;
 use crate::plan::Plan;
 use crate::revision::Revision;
+use crate::role::Role;
 use crate::roster::Roster;
 use approve::ApproveBy;
 use rows::{Kind, Row};
@@ -161,6 +164,49 @@ pub(crate) fn members(count: usize) -> String {
 /// `1 person`, or `150 people`.
 pub(crate) fn people(count: usize) -> String {
     if count == 1 { "1 person".to_owned() } else { format!("{count} people") }
+}
+
+/// `41 accounts (3 ADMIN, 38 DEVELOPER), 2 invitations (2 ADMIN), 1 unmanaged`, escaped.
+/// Unmanaged people are counted apart, and so are expired invitations.
+pub fn users(view: &View<'_>) -> String {
+    let is_managed = |email: &Email| !view.roster.is_unmanaged(email);
+    let accounts = view.snapshot.accounts().iter();
+    let accounts: Vec<&Role> =
+        accounts.filter(|it| is_managed(&it.email)).map(|it| &it.role).collect();
+    let invited = |pending: bool| -> Vec<&Role> {
+        let all = view.snapshot.invitations().iter();
+        let wanted = all.filter(|it| it.status.is_pending() == pending && is_managed(&it.email));
+        wanted.map(|it| &it.role).collect()
+    };
+    let (pending, expired) = (invited(true), invited(false));
+    let all = view.snapshot.accounts().len() + view.snapshot.invitations().len();
+    let unmanaged = match all - accounts.len() - pending.len() - expired.len() {
+        0 => String::new(),
+        count => format!("{count} unmanaged"),
+    };
+    let parts = [
+        in_roles("account", &accounts),
+        in_roles("invitation", &pending),
+        in_roles("expired invitation", &expired),
+        unmanaged,
+    ];
+    let parts = joined(&parts, ", ");
+    if parts.is_empty() { "no users".to_owned() } else { escape(&parts).into_owned() }
+}
+
+/// `3 accounts (1 ADMIN, 2 DEVELOPER)`; empty if there is none.
+fn in_roles(what: &str, roles: &[&Role]) -> String {
+    let mut counts = BTreeMap::<&str, usize>::new();
+    for role in roles {
+        *counts.entry(role.as_str()).or_default() += 1;
+    }
+    let s = if roles.len() == 1 { "" } else { "s" };
+    let counts: Vec<String> =
+        counts.iter().map(|(role, count)| format!("{count} {role}")).collect();
+    match roles.len() {
+        0 => String::new(),
+        total => format!("{total} {what}{s} ({})", counts.join(", ")),
+    }
 }
 
 /// Joins the parts that are not empty.

@@ -1,15 +1,15 @@
 //! Text for a terminal. It is styled; the output stream strips styles that it does not support.
 //! Colour is never the only carrier of a meaning.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt::Write as _;
 
 use anstyle::{AnsiColor, Style};
-use unicode_width::UnicodeWidthStr as _;
 
 use super::approve::{self, ApproveBy};
 use super::rows::{self, Kind, Row};
-use super::{NO_LEDGER, Summary, View, counts, files, joined, members};
+use super::table::{self, Line, MANY, Screen, paragraph};
+use super::{NO_LEDGER, Summary, View, counts, files, members, people};
 use crate::diagnostic::Sources;
 use crate::escape::escape;
 use crate::guard::{Verdict, Violation};
@@ -18,15 +18,15 @@ use crate::plan::{Finding, FindingCategory};
 use crate::report::{Applied, End, Outcome, RunCounts, RunReport, RunStatus, Verification};
 use crate::revision::Revision;
 
-/// Maximum number of rows of a kind that is not a change, without `verbose`.
+/// Maximum number of rows of a kind that is not a change, unless all are to be shown.
 const FOLDED: usize = 8;
-/// Wider cells do not widen their column.
-const WIDEST: usize = 44;
+/// How to see the rows that are not shown.
+const SHOW_ALL: &str = "--all shows them";
 const BOLD: Style = Style::new().bold();
 const DIM: Style = Style::new().dimmed();
 
-/// One plan. `verbose` shows every row.
-pub fn plan(view: &View<'_>, verbose: bool) -> String {
+/// One plan.
+pub fn plan(view: &View<'_>, screen: Screen) -> String {
     let rows = rows::of_view(view);
     let summary = Summary::of(view.plan, &rows);
     let head = head(view.workspace, view.sources, view.revision);
@@ -35,10 +35,13 @@ pub fn plan(view: &View<'_>, verbose: bool) -> String {
         let note = ledger_note(view);
         return format!("{head}   No changes: {members} in sync\n{note}");
     }
-    let mut text = format!("{head}   plan {}\n\n", view.plan.fingerprint.short());
-    let lines: Vec<Line<'_>> = rows.iter().map(|row| Line::of(row, view.sources)).collect();
-    write_lines(&mut text, &lines, verbose);
-    violations(&mut text, view.verdict, view.sources, view.approve_by);
+    let mut text = format!("{head}   plan {}\n", view.plan.fingerprint.short());
+    let rows = if screen.all { rows } else { merged(rows) };
+    let lines: Vec<Shown> = rows.iter().map(|row| of_row(row, view.sources)).collect();
+    text.push_str(&paragraph(["", "  "], &super::users(view), screen));
+    text.push('\n');
+    text.push_str(&rows_table(&lines, screen));
+    violations(&mut text, view.verdict, view.sources, view.approve_by, screen);
     let note = if summary.is_in_sync() { "No changes: " } else { "" };
     let _ = writeln!(text, "\n{BOLD}{note}{summary}{BOLD:#}");
     text + &ledger_note(view)
@@ -46,7 +49,7 @@ pub fn plan(view: &View<'_>, verbose: bool) -> String {
 
 /// The result of a run: its outcomes, the held changes and the remaining ones. The findings were
 /// shown with the plan, so a run without changes is one line.
-pub fn run(report: &RunReport, sources: &Sources, approve_by: ApproveBy, verbose: bool) -> String {
+pub fn run(report: &RunReport, sources: &Sources, approve_by: ApproveBy, screen: Screen) -> String {
     let head = head(&report.workspace, sources, None);
     let stale =
         if report.is_stale() { "   (last valid roster: the files have errors)" } else { "" };
@@ -68,12 +71,12 @@ pub fn run(report: &RunReport, sources: &Sources, approve_by: ApproveBy, verbose
     }
     let held = rows::held(&applied.verdict, applied.plan.now, sources);
     let done = changed.iter().zip(&applied.outcomes);
-    let mut lines: Vec<Line<'_>> =
-        done.map(|(row, (_, outcome))| Line::of_outcome(row, outcome, sources)).collect();
-    lines.extend(held.iter().map(|row| Line::of(row, sources)));
+    let mut lines: Vec<Shown> =
+        done.map(|(row, (_, outcome))| of_outcome(row, outcome, sources)).collect();
+    lines.extend(held.iter().map(|row| of_row(row, sources)));
     let mut text = format!("{head}{stale}   plan {}\n\n", applied.plan.fingerprint.short());
-    write_lines(&mut text, &lines, verbose);
-    violations(&mut text, &applied.verdict, sources, approve_by);
+    text.push_str(&rows_table(&lines, screen));
+    violations(&mut text, &applied.verdict, sources, approve_by, screen);
     // What the plan after the run has, without what the table shows.
     if let Verification::Read(residue) = &applied.verification {
         let tried = applied.outcomes.iter().map(|(change, _)| change.sort_key());
@@ -84,11 +87,10 @@ pub fn run(report: &RunReport, sources: &Sources, approve_by: ApproveBy, verbose
             (residue.released.iter().collect(), "no longer held, for the next run"),
         ];
         for (changes, title) in lists.into_iter().filter(|(changes, _)| !changes.is_empty()) {
-            let rows: Vec<Row> =
-                changes.into_iter().map(|it| rows::of_change(it, sources)).collect();
-            let lines: Vec<Line<'_>> = rows.iter().map(|row| Line::of(row, sources)).collect();
+            let rows = changes.into_iter().map(|it| rows::of_change(it, sources));
+            let lines: Vec<Shown> = rows.map(|row| of_row(&row, sources)).collect();
             let _ = writeln!(text, "\n{title}:");
-            write_lines(&mut text, &lines, false);
+            text.push_str(&rows_table(&lines, screen));
         }
     }
     let _ = writeln!(text, "\n{BOLD}{last_line}{BOLD:#}");
@@ -137,103 +139,108 @@ fn head(workspace: &str, sources: &Sources, revision: Option<&Revision>) -> Stri
     format!("{BOLD}{name}{BOLD:#}   {}{commit}", files(sources))
 }
 
-/// One line of the table, and its style.
-struct Line<'a> {
-    symbol: char,
-    style: Style,
-    row: &'a Row,
-    tail: String,
-    /// Whether it may be folded with others of its kind.
-    folds: bool,
+/// One line of the table, and whether it may be folded with others of its kind.
+type Shown = (Line, bool);
+
+fn line(row: &Row, symbol: char, kind: Kind, details: &[&str]) -> Line {
+    let cells =
+        vec![format!("{symbol} {}", row.kind.as_str()), row.email.clone(), row.what.clone()];
+    let details = details.iter().filter(|it| !it.is_empty()).map(|&it| it.to_owned()).collect();
+    Line { style: style(kind), cells, details }
 }
 
-impl<'a> Line<'a> {
-    fn of(row: &'a Row, sources: &Sources) -> Self {
-        let place = row.at(sources).unwrap_or_default();
-        Self {
-            symbol: row.kind.symbol(),
-            style: style(row.kind),
-            row,
-            tail: joined(&[&*row.why, &row.approval, row.warning, &row.held_by, &place], "   "),
-            folds: !row.kind.is_change(),
-        }
-    }
-
-    fn of_outcome(row: &'a Row, outcome: &Outcome, sources: &Sources) -> Self {
-        let folds = matches!(outcome, Outcome::NotSent(_));
-        let (symbol, style_of, text) = match outcome {
-            Outcome::Done => ('✓', Kind::Invite, "done".to_owned()),
-            Outcome::Rejected(why) => {
-                ('×', Kind::NeedsAction, format!("rejected: {}", escape(why)))
-            }
-            Outcome::Unknown(why) => ('?', Kind::Held, format!("unknown: {}", escape(why))),
-            Outcome::NotSent(why) => ('!', Kind::Held, format!("skipped: {}", escape(why))),
-        };
-        let tail =
-            joined(&[&*text, &row.why, &row.approval, &row.at(sources).unwrap_or_default()], "   ");
-        Self { symbol, style: style(style_of), row, tail, folds }
-    }
-
-    fn write(&self, text: &mut String, email: usize, what: usize) {
-        let Self { style, symbol, .. } = self;
-        let line = format!(
-            "  {style}{symbol} {:<12}{style:#}  {}  {}  {}",
-            self.row.kind.as_str(),
-            pad(&self.row.email, email),
-            pad(&self.row.what, what),
-            self.tail,
-        );
-        text.push_str(line.trim_end());
-        text.push('\n');
-    }
+fn of_row(row: &Row, sources: &Sources) -> Shown {
+    let place = row.at(sources).unwrap_or_default();
+    let details = [&*row.why, &row.approval, row.warning, &row.held_by, &place];
+    (line(row, row.kind.symbol(), row.kind, &details), !row.kind.is_change())
 }
 
-/// Writes the table. Lines that may be folded are cut after [`FOLDED`] of a kind.
-fn write_lines(text: &mut String, lines: &[Line<'_>], verbose: bool) {
-    let widest = |cell: fn(&Row) -> &str| {
-        let widths = lines.iter().map(|line| cell(line.row).width());
-        widths.filter(|width| *width <= WIDEST).max().unwrap_or(0)
+fn of_outcome(row: &Row, outcome: &Outcome, sources: &Sources) -> Shown {
+    let (symbol, kind, text) = match outcome {
+        Outcome::Done => ('✓', Kind::Invite, "done".to_owned()),
+        Outcome::Rejected(why) => ('×', Kind::NeedsAction, format!("rejected: {}", escape(why))),
+        Outcome::Unknown(why) => ('?', Kind::Held, format!("unknown: {}", escape(why))),
+        Outcome::NotSent(why) => ('!', Kind::Held, format!("skipped: {}", escape(why))),
     };
-    let (email, what) = (widest(|row| &row.email), widest(|row| &row.what));
-    for group in lines.chunk_by(|a, b| a.folds && b.folds && a.row.kind == b.row.kind) {
-        // Folding a single row would not save a line.
-        let shown = if verbose || group.len() <= FOLDED + 1 { group.len() } else { FOLDED };
-        for line in &group[..shown] {
-            line.write(text, email, what);
+    let place = row.at(sources).unwrap_or_default();
+    let details = [&*text, &row.why, &row.approval, &place];
+    (line(row, symbol, kind, &details), matches!(outcome, Outcome::NotSent(_)))
+}
+
+/// Notes that say the same of many people become one row.
+fn merged(rows: Vec<Row>) -> Vec<Row> {
+    let mut same = HashMap::<String, usize>::new();
+    for row in rows.iter().filter(|row| row.kind == Kind::Info) {
+        *same.entry(row.why.clone()).or_default() += 1;
+    }
+    let merged = rows.into_iter().filter_map(|row| match same.get_mut(&row.why) {
+        Some(0) if row.kind == Kind::Info => None,
+        Some(count) if row.kind == Kind::Info && *count >= MANY => {
+            let (email, why) = (people(std::mem::take(count)), format!("{}; {SHOW_ALL}", row.why));
+            Some(Row { email, what: String::new(), why, place: None, ..row })
         }
-        if let Some(line) = group.get(shown) {
-            let Line { style, symbol, row, .. } = line;
-            let (kind, more) = (row.kind.as_str(), group.len() - shown);
-            let dots = pad("…", email);
-            let _ = writeln!(text, "  {style}{symbol} {kind:<12}{style:#}  {dots}  {more} more");
+        _ => Some(row),
+    });
+    merged.collect()
+}
+
+/// The table. What many lines of one kind have in common is said once, below them.
+fn rows_table(lines: &[Shown], screen: Screen) -> String {
+    let mut shown = Vec::new();
+    for group in lines.chunk_by(|(a, _), (b, _)| a.cells[0] == b.cells[0]) {
+        let mut lines: Vec<Line> = group.iter().map(|(line, _)| line.clone()).collect();
+        let common = table::said_once(&mut lines);
+        let (style, kind, count) = (lines[0].style, lines[0].cells[0].clone(), lines.len());
+        let note = |text| Line { style, cells: vec![kind.clone()], details: vec![text] };
+        // Folding a single row would not save a line.
+        let is_folded = !screen.all && count > FOLDED + 1 && group.iter().all(|(_, folds)| *folds);
+        if is_folded {
+            lines.truncate(FOLDED);
+        }
+        shown.append(&mut lines);
+        if is_folded {
+            shown.push(note(format!("… {} more; {SHOW_ALL}", count - FOLDED)));
+        }
+        if !common.is_empty() {
+            shown.push(note(format!("all {count}: {}", common.join(", "))));
         }
     }
+    table::condensed(&["  KIND", "WHO", "ROLE", "WHY"], shown, Vec::new(), screen)
 }
 
-fn pad(cell: &str, width: usize) -> String {
-    format!("{cell}{}", " ".repeat(width.saturating_sub(cell.width())))
-}
-
-fn violations(text: &mut String, verdict: &Verdict, sources: &Sources, approve_by: ApproveBy) {
+fn violations(
+    text: &mut String,
+    verdict: &Verdict,
+    sources: &Sources,
+    approve_by: ApproveBy,
+    screen: Screen,
+) {
     for (position, violation) in verdict.violations.iter().enumerate() {
         let style = style(Kind::Held);
-        let gap = if position == 0 { "\n" } else { "" };
         let Violation { guard, message, hint } = violation;
-        let _ = writeln!(text, "{gap}{style}held by {guard}{style:#}: {}", escape(message));
-        let _ = writeln!(text, "  {DIM}hint:{DIM:#} {}", escape(hint));
+        let message = format!("{style}held by {guard}{style:#}: {}", escape(message));
+        text.push_str(if position == 0 { "\n" } else { "" });
+        text.push_str(&paragraph(["", "  "], &message, screen));
+        let hint = format!("{DIM}hint:{DIM:#} {}", escape(hint));
+        text.push_str(&paragraph(["  ", "  "], &hint, screen));
     }
-    let Some(lines) = approve::lines(verdict, sources) else { return };
+    if let Some(lines) = approve::lines(verdict, sources) {
+        text.push_str(&to_approve(&lines, "--all", approve_by, screen));
+    }
+}
+
+/// What to do with the lines that approve. `who` selects people in the command.
+pub(super) fn to_approve(lines: &str, who: &str, approve_by: ApproveBy, screen: Screen) -> String {
     let (instruction, lines) = match approve_by {
-        ApproveBy::Commit => (approve::instruction(&lines), lines.as_str()),
+        ApproveBy::Commit => (approve::instruction(lines).replace("--all", who), lines),
         ApproveBy::SavedPlan => {
             let why = "the roster is not in a git work tree, so run these, with the same options";
             (why.to_owned(), approve::SAVED_PLAN)
         }
     };
-    let _ = writeln!(text, "\nto approve, {instruction}:\n");
-    for line in lines.lines() {
-        let _ = writeln!(text, "  {line}");
-    }
+    let instruction = paragraph(["", ""], &format!("to approve, {instruction}:"), screen);
+    let lines: String = lines.lines().map(|line| format!("  {line}\n")).collect();
+    format!("\n{instruction}\n{lines}")
 }
 
 fn style(kind: Kind) -> Style {

@@ -25,7 +25,23 @@ pub fn at(instant: Timestamp, zone: &TimeZone) -> String {
     instant.to_zoned_datetime(zone.clone()).strftime("%Y-%m-%d %H:%M %Z").to_string()
 }
 
-/// The same to the second, of a time for machines.
+/// An end of access: an end at midnight is that of the last day, as a roster writes it.
+/// `2026-12-31 24:00 CET`, where [`at`] is `2027-01-01 00:00 CET`.
+pub fn end(instant: Timestamp, zone: &TimeZone) -> String {
+    let shown = at(instant, zone);
+    match shown.split_once(" 00:00 ") {
+        Some((_, name)) => format!("{} 24:00 {name}", last_day(instant, zone)),
+        None => shown,
+    }
+}
+
+/// The day of the last instant before an end: `2026-12-31`.
+pub fn last_day(end: Timestamp, zone: &TimeZone) -> String {
+    let last = end.saturating_sub(SignedDuration::from_nanos(1)).unwrap_or(end);
+    last.to_zoned_datetime(zone.clone()).date().to_string()
+}
+
+/// The same as [`at`], to the second, of a time for machines.
 pub fn to_second(exact: &str, zone: &TimeZone) -> String {
     local(exact, zone, "%Y-%m-%d %H:%M:%S %Z")
 }
@@ -64,6 +80,9 @@ mod tests {
         assert_eq!(at(midnight, &berlin), "2026-12-01 00:00 CET");
         assert_eq!(to_second("2026-07-01T10:00:09Z", &berlin), "2026-07-01 12:00:09 CEST");
         assert_eq!(to_second("never", &berlin), "never");
+        let end = |instant: &str| super::end(instant.parse().unwrap(), &berlin);
+        assert_eq!(end("2026-12-31T23:00:00Z"), "2026-12-31 24:00 CET", "`expires: 2026-12-31`");
+        assert_eq!(end("2026-12-31T17:00:00Z"), "2026-12-31 18:00 CET");
     }
 
     #[test]

@@ -8,7 +8,8 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::history::{self, Row};
-use super::{View, at, findings, joined, rows, table, time};
+use super::table::{self, Line, Screen};
+use super::{View, approve, at, findings, joined, rows, text, time};
 use crate::directory::{Account, Invitation};
 use crate::email::Email;
 use crate::escape::escape;
@@ -31,12 +32,15 @@ pub struct Person {
     pub invitations: Vec<String>,
     /// What rosterd will do next.
     pub next: Vec<String>,
+    /// The items of `approvals:` that would release what is held for this person.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub approvals: Option<String>,
     /// Past events.
     pub history: Vec<Row>,
 }
 
 /// The member with this address or alias.
-fn member<'a>(view: &View<'a>, email: &Email) -> Option<&'a Member> {
+pub fn member<'a>(view: &View<'a>, email: &Email) -> Option<&'a Member> {
     view.roster.members().iter().find(|it| it.addresses().any(|a| a == email))
 }
 
@@ -63,16 +67,28 @@ pub fn closest_address<'a>(view: &View<'a>, email: &Email) -> Option<&'a str> {
     closest(email.as_str(), members.chain(accounts))
 }
 
-/// All sections and the history. Not escaped.
-pub fn person(view: &View<'_>, memory: &Memory, events: &[Event], email: &Email) -> Person {
+/// All sections and the history. Not escaped. `line` is the commit of the person's line.
+pub fn person(
+    view: &View<'_>,
+    memory: &Memory,
+    events: &[Event],
+    email: &Email,
+    line: Option<&Revision>,
+) -> Person {
     let (member, addresses) = (member(view, email), addresses(view, email));
     let found = Explained { view, memory, member, addresses: &addresses, now: view.plan.now };
+    let mut releasable = view.verdict.releasable();
+    for people in releasable.values_mut() {
+        people.retain(|email| addresses.contains(email));
+    }
+    releasable.retain(|_, people| !people.is_empty());
     Person {
         email: email.as_str().to_owned(),
-        roster: found.roster(email),
+        roster: found.roster(email, line),
         workspace: found.workspace(),
         invitations: found.invitations(),
         next: found.next(),
+        approvals: approve::items(&releasable, view.sources),
         history: history::rows(view.workspace, events),
     }
 }
@@ -90,19 +106,23 @@ impl Person {
 }
 
 /// The same as text.
-pub fn text(view: &View<'_>, person: &Person, has_ledger: bool) -> String {
+pub fn text(view: &View<'_>, person: &Person, has_ledger: bool, screen: Screen) -> String {
     let mut text = format!("{} in {}\n\n", escape(&person.email), escape(view.workspace));
     let rows = person.sections().into_iter().flat_map(|(title, lines)| {
         // The title is beside the first line.
         let titles = iter::once(title.to_owned()).chain(iter::repeat(String::new()));
-        titles.zip(lines).map(|(title, line)| vec![title, line.clone()])
+        titles.zip(lines).map(|(title, line)| Line::new(&[&title], &[line]))
     });
-    text.push_str(&table::aligned(&rows.collect::<Vec<_>>()));
+    text.push_str(&table::layout(&rows.collect::<Vec<_>>(), screen));
+    if let Some(lines) = &person.approvals {
+        let who = escape(&person.email);
+        text.push_str(&text::to_approve(lines, &who, view.approve_by, screen));
+    }
     text.push_str("\nhistory\n");
     if person.history.is_empty() {
         text.push_str(if has_ledger { "  no events recorded\n" } else { "  no ledger\n" });
     } else {
-        text.push_str(&history::as_text(&person.history, &view.plan.zone));
+        text.push_str(&history::as_text(&person.history, &view.plan.zone, screen));
     }
     text
 }
@@ -124,7 +144,7 @@ impl Explained<'_> {
         time::at(instant, self.zone())
     }
 
-    fn roster(&self, email: &Email) -> Vec<String> {
+    fn roster(&self, email: &Email, line: Option<&Revision>) -> Vec<String> {
         let Some(member) = self.member else {
             let pattern = self.view.roster.unmanaged_by(email);
             return vec![match pattern {
@@ -141,9 +161,7 @@ impl Explained<'_> {
             lines.push(format!("alias of {}", member.email));
         }
         lines.extend(dates(member, self.now, self.zone()));
-        if let Some(revision) = self.view.revision {
-            lines.push(commit(revision, self.zone()));
-        }
+        lines.extend(line.map(|revision| commit(revision, self.zone())));
         lines
     }
 
@@ -180,11 +198,17 @@ impl Explained<'_> {
         lines
     }
 
+    /// `since 2026-12-01 09:00 UTC`; what the first listing showed was there before.
+    fn since(&self, since: Timestamp) -> String {
+        let is_first = self.memory.first_listing() == Some(since);
+        format!("{} {}", if is_first { "first seen" } else { "since" }, self.at(since))
+    }
+
     fn account(&self, account: &Account) -> Vec<String> {
         let Account { uid, email, role, .. } = account;
         let known = self.memory.account(uid);
         let since = known.map(|known| {
-            let since = format!(", since {}", self.at(known.since));
+            let since = format!(", {}", self.since(known.since));
             if known.role_since == known.since {
                 return since;
             }
@@ -199,7 +223,7 @@ impl Explained<'_> {
         let Invitation { email, role, status } = invitation;
         let state = if status.is_pending() { "pending" } else { "expired" };
         let known = self.memory.invitation(email);
-        let since = known.map(|known| format!(", since {}", self.at(known.since)));
+        let since = known.map(|known| format!(", {}", self.since(known.since)));
         let mut lines =
             vec![format!("invitation for {email}, {role}, {state}{}", since.unwrap_or_default())];
         lines.extend(self.memory.invited_by(email).map(|revision| commit(revision, self.zone())));
@@ -233,7 +257,9 @@ impl Explained<'_> {
             let why = if row.why.is_empty() { String::new() } else { format!(" ({})", row.why) };
             lines.push(format!("{kind} {}{why}, held{since}:", row.what));
             let violations = verdict.violations.iter().filter(|it| held.by.contains(&it.guard));
-            lines.extend(violations.map(|it| format!("{}: {}", it.guard, it.message)));
+            lines.extend(
+                violations.map(|it| format!("{}: {}; hint: {}", it.guard, it.message, it.hint)),
+            );
         }
         let found = plan.findings().iter().filter(|finding| is_theirs(&finding.email));
         lines.extend(found.map(|finding| findings::message(finding, self.now, &plan.zone)));
@@ -248,8 +274,9 @@ impl Explained<'_> {
 fn dates(member: &Member, now: Timestamp, zone: &TimeZone) -> Vec<String> {
     let Some(period) = member.time.as_deref() else { return Vec::new() };
     let past = |at: Timestamp, note| if at <= now { note } else { "" };
-    let line = |what, at, note| format!("{what} {}{}", time::at(at, zone), past(at, note));
-    let starts = period.starts.map(|at| line("access starts", at, " (started)"));
+    let line = |what, at, note| format!("{what} {}{}", time::end(at, zone), past(at, note));
+    let starts = |at| format!("access starts {}{}", time::at(at, zone), past(at, " (started)"));
+    let starts = period.starts.map(starts);
     let ends = period.ends.map(|at| line("access ends", at, " (ended)"));
     let mut lines: Vec<String> = starts.into_iter().chain(ends).collect();
     if let Some(Elevation { role, until, reason }) = &period.elevate {
@@ -268,10 +295,12 @@ fn next_date(member: &Member, now: Timestamp, zone: &TimeZone) -> Option<String>
     let next = next.into_iter().flatten().filter(|at| *at > now).min()?;
     let what = match member.phase(next) {
         Phase::Past => "access ends",
-        _ if period.starts == Some(next) => "access starts",
+        _ if period.starts == Some(next) => {
+            return Some(format!("access starts {}", time::at(next, zone)));
+        }
         _ => "the elevation ends",
     };
-    Some(format!("{what} {}", time::at(next, zone)))
+    Some(format!("{what} {}", time::end(next, zone)))
 }
 
 fn commit(revision: &Revision, zone: &TimeZone) -> String {

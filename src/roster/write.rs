@@ -107,6 +107,9 @@ fn approval(action: BudgetName, people: &[&Email], reason: &str, indent: usize) 
     format!("{pad}- {}:{people}\n{pad}  reason: {reason}\n", action.key())
 }
 
+/// The reason of items that a person completes.
+pub const REASON: &str = "\"\" # write why";
+
 /// The items of `approvals:`: with `indent`, to stand below others that are indented like this;
 /// else with the key.
 pub fn approvals(items: &Items<'_>, reason: &str, indent: Option<usize>) -> String {

@@ -82,7 +82,7 @@ async fn person(
     let view = snapshot.observation.view(&at.name);
     let addresses = why::addresses(&view, &email);
     let events = at.app.history.events(&workspace, Some(addresses)).await.map_err(ledger_error)?;
-    Ok(Json(why::person(&view, &snapshot.observation.memory, &events, &email)))
+    Ok(Json(why::person(&view, &snapshot.observation.memory, &events, &email, None)))
 }
 
 async fn runs(at: Named, Query(query): Query<RunsQuery>) -> Result<Json<Runs>, Response> {

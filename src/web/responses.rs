@@ -37,6 +37,8 @@ pub struct WorkspaceResponse {
     pub state: String,
     /// Since when it has been in this state.
     pub since: String,
+    /// Name of the time zone, such as `Europe/Berlin`; UTC before the first listing.
+    pub zone: String,
     /// A valid roster was loaded since the start.
     pub ready: bool,
     /// When the workspace last matched the roster.
@@ -188,6 +190,7 @@ impl WorkspaceResponse {
             name: status.name.clone(),
             state: health.as_str().to_owned(),
             since: exact(since),
+            zone: status.zone().iana_name().unwrap_or("UTC").to_owned(),
             ready: status.is_ready,
             converged: status.converged.map(exact),
             last_run: status.last_run.as_ref().map(|run| LastRunResponse {

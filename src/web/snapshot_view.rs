@@ -1,5 +1,6 @@
 //! The last observation of a workspace, prepared for display.
 
+use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
 use jiff::SignedDuration;
@@ -36,7 +37,7 @@ impl SnapshotView {
     pub fn access(&self) -> &[access::Row] {
         self.access.get_or_init(|| {
             let view = self.observation.view(&self.workspace);
-            access::rows(&view, &self.observation.memory, EXPIRING)
+            access::rows(&view, &self.observation.memory, &HashMap::new(), EXPIRING)
         })
     }
 }

@@ -92,14 +92,11 @@ impl Layout {
         let statuses = app.statuses.workspaces();
         let shown = statuses.iter().find(|status| status.name == current);
         let zone = shown.map_or(TimeZone::UTC, WorkspaceStatus::zone);
-        let urgency = match shown {
-            Some(status) => status.urgency(),
-            None => {
-                let errors = config_errors.as_ref().map(|_| WorkspaceHealth::Stale);
-                let all = statuses.iter().map(WorkspaceStatus::urgency).chain(errors);
-                all.max().unwrap_or_default()
-            }
+        let of_all = || {
+            let errors = config_errors.as_ref().map(|_| WorkspaceHealth::Stale);
+            statuses.iter().map(WorkspaceStatus::urgency).chain(errors).max().unwrap_or_default()
         };
+        let urgency = shown.map_or_else(of_all, WorkspaceStatus::urgency);
         Self {
             version,
             release: env!("CARGO_PKG_VERSION"),

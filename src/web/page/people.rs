@@ -154,7 +154,7 @@ pub(super) async fn person(
         ));
     }
     // The events have a table of their own.
-    let found = why::person(&view, &snapshot.observation.memory, &[], &email);
+    let found = why::person(&view, &snapshot.observation.memory, &[], &email, None);
     let sections = found.sections().into_iter().filter(|(_, lines)| !lines.is_empty());
     let escaped = |lines: &[String]| lines.iter().map(|it| escape(it).into_owned()).collect();
     let sections = sections.map(|(heading, lines)| (heading, escaped(lines))).collect();

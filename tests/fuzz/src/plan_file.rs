@@ -92,7 +92,7 @@ fn check_round_trip(roster: &str, listing: &str) {
     for shown in [unified::diff(&view), markdown::plan(&view), github::plan(&view)] {
         output::is_harmless(&shown);
     }
-    let _ = text::plan(&view, true);
+    let _ = text::plan(&view, rosterd::render::table::Screen { width: Some(80), all: true });
 }
 
 type Desired = (Sources, rosterd::roster::Roster);

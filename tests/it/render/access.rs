@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use rosterd::memory::Memory;
 use rosterd::memory::entry::Record;
 use rosterd::memory::observe::observe;
-use rosterd::render::access::{Row, rows};
+use rosterd::render::access::{Lines, Row, rows};
 use rosterd::role::Role;
 use rosterd::roster::{Elevation, Member, Period};
 
@@ -27,7 +27,7 @@ fn elevated(until: i64, email: &str) -> Member {
 }
 
 fn reviewed(world: &World, within: i64) -> Vec<Row> {
-    rows(&world.view(), &Memory::of_ledger(), SignedDuration::from_hours(within))
+    rows(&world.view(), &Memory::of_ledger(), &Lines::new(), SignedDuration::from_hours(within))
 }
 
 fn statuses(world: &World) -> Vec<String> {
@@ -133,10 +133,11 @@ fn a_row_tells_everything_that_is_known_of_a_person() {
         since: since(),
         place: Some(format!("users.yaml:{line}")),
         member: place_of(email),
+        was_there: true,
         ..Row::default()
     };
     let matt = row("matt@acme.io", "DEVELOPER", "member", 3);
     let matt = Row { name: Some("matt".into()), role_since: since(), ..matt };
     let zoe = Row { is_invitation: true, ..row("zoe@acme.io", "ANALYST", "pending", 4) };
-    assert_eq!(rows(&world.view(), &memory, SignedDuration::ZERO), [matt, zoe]);
+    assert_eq!(rows(&world.view(), &memory, &Lines::new(), SignedDuration::ZERO), [matt, zoe]);
 }

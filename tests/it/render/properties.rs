@@ -6,6 +6,7 @@ use rosterd::directory::Account;
 use rosterd::guard::Limits;
 use rosterd::plan::OnRemoved;
 use rosterd::render::rows::Kind;
+use rosterd::render::table::Screen;
 use rosterd::render::{Summary, View, github, json, markdown, rows, saved, text, unified};
 use rosterd::role::Role;
 
@@ -26,7 +27,7 @@ fn untrusted_text_is_escaped_in_every_format() {
     let world = hostile();
     let view = world.view();
     let formats = [
-        plain(&text::plan(&view, true)),
+        plain(&text::plan(&view, Screen { width: None, all: true })),
         unified::diff(&view),
         markdown::plan(&view),
         github::plan(&view),
@@ -71,7 +72,7 @@ fn the_order_of_the_input_does_not_matter() {
     let other = World::new(members, accounts, invitations);
     let all = |view: View<'_>| {
         [
-            text::plan(&view, false),
+            text::plan(&view, Screen::default()),
             unified::diff(&view),
             markdown::plan(&view),
             github::plan(&view),
@@ -117,7 +118,7 @@ proptest! {
         prop_assert_eq!(held, world.verdict.held.len());
         let findings = propagating + pending + needs_action + drift + info;
         prop_assert_eq!(findings, world.plan.findings().len());
-        let shown = plain(&text::plan(&world.view(), true));
+        let shown = plain(&text::plan(&world.view(), Screen { width: None, all: true }));
         for row in &rows {
             let is_row = |line: &str| line.contains(row.kind.as_str()) && line.contains(&row.email);
             prop_assert!(shown.lines().any(is_row));

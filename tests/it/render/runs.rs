@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use rosterd::failure::FailureKind;
 use rosterd::render::approve::ApproveBy;
+use rosterd::render::table::Screen;
 use rosterd::render::text;
 use rosterd::report::{
     Applied, End, Failure, Outcome, Residue, RunReport, Stale, Trigger, Verification,
@@ -49,21 +50,23 @@ fn a_run_shows_outcomes_and_remaining_changes() {
     let remaining = world.verdict.approved.changes()[1..].to_vec();
     let residue = Residue { applicable: remaining, in_sync: 2, ..Residue::default() };
     let report = report(&world, &outcomes, Verification::Read(Box::new(residue)));
-    insta::assert_snapshot!(plain(&text::run(&report, &world.sources, ApproveBy::Commit, false)), @r#"
+    insta::assert_snapshot!(plain(&text::run(&report, &world.sources, ApproveBy::Commit, Screen::default())), @r#"
     acme   users.yaml   plan 80d4a020
 
-      ✓ role          matt@acme.io    DEVELOPER → ADMIN  done   elevated   users.yaml:7
-      × role          jonny@acme.io   ADMIN → BUSINESS   rejected: no\u{1b}[2J such user   users.yaml:5
-      ? invite        alice@acme.io   DEVELOPER          unknown: no answer in 60 s   users.yaml:9
-      ! held          user1@acme.io   disable DEVELOPER  not in users.yaml   cannot be undone through the API   disable-budget
-      ! held          user2@acme.io   disable DEVELOPER  not in users.yaml   cannot be undone through the API   disable-budget
-      ! held          user3@acme.io   disable DEVELOPER  not in users.yaml   cannot be undone through the API   disable-budget
-      ! held          user4@acme.io   disable DEVELOPER  not in users.yaml   cannot be undone through the API   disable-budget
-      ! held          user5@acme.io   disable DEVELOPER  not in users.yaml   cannot be undone through the API   disable-budget
-      ! held          user6@acme.io   disable DEVELOPER  not in users.yaml   cannot be undone through the API   disable-budget
-      ! held          user7@acme.io   disable DEVELOPER  not in users.yaml   cannot be undone through the API   disable-budget
-      ! held          user8@acme.io   disable DEVELOPER  not in users.yaml   cannot be undone through the API   disable-budget
-      ! held          …               4 more
+        KIND    WHO            ROLE               WHY
+      ✓ role    matt@acme.io   DEVELOPER → ADMIN  done   elevated   users.yaml:7
+      × role    jonny@acme.io  ADMIN → BUSINESS   rejected: no\u{1b}[2J such user   users.yaml:5
+      ? invite  alice@acme.io  DEVELOPER          unknown: no answer in 60 s   users.yaml:9
+      ! held    user1@acme.io  disable DEVELOPER
+      ! held    user2@acme.io  disable DEVELOPER
+      ! held    user3@acme.io  disable DEVELOPER
+      ! held    user4@acme.io  disable DEVELOPER
+      ! held    user5@acme.io  disable DEVELOPER
+      ! held    user6@acme.io  disable DEVELOPER
+      ! held    user7@acme.io  disable DEVELOPER
+      ! held    user8@acme.io  disable DEVELOPER
+      ! held    … 4 more; --all shows them
+      ! held    all 12: not in users.yaml, cannot be undone through the API, disable-budget
 
     held by disable-budget: 12 of 15 accounts within 24 h, limit 3 (guard.budgets.disable in rosterd.yaml)
       hint: if all of them are intended, approve them by name, or raise `guard.budgets.disable`, in a reviewed commit
@@ -94,7 +97,7 @@ fn a_run_shows_outcomes_and_remaining_changes() {
 fn a_run_without_changes_is_one_line() {
     let world = rich();
     let report = report(&world, &[], Verification::NotNeeded);
-    let shown = plain(&text::run(&report, &world.sources, ApproveBy::Commit, false));
+    let shown = plain(&text::run(&report, &world.sources, ApproveBy::Commit, Screen::default()));
     assert_eq!(shown, "acme   users.yaml   12 held, 1 in sync\n");
 }
 
@@ -110,10 +113,11 @@ fn a_converged_run_is_in_sync_and_a_failed_run_shows_the_error() {
     );
     let residue = Residue { in_sync: 1, ..Residue::default() };
     let mut report = report(&world, &[Outcome::Done], Verification::Read(Box::new(residue)));
-    insta::assert_snapshot!(plain(&text::run(&report, &world.sources, ApproveBy::Commit, false)), @"
+    insta::assert_snapshot!(plain(&text::run(&report, &world.sources, ApproveBy::Commit, Screen::default())), @"
     acme   users.yaml   plan e8421410
 
-      ✓ invite        alice@acme.io  ANALYST  done   users.yaml:5
+        KIND    WHO            ROLE     WHY
+      ✓ invite  alice@acme.io  ANALYST  done   users.yaml:5
 
     applied: 1 done, 1 in sync
     ");
@@ -122,7 +126,7 @@ fn a_converged_run_is_in_sync_and_a_failed_run_shows_the_error() {
         kind: FailureKind::Unauthorized,
         message: "the key is not accepted".into(),
     });
-    insta::assert_snapshot!(plain(&text::run(&report, &world.sources, ApproveBy::Commit, false)), @"acme   users.yaml   (last valid roster: the files have errors)   failed: the key is not accepted (unauthorized)");
+    insta::assert_snapshot!(plain(&text::run(&report, &world.sources, ApproveBy::Commit, Screen::default())), @"acme   users.yaml   (last valid roster: the files have errors)   failed: the key is not accepted (unauthorized)");
 }
 
 #[test]
@@ -133,7 +137,7 @@ fn a_stopped_or_unverified_run_is_not_in_sync() {
     let failed = || Verification::Failed("connection reset".into());
     let mut report = report(&world, &outcomes, failed());
     let last = |report: &RunReport| {
-        let shown = plain(&text::run(report, &world.sources, ApproveBy::Commit, false));
+        let shown = plain(&text::run(report, &world.sources, ApproveBy::Commit, Screen::default()));
         shown.lines().last().unwrap_or_default().to_owned()
     };
     let unverified = last(&report);
@@ -162,10 +166,11 @@ fn skipped_changes_are_folded() {
         &report(&world, &outcomes, Verification::NotNeeded),
         &world.sources,
         ApproveBy::Commit,
-        false,
+        Screen::default(),
     );
     assert!(shown.contains("22 more") && shown.contains("30 skipped"), "{shown}");
-    assert_eq!(shown.matches("skipped: interrupted").count(), 8, "{shown}");
+    assert!(shown.contains("all 30: skipped: interrupted"), "{shown}");
+    assert_eq!(shown.matches("@acme.io").count(), 8, "{shown}");
 }
 
 #[test]
@@ -176,12 +181,13 @@ fn changes_that_are_not_visible_yet_are_counted_as_propagating() {
         Residue { propagating: 1, released: vec![held], in_sync: 4, ..Residue::default() };
     let done = [Outcome::Done, Outcome::Done, Outcome::Done];
     let report = report(&world, &done, Verification::Read(Box::new(residue)));
-    let shown = plain(&text::run(&report, &world.sources, ApproveBy::Commit, false));
+    let shown = plain(&text::run(&report, &world.sources, ApproveBy::Commit, Screen::default()));
     let (_, after) = shown.split_once("reason: \"\" # write why\n").unwrap();
     insta::assert_snapshot!(after, @"
 
     no longer held, for the next run:
-      - disable       user10@acme.io  DEVELOPER  not in users.yaml   cannot be undone through the API
+        KIND     WHO             ROLE       WHY
+      - disable  user10@acme.io  DEVELOPER  not in users.yaml   cannot be undone through the API
 
     3 done, 12 held, 1 propagating, 4 in sync
     ");

@@ -5,34 +5,40 @@ use rosterd::guard::Limits;
 use rosterd::link::{Links, RepoUrl};
 use rosterd::plan::OnRemoved;
 use rosterd::render::approve::{ApproveBy, COMMAND};
+use rosterd::render::table::Screen;
 use rosterd::render::{View, github, json, markdown, saved, text, unified};
 use rosterd::revision::Revision;
 use rosterd::role::Role;
+
+use unicode_width::UnicodeWidthStr as _;
 
 use super::{World, account, member, plain, rich};
 
 #[test]
 fn text_shows_every_row_once_and_folds_held_rows() {
-    insta::assert_snapshot!(plain(&text::plan(&rich().view(), false)), @r#"
+    insta::assert_snapshot!(plain(&text::plan(&rich().view(), Screen::default())), @r#"
     acme   users.yaml   plan 80d4a020
+    15 accounts (2 ADMIN, 13 DEVELOPER), 3 invitations (2 ADMIN, 1 DEVELOPER), 1 unmanaged
 
-      + invite        alice@acme.io   DEVELOPER          users.yaml:9
-      ~ role          jonny@acme.io   ADMIN → BUSINESS   users.yaml:5
-      ~ role          matt@acme.io    DEVELOPER → ADMIN  elevated   users.yaml:7
-      … pending       john@acme.io    ADMIN              invited, acceptance pending   users.yaml:11
-      … pending       max@acme.io     ADMIN              invited with a HIGHER role than BUSINESS; can be changed once accepted   users.yaml:13
-      ! held          user1@acme.io   disable DEVELOPER  not in users.yaml   cannot be undone through the API   disable-budget
-      ! held          user2@acme.io   disable DEVELOPER  not in users.yaml   cannot be undone through the API   disable-budget
-      ! held          user3@acme.io   disable DEVELOPER  not in users.yaml   cannot be undone through the API   disable-budget
-      ! held          user4@acme.io   disable DEVELOPER  not in users.yaml   cannot be undone through the API   disable-budget
-      ! held          user5@acme.io   disable DEVELOPER  not in users.yaml   cannot be undone through the API   disable-budget
-      ! held          user6@acme.io   disable DEVELOPER  not in users.yaml   cannot be undone through the API   disable-budget
-      ! held          user7@acme.io   disable DEVELOPER  not in users.yaml   cannot be undone through the API   disable-budget
-      ! held          user8@acme.io   disable DEVELOPER  not in users.yaml   cannot be undone through the API   disable-budget
-      ! held          …               4 more
-      × needs action  zoe@acme.io     DEVELOPER          invited, but not in the roster; the API cannot withdraw the invitation; if accepted, treated as any account
-      · info          max@acme.io     ADMIN              unknown invitation status QUEUED, treated as pending   users.yaml:13
-      · info          yan@acme.io     ANALYST            access starts 2026-12-01 00:00 UTC   users.yaml:15
+        KIND          WHO            ROLE               WHY
+      + invite        alice@acme.io  DEVELOPER          users.yaml:9
+      ~ role          jonny@acme.io  ADMIN → BUSINESS   users.yaml:5
+      ~ role          matt@acme.io   DEVELOPER → ADMIN  elevated   users.yaml:7
+      … pending       john@acme.io   ADMIN              invited, acceptance pending   users.yaml:11
+      … pending       max@acme.io    ADMIN              invited with a HIGHER role than BUSINESS; can be changed once accepted   users.yaml:13
+      ! held          user1@acme.io  disable DEVELOPER
+      ! held          user2@acme.io  disable DEVELOPER
+      ! held          user3@acme.io  disable DEVELOPER
+      ! held          user4@acme.io  disable DEVELOPER
+      ! held          user5@acme.io  disable DEVELOPER
+      ! held          user6@acme.io  disable DEVELOPER
+      ! held          user7@acme.io  disable DEVELOPER
+      ! held          user8@acme.io  disable DEVELOPER
+      ! held          … 4 more; --all shows them
+      ! held          all 12: not in users.yaml, cannot be undone through the API, disable-budget
+      × needs action  zoe@acme.io    DEVELOPER          invited, but not in the roster; the API cannot withdraw the invitation; if accepted, treated as any account
+      · info          max@acme.io    ADMIN              unknown invitation status QUEUED, treated as pending   users.yaml:13
+      · info          yan@acme.io    ANALYST            access starts 2026-12-01 00:00 UTC   users.yaml:15
 
     held by disable-budget: 12 of 15 accounts within 24 h, limit 3 (guard.budgets.disable in rosterd.yaml)
       hint: if all of them are intended, approve them by name, or raise `guard.budgets.disable`, in a reviewed commit
@@ -65,7 +71,7 @@ fn where_the_roster_has_approvals_only_the_new_items_are_shown() {
     world.sources = Sources::default();
     world.sources.add("users.yaml", "version: 1\napprovals:\n- invite: [a@acme.io]\n");
     let items = "\n- disable:\n    - user1@acme.io\n";
-    let shown = plain(&text::plan(&world.view(), false));
+    let shown = plain(&text::plan(&world.view(), Screen::default()));
     assert!(shown.contains(&items.replace('\n', "\n  ")), "{shown}");
     let shown = shown + &markdown::plan(&world.view());
     assert_eq!(shown.matches(" approve, add these items to `approvals:`, with a").count(), 2);
@@ -76,7 +82,7 @@ fn where_the_roster_has_approvals_only_the_new_items_are_shown() {
 fn where_nothing_is_committed_a_saved_plan_is_applied() {
     let world = rich();
     let view = View { approve_by: ApproveBy::SavedPlan, ..world.view() };
-    let shown = plain(&text::plan(&view, false));
+    let shown = plain(&text::plan(&view, Screen::default()));
     let (_, commands) = shown.split_once("\nto approve, ").unwrap();
     insta::assert_snapshot!(commands.split("\n\n1 to").next().unwrap(), @r#"
     the roster is not in a git work tree, so run these, with the same options:
@@ -111,11 +117,35 @@ fn a_comment_for_many_people_fits_and_cuts_no_address() {
 }
 
 #[test]
-fn verbose_text_shows_every_row_and_its_guard() {
-    let shown = plain(&text::plan(&rich().view(), true));
+fn every_row_is_shown_on_request_and_what_all_have_is_said_once() {
+    let shown = plain(&text::plan(&rich().view(), Screen { width: None, all: true }));
     let row = shown.lines().find(|line| line.contains("user12@acme.io")).unwrap();
-    insta::assert_snapshot!(row, @"  ! held          user12@acme.io  disable DEVELOPER  not in users.yaml   cannot be undone through the API   disable-budget");
-    assert!(!shown.contains(" more\n"));
+    insta::assert_snapshot!(row, @"  ! held          user12@acme.io  disable DEVELOPER");
+    assert!(!shown.contains(" more;"));
+    let common = "all 12: not in users.yaml, cannot be undone through the API, disable-budget\n";
+    assert_eq!(shown.matches(common).count(), 1, "{shown}");
+}
+
+#[test]
+fn a_plan_fits_the_terminal_and_is_not_wrapped_in_a_pipe() {
+    let odd = "山田.with.a.very.long.name.and.an.even.longer.family.name@subsidiary.acme.io";
+    let accounts = vec![account("alexandra@acme.io", Role::Admin), account(odd, Role::Admin)];
+    let members = vec![
+        member("alexandra@acme.io", Role::Admin, 3),
+        member("elise.of.the.data.platform.team@acme.io", Role::Business, 5),
+    ];
+    let world = World::new(members, accounts, Vec::new());
+    for width in [40, 80, 120] {
+        let screen = Screen { width: Some(width), all: false };
+        let shown = plain(&text::plan(&world.view(), screen));
+        let (table, _) = shown.rsplit_once("\n\n").unwrap();
+        for line in table.lines() {
+            assert!(line.width() <= width, "{width}: {line}");
+        }
+        assert!(table.contains("  KIND") && table.contains("WHO"), "{table}");
+    }
+    let piped = plain(&text::plan(&world.view(), Screen::default()));
+    assert!(piped.lines().any(|line| line.contains(odd) && line.contains("disable")), "{piped}");
 }
 
 #[test]
@@ -125,7 +155,7 @@ fn a_plan_in_sync_is_one_line() {
         vec![account("alexandra@acme.io", Role::Admin)],
         Vec::new(),
     );
-    insta::assert_snapshot!(plain(&text::plan(&world.view(), false)), @"acme   users.yaml   No changes: 1 member in sync");
+    insta::assert_snapshot!(plain(&text::plan(&world.view(), Screen::default())), @"acme   users.yaml   No changes: 1 member in sync");
     assert_eq!(unified::diff(&world.view()), "");
 }
 
@@ -139,11 +169,13 @@ fn drift_is_reported_and_long_or_wide_addresses_keep_the_columns() {
         OnRemoved::Report,
         &Limits::default(),
     );
-    insta::assert_snapshot!(plain(&text::plan(&world.view(), false)), @"
+    insta::assert_snapshot!(plain(&text::plan(&world.view(), Screen::default())), @"
     acme   users.yaml   plan e40e3446
+    2 accounts (1 ADMIN, 1 ANALYST)
 
-      + invite        xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx@acme.io  BUSINESS  users.yaml:5
-      ≠ drift         山田@acme.io  ANALYST   not in the roster; unchanged because of `on_removed: report`
+        KIND    WHO           ROLE      WHY
+      + invite  xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx@acme.io  BUSINESS  users.yaml:5
+      ≠ drift   山田@acme.io  ANALYST   not in the roster; unchanged because of `on_removed: report`
 
     1 to invite, 1 drift, 1 in sync
     ");
@@ -207,6 +239,8 @@ fn markdown_shows_the_plan_and_the_approvals() {
     ### rosterd plan for `acme`: 1 to invite, 2 roles to change, 12 held, 2 pending, 1 needs action, 2 info, 1 in sync
 
     `users.yaml` · plan `80d4a020`
+
+    15 accounts (2 ADMIN, 13 DEVELOPER), 3 invitations (2 ADMIN, 1 DEVELOPER), 1 unmanaged
 
     #### Changes
 
@@ -378,7 +412,8 @@ fn the_rows_of_a_lookalike_and_of_its_member_name_each_other() {
         account("alexandra@acme.io", Role::Admin),
         account("zoe@acme.io\u{a0}", Role::Developer),
     ];
-    let shown = plain(&text::plan(&World::new(members, accounts, Vec::new()).view(), false));
+    let shown =
+        plain(&text::plan(&World::new(members, accounts, Vec::new()).view(), Screen::default()));
     let row = |what: &str| shown.lines().find(|line| line.contains(what)).unwrap();
     assert!(row("  disable").contains("zoe@acme.io\\u{a0}  disable"), "{shown}");
     assert!(row("  disable").contains("not in users.yaml, resembles zoe@acme.io  "), "{shown}");
