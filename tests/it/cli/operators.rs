@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::test_env::{TestEnv, eventually};
+use super::test_env::{ROSTER, TestEnv, eventually};
+use crate::support::repository::Repository;
 
 const SOON: Duration = Duration::from_secs(20);
 
@@ -132,4 +133,37 @@ fn why_knows_whom_is_meant() {
     assert!(
         nobody.stderr().trim_end().ends_with("no user has the address somebody.else@example.com")
     );
+}
+
+#[test]
+fn a_person_has_the_commit_of_their_own_line() {
+    let stage = TestEnv::new();
+    let why = ["why", "matt@acme.io", "-u", "users.yaml"];
+    assert!(!stage.run(&why).expect(0).stdout().contains("commit "), "the roster is in no git");
+    let mut repository = Repository::at(&stage.path(""));
+    repository.commit("Alexandra", "Let all in");
+    stage.write("users.yaml", &ROSTER.replace("role: BUSINESS", "role: ANALYST"));
+    repository.commit("Jonny", "Another role for me");
+    let shown = stage.run(&why).expect(0).stdout();
+    assert!(shown.contains(": Let all in\n") && !shown.contains("Another"), "{shown}");
+    let access = stage.run(&["access", "-o", "csv", "-u", "users.yaml"]).expect(0).stdout();
+    for (email, subject) in [("matt", "Let all in"), ("jonny", "Another role for me")] {
+        let row = access.lines().find(|row| row.contains(&format!("\"{email}@acme.io\""))).unwrap();
+        assert!(row.contains(subject), "{row}");
+    }
+    stage.run(&["--once", "-u", "users.yaml"]).expect(0);
+    let shown = stage.run(&why).expect(0).stdout();
+    assert!(shown.contains("account matt@acme.io, DEVELOPER, first seen "), "{shown}");
+}
+
+#[test]
+fn why_shows_how_to_approve_what_is_held() {
+    let stage = TestEnv::with_sandbox(&["--people", "20"]);
+    let empty = "version: 1\nusers:\n  - { email: alexandra@acme.io, role: ADMIN }\n";
+    stage.write("users.yaml", empty);
+    Repository::at(&stage.path("")).commit("Matt", "Remove the others");
+    let shown = stage.run(&["why", "matt@acme.io", "-u", "users.yaml"]).expect(0).stdout();
+    assert!(shown.contains("hint: if all of them are intended"), "{shown}");
+    assert!(shown.contains("or run `rosterd approve matt@acme.io --reason"), "{shown}");
+    assert!(shown.contains("    - disable: [matt@acme.io]\n"), "{shown}");
 }
