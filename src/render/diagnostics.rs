@@ -20,11 +20,13 @@ const WIDTH: usize = 2 * AROUND + SPAN;
 /// Maximum distance of places in one frame, in bytes.
 const REGION: usize = 1 << 18;
 
-/// All diagnostics as text, separated by empty lines.
+/// All diagnostics as text, separated by empty lines: the errors first.
 pub fn text(diagnostics: &[Diagnostic], sources: &Sources, styled: bool) -> String {
     let renderer = if styled { Renderer::styled() } else { Renderer::plain() };
     let renderer = renderer.decor_style(DecorStyle::Unicode).term_width(WIDTH + 20);
-    let drawn = diagnostics.iter().map(|diagnostic| draw(diagnostic, sources, &renderer) + "\n");
+    let (errors, warnings): (Vec<_>, Vec<_>) = diagnostics.iter().partition(|it| it.is_error());
+    let all = errors.into_iter().chain(warnings);
+    let drawn = all.map(|diagnostic| draw(diagnostic, sources, &renderer) + "\n");
     drawn.collect::<Vec<_>>().join("\n")
 }
 

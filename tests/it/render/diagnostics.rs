@@ -108,19 +108,19 @@ fn long_lines_are_cut_untrusted_text_is_escaped_and_secrets_are_redacted() {
       │
       ╰ help: remove one of the two, or join them with `aliases`
 
-    warning[bad-address]: bad\u{1b} address
-      ╭▸ users.yaml:4:501
-      │
-      ⸬  
-    4 │ …yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyytoken@acme.io # zzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzz…
-      ╰╴                                                                                 ━━━━━━━━━━━━━
-
     error[secret-in-file]: a secret stands in the file
      ╭▸ users.yaml:4:501
      ├ note: here
      ╰ help: name an environment variable
 
     error[unreadable]: users.yaml cannot be read: no such file
+
+    warning[bad-address]: bad\u{1b} address
+      ╭▸ users.yaml:4:501
+      │
+      ⸬  
+    4 │ …yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyytoken@acme.io # zzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzz…
+      ╰╴                                                                                 ━━━━━━━━━━━━━
     ");
     let redacted = problems(&sources).split_off(2);
     let styled = diagnostics::text(&redacted, &sources, true);
