@@ -164,4 +164,12 @@ fn a_hanging_daemon_is_restarted_and_a_misconfigured_one_is_not() {
     assert_ne!(machine.exec(&["rosterd", "health", "--ready"]).code, 0);
     machine.sh(&format!("mv {ROSTER}.away {ROSTER}")).expect(0);
     until(SOON, "it is ready", || machine.exec(&["rosterd", "health", "--ready"]).code == 0);
+
+    let secret = "/etc/rosterd/credentials/api_secret";
+    machine.sh(&format!("systemctl stop rosterd && mv {secret} {secret}.away")).expect(0);
+    assert_ne!(machine.sh("systemctl start rosterd").code, 0);
+    let log = machine.sh("journalctl --no-pager --unit rosterd | tail -n 3").out;
+    assert!(log.contains(&format!("AssertPathExists={secret}")), "{log}");
+    assert_eq!(shown(&machine, "ActiveState"), "inactive", "it is not tried again and again");
+    machine.sh(&format!("mv {secret}.away {secret} && systemctl start rosterd")).expect(0);
 }
