@@ -92,7 +92,7 @@ fn one_command_starts_rosterd_beside_a_sandbox() {
     let project = Project::new("compose.yaml", "sandbox");
     project.write("users.yaml", ROSTER);
     project.compose(&["up", "--detach", "--no-build"]).expect(0);
-    until(SOON, "the first run", || project.logs().contains("status=\"converged\""));
+    until(SOON, "the first run", || project.logs().contains("status=converged"));
     project.write("users.yaml", &format!("{ROSTER}  - {{ email: bob@acme.io, role: ANALYST }}\n"));
     until(SOON, "the edit is applied", || project.logs().contains("bob@acme.io"));
     let page = format!("http://127.0.0.1:{}/workspaces/default", project.port);

@@ -137,7 +137,7 @@ fn the_daemon_applies_edits_is_healthy_keeps_its_ledger_and_stops() {
     // A second container continues with the ledger of the first.
     let elsewhere = [IMAGE, "--listen", "0.0.0.0:9777"];
     let next = Container::run(&[&options[..], &elsewhere].concat());
-    until(SOON, "the next one runs", || next.logs().contains("status=\"converged\""));
+    until(SOON, "the next one runs", || next.logs().contains("status=converged"));
     assert_eq!(history().matches("bob@acme.io").count(), 1, "{}", history());
     until(SOON, "it is healthy too", || next.inspect("{{.State.Health.Status}}") == "healthy");
     // Without `sqlite3`, without a shell, and while it runs.
