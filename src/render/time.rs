@@ -53,16 +53,6 @@ pub fn local(exact: &str, zone: &TimeZone, form: &str) -> String {
     shown.map_or_else(|_| exact.to_owned(), |it| it.to_string())
 }
 
-/// `4.2 s` below ten seconds, `42 s` below a minute, then as [`span`].
-pub fn duration(duration: SignedDuration) -> String {
-    let seconds = duration.as_secs();
-    match span(duration) {
-        Some(span) => span,
-        None if seconds < 10 => format!("{:.1} s", duration.as_secs_f64().max(0.0)),
-        None => format!("{seconds} s"),
-    }
-}
-
 /// `2026-12-01T18:00:00Z`, for machine-readable output.
 pub fn exact(instant: Timestamp) -> String {
     instant.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
@@ -94,12 +84,5 @@ mod tests {
         assert_eq!(minutes(60 * 47).as_deref(), Some("1 day"));
         assert_eq!(minutes(60 * 49).as_deref(), Some("2 days"));
         assert_eq!(minutes(-5), None, "the clock went backwards");
-    }
-
-    #[test]
-    fn a_short_duration_has_seconds() {
-        let of = |millis| duration(SignedDuration::from_millis(millis));
-        assert_eq!([of(-5), of(383), of(9_900)], ["0.0 s", "0.4 s", "9.9 s"]);
-        assert_eq!([of(10_900), of(61_000)], ["10 s", "1 min"]);
     }
 }

@@ -88,9 +88,7 @@ async fn person(
 async fn runs(at: Named, Query(query): Query<RunsQuery>) -> Result<Json<Runs>, Response> {
     let workspace = at.find()?;
     let limit = limit(query.limit);
-    let RunsQuery { before, changed, .. } = query;
-    let found = at.app.history.runs(&workspace, before, changed, limit).await;
-    let found = found.map_err(ledger_error)?;
+    let found = at.app.history.runs(&workspace, query, limit).await.map_err(ledger_error)?;
     let next = found.last().filter(|_| found.len() == limit).map(|run| run.seq);
     let items = found.iter().map(|run| RunResponse::new(&at.name, run)).collect();
     Ok(Json(Runs { items, next }))

@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use super::queries::RunsQuery;
 use super::status::WorkspaceStatus;
 use crate::blocking::run_blocking;
 use crate::email::Email;
-use crate::memory::entry::{Record, RunRecord, Seq};
+use crate::memory::entry::{Record, RunRecord};
 use crate::memory::events::{Event, events, of_workspace};
 use crate::memory::runs::{Run, runs};
 use crate::memory::timeline::{Timeline, timeline};
@@ -50,18 +51,19 @@ impl HistoryCache {
         Ok(history)
     }
 
-    /// The last runs, or the last before a row of the ledger; the newest first. With `changed`,
-    /// only those that changed the workspace.
+    /// The last runs that the query selects, the newest first.
     pub async fn runs(
         &self,
         workspace: &WorkspaceStatus,
-        before: Option<Seq>,
-        changed: bool,
+        RunsQuery { before, changed, run: one, .. }: RunsQuery,
         limit: usize,
     ) -> Result<Vec<Run>, String> {
         let _sequential = self.0.lock().await;
+        let before = one.map_or(before, |seq| seq.checked_add(1));
+        let limit = if one.is_some() { 1 } else { limit };
         let wanted = move |run: &RunRecord| !changed || run.has_changed();
-        read(workspace, move |entries| runs(&entries, before, limit, wanted)).await
+        let found = read(workspace, move |entries| runs(&entries, before, limit, wanted)).await?;
+        Ok(found.into_iter().filter(|run| one.is_none_or(|seq| run.seq == seq)).collect())
     }
 
     /// All events, or those of the person with these addresses; the oldest first.

@@ -37,6 +37,8 @@ pub struct RunsQuery {
     /// Only runs that changed the workspace.
     #[serde(deserialize_with = "flag")]
     pub changed: bool,
+    /// Only this run.
+    pub run: Option<u64>,
     /// Maximum number of items, 1 to 1000; 100 by default.
     pub limit: Option<usize>,
 }

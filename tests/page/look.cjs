@@ -141,6 +141,41 @@ async function live(browser, { base, file }) {
   await page.close();
 }
 
+// Title and icon follow the state, and the lines that approve can be copied.
+async function decision(browser, { base, file }) {
+  const page = await open(browser, `${base}/workspaces/default`);
+  const icon = () => page.$eval("#icon", (it) => it.getAttribute("href"));
+  assert.equal(await icon(), "/assets/icon/in_sync");
+  const many = Array.from({ length: 60 }, (_, at) => `user${at}@acme.io, role: DEVELOPER`);
+  fs.writeFileSync(file, roster(many));
+  await eventually("the title shows the hold", async () => (await page.title()).startsWith("! default: held"));
+  assert.equal(await icon(), "/assets/icon/held");
+  await browser.defaultBrowserContext().overridePermissions(base, ["clipboard-read", "clipboard-write", "clipboard-sanitized-write"]);
+  await page.bringToFront();
+  await page.click("button[data-copy]");
+  await eventually("it is copied", async () => (await page.$eval("button[data-copy]", (it) => it.textContent)) === "Copied");
+  const copied = await page.evaluate(() => navigator.clipboard.readText());
+  assert.equal(copied, await page.$eval("#approvals", (it) => it.textContent));
+  assert.match(copied, /^approvals:/);
+  const plain = await open(browser, `${base}/workspaces/default`, { script: false });
+  assert.equal(await plain.$eval("button[data-copy]", (it) => getComputedStyle(it).display), "none");
+  await plain.close();
+  fs.writeFileSync(file, roster(["alice@acme.io, role: DEVELOPER"]));
+  await eventually("the title is calm", async () => (await page.title()).startsWith("✓ default: in sync"));
+  await page.close();
+}
+
+// On a phone the plot shows its newest end, without a script.
+async function phone(browser, { base }) {
+  const page = await open(browser, `${base}/workspaces/default`, { width: 360, script: false });
+  const hidden = await page.evaluate(() => {
+    const box = document.querySelector(".newest");
+    return box.querySelector("svg").getBoundingClientRect().right - box.getBoundingClientRect().right;
+  });
+  assert.ok(Math.abs(hidden) < 1, `the newest ${hidden} pixels are hidden`);
+  await page.close();
+}
+
 async function escapes(browser, { base, file }) {
   fs.writeFileSync(file, roster([`zoe@acme.io, role: BUSINESS, name: "${HOSTILE}"`, "alice@acme.io, role: DEVELOPER"]));
   await eventually("zoe is there", async () => {
@@ -207,6 +242,8 @@ async function large(browser, folder) {
     await overview(browser, host);
     await search(browser, host);
     await live(browser, host);
+    await decision(browser, host);
+    await phone(browser, host);
     await escapes(browser, host);
     await keyboard(browser, host);
     const pages = { overview: "/", workspace: "/workspaces/default", people: "/workspaces/default/people",

@@ -22,8 +22,9 @@ use jiff::Timestamp;
 use super::AppState;
 use super::snapshot_view::SnapshotView;
 use super::status::{LoadErrors, WorkspaceHealth, WorkspaceStatus};
+use crate::diagnostic::Sources;
 use crate::escape::escape;
-use view_models::{Shown, When};
+use view_models::When;
 
 pub(super) fn routes() -> Router<AppState> {
     Router::new()
@@ -32,8 +33,7 @@ pub(super) fn routes() -> Router<AppState> {
         .route("/workspaces/{name}/people", get(people::list))
         .route("/workspaces/{name}/people.csv", get(people::csv))
         .route("/workspaces/{name}/people/{email}", get(people::person))
-        .route("/workspaces/{name}/runs", get(runs::list))
-        .route("/workspaces/{name}/runs/{id}", get(runs::one))
+        .route("/workspaces/{name}/runs", get(runs::show))
         .route("/assets/style.css", get(async || asset("text/css; charset=utf-8", STYLE)))
         .route("/assets/live.js", get(async || asset("text/javascript; charset=utf-8", LIVE)))
         .route("/assets/icon/{state}", get(icon))
@@ -70,7 +70,7 @@ struct Layout {
     /// The version of the status store; the script compares it with that of the event stream.
     version: u64,
     release: &'static str,
-    now: When,
+    now: Timestamp,
     /// The time zone of all times of this page.
     zone: TimeZone,
     snapshot: Option<Arc<SnapshotView>>,
@@ -87,32 +87,33 @@ impl Layout {
     /// Call this before reading any status: the version must not be newer than the content.
     fn new(app: &AppState, current: &str) -> Self {
         let version = *app.statuses.subscribe().borrow();
-        let now = app.clock.now();
         let config_errors = app.statuses.config_errors();
         let statuses = app.statuses.workspaces();
         let shown = statuses.iter().find(|status| status.name == current);
         let zone = shown.map_or(TimeZone::UTC, WorkspaceStatus::zone);
-        let of_all = || {
-            let errors = config_errors.as_ref().map(|_| WorkspaceHealth::Stale);
-            statuses.iter().map(WorkspaceStatus::urgency).chain(errors).max().unwrap_or_default()
-        };
-        let urgency = shown.map_or_else(of_all, WorkspaceStatus::urgency);
+        let on_page = statuses.iter().filter(|it| shown.is_none_or(|one| one.name == it.name));
+        let errors = config_errors.as_ref().map(|_| WorkspaceHealth::Stale);
+        let urgency = on_page.map(WorkspaceStatus::urgency).chain(errors).max();
         Self {
             version,
             release: env!("CARGO_PKG_VERSION"),
-            now: When::new(now, now, &zone),
+            now: app.clock.now(),
             zone,
             snapshot: shown.and_then(|status| status.snapshot.clone()),
-            urgency,
+            urgency: urgency.unwrap_or_default(),
             current: shown.map(|status| status.name.clone()).unwrap_or_default(),
             names: statuses.into_iter().map(|it| it.name).collect(),
             config_errors,
         }
     }
 
-    fn shown(&self) -> Shown<'_> {
-        let sources = self.snapshot.as_deref().map(|it| &it.observation.loaded.sources);
-        Shown { zone: &self.zone, sources }
+    /// The roster in use. Its repository has the commits of the workspace.
+    fn sources(&self) -> Option<&Sources> {
+        self.snapshot.as_deref().map(|it| &it.observation.loaded.sources)
+    }
+
+    fn when(&self, at: Timestamp) -> When {
+        When::new(at, self.now, &self.zone)
     }
 
     fn zone_name(&self) -> &str {
@@ -151,18 +152,16 @@ pub(super) fn not_found(app: &AppState) -> Response {
 struct PageContext {
     layout: Layout,
     status: WorkspaceStatus,
-    now: Timestamp,
 }
 
 impl PageContext {
     fn new(app: &AppState, name: &str) -> Result<Self, Response> {
         let layout = Layout::new(app, name);
-        let now = app.clock.now();
         let Some(status) = app.statuses.workspace(name) else {
             let message = "The configuration has no workspace with this name.";
             return Err(error_page(layout, StatusCode::NOT_FOUND, "Workspace not found", message));
         };
-        Ok(Self { layout, status, now })
+        Ok(Self { layout, status })
     }
 
     /// Adds the last snapshot, or fails if there is none yet.

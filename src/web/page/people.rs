@@ -7,12 +7,10 @@ use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use axum::response::{IntoResponse as _, Response};
-use jiff::tz::TimeZone;
 
 use super::view_models::{EventRow, EventsPage, Linked, Paged, encoded, link};
 use super::{Layout, PageContext, error_page, page};
 use crate::blocking::run_blocking;
-use crate::diagnostic::Sources;
 use crate::email::Email;
 use crate::escape::escape;
 use crate::order::natural;
@@ -62,10 +60,9 @@ pub(super) async fn list(
         |offset| format!("/workspaces/{name}/people?{}&offset={offset}", filters(&query));
     let paged = Paged::new((query.offset, PAGE_SIZE, found.len()), &noun, page_link);
     found.sort_by(|a, b| natural(&a.email, &b.email));
-    let sources = &snapshot.observation.loaded.sources;
     let rows = found.iter().skip(query.offset).take(PAGE_SIZE);
     Ok(page(&People {
-        rows: rows.map(|row| Row::new(&name, row, &layout.zone, sources)).collect(),
+        rows: rows.map(|row| Row::new(row, &layout)).collect(),
         roles: all.iter().map(|row| escape(&row.role).into_owned()).collect(),
         statuses: all.iter().map(|row| row.status.clone()).collect(),
         csv: format!("/workspaces/{name}/people.csv?{}", filters(&query)),
@@ -95,15 +92,15 @@ pub(super) async fn csv(
 }
 
 impl Row {
-    fn new(workspace: &str, row: &access::Row, zone: &TimeZone, sources: &Sources) -> Self {
+    fn new(row: &access::Row, layout: &Layout) -> Self {
         let text = |text: &Option<String>| escape(text.as_deref().unwrap_or_default()).into_owned();
         let local = |at: &Option<String>, form| {
-            at.as_ref().map(|at| time::local(at, zone, form)).unwrap_or_default()
+            at.as_ref().map(|at| time::local(at, &layout.zone, form)).unwrap_or_default()
         };
         let commit = row.commit.as_deref();
-        let commit = commit.map(|it| Linked::commit(it, &[&row.author], Some(sources)));
+        let commit = commit.map(|it| Linked::commit(it, &[&row.author], layout.sources()));
         Self {
-            link: link(workspace, &row.email),
+            link: link(&layout.current, &row.email),
             email: escape(&row.email).into_owned(),
             name: text(&row.name),
             role: escape(&row.role).into_owned(),
@@ -111,7 +108,7 @@ impl Row {
             since: local(&row.since, "%Y-%m-%d"),
             until: local(&row.until, "%Y-%m-%d %H:%M"),
             commit: commit.unwrap_or_default(),
-            place: Linked::place(row.member, sources),
+            place: Linked::place(row.member, layout.sources()),
         }
     }
 }
@@ -161,9 +158,8 @@ pub(super) async fn person(
     let page_link = |offset| format!("{}?offset={offset}", link(&name, email.as_str()));
     let part = (query.offset, PAGE_SIZE, events.len());
     let paged = Paged::new(part, "events, newest first", page_link);
-    let shown = context.layout.shown();
     let events = events.iter().skip(query.offset).take(PAGE_SIZE);
-    let events = events.map(|event| EventRow::new(&name, event, shown)).collect();
+    let events = events.map(|event| EventRow::new(event, &context.layout)).collect();
     let email = escape(email.as_str()).into_owned();
     Ok(page(&Person { layout: context.layout, name, email, sections, events, paged }))
 }

@@ -5,10 +5,10 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde::Deserialize;
 
+use super::Layout;
 use crate::daemon::NextRun;
-use crate::diagnostic::{FileId, Place, Sources};
+use crate::diagnostic::{Place, Sources};
 use crate::escape::escape;
-use crate::failure::FailureKind;
 pub(super) use crate::link::encoded;
 use crate::memory::events::{Event, EventKind};
 use crate::memory::runs::Run;
@@ -81,24 +81,6 @@ impl Paged {
     }
 }
 
-/// What to do about a failure, besides what its message says.
-pub(super) fn advice(kind: FailureKind) -> &'static str {
-    use FailureKind::{Blocked, Credentials, Ledger, Roster};
-    match kind {
-        _ if kind.is_denial() => {
-            "Replace the key, or give it the capability that the message names. No restart is \
-             needed."
-        }
-        Credentials => "Correct the variable or the file that the message names.",
-        Blocked => "Let the requests of rosterd pass the proxy or the firewall.",
-        Ledger => "Check the disk and the permissions, then run `rosterd ledger verify`.",
-        Roster => "Run `rosterd check`, and correct the files.",
-        _ if kind.is_held() => "An operator decides: see `rosterd accept --help`.",
-        _ if kind.is_transient() => "rosterd retries by itself.",
-        _ => "",
-    }
-}
-
 /// Describes a trigger.
 pub(super) fn trigger_description(trigger: Trigger) -> &'static str {
     match trigger {
@@ -118,7 +100,7 @@ pub(super) fn next_run(next: NextRun, now: Timestamp, zone: &TimeZone) -> (When,
 }
 
 /// The end and the result of the last run.
-pub(super) fn last_run(run: &LastRun, now: Timestamp, zone: &TimeZone) -> (When, String) {
+pub(super) fn last_run(run: &LastRun, layout: &Layout) -> (When, String) {
     let status = match run.status {
         RunStatus::Converged => "succeeded".to_owned(),
         RunStatus::Held => format!("succeeded, {} held", run.held),
@@ -126,7 +108,7 @@ pub(super) fn last_run(run: &LastRun, now: Timestamp, zone: &TimeZone) -> (When,
         RunStatus::Interrupted => "interrupted".to_owned(),
     };
     let trigger = trigger_description(run.trigger);
-    (When::new(run.finished, now, zone), format!("{status} ({trigger})"))
+    (layout.when(run.finished), format!("{status} ({trigger})"))
 }
 
 /// A row of a plan.
@@ -148,7 +130,7 @@ impl PlanRow {
             guards => format!("held by {guards}"),
         };
         let why = joined(&[&*row.why, &row.approval, row.warning, &held_by], "; ");
-        let place = Linked::place(row.place, sources);
+        let place = Linked::place(row.place, Some(sources));
         let (kind, role) = match row.kind {
             rows::Kind::Held => row.what.split_once(' ').unwrap_or((&row.what, "")),
             kind => (kind.as_str(), &*row.what),
@@ -189,33 +171,16 @@ impl Linked {
         }
     }
 
-    pub fn text(text: String) -> Self {
-        Self { text, url: None }
-    }
-
-    /// The first line of a file.
-    pub fn file(file: FileId, sources: &Sources) -> Self {
-        let url = sources.line_url(Place { file, line: 1, column: 1, start: 0, end: 0 });
-        Self { text: escape(sources.name(file)).into_owned(), url }
-    }
-
     /// A place in the roster.
-    pub fn place(place: Option<Place>, sources: &Sources) -> Self {
-        let text = place.map(|place| at(sources, place)).unwrap_or_default();
-        Self { text, url: place.and_then(|place| sources.line_url(place)) }
+    pub fn place(place: Option<Place>, sources: Option<&Sources>) -> Self {
+        let Some((place, sources)) = place.zip(sources) else { return Self::default() };
+        Self { text: at(sources, place), url: sources.line_url(place) }
     }
 }
 
 /// The path of the page of one person.
 pub(super) fn link(workspace: &str, email: &str) -> String {
     format!("/workspaces/{workspace}/people/{}", encoded(email))
-}
-
-/// How events are shown: their zone, and the roster in use, whose repository has their commits.
-#[derive(Clone, Copy)]
-pub(super) struct Shown<'a> {
-    pub zone: &'a TimeZone,
-    pub sources: Option<&'a Sources>,
 }
 
 pub(super) struct EventRow {
@@ -233,7 +198,8 @@ pub(super) struct EventRow {
 }
 
 impl EventRow {
-    pub fn new(workspace: &str, event: &Event, Shown { zone, sources }: Shown<'_>) -> Self {
+    pub fn new(event: &Event, layout: &Layout) -> Self {
+        let workspace = &layout.current;
         let row = history::Row::of(workspace, event);
         let (class, symbol) = event_style(&event.kind);
         let text = |text: &str| escape(text).into_owned();
@@ -241,10 +207,11 @@ impl EventRow {
         let outcome = [&row.outcome, &row.reason, &row.detail, &row.approval, &row.place];
         let outcome: Vec<&str> = outcome.into_iter().flatten().map(String::as_str).collect();
         let commit = row.commit.as_deref();
-        let commit = commit.map(|it| Linked::commit(it, &[&row.author, &row.subject], sources));
+        let commit =
+            commit.map(|it| Linked::commit(it, &[&row.author, &row.subject], layout.sources()));
         Self {
             exact: row.at.clone(),
-            at: local(&row.at, zone),
+            at: local(&row.at, &layout.zone),
             class,
             symbol,
             kind: text(&row.event.replace('_', " ")),
@@ -291,13 +258,7 @@ pub(super) const FEW_EVENTS: usize = 20;
 
 impl RunRow {
     /// With `size` events from `offset` on.
-    pub fn new(
-        workspace: &str,
-        run: &Run,
-        (offset, size): (usize, usize),
-        now: Timestamp,
-        shown: Shown<'_>,
-    ) -> Self {
+    pub fn new(run: &Run, (offset, size): (usize, usize), layout: &Layout) -> Self {
         let record = &run.record;
         let parts = [
             (record.counts.done, "done"),
@@ -308,22 +269,24 @@ impl RunRow {
             (record.counts.in_sync, "in sync"),
         ];
         let events = run.events.iter().skip(offset).take(size);
-        let link = format!("/workspaces/{workspace}/runs/{}", run.seq);
-        let page = |offset| format!("{link}?offset={offset}");
+        let link = format!("/workspaces/{}/runs?run={}", layout.current, run.seq);
+        let page = |offset| format!("{link}&offset={offset}");
+        let duration = run.at.duration_since(record.started);
+        let seconds = || format!("{:.1} s", duration.as_secs_f64());
         let stale = if record.stale { ", earlier roster in use" } else { "" };
         let text = |text: &String| escape(text).into_owned();
         Self {
             id: run.seq,
             paged: Paged::new((offset, size, run.events.len()), "events", page),
-            at: When::new(run.at, now, shown.zone),
-            duration: time::duration(run.at.duration_since(record.started)),
+            at: layout.when(run.at),
+            duration: time::span(duration).unwrap_or_else(seconds),
             status: record.status.as_str(),
             summary: format!("{}{stale}", crate::render::counts(parts)),
             trigger: trigger_description(record.trigger),
-            commit: record.commit.as_ref().map(|it| Linked::commit(it, &[], shown.sources)),
+            commit: record.commit.as_ref().map(|it| Linked::commit(it, &[], layout.sources())),
             plan: record.plan.as_ref().map(|plan| plan.chars().take(8).collect()),
             failure: record.failure.as_ref().map(text),
-            events: events.map(|event| EventRow::new(workspace, event, shown)).collect(),
+            events: events.map(|event| EventRow::new(event, layout)).collect(),
             link,
         }
     }

@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use super::overview::headline;
 use super::view_models::{
-    FEW_EVENTS, Linked, Paged, PlanRow, RunRow, When, advice, encoded, last_run, next_run,
+    FEW_EVENTS, Linked, Paged, PlanRow, RunRow, When, encoded, last_run, next_run,
 };
 use super::{Layout, PageContext, page};
 use crate::escape::escape;
@@ -38,16 +38,14 @@ struct Workspace {
     headline: String,
     since: When,
     last_run: Option<(When, String)>,
-    /// What to do about its failure.
-    advice: &'static str,
     next_run: Option<(When, &'static str)>,
     converged: Option<When>,
-    /// Files, commit and number of members; empty before the first listing.
-    roster: Vec<Linked>,
+    /// Files, commit and number of members; None before the first listing.
+    roster: Option<(String, Option<Linked>, usize)>,
     plan: PlanView,
     can_request: bool,
     /// The result of a request for a run.
-    requested: &'static str,
+    requested: String,
     access: String,
     people: Vec<PeopleLink>,
     plot: Option<Plot>,
@@ -73,47 +71,41 @@ pub(super) async fn show(
     Named { app, name }: Named,
     Query(query): Query<WorkspaceQuery>,
 ) -> Result<Response, Response> {
-    let PageContext { layout, status, now } = PageContext::new(&app, &name)?;
+    let PageContext { layout, status } = PageContext::new(&app, &name)?;
     let (health, since) = status.health();
     let history = app.history.get(&status).await;
     if let Some(snapshot) = &status.snapshot {
         snapshot.ensure_rendered().await;
     }
-    let (snapshot, zone) = (status.snapshot.as_deref(), layout.zone.clone());
+    let snapshot = status.snapshot.as_deref();
     let plan = snapshot.map(|it| PlanView::new(&name, &it.observation, &query));
     let plan = plan.unwrap_or_default();
     let (plot, runs, ledger_error) = match &history {
         Ok(history) => {
-            let row = |run| RunRow::new(&name, run, (0, FEW_EVENTS), now, layout.shown());
+            let row = |run| RunRow::new(run, (0, FEW_EVENTS), &layout);
             let runs = history.runs.iter().take(RUNS).map(row).collect();
-            (plot(&history.timeline, now, &zone), runs, None)
+            (plot(&history.timeline, layout.now, &layout.zone), runs, None)
         }
         Err(why) => (None, Vec::new(), Some(escape(why).into_owned())),
     };
     Ok(page(&Workspace {
-        layout,
         health,
         headline: headline(&status, plan.summary.as_ref()),
-        since: When::new(since, now, &zone),
-        last_run: status.last_run.as_ref().map(|run| last_run(run, now, &zone)),
-        next_run: status.next_run.map(|next| next_run(next, now, &zone)),
-        converged: status.converged.map(|at| When::new(at, now, &zone)),
-        roster: snapshot.map(|snapshot| roster(&snapshot.observation)).unwrap_or_default(),
+        since: layout.when(since),
+        last_run: status.last_run.as_ref().map(|run| last_run(run, &layout)),
+        next_run: status.next_run.map(|next| next_run(next, layout.now, &layout.zone)),
+        converged: status.converged.map(|at| layout.when(at)),
+        roster: snapshot.map(|snapshot| roster(&snapshot.observation)),
         plan,
-        advice: status.last_run.as_ref().and_then(|it| it.failure_kind).map_or("", advice),
         can_request: app.auth.has_token(),
-        requested: match query.run.as_str() {
-            "requested" => "A run was requested. It starts now, or after the run in progress.",
-            "denied" => "No run was requested: the token is wrong or cannot be read.",
-            "unavailable" => "No run was requested: the daemon does not respond.",
-            _ => "",
-        },
+        requested: query.run,
         access: snapshot.map(|it| access::count(it.access().iter())).unwrap_or_default(),
         people: snapshot.map(people_links).unwrap_or_default(),
         plot,
         ledger_error,
         runs,
         name,
+        layout,
         status,
     }))
 }
@@ -171,19 +163,15 @@ impl PlanView {
     }
 }
 
-/// The files, the commit and the number of members.
-fn roster(observation: &Observation) -> Vec<Linked> {
+/// The files, the commit, and the number of members.
+fn roster(observation: &Observation) -> (String, Option<Linked>, usize) {
     let Loaded { sources, roster, revision, .. } = &*observation.loaded;
-    let mut parts: Vec<Linked> = match sources.iter().count() {
-        0..=3 => sources.iter().map(|(file, _)| Linked::file(file, sources)).collect(),
-        more => vec![Linked::text(format!("{more} files"))],
-    };
+    let files: Vec<_> = sources.iter().map(|(_, file)| escape(&file.name)).collect();
+    let files = if files.len() > 3 { format!("{} files", files.len()) } else { files.join(", ") };
     let commit = revision.as_ref();
-    parts.extend(
-        commit.map(|it| Linked::commit(&it.full(), &[&it.author, &it.subject], Some(sources))),
-    );
-    parts.push(Linked::text(format!("{} members", roster.members().len())));
-    parts
+    let commit =
+        commit.map(|it| Linked::commit(&it.full(), &[&it.author, &it.subject], Some(sources)));
+    (files, commit, roster.members().len())
 }
 
 /// Links by role, and to people with an invitation or expiring access.
