@@ -285,7 +285,7 @@ fn x(part: usize, parts: usize) -> f64 {
     LEFT + number(part) * (WIDTH - LEFT - RIGHT) / number(parts)
 }
 
-/// The round step and the end of a scale up to `most` with at most so many `steps`.
+/// The round step and the end of a scale up to `most`. `steps` is the maximum number of steps.
 fn scale(most: usize, steps: usize) -> (usize, usize) {
     let mut step = 1;
     while step * steps < most {

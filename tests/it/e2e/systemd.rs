@@ -99,7 +99,7 @@ fn the_package_survives_every_systemd_operation() {
     machine.sh("cd / && rosterd --plan && rosterd doctor && rosterd status").expect(0);
     let why = machine.sh("cd / && rosterd why alice@acme.io").expect(0);
     assert!(why.contains("users.yaml:4   DEVELOPER"), "{why}");
-    machine.sh("cd / && rosterd ledger backup /root/saved").expect(0);
+    machine.sh("cd / && rosterd ledger backup /var/backups/ledger").expect(0);
     let guide = "cd /usr/share/doc/rosterd && test -s docs/operations.md -a -s CHANGELOG.md* \
         -a -s deploy/prometheus/alerts.yaml -a -s deploy/ci/github.yml";
     machine.sh(guide).expect(0);
