@@ -82,7 +82,7 @@ fn fingerprint(fixture: Fixture) -> (Digest, Fixture) {
     (black_box(plans::fingerprint(fixture.plan.roster, fixture.plan.changes())), fixture)
 }
 
-#[library_benchmark(config = at_most(28_000))]
+#[library_benchmark(config = at_most(13_500))]
 #[bench::of(setup = empty)]
 fn text(fixture: Fixture) -> (String, Fixture) {
     (black_box(render::text::plan(&fixture.view(), render::table::Screen::default())), fixture)

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::args::{StatusArgs, StatusFormat};
 use super::{CliError, Global, context, exit, health, output};
-use crate::order::natural;
+use crate::order::natural_key;
 use crate::render::table::{self, Line, Screen};
 use crate::render::time;
 use crate::source::env_var;
@@ -57,7 +57,7 @@ fn as_text(workspaces: &[Value], screen: Screen) -> String {
         Line::new(&cells, last["failure"].as_str().map(str::to_owned).as_slice())
     });
     let mut lines: Vec<Line> = lines.collect();
-    lines.sort_by(|a, b| natural(&a.cells[0], &b.cells[0]));
+    lines.sort_by_cached_key(|line| natural_key(&line.cells[0]));
     table::table(&HEADER, lines, screen)
 }
 

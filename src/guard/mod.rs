@@ -25,7 +25,7 @@ use strum::IntoStaticStr;
 use crate::action::Subject;
 use crate::email::Email;
 use crate::memory::entry::{ApprovedBy, Key, Seq};
-use crate::order::natural;
+use crate::order::natural_key;
 use crate::plan::change::{Change, Class};
 use crate::roster::write;
 use crate::yaml::scalar;
@@ -175,7 +175,7 @@ impl Verdict {
             }
         }
         for emails in people.values_mut() {
-            emails.sort_by(|a, b| natural(a.as_str(), b.as_str()));
+            emails.sort_by_cached_key(|email| natural_key(email.as_str()));
             emails.dedup();
         }
         people

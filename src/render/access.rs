@@ -15,7 +15,7 @@ use crate::directory::{Account, Invitation};
 use crate::email::Email;
 use crate::escape::escape;
 use crate::memory::Memory;
-use crate::order::natural;
+use crate::order::natural_key;
 use crate::plan::matching::Matching;
 use crate::revision::{Revision, abbreviate};
 use crate::roster::{Member, Phase};
@@ -220,7 +220,7 @@ impl Row {
 /// For people: one line for each user, and the count of each status.
 pub fn as_text(view: &View<'_>, rows: &[Row], within: SignedDuration, screen: Screen) -> String {
     let mut rows: Vec<&Row> = rows.iter().collect();
-    rows.sort_by(|a, b| natural(&a.email, &b.email));
+    rows.sort_by_cached_key(|row| natural_key(&row.email));
     let zone = &view.plan.zone;
     let mut lines: Vec<Line> = rows.iter().map(|row| row.line(zone)).collect();
     let said = table::said_once(&mut lines);

@@ -10,7 +10,7 @@ use crate::diagnostic::{Place, Sources};
 use crate::escape::escape;
 use crate::guard::{Held, Verdict};
 use crate::memory::entry::{ApprovedBy, Key};
-use crate::order::natural;
+use crate::order::natural_key;
 use crate::plan::change::{Action, Change, Reason};
 use crate::plan::{Finding, FindingCategory, Plan};
 use crate::role::Role;
@@ -88,15 +88,16 @@ pub fn of_view(view: &View<'_>) -> Vec<Row> {
     let approved = verdict.approved.changes().iter();
     let approved = approved.map(|change| of_approved(change, verdict, sources));
     let findings = plan.findings().iter().map(|finding| of_finding(finding, plan));
-    let mut rows: Vec<Row> = approved.chain(held(verdict, now, sources)).chain(findings).collect();
-    rows.sort_by(|a, b| a.kind.cmp(&b.kind).then_with(|| natural(&a.email, &b.email)));
+    let held = verdict.held.iter().map(|held| of_held(held, now, sources));
+    let mut rows: Vec<Row> = approved.chain(held).chain(findings).collect();
+    rows.sort_by_cached_key(|row| (row.kind, natural_key(&row.email)));
     rows
 }
 
 /// The rows of the held changes, in natural order.
 pub(super) fn held(verdict: &Verdict, now: Timestamp, sources: &Sources) -> Vec<Row> {
     let mut rows: Vec<Row> = verdict.held.iter().map(|held| of_held(held, now, sources)).collect();
-    rows.sort_by(|a, b| natural(&a.email, &b.email));
+    rows.sort_by_cached_key(|row| natural_key(&row.email));
     rows
 }
 

@@ -37,10 +37,10 @@ pub fn plan(view: &View<'_>, screen: Screen) -> String {
     }
     let mut text = format!("{head}   plan {}\n", view.plan.fingerprint.short());
     let rows = if screen.all { rows } else { merged(rows) };
-    let lines: Vec<Shown> = rows.iter().map(|row| of_row(row, view.sources)).collect();
+    let rows: Vec<Shown> = rows.into_iter().map(Shown::of_row).collect();
     text.push_str(&paragraph(["", "  "], &super::users(view), screen));
     text.push('\n');
-    text.push_str(&rows_table(&lines, screen));
+    text.push_str(&rows_table(&rows, view.sources, screen));
     violations(&mut text, view.verdict, view.sources, view.approve_by, screen);
     let note = if summary.is_in_sync() { "No changes: " } else { "" };
     let _ = writeln!(text, "\n{BOLD}{note}{summary}{BOLD:#}");
@@ -70,12 +70,11 @@ pub fn run(report: &RunReport, sources: &Sources, approve_by: ApproveBy, screen:
         return format!("{head}{stale}   {last_line}\n");
     }
     let held = rows::held(&applied.verdict, applied.plan.now, sources);
-    let done = changed.iter().zip(&applied.outcomes);
-    let mut lines: Vec<Shown> =
-        done.map(|(row, (_, outcome))| of_outcome(row, outcome, sources)).collect();
-    lines.extend(held.iter().map(|row| of_row(row, sources)));
+    let done = changed.into_iter().zip(&applied.outcomes);
+    let done = done.map(|(row, (_, outcome))| Shown::of_outcome(row, outcome));
+    let rows: Vec<Shown> = done.chain(held.into_iter().map(Shown::of_row)).collect();
     let mut text = format!("{head}{stale}   plan {}\n\n", applied.plan.fingerprint.short());
-    text.push_str(&rows_table(&lines, screen));
+    text.push_str(&rows_table(&rows, sources, screen));
     violations(&mut text, &applied.verdict, sources, approve_by, screen);
     // What the plan after the run has, without what the table shows.
     if let Verification::Read(residue) = &applied.verification {
@@ -87,10 +86,9 @@ pub fn run(report: &RunReport, sources: &Sources, approve_by: ApproveBy, screen:
             (residue.released.iter().collect(), "no longer held, for the next run"),
         ];
         for (changes, title) in lists.into_iter().filter(|(changes, _)| !changes.is_empty()) {
-            let rows = changes.into_iter().map(|it| rows::of_change(it, sources));
-            let lines: Vec<Shown> = rows.map(|row| of_row(&row, sources)).collect();
+            let rows = changes.into_iter().map(|it| Shown::of_row(rows::of_change(it, sources)));
             let _ = writeln!(text, "\n{title}:");
-            text.push_str(&rows_table(&lines, screen));
+            text.push_str(&rows_table(&rows.collect::<Vec<_>>(), sources, screen));
         }
     }
     let _ = writeln!(text, "\n{BOLD}{last_line}{BOLD:#}");
@@ -139,32 +137,53 @@ fn head(workspace: &str, sources: &Sources, revision: Option<&Revision>) -> Stri
     format!("{BOLD}{name}{BOLD:#}   {}{commit}", files(sources))
 }
 
-/// One line of the table, and whether it may be folded with others of its kind.
-type Shown = (Line, bool);
-
-fn line(row: &Row, symbol: char, kind: Kind, details: &[&str]) -> Line {
-    let cells =
-        vec![format!("{symbol} {}", row.kind.as_str()), row.email.clone(), row.what.clone()];
-    let details = details.iter().filter(|it| !it.is_empty()).map(|&it| it.to_owned()).collect();
-    Line { style: style(kind), cells, details }
+/// A row of the table, or the outcome of one.
+struct Shown {
+    row: Row,
+    symbol: char,
+    style: Style,
+    /// What became of it; empty for a plan.
+    outcome: String,
+    /// It may be folded with others like it.
+    folds: bool,
 }
 
-fn of_row(row: &Row, sources: &Sources) -> Shown {
-    let place = row.at(sources).unwrap_or_default();
-    let details = [&*row.why, &row.approval, row.warning, &row.held_by, &place];
-    (line(row, row.kind.symbol(), row.kind, &details), !row.kind.is_change())
-}
+impl Shown {
+    fn of_row(row: Row) -> Self {
+        let (symbol, style, folds) = (row.kind.symbol(), style(row.kind), !row.kind.is_change());
+        Self { row, symbol, style, outcome: String::new(), folds }
+    }
 
-fn of_outcome(row: &Row, outcome: &Outcome, sources: &Sources) -> Shown {
-    let (symbol, kind, text) = match outcome {
-        Outcome::Done => ('✓', Kind::Invite, "done".to_owned()),
-        Outcome::Rejected(why) => ('×', Kind::NeedsAction, format!("rejected: {}", escape(why))),
-        Outcome::Unknown(why) => ('?', Kind::Held, format!("unknown: {}", escape(why))),
-        Outcome::NotSent(why) => ('!', Kind::Held, format!("skipped: {}", escape(why))),
-    };
-    let place = row.at(sources).unwrap_or_default();
-    let details = [&*text, &row.why, &row.approval, &place];
-    (line(row, symbol, kind, &details), matches!(outcome, Outcome::NotSent(_)))
+    fn of_outcome(row: Row, outcome: &Outcome) -> Self {
+        let (symbol, kind, text) = match outcome {
+            Outcome::Done => ('✓', Kind::Invite, "done".to_owned()),
+            Outcome::Rejected(why) => {
+                ('×', Kind::NeedsAction, format!("rejected: {}", escape(why)))
+            }
+            Outcome::Unknown(why) => ('?', Kind::Held, format!("unknown: {}", escape(why))),
+            Outcome::NotSent(why) => ('!', Kind::Held, format!("skipped: {}", escape(why))),
+        };
+        let (style, folds) = (style(kind), matches!(outcome, Outcome::NotSent(_)));
+        Self { row: Row { warning: "", ..row }, symbol, style, outcome: text, folds }
+    }
+
+    fn kind(&self) -> (char, &'static str) {
+        (self.symbol, self.row.kind.as_str())
+    }
+
+    fn details(&self) -> [&str; 5] {
+        let Row { why, approval, warning, held_by, .. } = &self.row;
+        [&self.outcome, why, approval, warning, held_by]
+    }
+
+    fn line(&self, common: &[&str], sources: &Sources) -> Line {
+        let (symbol, kind) = self.kind();
+        let cells = vec![format!("{symbol} {kind}"), self.row.email.clone(), self.row.what.clone()];
+        let details =
+            self.details().into_iter().filter(|it| !it.is_empty() && !common.contains(it));
+        let details = details.map(str::to_owned).chain(self.row.at(sources)).collect();
+        Line { style: self.style, cells, details }
+    }
 }
 
 /// Notes that say the same of many people become one row.
@@ -184,28 +203,35 @@ fn merged(rows: Vec<Row>) -> Vec<Row> {
     merged.collect()
 }
 
-/// The table. What many lines of one kind have in common is said once, below them.
-fn rows_table(lines: &[Shown], screen: Screen) -> String {
-    let mut shown = Vec::new();
-    for group in lines.chunk_by(|(a, _), (b, _)| a.cells[0] == b.cells[0]) {
-        let mut lines: Vec<Line> = group.iter().map(|(line, _)| line.clone()).collect();
-        let common = table::said_once(&mut lines);
-        let (style, kind, count) = (lines[0].style, lines[0].cells[0].clone(), lines.len());
-        let note = |text| Line { style, cells: vec![kind.clone()], details: vec![text] };
+/// The table. What many rows of one kind have in common is said once, below them.
+fn rows_table(rows: &[Shown], sources: &Sources, screen: Screen) -> String {
+    let mut lines = Vec::new();
+    for group in rows.chunk_by(|a, b| a.kind() == b.kind()) {
+        let (first, count) = (&group[0], group.len());
+        let is_common = |it: &&str| {
+            count >= MANY && !it.is_empty() && group.iter().all(|row| row.details().contains(it))
+        };
+        let common: Vec<&str> = first.details().into_iter().filter(is_common).collect();
+        let note = |text| {
+            let (symbol, kind) = first.kind();
+            Line {
+                style: first.style,
+                cells: vec![format!("{symbol} {kind}")],
+                details: vec![text],
+            }
+        };
         // Folding a single row would not save a line.
-        let is_folded = !screen.all && count > FOLDED + 1 && group.iter().all(|(_, folds)| *folds);
-        if is_folded {
-            lines.truncate(FOLDED);
-        }
-        shown.append(&mut lines);
-        if is_folded {
-            shown.push(note(format!("… {} more; {SHOW_ALL}", count - FOLDED)));
+        let folds = !screen.all && count > FOLDED + 1 && group.iter().all(|row| row.folds);
+        let shown = if folds { &group[..FOLDED] } else { group };
+        lines.extend(shown.iter().map(|row| row.line(&common, sources)));
+        if folds {
+            lines.push(note(format!("… {} more; {SHOW_ALL}", count - FOLDED)));
         }
         if !common.is_empty() {
-            shown.push(note(format!("all {count}: {}", common.join(", "))));
+            lines.push(note(format!("all {count}: {}", common.join(", "))));
         }
     }
-    table::condensed(&["  KIND", "WHO", "ROLE", "WHY"], shown, Vec::new(), screen)
+    table::condensed(&["  KIND", "WHO", "ROLE", "WHY"], lines, Vec::new(), screen)
 }
 
 fn violations(
@@ -239,8 +265,8 @@ pub(super) fn to_approve(lines: &str, who: &str, approve_by: ApproveBy, screen: 
         }
     };
     let instruction = paragraph(["", ""], &format!("to approve, {instruction}:"), screen);
-    let lines: String = lines.lines().map(|line| format!("  {line}\n")).collect();
-    format!("\n{instruction}\n{lines}")
+    let lines = lines.trim_end().replace('\n', "\n  ");
+    format!("\n{instruction}\n  {lines}\n")
 }
 
 fn style(kind: Kind) -> Style {

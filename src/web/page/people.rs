@@ -13,7 +13,7 @@ use super::{Layout, PageContext, error_page, page};
 use crate::blocking::run_blocking;
 use crate::email::Email;
 use crate::escape::escape;
-use crate::order::natural;
+use crate::order::natural_key;
 use crate::render::{access, table, time, why};
 use crate::web::queries::PeopleQuery;
 use crate::web::{AppState, Named};
@@ -59,7 +59,7 @@ pub(super) async fn list(
     let page_link =
         |offset| format!("/workspaces/{name}/people?{}&offset={offset}", filters(&query));
     let paged = Paged::new((query.offset, PAGE_SIZE, found.len()), &noun, page_link);
-    found.sort_by(|a, b| natural(&a.email, &b.email));
+    found.sort_by_cached_key(|row| natural_key(&row.email));
     let rows = found.iter().skip(query.offset).take(PAGE_SIZE);
     Ok(page(&People {
         rows: rows.map(|row| Row::new(row, &layout)).collect(),
